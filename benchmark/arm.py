@@ -1,0 +1,163 @@
+"""The contract of an arm: one way of turning T1-CE slices into tumour probability maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.errors import ArmError, SpecError, known
+from benchmark.protocol import Recipe
+
+FloatImages = NDArray[np.float32]  # (N, H, W), preprocessed, in [-1, 1]
+ProbMaps = NDArray[np.float32]  # (N, H, W), tumour probability in [0, 1]
+Clicks = NDArray[np.int64]  # (N, 2), row and column of a pixel inside the tumour
+ENTRY_POINTS = "meningioma_bench.arms"
+
+
+@dataclass(frozen=True, eq=False)
+class Cases:
+    """Preprocessed slices with their truth, as an arm learns from them.
+
+    images (N, H, W) float32 in [-1, 1]; masks (N, H, W) bool; slice_id (N,) int64;
+    spacing_mm (row, column) of a pixel at this size.
+    """
+
+    images: FloatImages
+    masks: NDArray[np.bool_]
+    slice_id: NDArray[np.int64]
+    spacing_mm: tuple[float, float]
+
+    def __len__(self) -> int:
+        return len(self.slice_id)
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What the harness hands to `fit` beside the cases.
+
+    recipe is the resolved protocol; seed the root of every random stream; device a torch
+    device name; checkpoint the file in which a network may leave its state to go on after
+    a kill, at most once in checkpoint_every_seconds; on_epoch is called with the whole
+    history (one dict per finished epoch) after every epoch.
+    """
+
+    recipe: Recipe
+    seed: int
+    device: str = "cpu"
+    checkpoint: Path | None = None
+    checkpoint_every_seconds: float = 60.0
+    on_epoch: Callable[[list[dict[str, float]]], None] = lambda history: None
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """What `fit` found out: facts for result.json, the history, and what it cost.
+
+    facts are scalars (best_epoch, a tuned threshold, ...); history has one dict per epoch;
+    parameters counts trained numbers; train_gflop_per_image is one forward and backward
+    pass; None where it means nothing.
+    """
+
+    facts: Mapping[str, float | int | bool | str | None] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+    parameters: int = 0
+    train_gflop_per_image: float | None = None
+
+
+@runtime_checkable
+class Arm(Protocol):
+    """An automatic arm. Parameters are the fields of a frozen dataclass, all with defaults."""
+
+    deterministic: ClassVar[bool]  # True: the grid collapses its seeds to one run
+    needs_click: ClassVar[bool]  # False here
+
+    def fit(self, train: Cases, val: Cases, context: RunContext) -> FitReport:
+        """Learn from train, choose on val. Called once, before `predict`."""
+        ...
+
+    def predict(self, images: FloatImages) -> ProbMaps:
+        """Return a map per image. The answer for one image never depends on the others."""
+        ...
+
+
+@runtime_checkable
+class ClickArm(Protocol):
+    """A semi-automatic arm: it is shown one pixel inside each tumour, and every table says so."""
+
+    deterministic: ClassVar[bool]
+    needs_click: ClassVar[bool]  # True here
+
+    def fit(self, train: Cases, val: Cases, context: RunContext) -> FitReport: ...
+
+    def predict(self, images: FloatImages, clicks: Clicks) -> ProbMaps: ...
+
+
+@dataclass(frozen=True)
+class ArmEntry:
+    """What planning must know of an arm without importing it.
+
+    target is "module:Class"; defaults are all its parameters with their default values.
+    """
+
+    target: str
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    deterministic: bool = False
+    needs_click: bool = False
+
+    @classmethod
+    def of(cls, arm: type) -> ArmEntry:
+        """Read the entry off an arm class: its dataclass fields and two class flags."""
+        return cls(
+            target=f"{arm.__module__}:{arm.__qualname__}",
+            defaults=_defaults(arm),
+            deterministic=bool(getattr(arm, "deterministic", False)),
+            needs_click=bool(getattr(arm, "needs_click", False)),
+        )
+
+    def load(self) -> type:
+        """Import the module and return the class."""
+        module, _, name = self.target.partition(":")
+        try:
+            found = getattr(import_module(module), name)
+        except (ImportError, AttributeError) as error:
+            raise ArmError(f"arm {self.target!r} cannot be imported ({error}); install or repair its package") from error
+        if not isinstance(found, type):
+            raise ArmError(f"arm {self.target!r} is a {type(found).__name__}, not a class")
+        return found
+
+    def resolve(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return every parameter, given ones over defaults; an unknown name lists the known ones."""
+        for name in params:
+            if name not in self.defaults:
+                raise SpecError(f"{self.target}: {known('parameter', name, self.defaults or ['(none)'])}")
+        return {**self.defaults, **params}
+
+
+def with_plugins(builtin: Mapping[str, ArmEntry]) -> dict[str, ArmEntry]:
+    """Add the arms that installed packages offer under the entry point group `meningioma_bench.arms`.
+
+    Raises `ArmError` if one takes a name already taken or cannot be imported.
+    """
+    arms = dict(builtin)
+    for point in entry_points(group=ENTRY_POINTS):
+        if point.name in arms:
+            raise ArmError(f"entry point {point.value!r} takes the name {point.name!r}, which is {arms[point.name].target}")
+        arms[point.name] = ArmEntry.of(ArmEntry(point.value).load())
+    return arms
+
+
+def _defaults(arm: type) -> dict[str, Any]:
+    if not is_dataclass(arm):
+        return {}
+    found = {f.name: f.default for f in fields(arm) if f.init}
+    without = [name for name, default in found.items() if default is MISSING]
+    if without:
+        raise ArmError(f"{arm.__qualname__}: parameters without a default: {', '.join(without)}")
+    return found

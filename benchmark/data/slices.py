@@ -1,0 +1,218 @@
+"""The one form that every source of slices is turned into, and the rules it obeys."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.errors import DataError
+
+LABELS = {1: "meningioma", 2: "glioma", 3: "pituitary"}
+MENINGIOMA = 1
+SPACING_MM = (0.49, 0.49)  # of the Cheng dataset, rows then columns (thesis, section 2.1)
+IMAGE_DTYPES = (np.uint8, np.int16, np.uint16)
+SIDE_MULTIPLE, SIDE_MINIMUM = 32, 64  # five halvings, and InstanceNorm refuses a 1x1 bottom
+
+
+@dataclass(frozen=True)
+class RawSlice:
+    """One slice as a reader found it, before any rule is checked.
+
+    image is (H, W) uint8, int16 or uint16; mask is (H, W) with two values at most, zero
+    being background; both upright. origin names the file in error messages.
+    """
+
+    slice_id: int
+    label: int
+    image: NDArray[np.generic]
+    mask: NDArray[np.generic]
+    origin: str
+    patient_id: str | None = None
+    spacing_mm: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class SliceSet:
+    """N slices of one size, sorted by slice number.
+
+    images (N, H, W) uint8 | int16 | uint16; masks (N, H, W) bool, True = tumour;
+    slice_id and label (N,) int64; patient_id N strings, None where unknown;
+    spacing_mm (row, column) size of a pixel; phantom is True for drawn data.
+    """
+
+    images: NDArray[np.generic]
+    masks: NDArray[np.bool_]
+    slice_id: NDArray[np.int64]
+    label: NDArray[np.int64]
+    patient_id: tuple[str | None, ...]
+    spacing_mm: tuple[float, float] = SPACING_MM
+    phantom: bool = False
+
+    def __len__(self) -> int:
+        return len(self.slice_id)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W) of every slice, in pixels."""
+        return (self.images.shape[1], self.images.shape[2])
+
+    @property
+    def patients_known(self) -> bool:
+        return all(p is not None for p in self.patient_id)
+
+    @cached_property
+    def dataset_id(self) -> str:
+        """sha256 over slice numbers and masks: the same for every file form of the same slices."""
+        digest = hashlib.sha256()
+        for number, mask in zip(self.slice_id, self.masks, strict=True):
+            digest.update(f"{number}:{mask_hash(mask)}\n".encode())
+        return digest.hexdigest()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 over the decoded arrays, slice numbers and spacing: what a run was fed."""
+        digest = hashlib.sha256(repr([round(float(s), 4) for s in self.spacing_mm]).encode())
+        digest.update(f"{self.images.dtype.name}{self.images.shape}".encode())
+        for number, image, mask in zip(self.slice_id, self.images, self.masks, strict=True):
+            digest.update(f"{number}:{mask_hash(mask)}:".encode())
+            digest.update(np.ascontiguousarray(image).tobytes())
+        return digest.hexdigest()
+
+    def with_patients(self, patients: Iterable[str | None]) -> SliceSet:
+        """Return the same slices with other patient numbers."""
+        return replace(self, patient_id=tuple(patients))
+
+
+def mask_hash(mask: NDArray[np.bool_]) -> str:
+    """sha256 of one decoded (H, W) bool mask, its size included."""
+    h, w = mask.shape
+    packed = np.packbits(np.ascontiguousarray(mask, dtype=bool))
+    return hashlib.sha256(f"{h}x{w}:".encode() + packed.tobytes()).hexdigest()
+
+
+def gather(
+    raw: Iterable[RawSlice],
+    *,
+    labels: Iterable[int] | None = (MENINGIOMA,),
+    allow_empty_masks: bool = False,
+    phantom: bool = False,
+) -> SliceSet:
+    """Check every rule of the data and stack the slices into one `SliceSet`.
+
+    labels chooses which classes are kept (None: all). Raises `DataError`, naming the
+    file, for: an unknown label, a wrong dtype, an image and mask of different size, a mask
+    with more than two values, an empty mask (unless allowed), a duplicate slice number,
+    kept slices of different sizes or spacings, sides that are not multiples of 32 or under
+    64, and no slice left.
+    """
+    wanted = None if labels is None else set(labels)
+    kept: dict[int, tuple[RawSlice, NDArray[np.bool_]]] = {}
+    for one in raw:
+        if one.label not in LABELS:
+            raise DataError(
+                f"{one.origin}: label {one.label} is unknown; known: "
+                + ", ".join(f"{k} ({v})" for k, v in LABELS.items())
+            )
+        if wanted is not None and one.label not in wanted:
+            continue
+        if one.slice_id in kept:
+            raise DataError(
+                f"{one.origin}: slice {one.slice_id} is there twice "
+                f"(also {kept[one.slice_id][0].origin}); remove one of the two"
+            )
+        kept[one.slice_id] = (one, _checked_mask(one, allow_empty_masks))
+    if not kept:
+        chosen = "any label" if wanted is None else f"label {sorted(wanted)}"
+        raise DataError(f"no slice with {chosen} was found; choose another folder or other labels")
+    ordered = [kept[number] for number in sorted(kept)]
+    _check_uniform([one for one, _ in ordered])
+    first = ordered[0][0]
+    return SliceSet(
+        images=np.stack([one.image for one, _ in ordered]),
+        masks=np.stack([mask for _, mask in ordered]),
+        slice_id=np.array([one.slice_id for one, _ in ordered], dtype=np.int64),
+        label=np.array([one.label for one, _ in ordered], dtype=np.int64),
+        patient_id=tuple(one.patient_id for one, _ in ordered),
+        spacing_mm=first.spacing_mm or SPACING_MM,
+        phantom=phantom,
+    )
+
+
+def _checked_mask(one: RawSlice, allow_empty: bool) -> NDArray[np.bool_]:
+    """Return the mask as bool after checking the pair of arrays of one slice."""
+    if one.image.ndim != 2 or one.mask.ndim != 2:
+        raise DataError(
+            f"{one.origin}: image {one.image.shape} and mask {one.mask.shape} must be 2-D, one grey channel"
+        )
+    if one.image.dtype not in IMAGE_DTYPES:
+        raise DataError(
+            f"{one.origin}: image dtype {one.image.dtype} is not one of uint8, int16, uint16; "
+            "convert it without rescaling"
+        )
+    if one.image.shape != one.mask.shape:
+        raise DataError(
+            f"{one.origin}: image is {_size(one.image)} but its mask is {_size(one.mask)}; they must agree"
+        )
+    if one.mask.dtype.kind not in "bui":
+        raise DataError(f"{one.origin}: mask dtype {one.mask.dtype} must be bool or an integer")
+    values = np.unique(one.mask)
+    if len(values) > 2 or (len(values) == 2 and values[0] != 0):
+        shown = ", ".join(map(str, values[:5])) + (", ..." if len(values) > 5 else "")
+        raise DataError(
+            f"{one.origin}: mask holds {len(values)} values ({shown}), not 0 and one other; "
+            "lossy files blur masks: use PNG, lossless WebP or TIFF"
+        )
+    mask = one.mask != 0
+    if not mask.any() and not allow_empty:
+        raise DataError(f"{one.origin}: mask is empty; allow it with --allow-empty-masks, or remove the slice")
+    return mask
+
+
+def _check_uniform(slices: list[RawSlice]) -> None:
+    """Raise unless all slices share one legal size, dtype and spacing."""
+    first = slices[0]
+    for one in slices[1:]:
+        if one.image.shape != first.image.shape:
+            raise DataError(
+                f"{one.origin}: {_size(one.image)}, but {first.origin} is {_size(first.image)}; "
+                "one run needs one size: choose labels whose slices agree, or resize beforehand"
+            )
+        if one.image.dtype != first.image.dtype:
+            raise DataError(f"{one.origin}: {one.image.dtype}, but {first.origin} is {first.image.dtype}")
+        if one.spacing_mm != first.spacing_mm:
+            raise DataError(
+                f"{one.origin}: pixel spacing {one.spacing_mm} mm, but {first.origin} has {first.spacing_mm} mm"
+            )
+    check_sides(first.image.shape, first.origin)
+
+
+def check_sides(shape: tuple[int, ...], origin: str) -> None:
+    """Raise `DataError` unless both sides are multiples of 32 and at least 64."""
+    if any(side % SIDE_MULTIPLE or side < SIDE_MINIMUM for side in shape):
+        raise DataError(
+            f"{origin}: {shape[0]}x{shape[1]} pixels; both sides must be multiples of {SIDE_MULTIPLE} and at "
+            f"least {SIDE_MINIMUM}, for the network halves them five times; pad or resize the slices"
+        )
+
+
+def _size(array: NDArray[np.generic]) -> str:
+    return "x".join(map(str, array.shape))
+
+
+def iterate(slices: SliceSet) -> Iterator[RawSlice]:
+    """Yield the slices of a set one by one, as a writer of files wants them."""
+    for i, number in enumerate(slices.slice_id):
+        yield RawSlice(
+            slice_id=int(number),
+            label=int(slices.label[i]),
+            image=slices.images[i],
+            mask=slices.masks[i],
+            origin=f"slice {number}",
+            patient_id=slices.patient_id[i],
+            spacing_mm=slices.spacing_mm,
+        )

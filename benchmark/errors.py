@@ -1,0 +1,50 @@
+"""Every exception this package raises on purpose.
+
+Each message names the value, the rule it broke and the cure. The command line prints
+it without a traceback and exits with code 2.
+"""
+
+
+class BenchmarkError(Exception):
+    """Something the user can mend; the root of every exception below."""
+
+
+class DataError(BenchmarkError):
+    """A file or folder of slices breaks a rule of the data."""
+
+
+class UnsafeDataError(DataError):
+    """A file asks for code to be run, or for far more memory than its data can need."""
+
+
+class DownloadError(BenchmarkError):
+    """The archive could not be fetched; the message names the manual way."""
+
+
+class SplitError(BenchmarkError):
+    """A split is impossible, incomplete, or puts one slice or patient in two sets."""
+
+
+class SpecError(BenchmarkError):
+    """A protocol, grid, arm name or parameter is unknown or out of range."""
+
+
+class RecordError(BenchmarkError):
+    """A run folder is damaged, of another version, or belongs to another run."""
+
+
+class RunLockedError(RecordError):
+    """Another process is working on this run."""
+
+
+class ArmError(BenchmarkError):
+    """An arm broke its contract: wrong shape, range, dtype or a number that is not finite."""
+
+
+def known(kind: str, name: object, choices: object) -> str:
+    """Return the sentence for an unknown name, listing the known ones.
+
+    >>> known("arm", "unett", ["otsu", "unet"])
+    "unknown arm 'unett'; known: otsu, unet"
+    """
+    return f"unknown {kind} {name!r}; known: {', '.join(sorted(map(str, choices)))}"  # type: ignore[call-overload]

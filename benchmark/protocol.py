@@ -1,0 +1,179 @@
+"""The recipe of a run, everything that is decided before an arm is chosen, as frozen data."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from benchmark.errors import SpecError, known
+
+PRECISIONS = ("fp32", "tf32", "bf16")
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """nyul_fit: the images on which the standard histogram is learned, "all" or "train"."""
+
+    nyul_fit: str = "all"
+    nyul_percentiles: tuple[float, ...] = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 99)
+
+
+@dataclass(frozen=True)
+class SplitRule:
+    """unit: what is drawn, "image", "patient" or "cvind" (the dataset authors' folds)."""
+
+    unit: str = "image"
+    test_fraction: float = 0.15
+    val_fraction: float = 0.20
+    folds: int = 7
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Probabilities in [0, 1] and greatest strengths; see `benchmark.augment` for each formula."""
+
+    affine_p: float = 1.0
+    scale: float = 0.1
+    rotation_degrees: float = 10.0
+    elastic_p: float = 1.0
+    elastic_control_points: int = 7
+    elastic_mm: float = 7.5
+    motion_p: float = 0.05
+    motion_degrees: float = 10.0
+    motion_mm: float = 10.0
+    bias_p: float = 0.2
+    bias_order: int = 3
+    bias_coefficient: float = 0.5
+    intensity_p: float = 0.25
+    intensity_change: float = 0.3
+    noise_p: float = 0.25
+    noise_sd: float = 0.25
+    noise_with_intensity: bool = False
+
+
+@dataclass(frozen=True)
+class Network:
+    """What every network arm shares, whatever its architecture."""
+
+    channels: tuple[int, ...] = (16, 32, 64, 128, 256, 512)
+    dropout: float = 0.3
+    norm: str = "INSTANCE"
+    act: str = "PRELU"
+
+
+@dataclass(frozen=True)
+class Loss:
+    """include_background adds the background channel; pool_batch sums over the batch first."""
+
+    include_background: bool = False
+    pool_batch: bool = False
+
+
+@dataclass(frozen=True)
+class Training:
+    """Optimiser, stopping rule and arithmetic. monitor: "val_dice" (greater is better) or "val_loss"."""
+
+    learning_rate: float = 1e-3
+    batch_size: int = 16
+    max_epochs: int = 200
+    patience: int = 5
+    monitor: str = "val_dice"
+    precision: str = "fp32"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole protocol. Its values are part of a run's identity; its name is not."""
+
+    name: str = "thesis"
+    preprocess: Preprocess = field(default_factory=Preprocess)
+    split: SplitRule = field(default_factory=SplitRule)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    network: Network = field(default_factory=Network)
+    loss: Loss = field(default_factory=Loss)
+    training: Training = field(default_factory=Training)
+
+    def identity(self) -> dict[str, Any]:
+        """The values as plain JSON types, without the name."""
+        return {key: value for key, value in asdict(self).items() if key != "name"}
+
+
+CHOICES = {
+    "preprocess.nyul_fit": ("all", "train"),
+    "split.unit": ("image", "patient", "cvind"),
+    "training.monitor": ("val_dice", "val_loss"),
+    "training.precision": PRECISIONS,
+}
+UNIT_INTERVAL = ("_p", "_fraction", "dropout")
+POSITIVE = ("learning_rate", "batch_size", "max_epochs", "patience", "folds", "elastic_control_points")
+
+
+def load_recipe(name_or_path: str, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """Read a shipped protocol by name, or a TOML file by path, and apply `section.key` overrides.
+
+    Raises `SpecError` for an unknown protocol, section or key, a wrong type, or a value
+    out of range; the message lists what is allowed.
+    """
+    path = Path(name_or_path)
+    if path.suffix == ".toml":
+        if not path.is_file():
+            raise SpecError(f"protocol file {path} is not there")
+        text, name = path.read_text(encoding="utf-8"), path.stem
+    else:
+        shipped = {p.name[:-5]: p for p in (files("benchmark") / "protocols").iterdir() if p.name.endswith(".toml")}
+        if name_or_path not in shipped:
+            raise SpecError(known("protocol", name_or_path, shipped) + ", or a path ending in .toml")
+        text, name = shipped[name_or_path].read_text(encoding="utf-8"), name_or_path
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError(f"protocol {name_or_path!r} is not valid TOML: {error}") from error
+    base = load_recipe(str(table.pop("extends"))) if "extends" in table else Recipe()
+    flat = {f"{s}.{k}": v for s, keys in table.items() if isinstance(keys, dict) for k, v in keys.items()}
+    for stray in (s for s, keys in table.items() if not isinstance(keys, dict)):
+        raise SpecError(f"protocol {name!r}: {stray!r} stands outside a section")
+    return override(base, name, {**flat, **(overrides or {})})
+
+
+def override(recipe: Recipe, name: str, values: Mapping[str, Any]) -> Recipe:
+    """Return the recipe with `section.key` values replaced, each checked for type and range."""
+    sections = {f.name: getattr(recipe, f.name) for f in fields(recipe) if f.name != "name"}
+    tables = {section: asdict(value) for section, value in sections.items()}
+    for dotted, value in values.items():
+        section, _, key = dotted.partition(".")
+        if section not in tables:
+            raise SpecError(f"protocol {name!r}: {known('section', section, tables)}")
+        if key not in tables[section]:
+            raise SpecError(f"protocol {name!r}: {known(f'key in [{section}]', key, tables[section])}")
+        kind = get_type_hints(type(sections[section]))[key]
+        tables[section][key] = _checked(f"{name}: {dotted}", dotted, kind, value)
+    return Recipe(name=name, **{section: type(sections[section])(**tables[section]) for section in tables})
+
+
+def _checked(where: str, dotted: str, kind: Any, value: Any) -> Any:
+    """Return the value in its field's type, or raise `SpecError` naming the rule."""
+    if get_args(kind):  # tuple[float, ...]
+        if not isinstance(value, list | tuple) or not value or not all(_is_number(v) for v in value):
+            raise SpecError(f"{where} = {value!r} must be a list of numbers")
+        return tuple(get_args(kind)[0](v) for v in value)
+    if kind is float and _is_number(value):
+        value = float(value)
+    if type(value) is not kind:
+        raise SpecError(f"{where} = {value!r} must be {kind.__name__}")
+    if dotted in CHOICES and value not in CHOICES[dotted]:
+        raise SpecError(f"{where}: {known('value', value, CHOICES[dotted])}")
+    if dotted.endswith(UNIT_INTERVAL) and not 0 <= value <= 1:
+        raise SpecError(f"{where} = {value} must lie in [0, 1]")
+    if dotted.endswith(POSITIVE) and value <= 0:
+        raise SpecError(f"{where} = {value} must be above 0")
+    if _is_number(value) and not value >= 0:
+        raise SpecError(f"{where} = {value} must not be negative or NaN")
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
