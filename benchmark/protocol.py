@@ -16,9 +16,13 @@ PRECISIONS = ("fp32", "tf32", "bf16")
 
 @dataclass(frozen=True)
 class Preprocess:
-    """nyul_fit: the images on which the standard histogram is learned, "all" or "train"."""
+    """nyul_fit: the images on which the standard histogram is learned, "all" or "train".
+
+    nyul_foreground: the pixels whose percentiles count, "above_mean" or "whole".
+    """
 
     nyul_fit: str = "all"
+    nyul_foreground: str = "above_mean"
     nyul_percentiles: tuple[float, ...] = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 99)
 
 
@@ -34,7 +38,11 @@ class SplitRule:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Probabilities in [0, 1] and greatest strengths; see `benchmark.augment` for each formula."""
+    """Probabilities in [0, 1] and greatest strengths; see `benchmark.augment` for each formula.
+
+    intensity_mode: "scale" multiplies the intensity above black, "shift" adds a share of the
+    grey range. black_level: the value of no signal, which scaling and bias leave alone.
+    """
 
     affine_p: float = 1.0
     scale: float = 0.1
@@ -50,9 +58,11 @@ class Augmentation:
     bias_coefficient: float = 0.5
     intensity_p: float = 0.25
     intensity_change: float = 0.3
+    intensity_mode: str = "scale"
     noise_p: float = 0.25
     noise_sd: float = 0.25
     noise_with_intensity: bool = False
+    black_level: float = -1.0
 
 
 @dataclass(frozen=True)
@@ -67,8 +77,12 @@ class Network:
 
 @dataclass(frozen=True)
 class Loss:
-    """include_background adds the background channel; pool_batch sums over the batch first."""
+    """activation: "softmax" over the two classes, or "sigmoid" of each.
 
+    include_background adds the background channel; pool_batch sums over the batch first.
+    """
+
+    activation: str = "softmax"
     include_background: bool = False
     pool_batch: bool = False
 
@@ -77,6 +91,7 @@ class Loss:
 class Training:
     """Optimiser, stopping rule and arithmetic. monitor: "val_dice" (greater is better) or "val_loss"."""
 
+    optimiser: str = "adam"
     learning_rate: float = 1e-3
     batch_size: int = 16
     max_epochs: int = 200
@@ -104,6 +119,10 @@ class Recipe:
 
 CHOICES = {
     "preprocess.nyul_fit": ("all", "train"),
+    "preprocess.nyul_foreground": ("above_mean", "whole"),
+    "augmentation.intensity_mode": ("scale", "shift"),
+    "loss.activation": ("softmax", "sigmoid"),
+    "training.optimiser": ("adam", "adamw", "sgd"),
     "split.unit": ("image", "patient", "cvind"),
     "training.monitor": ("val_dice", "val_loss"),
     "training.precision": PRECISIONS,
@@ -170,7 +189,7 @@ def _checked(where: str, dotted: str, kind: Any, value: Any) -> Any:
         raise SpecError(f"{where} = {value} must lie in [0, 1]")
     if dotted.endswith(POSITIVE) and value <= 0:
         raise SpecError(f"{where} = {value} must be above 0")
-    if _is_number(value) and not value >= 0:
+    if dotted != "augmentation.black_level" and _is_number(value) and not value >= 0:
         raise SpecError(f"{where} = {value} must not be negative or NaN")
     return value
 

@@ -68,10 +68,7 @@ class SliceSet:
     @cached_property
     def dataset_id(self) -> str:
         """sha256 over slice numbers and masks: the same for every file form of the same slices."""
-        digest = hashlib.sha256()
-        for number, mask in zip(self.slice_id, self.masks, strict=True):
-            digest.update(f"{number}:{mask_hash(mask)}\n".encode())
-        return digest.hexdigest()
+        return dataset_id_of(zip(self.slice_id.tolist(), map(mask_hash, self.masks), strict=True))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -93,6 +90,14 @@ def mask_hash(mask: NDArray[np.bool_]) -> str:
     h, w = mask.shape
     packed = np.packbits(np.ascontiguousarray(mask, dtype=bool))
     return hashlib.sha256(f"{h}x{w}:".encode() + packed.tobytes()).hexdigest()
+
+
+def dataset_id_of(rows: Iterable[tuple[int, str]]) -> str:
+    """sha256 over (slice number, `mask_hash`) rows, sorted by number: see `SliceSet.dataset_id`."""
+    digest = hashlib.sha256()
+    for number, mask_sha256 in sorted(rows):
+        digest.update(f"{number}:{mask_sha256}\n".encode())
+    return digest.hexdigest()
 
 
 def gather(
@@ -160,15 +165,16 @@ def _checked_mask(one: RawSlice, allow_empty: bool) -> NDArray[np.bool_]:
         )
     if one.mask.dtype.kind not in "bui":
         raise DataError(f"{one.origin}: mask dtype {one.mask.dtype} must be bool or an integer")
-    values = np.unique(one.mask)
-    if len(values) > 2 or (len(values) == 2 and values[0] != 0):
+    mask: NDArray[np.bool_] = one.mask != 0
+    tumour = one.mask[mask]
+    if tumour.size and tumour.min() != tumour.max():
+        values = np.unique(one.mask)
         shown = ", ".join(map(str, values[:5])) + (", ..." if len(values) > 5 else "")
         raise DataError(
             f"{one.origin}: mask holds {len(values)} values ({shown}), not 0 and one other; "
             "lossy files blur masks: use PNG, lossless WebP or TIFF"
         )
-    mask = one.mask != 0
-    if not mask.any() and not allow_empty:
+    if not tumour.size and not allow_empty:
         raise DataError(f"{one.origin}: mask is empty; allow it with --allow-empty-masks, or remove the slice")
     return mask
 

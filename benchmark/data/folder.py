@@ -1,0 +1,92 @@
+"""Folders of files named by slice number, and the index.csv beside them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+
+from benchmark.data.guard import decoding
+from benchmark.data.slices import MENINGIOMA
+from benchmark.errors import DataError
+
+MAX_DIGITS = 18  # slice numbers are stored as int64
+Index = dict[int, tuple[int, str | None]]  # slice number -> label, patient
+
+
+def holds(folder: Path, suffixes: tuple[str, ...]) -> bool:
+    """True where the folder has a file with one of the suffixes (lower case)."""
+    with decoding(folder, "check the path and your right to read it"):
+        return folder.is_dir() and any(path.name.lower().endswith(suffixes) for path in folder.iterdir())
+
+
+def numbered(folder: Path, suffixes: tuple[str, ...], passed_over: tuple[str, ...] = ()) -> dict[int, Path]:
+    """Map slice number to file for every file `N<suffix>`; other suffixes and passed_over names are left out.
+
+    Raises `DataError` for a name that is no number, a number that is there twice, and a
+    folder without any such file.
+    """
+    found: dict[int, Path] = {}
+    with decoding(folder, "check the path and your right to read it"):
+        paths = sorted(folder.iterdir())
+    for path in paths:
+        suffix = next((s for s in suffixes if path.name.lower().endswith(s)), None)
+        if suffix is None or path.name.startswith(".") or path.name in passed_over:
+            continue
+        stem = path.name[: -len(suffix)]
+        if not (stem.isascii() and stem.isdigit() and len(stem) <= MAX_DIGITS):
+            raise DataError(f"{path}: the name must be the slice number, such as 12{suffix}; rename or remove it")
+        number = int(stem)
+        if number in found:
+            raise DataError(f"{path}: slice {number} is there twice (also {found[number]}); remove one of the two")
+        found[number] = path
+    if not found:
+        raise DataError(f"{folder}: no slice in it; looked for N{', N'.join(suffixes)}")
+    return found
+
+
+def paired(folder: Path, suffixes: tuple[str, ...]) -> list[tuple[int, Path, Path]]:
+    """Return (slice number, image, mask) of `images/` and `masks/`, by number.
+
+    Raises `DataError` as `numbered` does, and for an image without a mask or the reverse.
+    """
+    images, masks = numbered(folder / "images", suffixes), numbered(folder / "masks", suffixes)
+    for number in sorted(set(images) ^ set(masks)):
+        lone, missing = (images, "mask") if number in images else (masks, "image")
+        raise DataError(
+            f"{lone[number]}: no {missing} beside it; add {missing}s/{number}{suffixes[0]} or remove this file"
+        )
+    return [(number, images[number], masks[number]) for number in sorted(images)]
+
+
+def read_index(path: Path, needed: Iterable[int]) -> Index:
+    """Read label and patient of every needed slice from index.csv.
+
+    Columns: slice, and label and patient_id where known. Without the file, every slice is
+    a meningioma of an unknown patient. Raises `DataError` for a missing column, a value
+    that is no whole number, a slice listed twice, or a needed slice that is not listed.
+    """
+    if not path.exists():
+        return {number: (MENINGIOMA, None) for number in needed}
+    rows: Index = {}
+    with decoding(path, "save it as comma-separated UTF-8 text"), path.open(newline="", encoding="utf-8-sig") as text:
+        reader = csv.DictReader(text)
+        if "slice" not in (reader.fieldnames or ()):
+            raise DataError(f"{path}: no column 'slice'; needed: slice, and label and patient_id where known")
+        for line, row in enumerate(reader, start=2):
+            number = _whole(row["slice"], "slice", f"{path}, line {line}")
+            label = _whole(row.get("label") or str(MENINGIOMA), "label", f"{path}, line {line}")
+            if number in rows:
+                raise DataError(f"{path}, line {line}: slice {number} is listed twice; remove one of the two lines")
+            rows[number] = (label, row.get("patient_id") or None)
+    for number in needed:
+        if number not in rows:
+            raise DataError(f"{path}: slice {number} is not listed, but its image exists; add its line")
+    return rows
+
+
+def _whole(text: str | None, column: str, where: str) -> int:
+    text = (text or "").strip()
+    if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
+        raise DataError(f"{where}: {column} {text!r} must be a whole number")
+    return int(text)

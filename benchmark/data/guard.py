@@ -1,0 +1,50 @@
+"""One rule for every decoder: whatever it raises on a damaged file leaves as one clear `DataError`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmark.errors import BenchmarkError, DataError, UnsafeDataError
+
+MAX_PIXELS = 4096 * 4096  # a header that promises more is lying, or is no slice
+DAMAGED = "the file is damaged: copy or download it again"
+
+
+@contextmanager
+def decoding(origin: object, cure: str = DAMAGED) -> Iterator[None]:
+    """Turn any exception of a decoder into a `DataError` that names origin and cure.
+
+    Pillow, h5py, zipfile, NiBabel and numpy raise OSError, ValueError, KeyError,
+    struct.error, zlib.error, MemoryError and more on hostile bytes, so the net is wide on
+    purpose; keep the block inside it small. A `BenchmarkError` passes unchanged.
+    """
+    try:
+        yield
+    except BenchmarkError:
+        raise
+    except Exception as error:
+        what = (str(error).splitlines() or [""])[0][:200]
+        raise DataError(f"{origin}: cannot be read ({type(error).__name__}: {what}); {cure}") from error
+
+
+def read_capped(path: Path, limit: int) -> bytes:
+    """Return the bytes of a file, or raise `UnsafeDataError` where it holds more than limit."""
+    with decoding(path):
+        size = path.stat().st_size
+        if size > limit:
+            raise UnsafeDataError(f"{path}: {size} bytes, but a file of this kind needs at most {limit}; not read")
+        return path.read_bytes()
+
+
+def check_pixels(shape: tuple[int, ...], origin: object) -> None:
+    """Raise `UnsafeDataError` where a header promises a negative size or more than `MAX_PIXELS`."""
+    pixels = 1
+    for side in shape:
+        pixels *= int(side)
+    if pixels > MAX_PIXELS or any(side < 0 for side in shape):
+        promised = "x".join(str(int(side)) for side in shape)
+        raise UnsafeDataError(
+            f"{origin}: header promises {promised} values, but a slice has at most {MAX_PIXELS}; not read: {DAMAGED}"
+        )

@@ -1,0 +1,98 @@
+"""An arm's maps against the truth: the only place that binarises, one score row per test slice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from benchmark.arm import Arm, Clicks, ClickArm, FloatImages, ProbMaps
+from benchmark.data.slices import SliceSet
+from benchmark.errors import ArmError
+from benchmark.metrics import count
+
+THRESHOLD = 0.5  # tumour where p > 0.5
+
+
+def predict_checked(arm: Arm | ClickArm, images: FloatImages, clicks: Clicks | None) -> ProbMaps:
+    """Ask an arm for its maps and hold them to the contract; `ArmError` names the breach."""
+    maps = arm.predict(images) if clicks is None else arm.predict(images, clicks)  # type: ignore[call-arg]
+    name = type(arm).__name__
+    if not isinstance(maps, np.ndarray) or maps.shape != images.shape or maps.dtype != np.float32:
+        got = f"{maps.dtype} {maps.shape}" if isinstance(maps, np.ndarray) else type(maps).__name__
+        raise ArmError(f"{name}.predict returned {got}; it must return float32 {images.shape}")
+    if not np.isfinite(maps).all():
+        raise ArmError(f"{name}.predict returned {np.count_nonzero(~np.isfinite(maps))} values that are not finite")
+    if maps.min() < 0 or maps.max() > 1:
+        raise ArmError(f"{name}.predict returned values from {maps.min()} to {maps.max()}; probabilities lie in [0, 1]")
+    return maps
+
+
+def simulated_clicks(masks: NDArray[np.bool_]) -> Clicks:
+    """(N, H, W) truth -> (N, 2) the pixel farthest from the outline, as a careful reader would click.
+
+    An empty mask gives the image's centre: there is no tumour to click on.
+    """
+    clicks = np.empty((len(masks), 2), dtype=np.int64)
+    for i, mask in enumerate(masks):
+        depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+        clicks[i] = np.unravel_index(depth.argmax(), mask.shape) if mask.any() else np.array(mask.shape) // 2
+    return clicks
+
+
+def binarise(maps: ProbMaps) -> NDArray[np.bool_]:
+    """Tumour where p > 0.5."""
+    return maps > THRESHOLD
+
+
+def score(slices: SliceSet, predictions: Mapping[int, NDArray[np.bool_]], wanted: tuple[int, ...]) -> pd.DataFrame:
+    """Score (H, W) bool predictions by slice number against the truth at its own size, in mm.
+
+    Returns one row per wanted slice, in ascending order. A missing or superfluous slice
+    raises `ArmError`: nothing leaves a mean in silence.
+    """
+    if set(predictions) != set(wanted):
+        odd = min(set(predictions) ^ set(wanted))
+        raise ArmError(f"slice {odd} is {'not a test slice' if odd in predictions else 'missing from the predictions'}")
+    where = {int(number): i for i, number in enumerate(slices.slice_id)}
+    pixel_mm2 = slices.spacing_mm[0] * slices.spacing_mm[1]
+    rows = []
+    for number in sorted(wanted):
+        i = where[number]
+        c = count(predictions[number], slices.masks[i])
+        rows.append({
+            "slice_id": number,
+            "patient_id": slices.patient_id[i],
+            "tp": c.tp,
+            "fp": c.fp,
+            "fn": c.fn,
+            "tn": c.tn,
+            "dice": c.dice,
+            "iou": c.iou,
+            "sensitivity": c.sensitivity,
+            "precision": c.precision,
+            "truth_mm2": round((c.tp + c.fn) * pixel_mm2, 4),
+            "predicted_mm2": round((c.tp + c.fp) * pixel_mm2, 4),
+        })
+    return pd.DataFrame(rows)
+
+
+def summarise(scores: pd.DataFrame) -> dict[str, float | int]:
+    """Mean, SD (n - 1) and median Dice over slices, the mean over patients, and the misses."""
+    dice = scores["dice"]
+    by_patient = scores.groupby("patient_id")["dice"].mean() if scores["patient_id"].notna().all() else None
+    return {
+        "n": len(scores),
+        "dice_mean": float(dice.mean()),
+        "dice_sd": float(dice.std(ddof=1)) if len(dice) > 1 else float("nan"),
+        "dice_median": float(dice.median()),
+        "dice_mean_detected": float(dice[dice > 0].mean()) if (dice > 0).any() else float("nan"),
+        "missed": int((dice == 0).sum()),
+        "patients": 0 if by_patient is None else len(by_patient),
+        "dice_mean_by_patient": float("nan") if by_patient is None else float(by_patient.mean()),
+        "sensitivity_mean": float(scores["sensitivity"].mean()),
+        "precision_mean": float(scores["precision"].mean()),
+    }

@@ -1,0 +1,127 @@
+"""Grids as data: arms x axes x seeds x splits, expanded into run specs."""
+
+from __future__ import annotations
+
+import itertools
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from benchmark.arm import ArmEntry
+from benchmark.errors import SpecError, known
+from benchmark.protocol import Recipe
+from benchmark.spec import RunSpec
+from benchmark.split import Split
+
+
+@dataclass(frozen=True)
+class Grid:
+    """arms: (name, axis -> values) in order; seeds and split numbers multiply them."""
+
+    name: str
+    arms: tuple[tuple[str, Mapping[str, tuple[Any, ...]]], ...]
+    seeds: tuple[int, ...]
+    splits: tuple[int, ...] = (1,)
+    protocol: str = "thesis"
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+
+def load_grid(name_or_path: str) -> Grid:
+    """Read a shipped grid by name, or a TOML file by path; `SpecError` for anything malformed."""
+    path = Path(name_or_path)
+    if path.suffix == ".toml":
+        if not path.is_file():
+            raise SpecError(f"grid file {path} is not there")
+        text, name = path.read_text(encoding="utf-8"), path.stem
+    else:
+        shipped = {p.name[:-5]: p for p in (files("benchmark") / "grids").iterdir() if p.name.endswith(".toml")}
+        if name_or_path not in shipped:
+            raise SpecError(known("grid", name_or_path, shipped) + ", or a path ending in .toml")
+        text, name = shipped[name_or_path].read_text(encoding="utf-8"), name_or_path
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError(f"grid {name!r} is not valid TOML: {error}") from error
+    allowed = ("arms", "seeds", "splits", "protocol", "set")
+    for key in table:
+        if key not in allowed:
+            raise SpecError(f"grid {name!r}: {known('key', key, allowed)}")
+    arms = []
+    for entry in table.get("arms", []):
+        axes = {k: tuple(v) if isinstance(v, list) else (v,) for k, v in entry.items() if k != "name"}
+        if "name" not in entry or not all(axes.values()):
+            raise SpecError(f"grid {name!r}: each [[arms]] needs a name, and no axis may be empty")
+        arms.append((str(entry["name"]), axes))
+    if not arms:
+        raise SpecError(f"grid {name!r} names no arm")
+    return Grid(
+        name=name,
+        arms=tuple(arms),
+        seeds=_whole_numbers(name, "seeds", table.get("seeds", [])),
+        splits=_whole_numbers(name, "splits", table.get("splits", [1])),
+        protocol=str(table.get("protocol", "thesis")),
+        overrides=table.get("set", {}),
+    )
+
+
+def _whole_numbers(grid: str, key: str, values: Any) -> tuple[int, ...]:
+    if not isinstance(values, list) or not values or any(type(v) is not int or v < 0 for v in values):
+        raise SpecError(f"grid {grid!r}: {key} = {values!r} must be a list of whole numbers from 0 up")
+    if len(set(values)) != len(values):
+        raise SpecError(f"grid {grid!r}: {key} = {values!r} names one twice")
+    return tuple(values)
+
+
+def expand(
+    grid: Grid,
+    arms: Mapping[str, ArmEntry],
+    recipe: Recipe,
+    splits: Sequence[Split],
+    *,
+    dataset_id: str,
+    content_fingerprint: str,
+    shape: tuple[int, int],
+    only: Mapping[str, Sequence[Any]] | None = None,
+) -> list[RunSpec]:
+    """Return the runs of a grid: splits outermost, then seeds, then arms and their axes.
+
+    So a grid that is stopped early has whole cells of the first seed. A deterministic arm
+    has one run whatever the seeds. only narrows by arm name or parameter value; a key that
+    no arm of the grid has, or a value that none takes, raises `SpecError`.
+    """
+    specs: dict[str, RunSpec] = {}
+    for split, seed, (name, axes) in itertools.product(splits, grid.seeds, grid.arms):
+        if name not in arms:
+            raise SpecError(known("arm", name, arms))
+        for values in itertools.product(*axes.values()):
+            params = arms[name].resolve(dict(zip(axes, values, strict=True)))
+            spec = RunSpec(
+                arm=name,
+                params=params,
+                recipe=recipe,
+                dataset_id=dataset_id,
+                content_fingerprint=content_fingerprint,
+                split_id=split.split_id,
+                split_fingerprint=split.fingerprint,
+                shape=shape,
+                seed=None if arms[name].deterministic else seed,
+            )
+            specs.setdefault(spec.run_id, spec)
+    return narrow(list(specs.values()), only or {})
+
+
+def narrow(specs: list[RunSpec], only: Mapping[str, Sequence[Any]]) -> list[RunSpec]:
+    """Keep the runs whose arm or parameters take one of the wanted values, for every key."""
+    for key, wanted in only.items():
+        there = {spec.arm if key == "arm" else spec.params.get(key) for spec in specs} - {None}
+        if not there:
+            keys = {"arm"} | {k for spec in specs for k in spec.params}
+            raise SpecError(f"--only: {known('key', key, keys)}")
+        for value in wanted:
+            if value not in there:
+                raise SpecError(f"--only: {known(key, value, there)}")
+        specs = [s for s in specs if (s.arm if key == "arm" else s.params.get(key)) in wanted]
+    return specs

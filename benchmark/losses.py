@@ -1,0 +1,42 @@
+"""The thesis's Tversky loss: its alpha, MONAI's engine.
+
+Thesis, section 2.10: loss = 1 - TP / (TP + alpha FN + beta FP), beta = 1 - alpha, so alpha
+weighs FALSE NEGATIVES. MONAI's `TverskyLoss(alpha, beta)` weighs false positives with alpha
+and false negatives with beta: the thesis's alpha is MONAI's beta.
+"""
+
+from __future__ import annotations
+
+import torch
+from monai.losses.tversky import TverskyLoss
+
+from benchmark.errors import SpecError
+from benchmark.protocol import Loss
+
+
+def thesis_tversky(alpha: float, settings: Loss | None = None) -> TverskyLoss:
+    """Return the loss of two-class logits (B, 2, H, W) against a truth (B, 1, H, W) in {0, 1}.
+
+    alpha in [0, 1] weighs false negatives, 1 - alpha false positives; at 0.5 it is the Dice
+    loss. By default the softmax probability of the tumour channel is scored per image and
+    averaged over the batch; settings.include_background averages in the background channel's
+    own loss (its roles of FP and FN are swapped), pool_batch sums over the batch first. On an
+    empty truth and an empty prediction the loss is 0, by MONAI's smoothing of 1e-5.
+    """
+    if not 0 <= alpha <= 1:
+        raise SpecError(f"alpha = {alpha} must lie in [0, 1]: it weighs false negatives, 1 - alpha false positives")
+    settings = settings or Loss()
+    return TverskyLoss(
+        include_background=settings.include_background,
+        to_onehot_y=True,
+        softmax=settings.activation == "softmax",
+        sigmoid=settings.activation == "sigmoid",
+        alpha=1.0 - alpha,  # MONAI: weight of false positives
+        beta=alpha,  # MONAI: weight of false negatives
+        batch=settings.pool_batch,
+    )
+
+
+def tumour_probability(logits: torch.Tensor, activation: str = "softmax") -> torch.Tensor:
+    """(B, 2, H, W) logits -> (B, H, W) probability of the tumour class, the second."""
+    return torch.sigmoid(logits[:, 1]) if activation == "sigmoid" else torch.softmax(logits, dim=1)[:, 1]

@@ -1,0 +1,49 @@
+"""What every network arm shares: it says which network it builds, the rest is here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from benchmark.arm import Cases, FitReport, FloatImages, ProbMaps, RunContext
+from benchmark.errors import ArmError
+from benchmark.protocol import Network
+from benchmark.seeding import torch_seed
+from benchmark.training import predict_network, train_network
+
+
+@dataclass
+class NetworkArm:
+    """A trained network. alpha in [0, 1] weighs false negatives in the Tversky loss.
+
+    Subclasses add their parameters as fields with defaults and implement `build`, which
+    returns a module of (B, 1, H, W) images to (B, 2, H, W) logits, tumour second.
+    """
+
+    deterministic: ClassVar[bool] = False
+    needs_click: ClassVar[bool] = False
+
+    alpha: float = 0.5
+    model: nn.Module | None = field(default=None, init=False, repr=False)
+    context: RunContext | None = field(default=None, init=False, repr=False)
+
+    def build(self, network: Network) -> nn.Module:
+        """Return the untrained network, its weights drawn from torch's generator."""
+        raise NotImplementedError
+
+    def fit(self, train: Cases, val: Cases, context: RunContext) -> FitReport:
+        """Train to the protocol's stopping rule, or go on where an interrupted fit stopped."""
+        self.context = context
+        with torch.random.fork_rng():
+            torch.manual_seed(torch_seed(context.seed, "weights"))
+            self.model = self.build(context.recipe.network)
+            return train_network(self.model, self.alpha, train, val, context)
+
+    def predict(self, images: FloatImages) -> ProbMaps:
+        """(N, H, W) float32 in [-1, 1] -> (N, H, W) float32 tumour probability."""
+        if self.model is None or self.context is None:
+            raise ArmError(f"{type(self).__name__}: predict was called before fit")
+        return predict_network(self.model, images, self.context)

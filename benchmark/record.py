@@ -1,0 +1,192 @@
+"""The run folder on disk: atomic writes, a state derived from its files, a lock that dies with its process."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import math
+import os
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+from PIL import Image
+
+from benchmark.errors import RecordError, RunLockedError
+from benchmark.spec import SCHEMA, RunSpec
+
+SPEC, ENVIRONMENT, HISTORY, SCORES = "spec.json", "environment.json", "history.csv", "scores.csv"
+PREDICTIONS, TIMING, RESULT, FAILURE = "predictions.zip", "timing.json", "result.json", "failure.json"
+CHECKPOINT, LOCK = "checkpoint.pt", ".lock"
+
+
+class State(StrEnum):
+    """What a run folder's files say of it."""
+
+    DONE = "done"
+    FAILED = "failed"
+    PARTIAL = "partial"
+    PENDING = "pending"
+    RUNNING = "running"
+
+
+class RunFolder:
+    """One run's folder under a root, named by its run_id."""
+
+    def __init__(self, root: Path, run_id: str) -> None:
+        self.run_id = run_id
+        self.path = root / run_id
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    @property
+    def state(self) -> State:
+        """done: result.json is there; failed: failure.json; partial: begun; running: locked now."""
+        if (self / RESULT).exists():
+            return State.DONE
+        if self.locked():
+            return State.RUNNING
+        if (self / FAILURE).exists():
+            return State.FAILED
+        return State.PARTIAL if (self / SPEC).exists() else State.PENDING
+
+    def locked(self) -> bool:
+        """True while a living process works on this run."""
+        if not (self / LOCK).exists():
+            return False
+        try:
+            with FileLock(self / LOCK, timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run; the operating system lets go of it if the process dies.
+
+        Raises `RunLockedError` where another process has it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self / LOCK, timeout=0):
+                yield
+        except Timeout as error:
+            raise RunLockedError(f"{self.run_id}: another process is working on this run") from error
+
+    def begin(self, spec: RunSpec, environment: Mapping[str, object], resume_keys: Sequence[str]) -> bool:
+        """Write the spec first, then the environment; return True where a checkpoint may be gone on from.
+
+        A checkpoint made under another device kind or other versions is dropped, since its
+        continuation would not be the unbroken run. Raises `RecordError` where the folder
+        holds another spec.
+        """
+        if (self / SPEC).exists() and read_json(self / SPEC)["spec"] != spec.canonical():
+            raise RecordError(f"{self / SPEC} holds another run than its folder says; move the folder away")
+        resumable = (self / CHECKPOINT).exists() and (self / ENVIRONMENT).exists()
+        if resumable:
+            before = read_json(self / ENVIRONMENT)
+            resumable = all(before.get(key) == environment.get(key) for key in resume_keys)
+        if not resumable:
+            for name in (CHECKPOINT, HISTORY):
+                (self / name).unlink(missing_ok=True)
+            write_json(self / SPEC, {"run_id": self.run_id, "split_id": spec.split_id, "protocol": spec.recipe.name,
+                                     "spec": spec.canonical()})
+            write_json(self / ENVIRONMENT, environment)
+        (self / FAILURE).unlink(missing_ok=True)
+        return resumable
+
+    def write_history(self, history: Sequence[Mapping[str, float]]) -> None:
+        """Rewrite history.csv, one row per finished epoch."""
+        if history:
+            write_bytes(self / HISTORY, pd.DataFrame(history).to_csv(index=False).encode())
+
+    def finish(
+        self,
+        scores: pd.DataFrame,
+        predictions: Mapping[int, NDArray[np.bool_]],
+        timing: Mapping[str, object],
+        result: Mapping[str, object],
+    ) -> None:
+        """Write scores, predictions and timing, then result.json with their hashes, last."""
+        write_bytes(self / SCORES, scores.to_csv(index=False).encode())
+        write_bytes(self / PREDICTIONS, pack_masks(predictions))
+        write_json(self / TIMING, timing)
+        hashes = {name: file_sha256(self / name) for name in (SCORES, PREDICTIONS)}
+        write_json(self / RESULT, {"schema": SCHEMA, "run_id": self.run_id, **result, "sha256": hashes})
+
+    def fail(self, error: BaseException, trace: str) -> None:
+        """Record why the run failed; what it had reached stays for the next try."""
+        write_json(self / FAILURE, {"error": type(error).__name__, "message": str(error), "traceback": trace})
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace a file atomically: temporary file in the same folder, flush, fsync, rename."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(temporary, path)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON atomically; a number that is not finite becomes null."""
+    write_bytes(path, (json.dumps(_finite(content), indent=1, allow_nan=False) + "\n").encode())
+
+
+def _finite(value: Any) -> Any:
+    """Plain JSON types all the way down, NaN and infinity as None."""
+    if isinstance(value, Mapping):
+        return {str(k): _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; `RecordError` names the file if it is damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{path}: cannot be read ({error}); remove the run's folder to have it run again") from error
+    if not isinstance(content, dict):
+        raise RecordError(f"{path}: holds a {type(content).__name__}, not an object")
+    return content
+
+
+def file_sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def pack_masks(masks: Mapping[int, NDArray[np.bool_]]) -> bytes:
+    """A zip of 1-bit PNGs named by slice number; the same masks give the same bytes."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
+        for number in sorted(masks):
+            png = io.BytesIO()
+            Image.fromarray(masks[number]).save(png, "PNG", optimize=True)
+            archive.writestr(zipfile.ZipInfo(f"{number}.png", (1980, 1, 1, 0, 0, 0)), png.getvalue())
+    return packed.getvalue()
+
+
+def unpack_masks(path: Path) -> dict[int, NDArray[np.bool_]]:
+    """Read slice number -> (H, W) bool from predictions.zip; `RecordError` if it is damaged."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {
+                int(name.removesuffix(".png")): np.asarray(Image.open(io.BytesIO(archive.read(name))), dtype=bool)
+                for name in archive.namelist()
+            }
+    except (OSError, ValueError, SyntaxError, zipfile.BadZipFile) as error:
+        raise RecordError(f"{path}: cannot be read ({error}); remove the run's folder to have it run again") from error

@@ -1,0 +1,42 @@
+"""Moving slices to the size a network is fed, and probabilities back to the size that is scored."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+
+def shrink(images: NDArray[np.generic], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Resize (N, H, W) by averaging over the area of each new pixel; float32, grey levels kept."""
+    if images.shape[1:] == shape:
+        return images.astype(np.float32)
+    out = np.empty((len(images), *shape), dtype=np.float32)
+    for i, image in enumerate(images):
+        tensor = torch.from_numpy(image.astype(np.float32))[None, None]
+        out[i] = F.interpolate(tensor, size=shape, mode="area")[0, 0].numpy()
+    return out
+
+
+def shrink_masks(masks: NDArray[np.bool_], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Resize (N, H, W) bool: a new pixel is tumour where at least half of its area is."""
+    if masks.shape[1:] == shape:
+        return masks
+    return shrink(masks, shape) >= 0.5
+
+
+def enlarge_probability(maps: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Resize (N, h, w) probabilities to (N, H, W) bilinearly; values stay in [0, 1]."""
+    if maps.shape[1:] == shape:
+        return maps
+    tensor = torch.from_numpy(np.ascontiguousarray(maps))[:, None]
+    resized = F.interpolate(tensor, size=shape, mode="bilinear", align_corners=False)
+    return resized[:, 0].clamp(0, 1).numpy()
+
+
+def scaled_spacing(
+    spacing_mm: tuple[float, float], original: tuple[int, int], shape: tuple[int, int]
+) -> tuple[float, float]:
+    """Pixel size in mm after resizing from the original shape."""
+    return (spacing_mm[0] * original[0] / shape[0], spacing_mm[1] * original[1] / shape[1])

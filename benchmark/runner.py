@@ -1,0 +1,178 @@
+"""Running specs: skip what is done, go on with what was interrupted, go on after a failure."""
+
+from __future__ import annotations
+
+import resource
+import time
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark import preprocess, record
+from benchmark.arm import ArmEntry, Cases, FitReport, RunContext
+from benchmark.data.slices import SliceSet
+from benchmark.environment import RESUME_KEYS, describe
+from benchmark.errors import RunLockedError
+from benchmark.evaluate import binarise, predict_checked, score, simulated_clicks, summarise
+from benchmark.memory import keep_freed_memory
+from benchmark.record import RunFolder, State
+from benchmark.resize import enlarge_probability, scaled_spacing, shrink, shrink_masks
+from benchmark.seeding import make_deterministic
+from benchmark.spec import RunSpec
+from benchmark.split import Split
+
+MASKS_AT_ONCE = 16  # maps enlarged together, to bound memory
+
+
+@dataclass(frozen=True)
+class Options:
+    """How runs are carried out; none of it enters a run's identity."""
+
+    out: Path
+    device: str = "cpu"
+    checkpoint_every_seconds: float = 60.0
+    keep_checkpoint: bool = False
+    retry_failed: bool = True
+    on_epoch: Callable[[RunSpec, list[dict[str, float]]], None] = lambda spec, history: None
+    on_state: Callable[[RunSpec, State], None] = lambda spec, state: None
+
+
+@dataclass
+class Bench:
+    """The slices of a grid and its splits by name; remembers the last preprocessing."""
+
+    slices: SliceSet
+    splits: Mapping[str, Split]
+    arms: Mapping[str, ArmEntry]
+    _last: tuple[Any, tuple[NDArray[np.float32], NDArray[np.bool_]]] | None = field(default=None, repr=False)
+
+    def prepared(self, spec: RunSpec, split: Split) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return all images preprocessed as the spec asks, (N, h, w) float32, and their masks."""
+        rule = spec.recipe.preprocess
+        fit_ids = split.train if rule.nyul_fit == "train" else None
+        key = (spec.shape, rule, fit_ids)
+        if self._last is None or self._last[0] != key:
+            images = shrink(self.slices.images, spec.shape)
+            learn_from = images if fit_ids is None else images[np.isin(self.slices.slice_id, fit_ids)]
+            landmarks = preprocess.fit_nyul(learn_from, rule.nyul_percentiles, rule.nyul_foreground == "whole")
+            masks = shrink_masks(self.slices.masks, spec.shape)
+            self._last = (key, (preprocess.apply(images, landmarks), masks))
+        return self._last[1]
+
+    def cases(self, spec: RunSpec, split: Split, wanted: tuple[int, ...]) -> Cases:
+        """Return the preprocessed slices of one set, ascending by number."""
+        images, masks = self.prepared(spec, split)
+        rows = np.isin(self.slices.slice_id, wanted)
+        spacing = scaled_spacing(self.slices.spacing_mm, self.slices.shape, spec.shape)
+        return Cases(images[rows], masks[rows], self.slices.slice_id[rows], spacing)
+
+
+def run_grid(specs: Iterable[RunSpec], bench: Bench, options: Options) -> dict[str, State]:
+    """Run every spec that is not done; return each run's state afterwards.
+
+    A failing run is recorded and the rest goes on; a run that another process holds is
+    left to it. Ctrl-C ends the grid at once and loses nothing but the epoch at hand.
+    """
+    return {spec.run_id: run_one(spec, bench, options) for spec in specs}
+
+
+def run_one(spec: RunSpec, bench: Bench, options: Options) -> State:
+    """Carry out one run under its lock and return its state."""
+    folder = RunFolder(options.out, spec.run_id)
+    if folder.state is State.DONE or (folder.state is State.FAILED and not options.retry_failed):
+        options.on_state(spec, folder.state)
+        return folder.state
+    try:
+        with folder.lock():
+            if not (folder / record.RESULT).exists():  # another process may have ended it meanwhile
+                options.on_state(spec, State.RUNNING)
+                try:
+                    _carry_out(spec, folder, bench, options)
+                except Exception as error:
+                    folder.fail(error, traceback.format_exc())
+    except RunLockedError:
+        options.on_state(spec, State.RUNNING)
+        return State.RUNNING
+    options.on_state(spec, folder.state)
+    return folder.state
+
+
+def _carry_out(spec: RunSpec, folder: RunFolder, bench: Bench, options: Options) -> None:
+    """Fit, predict, score and record."""
+    import torch
+
+    keep_freed_memory()
+    switches = make_deterministic(options.device)
+    environment = describe(options.device, torch.get_num_threads()) | switches
+    resumed = folder.begin(spec, environment, RESUME_KEYS)
+    split, entry = bench.splits[spec.split_id], bench.arms[spec.arm]
+    arm = entry.load()(**spec.params)
+
+    def on_epoch(history: list[dict[str, float]]) -> None:
+        folder.write_history(history)
+        options.on_epoch(spec, history)
+
+    context = RunContext(
+        recipe=spec.recipe,
+        seed=spec.seed or 0,
+        device=options.device,
+        checkpoint=folder / record.CHECKPOINT,
+        checkpoint_every_seconds=options.checkpoint_every_seconds,
+        on_epoch=on_epoch,
+    )
+    started = time.perf_counter()
+    report: FitReport = arm.fit(bench.cases(spec, split, split.train), bench.cases(spec, split, split.val), context)
+    fitted = time.perf_counter()
+    predictions = _predict(arm, entry, spec, bench, split)
+    predicted = time.perf_counter()
+    scores = score(bench.slices, predictions, split.test)
+    epochs = sum(row["seconds"] for row in report.history)
+    timing = {
+        "fit_seconds": epochs or fitted - started,
+        "predict_seconds": predicted - fitted,
+        "seconds_per_epoch": epochs / len(report.history) if report.history else None,
+        "gpu_seconds": sum(row.get("gpu_seconds", 0.0) for row in report.history) or None,
+        "resumed": resumed,
+        "parameters": report.parameters,
+        "train_gflop_per_image": report.train_gflop_per_image,
+        **_peak_memory(options.device),
+    }
+    slices = bench.slices
+    dataset = {"slices": len(slices), "patients": len(set(slices.patient_id) - {None}), "phantom": slices.phantom}
+    folder.write_history(report.history)
+    folder.finish(scores, predictions, timing, {
+        "needs_click": entry.needs_click,
+        "dataset": dataset,
+        "fit": dict(report.facts),
+        "test": summarise(scores),
+    })
+    if not options.keep_checkpoint:
+        (folder / record.CHECKPOINT).unlink(missing_ok=True)
+
+
+def _predict(arm: Any, entry: ArmEntry, spec: RunSpec, bench: Bench, split: Split) -> dict[int, NDArray[np.bool_]]:
+    """Masks of the test slices at the slices' own size, whatever size the arm was fed."""
+    test = bench.cases(spec, split, split.test)
+    clicks = simulated_clicks(test.masks) if entry.needs_click else None
+    maps = predict_checked(arm, test.images, clicks)
+    masks: dict[int, NDArray[np.bool_]] = {}
+    for first in range(0, len(test), MASKS_AT_ONCE):
+        rows = slice(first, first + MASKS_AT_ONCE)
+        full = binarise(enlarge_probability(maps[rows], bench.slices.shape))
+        masks.update(zip(test.slice_id[rows].tolist(), full, strict=True))
+    return masks
+
+
+def _peak_memory(device: str) -> dict[str, float | None]:
+    """Peak memory in MiB: of the process since it began, and of the card."""
+    process = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    if not device.startswith("cuda"):
+        return {"peak_process_mib": process, "peak_gpu_mib": None}
+    import torch
+
+    return {"peak_process_mib": process, "peak_gpu_mib": torch.cuda.max_memory_allocated(device) / 2**20}
