@@ -82,7 +82,9 @@ class RunFolder:
         except Timeout as error:
             raise RunLockedError(f"{self.run_id}: another process is working on this run") from error
 
-    def begin(self, spec: RunSpec, environment: Mapping[str, object], resume_keys: Sequence[str]) -> bool:
+    def begin(
+        self, spec: RunSpec, environment: Mapping[str, object], resume_keys: Sequence[str], phantom: bool = False
+    ) -> bool:
         """Write the spec first, then the environment; return True where a checkpoint may be gone on from.
 
         A checkpoint made under another device kind or other versions is dropped, since its
@@ -98,8 +100,8 @@ class RunFolder:
         if not resumable:
             for name in (CHECKPOINT, HISTORY):
                 (self / name).unlink(missing_ok=True)
-            write_json(self / SPEC, {"run_id": self.run_id, "split_id": spec.split_id, "protocol": spec.recipe.name,
-                                     "spec": spec.canonical()})
+            heading = {"run_id": self.run_id, "split_id": spec.split_id, "protocol": spec.recipe.name}
+            write_json(self / SPEC, {**heading, "phantom": phantom, "spec": spec.canonical()})
             write_json(self / ENVIRONMENT, environment)
         (self / FAILURE).unlink(missing_ok=True)
         return resumable

@@ -109,7 +109,7 @@ def _carry_out(spec: RunSpec, folder: RunFolder, bench: Bench, options: Options)
     keep_freed_memory()
     switches = make_deterministic(options.device)
     environment = describe(options.device, torch.get_num_threads()) | switches
-    resumed = folder.begin(spec, environment, RESUME_KEYS)
+    resumed = folder.begin(spec, environment, RESUME_KEYS, bench.slices.phantom)
     split, entry = bench.splits[spec.split_id], bench.arms[spec.arm]
     arm = entry.load()(**spec.params)
 

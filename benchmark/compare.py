@@ -1,0 +1,243 @@
+"""Collected runs + the thesis's numbers + margins -> verdicts and one exit code. Pure.
+
+One predicate per decision: a row's verdict is decided once, and the marker, the count and
+the exit code all read it from there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import pandas as pd
+from tabulate import tabulate
+
+from benchmark.collect import Collected
+from benchmark.errors import RecordError
+from benchmark.interval import Interval, prediction
+from benchmark.reference import DiceRule, Reference, Tolerances
+
+SET_NAMES = {"train": "training", "val": "validation", "test": "test"}
+
+
+class Verdict(StrEnum):
+    """What a comparison with one printed number came to."""
+
+    REPRODUCED = "reproduced"
+    NOT_REPRODUCED = "not reproduced"
+    INCONCLUSIVE = "inconclusive"
+    NOT_COMPARABLE = "not comparable"
+    MISSING = "missing"
+
+    @property
+    def marker(self) -> str:
+        """One character for the first column of a table."""
+        return {"reproduced": "+", "not reproduced": "x", "inconclusive": "?", "not comparable": "/", "missing": "-"}[self]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One printed number and ours beside it.
+
+    n counts the runs behind ours (of a Dice: the seeds); sd is over the seeds' means and
+    half_width that of the interval around ours, None where they mean nothing.
+    """
+
+    quantity: str
+    reference: float
+    ours: float | None
+    n: int
+    verdict: Verdict
+    why: str
+    required: bool = True
+    sd: float | None = None
+    half_width: float | None = None
+
+
+Run = Mapping[str, Any]  # one row of Collected.runs
+NEEDS: Mapping[str, Callable[[Run, Reference, Tolerances], str | None]] = {  # need -> why a run does not meet it
+    "dataset": lambda run, ref, tol: (
+        "phantom data" if run["phantom"] else None if run["dataset_id"] == ref.dataset_id else "another dataset"
+    ),
+    "network": lambda run, ref, tol: None if run["network_hash"] == tol.network_hash else "other network settings",
+    "split-rule": lambda run, ref, tol: (
+        None if run["split_rule"] == tol.split_rule else f"split by {run['split_unit']} under another rule"
+    ),
+    "protocol": lambda run, ref, tol: (
+        None if run["protocol_hash"] == tol.protocol_hash else f"not the values of protocol {tol.protocol!r}"
+    ),
+    "image-size": lambda run, ref, tol: (
+        None if run["height"] == run["width"] == tol.dice.image_size else f"image size {run['height']}x{run['width']}"
+    ),
+    "precision": lambda run, ref, tol: (
+        None if run["precision"] in tol.dice.precisions else f"precision {run['precision']}"
+    ),
+    "split": lambda run, ref, tol: (
+        None if run["split_id"] == tol.dice.split and not pd.isna(run["test"]) else f"not the shipped {tol.dice.split}"
+    ),
+}
+
+
+def compare(collected: Collected, reference: Reference, tolerances: Tolerances) -> list[Row]:
+    """Set every printed number beside ours; the order of runs and scores changes nothing."""
+    judge = _Judge(collected, reference, tolerances)
+    kernels = [judge.parameters(kernel) for kernel in sorted(reference.parameters_millions)]
+    return [*kernels, *(judge.split_size(name) for name in SET_NAMES), judge.dice()]
+
+
+@dataclass(frozen=True)
+class _Judge:
+    collected: Collected
+    reference: Reference
+    tolerances: Tolerances
+
+    def parameters(self, kernel: int) -> Row:
+        """Trained parameters of one kernel size, in millions."""
+        runs, margin = self.collected.runs, self.tolerances.parameters
+        printed = self.reference.parameters_millions[kernel]
+        mine = runs[(runs["arm"] == self.reference.best_cell.arm) & (runs["kernel_size"] == kernel).fillna(False)]
+        usable, why = self._usable(mine, margin.needs)
+        values = [count / 1e6 for count in usable["parameters"]]
+        name = f"parameters {kernel}x{kernel}, millions"
+        return _exact(name, printed, values, margin.within, why, margin.required, len(mine))
+
+    def split_size(self, name: str) -> Row:
+        """Images of one set, in the splits of comparable runs."""
+        margin = self.tolerances.split_sizes
+        mine = self.collected.runs
+        usable, why = self._usable(mine, margin.needs)
+        sizes = [int(size) for size in usable[name].dropna()]
+        if len(usable) and not sizes:
+            why = "not a shipped split, so its sizes are unknown"
+        printed = self.reference.split_sizes[name]
+        return _exact(f"{SET_NAMES[name]} images", printed, sizes, margin.within, why, margin.required, len(mine))
+
+    def dice(self) -> Row:
+        """Mean test Dice of the one printed cell: over slices, then over seeds."""
+        cell, rule = self.reference.best_cell, self.tolerances.dice
+        name = f"mean test Dice, {cell.kernel_size}x{cell.kernel_size}, alpha {cell.alpha}"
+        runs = self.collected.runs
+        mine = runs[in_cell(runs, cell.arm, cell.kernel_size, cell.alpha)]
+        usable, why = self._usable(mine, rule.needs)
+        if usable.empty:
+            return Row(name, cell.dice_mean, None, 0, _absent(len(mine)), why, rule.required)
+        if usable["precision"].nunique() > 1:  # a table never puts two precisions in one mean
+            first = min(usable["precision"], key=rule.precisions.index)
+            usable = usable[usable["precision"] == first]
+        interval = _interval(usable, self.collected.scores, cell.seeds, rule.level)
+        verdict, why = judge_dice(interval, cell.dice_mean, rule)
+        sd, half = (None if math.isnan(x) else x for x in (interval.sd, interval.half_width))
+        return Row(name, cell.dice_mean, interval.mean, interval.n, verdict, why, rule.required, sd, half)
+
+    def _usable(self, runs: pd.DataFrame, needs: Iterable[str]) -> tuple[pd.DataFrame, str]:
+        """Return the runs that meet every need, by run_id, and why the others do not."""
+        needs = tuple(needs)
+        runs = runs.sort_values("run_id")
+        reasons = [mismatch(run, needs, self.reference, self.tolerances) for run in runs.to_dict("records")]
+        why = "; ".join(sorted({reason for reason in reasons if reason})) or "no such run"
+        return runs[[reason is None for reason in reasons]], why
+
+
+def mismatch(run: Run, needs: Iterable[str], reference: Reference, tolerances: Tolerances) -> str | None:
+    """Return the first reason why a run must not be set beside the thesis, or None."""
+    return next((why for need in needs if (why := NEEDS[need](run, reference, tolerances))), None)
+
+
+def in_cell(runs: pd.DataFrame, arm: str, kernel: int, alpha: float) -> pd.Series:
+    """True for the runs of one cell of the grid."""
+    near = (runs["alpha"] - alpha).abs() < 1e-9
+    return (runs["arm"] == arm) & (runs["kernel_size"] == kernel).fillna(False).astype(bool) & near
+
+
+def judge_dice(interval: Interval, printed: float, rule: DiceRule) -> tuple[Verdict, str]:
+    """Return the verdict on a mean Dice and its reason: the one place where it is decided."""
+    away = abs(interval.mean - printed)
+    if interval.n < rule.min_seeds:
+        return Verdict.INCONCLUSIVE, f"n = {interval.n} of at least {rule.min_seeds} seeds"
+    if away > interval.half_width + rule.rounding:
+        return Verdict.NOT_REPRODUCED, f"{printed} lies outside {interval.mean:.3f} +- {interval.half_width:.3f}"
+    if interval.half_width > rule.max_half_width:
+        return Verdict.INCONCLUSIVE, f"interval +- {interval.half_width:.3f} is wider than +- {rule.max_half_width}"
+    return Verdict.REPRODUCED, f"{printed} lies in {interval.mean:.3f} +- {interval.half_width:.3f}"
+
+
+def _exact(
+    name: str, printed: float, values: Sequence[float], within: float, why: str, required: bool, candidates: int
+) -> Row:
+    """Judge numbers that must all agree with the printed one to within a margin; the farthest is shown."""
+    if not values:
+        return Row(name, printed, None, 0, _absent(candidates), why, required)
+    ours = max(values, key=lambda value: (abs(value - printed), value))
+    if abs(ours - printed) <= within + 1e-9:
+        return Row(name, printed, ours, len(values), Verdict.REPRODUCED, f"within {within}", required)
+    return Row(name, printed, ours, len(values), Verdict.NOT_REPRODUCED, f"differs by more than {within}", required)
+
+
+def _absent(candidates: int) -> Verdict:
+    return Verdict.NOT_COMPARABLE if candidates else Verdict.MISSING
+
+
+def _interval(runs: pd.DataFrame, scores: pd.DataFrame, other_seeds: int, level: float) -> Interval:
+    """The interval from the scores of one cell's runs; runs of one seed are averaged first."""
+    rows = scores[["run_id", "slice_id", "patient_id", "dice"]].merge(runs[["run_id", "seed"]], on="run_id")
+    rows = rows.sort_values(["slice_id", "seed", "run_id"])
+    dice = rows.pivot_table(index="slice_id", columns="seed", values="dice", aggfunc="mean")
+    patients = rows.groupby("slice_id")["patient_id"].first()
+    if dice.isna().any(axis=None) or patients.isna().any():
+        raise RecordError(
+            f"runs {', '.join(runs['run_id'])}: test slices differ between seeds, or a patient is unknown; "
+            "the runs' scores.csv cannot be of one split of the known slices"
+        )
+    return prediction(dice.to_numpy(dtype=float), patients.tolist(), other_seeds, level)
+
+
+def exit_code(rows: Iterable[Row], strict: bool = False) -> int:
+    """Return 1 where a required row is not reproduced; strict: where it is anything but reproduced. Else 0."""
+    return int(any(row.required and failed(row.verdict, strict) for row in rows))
+
+
+def failed(verdict: Verdict, strict: bool) -> bool:
+    """True where the verdict of a required row fails the comparison."""
+    return verdict is not Verdict.REPRODUCED if strict else verdict is Verdict.NOT_REPRODUCED
+
+
+def counts(rows: Iterable[Row]) -> dict[Verdict, int]:
+    """Return how many rows came to each verdict."""
+    found = Counter(row.verdict for row in rows)
+    return {verdict: found[verdict] for verdict in Verdict}
+
+
+def progress(collected: Collected, reference: Reference, tolerances: Tolerances) -> str:
+    """Return how much of the thesis's grid has been run on terms that its Dice may be compared on."""
+    runs, needs = collected.runs, tolerances.dice.needs
+    usable = runs[[mismatch(run, needs, reference, tolerances) is None for run in runs.to_dict("records")]]
+    seeds = [
+        min(usable[in_cell(usable, reference.best_cell.arm, kernel, alpha)]["seed"].nunique(), reference.seeds_per_cell)
+        for kernel in reference.kernels
+        for alpha in reference.alphas
+    ]
+    whole = sum(n == reference.seeds_per_cell for n in seeds)
+    return f"{sum(seeds)} of {reference.trainings} trainings of the thesis's grid run; {whole} of {len(seeds)} cells whole"
+
+
+def to_text(rows: Sequence[Row]) -> str:
+    """Return the table of verdicts and their counts."""
+    table = [
+        [row.verdict.marker, row.quantity, f"{row.reference:g}", _number(row.ours), _number(row.sd),
+         _number(row.half_width), row.n, row.verdict.value, row.why]
+        for row in rows
+    ]  # fmt: skip
+    headers = ["", "quantity", "thesis", "ours", "SD", "+-", "n", "verdict", "why"]
+    tally = ", ".join(f"{n} {verdict}" for verdict, n in counts(rows).items() if n)
+    return f"{tabulate(table, headers, disable_numparse=True)}\n\n{tally or 'no rows'}"
+
+
+def _number(value: float | None) -> str:
+    """Whole numbers as they are, others to four decimals, nothing for None."""
+    if value is None:
+        return ""
+    return f"{value:d}" if isinstance(value, int) else f"{value:.4f}"

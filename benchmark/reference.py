@@ -1,0 +1,143 @@
+"""The thesis's printed numbers and the margins fixed beforehand, read from `reference_results/*.toml`."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from benchmark.collect import identity_hash, protocol_hash, rule_text
+from benchmark.data.identity import CHENG_DATASET_ID
+from benchmark.errors import SpecError
+from benchmark.protocol import load_recipe
+
+DATASETS = {"cheng-meningioma": CHENG_DATASET_ID}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One statement in words that a rerun can test; section is the thesis's."""
+
+    id: str
+    statement: str
+    section: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The one cell whose Dice is printed; dice_mean is over test images and seeds, in [0, 1]."""
+
+    arm: str
+    kernel_size: int
+    alpha: float
+    seeds: int
+    dice_mean: float
+    section: str
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Everything the thesis prints. parameters_millions by kernel size; split_sizes by set, in images."""
+
+    dataset_id: str
+    parameters_millions: Mapping[int, float]
+    split_sizes: Mapping[str, int]
+    best_cell: Cell
+    kernels: tuple[int, ...]
+    alphas: tuple[float, ...]
+    seeds_per_cell: int
+    trainings: int
+    hours: float
+    claims: tuple[Claim, ...]
+
+
+@dataclass(frozen=True)
+class Margin:
+    """within: greatest difference that counts as reproduced; needs: what a run must share with the thesis."""
+
+    needs: tuple[str, ...]
+    required: bool
+    within: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class DiceRule:
+    """When a mean Dice counts as reproduced; see `benchmark.compare.judge_dice`."""
+
+    needs: tuple[str, ...]
+    required: bool
+    image_size: int
+    precisions: tuple[str, ...]
+    split: str
+    min_seeds: int
+    level: float
+    rounding: float
+    max_half_width: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Tolerances:
+    """The margins, and the identity of the protocol whose runs may be compared with the thesis."""
+
+    protocol: str
+    protocol_hash: str
+    network_hash: str
+    split_rule: str
+    parameters: Margin
+    split_sizes: Margin
+    dice: DiceRule
+
+
+def load_reference() -> Reference:
+    """Read `reference_results/thesis.toml`; `SpecError` if it is damaged."""
+    table = _read("thesis.toml")
+    try:
+        grid = table["grid"]
+        return Reference(
+            dataset_id=DATASETS[table["dataset"]["name"]],
+            parameters_millions={int(k): v for k, v in table["parameters_millions"].items() if k != "section"},
+            split_sizes={name: table["split_sizes"][name] for name in ("train", "val", "test")},
+            best_cell=Cell(**table["best_cell"]),
+            kernels=tuple(grid["kernels"]),
+            alphas=tuple(grid["alphas"]),
+            seeds_per_cell=grid["seeds_per_cell"],
+            trainings=grid["trainings"],
+            hours=grid["hours"],
+            claims=tuple(Claim(**claim) for claim in table["claims"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise SpecError(f"reference_results/thesis.toml: {error!r}; restore the shipped file") from error
+
+
+def load_tolerances() -> Tolerances:
+    """Read `reference_results/tolerances.toml`; `SpecError` if it is damaged."""
+    table = _read("tolerances.toml")
+    try:
+        recipe = load_recipe(table["protocol"])
+        dice = {k: tuple(v) if isinstance(v, list) else v for k, v in table["dice"].items()}
+        return Tolerances(
+            protocol=recipe.name,
+            protocol_hash=protocol_hash(recipe.identity()),
+            network_hash=identity_hash(recipe.identity()["network"]),
+            split_rule=rule_text(recipe.identity()["split"]),
+            parameters=_margin(table["parameters"], "within_millions"),
+            split_sizes=_margin(table["split_sizes"], "within_images"),
+            dice=DiceRule(**dice),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise SpecError(f"reference_results/tolerances.toml: {error!r}; restore the shipped file") from error
+
+
+def _margin(table: Mapping[str, Any], within: str) -> Margin:
+    return Margin(tuple(table["needs"]), table["required"], table[within], table["reason"])
+
+
+def _read(name: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads((files("reference_results") / name).read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise SpecError(f"reference_results/{name}: cannot be read ({error}); restore the shipped file") from error

@@ -1,0 +1,129 @@
+"""From what the user asked for to the slices, splits and specs of a grid. Imports no torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmark import data
+from benchmark.arm import ArmEntry
+from benchmark.data.slices import SliceSet, check_sides
+from benchmark.errors import BenchmarkError, SpecError
+from benchmark.grid import Grid, expand, load_grid
+from benchmark.protocol import load_recipe
+from benchmark.record import SPEC, read_json
+from benchmark.spec import RunSpec
+from benchmark.split import Split, load_or_make
+
+DATA_VARIABLE = "MENINGIOMA_DATA"
+PHANTOMS = "phantoms"
+
+
+@dataclass(frozen=True)
+class Request:
+    """The words of the command line, checked as little as possible."""
+
+    data: str | None = None
+    grid: str | None = None
+    protocol: str | None = None
+    only: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    seeds: tuple[int, ...] | None = None
+    splits: tuple[int, ...] | None = None
+    image_size: int | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    out: Path | None = None
+    labels: tuple[int, ...] | None = (1,)
+    allow_empty_masks: bool = False
+    spacing_mm: tuple[float, float] | None = None
+
+    @property
+    def source(self) -> str:
+        """Where the slices come from: asked for, the environment, an earlier download, else phantoms."""
+        return self.data or os.environ.get(DATA_VARIABLE) or _earlier_download() or PHANTOMS
+
+    @property
+    def folder(self) -> Path:
+        """Where runs are kept; phantoms never share the default folder with real slices."""
+        return self.out or Path("runs-quick" if self.source == PHANTOMS else "runs")
+
+    @property
+    def grid_name(self) -> str:
+        return self.grid or ("quick" if self.source == PHANTOMS else "thesis")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A request made concrete: the slices, the splits by name and the runs in order."""
+
+    slices: SliceSet
+    splits: Mapping[str, Split]
+    specs: list[RunSpec]
+    grid: Grid
+    folder: Path
+
+
+def load_slices(request: Request) -> SliceSet:
+    """Read the request's slices, whatever their form."""
+    return data.load(
+        request.source,
+        labels=request.labels,
+        allow_empty_masks=request.allow_empty_masks,
+        spacing_mm=request.spacing_mm,
+    )
+
+
+def prepare(request: Request, arms: Mapping[str, ArmEntry]) -> Job:
+    """Load the data, read or draw the splits, expand the grid.
+
+    Raises a `BenchmarkError` for anything that is not as it should be, before any folder
+    is written to.
+    """
+    grid = load_grid(request.grid_name)
+    recipe = load_recipe(request.protocol or grid.protocol, {**grid.overrides, **request.overrides})
+    slices = load_slices(request)
+    refuse_mixing(request.folder, slices)
+    shape = slices.shape if request.image_size is None else (request.image_size, request.image_size)
+    check_sides(shape, "--image-size")
+    cvind = data.authors_folds(request.source) if recipe.split.unit == "cvind" else None
+    splits = {}
+    for number in request.splits or grid.splits:
+        split = load_or_make(slices, recipe.split, number, request.folder / "splits", cvind)
+        splits[split.split_id] = split
+    if request.seeds is not None:
+        grid = Grid(grid.name, grid.arms, request.seeds, grid.splits, grid.protocol, grid.overrides)
+    specs = expand(
+        grid,
+        arms,
+        recipe,
+        list(splits.values()),
+        dataset_id=slices.dataset_id,
+        content_fingerprint=slices.fingerprint,
+        shape=shape,
+        only=request.only,
+    )
+    return Job(slices, splits, specs, grid, request.folder)
+
+
+def refuse_mixing(folder: Path, slices: SliceSet) -> None:
+    """Raise `SpecError` where phantoms and real slices would share one folder of runs."""
+    for path in sorted(folder.glob(f"*/{SPEC}")):
+        try:
+            there = bool(read_json(path).get("phantom", False))
+        except BenchmarkError:
+            continue  # collect names damaged folders; this is only about mixing
+        if there != slices.phantom:
+            kinds = {True: "phantoms", False: "real slices"}
+            raise SpecError(
+                f"{folder} holds runs on {kinds[there]}, and these would be runs on {kinds[slices.phantom]}; "
+                "give another folder with --out"
+            )
+
+
+def _earlier_download() -> str | None:
+    """The word "figshare" where the whole archive lies in the cache already, else None."""
+    from benchmark.data.download import FILES, cache_folder
+
+    return "figshare" if all((cache_folder() / file.name).is_file() for file in FILES) else None

@@ -1,0 +1,134 @@
+"""Score finished runs anew from their kept predictions, without training: after a new measure, or a damaged table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from benchmark import record
+from benchmark.collect import run_folders
+from benchmark.data.slices import SliceSet
+from benchmark.errors import RecordError
+from benchmark.evaluate import score, summarise
+from benchmark.record import RunFolder, State
+from benchmark.run_files import CURE, Reader, parse_scores, read_result, read_spec
+
+
+@dataclass(frozen=True)
+class Rescored:
+    """What rescoring one run came to.
+
+    added and removed name columns of scores.csv; changed counts the slices whose value
+    changed, by column; summary names the changed numbers of result.json; repaired: the old
+    scores.csv was not the one that result.json knew.
+    """
+
+    run_id: str
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: Mapping[str, int] = field(default_factory=dict)
+    summary: tuple[str, ...] = ()
+    repaired: bool = False
+
+    @property
+    def differs(self) -> bool:
+        """True where files were rewritten."""
+        return bool(self.added or self.removed or self.changed or self.summary or self.repaired)
+
+
+def rescore(root: Path, slices: SliceSet) -> list[Rescored]:
+    """Rescore every finished run under root that is of these slices, and say what changed in each.
+
+    Runs of other slices are left alone; where there is none of these slices, or a run is
+    damaged beyond its scores.csv, `RecordError` says so.
+    """
+    finished = [folder for folder in run_folders(root) if folder.state is State.DONE]
+    own = [folder for folder in finished if dataset_of(folder) == slices.dataset_id]
+    if finished and not own:
+        raise RecordError(
+            f"{root}: none of its {len(finished)} finished runs is of these slices ({slices.dataset_id[:12]}); "
+            f"their dataset is {', '.join(sorted({dataset_of(f)[:12] for f in finished}))}: give the slices they ran on"
+        )
+    return [rescore_run(folder, slices) for folder in own]
+
+
+def dataset_of(folder: RunFolder) -> str:
+    """The dataset_id of a run."""
+    return str(Reader(folder / record.SPEC, read_spec(folder))("spec/dataset_id"))
+
+
+def rescore_run(folder: RunFolder, slices: SliceSet) -> Rescored:
+    """Rescore one finished run; its scores.csv and result.json are replaced only where something differs.
+
+    scores.csv is written first: a crash in between leaves a hash that does not agree, which
+    collecting refuses and rescoring repairs. Raises `RecordError` for slices of another
+    dataset, slices without the patients that the run knew, and damaged predictions.
+    """
+    if dataset_of(folder) != slices.dataset_id:
+        raise RecordError(
+            f"{folder.path}: ran on dataset {dataset_of(folder)[:12]}, but the slices given are "
+            f"{slices.dataset_id[:12]}; give the slices it ran on"
+        )
+    result = read_result(folder)
+    get = Reader(folder / record.RESULT, result)
+    predictions = folder / record.PREDICTIONS
+    if not predictions.is_file() or record.file_sha256(predictions) != get(f"sha256/{record.PREDICTIONS}"):
+        raise RecordError(f"{predictions}: is not the file that result.json has the hash of; {CURE}")
+    masks = record.unpack_masks(predictions)
+    new = score(slices, masks, tuple(sorted(masks)))
+    change = _change(folder, get, new)
+    if change.differs:
+        _write(folder, result, new)
+    return change
+
+
+def _change(folder: RunFolder, get: Reader, new: pd.DataFrame) -> Rescored:
+    """Compare new scores with the stored ones, each as the file would give it back."""
+    path = folder / record.SCORES
+    known = path.is_file() and record.file_sha256(path) == get(f"sha256/{record.SCORES}")
+    new = parse_scores(_csv(new), path)
+    old = parse_scores(path.read_bytes(), path) if known else new
+    if lost := int((old["patient_id"].notna() & new["patient_id"].isna()).sum()):
+        raise RecordError(f"{folder.path}: {lost} slices had a patient that the slices given lack; load them with patients")
+    both = [name for name in new if name in old]
+    rows = {name: int((~_same(old[name], new[name])).sum()) for name in both}
+    before, after = get.table("test"), summarise(new)
+    return Rescored(
+        folder.run_id,
+        added=tuple(name for name in new if name not in old),
+        removed=tuple(name for name in old if name not in new),
+        changed={name: count for name, count in rows.items() if count},
+        summary=tuple(key for key in {**before, **after} if not _equal(before, after, key)),
+        repaired=not known,
+    )
+
+
+def _write(folder: RunFolder, result: Mapping[str, Any], scores: pd.DataFrame) -> None:
+    """Replace scores.csv, then result.json with the new summary and hash."""
+    with folder.lock():
+        record.write_bytes(folder / record.SCORES, _csv(scores))
+        hashes = {**result["sha256"], record.SCORES: record.file_sha256(folder / record.SCORES)}
+        record.write_json(folder / record.RESULT, {**result, "test": summarise(scores), "sha256": hashes})
+
+
+def _csv(scores: pd.DataFrame) -> bytes:
+    """As `RunFolder.finish` writes them."""
+    return scores.to_csv(index=False).encode()
+
+
+def _same(a: pd.Series, b: pd.Series) -> pd.Series:
+    return (a == b) | (a.isna() & b.isna())
+
+
+def _equal(before: Mapping[str, Any], after: Mapping[str, Any], key: str) -> bool:
+    """True where a summary has the number it had; null stands for NaN, and sums may differ in the last bits."""
+    if key not in before or key not in after:
+        return False
+    a, b = before[key], after[key]
+    if a is None or pd.isna(b):
+        return a is None and pd.isna(b)
+    return bool(abs(a - b) <= 1e-12)

@@ -1,0 +1,108 @@
+"""Every finished run in tables, one per set of conditions under which numbers may stand side by side. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from tabulate import tabulate
+
+from benchmark.collect import Collected
+
+CONDITIONS = (  # two runs share a table if and only if they agree in all of these
+    "phantom", "dataset_id", "protocol_hash", "split_id", "split_fingerprint", "height", "width", "precision",
+)  # fmt: skip
+CLICK = "(click)"
+LEGEND = f"{CLICK}: semi-automatic; it was shown a pixel inside each tumour, so never rank it with the others."
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """The results under one set of conditions: a line that says which, and one row per arm and parameters.
+
+    Columns: arm, params, click (bool), seeds, dice_mean and dice_sd (over the seeds' means;
+    SD with n - 1, NaN for one), slices_sd, dice_median, dice_mean_detected and
+    dice_mean_by_patient (means over seeds of each run's own), missed (slices, all runs),
+    slices (all runs), parameters, fit_minutes (mean), device.
+    """
+
+    title: str
+    rows: pd.DataFrame
+
+
+def results_table(collected: Collected) -> list[Block]:
+    """Group the runs by their conditions; arms that saw a click stand last. The order of runs changes nothing."""
+    runs = collected.runs.sort_values("run_id")
+    return [
+        Block(_title(group), pd.DataFrame([_row(cell) for _, cell in group.groupby(["needs_click", "arm", "params"])]))
+        for _, group in runs.groupby(list(CONDITIONS))
+    ]
+
+
+def results_text(blocks: Sequence[Block]) -> str:
+    """Return all blocks as text, one table each."""
+    if not blocks:
+        return "no finished run"
+    texts = [f"{block.title}\n{tabulate(_cells(block.rows), headers='keys', showindex=False, disable_numparse=True)}"
+             for block in blocks]  # fmt: skip
+    clicked = any(block.rows["click"].any() for block in blocks)
+    return "\n\n".join([*texts, LEGEND] if clicked else texts)
+
+
+def _title(group: pd.DataFrame) -> str:
+    """Say the conditions of a block in one line."""
+    first = group.iloc[0]
+    data = f"{'phantoms' if first['phantom'] else 'dataset'} {first['dataset_id'][:8]}"
+    names = "/".join(sorted(set(group["protocol"])))
+    size = f"{first['height']}x{first['width']}"
+    return f"{data}, protocol {names} {first['protocol_hash'][:8]}, {first['split_id']}, {size}, {first['precision']}"
+
+
+def _row(cell: pd.DataFrame) -> dict[str, object]:
+    """Summarise the runs of one arm with one set of parameters; runs of one seed are averaged first."""
+    first = cell.iloc[0]
+    by_seed = cell.groupby(cell["seed"].astype(object).where(cell["seed"].notna(), "none"), sort=True)
+    dice = by_seed["test.dice_mean"].mean()
+
+    def mean(column: str) -> float:
+        return float(by_seed[column].mean().mean()) if cell[column].notna().any() else float("nan")
+
+    return {
+        "arm": first["arm"],
+        "params": first["params"],
+        "click": bool(first["needs_click"]),
+        "seeds": len(dice),
+        "dice_mean": float(dice.mean()),
+        "dice_sd": float(dice.std(ddof=1)) if len(dice) > 1 else float("nan"),
+        "slices_sd": mean("test.dice_sd"),
+        "dice_median": mean("test.dice_median"),
+        "dice_mean_detected": mean("test.dice_mean_detected"),
+        "dice_mean_by_patient": mean("test.dice_mean_by_patient"),
+        "missed": int(cell["test.missed"].sum()),
+        "slices": int(cell["test.n"].sum()),
+        "parameters": int(first["parameters"]),
+        "fit_minutes": mean("timing.fit_seconds") / 60,
+        "device": ", ".join(sorted(set(cell["device"]))),
+    }
+
+
+def _cells(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows as a reader wants them: strings under short headings."""
+    digits = lambda n: lambda x: "" if pd.isna(x) else f"{x:.{n}f}"  # noqa: E731
+    params = rows["params"].str.strip("{}").str.replace('"', "").str.replace(":", " ").str.replace(",", ", ")
+    return pd.DataFrame({
+        "arm": [f"{arm} {CLICK}" if click else arm for arm, click in zip(rows["arm"], rows["click"], strict=True)],
+        "params": params,
+        "seeds": rows["seeds"],
+        "mean Dice": rows["dice_mean"].map(digits(4)),
+        "SD seeds": rows["dice_sd"].map(digits(4)),
+        "SD slices": rows["slices_sd"].map(digits(3)),
+        "median": rows["dice_median"].map(digits(3)),
+        "detected": rows["dice_mean_detected"].map(digits(3)),
+        "patients": rows["dice_mean_by_patient"].map(digits(3)),
+        "missed": [f"{m}/{n}" for m, n in zip(rows["missed"], rows["slices"], strict=True)],
+        "parameters": rows["parameters"],
+        "fit, min": rows["fit_minutes"].map(digits(1)),
+        "device": rows["device"],
+    })

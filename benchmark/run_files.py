@@ -1,0 +1,107 @@
+"""The files of one finished run, read and checked: what cannot be trusted is a `RecordError` with its cure."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from benchmark import record
+from benchmark.errors import RecordError
+from benchmark.record import RunFolder
+from benchmark.spec import SCHEMA
+
+CURE = "remove the run's folder to have it run again"
+SCORE_COLUMNS = ("slice_id", "patient_id", "dice")  # the least a scores.csv holds
+
+
+def read_spec(folder: RunFolder) -> dict[str, Any]:
+    """Return spec.json after checking that it is the run its folder is named for."""
+    path = folder / record.SPEC
+    content = record.read_json(path)
+    spec = Reader(path, content).table("spec")
+    if spec.get("schema") != SCHEMA:
+        raise RecordError(f"{path}: schema {spec.get('schema')!r}, but this version reads {SCHEMA}; {CURE}")
+    digest = hashlib.sha256(canonical(spec).encode()).hexdigest()
+    if content.get("run_id") != folder.run_id:
+        raise RecordError(f"{path}: belongs to run {content.get('run_id')!r}; give the folder that name again")
+    if not folder.run_id.endswith(f"_{digest[:8]}"):
+        raise RecordError(f"{path}: was changed after the run, for its hash is {digest[:8]}; {CURE}")
+    return content
+
+
+def read_result(folder: RunFolder) -> dict[str, Any]:
+    """Return result.json after checking its schema and run_id."""
+    path = folder / record.RESULT
+    result = record.read_json(path)
+    if result.get("schema") != SCHEMA or result.get("run_id") != folder.run_id:
+        found = f"schema {result.get('schema')!r} of run {result.get('run_id')!r}"
+        raise RecordError(f"{path}: {found}, not schema {SCHEMA} of {folder.run_id}; {CURE}")
+    return result
+
+
+def read_scores(folder: RunFolder, sha256: str) -> pd.DataFrame:
+    """Return scores.csv, one row per test slice, after checking its hash; patient_id is text, or None."""
+    path = folder / record.SCORES
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read ({error}); rescore the runs, or {CURE}") from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise RecordError(
+            f"{path}: is not the file that result.json has the hash of; rescore the runs from their predictions, or {CURE}"
+        )
+    return parse_scores(content, path)
+
+
+def parse_scores(content: bytes, path: Path) -> pd.DataFrame:
+    """Parse scores.csv with its floats bit for bit; `RecordError` names the path where it is no such table."""
+    try:
+        scores = pd.read_csv(
+            io.BytesIO(content), dtype={"patient_id": object}, keep_default_na=False, na_values=[""],
+            float_precision="round_trip",
+        )  # fmt: skip
+    except ValueError as error:
+        raise RecordError(f"{path}: is no table ({error}); {CURE}") from error
+    if missing := [name for name in SCORE_COLUMNS if name not in scores]:
+        raise RecordError(f"{path}: has no column {missing[0]!r}; {CURE}")
+    scores["patient_id"] = scores["patient_id"].astype(object).where(scores["patient_id"].notna(), None)
+    return scores
+
+
+def field(path: Path, content: Mapping[str, Any], where: str) -> Any:
+    """Return the value at "key/key/key"; `RecordError` names the file and key where it is missing."""
+    value: Any = content
+    for key in where.split("/"):
+        if not isinstance(value, Mapping) or key not in value:
+            raise RecordError(f"{path}: has no {where!r}; {CURE}")
+        value = value[key]
+    return value
+
+
+@dataclass(frozen=True)
+class Reader:
+    """The content of one JSON file, with `field`'s errors."""
+
+    path: Path
+    content: Mapping[str, Any]
+
+    def __call__(self, where: str) -> Any:
+        return field(self.path, self.content, where)
+
+    def table(self, where: str) -> Mapping[str, Any]:
+        value = self(where)
+        if not isinstance(value, Mapping):
+            raise RecordError(f"{self.path}: {where!r} is a {type(value).__name__}, not an object; {CURE}")
+        return value
+
+
+def canonical(values: Any) -> str:
+    """Plain JSON values as one text: keys sorted, no spaces."""
+    return json.dumps(values, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,90 @@
+"""Every job of this project: `nox -l` lists them, `nox -s NAME -- OPTIONS` runs one.
+
+All jobs but lint share one environment, `.nox/bench`, made from `constraints.txt` at the first
+call and reused until that file or `pyproject.toml` changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.4.15"
+nox.options.sessions = ["tests"]
+nox.options.reuse_existing_virtualenvs = True
+
+ROOT = Path(__file__).parent
+ENVIRONMENT = ROOT / ".nox" / "bench"
+PYTHON = ENVIRONMENT / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+
+
+def environment(session: nox.Session) -> str:
+    """Make or reuse the shared environment; return its Python."""
+    wanted = hashlib.sha256(
+        (ROOT / "pyproject.toml").read_bytes() + (ROOT / "constraints.txt").read_bytes() + sys.version.encode()
+    ).hexdigest()
+    stamp = ENVIRONMENT / "made-from"
+    if not stamp.is_file() or stamp.read_text() != wanted:
+        session.log(f"making the environment {ENVIRONMENT.relative_to(ROOT)} (once; a few minutes)")
+        shutil.rmtree(ENVIRONMENT, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", ENVIRONMENT], check=True)
+        install = ["install", "-q", "--disable-pip-version-check", "-c", "constraints.txt", "-e", ".[test,types]"]
+        session.run(str(PYTHON), "-m", "pip", *install, external=True)
+        stamp.write_text(wanted)
+    return str(PYTHON)
+
+
+def benchmark(session: nox.Session, verb: str) -> None:
+    """Run one verb of the command line with the words after `--`."""
+    session.run(environment(session), "-m", "benchmark", verb, *session.posargs, external=True)
+
+
+@nox.session(venv_backend="none")
+def reproduce(session: nox.Session) -> None:
+    """Rerun the thesis's grid on the slices given with --data; on drawn phantoms without."""
+    benchmark(session, "reproduce")
+
+
+@nox.session(venv_backend="none", default=False)
+def plan(session: nox.Session) -> None:
+    """Say what reproduce would do with the same options, and how long it would take; runs nothing."""
+    benchmark(session, "plan")
+
+
+@nox.session(venv_backend="none", default=False)
+def compare(session: nox.Session) -> None:
+    """Judge your runs, or the records shipped here, against the thesis's printed numbers."""
+    benchmark(session, "compare")
+
+
+@nox.session(venv_backend="none")
+def tests(session: nox.Session) -> None:
+    """Run pytest -m "not gpu", with coverage."""
+    words = session.posargs or ["--cov", "--cov-report=term", "--cov-fail-under=90"]
+    session.run(environment(session), "-m", "pytest", "-m", "not gpu", *words, external=True)
+
+
+@nox.session(venv_backend="none", default=False)
+def gpu(session: nox.Session) -> None:
+    """Run the tests that need a CUDA card; each skips itself with a reason where there is none."""
+    session.run(environment(session), "-m", "pytest", "-m", "gpu", *session.posargs, external=True)
+
+
+@nox.session(default=False)
+def lint(session: nox.Session) -> None:
+    """Check style with ruff and CITATION.cff against its schema."""
+    session.install("-q", "ruff==0.17.6", "cffconvert==2.0.0")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("cffconvert", "--validate")
+
+
+@nox.session(venv_backend="none", default=False)
+def types(session: nox.Session) -> None:
+    """Check types with mypy, strictly."""
+    session.run(environment(session), "-m", "mypy", external=True)
