@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +18,7 @@ from benchmark.data.slices import SliceSet
 from benchmark.environment import RESUME_KEYS, describe
 from benchmark.errors import RunLockedError
 from benchmark.evaluate import binarise, predict_checked, score, simulated_clicks, summarise
-from benchmark.memory import keep_freed_memory
+from benchmark.memory import keep_freed_memory, peak_mib
 from benchmark.record import RunFolder, State
 from benchmark.resize import enlarge_probability, scaled_spacing, shrink, shrink_masks
 from benchmark.seeding import make_deterministic
@@ -140,7 +139,7 @@ def _carry_out(spec: RunSpec, folder: RunFolder, bench: Bench, options: Options)
         "resumed": resumed,
         "parameters": report.parameters,
         "train_gflop_per_image": report.train_gflop_per_image,
-        **_peak_memory(options.device),
+        **peak_mib(options.device),
     }
     slices = bench.slices
     dataset = {"slices": len(slices), "patients": len(set(slices.patient_id) - {None}), "phantom": slices.phantom}
@@ -166,13 +165,3 @@ def _predict(arm: Any, entry: ArmEntry, spec: RunSpec, bench: Bench, split: Spli
         full = binarise(enlarge_probability(maps[rows], bench.slices.shape))
         masks.update(zip(test.slice_id[rows].tolist(), full, strict=True))
     return masks
-
-
-def _peak_memory(device: str) -> dict[str, float | None]:
-    """Peak memory in MiB: of the process since it began, and of the card."""
-    process = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    if not device.startswith("cuda"):
-        return {"peak_process_mib": process, "peak_gpu_mib": None}
-    import torch
-
-    return {"peak_process_mib": process, "peak_gpu_mib": torch.cuda.max_memory_allocated(device) / 2**20}
