@@ -1,0 +1,103 @@
+"""Every source of slices, turned into the same `SliceSet`.
+
+The readers, and the heavy packages they need, are imported when a source is loaded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from benchmark.data.slices import MENINGIOMA, RawSlice, SliceSet, gather
+from benchmark.errors import DataError
+
+FORMS = {  # module -> what it looks for; asked in this order
+    "kaggle": "images.npy, masks.npy and labels.npy",
+    "nifti": "images/N.nii.gz and masks/N.nii.gz",
+    "pairs": "images/N.png and masks/N.png (or .webp, .tif)",
+    "figshare": "N.mat, brainTumorDataPublic_*.zip, or one such zip",
+}
+WORDS = ("figshare", "phantoms")
+
+
+def load(
+    source: str | Path,
+    *,
+    labels: Iterable[int] | None = (MENINGIOMA,),
+    allow_empty_masks: bool = False,
+    spacing_mm: tuple[float, float] | None = None,
+) -> SliceSet:
+    """Load a folder or zip of any known form, or the word "figshare" (download) or "phantoms" (drawn).
+
+    labels chooses classes, None all. spacing_mm gives the (row, column) pixel size of
+    files that do not tell it. Slices of the Cheng dataset get their numbers and patients back
+    wherever those are unknown. Raises `DataError` for a path that is not there or of no
+    known form, and for every rule of `slices.gather`; `DownloadError` for "figshare".
+    """
+    if spacing_mm is not None and not all(math.isfinite(side) and side > 0 for side in spacing_mm):
+        raise DataError(f"pixel spacing {spacing_mm} mm must be two numbers above 0")
+    if source == "phantoms":
+        phantoms: SliceSet = import_module("benchmark.data.phantoms").draw()
+        return phantoms if spacing_mm is None else replace(phantoms, spacing_mm=spacing_mm)
+    from benchmark.data.identity import identify
+
+    path = locate(source)
+    raw = _spaced(_reader(path).read(path), spacing_mm)
+    return gather(identify(raw), labels=labels, allow_empty_masks=allow_empty_masks)
+
+
+def locate(source: str | Path) -> Path:
+    """Return the path of a source, fetching the archive first where it is the word "figshare"."""
+    if source == "figshare":
+        from benchmark.data.download import fetch
+
+        return fetch()
+    return Path(source).expanduser()
+
+
+def form(source: str | Path) -> str:
+    """Return which of `FORMS` a path has, or raise `DataError` saying what was looked for."""
+    path = Path(source).expanduser()
+    if not path.exists():
+        raise DataError(f"{path}: not there; give a folder or zip of slices, or one of the words {', '.join(WORDS)}")
+    found = [name for name in FORMS if import_module(f"benchmark.data.{name}").looks_like(path)]
+    if not found:
+        looked = "; ".join(f"{name}: {what}" for name, what in FORMS.items())
+        raise DataError(f"{path}: no known form of slices; looked for {looked}")
+    if len(found) > 1:
+        raise DataError(f"{path}: holds several forms of slices ({', '.join(found)}); keep one of them")
+    return found[0]
+
+
+def authors_folds(source: str | Path) -> dict[int, int] | None:
+    """Return slice number -> fold from the `cvind.mat` beside the slices, or None where there is none.
+
+    For the word "figshare" that is the cache folder; nothing is fetched.
+    """
+    from benchmark.data.cvind import read_cvind
+    from benchmark.data.download import cache_folder
+
+    if source == "phantoms":
+        return None
+    path = cache_folder() if source == "figshare" else Path(source).expanduser()
+    folder = path if path.is_dir() else path.parent
+    return read_cvind(folder) if (folder / "cvind.mat").is_file() else None
+
+
+def _reader(path: Path) -> Any:
+    return import_module(f"benchmark.data.{form(path)}")
+
+
+def _spaced(raw: Iterable[RawSlice], spacing_mm: tuple[float, float] | None) -> Iterator[RawSlice]:
+    """Give slices of unknown pixel size the stated one; a file that says otherwise raises `DataError`."""
+    for one in raw:
+        if spacing_mm is not None and one.spacing_mm not in (None, spacing_mm):
+            raise DataError(
+                f"{one.origin}: its header says {one.spacing_mm} mm a pixel, but {spacing_mm} mm was given; "
+                "leave the option out, or mend the header"
+            )
+        yield one if spacing_mm is None else replace(one, spacing_mm=spacing_mm)

@@ -67,7 +67,7 @@ def read_index(path: Path, needed: Iterable[int]) -> Index:
     that is no whole number, a slice listed twice, or a needed slice that is not listed.
     """
     if not path.exists():
-        return {number: (MENINGIOMA, None) for number in needed}
+        return dict.fromkeys(needed, (MENINGIOMA, None))
     rows: Index = {}
     with decoding(path, "save it as comma-separated UTF-8 text"), path.open(newline="", encoding="utf-8-sig") as text:
         reader = csv.DictReader(text)

@@ -1,0 +1,138 @@
+"""NIfTI: images/N.nii.gz and masks/N.nii.gz, one slice a file, with an index.csv; read and written by NiBabel.
+
+The first axis of a file is the columns of a slice, the second its rows, the third has
+length 1; the signs of the affine make viewers show row 0 at the top.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import math
+import shutil
+import tempfile
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.data.folder import holds, paired, read_index
+from benchmark.data.guard import MAX_PIXELS, check_pixels, decoding, read_capped
+from benchmark.data.slices import RawSlice, SliceSet, iterate
+from benchmark.errors import DataError, UnsafeDataError
+
+SUFFIXES = (".nii.gz", ".nii")
+MAX_BYTES = 2 * MAX_PIXELS + 4096
+THICKNESS_MM = 6.0  # of the Cheng dataset
+GRID_TOLERANCE_MM = 1e-3
+COLUMNS = ("slice", "label", "patient_id")
+
+
+def looks_like(folder: Path) -> bool:
+    """True where the folder holds `images/` with NIfTI files in it, and `masks/`."""
+    return holds(folder / "images", SUFFIXES) and (folder / "masks").is_dir()
+
+
+def read(folder: Path) -> Iterator[RawSlice]:
+    """Yield every pair of the folder, by slice number, with the pixel size of its header.
+
+    Labels and patients come from `index.csv` (default: meningioma, unknown). Raises
+    `DataError` as `pairs.read` does, and for a volume of several slices, scaled intensities,
+    or a mask on another grid than its image; `UnsafeDataError` for a header that
+    promises more than the file holds.
+    """
+    pairs = paired(folder, SUFFIXES)
+    index = read_index(folder / "index.csv", [number for number, _, _ in pairs])
+    for number, image_path, mask_path in pairs:
+        label, patient = index[number]
+        image, affine, spacing_mm = decode(image_path)
+        mask, mask_affine, _ = decode(mask_path)
+        if not np.allclose(affine, mask_affine, rtol=0, atol=GRID_TOLERANCE_MM):
+            raise DataError(f"{mask_path}: its affine is not that of {image_path}; resample it to the image's grid")
+        yield RawSlice(number, label, image, mask, str(image_path), patient, spacing_mm)
+
+
+def decode(path: Path) -> tuple[NDArray[Any], NDArray[np.float64], tuple[float, float]]:
+    """Return one slice (H, W) as stored, its affine (4, 4), and its (row, column) pixel size in mm."""
+    nibabel: Any = import_module("nibabel")
+    data = _content(path)
+    with decoding(path):
+        image = nibabel.Nifti1Image.from_bytes(data)
+        header = image.header
+        shape = tuple(int(side) for side in header.get_data_shape())
+        if len(shape) < 2 or any(side != 1 for side in shape[2:]):
+            raise DataError(f"{path}: shape {shape}; one file holds one slice (columns, rows, 1): split the volume")
+        check_pixels(shape, path)
+        stored = image.dataobj  # what the file says; NiBabel clears offset and scale in its header
+        needed = int(stored.offset) + math.prod(shape) * stored.dtype.itemsize
+        if needed > len(data):
+            raise UnsafeDataError(
+                f"{path}: header promises {shape} {stored.dtype}, {needed} bytes, but the file holds {len(data)}; "
+                "it is cut short or lying: copy it again"
+            )
+        if (stored.slope, stored.inter) != (1, 0):
+            raise DataError(f"{path}: intensities are scaled ({stored.slope}, {stored.inter}); store plain integers")
+        columns_mm, rows_mm = (float(str(np.float32(side))) for side in header.get_zooms()[:2])
+        if not all(math.isfinite(side) and side > 0 for side in (rows_mm, columns_mm)):
+            raise DataError(f"{path}: pixel size {rows_mm} x {columns_mm} mm must be above 0; mend its pixdim")
+        array: NDArray[Any] = np.asarray(stored.get_unscaled()).reshape(shape[:2])
+        upright = np.ascontiguousarray(array.T, dtype=array.dtype.newbyteorder("="))
+        return upright, np.asarray(image.affine, dtype=np.float64), (rows_mm, columns_mm)
+
+
+def _content(path: Path) -> bytes:
+    """Return the unpacked bytes of a file, or raise `UnsafeDataError` where they are too many for a slice."""
+    data = read_capped(path, MAX_BYTES)
+    if not path.name.lower().endswith(".gz"):
+        return data
+    with decoding(path), gzip.open(path) as stream:
+        data = stream.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise UnsafeDataError(f"{path}: unpacks to more than {MAX_BYTES} bytes; a slice needs far less; not read")
+    return data
+
+
+def export(slices: SliceSet, folder: Path) -> None:
+    """Write the slices as NIfTI pairs with an index.csv; reading them back gives the same fingerprint.
+
+    The folder appears whole or not at all. Raises `DataError` where it exists already, or
+    the disk refuses.
+    """
+    if folder.exists():
+        raise DataError(f"{folder}: exists already and is left as it is; choose another folder or remove it")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        room = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be written ({error}); choose another folder") from error
+    try:
+        _write(slices, room / folder.name)
+        (room / folder.name).rename(folder)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be written ({error}); choose another folder or free some space") from error
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
+
+
+def _write(slices: SliceSet, folder: Path) -> None:
+    for name in ("images", "masks"):
+        (folder / name).mkdir(parents=True)
+    with (folder / "index.csv").open("w", newline="", encoding="utf-8") as text:
+        writer = csv.writer(text)
+        writer.writerow(COLUMNS)
+        for one in iterate(slices):
+            writer.writerow((one.slice_id, one.label, one.patient_id or ""))
+            for name, array in (("images", one.image), ("masks", one.mask.astype(np.uint8))):
+                (folder / name / f"{one.slice_id}.nii.gz").write_bytes(encode(array, slices.spacing_mm))
+
+
+def encode(array: NDArray[Any], spacing_mm: tuple[float, float]) -> bytes:
+    """Return one slice (H, W) as the bytes of a .nii.gz file; the same slice gives the same bytes."""
+    nibabel: Any = import_module("nibabel")
+    affine = np.diag([-spacing_mm[1], -spacing_mm[0], THICKNESS_MM, 1.0])
+    image = nibabel.Nifti1Image(array.T[:, :, None], affine)
+    image.header.set_xyzt_units("mm")
+    return gzip.compress(image.to_bytes(), compresslevel=4, mtime=0)

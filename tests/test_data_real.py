@@ -1,0 +1,70 @@
+"""The real 708 slices; set MENINGIOMA_DATA to their folder, in any form, to run these."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from data_forms import write_kaggle, write_nifti
+
+from benchmark.data import load
+from benchmark.data.identity import CHENG_DATASET_ID, recover
+from benchmark.data.slices import SliceSet, gather, iterate
+
+SOURCE = os.environ.get("MENINGIOMA_DATA")
+pytestmark = pytest.mark.skipif(not SOURCE, reason="MENINGIOMA_DATA names no folder with the real slices")
+
+
+@pytest.fixture(scope="module")
+def slices() -> SliceSet:
+    return load(Path(str(SOURCE)))
+
+
+@pytest.fixture(scope="module")
+def few(slices: SliceSet) -> SliceSet:
+    """Every 60th slice: axial, coronal and sagittal ones."""
+    return gather(list(iterate(slices))[::60])
+
+
+def test_the_published_facts(slices: SliceSet) -> None:
+    assert len(slices) == 708
+    assert slices.shape == (512, 512)
+    assert slices.spacing_mm == (0.49, 0.49)
+    patients = Counter(slices.patient_id)
+    assert len(patients) == 82
+    assert max(patients.values()) == 21
+
+
+def test_it_is_the_dataset_of_the_table(slices: SliceSet) -> None:
+    assert slices.dataset_id == CHENG_DATASET_ID
+
+
+def test_tumour_sizes(slices: SliceSet) -> None:
+    """ "255 to 15,220 px, median 3,987"."""
+    pixels = slices.masks.sum(axis=(1, 2))
+    assert (pixels.min(), np.median(pixels), pixels.max()) == (255, 3987, 15220)
+
+
+def test_numbers_and_patients_come_back(few: SliceSet) -> None:
+    """From transposed slices under wrong numbers and without patients."""
+    lost = SliceSet(
+        few.images.transpose(0, 2, 1),
+        few.masks.transpose(0, 2, 1),
+        few.slice_id + 5000,
+        few.label,
+        (None,) * len(few),
+    )
+    back = recover(lost)
+    assert (back.fingerprint, back.patient_id) == (few.fingerprint, few.patient_id)
+
+
+def test_kaggle_form_is_the_same_dataset(few: SliceSet, tmp_path: Path) -> None:
+    back = load(write_kaggle(few, tmp_path / "set", order=np.random.default_rng(0).permutation(len(few)).tolist()))
+    assert (back.dataset_id, back.fingerprint, back.patient_id) == (few.dataset_id, few.fingerprint, few.patient_id)
+
+
+def test_nifti_form_is_the_same_dataset(few: SliceSet, tmp_path: Path) -> None:
+    assert load(write_nifti(few, tmp_path / "set")).fingerprint == few.fingerprint
