@@ -94,9 +94,7 @@ def _edge(distance: Floats, pixel: float) -> Floats:
     return np.clip(0.5 - distance / max(pixel, 0.01), 0, 1)
 
 
-def _waves(
-    rng: np.random.Generator, grid: Floats, place: float, low: float, high: float, count: int
-) -> Floats:
+def _waves(rng: np.random.Generator, grid: Floats, place: float, low: float, high: float, count: int) -> Floats:
     """Return smooth noise (size, size) of unit variance with wave numbers low to high; it glides with place."""
     angle, phase = rng.uniform(0, 2 * np.pi, (2, count, 1))
     number = rng.uniform(low, high, (count, 1))
@@ -104,7 +102,7 @@ def _waves(
     across = number * np.cos(angle) * grid + phase
     down = number * np.sin(angle) * grid
     waves = np.einsum("ph,pw->hw", np.cos(down), np.cos(across)) - np.einsum("ph,pw->hw", np.sin(down), np.sin(across))
-    return waves * np.sqrt(2 / count)
+    return np.asarray(waves * np.sqrt(2 / count))
 
 
 def _spots(grid: Floats, points: Floats, width: Floats) -> Floats:
@@ -112,7 +110,7 @@ def _spots(grid: Floats, points: Floats, width: Floats) -> Floats:
     seen = np.hypot(width, 1 / len(grid))[:, None]
     across = np.exp(-(((grid - points[:, :1]) / seen) ** 2)) * width[:, None] / seen
     down = np.exp(-(((grid - points[:, 1:]) / seen) ** 2))
-    return np.minimum(np.einsum("ph,pw->hw", down, across), 1)
+    return np.asarray(np.minimum(np.einsum("ph,pw->hw", down, across), 1))
 
 
 def _head(rng: np.random.Generator, place: int, x: Floats, y: Floats) -> tuple[Floats, Floats]:
@@ -167,9 +165,7 @@ def _brain(rng: np.random.Generator, place: int, grid: Floats, radius: Floats, p
     return light
 
 
-def _vessels(
-    rng: np.random.Generator, place: int, grid: Floats, light: Floats, inside: Floats, dura: Floats
-) -> Floats:
+def _vessels(rng: np.random.Generator, place: int, grid: Floats, light: Floats, inside: Floats, dura: Floats) -> Floats:
     """Return the picture with bright sinuses, winding vessels and dots: what a threshold mistakes for tumour."""
     back, front = dura[90], dura[270]
     sinus = np.array([back * 0.975, back * 0.95, front * 0.97, (0, 0.09), (0, 0.13)])
@@ -211,7 +207,8 @@ def _tumour(
     dx, dy = x - centre[0], y - centre[1]
     angle = np.arctan2(dy, dx)
     lobes = 1 + sum(
-        b * np.cos(m * angle + p + place * d) for m, (b, p, d) in enumerate(zip(bump, phase, drift, strict=True), start=2)
+        b * np.cos(m * angle + p + place * d)
+        for m, (b, p, d) in enumerate(zip(bump, phase, drift, strict=True), start=2)
     )
     blob = np.hypot(dx, dy) - size * lobes  # signed distance to the outline, nearly
     walls = radius - DURA

@@ -160,9 +160,7 @@ def _checked_mask(one: RawSlice, allow_empty: bool) -> NDArray[np.bool_]:
             "convert it without rescaling"
         )
     if one.image.shape != one.mask.shape:
-        raise DataError(
-            f"{one.origin}: image is {_size(one.image)} but its mask is {_size(one.mask)}; they must agree"
-        )
+        raise DataError(f"{one.origin}: image is {_size(one.image)} but its mask is {_size(one.mask)}; they must agree")
     if one.mask.dtype.kind not in "bui":
         raise DataError(f"{one.origin}: mask dtype {one.mask.dtype} must be bool or an integer")
     mask: NDArray[np.bool_] = one.mask != 0

@@ -1,0 +1,280 @@
+"""The classical arms, on pictures small enough to know the answer beforehand."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from baselines._morphology import deepest_pixel, head, otsu_threshold, thickest_component, without_necks
+from baselines._tuning import tune
+from benchmark.metrics import count
+from baselines.background import Background
+from baselines.otsu import Otsu
+from baselines.region_growing import ClickRegionGrowing, RegionGrowing, bright_seed, grow
+from baselines.threshold import Threshold
+from benchmark.arm import Arm, ArmEntry, Cases, ClickArm, RunContext
+from benchmark.data import pairs
+from benchmark.data.phantoms import draw
+from benchmark.errors import ArmError
+from benchmark.protocol import Recipe
+
+REAL = os.environ.get("MENINGIOMA_DATA", "")  # read now: the tests themselves run without it
+AIR, BRAIN, TUMOUR = -1.0, -0.21, 0.5
+CONTEXT = RunContext(recipe=Recipe(), seed=0)
+AUTOMATIC = [Background, Otsu, Threshold, RegionGrowing]
+
+Mask = NDArray[np.bool_]
+
+
+def disc(row: float, column: float, radius: float, size: int = 64) -> Mask:
+    rows, columns = np.ogrid[:size, :size]
+    return np.asarray(np.hypot(rows - row, columns - column) <= radius)
+
+
+def picture(*tumours: Mask) -> NDArray[np.float32]:
+    """A round head of radius 26 in air, with tumours of one brightness."""
+    image = np.where(disc(32, 32, 26), BRAIN, AIR)
+    for tumour in tumours:
+        image[tumour] = TUMOUR
+    return image.astype(np.float32)
+
+
+def cases(images: NDArray[np.float32], masks: Mask) -> Cases:
+    return Cases(images, masks, np.arange(1, len(images) + 1), (0.49, 0.49))
+
+
+def stretched(images: NDArray[np.generic]) -> NDArray[np.float32]:
+    grey = images.astype(np.float32)
+    low, high = grey.min((1, 2), keepdims=True), grey.max((1, 2), keepdims=True)
+    return np.asarray((grey - low) / (high - low) * 2 - 1, dtype=np.float32)
+
+
+@pytest.fixture(scope="module")
+def one_tumour() -> Cases:
+    mask = disc(26, 38, 6)
+    return cases(picture(mask)[None], mask[None])
+
+
+@pytest.fixture(scope="module")
+def phantoms() -> Cases:
+    drawn = draw(seed=3, patients=8, slices_per_patient=2)
+    return cases(stretched(drawn.images), drawn.masks)
+
+
+def fitted(arm: type, train: Cases) -> Arm:
+    made = arm()
+    made.fit(train, train, CONTEXT)
+    return made  # type: ignore[no-any-return]
+
+
+def mean_dice(found: NDArray[np.float32], masks: Mask) -> float:
+    return float(np.mean([count(f > 0.5, m).dice for f, m in zip(found, masks, strict=True)]))
+
+
+# --- every arm -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arm", [*AUTOMATIC, ClickRegionGrowing])
+def test_flags_and_defaults_can_be_planned_with(arm: type) -> None:
+    entry = ArmEntry.of(arm)
+    assert entry.deterministic
+    assert entry.needs_click == (arm is ClickRegionGrowing)
+    assert not {"threshold", "tolerance"} & set(entry.defaults)  # learned, not chosen
+    assert isinstance(arm(), ClickArm if entry.needs_click else Arm)
+
+
+@pytest.mark.parametrize("arm", AUTOMATIC)
+def test_an_image_alone_gets_the_answer_it_gets_in_a_batch(arm: type, phantoms: Cases) -> None:
+    ready = fitted(arm, phantoms)
+    together = ready.predict(phantoms.images)
+    alone = np.concatenate([ready.predict(image[None]) for image in phantoms.images])
+    assert together.dtype == np.float32
+    assert together.shape == phantoms.images.shape
+    assert set(np.unique(together)) <= {0.0, 1.0}
+    assert np.array_equal(together, alone)
+
+
+def test_a_click_alone_gets_the_answer_it_gets_in_a_batch(phantoms: Cases) -> None:
+    arm = ClickRegionGrowing()
+    arm.fit(phantoms, phantoms, CONTEXT)
+    clicks = np.array([deepest_pixel(mask) for mask in phantoms.masks])
+    together = arm.predict(phantoms.images, clicks)
+    for i, click in enumerate(clicks):
+        assert np.array_equal(together[i], arm.predict(phantoms.images[i : i + 1], click[None])[0])
+        assert together[i][tuple(click)] == 1
+
+
+@pytest.mark.parametrize("arm", [Otsu, Threshold, RegionGrowing])
+def test_a_lone_bright_disc_is_found_exactly(arm: type, one_tumour: Cases) -> None:
+    found = fitted(arm, one_tumour).predict(one_tumour.images)
+    assert np.array_equal(found > 0.5, one_tumour.masks)
+
+
+@pytest.mark.parametrize("arm", AUTOMATIC)
+def test_a_constant_image_holds_no_tumour(arm: type, one_tumour: Cases) -> None:
+    assert not fitted(arm, one_tumour).predict(np.zeros((2, 64, 64), np.float32)).any()
+
+
+@pytest.mark.parametrize("arm", [Threshold, RegionGrowing])
+def test_predict_before_fit_is_an_error(arm: type, one_tumour: Cases) -> None:
+    with pytest.raises(ArmError, match="fit the arm first"):
+        arm().predict(one_tumour.images)
+
+
+@pytest.mark.parametrize("arm", [Otsu, Threshold, RegionGrowing])
+def test_phantoms_are_harder_than_discs_but_not_hopeless(arm: type, phantoms: Cases) -> None:
+    assert 0.2 < mean_dice(fitted(arm, phantoms).predict(phantoms.images), phantoms.masks) < 0.99
+
+
+# --- background, Otsu, threshold -------------------------------------------------------
+
+
+def test_background_is_zero_everywhere(phantoms: Cases) -> None:
+    found = Background().predict(phantoms.images)
+    assert found.shape == phantoms.images.shape
+    assert not found.any()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_cut_parts_the_values_better_than_otsu(seed: int) -> None:
+    """Otsu 1979: the cut maximises w0 w1 (mean1 - mean0)^2, here over exact values on a fine grid of cuts."""
+    rng = np.random.default_rng(seed)
+    values = np.concatenate([rng.normal(-0.5, 0.1, 700), rng.normal(0.3, 0.2, 300)]).astype(np.float32)
+
+    def apart(cut: float) -> float:
+        low, high = values[values <= cut], values[values > cut]
+        return len(low) * len(high) * float(high.mean() - low.mean()) ** 2 if len(low) and len(high) else 0.0
+
+    cut = otsu_threshold(values)
+    assert cut is not None
+    best = max(apart(c) for c in np.linspace(values.min(), values.max(), 1000))
+    assert apart(cut) >= 0.999 * best  # 256 bins against 1000 cuts
+
+
+def test_otsu_threshold_parts_two_levels() -> None:
+    cut = otsu_threshold(np.array([0.0, 0.0, 1.0, 1.0], np.float32))
+    assert cut is not None
+    assert 0 <= cut < 1
+
+
+@pytest.mark.parametrize("values", [[], [0.3], [0.3, 0.3]])
+def test_otsu_threshold_of_one_value_is_none(values: list[float]) -> None:
+    assert otsu_threshold(np.array(values, np.float32)) is None
+
+
+def test_threshold_is_the_first_cut_that_parts_the_levels(one_tumour: Cases) -> None:
+    # Cuts at -1, -0.96, ...; brain at -0.21 and tumour at 0.5 are parted from -0.20 on: Dice 1.
+    arm = Threshold(steps=50)
+    report = arm.fit(one_tumour, one_tumour, CONTEXT)
+    assert report.facts["threshold"] == arm.threshold == pytest.approx(-0.20)
+    assert report.facts["tuning_dice"] == 1
+
+
+# --- region growing --------------------------------------------------------------------
+
+
+def test_a_click_returns_the_clicked_one_of_two_equal_discs() -> None:
+    left, right = disc(32, 22, 6), disc(32, 42, 6)
+    image = picture(left, right)[None]
+    arm = ClickRegionGrowing()
+    report = arm.fit(cases(image, left[None]), cases(image, left[None]), CONTEXT)
+    assert report.facts["tuning_dice"] == 1
+    assert np.array_equal(arm.predict(image, np.array([[32, 22]]))[0] > 0.5, left)
+    assert np.array_equal(arm.predict(image, np.array([[32, 42]]))[0] > 0.5, right)
+
+
+def test_predict_with_a_click_before_fit_is_an_error(one_tumour: Cases) -> None:
+    with pytest.raises(ArmError, match="fit the arm first"):
+        ClickRegionGrowing().predict(one_tumour.images, np.array([[26, 38]]))
+
+
+def test_the_level_is_the_tolerance_of_the_way_down_to_the_brain() -> None:
+    # Seed 1, brain 0: with tolerance 0.6 the region reaches down to 0.4 and no further.
+    image = np.array([[1.0, 0.8, 0.6, 0.41, 0.39, 0.2, 0.0]], np.float32)
+    region = grow(image, (0, 0), 0.6, 0.0, np.ones_like(image, bool), 0.0)
+    assert region.tolist() == [[True, True, True, True, False, False, False]]
+
+
+def test_brighter_pixels_are_always_near_enough_and_forbidden_ones_never() -> None:
+    image = np.array([[0.5, 0.9, 0.5, 0.5]], np.float32)
+    region = grow(image, (0, 0), 0.5, 0.0, np.array([[True, True, True, False]]), 0.0)
+    assert region.tolist() == [[True, True, True, False]]
+
+
+def test_a_dark_centre_is_filled() -> None:
+    whole = disc(32, 32, 10)
+    image = np.where(whole & ~disc(32, 32, 4), 1.0, 0.0).astype(np.float32)
+    assert np.array_equal(grow(image, (25, 32), 0.5, 0.0, np.ones_like(whole), 0.0), whole)
+
+
+def test_growing_does_not_leak_through_a_thin_vessel() -> None:
+    left, right = disc(32, 15, 8), disc(32, 48, 8)
+    bridge = np.zeros_like(left)
+    bridge[32, 15:48] = True
+    image, free = (left | right | bridge).astype(np.float32), np.ones_like(left)
+    assert grow(image, (32, 15), 0.5, 0.0, free, neck=0.0)[32, 48]
+    stopped = grow(image, (32, 15), 0.5, 0.0, free, neck=4.0)
+    assert not (stopped & right).any()
+    assert count(stopped, left).dice > 0.98  # all but a stump of the bridge, or a pixel of the outline
+
+
+def test_a_mask_thinner_than_the_neck_is_kept() -> None:
+    line = np.zeros((9, 9), bool)
+    line[4, 2:7] = True
+    assert np.array_equal(without_necks(line, (4, 4), width=6.0), line)
+
+
+def test_the_seed_is_the_centre_of_the_bright_disc(one_tumour: Cases) -> None:
+    assert bright_seed(one_tumour.images[0]) == (26, 38)
+
+
+# --- helpers ---------------------------------------------------------------------------
+
+
+def test_head_is_filled_and_without_specks() -> None:
+    image = picture(disc(26, 38, 6))
+    image[32, 20:24] = AIR  # a sinus
+    image[1, 1] = BRAIN  # a speck in the air
+    assert np.array_equal(head(image), disc(32, 32, 26))
+
+
+def test_thickest_is_not_largest() -> None:
+    strip, ball = np.zeros((64, 64), bool), disc(40, 32, 5)
+    strip[4:7, 2:62] = True  # 180 pixels against 81, but 3 wide
+    assert np.array_equal(thickest_component(strip | ball), ball)
+    assert not thickest_component(np.zeros((64, 64), bool)).any()
+
+
+def test_tune_takes_the_best_and_the_first_of_equals() -> None:
+    masks = np.ones((5, 2, 2), bool)
+    seen: list[int] = []
+
+    def prepare(place: int):  # type: ignore[no-untyped-def]
+        seen.append(place)
+        return lambda candidate: np.full((2, 2), candidate >= 2)
+
+    assert tune([1, 2, 3], 5, 3, prepare, masks) == (2.0, 1.0)
+    assert seen == [0, 2, 4]
+
+
+# --- real slices -----------------------------------------------------------------------
+
+
+@pytest.mark.skipif(
+    not (REAL and (Path(REAL) / "masks").is_dir()), reason="MENINGIOMA_DATA names no folder of image pairs"
+)
+def test_on_real_slices_the_click_helps() -> None:
+    files = sorted((Path(REAL) / "images").iterdir())[::36]
+    images = stretched(np.stack([pairs.decode(file) for file in files]))
+    masks = np.stack([pairs.decode(file.parent.parent / "masks" / f"{file.stem}.png").astype(bool) for file in files])
+    train, test = cases(images[::2], masks[::2]), cases(images[1::2], masks[1::2])
+    clicked, alone = ClickRegionGrowing(), fitted(Otsu, train)
+    clicked.fit(train, train, CONTEXT)
+    clicks = np.array([deepest_pixel(mask) for mask in test.masks])
+    with_click = mean_dice(clicked.predict(test.images, clicks), test.masks)
+    without = mean_dice(alone.predict(test.images), test.masks)
+    assert with_click > 0.75 > without > 0.4  # measured on 106 test slices: 0.88 and 0.62
