@@ -127,7 +127,9 @@ class ArmEntry:
         try:
             found = getattr(import_module(module), name)
         except (ImportError, AttributeError) as error:
-            raise ArmError(f"arm {self.target!r} cannot be imported ({error}); install or repair its package") from error
+            raise ArmError(
+                f"arm {self.target!r} cannot be imported ({error}); install or repair its package"
+            ) from error
         if not isinstance(found, type):
             raise ArmError(f"arm {self.target!r} is a {type(found).__name__}, not a class")
         return found
@@ -148,7 +150,9 @@ def with_plugins(builtin: Mapping[str, ArmEntry]) -> dict[str, ArmEntry]:
     arms = dict(builtin)
     for point in entry_points(group=ENTRY_POINTS):
         if point.name in arms:
-            raise ArmError(f"entry point {point.value!r} takes the name {point.name!r}, which is {arms[point.name].target}")
+            raise ArmError(
+                f"entry point {point.value!r} takes the name {point.name!r}, which is {arms[point.name].target}"
+            )
         arms[point.name] = ArmEntry.of(ArmEntry(point.value).load())
     return arms
 

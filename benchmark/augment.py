@@ -93,7 +93,7 @@ def _draw_one(s: Augmentation, seed: int, epoch: int, number: int) -> dict[str, 
         "intensity": np.asarray(1 + change * (s.intensity_mode == "scale")),
         "shift": np.asarray(GREY_RANGE * change * (s.intensity_mode == "shift")),
         "noise_sd": np.asarray(noisy * noise.uniform(0, s.noise_sd)),
-        "noise_key": noise.integers(0, 2**62, dtype=np.int64),
+        "noise_key": np.asarray(noise.integers(0, 2**62, dtype=np.int64)),
     }
 
 

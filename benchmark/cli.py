@@ -28,15 +28,20 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
-    reproduce = _verb(verbs, "reproduce", "train and score every cell of a grid; skips what is done, goes on where it stopped")
+    reproduce = _verb(
+        verbs, "reproduce", "train and score every cell of a grid; skips what is done, goes on where it stopped"
+    )
     plan = _verb(verbs, "plan", "say what reproduce would do: each cell's state and the time it would take")
     for verb in (reproduce, plan):
         _grid_options(verb)
     reproduce.add_argument("--device", default="auto", help="auto (a CUDA card if there is one), cpu, cuda, cuda:1")
-    reproduce.add_argument("--threads", type=_positive, help="processor threads of each worker (default: cores / workers)")
+    reproduce.add_argument(
+        "--threads", type=_positive, help="processor threads of each worker (default: cores / workers)"
+    )
     reproduce.add_argument("--workers", type=_positive, default=1, help="processes that share the grid (default: 1)")
-    reproduce.add_argument("--keep-checkpoints", action="store_true", help="keep each training's weights beside its record")
-    compare = _verb(verbs, "compare", "judge runs against the thesis's printed numbers; exit code 1 if one is not reproduced")
+    compare = _verb(
+        verbs, "compare", "judge runs against the thesis's printed numbers; exit code 1 if one is not reproduced"
+    )
     compare.add_argument("--runs", type=Path, help="folder of runs (default: runs, else the records shipped here)")
     compare.add_argument("--strict", action="store_true", help="exit code 1 also for missing or inconclusive rows")
     data = _verb(verbs, "data", "say what was found in a folder, zip or download: slices, patients, sizes, fingerprint")
@@ -63,21 +68,44 @@ def _verb(verbs: Any, name: str, what: str) -> argparse.ArgumentParser:
 
 
 def _data_options(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--labels", default="1", help="classes to use: 1 meningioma, 2 glioma, 3 pituitary, or all (default: 1)")
+    verb.add_argument(
+        "--labels",
+        type=_labels,
+        default="1",
+        help="classes to use: 1 meningioma, 2 glioma, 3 pituitary, or all (default: 1)",
+    )
     verb.add_argument("--allow-empty-masks", action="store_true", help="accept slices without a tumour")
-    verb.add_argument("--spacing", type=float, nargs=2, metavar=("ROW", "COLUMN"), help="pixel size in mm where files do not tell")
+    verb.add_argument(
+        "--spacing", type=float, nargs=2, metavar=("ROW", "COLUMN"), help="pixel size in mm where files do not tell"
+    )
 
 
 def _grid_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--data", help=f"{SOURCE_HELP}; default: $MENINGIOMA_DATA, an earlier download, else phantoms")
     verb.add_argument("--grid", help="thesis, baselines, quick, or a TOML file (default: thesis; on phantoms quick)")
     verb.add_argument("--protocol", help="thesis, patient, or a TOML file (default: the grid's)")
-    verb.add_argument("--only", nargs="+", default=[], metavar="KEY=VALUES", help="narrow the grid: kernel_size=3,5 alpha=0.5 arm=unet")
+    verb.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUES",
+        help="narrow the grid: kernel_size=3,5 alpha=0.5 arm=unet",
+    )
     verb.add_argument("--seeds", type=_numbers, help="seeds instead of the grid's, such as 452669,1")
-    verb.add_argument("--splits", type=_numbers, help="draws or folds of the protocol's split, such as 1,2 (default: 1)")
-    verb.add_argument("--image-size", type=_positive, help="side in pixels that arms are fed (default: the slices' own)")
-    verb.add_argument("--set", nargs="+", default=[], metavar="SECTION.KEY=VALUE", dest="overrides",
-                      help="change a value of the protocol: training.learning_rate=3e-4; the runs are other runs then")
+    verb.add_argument(
+        "--splits", type=_numbers, help="draws or folds of the protocol's split, such as 1,2 (default: 1)"
+    )
+    verb.add_argument(
+        "--image-size", type=_positive, help="side in pixels that arms are fed (default: the slices' own)"
+    )
+    verb.add_argument(
+        "--set",
+        nargs="+",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        dest="overrides",
+        help="change a value of the protocol: training.learning_rate=3e-4; the runs are other runs then",
+    )
     verb.add_argument("--out", type=Path, help="folder of runs (default: runs; on phantoms runs-quick)")
     _data_options(verb)
 
@@ -85,18 +113,19 @@ def _grid_options(verb: argparse.ArgumentParser) -> None:
 def request(options: argparse.Namespace) -> Request:
     """Turn parsed options into a `Request`; `SpecError` for words that cannot be read."""
     get = vars(options).get
-    labels = None if options.labels == "all" else _numbers(options.labels)
     return Request(
         data=get("data"),
         grid=get("grid"),
         protocol=get("protocol"),
-        only={key: values for key, values in map(_several, get("only") or [])},
+        only=dict(map(_several, get("only") or [])),
         seeds=get("seeds"),
         splits=get("splits"),
         image_size=get("image_size"),
-        overrides={key: values[0] if len(values) == 1 else values for key, values in map(_several, get("overrides") or [])},
+        overrides={
+            key: values[0] if len(values) == 1 else values for key, values in map(_several, get("overrides") or [])
+        },
         out=get("out"),
-        labels=labels,
+        labels=options.labels,
         allow_empty_masks=options.allow_empty_masks,
         spacing_mm=tuple(options.spacing) if options.spacing else None,
     )
@@ -127,6 +156,10 @@ def _numbers(text: str) -> tuple[int, ...]:
     if not all(v.strip().isdecimal() for v in values):
         raise argparse.ArgumentTypeError(f"{text!r} must be whole numbers separated by commas")
     return tuple(int(v) for v in values)
+
+
+def _labels(text: str) -> tuple[int, ...] | None:
+    return None if text == "all" else _numbers(text)
 
 
 def _positive(text: str) -> int:

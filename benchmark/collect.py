@@ -25,12 +25,32 @@ from benchmark.split import Split, read, rule_identity
 
 RECORDS = (record.SPEC, record.ENVIRONMENT, record.HISTORY, record.RESULT, record.FAILURE, record.CHECKPOINT)
 DTYPES = {  # of the columns that every table of runs has
-    "run_id": "str", "arm": "str", "params": "str", "kernel_size": "Int64", "alpha": "float64", "seed": "Int64",
-    "protocol": "str", "protocol_hash": "str", "network_hash": "str", "split_unit": "str", "split_rule": "str",
-    "split_id": "str", "split_fingerprint": "str", "train": "Int64", "val": "Int64", "test": "Int64",
-    "height": "int64", "width": "int64", "precision": "str", "dataset_id": "str", "content_fingerprint": "str",
-    "phantom": "bool", "needs_click": "bool", "parameters": "int64", "device": "str",
-}  # fmt: skip
+    "run_id": "str",
+    "arm": "str",
+    "params": "str",
+    "kernel_size": "Int64",
+    "alpha": "float64",
+    "seed": "Int64",
+    "protocol": "str",
+    "protocol_hash": "str",
+    "network_hash": "str",
+    "split_unit": "str",
+    "split_rule": "str",
+    "split_id": "str",
+    "split_fingerprint": "str",
+    "train": "Int64",
+    "val": "Int64",
+    "test": "Int64",
+    "height": "int64",
+    "width": "int64",
+    "precision": "str",
+    "dataset_id": "str",
+    "content_fingerprint": "str",
+    "phantom": "bool",
+    "needs_click": "bool",
+    "parameters": "int64",
+    "device": "str",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,23 +67,23 @@ class Collected:
     unfinished: tuple[tuple[str, State], ...]
 
 
-def collect(root: Path, *, with_reproduction: bool = True) -> Collected:
-    """Read every run under root, and the runs that the package ships; of a run in both, root's counts.
+def collect(root: Path) -> Collected:
+    """Read every run under root.
 
     A root that is not there holds no runs. Raises `RecordError` for a damaged run.
     """
     if root.exists() and not root.is_dir():
         raise RecordError(f"{root} is a file; give the folder that holds the runs")
-    folders = {}
-    for place in [reproduction_folder()] * with_reproduction + [root]:
-        folders.update({folder.run_id: folder for folder in run_folders(place)})
-    rows, scores, unfinished = [], [], []
-    for run_id in sorted(folders):
-        state = folders[run_id].state
-        if state is not State.DONE:
-            unfinished.append((run_id, state))
-            continue
-        row, table = read_run(folders[run_id])
+    done: dict[str, RunFolder] = {}
+    unfinished: list[tuple[str, State]] = []
+    for folder in run_folders(root):
+        if (state := folder.state) is State.DONE:
+            done[folder.run_id] = folder
+        else:
+            unfinished.append((folder.run_id, state))
+    rows, scores = [], []
+    for run_id in sorted(done):
+        row, table = read_run(done[run_id])
         rows.append(row)
         scores.append(table.assign(run_id=run_id))
     runs = pd.DataFrame(rows) if rows else pd.DataFrame(columns=list(DTYPES))
@@ -93,6 +113,9 @@ def read_run(folder: RunFolder) -> tuple[dict[str, Any], pd.DataFrame]:
     scores = read_scores(folder, result(f"sha256/{record.SCORES}"))
     if result("test/n") != len(scores) or not _close(result("test/dice_mean"), scores["dice"].mean()):
         raise RecordError(f"{result.path}: its mean Dice is not that of scores.csv; rescore the runs")
+    split = shipped_splits().get(spec("spec/split_fingerprint"))
+    if split and scores["slice_id"].tolist() != list(split.test):
+        raise RecordError(f"{folder / record.SCORES}: its slices are not the test set of {split.split_id}; {CURE}")
     if type(timing.get("parameters")) is not int:
         raise RecordError(f"{folder / record.TIMING}: parameters = {timing.get('parameters')!r} is no count; {CURE}")
     row = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +17,12 @@ from benchmark import plan as planning
 from benchmark.arm import ArmEntry
 from benchmark.cli import request
 from benchmark.data.slices import LABELS
-from benchmark.errors import SpecError
+from benchmark.errors import BenchmarkError, SpecError
 from benchmark.progress import GridProgress, span
-from benchmark.record import FAILURE, RunFolder, State, read_json
+from benchmark.record import FAILURE, RESULT, RunFolder, State, read_json
 from benchmark.request import PHANTOMS, Job, Request, load_slices, prepare
 
+OWN_RUNS = Path("runs")
 PHANTOM_WORDS = (
     "These are drawn phantoms. They show that the machinery works from end to end and say nothing about 0.898:\n"
     "give the real slices with --data PATH, or --data figshare to download them."
@@ -63,7 +64,7 @@ def _work(
         how = Options(
             out=job.folder,
             device=device,
-            keep_checkpoint=options.keep_checkpoints,
+            on_begin=progress.on_begin,
             on_epoch=progress.on_epoch,
             on_state=progress.on_state,
         )
@@ -77,17 +78,28 @@ def _share(asked: Request, arms: Mapping[str, ArmEntry], options: argparse.Names
     team = [fresh.Process(target=_worker, args=(asked, dict(arms), options, threads)) for _ in range(options.workers)]
     for one in team:
         one.start()
-    for one in team:
-        one.join()
+    try:
+        for one in team:
+            one.join()
+    finally:
+        for one in team:
+            one.terminate()  # does nothing to one that has ended; the others leave their cells to be gone on with
+    if broken := [one.exitcode for one in team if one.exitcode]:
+        raise BenchmarkError(
+            f"{len(broken)} of {len(team)} workers ended early, with exit codes {broken}; "
+            "what they said is above, and the same command goes on where they were"
+        )
     return dict(zip((s.run_id for s in job.specs), planning.states(job.specs, job.folder), strict=True))
 
 
 def _worker(asked: Request, arms: Mapping[str, ArmEntry], options: argparse.Namespace, threads: int) -> None:
-    job = prepare(asked, arms)
     try:
+        job = prepare(asked, arms)
         _work(job, arms, options, threads, GridProgress(job.specs, _max_epochs(job), [None] * len(job.specs)))
+    except BenchmarkError as error:
+        sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        pass  # the parent was interrupted too and says so
+        sys.exit(130)  # the parent was interrupted too and says so
 
 
 def _max_epochs(job: Job) -> int:
@@ -103,7 +115,8 @@ def _announce(job: Job) -> list[float | None]:
     estimates = [planning.estimate(spec, images, seen) for spec in job.specs]
     seconds, unknown = planning.left(estimates, found)
     done = sum(state is State.DONE for state in found)
-    print(f"Grid {job.grid.name}: {len(job.specs)} cells, {done} done, into {job.folder}/. Splits: {', '.join(job.splits)}.")
+    splits = ", ".join(job.splits)
+    print(f"Grid {job.grid.name}: {len(job.specs)} cells, {done} done, into {job.folder}/. Splits: {splits}.")
     more = f", and {unknown} cells of unknown cost" if unknown else ""
     if done < len(job.specs):
         print(f"Estimated time: {span(seconds)}{more} (from {seen.seen_in}).")
@@ -113,11 +126,12 @@ def _announce(job: Job) -> list[float | None]:
 def _conclude(job: Job, found: Mapping[str, State]) -> int:
     """Print the table of the job's cells and what went wrong; return the exit code."""
     from benchmark.collect import collect
-    from benchmark.compare import results_table
+    from benchmark.results import results_table, results_text
 
     print()
-    wanted = {spec.run_id for spec in job.specs}
-    print(results_table(collect(job.folder).only(wanted)))
+    collected = collect(job.folder)
+    mine = collected.runs["run_id"].isin([spec.run_id for spec in job.specs])
+    print(results_text(results_table(replace(collected, runs=collected.runs[mine]))))
     print()
     failed = [run_id for run_id, state in found.items() if state is State.FAILED]
     for run_id in failed:
@@ -135,8 +149,16 @@ def plan(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     job = prepare(request(options), arms)
     estimates = _announce(job)
     rows = [
-        (i + 1, spec.split_id, spec.cell, str(state), "" if state is State.DONE else span(e) if e is not None else "unknown")
-        for i, (spec, state, e) in enumerate(zip(job.specs, planning.states(job.specs, job.folder), estimates, strict=True))
+        (
+            i + 1,
+            spec.split_id,
+            spec.cell,
+            str(state),
+            "" if state is State.DONE else span(e) if e is not None else "unknown",
+        )
+        for i, (spec, state, e) in enumerate(
+            zip(job.specs, planning.states(job.specs, job.folder), estimates, strict=True)
+        )
     ]
     print(tabulate(rows, headers=("", "split", "cell", "state", "estimate")))
     return 0
@@ -144,22 +166,27 @@ def plan(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
 
 def compare(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     """Judge a folder of runs; return 1 where a required row is not reproduced."""
+    from benchmark import comparable
     from benchmark import compare as judging
-    from benchmark.collect import collect
+    from benchmark.collect import collect, reproduction_folder
+    from benchmark.reference import load_reference, load_tolerances
+    from benchmark.results import results_table, results_text
 
-    root, words = options.runs, "the runs asked for"
-    if root is None:
-        root, words = Path("runs"), "your own runs"
-        if not any(root.glob("*/result.json")):
-            root, words = Path(str(files("reference_results") / "reproduction")), "no runs of your own; the records shipped here"
-    elif not root.is_dir():
-        raise SpecError(f"--runs {root}: there is no such folder")
+    if options.runs is not None and not options.runs.is_dir():
+        raise SpecError(f"--runs {options.runs}: there is no such folder")
+    root, words = options.runs or OWN_RUNS, ""
+    if options.runs is None and not any(OWN_RUNS.glob(f"*/{RESULT}")):
+        root, words = (
+            reproduction_folder(),
+            f"there are no runs in {OWN_RUNS}/, so the records shipped with this package: ",
+        )
     collected = collect(root)
-    print(f"Judging {root} ({words}): {len(collected.runs)} finished runs.\n")
-    rows = judging.judge(collected)
+    print(f"Judging {words}{root}: {len(collected.runs)} finished runs.\n")
+    reference, tolerances = load_reference(), load_tolerances()
+    rows = judging.compare(collected, reference, tolerances)
     print(judging.to_text(rows))
-    print()
-    print(judging.results_table(collected))
+    print(comparable.progress(collected, reference, tolerances), end="\n\n")
+    print(results_text(results_table(collected)))
     return judging.exit_code(rows, strict=options.strict)
 
 
@@ -203,8 +230,12 @@ def rescore(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
 
     if not options.runs.is_dir():
         raise SpecError(f"--runs {options.runs}: there is no such folder")
-    for line in recompute(options.runs, load_slices(replace(request(options), out=options.runs))):
-        print(line)
+    for one in recompute(options.runs, load_slices(replace(request(options), out=options.runs))):
+        changes = [f"+{name}" for name in one.added] + [f"-{name}" for name in one.removed]
+        changes += [f"{name} of {count} slices" for name, count in one.changed.items()]
+        changes += ["damaged scores.csv made anew"] if one.repaired else []
+        changes += [f"result.json: {', '.join(one.summary)}"] if one.summary else []
+        print(f"{one.run_id}: {'; '.join(changes) or 'unchanged'}")
     return 0
 
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 import pandas as pd
 from tabulate import tabulate
 
 from benchmark.collect import Collected
+from benchmark.comparable import in_cell, why_not
 from benchmark.errors import RecordError
 from benchmark.interval import Interval, prediction
 from benchmark.reference import DiceRule, Reference, Tolerances
@@ -36,7 +36,7 @@ class Verdict(StrEnum):
     @property
     def marker(self) -> str:
         """One character for the first column of a table."""
-        return {"reproduced": "+", "not reproduced": "x", "inconclusive": "?", "not comparable": "/", "missing": "-"}[self]
+        return {"reproduced": "+", "not reproduced": "x", "inconclusive": "?", "missing": "-"}.get(self, "/")
 
 
 @dataclass(frozen=True)
@@ -56,30 +56,6 @@ class Row:
     required: bool = True
     sd: float | None = None
     half_width: float | None = None
-
-
-Run = Mapping[str, Any]  # one row of Collected.runs
-NEEDS: Mapping[str, Callable[[Run, Reference, Tolerances], str | None]] = {  # need -> why a run does not meet it
-    "dataset": lambda run, ref, tol: (
-        "phantom data" if run["phantom"] else None if run["dataset_id"] == ref.dataset_id else "another dataset"
-    ),
-    "network": lambda run, ref, tol: None if run["network_hash"] == tol.network_hash else "other network settings",
-    "split-rule": lambda run, ref, tol: (
-        None if run["split_rule"] == tol.split_rule else f"split by {run['split_unit']} under another rule"
-    ),
-    "protocol": lambda run, ref, tol: (
-        None if run["protocol_hash"] == tol.protocol_hash else f"not the values of protocol {tol.protocol!r}"
-    ),
-    "image-size": lambda run, ref, tol: (
-        None if run["height"] == run["width"] == tol.dice.image_size else f"image size {run['height']}x{run['width']}"
-    ),
-    "precision": lambda run, ref, tol: (
-        None if run["precision"] in tol.dice.precisions else f"precision {run['precision']}"
-    ),
-    "split": lambda run, ref, tol: (
-        None if run["split_id"] == tol.dice.split and not pd.isna(run["test"]) else f"not the shipped {tol.dice.split}"
-    ),
-}
 
 
 def compare(collected: Collected, reference: Reference, tolerances: Tolerances) -> list[Row]:
@@ -125,32 +101,20 @@ class _Judge:
         usable, why = self._usable(mine, rule.needs)
         if usable.empty:
             return Row(name, cell.dice_mean, None, 0, _absent(len(mine)), why, rule.required)
-        if usable["precision"].nunique() > 1:  # a table never puts two precisions in one mean
-            first = min(usable["precision"], key=rule.precisions.index)
-            usable = usable[usable["precision"] == first]
+        seeds = usable.groupby("precision")["seed"].nunique()  # one precision only: that with most seeds
+        precision = max(seeds.index, key=lambda name: (seeds[name], -rule.precisions.index(name)))
+        usable = usable[usable["precision"] == precision]
         interval = _interval(usable, self.collected.scores, cell.seeds, rule.level)
         verdict, why = judge_dice(interval, cell.dice_mean, rule)
+        why = f"{why} ({precision})"
         sd, half = (None if math.isnan(x) else x for x in (interval.sd, interval.half_width))
         return Row(name, cell.dice_mean, interval.mean, interval.n, verdict, why, rule.required, sd, half)
 
     def _usable(self, runs: pd.DataFrame, needs: Iterable[str]) -> tuple[pd.DataFrame, str]:
         """Return the runs that meet every need, by run_id, and why the others do not."""
-        needs = tuple(needs)
         runs = runs.sort_values("run_id")
-        reasons = [mismatch(run, needs, self.reference, self.tolerances) for run in runs.to_dict("records")]
-        why = "; ".join(sorted({reason for reason in reasons if reason})) or "no such run"
-        return runs[[reason is None for reason in reasons]], why
-
-
-def mismatch(run: Run, needs: Iterable[str], reference: Reference, tolerances: Tolerances) -> str | None:
-    """Return the first reason why a run must not be set beside the thesis, or None."""
-    return next((why for need in needs if (why := NEEDS[need](run, reference, tolerances))), None)
-
-
-def in_cell(runs: pd.DataFrame, arm: str, kernel: int, alpha: float) -> pd.Series:
-    """True for the runs of one cell of the grid."""
-    near = (runs["alpha"] - alpha).abs() < 1e-9
-    return (runs["arm"] == arm) & (runs["kernel_size"] == kernel).fillna(False).astype(bool) & near
+        reasons = why_not(runs, needs, self.reference, self.tolerances)
+        return runs[reasons.isna()], "; ".join(sorted(set(reasons.dropna()))) or "no such run"
 
 
 def judge_dice(interval: Interval, printed: float, rule: DiceRule) -> tuple[Verdict, str]:
@@ -211,26 +175,22 @@ def counts(rows: Iterable[Row]) -> dict[Verdict, int]:
     return {verdict: found[verdict] for verdict in Verdict}
 
 
-def progress(collected: Collected, reference: Reference, tolerances: Tolerances) -> str:
-    """Return how much of the thesis's grid has been run on terms that its Dice may be compared on."""
-    runs, needs = collected.runs, tolerances.dice.needs
-    usable = runs[[mismatch(run, needs, reference, tolerances) is None for run in runs.to_dict("records")]]
-    seeds = [
-        min(usable[in_cell(usable, reference.best_cell.arm, kernel, alpha)]["seed"].nunique(), reference.seeds_per_cell)
-        for kernel in reference.kernels
-        for alpha in reference.alphas
-    ]
-    whole = sum(n == reference.seeds_per_cell for n in seeds)
-    return f"{sum(seeds)} of {reference.trainings} trainings of the thesis's grid run; {whole} of {len(seeds)} cells whole"
-
-
 def to_text(rows: Sequence[Row]) -> str:
     """Return the table of verdicts and their counts."""
     table = [
-        [row.verdict.marker, row.quantity, f"{row.reference:g}", _number(row.ours), _number(row.sd),
-         _number(row.half_width), row.n, row.verdict.value, row.why]
+        [
+            row.verdict.marker,
+            row.quantity,
+            f"{row.reference:g}",
+            _number(row.ours),
+            _number(row.sd),
+            _number(row.half_width),
+            row.n,
+            row.verdict.value,
+            row.why,
+        ]
         for row in rows
-    ]  # fmt: skip
+    ]
     headers = ["", "quantity", "thesis", "ours", "SD", "+-", "n", "verdict", "why"]
     tally = ", ".join(f"{n} {verdict}" for verdict, n in counts(rows).items() if n)
     return f"{tabulate(table, headers, disable_numparse=True)}\n\n{tally or 'no rows'}"

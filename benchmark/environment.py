@@ -57,7 +57,9 @@ def _commit() -> dict[str, object]:
     if not (root / ".git").exists():
         return {"git_commit": None, "git_dirty": None}
     commit = _git(root, "rev-parse", "HEAD")
-    changed = _git(root, "status", "--porcelain", "--", "benchmark", "baselines", "reference_results", "constraints.txt")
+    changed = _git(
+        root, "status", "--porcelain", "--", "benchmark", "baselines", "reference_results", "constraints.txt"
+    )
     return {"git_commit": commit, "git_dirty": None if changed is None else bool(changed)}
 
 

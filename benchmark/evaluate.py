@@ -63,20 +63,22 @@ def score(slices: SliceSet, predictions: Mapping[int, NDArray[np.bool_]], wanted
     for number in sorted(wanted):
         i = where[number]
         c = count(predictions[number], slices.masks[i])
-        rows.append({
-            "slice_id": number,
-            "patient_id": slices.patient_id[i],
-            "tp": c.tp,
-            "fp": c.fp,
-            "fn": c.fn,
-            "tn": c.tn,
-            "dice": c.dice,
-            "iou": c.iou,
-            "sensitivity": c.sensitivity,
-            "precision": c.precision,
-            "truth_mm2": round((c.tp + c.fn) * pixel_mm2, 4),
-            "predicted_mm2": round((c.tp + c.fp) * pixel_mm2, 4),
-        })
+        rows.append(
+            {
+                "slice_id": number,
+                "patient_id": slices.patient_id[i],
+                "tp": c.tp,
+                "fp": c.fp,
+                "fn": c.fn,
+                "tn": c.tn,
+                "dice": c.dice,
+                "iou": c.iou,
+                "sensitivity": c.sensitivity,
+                "precision": c.precision,
+                "truth_mm2": round((c.tp + c.fn) * pixel_mm2, 4),
+                "predicted_mm2": round((c.tp + c.fp) * pixel_mm2, 4),
+            }
+        )
     return pd.DataFrame(rows)
 
 

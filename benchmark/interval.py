@@ -53,9 +53,7 @@ def clustered_se(values: NDArray[np.float64], clusters: Sequence[str]) -> tuple[
     return math.sqrt(g / (g - 1) * float(sums @ sums)) / len(values), g - 1
 
 
-def prediction(
-    dice: NDArray[np.float64], patients: Sequence[str], other_seeds: int, level: float
-) -> Interval:
+def prediction(dice: NDArray[np.float64], patients: Sequence[str], other_seeds: int, level: float) -> Interval:
     """Return the interval around the mean of dice (slices, seeds), patients naming each slice's.
 
     other_seeds is m of the formula above, level the coverage in (0, 1).

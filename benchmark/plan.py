@@ -5,14 +5,14 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
+from benchmark.collect import reproduction_folder
 from benchmark.record import RESULT, SPEC, TIMING, RunFolder, State, read_json
 from benchmark.spec import RunSpec
 
 # GFLOP of one forward and backward pass of a 512x512 image, counted by benchmark.training.gflop_per_image
-UNET_GFLOP = {3: 7.96, 5: 22.12, 7: 43.37, 9: 71.70}
+UNET_GFLOP = {3: 7.96, 5: 22.12, 7: 43.37, 9: 71.68}
 ATTENTION_UNET_GFLOP = 78.3
 CLASSICAL_SECONDS_PER_512 = 0.05  # an image of 512x512, tuned and predicted
 
@@ -32,7 +32,7 @@ def pace(root: Path, dataset_id: str, images: float) -> Pace:
     images is how many an epoch visits, a validation image counted as a third. Without such
     trainings the pace is a guess, and says so.
     """
-    for folder, name in ((root, f"{root}"), (Path(str(files("reference_results"))) / "reproduction", "our records")):
+    for folder, name in ((root, f"{root}"), (reproduction_folder(), "our records")):
         rates, epochs = [], []
         for result in sorted(folder.glob(f"*/{RESULT}")):
             timing, fit = read_json(result.parent / TIMING), read_json(result)["fit"]

@@ -15,7 +15,7 @@ from benchmark.spec import RunSpec
 
 
 class GridProgress:
-    """Cell i of n, epoch, validation Dice and the time left; give its two methods to `Options`."""
+    """Cell i of n, epoch, validation Dice and the time left; give its three methods to `Options`."""
 
     def __init__(self, specs: Sequence[RunSpec], max_epochs: int, estimates: Sequence[float | None]) -> None:
         self.index = {spec.run_id: i for i, spec in enumerate(specs)}
@@ -38,24 +38,29 @@ class GridProgress:
         self.bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.bar.stop()
 
+    def on_begin(self, spec: RunSpec) -> None:
+        """A cell's work began here."""
+        self.begun = time.monotonic()
+        self.bar.update(self.task, note=spec.cell)
+        self._say(f"{self._head(spec)}: begins{self._time_left()}")
+
     def on_state(self, spec: RunSpec, state: State) -> None:
-        """A cell began (running) or ended."""
-        head = f"[{self.index[spec.run_id] + 1}/{len(self.index)}] {spec.cell}"
-        if state is State.RUNNING:
-            self.begun = time.monotonic()
-            self.bar.update(self.task, note=spec.cell)
-            self.console.print(f"{head}: begins{self._time_left()}", highlight=False, markup=False)
-            return
+        """A cell ended, was done before, or is left to the process that runs it."""
         took = time.monotonic() - self.begun if self.begun else 0.0
         estimate = self.left.pop(spec.run_id, None)
         if self.begun and estimate:
             self.expected, self.actual = self.expected + estimate, self.actual + took
         self.begun = 0.0
         self.bar.advance(self.task)
-        self.console.print(f"{head}: {state}{f' in {span(took)}' if took else ', from before'}", highlight=False, markup=False)
+        if state is State.RUNNING:
+            self._say(f"{self._head(spec)}: left to the process that is running it")
+        else:
+            self._say(f"{self._head(spec)}: {state}{f' in {span(took)}' if took else ', from before'}")
 
     def on_epoch(self, spec: RunSpec, history: list[dict[str, float]]) -> None:
         """An epoch ended."""
@@ -66,7 +71,14 @@ class GridProgress:
         note = f"epoch {row['epoch']:.0f}  validation Dice {row['val_dice']:.3f} (best {best:.3f})"
         self.bar.update(self.task, note=f"{spec.cell}  {note}{self._time_left()}")
         if not self.console.is_terminal:
-            self.console.print(f"    {note}  {span(row['seconds'])} an epoch", highlight=False, markup=False)
+            self._say(f"    {note}  {span(row['seconds'])} an epoch")
+
+    def _head(self, spec: RunSpec) -> str:
+        return f"[{self.index[spec.run_id] + 1}/{len(self.index)}] {spec.cell}"
+
+    def _say(self, line: str) -> None:
+        """Print one line, however long: a log file has no width to wrap at."""
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def _time_left(self) -> str:
         """The estimates of what is not done, scaled by how the finished cells compared with theirs."""

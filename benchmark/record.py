@@ -8,7 +8,9 @@ import io
 import json
 import math
 import os
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -26,6 +28,12 @@ from benchmark.spec import SCHEMA, RunSpec
 SPEC, ENVIRONMENT, HISTORY, SCORES = "spec.json", "environment.json", "history.csv", "scores.csv"
 PREDICTIONS, TIMING, RESULT, FAILURE = "predictions.zip", "timing.json", "result.json", "failure.json"
 CHECKPOINT, LOCK = "checkpoint.pt", ".lock"
+LOCK_PATIENCE_SECONDS = 1.0  # `locked` holds the lock for an instant; a run lasts longer
+
+
+# what zipfile and Pillow raise at damaged bytes; RuntimeError: a flag that claims encryption or another method
+DAMAGE = (OSError, ValueError, SyntaxError, RuntimeError, EOFError, LookupError, ArithmeticError, MemoryError,
+          zipfile.BadZipFile, zlib.error, struct.error, Image.DecompressionBombError)  # fmt: skip
 
 
 class State(StrEnum):
@@ -77,7 +85,7 @@ class RunFolder:
         """
         self.path.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(self / LOCK, timeout=0):
+            with FileLock(self / LOCK, timeout=LOCK_PATIENCE_SECONDS):
                 yield
         except Timeout as error:
             raise RunLockedError(f"{self.run_id}: another process is working on this run") from error
@@ -91,8 +99,10 @@ class RunFolder:
         continuation would not be the unbroken run. Raises `RecordError` where the folder
         holds another spec.
         """
-        if (self / SPEC).exists() and read_json(self / SPEC)["spec"] != spec.canonical():
+        if (self / SPEC).exists() and read_json(self / SPEC).get("spec") != _finite(spec.canonical()):
             raise RecordError(f"{self / SPEC} holds another run than its folder says; move the folder away")
+        for stray in (*self.path.glob("*.tmp"), *self.path.glob(".*.tmp")):  # of a process that was killed
+            stray.unlink()
         resumable = (self / CHECKPOINT).exists() and (self / ENVIRONMENT).exists()
         if resumable:
             before = read_json(self / ENVIRONMENT)
@@ -163,7 +173,8 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise RecordError(f"{path}: cannot be read ({error}); remove the run's folder to have it run again") from error
     if not isinstance(content, dict):
-        raise RecordError(f"{path}: holds a {type(content).__name__}, not an object")
+        what = type(content).__name__
+        raise RecordError(f"{path}: holds a {what}, not an object; remove the run's folder to have it run again")
     return content
 
 
@@ -190,5 +201,5 @@ def unpack_masks(path: Path) -> dict[int, NDArray[np.bool_]]:
                 int(name.removesuffix(".png")): np.asarray(Image.open(io.BytesIO(archive.read(name))), dtype=bool)
                 for name in archive.namelist()
             }
-    except (OSError, ValueError, SyntaxError, zipfile.BadZipFile) as error:
+    except DAMAGE as error:
         raise RecordError(f"{path}: cannot be read ({error}); remove the run's folder to have it run again") from error

@@ -118,7 +118,7 @@ def load_tolerances() -> Tolerances:
     table = _read("tolerances.toml")
     try:
         recipe = load_recipe(table["protocol"])
-        dice = {k: tuple(v) if isinstance(v, list) else v for k, v in table["dice"].items()}
+        dice: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in table["dice"].items()}
         return Tolerances(
             protocol=recipe.name,
             protocol_hash=protocol_hash(recipe.identity()),

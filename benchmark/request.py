@@ -87,24 +87,28 @@ def prepare(request: Request, arms: Mapping[str, ArmEntry]) -> Job:
     refuse_mixing(request.folder, slices)
     shape = slices.shape if request.image_size is None else (request.image_size, request.image_size)
     check_sides(shape, "--image-size")
+    if request.seeds is not None:
+        grid = Grid(grid.name, grid.arms, request.seeds, grid.splits, grid.protocol, grid.overrides)
+
+    def specs(splits: list[Split]) -> list[RunSpec]:
+        return expand(
+            grid,
+            arms,
+            recipe,
+            splits,
+            dataset_id=slices.dataset_id,
+            content_fingerprint=slices.fingerprint,
+            shape=shape,
+            only=request.only,
+        )
+
+    specs([Split("any", (), (), ())])  # a wrong name is told before a split is written
     cvind = data.authors_folds(request.source) if recipe.split.unit == "cvind" else None
     splits = {}
     for number in request.splits or grid.splits:
         split = load_or_make(slices, recipe.split, number, request.folder / "splits", cvind)
         splits[split.split_id] = split
-    if request.seeds is not None:
-        grid = Grid(grid.name, grid.arms, request.seeds, grid.splits, grid.protocol, grid.overrides)
-    specs = expand(
-        grid,
-        arms,
-        recipe,
-        list(splits.values()),
-        dataset_id=slices.dataset_id,
-        content_fingerprint=slices.fingerprint,
-        shape=shape,
-        only=request.only,
-    )
-    return Job(slices, splits, specs, grid, request.folder)
+    return Job(slices, splits, specs(list(splits.values())), grid, request.folder)
 
 
 def refuse_mixing(folder: Path, slices: SliceSet) -> None:

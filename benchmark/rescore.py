@@ -93,7 +93,7 @@ def _change(folder: RunFolder, get: Reader, new: pd.DataFrame) -> Rescored:
     new = parse_scores(_csv(new), path)
     old = parse_scores(path.read_bytes(), path) if known else new
     if lost := int((old["patient_id"].notna() & new["patient_id"].isna()).sum()):
-        raise RecordError(f"{folder.path}: {lost} slices had a patient that the slices given lack; load them with patients")
+        raise RecordError(f"{folder.path}: the slices given lack {lost} patients that it knew; load them with patients")
     both = [name for name in new if name in old]
     rows = {name: int((~_same(old[name], new[name])).sum()) for name in both}
     before, after = get.table("test"), summarise(new)
@@ -117,10 +117,11 @@ def _write(folder: RunFolder, result: Mapping[str, Any], scores: pd.DataFrame) -
 
 def _csv(scores: pd.DataFrame) -> bytes:
     """As `RunFolder.finish` writes them."""
-    return scores.to_csv(index=False).encode()
+    text: str = scores.to_csv(index=False)
+    return text.encode()
 
 
-def _same(a: pd.Series, b: pd.Series) -> pd.Series:
+def _same(a: pd.Series[Any], b: pd.Series[Any]) -> pd.Series[bool]:
     return (a == b) | (a.isna() & b.isna())
 
 

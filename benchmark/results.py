@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -11,8 +11,15 @@ from tabulate import tabulate
 from benchmark.collect import Collected
 
 CONDITIONS = (  # two runs share a table if and only if they agree in all of these
-    "phantom", "dataset_id", "protocol_hash", "split_id", "split_fingerprint", "height", "width", "precision",
-)  # fmt: skip
+    "phantom",
+    "dataset_id",
+    "protocol_hash",
+    "split_id",
+    "split_fingerprint",
+    "height",
+    "width",
+    "precision",
+)
 CLICK = "(click)"
 LEGEND = f"{CLICK}: semi-automatic; it was shown a pixel inside each tumour, so never rank it with the others."
 
@@ -44,8 +51,10 @@ def results_text(blocks: Sequence[Block]) -> str:
     """Return all blocks as text, one table each."""
     if not blocks:
         return "no finished run"
-    texts = [f"{block.title}\n{tabulate(_cells(block.rows), headers='keys', showindex=False, disable_numparse=True)}"
-             for block in blocks]  # fmt: skip
+    texts = [
+        f"{block.title}\n{tabulate(_cells(block.rows), headers='keys', showindex=False, disable_numparse=True)}"
+        for block in blocks
+    ]
     clicked = any(block.rows["click"].any() for block in blocks)
     return "\n\n".join([*texts, LEGEND] if clicked else texts)
 
@@ -89,20 +98,26 @@ def _row(cell: pd.DataFrame) -> dict[str, object]:
 
 def _cells(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows as a reader wants them: strings under short headings."""
-    digits = lambda n: lambda x: "" if pd.isna(x) else f"{x:.{n}f}"  # noqa: E731
     params = rows["params"].str.strip("{}").str.replace('"', "").str.replace(":", " ").str.replace(",", ", ")
-    return pd.DataFrame({
-        "arm": [f"{arm} {CLICK}" if click else arm for arm, click in zip(rows["arm"], rows["click"], strict=True)],
-        "params": params,
-        "seeds": rows["seeds"],
-        "mean Dice": rows["dice_mean"].map(digits(4)),
-        "SD seeds": rows["dice_sd"].map(digits(4)),
-        "SD slices": rows["slices_sd"].map(digits(3)),
-        "median": rows["dice_median"].map(digits(3)),
-        "detected": rows["dice_mean_detected"].map(digits(3)),
-        "patients": rows["dice_mean_by_patient"].map(digits(3)),
-        "missed": [f"{m}/{n}" for m, n in zip(rows["missed"], rows["slices"], strict=True)],
-        "parameters": rows["parameters"],
-        "fit, min": rows["fit_minutes"].map(digits(1)),
-        "device": rows["device"],
-    })
+    return pd.DataFrame(
+        {
+            "arm": [f"{arm} {CLICK}" if click else arm for arm, click in zip(rows["arm"], rows["click"], strict=True)],
+            "params": params,
+            "seeds": rows["seeds"],
+            "mean Dice": _digits(rows["dice_mean"], 4),
+            "SD seeds": _digits(rows["dice_sd"], 4),
+            "SD slices": _digits(rows["slices_sd"], 3),
+            "median": _digits(rows["dice_median"], 3),
+            "detected": _digits(rows["dice_mean_detected"], 3),
+            "patients": _digits(rows["dice_mean_by_patient"], 3),
+            "missed": [f"{m}/{n}" for m, n in zip(rows["missed"], rows["slices"], strict=True)],
+            "parameters": rows["parameters"],
+            "fit, min": _digits(rows["fit_minutes"], 1),
+            "device": rows["device"],
+        }
+    )
+
+
+def _digits(values: Iterable[float], n: int) -> list[str]:
+    """To n decimals; nothing for NaN."""
+    return ["" if pd.isna(value) else f"{value:.{n}f}" for value in values]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -55,7 +56,8 @@ def read_scores(folder: RunFolder, sha256: str) -> pd.DataFrame:
         raise RecordError(f"{path}: cannot be read ({error}); rescore the runs, or {CURE}") from error
     if hashlib.sha256(content).hexdigest() != sha256:
         raise RecordError(
-            f"{path}: is not the file that result.json has the hash of; rescore the runs from their predictions, or {CURE}"
+            f"{path}: is not the file that result.json has the hash of; "
+            f"rescore the runs from their predictions, or {CURE}"
         )
     return parse_scores(content, path)
 
@@ -63,16 +65,23 @@ def read_scores(folder: RunFolder, sha256: str) -> pd.DataFrame:
 def parse_scores(content: bytes, path: Path) -> pd.DataFrame:
     """Parse scores.csv with its floats bit for bit; `RecordError` names the path where it is no such table."""
     try:
-        scores = pd.read_csv(
-            io.BytesIO(content), dtype={"patient_id": object}, keep_default_na=False, na_values=[""],
-            float_precision="round_trip",
-        )  # fmt: skip
+        scores = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
     except ValueError as error:
         raise RecordError(f"{path}: is no table ({error}); {CURE}") from error
     if missing := [name for name in SCORE_COLUMNS if name not in scores]:
         raise RecordError(f"{path}: has no column {missing[0]!r}; {CURE}")
-    scores["patient_id"] = scores["patient_id"].astype(object).where(scores["patient_id"].notna(), None)
-    return scores
+    patients = scores["patient_id"].astype(object)
+    numbers = {name: _numbers(scores[name].tolist()) for name in scores if name != "patient_id"}
+    return scores.assign(**numbers, patient_id=patients.where(patients != "", None))
+
+
+def _numbers(texts: list[str]) -> list[Any]:
+    """Return whole numbers, else floats (nothing is NaN), else the texts: Python's own parsing is exact."""
+    with contextlib.suppress(ValueError):
+        return [int(text) for text in texts]
+    with contextlib.suppress(ValueError):
+        return [float(text or "nan") for text in texts]
+    return texts
 
 
 def field(path: Path, content: Mapping[str, Any], where: str) -> Any:

@@ -30,13 +30,17 @@ MASKS_AT_ONCE = 16  # maps enlarged together, to bound memory
 
 @dataclass(frozen=True)
 class Options:
-    """How runs are carried out; none of it enters a run's identity."""
+    """How runs are carried out; none of it enters a run's identity.
+
+    on_begin is called when a run's work begins here, on_state once for every run, with the
+    state it is left in; running is one that another process holds.
+    """
 
     out: Path
     device: str = "cpu"
     checkpoint_every_seconds: float = 60.0
-    keep_checkpoint: bool = False
     retry_failed: bool = True
+    on_begin: Callable[[RunSpec], None] = lambda spec: None
     on_epoch: Callable[[RunSpec, list[dict[str, float]]], None] = lambda spec, history: None
     on_state: Callable[[RunSpec, State], None] = lambda spec, state: None
 
@@ -89,7 +93,7 @@ def run_one(spec: RunSpec, bench: Bench, options: Options) -> State:
     try:
         with folder.lock():
             if not (folder / record.RESULT).exists():  # another process may have ended it meanwhile
-                options.on_state(spec, State.RUNNING)
+                options.on_begin(spec)
                 try:
                     _carry_out(spec, folder, bench, options)
                 except Exception as error:
@@ -144,14 +148,18 @@ def _carry_out(spec: RunSpec, folder: RunFolder, bench: Bench, options: Options)
     slices = bench.slices
     dataset = {"slices": len(slices), "patients": len(set(slices.patient_id) - {None}), "phantom": slices.phantom}
     folder.write_history(report.history)
-    folder.finish(scores, predictions, timing, {
-        "needs_click": entry.needs_click,
-        "dataset": dataset,
-        "fit": dict(report.facts),
-        "test": summarise(scores),
-    })
-    if not options.keep_checkpoint:
-        (folder / record.CHECKPOINT).unlink(missing_ok=True)
+    folder.finish(
+        scores,
+        predictions,
+        timing,
+        {
+            "needs_click": entry.needs_click,
+            "dataset": dataset,
+            "fit": dict(report.facts),
+            "test": summarise(scores),
+        },
+    )
+    (folder / record.CHECKPOINT).unlink(missing_ok=True)
 
 
 def _predict(arm: Any, entry: ArmEntry, spec: RunSpec, bench: Bench, split: Split) -> dict[int, NDArray[np.bool_]]:

@@ -41,7 +41,7 @@ def make_deterministic(device: str) -> dict[str, bool | str]:
     import torch
 
     torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # costs a pass over every output; we read none
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs a pass over every output; we read none
     torch.backends.cudnn.benchmark = False
     return {
         "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),

@@ -97,7 +97,9 @@ def patient_folds(slices: SliceSet, folds: int) -> dict[int, int]:
     for number, patient in zip(slices.slice_id.tolist(), slices.patient_id, strict=True):
         members.setdefault(str(patient), []).append(number)
     if not 3 <= folds <= len(members):
-        raise SplitError(f"{folds} folds: need at least 3 (test, validation, train) and at most {len(members)} patients")
+        raise SplitError(
+            f"{folds} folds: need at least 3 (test, validation, train) and at most {len(members)} patients"
+        )
     names = sorted(members)
     names = [names[i] for i in _rng(0).permutation(len(names))]
     names.sort(key=lambda name: -len(members[name]))  # stable: ties stay shuffled
@@ -106,7 +108,7 @@ def patient_folds(slices: SliceSet, folds: int) -> dict[int, int]:
     for name in names:
         lightest = load.index(min(load))
         load[lightest] += len(members[name])
-        fold_of.update({number: lightest + 1 for number in members[name]})
+        fold_of.update(dict.fromkeys(members[name], lightest + 1))
     return fold_of
 
 
@@ -147,7 +149,9 @@ def verify(split: Split, slices: SliceSet, rule: SplitRule) -> None:
     for name, part in parts.items():
         for number in sorted(part):
             if home.setdefault(patient[number], name) != name:
-                raise SplitError(f"{split.split_id}: patient {patient[number]} is in {home[patient[number]]} and {name}")
+                raise SplitError(
+                    f"{split.split_id}: patient {patient[number]} is in {home[patient[number]]} and {name}"
+                )
 
 
 def load_or_make(

@@ -90,7 +90,9 @@ def train_network(model: nn.Module, alpha: float, train: Cases, val: Cases, cont
             val_loss, val_dice = validate(model, loss, val, context, per_pass)
         row = {"epoch": epoch, "train_loss": train_loss, "val_loss": val_loss, "val_dice": val_dice, **clock}
         if not np.isfinite([train_loss, val_loss]).all():
-            raise ArmError(f"epoch {epoch}: train loss {train_loss}, validation loss {val_loss}; try a lower learning rate")
+            raise ArmError(
+                f"epoch {epoch}: train loss {train_loss}, validation loss {val_loss}; try a lower learning rate"
+            )
         state.history.append(row)
         state.stopping = state.stopping.after(val_dice if recipe.training.monitor == "val_dice" else -val_loss)
         if state.stopping.improved:
@@ -154,9 +156,7 @@ def _one_epoch(
 
 
 @torch.inference_mode()
-def validate(
-    model: nn.Module, loss: nn.Module, val: Cases, context: RunContext, per_pass: int
-) -> tuple[float, float]:
+def validate(model: nn.Module, loss: nn.Module, val: Cases, context: RunContext, per_pass: int) -> tuple[float, float]:
     """Return (mean loss, mean Dice at p > 0.5), each the mean over validation images."""
     model.eval()
     losses, dices = 0.0, 0.0

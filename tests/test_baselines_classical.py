@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from baselines._morphology import deepest_pixel, head, otsu_threshold, thickest_component, without_necks
 from baselines._tuning import tune
-from benchmark.metrics import count
 from baselines.background import Background
 from baselines.otsu import Otsu
 from baselines.region_growing import ClickRegionGrowing, RegionGrowing, bright_seed, grow
@@ -20,6 +19,7 @@ from benchmark.arm import Arm, ArmEntry, Cases, ClickArm, RunContext
 from benchmark.data import pairs
 from benchmark.data.phantoms import draw
 from benchmark.errors import ArmError
+from benchmark.metrics import count
 from benchmark.protocol import Recipe
 
 REAL = os.environ.get("MENINGIOMA_DATA", "")  # read now: the tests themselves run without it

@@ -1,0 +1,65 @@
+"""Which runs may be set beside the thesis, and how much of its grid they cover. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from benchmark.collect import Collected
+from benchmark.reference import Reference, Tolerances
+
+Run = Mapping[str, Any]  # one row of Collected.runs
+NEEDS: Mapping[str, Callable[[Run, Reference, Tolerances], str | None]] = {  # need -> why a run does not meet it
+    "dataset": lambda run, ref, tol: (
+        "phantom data" if run["phantom"] else None if run["dataset_id"] == ref.dataset_id else "another dataset"
+    ),
+    "network": lambda run, ref, tol: None if run["network_hash"] == tol.network_hash else "other network settings",
+    "split-rule": lambda run, ref, tol: (
+        None if run["split_rule"] == tol.split_rule else f"split by {run['split_unit']} under another rule"
+    ),
+    "protocol": lambda run, ref, tol: (
+        None if run["protocol_hash"] == tol.protocol_hash else f"not the values of protocol {tol.protocol!r}"
+    ),
+    "image-size": lambda run, ref, tol: (
+        None if run["height"] == run["width"] == tol.dice.image_size else f"image size {run['height']}x{run['width']}"
+    ),
+    "precision": lambda run, ref, tol: (
+        None if run["precision"] in tol.dice.precisions else f"precision {run['precision']}"
+    ),
+    "split": lambda run, ref, tol: (
+        None if run["split_id"] == tol.dice.split and not pd.isna(run["test"]) else f"not the shipped {tol.dice.split}"
+    ),
+}
+
+
+def mismatch(run: Run, needs: Iterable[str], reference: Reference, tolerances: Tolerances) -> str | None:
+    """Return the first reason why a run must not be set beside the thesis, or None."""
+    return next((why for need in needs if (why := NEEDS[need](run, reference, tolerances))), None)
+
+
+def why_not(runs: pd.DataFrame, needs: Iterable[str], reference: Reference, tolerances: Tolerances) -> pd.Series[str]:
+    """Return `mismatch` of each run, as a column beside runs; None where it may be compared."""
+    needs = tuple(needs)
+    reasons = [mismatch(run, needs, reference, tolerances) for run in runs.to_dict("records")]
+    return pd.Series(reasons, index=runs.index, dtype=object)
+
+
+def in_cell(runs: pd.DataFrame, arm: str, kernel: int, alpha: float) -> pd.Series[bool]:
+    """True for the runs of one cell of the grid."""
+    near = (runs["alpha"] - alpha).abs() < 1e-9
+    return (runs["arm"] == arm) & (runs["kernel_size"] == kernel).fillna(False).astype(bool) & near
+
+
+def progress(collected: Collected, reference: Reference, tolerances: Tolerances) -> str:
+    """Return how much of the thesis's grid has been run on terms that its Dice may be compared on."""
+    runs, most = collected.runs, reference.seeds_per_cell
+    runs = runs[why_not(runs, tolerances.dice.needs, reference, tolerances).isna()]
+    seeds = [
+        min(runs[in_cell(runs, reference.best_cell.arm, kernel, alpha)]["seed"].nunique(), most)
+        for kernel in reference.kernels
+        for alpha in reference.alphas
+    ]
+    whole = f"{seeds.count(most)} of {len(seeds)} cells whole"
+    return f"{sum(seeds)} of {reference.trainings} trainings of the thesis's grid run; {whole}"

@@ -1,0 +1,136 @@
+"""Finished run folders and tables of runs without any training, for the tests of collect, compare and rescore."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmark.collect import DTYPES, Collected
+from benchmark.data.slices import RawSlice, SliceSet, gather
+from benchmark.evaluate import score, summarise
+from benchmark.protocol import Recipe, load_recipe
+from benchmark.record import RunFolder
+from benchmark.reference import Reference, Tolerances, load_reference, load_tolerances
+from benchmark.spec import RunSpec
+from benchmark.split import Split
+
+SIDE = 10  # of each square tumour, in pixels
+COUNTS = {3: 2_650_000, 5: 7_360_000, 7: 14_430_000, 9: 23_850_000}
+
+
+def squares(n: int = 8, *, phantom: bool = False, first: int = 1) -> SliceSet:
+    """n slices of 64x64, numbered from `first`, in patients of two; each tumour a 10x10 square elsewhere."""
+
+    def one(i: int) -> RawSlice:
+        mask = np.zeros((64, 64), dtype=bool)
+        mask[5 + i : 5 + i + SIDE, 20 : 20 + SIDE] = True
+        return RawSlice(first + i, 1, np.full((64, 64), i, np.uint8), mask, f"square {i}", f"{100360 + i // 2}")
+
+    return gather([one(i) for i in range(n)], phantom=phantom)
+
+
+def rows_found(slices: SliceSet, split: Split, rows: int) -> dict[int, NDArray[np.bool_]]:
+    """Predictions that find only the first rows of each test square: Dice 2r / (r + 10), with no false positive."""
+    found = {}
+    for i, number in enumerate(slices.slice_id.tolist()):
+        if number in split.test:
+            found[number] = slices.masks[i].copy()
+            found[number][5 + i + rows :] = False
+    return found
+
+
+def halves(slices: SliceSet, name: str = "by-image-1") -> Split:
+    """The first half tests, one slice validates, the others train."""
+    ids = tuple(slices.slice_id.tolist())
+    middle = len(ids) // 2
+    return Split(name, ids[middle + 1 :], ids[middle : middle + 1], ids[:middle])
+
+
+def a_spec(slices: SliceSet, split: Split, **changes: Any) -> RunSpec:
+    """The thesis's best cell at 512x512 with seed 1, unless changed."""
+    spec = RunSpec(
+        arm="unet",
+        params={"alpha": 0.5, "kernel_size": 5},
+        recipe=load_recipe("thesis"),
+        dataset_id=slices.dataset_id,
+        content_fingerprint=slices.fingerprint,
+        split_id=split.split_id,
+        split_fingerprint=split.fingerprint,
+        shape=(512, 512),
+        seed=1,
+    )
+    return replace(spec, **changes)
+
+
+def varied(**overrides: Any) -> Recipe:
+    """The thesis's protocol, name kept, with section__key values replaced."""
+    return load_recipe("thesis", {key.replace("__", "."): value for key, value in overrides.items()})
+
+
+def write_run(
+    root: Path, slices: SliceSet, split: Split, *, rows: int = 8, click: bool = False, **changes: Any
+) -> RunFolder:
+    """Write one finished run as the runner does."""
+    spec = a_spec(slices, split, **changes)
+    folder = RunFolder(root, spec.run_id)
+    folder.path.mkdir(parents=True)
+    folder.begin(spec, {"device_kind": "cpu", "gpu": None}, ())
+    scores = score(slices, predictions := rows_found(slices, split, rows), split.test)
+    timing = {"fit_seconds": 120.0, "predict_seconds": 1.0, "parameters": COUNTS.get(spec.params.get("kernel_size"), 0)}
+    folder.finish(
+        scores,
+        predictions,
+        timing,
+        {
+            "needs_click": click,
+            "dataset": {"slices": len(slices), "patients": len(set(slices.patient_id)), "phantom": slices.phantom},
+            "fit": {"best_epoch": 7},
+            "test": summarise(scores),
+        },
+    )
+    return folder
+
+
+def terms() -> tuple[Reference, Tolerances]:
+    return load_reference(), load_tolerances()
+
+
+def table(dice: Mapping[int, Sequence[float]], patients: Sequence[str], **changes: Any) -> Collected:
+    """Comparable runs of the best cell in memory: Dice of each test slice by seed; changes overwrite columns."""
+    reference, rules = terms()
+    base = dict.fromkeys(DTYPES, "-") | {
+        "arm": "unet",
+        "params": '{"alpha":0.5,"kernel_size":5}',
+        "kernel_size": 5,
+        "alpha": 0.5,
+        "protocol": "thesis",
+        "protocol_hash": rules.protocol_hash,
+        "network_hash": rules.network_hash,
+        "split_unit": "image",
+        "split_rule": rules.split_rule,
+        "split_id": "by-image-1",
+        **reference.split_sizes,
+        "height": 512,
+        "width": 512,
+        "precision": "fp32",
+        "dataset_id": reference.dataset_id,
+        "phantom": False,
+        "needs_click": False,
+        "parameters": COUNTS[5],
+        "timing.fit_seconds": 60.0,
+    }
+    runs, scores = [], []
+    for seed, values in dice.items():
+        rows = {"slice_id": range(len(values)), "patient_id": patients, "dice": list(values)}
+        part = pd.DataFrame({"run_id": f"run_s{seed}", **rows})
+        summary = summarise(part.assign(sensitivity=1.0, precision=1.0))
+        named = {"run_id": f"run_s{seed}", "seed": seed, **{f"test.{key}": value for key, value in summary.items()}}
+        runs.append(base | named | changes)
+        scores.append(part)
+    return Collected(pd.DataFrame(runs).astype(DTYPES), pd.concat(scores, ignore_index=True), ())

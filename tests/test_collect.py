@@ -1,0 +1,207 @@
+"""Run folders become tables; whatever is damaged is one error with its file and its cure."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from run_records import halves, rows_found, squares, table, varied, write_run
+
+import benchmark.collect as module
+from benchmark import record
+from benchmark.collect import DTYPES, collect, protocol_hash
+from benchmark.errors import RecordError
+from benchmark.evaluate import score
+from benchmark.protocol import load_recipe
+from benchmark.record import RunFolder, State
+
+SLICES = squares()
+SPLIT = halves(SLICES)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    write_run(tmp_path / "runs", SLICES, SPLIT)
+    return tmp_path / "runs"
+
+
+def only(root: Path) -> RunFolder:
+    (path,) = root.iterdir()
+    return RunFolder(root, path.name)
+
+
+def edit(path: Path, change: Callable[[dict], object]) -> None:
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def test_one_row_with_everything_that_decides_comparability(root: Path) -> None:
+    row = collect(root).runs.iloc[0]
+    recipe = load_recipe("thesis")
+    expected = {
+        "arm": "unet",
+        "params": '{"alpha":0.5,"kernel_size":5}',
+        "kernel_size": 5,
+        "alpha": 0.5,
+        "seed": 1,
+        "protocol": "thesis",
+        "protocol_hash": protocol_hash(recipe.identity()),
+        "split_unit": "image",
+        "split_id": "by-image-1",
+        "split_fingerprint": SPLIT.fingerprint,
+        "height": 512,
+        "width": 512,
+        "precision": "fp32",
+        "dataset_id": SLICES.dataset_id,
+        "phantom": False,
+        "needs_click": False,
+        "parameters": 7_360_000,
+        "device": "cpu",
+        "fit.best_epoch": 7,
+        "test.n": 4,
+        "timing.fit_seconds": 120.0,
+    }
+    assert {key: row[key] for key in expected} == expected
+    assert row["test.dice_mean"] == pytest.approx(16 / 18)  # 8 rows of 10: 2 * 80 / (80 + 100)
+    assert pd.isna(row["train"])  # this split is not a shipped one
+
+
+def test_scores_come_back_bit_for_bit_with_patients_as_text(root: Path) -> None:
+    scores = collect(root).scores
+    expected = score(SLICES, rows_found(SLICES, SPLIT, 8), SPLIT.test)
+    assert scores["patient_id"].tolist() == ["100360", "100360", "100361", "100361"]
+    assert scores["dice"].tolist() == expected["dice"].tolist()
+    assert set(scores["run_id"]) == {only(root).run_id}
+
+
+def test_unknown_patients_stay_unknown(tmp_path: Path) -> None:
+    write_run(tmp_path, nameless := SLICES.with_patients([None] * len(SLICES)), halves(nameless))
+    assert collect(tmp_path).scores["patient_id"].tolist() == [None] * 4
+
+
+def test_a_patient_called_na_is_a_patient(tmp_path: Path) -> None:
+    write_run(tmp_path, SLICES.with_patients(["NA"] * len(SLICES)), SPLIT)
+    assert set(collect(tmp_path).scores["patient_id"]) == {"NA"}
+
+
+def test_an_arm_without_seed_kernel_or_alpha(tmp_path: Path) -> None:
+    write_run(tmp_path, SLICES, SPLIT, arm="otsu", params={"lowest": 3}, seed=None)
+    row = collect(tmp_path).runs.iloc[0]
+    assert row["params"] == '{"lowest":3}'
+    assert pd.isna(row[["seed", "kernel_size", "alpha"]]).all()
+
+
+def test_variants_of_one_protocol_name_never_mix_and_precision_stands_apart(tmp_path: Path) -> None:
+    for recipe in (varied(), varied(training__patience=6), varied(training__precision="tf32")):
+        write_run(tmp_path, SLICES, SPLIT, recipe=recipe)
+    runs = collect(tmp_path).runs
+    assert set(runs["protocol"]) == {"thesis"}
+    assert runs["protocol_hash"].nunique() == 2
+    assert set(zip(runs["precision"], runs["protocol_hash"] == protocol_hash(varied().identity()), strict=True)) == {
+        ("fp32", True),
+        ("fp32", False),
+        ("tf32", True),
+    }
+
+
+def test_unfinished_runs_are_listed_and_other_folders_left_alone(root: Path) -> None:
+    for name, file, content in (("a", "failure.json", "{}"), ("b", "spec.json", "{}"), ("splits", "x.json", "")):
+        (root / name).mkdir()
+        (root / name / file).write_text(content)
+    (root / "notes.txt").write_text("")
+    found = collect(root)
+    assert found.unfinished == (("a", State.FAILED), ("b", State.PARTIAL))
+    assert len(found.runs) == 1
+
+
+def test_no_runs_give_tables_with_the_same_columns(tmp_path: Path) -> None:
+    found = collect(tmp_path / "nowhere")
+    assert list(found.runs) == list(DTYPES)
+    assert found.runs.empty
+    assert found.scores.empty
+    assert found.unfinished == ()
+
+
+def test_a_file_for_a_root_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x").touch()
+    with pytest.raises(RecordError, match="is a file; give the folder"):
+        collect(tmp_path / "x")
+
+
+def test_the_sizes_of_a_shipped_split_are_known(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "shipped_splits", lambda: {SPLIT.fingerprint: SPLIT})
+    row = collect(root).runs.iloc[0]
+    assert (row["train"], row["val"], row["test"]) == (3, 1, 4)
+
+
+def test_scores_of_other_slices_than_the_split_tests_are_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = type(SPLIT)(SPLIT.split_id, SPLIT.train, SPLIT.val, SPLIT.test[1:])
+    monkeypatch.setattr(module, "shipped_splits", lambda: {SPLIT.fingerprint: other})
+    with pytest.raises(RecordError, match=r"scores\.csv: its slices are not the test set of by-image-1"):
+        collect(root)
+
+
+DAMAGE = {
+    "scores changed": ("scores.csv", lambda p: p.write_text(p.read_text().replace("0.8", "0.9", 1)), "hash.*rescore"),
+    "scores cut": ("scores.csv", lambda p: p.write_bytes(p.read_bytes()[:40]), "hash.*rescore"),
+    "scores gone": ("scores.csv", lambda p: p.unlink(), "cannot be read.*rescore"),
+    "result cut": ("result.json", lambda p: p.write_text("{"), "cannot be read.*remove"),
+    "result a list": ("result.json", lambda p: p.write_text("[]"), "not an object"),
+    "result of another version": ("result.json", lambda p: edit(p, lambda c: c.update(schema=9)), "schema 9.*remove"),
+    "result of another run": ("result.json", lambda p: edit(p, lambda c: c.update(run_id="x")), "'x'.*remove"),
+    "result without test": ("result.json", lambda p: edit(p, lambda c: c.pop("test")), "'test/n'.*remove"),
+    "result without hashes": ("result.json", lambda p: edit(p, lambda c: c.pop("sha256")), "sha256.*remove"),
+    "test no table": ("result.json", lambda p: edit(p, lambda c: c.update(fit=3)), "'fit' is a int"),
+    "a better mean": ("result.json", lambda p: edit(p, lambda c: c["test"].update(dice_mean=0.95)), "mean.*rescore"),
+    "spec gone": ("spec.json", lambda p: p.unlink(), "cannot be read.*remove"),
+    "spec changed": ("spec.json", lambda p: edit(p, lambda c: c["spec"].update(seed=2)), "changed after the run"),
+    "spec of another run": ("spec.json", lambda p: edit(p, lambda c: c.update(run_id="y")), "'y'.*name again"),
+    "spec of another version": ("spec.json", lambda p: edit(p, lambda c: c["spec"].update(schema=2)), "schema 2"),
+    "timing gone": ("timing.json", lambda p: p.unlink(), "cannot be read.*remove"),
+    "no parameter count": ("timing.json", lambda p: edit(p, lambda c: c.update(parameters=None)), "None is no count"),
+    "environment gone": ("environment.json", lambda p: p.unlink(), "cannot be read.*remove"),
+}
+
+
+@pytest.mark.parametrize(("name", "damage", "words"), DAMAGE.values(), ids=DAMAGE)
+def test_damage_is_one_error_naming_run_file_and_cure(
+    root: Path, name: str, damage: Callable[[Path], object], words: str
+) -> None:
+    folder = only(root)
+    damage(folder / name)
+    with pytest.raises(RecordError, match=f"(?s){words}") as caught:
+        collect(root)
+    assert folder.run_id in str(caught.value)
+    assert name in str(caught.value)
+
+
+def test_scores_without_a_needed_column_are_refused(root: Path) -> None:
+    folder = only(root)
+    (folder / "scores.csv").write_text("slice_id,dice\n1,0.5\n")
+    digest = record.file_sha256(folder / "scores.csv")
+    edit(folder / "result.json", lambda c: c["sha256"].update({"scores.csv": digest}))
+    with pytest.raises(RecordError, match="no column 'patient_id'"):
+        collect(root)
+
+
+def test_collecting_and_comparing_import_neither_torch_nor_scipy_stats(root: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from benchmark.collect import collect; from benchmark.compare import *;"
+        "from benchmark.reference import *; from benchmark.results import *; from benchmark.comparable import progress;"
+        f"c = collect(Path({str(root)!r})); a = c, load_reference(), load_tolerances();"
+        "print(to_text(compare(*a)), progress(*a), results_text(results_table(c)));"
+        "assert not {'torch', 'monai', 'scipy.stats', 'scipy.ndimage'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_table_in_memory_has_only_columns_that_collecting_gives(root: Path) -> None:
+    """The tests of compare use tables built in memory; this ties them to the real ones."""
+    assert set(table({1: [0.5]}, ["a"]).runs) <= set(collect(root).runs)

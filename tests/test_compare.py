@@ -1,0 +1,324 @@
+"""Verdicts on the printed numbers, with every expected value derived by hand."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from run_records import COUNTS, halves, squares, table, terms, varied, write_run
+
+import benchmark.collect as collecting
+from benchmark.collect import Collected, collect
+from benchmark.comparable import progress
+from benchmark.compare import Row, Verdict, compare, exit_code, to_text
+from benchmark.errors import RecordError
+from benchmark.interval import clustered_se, prediction
+from benchmark.reference import Reference, Tolerances
+from benchmark.results import results_table, results_text
+
+PATIENTS = ["a", "a", "b", "b"]
+DICE = "mean test Dice, 5x5, alpha 0.5"
+
+
+def row(collected: Collected, quantity: str = DICE, *, printed: float | None = None, **rule: Any) -> Row:
+    """One row of the comparison; printed and rule change the reference's Dice and the Dice rule."""
+    reference, rules = terms()
+    if printed is not None:
+        reference = replace(reference, best_cell=replace(reference.best_cell, dice_mean=printed))
+    rules = replace(rules, dice=replace(rules.dice, **rule))
+    (found,) = [r for r in compare(collected, reference, rules) if r.quantity == quantity]
+    return found
+
+
+def join(*parts: Collected) -> Collected:
+    """Put tables together, their run_ids kept apart."""
+    runs = [p.runs.assign(run_id=p.runs["run_id"] + f"_{i}") for i, p in enumerate(parts)]
+    scores = [p.scores.assign(run_id=p.scores["run_id"] + f"_{i}") for i, p in enumerate(parts)]
+    return Collected(pd.concat(runs, ignore_index=True), pd.concat(scores, ignore_index=True), ())
+
+
+# The interval. t(0.975) is 4.302653 at 2 degrees of freedom and 12.706205 at 1 (any printed table).
+
+
+def test_seeds_alone() -> None:
+    """Equal slices: u = 0. Means 0.88, 0.90, 0.92: s = 0.02; v = 0.0004 (1/3 + 1/3); 4.302653 sqrt(v) = 0.070262."""
+    dice = np.array([[0.88, 0.90, 0.92]] * 4)
+    found = prediction(dice, PATIENTS, other_seeds=3, level=0.95)
+    assert (found.n, found.df) == (3, pytest.approx(2))
+    assert (found.mean, found.sd) == (pytest.approx(0.90), pytest.approx(0.02))
+    assert found.half_width == pytest.approx(4.302653 * 0.02 * math.sqrt(2 / 3), abs=1e-7)
+    assert found.half_width == pytest.approx(0.070262, abs=1e-6)
+
+
+def test_slices_alone() -> None:
+    """Equal seeds. Patients' sums of deviations -0.2 and 0.2: u^2 = 2/1 (0.04 + 0.04) / 16 = 0.01; v = 0.02, df 1."""
+    dice = np.array([[0.8] * 3, [0.8] * 3, [1.0] * 3, [1.0] * 3])
+    assert clustered_se(dice[:, 0], PATIENTS) == (pytest.approx(0.1), 1)
+    found = prediction(dice, PATIENTS, other_seeds=3, level=0.95)
+    assert found.half_width == pytest.approx(12.706205 * math.sqrt(0.02), abs=1e-6)
+
+
+def test_both_sources_and_satterthwaite() -> None:
+    """v_seed = s^2 2/3 with s = 0.1 is 1/150, v_slice 1/50; v = 4/150; df = 16 / (1/2 + 9/1) = 32/19."""
+    dice = np.array([[0.7, 0.8, 0.9]] * 2 + [[0.9, 1.0, 1.1]] * 2)
+    found = prediction(dice, PATIENTS, other_seeds=3, level=0.95)
+    assert found.df == pytest.approx(32 / 19)
+    from scipy import stats
+
+    assert found.half_width == pytest.approx(stats.t.ppf(0.975, 32 / 19) * math.sqrt(4 / 150))
+
+
+def test_slices_of_their_own_patient_give_the_plain_standard_error() -> None:
+    """With one slice a patient the clustered SE is s / sqrt(n): 0.1, 0.2, 0.3 has s = 0.1."""
+    assert clustered_se(np.array([0.1, 0.2, 0.3]), list("abc")) == (pytest.approx(0.1 / math.sqrt(3)), 2)
+
+
+def test_one_patient_cannot_show_a_spread_and_one_seed_has_no_interval() -> None:
+    with pytest.raises(ValueError, match="at least 2"):
+        clustered_se(np.array([0.1, 0.2]), ["a", "a"])
+    assert math.isnan(prediction(np.array([[0.5], [0.7]]), ["a", "b"], 3, 0.95).half_width)
+
+
+# The verdict on the Dice.
+
+
+def spread(middle: float, apart: float, seeds: int = 3) -> dict[int, list[float]]:
+    """Equal slices; seeds `apart` from each other around middle: half width 4.302653 apart sqrt(2/3) = 3.513 apart."""
+    return {seed: [middle + apart * (seed - (seeds - 1) / 2)] * 4 for seed in range(seeds)}
+
+
+@pytest.mark.parametrize(
+    ("middle", "apart", "seeds", "verdict"),
+    [
+        (0.898, 0.010, 3, Verdict.REPRODUCED),
+        (0.8641, 0.010, 3, Verdict.REPRODUCED),  # 0.0339 away, within 0.0351
+        (0.8624, 0.010, 3, Verdict.REPRODUCED),  # 0.0356 away, within 0.0351 + 0.0005
+        (0.8623, 0.010, 3, Verdict.NOT_REPRODUCED),  # 0.0357 away
+        (0.9337, 0.010, 3, Verdict.NOT_REPRODUCED),  # better is not reproduced either
+        (0.5, 0.010, 2, Verdict.INCONCLUSIVE),  # two seeds
+        (0.898, 0.010, 1, Verdict.INCONCLUSIVE),
+        (0.898, 0.018, 3, Verdict.INCONCLUSIVE),  # +- 0.063, wider than 0.06: "not different" is not "reproduced"
+        (0.5, 0.018, 3, Verdict.NOT_REPRODUCED),  # as wide, but wholly elsewhere
+    ],
+)
+def test_three_verdicts(middle: float, apart: float, seeds: int, verdict: Verdict) -> None:
+    found = row(table(spread(middle, apart, seeds), PATIENTS))
+    assert found.verdict is verdict, found.why
+    assert found.ours == pytest.approx(middle)
+    assert found.n == seeds
+    assert found.sd == (None if seeds == 1 else pytest.approx(apart * (1 if seeds == 3 else math.sqrt(0.5))))
+    if seeds < 3:
+        assert f"n = {seeds} of at least 3" in found.why
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"phantom": True}, "phantom data"),
+        ({"dataset_id": "another"}, "another dataset"),
+        ({"protocol_hash": "x"}, "not the values of protocol 'thesis'"),
+        ({"height": 256, "width": 256}, "image size 256x256"),
+        ({"width": 256}, "image size 512x256"),
+        ({"precision": "bf16"}, "precision bf16"),
+        ({"split_id": "by-image-2"}, "not the shipped by-image-1"),
+        ({"train": pd.NA, "val": pd.NA, "test": pd.NA}, "not the shipped by-image-1"),
+    ],
+)
+def test_what_is_not_comparable(changes: dict[str, Any], why: str) -> None:
+    found = row(table(spread(0.898, 0.01), PATIENTS, **changes))
+    assert (found.verdict, found.ours, found.n) == (Verdict.NOT_COMPARABLE, None, 0)
+    assert why in found.why
+
+
+@pytest.mark.parametrize("changes", [{"arm": "attention_unet"}, {"kernel_size": 3}, {"alpha": 0.6}])
+def test_other_arms_and_cells_say_nothing_of_the_printed_one(changes: dict[str, Any]) -> None:
+    assert row(table(spread(0.898, 0.01), PATIENTS, **changes)).verdict is Verdict.MISSING
+
+
+def test_runs_that_may_not_be_compared_leave_the_mean_alone() -> None:
+    good, bad = table(spread(0.898, 0.01), PATIENTS), table(spread(0.1, 0.01), PATIENTS, height=256, width=256)
+    assert row(join(good, bad)).ours == pytest.approx(0.898)
+
+
+def test_two_precisions_never_share_a_mean() -> None:
+    """The one with more seeds is judged; as many: fp32."""
+    two, three = table(spread(0.8, 0.01, 2), PATIENTS), table(spread(0.9, 0.01), PATIENTS, precision="tf32")
+    found = row(join(two, three))
+    assert (found.ours, found.n) == (pytest.approx(0.9), 3)
+    assert found.why.endswith("(tf32)")
+    assert row(join(table(spread(0.8, 0.01), PATIENTS), three)).ours == pytest.approx(0.8)
+
+
+def test_a_seed_that_ran_on_two_file_forms_counts_once() -> None:
+    twice = join(table(spread(0.90, 0.01), PATIENTS), table(spread(0.92, 0.01), PATIENTS))
+    assert (row(twice).n, row(twice).ours) == (3, pytest.approx(0.91))
+
+
+def test_seeds_on_different_slices_are_refused() -> None:
+    whole = table(spread(0.9, 0.01), PATIENTS)
+    with pytest.raises(RecordError, match="test slices differ between seeds"):
+        row(replace(whole, scores=whole.scores.iloc[:-1]))
+
+
+# Parameters and split sizes.
+
+
+@pytest.mark.parametrize(("kernel", "count"), COUNTS.items())
+def test_counts_that_round_to_the_printed_digit(kernel: int, count: int) -> None:
+    name = f"parameters {kernel}x{kernel}, millions"
+    one = {"kernel_size": kernel, "height": 64, "width": 64, "protocol_hash": "any", "split_rule": "any"}
+    assert row(table({1: [0.5] * 4}, PATIENTS, parameters=count, **one), name).verdict is Verdict.REPRODUCED
+    off = row(table({1: [0.5] * 4}, PATIENTS, parameters=count + 110_000, **one), name)
+    assert (off.verdict, off.ours) == (Verdict.NOT_REPRODUCED, (count + 110_000) / 1e6)
+
+
+def test_counts_of_phantom_runs_or_other_networks_are_not_compared() -> None:
+    name = "parameters 5x5, millions"
+    assert row(table({1: [0.5] * 4}, PATIENTS, phantom=True), name).verdict is Verdict.NOT_COMPARABLE
+    assert row(table({1: [0.5] * 4}, PATIENTS, network_hash="x"), name).why == "other network settings"
+    assert row(table({1: [0.5] * 4}, PATIENTS), "parameters 3x3, millions").verdict is Verdict.MISSING
+
+
+def test_one_wrong_count_among_right_ones_is_shown() -> None:
+    both = join(table({1: [0.5] * 4}, PATIENTS), table({2: [0.5] * 4}, PATIENTS, parameters=9_000_000))
+    found = row(both, "parameters 5x5, millions")
+    assert (found.verdict, found.ours, found.n) == (Verdict.NOT_REPRODUCED, 9.0, 2)
+
+
+def test_split_sizes_are_exact_and_any_arm_shows_them() -> None:
+    other = {"arm": "otsu", "kernel_size": pd.NA, "height": 64, "width": 64}
+    assert row(table({1: [0.5] * 4}, PATIENTS, **other), "training images").verdict is Verdict.REPRODUCED
+    assert row(table({1: [0.5] * 4}, PATIENTS, val=121), "validation images").verdict is Verdict.NOT_REPRODUCED
+    by_patient = table({1: [0.5] * 4}, PATIENTS, split_rule="x", split_unit="patient")
+    assert row(by_patient, "test images").why == "split by patient under another rule"
+    own = table({1: [0.5] * 4}, PATIENTS, test=pd.NA)
+    assert row(own, "test images").verdict is Verdict.NOT_COMPARABLE
+
+
+# The whole.
+
+
+def all_good() -> Collected:
+    kernels = [table({1: [0.5] * 4}, PATIENTS, kernel_size=k, parameters=COUNTS[k]) for k in (3, 7, 9)]
+    return join(table(spread(0.898, 0.01), PATIENTS), *kernels)
+
+
+def test_exit_codes() -> None:
+    good, nothing = all_good(), collect(Path("nowhere"))
+    rows = compare(good, *terms())
+    assert {r.verdict for r in rows} == {Verdict.REPRODUCED}
+    assert (exit_code(rows), exit_code(rows, strict=True)) == (0, 0)
+    missing = compare(nothing, *terms())
+    assert {r.verdict for r in missing} == {Verdict.MISSING}
+    assert (exit_code(missing), exit_code(missing, strict=True)) == (0, 1)
+    bad = [replace(rows[0], verdict=Verdict.NOT_REPRODUCED), *rows[1:]]
+    assert (exit_code(bad), exit_code(bad, strict=True)) == (1, 1)
+    free = [replace(bad[0], required=False), *rows[1:]]
+    assert (exit_code(free), exit_code(free, strict=True)) == (0, 0)
+    for verdict in (Verdict.INCONCLUSIVE, Verdict.NOT_COMPARABLE):
+        unsure = [replace(rows[0], verdict=verdict)]
+        assert (exit_code(unsure), exit_code(unsure, strict=True)) == (0, 1)
+
+
+def test_the_text_shows_numbers_verdicts_and_their_count() -> None:
+    text = to_text(compare(all_good(), *terms()))
+    line = next(line for line in text.splitlines() if DICE in line)
+    assert line.split()[0] == "+"
+    for word in ("0.898", "0.8980", "0.0100", "0.0351", " 3 ", "reproduced", "(fp32)"):
+        assert word in line
+    assert text.endswith("8 reproduced")
+    assert to_text([]).endswith("no rows")
+
+
+def test_progress_counts_trainings_on_the_thesis_terms() -> None:
+    """Three seeds of one cell, one each of three others; a fourth seed, 256 px and another alpha add nothing."""
+    extra = (
+        table({9: [0.5] * 4}, PATIENTS),
+        table({1: [0.5] * 4}, PATIENTS, height=256),
+        table({1: [0.5] * 4}, PATIENTS, alpha=0.55),
+    )
+    assert progress(join(all_good(), *extra), *terms()).startswith("6 of 108 trainings")
+    assert progress(all_good(), *terms()).endswith("1 of 36 cells whole")
+
+
+def test_from_folders_to_verdicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """8, 8 and 9 rows of 10 found: Dice 16/18, 16/18, 18/19; the reference is made of the same numbers."""
+    slices = squares()
+    split = halves(slices)
+    monkeypatch.setattr(collecting, "shipped_splits", lambda: {split.fingerprint: split})
+    for seed, rows in ((1, 8), (2, 8), (3, 9)):
+        write_run(tmp_path, slices, split, seed=seed, rows=rows)
+    write_run(tmp_path, slices, split, seed=4, rows=1, recipe=varied(training__learning_rate=0.1))
+    found = collect(tmp_path)
+    reference, rules = own_terms(slices.dataset_id, (16 / 18 + 16 / 18 + 18 / 19) / 3)
+    rows = {r.quantity: r for r in compare(found, reference, rules)}
+    assert rows[DICE].ours == pytest.approx(0.908382, abs=1e-6)
+    # s = (18/19 - 16/18) / sqrt(3) = 0.033762; +- 4.302653 s sqrt(2/3) = 0.118610
+    assert rows[DICE].half_width == pytest.approx(0.118610, abs=1e-5)
+    assert rows[DICE].verdict is Verdict.INCONCLUSIVE
+    assert rows["test images"].verdict is rows["parameters 5x5, millions"].verdict is Verdict.REPRODUCED
+
+
+def own_terms(dataset_id: str, dice: float) -> tuple[Reference, Tolerances]:
+    reference, rules = terms()
+    cell = replace(reference.best_cell, dice_mean=dice)
+    sizes = {"train": 3, "val": 1, "test": 4}
+    return replace(reference, dataset_id=dataset_id, best_cell=cell, split_sizes=sizes), rules
+
+
+# The table of results.
+
+
+def test_results_average_over_seeds() -> None:
+    """Means 0.8 and 0.6 of four slices, one of the second missed: mean 0.7, SD 0.1414, detected (0.8 + 0.8) / 2."""
+    (block,) = results_table(table({1: [0.8] * 4, 2: [0.8, 0.8, 0.8, 0.0]}, PATIENTS))
+    (found,) = block.rows.to_dict("records")
+    assert found["seeds"] == 2
+    assert found["dice_mean"] == pytest.approx(0.7)
+    assert found["dice_sd"] == pytest.approx(0.2 / math.sqrt(2))
+    assert found["slices_sd"] == pytest.approx(0.4 / 2)  # 0 and 0.4: deviations .2 .2 .2 -.6, sqrt(0.48 / 3) = 0.4
+    assert found["dice_mean_detected"] == pytest.approx(0.8)
+    assert (found["missed"], found["slices"]) == (1, 8)
+    assert found["dice_mean_by_patient"] == pytest.approx((0.8 + (0.8 + 0.4) / 2) / 2)
+    assert found["fit_minutes"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"phantom": True},
+        {"dataset_id": "x"},
+        {"protocol_hash": "x"},
+        {"split_id": "by-image-2"},
+        {"split_fingerprint": "x"},
+        {"height": 256},
+        {"precision": "tf32"},
+    ],
+)
+def test_conditions_never_share_a_block(changes: dict[str, Any]) -> None:
+    both = join(table({1: [0.8] * 4}, PATIENTS), table({1: [0.8] * 4}, PATIENTS, **changes))
+    assert [len(block.rows) for block in results_table(both)] == [1, 1]
+
+
+def test_arms_that_saw_a_click_are_marked_and_last() -> None:
+    grower = table({1: [0.9] * 4}, PATIENTS, arm="a_grower", params="{}", needs_click=True, seed=pd.NA)
+    blocks = results_table(join(grower, table({1: [0.8] * 4}, PATIENTS)))
+    assert blocks[0].rows["arm"].tolist() == ["unet", "a_grower"]
+    text = results_text(blocks)
+    assert "a_grower (click)" in text
+    assert "unet (click)" not in text
+    assert text.splitlines()[-1].startswith("(click): semi-automatic")
+    assert "(click)" not in results_text(results_table(table({1: [0.8] * 4}, PATIENTS)))
+
+
+def test_a_block_names_its_conditions_and_no_run_is_said() -> None:
+    (block,) = results_table(table({1: [0.8] * 4}, PATIENTS))
+    assert "protocol thesis" in block.title
+    assert "by-image-1, 512x512, fp32" in block.title
+    assert results_text([]) == "no finished run"
+    assert results_table(collect(Path("nowhere"))) == []

@@ -1,0 +1,140 @@
+"""Rescoring gives the stored scores back, mends them, or adds a measure; it never touches what agrees."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from run_records import halves, squares, write_run
+
+from benchmark import record
+from benchmark import rescore as module
+from benchmark.collect import collect
+from benchmark.errors import RecordError
+from benchmark.record import RunFolder
+from benchmark.rescore import Rescored, rescore, rescore_run
+from benchmark.run_files import parse_scores
+
+SLICES = squares()
+SPLIT = halves(SLICES)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    return write_run(tmp_path, SLICES, SPLIT)
+
+
+def root_of(folder: RunFolder) -> Path:
+    return folder.path.parent
+
+
+def files_of(folder: RunFolder) -> dict[str, tuple[bytes, int]]:
+    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.path.iterdir()}
+
+
+def collected(folder: RunFolder) -> pd.DataFrame:
+    return collect(root_of(folder)).scores
+
+
+def test_a_sound_run_is_left_untouched(folder: RunFolder) -> None:
+    before = files_of(folder)
+    assert rescore(root_of(folder), SLICES) == [Rescored(folder.run_id)]
+    assert files_of(folder) == before
+
+
+def test_changed_scores_are_put_right(folder: RunFolder) -> None:
+    """The hash is made to agree, so only the predictions know better."""
+    true = (folder / "scores.csv").read_bytes()
+    table = parse_scores(true, folder / "scores.csv")
+    table.loc[1, "dice"] = 0.99
+    table.to_csv(folder / "scores.csv", index=False)
+    result = json.loads((folder / "result.json").read_text())
+    result["sha256"]["scores.csv"] = record.file_sha256(folder / "scores.csv")
+    record.write_json(folder / "result.json", result)
+    (change,) = rescore(root_of(folder), SLICES)
+    assert change == Rescored(folder.run_id, changed={"dice": 1})
+    assert (folder / "scores.csv").read_bytes() == true
+    assert len(collected(folder)) == 4
+
+
+@pytest.mark.parametrize("content", [b"", b"slice_id,dice\n", None])
+def test_a_damaged_table_is_repaired_from_the_predictions(folder: RunFolder, content: bytes | None) -> None:
+    true = (folder / "scores.csv").read_bytes()
+    (folder / "scores.csv").unlink() if content is None else (folder / "scores.csv").write_bytes(content)
+    with pytest.raises(RecordError, match="rescore"):
+        collected(folder)
+    (change,) = rescore(root_of(folder), SLICES)
+    assert change == Rescored(folder.run_id, repaired=True)
+    assert (folder / "scores.csv").read_bytes() == true
+    assert len(collected(folder)) == 4
+
+
+def test_a_changed_summary_is_put_right(folder: RunFolder) -> None:
+    result = json.loads((folder / "result.json").read_text())
+    true = dict(result["test"])
+    result["test"] |= {"dice_mean": 0.95, "invented": 1}
+    record.write_json(folder / "result.json", result)
+    (change,) = rescore(root_of(folder), SLICES)
+    assert set(change.summary) == {"dice_mean", "invented"}
+    assert json.loads((folder / "result.json").read_text())["test"] == true
+
+
+def test_a_new_measure_is_added_and_the_rest_of_the_result_kept(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score, before = module.score, json.loads((folder / "result.json").read_text())
+
+    def with_area_error(*args: Any) -> pd.DataFrame:
+        scores = score(*args)
+        return scores.assign(area_error_mm2=scores["predicted_mm2"] - scores["truth_mm2"])
+
+    monkeypatch.setattr(module, "score", with_area_error)
+    (change,) = rescore(root_of(folder), SLICES)
+    assert change == Rescored(folder.run_id, added=("area_error_mm2",))
+    # 20 of 100 pixels missed at 0.49 x 0.49 mm: -4.802 mm2
+    assert collected(folder)["area_error_mm2"].tolist() == pytest.approx([-4.802] * 4)
+    after = json.loads((folder / "result.json").read_text())
+    assert after.pop("sha256") != before.pop("sha256")
+    assert after == before
+    assert not rescore(root_of(folder), SLICES)[0].differs
+
+
+def test_runs_of_other_slices_are_left_alone(folder: RunFolder) -> None:
+    other = squares(first=50)
+    mine = write_run(root_of(folder), other, halves(other))
+    assert [change.run_id for change in rescore(root_of(folder), other)] == [mine.run_id]
+
+
+def test_slices_of_another_dataset_are_refused(folder: RunFolder) -> None:
+    with pytest.raises(RecordError, match=r"none of its 1 finished runs.*give the slices they ran on"):
+        rescore(root_of(folder), squares(first=50))
+    with pytest.raises(RecordError, match=SLICES.dataset_id[:12]):
+        rescore_run(folder, squares(first=50))
+
+
+def test_unfinished_runs_and_empty_roots_give_nothing(folder: RunFolder) -> None:
+    (folder / "result.json").unlink()
+    assert rescore(root_of(folder), SLICES) == []
+    assert rescore(root_of(folder) / "nowhere", SLICES) == []
+
+
+def test_changed_predictions_are_refused(folder: RunFolder) -> None:
+    (folder / "predictions.zip").write_bytes(b"PK")
+    with pytest.raises(RecordError, match=r"predictions\.zip.*hash.*remove the run's folder"):
+        rescore(root_of(folder), SLICES)
+
+
+def test_patients_are_never_lost(folder: RunFolder) -> None:
+    before = files_of(folder)
+    with pytest.raises(RecordError, match="lack 4 patients"):
+        rescore(root_of(folder), SLICES.with_patients([None] * len(SLICES)))
+    assert files_of(folder) == before
+
+
+def test_another_pixel_size_is_reported_as_a_change_of_areas(folder: RunFolder) -> None:
+    (change,) = rescore(root_of(folder), replace(SLICES, spacing_mm=(1.0, 1.0)))
+    assert change.changed == {"truth_mm2": 4, "predicted_mm2": 4}
