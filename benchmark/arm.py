@@ -139,7 +139,12 @@ class ArmEntry:
         for name in params:
             if name not in self.defaults:
                 raise SpecError(f"{self.target}: {known('parameter', name, self.defaults or ['(none)'])}")
-        return {**self.defaults, **params}
+        return {name: _like(default, params.get(name, default)) for name, default in self.defaults.items()}
+
+
+def _like(default: Any, value: Any) -> Any:
+    """The value as a float where the default is one: alpha = 1 and alpha = 1.0 are the same run."""
+    return float(value) if type(default) is float and type(value) is int else value
 
 
 def with_plugins(builtin: Mapping[str, ArmEntry]) -> dict[str, ArmEntry]:

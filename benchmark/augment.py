@@ -189,7 +189,7 @@ def _motion(table: Table, above: torch.Tensor, spacing_mm: tuple[float, float]) 
     when = _like((np.arange(h) + 0.5) / h, above)
     times = _like(table.motion_times[on], above)
     phase = (when[None] >= times[:, :1]).long() + (when[None] >= times[:, 1:]).long()  # (B, H): 0, 1 or 2
-    still = (times < 0.5).sum(dim=1)  # the phase that holds the centre
+    still = phase[:, h // 2]  # the phase that holds the zero-frequency row
     # the two other phases, in order, take the two movements
     source = torch.where(phase < still[:, None], phase + 1, torch.where(phase > still[:, None], phase, 0))
     spectra = torch.stack([torch.fft.fftshift(torch.fft.fft2(x), dim=-2) for x in (above, *moved)])  # (3, B, H, W)

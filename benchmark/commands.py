@@ -146,7 +146,7 @@ def _conclude(job: Job, found: Mapping[str, State]) -> int:
 
 def plan(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     """Print every cell's state and estimate; runs nothing."""
-    job = prepare(request(options), arms)
+    job = prepare(request(options), arms, keep_splits=False)
     estimates = _announce(job)
     rows = [
         (

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from benchmark.arm import Arm, Clicks, ClickArm, FloatImages, ProbMaps
+from benchmark.arm import Arm, ClickArm, Clicks, FloatImages, ProbMaps
 from benchmark.data.slices import SliceSet
 from benchmark.errors import ArmError
 from benchmark.metrics import count

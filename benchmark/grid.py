@@ -49,8 +49,12 @@ def load_grid(name_or_path: str) -> Grid:
     for key in table:
         if key not in allowed:
             raise SpecError(f"grid {name!r}: {known('key', key, allowed)}")
-    arms = []
-    for entry in table.get("arms", []):
+    if not isinstance(table.get("set", {}), dict):
+        raise SpecError(f"grid {name!r}: set must be a table of SECTION.KEY = VALUE")
+    arms, entries = [], table.get("arms", [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise SpecError(f"grid {name!r}: arms must be written as [[arms]], with double brackets")
+    for entry in entries:
         axes = {k: tuple(v) if isinstance(v, list) else (v,) for k, v in entry.items() if k != "name"}
         if "name" not in entry or not all(axes.values()):
             raise SpecError(f"grid {name!r}: each [[arms]] needs a name, and no axis may be empty")

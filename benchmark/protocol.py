@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -122,13 +123,22 @@ CHOICES = {
     "preprocess.nyul_foreground": ("above_mean", "whole"),
     "augmentation.intensity_mode": ("scale", "shift"),
     "loss.activation": ("softmax", "sigmoid"),
+    "network.norm": ("INSTANCE", "BATCH"),
+    "network.act": ("PRELU", "RELU", "LEAKYRELU"),
     "training.optimiser": ("adam", "adamw", "sgd"),
     "split.unit": ("image", "patient", "cvind"),
     "training.monitor": ("val_dice", "val_loss"),
     "training.precision": PRECISIONS,
 }
-UNIT_INTERVAL = ("_p", "_fraction", "dropout")
-POSITIVE = ("learning_rate", "batch_size", "max_epochs", "patience", "folds", "elastic_control_points")
+RANGES = {  # section.key -> least and greatest; elsewhere 0 to infinity, and above 0 for ABOVE_ZERO
+    "augmentation.black_level": (-1e6, 1e6),
+    "augmentation.elastic_control_points": (5, 100),  # with fewer, every point is in a ring held still
+    "network.channels": (1, 1e6),
+    "network.dropout": (0, 1),
+    "preprocess.nyul_percentiles": (0, 100),
+    "split.folds": (3, 1e6),
+}
+ABOVE_ZERO = ("learning_rate", "batch_size", "max_epochs", "patience")
 
 
 def load_recipe(name_or_path: str, overrides: Mapping[str, Any] | None = None) -> Recipe:
@@ -152,9 +162,12 @@ def load_recipe(name_or_path: str, overrides: Mapping[str, Any] | None = None) -
     except tomllib.TOMLDecodeError as error:
         raise SpecError(f"protocol {name_or_path!r} is not valid TOML: {error}") from error
     base = load_recipe(str(table.pop("extends"))) if "extends" in table else Recipe()
+    for section, keys in table.items():
+        if not isinstance(keys, dict):
+            raise SpecError(f"protocol {name!r}: {section!r} stands outside a section")
+        if section not in {f.name for f in fields(Recipe)} - {"name"}:
+            raise SpecError(f"protocol {name!r}: {known('section', section, [f.name for f in fields(Recipe)][1:])}")
     flat = {f"{s}.{k}": v for s, keys in table.items() if isinstance(keys, dict) for k, v in keys.items()}
-    for stray in (s for s, keys in table.items() if not isinstance(keys, dict)):
-        raise SpecError(f"protocol {name!r}: {stray!r} stands outside a section")
     return override(base, name, {**flat, **(overrides or {})})
 
 
@@ -176,21 +189,23 @@ def override(recipe: Recipe, name: str, values: Mapping[str, Any]) -> Recipe:
 def _checked(where: str, dotted: str, kind: Any, value: Any) -> Any:
     """Return the value in its field's type, or raise `SpecError` naming the rule."""
     if get_args(kind):  # tuple[float, ...]
-        if not isinstance(value, list | tuple) or not value or not all(_is_number(v) for v in value):
+        if not isinstance(value, list | tuple) or not value:
             raise SpecError(f"{where} = {value!r} must be a list of numbers")
-        return tuple(get_args(kind)[0](v) for v in value)
+        values = tuple(_checked(where, dotted, get_args(kind)[0], one) for one in value)
+        if dotted == "preprocess.nyul_percentiles" and (len(values) < 2 or list(values) != sorted(set(values))):
+            raise SpecError(f"{where} = {value!r} must be two or more numbers that rise")
+        return values
     if kind is float and _is_number(value):
         value = float(value)
     if type(value) is not kind:
         raise SpecError(f"{where} = {value!r} must be {kind.__name__}")
     if dotted in CHOICES and value not in CHOICES[dotted]:
         raise SpecError(f"{where}: {known('value', value, CHOICES[dotted])}")
-    if dotted.endswith(UNIT_INTERVAL) and not 0 <= value <= 1:
-        raise SpecError(f"{where} = {value} must lie in [0, 1]")
-    if dotted.endswith(POSITIVE) and value <= 0:
-        raise SpecError(f"{where} = {value} must be above 0")
-    if dotted != "augmentation.black_level" and _is_number(value) and not value >= 0:
-        raise SpecError(f"{where} = {value} must not be negative or NaN")
+    if _is_number(value):
+        low, high = RANGES.get(dotted, (0, 1) if dotted.endswith(("_p", "_fraction")) else (0, sys.float_info.max))
+        if not low <= value <= high or (value == 0 and dotted.endswith(ABOVE_ZERO)):
+            most = f"lie in [{low:g}, {high:g}]" if high < sys.float_info.max else f"be at least {low:g}, and finite"
+            raise SpecError(f"{where} = {value} must {'be above 0' if value == 0 else most}")
     return value
 
 

@@ -101,7 +101,7 @@ class RunFolder:
         """
         if (self / SPEC).exists() and read_json(self / SPEC).get("spec") != _finite(spec.canonical()):
             raise RecordError(f"{self / SPEC} holds another run than its folder says; move the folder away")
-        for stray in (*self.path.glob("*.tmp"), *self.path.glob(".*.tmp")):  # of a process that was killed
+        for stray in self.path.glob("*.tmp"):  # hidden ones too: of a process that was killed
             stray.unlink()
         resumable = (self / CHECKPOINT).exists() and (self / ENVIRONMENT).exists()
         if resumable:

@@ -75,8 +75,8 @@ def load_slices(request: Request) -> SliceSet:
     )
 
 
-def prepare(request: Request, arms: Mapping[str, ArmEntry]) -> Job:
-    """Load the data, read or draw the splits, expand the grid.
+def prepare(request: Request, arms: Mapping[str, ArmEntry], *, keep_splits: bool = True) -> Job:
+    """Load the data, read or draw the splits, expand the grid. Writes nothing but new splits, to keep them.
 
     Raises a `BenchmarkError` for anything that is not as it should be, before any folder
     is written to.
@@ -106,7 +106,7 @@ def prepare(request: Request, arms: Mapping[str, ArmEntry]) -> Job:
     cvind = data.authors_folds(request.source) if recipe.split.unit == "cvind" else None
     splits = {}
     for number in request.splits or grid.splits:
-        split = load_or_make(slices, recipe.split, number, request.folder / "splits", cvind)
+        split = load_or_make(slices, recipe.split, number, request.folder / "splits", cvind, keep=keep_splits)
         splits[split.split_id] = split
     return Job(slices, splits, specs(list(splits.values())), grid, request.folder)
 

@@ -155,9 +155,15 @@ def verify(split: Split, slices: SliceSet, rule: SplitRule) -> None:
 
 
 def load_or_make(
-    slices: SliceSet, rule: SplitRule, number: int, folder: Path, cvind: Mapping[int, int] | None = None
+    slices: SliceSet,
+    rule: SplitRule,
+    number: int,
+    folder: Path,
+    cvind: Mapping[int, int] | None = None,
+    *,
+    keep: bool = True,
 ) -> Split:
-    """Return a split from the shipped files or the folder; draw and write it there if it is new.
+    """Return a split from the shipped files or the folder; draw it if it is new, and write it there to keep it.
 
     A stored split of the same slices that breaks a law raises `SplitError`: it is never
     mended silently.
@@ -172,7 +178,8 @@ def load_or_make(
                 verify(split, slices, rule)
                 return split
     split = make(slices, rule, number, cvind)
-    write(split, slices.dataset_id, rule, own)
+    if keep:
+        write(split, slices.dataset_id, rule, own)
     return split
 
 

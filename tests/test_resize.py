@@ -34,9 +34,6 @@ def test_shrink_is_the_mean_over_blocks(dtype: type, by: int) -> None:
     np.testing.assert_allclose(small, blocks(images, by), rtol=1e-6)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="by a factor that is no whole number, torch averages overlapping blocks of whole pixels"
-)
 def test_shrink_by_one_and_a_half_is_the_mean_over_areas() -> None:
     # a new pixel is one old pixel and half of the next: (6 + 0 / 2) / 1.5 and (0 / 2 + 3) / 1.5
     image = np.tile(np.array([6, 0, 3], np.uint8), (1, 3, 1))

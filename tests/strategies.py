@@ -1,0 +1,119 @@
+"""Hypothesis strategies: small masks, images, slice sets and recipes."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from importlib.resources import files
+
+import numpy as np
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+
+from benchmark.data.slices import SliceSet, dataset_id_of
+from benchmark.protocol import Recipe, override
+
+law = settings(deadline=None, max_examples=50, derandomize=True)
+costly = settings(law, max_examples=25)
+
+seeds = st.integers(0, 2**31 - 1)
+
+
+def masks(shape: tuple[int, int] = (5, 7)) -> st.SearchStrategy[NDArray[np.bool_]]:
+    """One (H, W) bool mask, empty and full ones included."""
+    return arrays(np.bool_, shape) | st.sampled_from([np.zeros(shape, bool), np.ones(shape, bool)])
+
+
+def mask_pairs() -> st.SearchStrategy[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
+    """Two masks of one shape."""
+    return st.tuples(masks(), masks())
+
+
+def images(side: int = 8) -> st.SearchStrategy[NDArray[np.int16]]:
+    """One (H, W) int16 image that is not constant; some have few grey levels, so that landmarks tie."""
+    shapes = st.tuples(st.integers(2, side), st.integers(2, side))
+    tops = st.sampled_from([1, 2, 5, 255])
+    drawn = st.tuples(shapes, tops).flatmap(lambda pair: arrays(np.int16, pair[0], elements=st.integers(0, pair[1])))
+    return drawn.filter(lambda image: bool(image.min() < image.max()))
+
+
+def rich_images(side: int = 12) -> st.SearchStrategy[NDArray[np.int16]]:
+    """One square image whose grey levels are all different, in any order: no landmarks tie."""
+
+    def build(pair: tuple[int, int]) -> NDArray[np.int16]:
+        size, seed = pair
+        rng = np.random.default_rng(seed)
+        return rng.choice(4096, (size, size), replace=False).astype(np.int16)
+
+    return st.tuples(st.integers(6, side), seeds).map(build)
+
+
+def slice_set(slice_ids: Sequence[int], patients: Sequence[str | None]) -> SliceSet:
+    """Slices of one pixel: splits ask for numbers and patients only."""
+    n = len(slice_ids)
+    return SliceSet(
+        images=np.zeros((n, 1, 1), np.uint8),
+        masks=np.ones((n, 1, 1), bool),
+        slice_id=np.array(slice_ids, dtype=np.int64),
+        label=np.ones(n, np.int64),
+        patient_id=tuple(patients),
+    )
+
+
+@st.composite
+def slice_sets(draw: st.DrawFn, *, min_patients: int = 3, max_patients: int = 12, max_slices: int = 6) -> SliceSet:
+    """Slices of a few patients, numbers and patients mixed, at least 12 slices."""
+    counts = draw(st.lists(st.integers(1, max_slices), min_size=min_patients, max_size=max_patients))
+    counts[0] += max(0, 12 - sum(counts))
+    n = sum(counts)
+    numbers = sorted(draw(st.lists(st.integers(1, 4000), min_size=n, max_size=n, unique=True)))
+    owners = draw(st.permutations([f"P{i}" for i, count in enumerate(counts) for _ in range(count)]))
+    return slice_set(numbers, owners)
+
+
+def cheng_rows() -> list[dict[str, str]]:
+    """The shipped table: slice, patient_id and mask_sha256 of the 708 meningiomas."""
+    text = (files("benchmark.data") / "cheng_meningioma.csv").read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
+
+
+def cheng_set() -> SliceSet:
+    """The 708 slices with their numbers, patients and dataset_id, and one pixel in place of each image."""
+    rows = cheng_rows()
+    slices = slice_set([int(row["slice"]) for row in rows], [row["patient_id"] for row in rows])
+    vars(slices)["dataset_id"] = dataset_id_of((int(row["slice"]), row["mask_sha256"]) for row in rows)
+    return slices
+
+
+unit = st.floats(0, 1, allow_subnormal=False)
+
+OVERRIDES: dict[str, st.SearchStrategy[object]] = {
+    "preprocess.nyul_fit": st.sampled_from(["all", "train"]),
+    "preprocess.nyul_foreground": st.sampled_from(["above_mean", "whole"]),
+    "preprocess.nyul_percentiles": st.sampled_from([(1.0, 50.0, 99.0), (0.0, 25.0, 75.0, 100.0)]),
+    "split.unit": st.sampled_from(["image", "patient", "cvind"]),
+    "split.folds": st.integers(3, 9),
+    "augmentation.affine_p": unit,
+    "augmentation.motion_p": unit,
+    "augmentation.intensity_mode": st.sampled_from(["scale", "shift"]),
+    "augmentation.black_level": st.floats(-2, 2),
+    "network.channels": st.sampled_from([(8, 16), (16, 32, 64)]),
+    "network.dropout": unit,
+    "loss.activation": st.sampled_from(["softmax", "sigmoid"]),
+    "loss.pool_batch": st.booleans(),
+    "training.learning_rate": st.floats(1e-5, 1),
+    "training.batch_size": st.integers(1, 64),
+    "training.precision": st.sampled_from(["fp32", "tf32", "bf16"]),
+}
+
+
+def overrides() -> st.SearchStrategy[dict[str, object]]:
+    """Some legal `section.key` values."""
+    return st.fixed_dictionaries({}, optional=OVERRIDES)
+
+
+def recipes() -> st.SearchStrategy[Recipe]:
+    """The default recipe with some legal values replaced."""
+    return overrides().map(lambda values: override(Recipe(), "drawn", values))

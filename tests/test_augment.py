@@ -1,0 +1,539 @@
+"""Augmentation: each transform against an independent oracle or numbers derived by hand."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage, stats
+from scipy.interpolate import BSpline
+
+from benchmark import augment
+from benchmark.augment import Table, apply, draw, gaussian_field
+from benchmark.protocol import Augmentation
+
+Floats = NDArray[np.float64]
+OFF = Augmentation(affine_p=0, elastic_p=0, motion_p=0, bias_p=0, intensity_p=0, noise_p=0)
+ON = Augmentation(affine_p=1, elastic_p=1, motion_p=1, bias_p=1, intensity_p=1, noise_p=1)
+SPACING = (0.9, 1.3)  # rows and columns apart, so that exchanging them shows
+H, W = 64, 96
+WORD = 2**64
+
+
+def neutral(b: int = 1, black_level: float = -1.0, **columns: Any) -> Table:
+    """A table of b rows in which nothing happens, but for the given columns."""
+    table = draw(replace(OFF, black_level=black_level), 0, 0, np.arange(b))
+    return replace(table, **{name: np.asarray(value) for name, value in columns.items()})
+
+
+def pictures(b: int = 1, h: int = H, w: int = W) -> tuple[torch.Tensor, torch.Tensor]:
+    """Smooth images in [-1, 1], black at the rim as a head in air is, and an ellipse as mask."""
+    rng = np.random.default_rng(5)
+    y, x = np.mgrid[-1 : 1 : h * 1j, -1 : 1 : w * 1j]
+    texture = np.stack([ndimage.gaussian_filter(rng.normal(0, 1, (h, w)), 2) for _ in range(b)])
+    light = np.clip(0.5 + 1.5 * texture, 0, 1) * (np.hypot(x, y) < 0.8)
+    masks = np.repeat((np.hypot((x - 0.2) / 0.5, (y + 0.1) / 0.3) < 1)[None], b, axis=0)
+    return torch.from_numpy((2 * light - 1).astype(np.float32)), torch.from_numpy(masks)
+
+
+def one(table: Table, image: torch.Tensor, spacing_mm: tuple[float, float] = SPACING) -> Floats:
+    """Apply a one-row table to one (H, W) image and return it as float64."""
+    done, _ = apply(table, image[None], torch.zeros(1, *image.shape, dtype=torch.bool), spacing_mm)
+    return done[0].numpy().astype(np.float64)
+
+
+def halved(images: torch.Tensor) -> torch.Tensor:
+    """Mean over blocks of 2 x 2 pixels."""
+    return torch.nn.functional.avg_pool2d(images, 2)
+
+
+def turned(angle: float) -> Floats:
+    return np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+
+
+# Drawing
+
+
+@pytest.mark.parametrize("epoch", [0, 3])
+def test_probability_0_is_the_identity_bit_for_bit(epoch: int) -> None:
+    images, masks = pictures(4)
+    images += 1e-3 * torch.from_numpy(np.random.default_rng(0).normal(size=images.shape).astype(np.float32))
+    done, moved = apply(draw(OFF, 7, epoch, np.arange(4)), images, masks, SPACING)
+    assert torch.equal(done, images)
+    assert torch.equal(moved, masks)
+
+
+@pytest.fixture(scope="module")
+def many() -> Table:
+    """3000 draws of the default strengths."""
+    return draw(Augmentation(), 452669, 1, np.arange(3000))
+
+
+def happened(table: Table) -> dict[str, NDArray[np.bool_]]:
+    return {
+        "affine": (table.scale != 1).any(axis=1),
+        "elastic": (table.elastic != 0).any(axis=(1, 2, 3)),
+        "motion": table.motion_on,
+        "bias": (table.bias != 0).any(axis=1),
+        "intensity": table.intensity != 1,
+        "noise": table.noise_sd != 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "p"),
+    [("affine", 1.0), ("elastic", 1.0), ("motion", 0.05), ("bias", 0.2), ("intensity", 0.25), ("noise", 0.25)],
+)
+def test_frequencies_are_the_thesis_s(name: str, p: float, many: Table) -> None:
+    # thesis, 2.8; the central 99.9 % of a binomial distribution of 3000 draws
+    low, high = stats.binom.interval(0.999, 3000, p) if p < 1 else (3000, 3000)
+    assert low <= happened(many)[name].sum() <= high
+
+
+def test_events_are_independent(many: Table) -> None:
+    # a quarter of a quarter has both intensity and noise; 0.25 * 0.2 both noise and bias
+    events = happened(many)
+    for a, b, p in (("intensity", "noise", 1 / 16), ("noise", "bias", 0.05), ("intensity", "bias", 0.05)):
+        low, high = stats.binom.interval(0.999, 3000, p)
+        assert low <= (events[a] & events[b]).sum() <= high
+
+
+def test_noise_and_intensity_can_be_one_joint_event() -> None:
+    events = happened(draw(Augmentation(noise_with_intensity=True, intensity_p=0.9), 1, 0, np.arange(1000)))
+    assert (events["noise"] == events["intensity"]).all()
+    low, high = stats.binom.interval(0.999, 1000, 0.25)  # noise_p decides
+    assert low <= events["noise"].sum() <= high
+
+
+def test_strengths_are_uniform_over_their_ranges(many: Table) -> None:
+    events = happened(many)
+    turn = math.radians(10)
+    for values, low, high in (
+        (many.scale.ravel(), 0.9, 1.1),
+        (many.rotation, -turn, turn),
+        (many.elastic[:, :, 2:5, 2:5].ravel(), -7.5, 7.5),
+        (many.motion_rotation.ravel(), -turn, turn),
+        (many.motion_shift.ravel(), -10, 10),
+        (many.bias[events["bias"]].ravel(), -0.5, 0.5),
+        (many.intensity[events["intensity"]], 0.7, 1.3),
+        (many.noise_sd[events["noise"]], 0, 0.25),
+    ):
+        assert stats.kstest(values, stats.uniform(low, high - low).cdf).pvalue > 1e-3
+        assert low <= values.min() <= values.max() <= high
+
+
+def test_the_outer_two_rings_of_control_points_stay_still(many: Table) -> None:
+    inner = np.zeros((7, 7), bool)
+    inner[2:5, 2:5] = True
+    assert not many.elastic[:, :, ~inner].any()
+
+
+def test_motion_times_rise_from_0_to_1(many: Table) -> None:
+    assert (many.motion_times[:, 0] >= 0).all()
+    assert (many.motion_times[:, 0] < many.motion_times[:, 1]).all()
+    assert (many.motion_times[:, 1] < 1).all()
+
+
+def test_seed_epoch_and_slice_each_change_every_column() -> None:
+    base = draw(ON, 1, 2, np.array([3]))
+    for other in (draw(ON, 9, 2, np.array([3])), draw(ON, 1, 9, np.array([3])), draw(ON, 1, 2, np.array([9]))):
+        for field in fields(Table):
+            if field.name not in ("motion_on", "shift", "black_level"):
+                assert not np.array_equal(getattr(base, field.name), getattr(other, field.name)), field.name
+
+
+def test_switching_one_transform_off_leaves_the_others_draws_alone() -> None:
+    ids = np.arange(20)
+    full, less = draw(ON, 1, 0, ids), draw(replace(ON, elastic_p=0, noise_p=0), 1, 0, ids)
+    for name in ("scale", "rotation", "motion_times", "motion_rotation", "motion_shift", "bias", "intensity"):
+        np.testing.assert_array_equal(getattr(full, name), getattr(less, name))
+
+
+def test_no_global_generator_is_read_or_moved() -> None:
+    images, masks = pictures(2)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002 - the point of this test
+    first, _ = apply(draw(ON, 1, 0, np.arange(2)), images, masks, SPACING)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    np.testing.assert_array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
+    with torch.random.fork_rng():
+        torch.manual_seed(99)
+        again, _ = apply(draw(ON, 1, 0, np.arange(2)), images, masks, SPACING)
+    assert torch.equal(first, again)
+
+
+def test_shapes_dtypes_and_input_are_kept() -> None:
+    images, masks = pictures(3)
+    before = images.clone(), masks.clone()
+    done, moved = apply(draw(ON, 1, 0, np.arange(3)), images, masks, SPACING)
+    assert (done.dtype, done.shape, moved.dtype, moved.shape) == (torch.float32, (3, H, W), torch.bool, (3, H, W))
+    assert bool(done.isfinite().all())
+    assert torch.equal(images, before[0])
+    assert torch.equal(masks, before[1])
+
+
+# Affine and elastic
+
+
+@pytest.mark.parametrize(
+    ("scale", "degrees"), [((1.0, 1.0), 10.0), ((1.1, 0.9), 0.0), ((0.92, 1.07), -7.0), ((1.05, 1.05), 90.0)]
+)
+def test_affine_agrees_with_scipy(scale: tuple[float, float], degrees: float) -> None:
+    # An output position is divided by the scale, then turned, in mm from the centre; scipy works in pixels.
+    (image,), _ = pictures()
+    angle = math.radians(degrees)
+    mm = np.diag(SPACING)
+    matrix = np.linalg.inv(mm) @ turned(angle) @ np.diag(1 / np.array(scale)) @ mm
+    centre = np.array([(H - 1) / 2, (W - 1) / 2])
+    above = image.numpy().astype(np.float64) + 1
+    oracle = ndimage.affine_transform(above, matrix, centre - matrix @ centre, order=1, mode="grid-constant") - 1
+    result = one(neutral(scale=[scale], rotation=[angle]), image)
+    np.testing.assert_allclose(result, oracle, atol=1e-4)
+
+
+def test_a_scale_above_1_enlarges() -> None:
+    images, masks = pictures()
+    _, larger = apply(neutral(scale=[[1.1, 1.1]]), images, masks, SPACING)
+    assert int(larger.sum()) == pytest.approx(1.21 * int(masks.sum()), rel=0.03)
+
+
+def test_elastic_agrees_with_scipy_s_bspline_and_map_coordinates() -> None:
+    # A uniform cubic B-spline on 7 control points: 4 intervals across the image, knots -3 ... 7.
+    rng = np.random.default_rng(8)
+    control = np.zeros((1, 2, 7, 7))
+    control[0, :, 2:5, 2:5] = rng.uniform(-7.5, 7.5, (2, 3, 3))
+    knots = np.arange(-3, 8)
+    rows = BSpline.design_matrix((np.arange(H) + 0.5) / H * 4, knots, 3, extrapolate=False).toarray()
+    columns = BSpline.design_matrix((np.arange(W) + 0.5) / W * 4, knots, 3, extrapolate=False).toarray()
+    field_mm = np.stack([rows @ control[0, axis] @ columns.T for axis in (0, 1)])
+    (image,), _ = pictures()
+    where = np.mgrid[0:H, 0:W] + field_mm / np.array(SPACING)[:, None, None]
+    oracle = ndimage.map_coordinates(image.numpy().astype(np.float64) + 1, where, order=1, mode="grid-constant") - 1
+    np.testing.assert_allclose(one(neutral(elastic=control), image), oracle, atol=1e-4)
+
+
+def test_affine_comes_after_elastic_in_one_resampling() -> None:
+    # an output position is displaced first and then divided by the scale: 1.1 mm become 1 mm
+    control = np.zeros((1, 2, 7, 7))
+    control[0, 1] = 1.1  # all control points alike: the splines add up to 1, a pure move along columns
+    x = np.mgrid[0:H, 0:W][1]
+    ramp = torch.from_numpy((x / W).astype(np.float32))
+    moved = one(neutral(elastic=control, scale=[[1.0, 1.1]]), ramp, (1.0, 1.0))
+    expected = ((x - (W - 1) / 2) / 1.1 + 1 + (W - 1) / 2) / W
+    np.testing.assert_allclose(moved[2:-2, 4:-4], expected[2:-2, 4:-4], atol=1e-5)
+
+
+def test_zero_control_points_move_nothing() -> None:
+    field = augment._elastic_field(torch.zeros(2, 2, 7, 7), H, W)
+    assert field.shape == (2, H, W, 2)
+    assert not field.any()
+
+
+def test_the_splines_add_up_to_1_and_are_never_negative() -> None:
+    basis = augment._spline_basis(H, 7)
+    np.testing.assert_allclose(basis.sum(axis=1), 1, atol=1e-12)
+    assert (basis >= 0).all()
+
+
+def test_image_and_mask_move_together() -> None:
+    # image := mask, black and white; cut half-way it is the mask again
+    _, masks = pictures(6)
+    images = masks.float() * 2 - 1
+    done, moved = apply(draw(replace(OFF, affine_p=1, elastic_p=1), 3, 0, np.arange(6)), images, masks, (0.5, 0.5))
+    assert not torch.equal(moved, masks)
+    assert float(((done > 0) == moved).float().mean()) > 0.9999
+
+
+def test_what_comes_in_from_outside_is_black_and_no_tumour() -> None:
+    white = torch.ones(1, H, W)
+    done, moved = apply(neutral(scale=[[0.5, 0.5]]), white, white.bool(), SPACING)
+    assert float(done[0, :10].max()) == -1.0
+    assert not moved[0, :10].any()
+
+
+def test_displacements_are_in_mm_whatever_the_size() -> None:
+    # 128 x 128 at 0.5 mm and 64 x 64 at 1 mm are one field of view: blocks of 2 x 2 pixels stay blocks
+    images, masks = pictures(4, 128, 128)
+    table = draw(replace(OFF, affine_p=1, elastic_p=1), 4, 0, np.arange(4))
+    fine, fine_mask = apply(table, images, masks, (0.5, 0.5))
+    coarse, coarse_mask = apply(table, halved(images), halved(masks.float()) > 0.5, (1.0, 1.0))
+    assert float((halved(fine) - coarse).abs().mean()) < 0.02
+    fine_mask = halved(fine_mask.float()) > 0.5
+    both = fine_mask & coarse_mask
+    assert 2 * int(both.sum()) / int(fine_mask.sum() + coarse_mask.sum()) > 0.98
+
+
+def test_an_affine_move_is_exactly_the_same_geometry_at_half_the_size() -> None:
+    # on a grey ramp bilinear interpolation is exact, so away from the rim there is nothing but geometry
+    def ramp(n: int) -> torch.Tensor:
+        y, x = np.mgrid[0:n, 0:n]
+        return torch.from_numpy(((0.3 * (x + 0.5) + 0.7 * (y + 0.5)) / n).astype(np.float32))
+
+    table = neutral(scale=[[1.1, 0.95]], rotation=[0.1])
+    fine, coarse = one(table, ramp(128), (0.5, 0.5)), one(table, ramp(64), (1.0, 1.0))
+    blocks = fine.reshape(64, 2, 64, 2).mean(axis=(1, 3))
+    np.testing.assert_allclose(blocks[10:-10, 10:-10], coarse[10:-10, 10:-10], atol=1e-5)
+
+
+def test_doubling_the_spacing_alone_halves_the_displacement_in_pixels() -> None:
+    control = np.full((1, 2, 7, 7), 4.0)  # a pure move of 4 mm in both directions
+    (image,), _ = pictures()
+    near, far = one(neutral(elastic=control), image, (2.0, 2.0)), one(neutral(elastic=control), image, (1.0, 1.0))
+    np.testing.assert_allclose(near[:-2, :-2], image[2:, 2:], atol=1e-5)
+    np.testing.assert_allclose(far[:-4, :-4], image[4:, 4:], atol=1e-5)
+
+
+# Bias field, intensity, noise
+
+
+def test_bias_field_agrees_with_a_double_loop() -> None:
+    # exp of the sum over i + j <= 3 of coefficient * row^i * column^j, coordinates -1 to 1, i outermost
+    h, w = 5, 7
+    coefficients = np.random.default_rng(4).uniform(-0.5, 0.5, 10)
+    image = torch.from_numpy(np.random.default_rng(6).uniform(-1, 1, (h, w)).astype(np.float32))
+    expected = np.empty((h, w))
+    for y in range(h):
+        for x in range(w):
+            power, term = 0.0, 0
+            for i in range(4):
+                for j in range(4 - i):
+                    power += coefficients[term] * (2 * y / (h - 1) - 1) ** i * (2 * x / (w - 1) - 1) ** j
+                    term += 1
+            expected[y, x] = (float(image[y, x]) + 1) * math.exp(power) - 1
+    np.testing.assert_allclose(one(neutral(bias=[coefficients]), image), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("factor", "black_level", "expected"),
+    [
+        (1.3, -1.0, [-1, 0.3, 1.6]),  # 1.3 * (0, 1, 2) - 1
+        (0.7, -1.0, [-1, -0.3, 0.4]),  # 0.7 * (0, 1, 2) - 1
+        (1.3, 0.0, [-1.3, 0, 1.3]),
+    ],
+)
+def test_intensity_scale_by_hand(factor: float, black_level: float, expected: list[float]) -> None:
+    table = neutral(intensity=[factor], black_level=black_level)
+    np.testing.assert_allclose(one(table, torch.tensor([[-1.0, 0.0, 1.0]])), [expected], atol=1e-6)
+
+
+def test_intensity_shift_by_hand() -> None:
+    # +30 % of the grey range, which is 2 wide
+    np.testing.assert_allclose(
+        one(neutral(shift=[0.6]), torch.tensor([[-1.0, 0.0, 1.0]])), [[-0.4, 0.6, 1.6]], atol=1e-6
+    )
+
+
+def test_shift_mode_draws_shares_of_the_grey_range() -> None:
+    table = draw(replace(OFF, intensity_p=1, intensity_mode="shift"), 1, 0, np.arange(500))
+    scaled = draw(replace(OFF, intensity_p=1), 1, 0, np.arange(500))
+    assert (table.intensity == 1).all()
+    assert not scaled.shift.any()
+    np.testing.assert_allclose(table.shift, 2 * (scaled.intensity - 1), atol=1e-12)
+
+
+def test_black_stays_black_in_all_but_shift_and_noise() -> None:
+    black = torch.full((4, H, W), -1.0)
+    table = draw(replace(ON, noise_p=0), 2, 0, np.arange(4))
+    done, _ = apply(table, black, torch.zeros(4, H, W, dtype=torch.bool), SPACING)
+    np.testing.assert_allclose(done, -1, atol=1e-6)
+
+
+def splitmix64(key: int, i: int) -> int:
+    """Output i of splitmix64 from state key, as in Steele, Lea and Flood 2014, in Python's whole numbers."""
+    z = (key + i * 0x9E3779B97F4A7C15) % WORD
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % WORD
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EB % WORD
+    return z ^ (z >> 31)
+
+
+def signed(word: int) -> int:
+    return word - WORD if word >= WORD // 2 else word
+
+
+def test_the_python_splitmix64_is_the_published_one() -> None:
+    # the first outputs for seed 1234567, printed with many implementations
+    assert [splitmix64(1234567, i) for i in (1, 2, 3)] == [
+        6457827717110365317,
+        3203168211198807973,
+        9817491932198370423,
+    ]
+
+
+def test_splitmix64_agrees_with_python_s_whole_numbers() -> None:
+    rng = np.random.default_rng(0)
+    words = [0, 1, 2**31, 2**62 - 1, 2**63 - 1, -1, -(2**63), *rng.integers(-(2**63), 2**63 - 1, 200).tolist()]
+    found = augment._splitmix64(torch.tensor(words, dtype=torch.int64)).tolist()
+    assert found == [signed(splitmix64(word % WORD, 0)) for word in words]
+
+
+def test_noise_is_box_and_muller_of_splitmix64() -> None:
+    keys = [0, 12345, 2**62 - 1]
+    expected = np.empty((3, 4, 5))
+    for row, key in zip(expected.reshape(3, 20), keys, strict=True):
+        for i in range(20):
+            bits = splitmix64(key, i)
+            u, v = ((bits >> 40) + 1) / 2**24, (bits >> 8) % 2**24 / 2**24
+            row[i] = math.sqrt(-2 * math.log(u)) * math.cos(2 * math.pi * v)
+    np.testing.assert_allclose(gaussian_field(torch.tensor(keys), 4, 5), expected, atol=2e-5)
+
+
+def test_noise_is_standard_normal() -> None:
+    noise = gaussian_field(torch.tensor([7, 2**61]), 128, 128).numpy().astype(np.float64)
+    for values in noise:
+        # of n values, the mean has SD 1/sqrt(n) and the SD about 1/sqrt(2 n): four of each
+        n = values.size
+        assert abs(values.mean()) < 4 / math.sqrt(n)
+        assert abs(values.std() - 1) < 4 / math.sqrt(2 * n)
+        assert stats.kstest(values.ravel(), "norm").pvalue > 1e-3
+
+
+def test_noise_has_no_visible_correlation() -> None:
+    keys = torch.tensor([100, 101, 102])
+    noise = gaussian_field(keys, 128, 128).numpy().astype(np.float64)
+    bound = 4 / math.sqrt(128 * 127)
+    for values in noise:
+        assert abs(np.corrcoef(values[:, 1:].ravel(), values[:, :-1].ravel())[0, 1]) < bound
+        assert abs(np.corrcoef(values[1:].ravel(), values[:-1].ravel())[0, 1]) < bound
+    for a, b in ((0, 1), (0, 2), (1, 2)):  # neighbouring keys
+        assert abs(np.corrcoef(noise[a].ravel(), noise[b].ravel())[0, 1]) < bound
+
+
+def test_noise_is_added_with_its_sd_and_its_own_key() -> None:
+    images, masks = pictures(3)
+    table = neutral(3, noise_sd=[0.25, 0.0, 0.1], noise_key=[5, 6, 5])
+    done, moved = apply(table, images, masks, SPACING)
+    field = gaussian_field(torch.tensor([5]), H, W)[0]
+    torch.testing.assert_close(done[0] - images[0], 0.25 * field, rtol=0, atol=1e-6)
+    torch.testing.assert_close(done[2] - images[2], 0.10 * field, rtol=0, atol=1e-6)
+    assert torch.equal(done[1], images[1])
+    assert torch.equal(moved, masks)
+
+
+# Motion
+
+
+def moving(times: tuple[float, float], degrees: tuple[float, float] = (0, 0), shift: Any = ((0, 0), (0, 0))) -> Table:
+    return neutral(
+        motion_on=[True],
+        motion_times=[times],
+        motion_rotation=[np.radians(degrees)],
+        motion_shift=[np.asarray(shift, dtype=np.float64)],
+    )
+
+
+def rigid(above: Floats, degrees: float, shift_mm: tuple[float, float]) -> Floats:
+    """Sample at the shifted, then turned position, in mm from the centre: scipy."""
+    mm = np.diag(SPACING)
+    matrix = np.linalg.inv(mm) @ turned(math.radians(degrees)) @ mm
+    centre = np.array([(H - 1) / 2, (W - 1) / 2])
+    offset = centre - matrix @ (centre + np.array(shift_mm) / np.array(SPACING))
+    return np.asarray(ndimage.affine_transform(above, matrix, offset, order=1, mode="grid-constant"))
+
+
+@pytest.mark.parametrize("times", [(0.2, 0.7), (0.1, 0.3), (0.6, 0.9), (0.45, 0.55)])
+def test_motion_agrees_with_numpy_s_fft_line_by_line(times: tuple[float, float]) -> None:
+    # Lines of k-space are acquired one after another. Three stretches of time: in the one that holds the
+    # middle line the head lies still; the two others take the two movements in their order.
+    degrees, shift = (6.0, -9.0), ((3.0, -5.0), (-8.0, 2.0))
+    (image,), _ = pictures()
+    above = image.numpy().astype(np.float64) + 1
+    heads = [above, rigid(above, degrees[0], shift[0]), rigid(above, degrees[1], shift[1])]
+    spectra = [np.fft.fftshift(np.fft.fft2(head), axes=0) for head in heads]
+    stretch = [sum((line + 0.5) / H >= t for t in times) for line in range(H)]
+    movements = iter((1, 2))
+    head_in = [0 if s == stretch[H // 2] else next(movements) for s in range(3)]
+    mixed = np.stack([spectra[head_in[stretch[line]]][line] for line in range(H)])
+    oracle = np.abs(np.fft.ifft2(np.fft.ifftshift(mixed, axes=0))) - 1
+    np.testing.assert_allclose(one(moving(times, degrees, shift), image), oracle, atol=2e-4)
+
+
+def test_motion_without_movement_is_the_identity() -> None:
+    images, masks = pictures(3)
+    table = replace(
+        draw(replace(OFF, motion_p=1), 0, 0, np.arange(3)),
+        motion_rotation=np.zeros((3, 2)),
+        motion_shift=np.zeros((3, 2, 2)),
+    )
+    done, moved = apply(table, images, masks, SPACING)
+    torch.testing.assert_close(done, images, rtol=0, atol=1e-5)
+    assert torch.equal(moved, masks)
+
+
+def lines(table: Table, image: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> NDArray[np.bool_]:
+    """Which lines of k-space, by row frequency in fft order, differ from those of the still image."""
+    seen: list[torch.Tensor] = []
+    inverse = torch.fft.ifft2
+    monkeypatch.setattr(torch.fft, "ifft2", lambda spectrum: seen.append(spectrum) or inverse(spectrum))
+    one(table, image)
+    still = torch.fft.fft2(image + 1)
+    return ((seen[0][0] - still).abs().amax(dim=1) > 1e-3).numpy()
+
+
+@pytest.mark.parametrize(
+    ("times", "first", "last"),
+    # lines 0 ... 63 in time, each at its middle (line + 0.5) / 64; zero frequency is line 32
+    [((0.25, 0.75), 16, 47), ((0.1, 0.25), 16, 63), ((0.75, 0.9), 0, 47), ((0.001, 0.999), 0, 63)],
+)
+def test_motion_leaves_the_centre_of_k_space_alone(
+    times: tuple[float, float], first: int, last: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (image,), _ = pictures()
+    changed = np.fft.fftshift(lines(moving(times, shift=((5, 5), (-5, 5))), image, monkeypatch))
+    expected = np.ones(H, bool)
+    expected[first : last + 1] = False
+    np.testing.assert_array_equal(changed, expected)
+
+
+@pytest.mark.parametrize("times", [(0.505, 0.9), (0.2, 0.505)])
+def test_motion_leaves_the_centre_alone_when_the_head_moves_while_it_is_acquired(
+    times: tuple[float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # line 32 of 64 is acquired from 0.5 to 0.5156, its middle is 0.5078
+    (image,), _ = pictures()
+    assert not lines(moving(times, shift=((5, 5), (-5, 5))), image, monkeypatch)[0]
+
+
+def test_motion_corrupts_along_rows_only() -> None:
+    # An image that does not change along rows has all its energy in the middle line, which is acquired while
+    # the head lies still: a move along columns leaves no trace. Turned by 90 degrees, the same moves do.
+    profile = np.zeros(W, np.float32)
+    profile[20:60] = np.linspace(0.2, 1, 40)
+    stripes = torch.from_numpy(np.repeat(profile[None], H, axis=0) - 1)
+    shift = moving((0.25, 0.75), shift=((0, 7.8), (0, -7.8)))
+    np.testing.assert_allclose(one(shift, stripes), stripes, atol=1e-5)
+    bands = torch.from_numpy(np.repeat(profile[:H, None], W, axis=1) - 1)
+    assert np.abs(one(moving((0.25, 0.75), shift=((7.2, 0), (-7.2, 0))), bands) - bands.numpy()).max() > 0.05
+
+
+def test_motion_touches_its_own_rows_of_the_batch_and_no_mask() -> None:
+    images, masks = pictures(3)
+    table = neutral(
+        3,
+        motion_on=[True, False, True],
+        motion_times=[[0.3, 0.7]] * 3,
+        motion_shift=np.full((3, 2, 2), 6.0),
+    )
+    done, moved = apply(table, images, masks, SPACING)
+    assert torch.equal(done[1], images[1])
+    assert [torch.equal(done[i], images[i]) for i in range(3)] == [False, True, False]
+    assert torch.equal(moved, masks)
+
+
+def test_motion_keeps_the_anatomy_where_the_mask_is() -> None:
+    # a bright disc: after motion the mask still outlines it, though both movements are 10 mm
+    y, x = np.mgrid[0:H, 0:W]
+    masks = torch.from_numpy(np.hypot(y - 30, x - 40) < 12)[None]
+    table = moving((0.3, 0.7), shift=((10, 10), (-10, 10)))
+    done, _ = apply(table, masks.float() * 2 - 1, masks, (1.0, 1.0))
+    found = done > 0
+    assert 2 * int((found & masks).sum()) / int(found.sum() + masks.sum()) > 0.9
+
+
+def test_motion_gives_magnitudes() -> None:
+    images, masks = pictures(4)
+    done, _ = apply(draw(replace(OFF, motion_p=1), 0, 0, np.arange(4)), images, masks, SPACING)
+    assert float(done.min()) >= -1.0

@@ -1,0 +1,101 @@
+"""The networks: parameter counts identify them, and the shape of what they return."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from baselines.attention_unet import AttentionUNetArm
+from baselines.unet import UNetArm
+from benchmark.errors import SpecError
+from benchmark.protocol import Network
+
+
+def millions(arm: UNetArm | AttentionUNetArm) -> float:
+    """Parameters of an arm's network in millions; built without memory or random numbers."""
+    with torch.device("meta"):
+        return sum(p.numel() for p in arm.build(Network()).parameters()) / 1e6
+
+
+def convolutions(kernel: int) -> int:
+    """Parameters of a plain U-Net of the thesis's channels (2.6), counted layer by layer.
+
+    Down: six convolutions, each with a bias per channel, an instance norm that has no parameters and a PReLU that has
+    one. Up: five transposed convolutions that take a level's own channels and what comes from below, which is as many
+    but at the bottom; the last gives two classes and has no PReLU.
+    """
+    channels, area = (16, 32, 64, 128, 256, 512), kernel * kernel
+    down = sum(area * a * b + b + 1 for a, b in zip((1, *channels), channels, strict=False))
+    joined = [16 + 16, 32 + 32, 64 + 64, 128 + 128, 256 + 512]
+    up = sum(area * a * b + b + 1 for a, b in zip(joined, (2, 16, 32, 64, 128), strict=True))
+    return down + up - 1
+
+
+@pytest.mark.parametrize(
+    ("kernel", "printed", "exact"),
+    [(3, "2.7", "2.65"), (5, "7.4", "7.36"), (7, "14.4", "14.43"), (9, "23.9", "23.85")],
+)
+def test_unet_has_the_parameters_of_the_thesis_s_table_2(kernel: int, printed: str, exact: str) -> None:
+    found = millions(UNetArm(kernel_size=kernel))
+    assert f"{found:.1f}" == printed
+    assert f"{found:.2f}" == exact
+
+
+@pytest.mark.parametrize("kernel", [3, 5, 7, 9])
+def test_unet_parameters_counted_layer_by_layer(kernel: int) -> None:
+    assert millions(UNetArm(kernel_size=kernel)) * 1e6 == convolutions(kernel)
+
+
+def test_attention_unet_has_7_96_million_parameters() -> None:
+    assert f"{millions(AttentionUNetArm()):.2f}" == "7.96"
+
+
+def test_the_default_is_the_thesis_s_best_cell() -> None:
+    assert (UNetArm().kernel_size, UNetArm().alpha) == (5, 0.5)
+
+
+@pytest.mark.parametrize("kernel", [0, 2, 4, -3, 5.0, True, "5"])
+def test_a_kernel_that_is_no_odd_whole_number_is_refused(kernel: object) -> None:
+    with pytest.raises(SpecError, match="must be an odd whole number"):
+        UNetArm(kernel_size=kernel).build(Network())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "arm", [*(UNetArm(kernel_size=k) for k in (3, 5, 7, 9)), AttentionUNetArm()], ids=["3", "5", "7", "9", "attention"]
+)
+@pytest.mark.parametrize("shape", [(64, 64), (64, 96), (512, 512)])
+def test_outputs_are_two_logits_per_pixel(arm: UNetArm | AttentionUNetArm, shape: tuple[int, int]) -> None:
+    with torch.device("meta"):
+        assert arm.build(Network())(torch.empty(2, 1, *shape)).shape == (2, 2, *shape)
+
+
+@pytest.mark.parametrize("arm", [UNetArm(kernel_size=3), AttentionUNetArm()], ids=["unet", "attention"])
+def test_outputs_are_finite_logits_that_depend_on_the_image(arm: UNetArm | AttentionUNetArm) -> None:
+    with torch.random.fork_rng(), torch.inference_mode():
+        torch.manual_seed(0)
+        model = arm.build(Network(channels=(4, 8, 16))).eval()
+        out = model(torch.randn(2, 1, 64, 64))
+    assert bool(out.isfinite().all())
+    assert not torch.equal(out[0], out[1])
+    assert float(out.min()) < 0 < float(out.max())  # logits, not probabilities
+
+
+def test_unet_has_the_kernel_everywhere_and_no_pooling() -> None:
+    with torch.device("meta"):
+        modules = list(UNetArm(kernel_size=7).build(Network()).modules())
+    layers = [m for m in modules if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+    assert len(layers) == 11  # six down, five up
+    assert {layer.kernel_size for layer in layers} == {(7, 7)}
+    assert not any(isinstance(m, nn.MaxPool2d) for m in modules)
+
+
+def test_the_protocol_s_dropout_norm_and_activation_reach_the_unet() -> None:
+    with torch.device("meta"):
+        modules = list(UNetArm().build(Network(dropout=0.3)).modules())
+        other = list(UNetArm().build(Network(dropout=0.0, norm="BATCH", act="RELU")).modules())
+    assert {m.p for m in modules if isinstance(m, nn.Dropout)} == {0.3}
+    assert any(isinstance(m, nn.InstanceNorm2d) for m in modules)
+    assert any(isinstance(m, nn.PReLU) for m in modules)
+    assert any(isinstance(m, nn.BatchNorm2d) for m in other)
+    assert not any(isinstance(m, nn.PReLU) for m in other)

@@ -1,0 +1,249 @@
+"""Protocols: the defaults, the shipped files, and what is refused."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import asdict, fields
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from strategies import law, overrides, recipes
+
+from benchmark.errors import SpecError
+from benchmark.protocol import CHOICES, Augmentation, Preprocess, Recipe, load_recipe, override
+
+DEFAULTS = {section: keys for section, keys in asdict(Recipe()).items() if section != "name"}
+FLAT = {f"{section}.{key}": value for section, keys in DEFAULTS.items() for key, value in keys.items()}
+
+
+def shipped(name: str) -> dict[str, Any]:
+    return tomllib.loads((files("benchmark") / "protocols" / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def flat(table: dict[str, Any]) -> dict[str, Any]:
+    return {f"{s}.{k}": v for s, keys in table.items() if isinstance(keys, dict) for k, v in keys.items()}
+
+
+def plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+@pytest.mark.parametrize("dotted", sorted(flat(shipped("thesis"))))
+def test_thesis_toml_says_what_the_dataclasses_say(dotted: str) -> None:
+    written = flat(shipped("thesis"))[dotted]
+    assert written == plain(FLAT[dotted])
+    assert isinstance(written, bool) == isinstance(FLAT[dotted], bool)
+
+
+def test_thesis_toml_names_every_value() -> None:
+    # "Each has one documented default in the thesis protocol": split.folds is the one that by-image does not use
+    assert set(FLAT) - set(flat(shipped("thesis"))) == {"split.folds"}
+
+
+def test_thesis_is_the_default_recipe() -> None:
+    assert load_recipe("thesis") == Recipe()
+
+
+@pytest.mark.parametrize(
+    ("dotted", "printed"),
+    [
+        ("split.unit", "image"),  # 2.7
+        ("split.test_fraction", 0.15),  # 2.7
+        ("split.val_fraction", 0.20),  # 2.7
+        ("network.channels", (16, 32, 64, 128, 256, 512)),  # 2.6
+        ("network.dropout", 0.3),  # 2.10
+        ("training.patience", 5),  # 2.10
+        ("augmentation.affine_p", 1.0),  # 2.8, always
+        ("augmentation.elastic_p", 1.0),
+        ("augmentation.noise_p", 0.25),  # one time in four
+        ("augmentation.intensity_p", 0.25),
+        ("augmentation.intensity_change", 0.3),  # -30 to +30 %
+        ("augmentation.motion_p", 0.05),
+        ("augmentation.bias_p", 0.2),
+    ],
+)
+def test_values_that_the_thesis_prints(dotted: str, printed: object) -> None:
+    assert FLAT[dotted] == printed
+
+
+def test_patient_differs_from_thesis_in_two_values_only() -> None:
+    thesis, patient = load_recipe("thesis").identity(), load_recipe("patient").identity()
+    changed = {k: flat(patient)[k] for k in FLAT if flat(patient)[k] != flat(thesis)[k]}
+    assert changed == {"split.unit": "patient", "preprocess.nyul_fit": "train"}
+
+
+def test_an_unknown_protocol_lists_the_known_ones() -> None:
+    with pytest.raises(
+        SpecError, match=r"unknown protocol 'theses'; known: patient, thesis, or a path ending in \.toml"
+    ):
+        load_recipe("theses")
+
+
+def test_a_protocol_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"mine\.toml is not there"):
+        load_recipe(str(tmp_path / "mine.toml"))
+
+
+def test_a_file_of_ones_own_extends_a_shipped_one(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('extends = "patient"\n[training]\nbatch_size = 4\nlearning_rate = 1\n', encoding="utf-8")
+    recipe = load_recipe(str(path), {"training.batch_size": 8})
+    assert (recipe.name, recipe.split.unit, recipe.preprocess.nyul_fit) == ("mine", "patient", "train")
+    assert recipe.training.batch_size == 8  # an override beats the file
+    assert recipe.training.learning_rate == 1.0
+    assert type(recipe.training.learning_rate) is float  # a whole number will do for a float
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[training\n", "not valid TOML"),
+        ("patience = 5\n", "'patience' stands outside a section"),
+        ("[trainings]\npatience = 5\n", "unknown section 'trainings'; known: augmentation, .*, training"),
+        ("[training]\npatiense = 5\n", r"unknown key in \[training\] 'patiense'; known: batch_size, .*patience"),
+        ("[training]\npatience = 0\n", "training.patience = 0 must be above 0"),
+        ("[training.patience]\nepochs = 5\n", "training.patience = .* must be int"),
+        ('extends = "theses"\n', "unknown protocol 'theses'"),
+    ],
+)
+def test_a_malformed_protocol_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(SpecError, match=message):
+        load_recipe(str(path))
+
+
+@pytest.mark.parametrize("section", sorted(DEFAULTS))
+def test_an_unknown_key_lists_the_known_ones_of_its_section(section: str) -> None:
+    listed = re.escape(", ".join(sorted(DEFAULTS[section])))
+    with pytest.raises(SpecError, match=rf"unknown key in \[{section}\] 'nonsense'; known: {listed}"):
+        load_recipe("thesis", {f"{section}.nonsense": 1})
+
+
+@pytest.mark.parametrize("dotted", ["nonsense.key", "nonsense", "", "name.key"])
+def test_an_unknown_section_lists_the_known_ones(dotted: str) -> None:
+    listed = ", ".join(sorted(DEFAULTS))
+    with pytest.raises(SpecError, match=f"unknown section .*; known: {listed}"):
+        load_recipe("thesis", {dotted: 1})
+
+
+@pytest.mark.parametrize("dotted", sorted(FLAT))
+def test_a_wrong_type_is_refused_by_every_key(dotted: str) -> None:
+    wrong: object = 3 if isinstance(FLAT[dotted], str | bool | tuple) else "three"
+    with pytest.raises(SpecError, match=re.escape(dotted)):
+        load_recipe("thesis", {dotted: wrong})
+
+
+@pytest.mark.parametrize("dotted", sorted(k for k, v in FLAT.items() if type(v) is int))
+@pytest.mark.parametrize("wrong", [True, 2.5])
+def test_a_whole_number_is_neither_a_flag_nor_a_fraction(dotted: str, wrong: object) -> None:
+    with pytest.raises(SpecError, match="must be int"):
+        load_recipe("thesis", {dotted: wrong})
+
+
+@pytest.mark.parametrize("dotted", sorted(CHOICES))
+def test_a_value_that_is_no_choice_lists_the_choices(dotted: str) -> None:
+    listed = ", ".join(sorted(CHOICES[dotted]))
+    with pytest.raises(SpecError, match=f"unknown value 'nonsense'; known: {listed}"):
+        load_recipe("thesis", {dotted: "nonsense"})
+
+
+@pytest.mark.parametrize("dotted", sorted(CHOICES))
+def test_every_choice_is_taken(dotted: str) -> None:
+    section, _, key = dotted.partition(".")
+    for choice in CHOICES[dotted]:
+        assert getattr(getattr(load_recipe("thesis", {dotted: choice}), section), key) == choice
+
+
+@pytest.mark.parametrize(
+    ("dotted", "value"),
+    [
+        *((f"augmentation.{f.name}", p) for f in fields(Augmentation) if f.name.endswith("_p") for p in (-0.1, 1.1)),
+        ("split.test_fraction", 1.5),
+        ("split.val_fraction", -0.2),
+        ("network.dropout", 1.01),
+        ("augmentation.motion_p", float("nan")),
+        ("augmentation.elastic_mm", -1),
+        ("augmentation.noise_sd", float("nan")),
+        ("training.learning_rate", 0),
+        ("training.learning_rate", float("nan")),
+        ("training.batch_size", 0),
+        ("training.max_epochs", 0),
+        ("training.patience", -5),
+        ("split.folds", 0),
+        ("augmentation.elastic_control_points", 0),
+        ("augmentation.bias_order", -1),
+        ("preprocess.nyul_percentiles", []),
+        ("preprocess.nyul_percentiles", [1, "50", 99]),
+        ("network.channels", [True, 32]),
+    ],
+)
+def test_a_value_out_of_range_is_refused(dotted: str, value: object) -> None:
+    with pytest.raises(SpecError, match=re.escape(dotted)):
+        load_recipe("thesis", {dotted: value})
+
+
+@pytest.mark.parametrize(
+    ("dotted", "value"),
+    [
+        ("network.channels", [16.5, 32]),
+        ("network.channels", [-16, 32]),
+        ("network.channels", [float("nan"), 32]),
+        ("preprocess.nyul_percentiles", [1, 50, 150]),
+        ("preprocess.nyul_percentiles", [99, 50, 1]),
+    ],
+)
+def test_the_numbers_of_a_list_are_checked(dotted: str, value: object) -> None:
+    with pytest.raises(SpecError, match=re.escape(dotted)):
+        load_recipe("thesis", {dotted: value})
+
+
+def test_an_unknown_section_without_keys_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("[trainings]\n", encoding="utf-8")
+    with pytest.raises(SpecError, match="unknown section 'trainings'"):
+        load_recipe(str(path))
+
+
+def test_black_level_alone_may_be_negative() -> None:
+    assert load_recipe("thesis", {"augmentation.black_level": -3}).augmentation.black_level == -3.0
+
+
+def test_landmarks_are_nyul_s_deciles() -> None:
+    assert Preprocess().nyul_percentiles == (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 99)
+
+
+@law
+@given(overrides())
+def test_an_override_replaces_its_value_and_no_other(values: dict[str, object]) -> None:
+    """`section.key` values are replaced, and nothing else is."""
+    changed = flat(override(Recipe(), "drawn", values).identity())
+    assert changed == {**FLAT, **values}
+
+
+@law
+@given(recipes())
+def test_a_recipe_survives_being_written_out_and_read_again(recipe: Recipe) -> None:
+    """The identity holds every value but the name, in a form from which the recipe can be built again."""
+    values = {dotted: plain(value) for dotted, value in flat(recipe.identity()).items()}
+    assert override(Recipe(), recipe.name, values) == recipe
+    assert "name" not in recipe.identity()
+
+
+@pytest.mark.parametrize(
+    ("dotted", "value", "rule"),
+    [
+        ("augmentation.elastic_control_points", 4, r"\[5, 100\]"),
+        ("augmentation.black_level", float("nan"), "must lie in"),
+        ("training.learning_rate", float("inf"), "finite"),
+        ("network.norm", "nonsense", "known: BATCH, INSTANCE"),
+        ("split.folds", 2, "must lie in"),
+    ],
+)
+def test_a_value_that_no_run_could_use_is_refused(dotted: str, value: object, rule: str) -> None:
+    with pytest.raises(SpecError, match=rule):
+        load_recipe("thesis", {dotted: value})
