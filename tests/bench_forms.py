@@ -1,0 +1,170 @@
+"""A bench small enough for tests: slices, a recipe, specs, arms that break rules, and the command line as a process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from benchmark.arm import ArmEntry, Cases, FitReport, FloatImages, RunContext
+from benchmark.data import phantoms
+from benchmark.data.slices import SliceSet
+from benchmark.protocol import Recipe, load_recipe
+from benchmark.spec import RunSpec
+from benchmark.split import Split
+
+ROOT = Path(__file__).resolve().parent.parent
+OUTCOME: pytest.StashKey[str] = pytest.StashKey()
+SMALL: dict[str, Any] = {
+    "training.max_epochs": 2,
+    "training.batch_size": 4,
+    "network.channels": [4, 8, 8, 8, 8, 8],
+}
+
+
+def small_slices(size: int = 64) -> SliceSet:
+    return phantoms.draw(patients=8, slices_per_patient=3, size=size)
+
+
+def small_recipe(protocol: str = "thesis", **changes: Any) -> Recipe:
+    """The small recipe; a change such as training__patience=1 means training.patience."""
+    return load_recipe(protocol, {**SMALL, **{key.replace("__", "."): value for key, value in changes.items()}})
+
+
+def spec_of(
+    arm: str,
+    entry: ArmEntry,
+    slices: SliceSet,
+    split: Split,
+    recipe: Recipe,
+    *,
+    seed: int = 1,
+    shape: tuple[int, int] | None = None,
+    **params: Any,
+) -> RunSpec:
+    return RunSpec(
+        arm=arm,
+        params=entry.resolve(params),
+        recipe=recipe,
+        dataset_id=slices.dataset_id,
+        content_fingerprint=slices.fingerprint,
+        split_id=split.split_id,
+        split_fingerprint=split.fingerprint,
+        shape=shape or slices.shape,
+        seed=None if entry.deterministic else seed,
+    )
+
+
+@dataclass
+class Faulty:
+    """Marks what is brighter than level, unless told to break the contract in one way."""
+
+    breach: str = "none"
+    level: float = 0.0
+
+    deterministic: ClassVar[bool] = True
+    needs_click: ClassVar[bool] = False
+    mended: ClassVar[bool] = False  # True: nothing is broken any more
+    seen: ClassVar[dict[str, Cases]] = {}
+
+    def fit(self, train: Cases, val: Cases, context: RunContext) -> FitReport:
+        type(self).seen = {"train": train, "val": val}
+        if self.breach == "raises" and not self.mended:
+            raise RuntimeError("out of luck")
+        return FitReport(facts={"level": self.level, "nothing": float("nan")})
+
+    def predict(self, images: FloatImages) -> Any:
+        maps = (images > self.level).astype(np.float32)
+        if self.mended:
+            return maps
+        return {
+            "shape": maps[:, :-1],
+            "fewer": maps[1:],
+            "dtype": maps.astype(np.float64),
+            "list": maps.tolist(),
+            "above": maps + np.float32(0.5),
+            "below": maps - np.float32(0.5),
+            "nan": np.where(maps > 0, np.float32("nan"), maps),
+        }.get(self.breach, maps)
+
+
+@dataclass
+class Pinched:
+    """Needs a click, and marks nothing but it."""
+
+    deterministic: ClassVar[bool] = True
+    needs_click: ClassVar[bool] = True
+
+    def fit(self, train: Cases, val: Cases, context: RunContext) -> FitReport:
+        return FitReport()
+
+    def predict(self, images: FloatImages, clicks: Any) -> Any:
+        maps = np.zeros(images.shape, dtype=np.float32)
+        maps[np.arange(len(images)), clicks[:, 0], clicks[:, 1]] = 1
+        return maps
+
+
+FAULTY, PINCHED = ArmEntry.of(Faulty), ArmEntry.of(Pinched)
+
+TINY_GRID = """\
+seeds = [452669]
+
+[set]
+"training.max_epochs" = 2
+"training.batch_size" = 4
+"network.channels" = [4, 8, 8, 8, 8, 8]
+
+[[arms]]
+name = "background"
+
+[[arms]]
+name = "otsu"
+
+[[arms]]
+name = "unet"
+kernel_size = 3
+alpha = [0.3, 0.7]
+"""
+
+
+def process(words: list[str], cwd: Path, path: list[Path] | None = None, **more: Any) -> subprocess.Popen[str]:
+    """Start Python with these words in a folder, this repository importable, and `path` before it."""
+    places = [str(place) for place in [*(path or []), ROOT]]
+    environment: Mapping[str, str] = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
+    return subprocess.Popen([sys.executable, *words], cwd=cwd, env=environment, text=True, **pipes)
+
+
+def finish(child: subprocess.Popen[str], seconds: float = 400) -> tuple[int, str, str]:
+    """Wait for a process; return its exit code, stdout and stderr. A process that hangs is killed."""
+    try:
+        out, err = child.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.communicate()
+        raise
+    return child.returncode, out, err
+
+
+def bits(folder: Path) -> dict[str, bytes]:
+    """The files of each run under a folder that must be the same, bit for bit, wherever it is run again."""
+    found = {}
+    for name in ("scores.csv", "predictions.zip", "history.csv"):
+        for path in sorted(folder.glob(f"*/{name}")):
+            content = path.read_bytes()
+            found[f"{path.parent.name}/{name}"] = untimed(content) if name == "history.csv" else content
+    return found
+
+
+def untimed(history: bytes) -> bytes:
+    """history.csv without its columns of seconds."""
+    rows = [line.split(",") for line in history.decode().splitlines()]
+    keep = [i for i, name in enumerate(rows[0]) if "seconds" not in name]
+    return "\n".join(",".join(row[i] for i in keep) for row in rows).encode()

@@ -1,0 +1,58 @@
+"""What every test runs under: one thread, no data found by accident; and the small bench they share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from functools import partial
+
+os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"  # before anything imports torch
+
+import pytest
+from bench_forms import OUTCOME, small_recipe, small_slices
+
+from benchmark.data import phantoms
+from benchmark.data.slices import SliceSet
+from benchmark.protocol import Recipe
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_found_by_accident(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No data from the environment, no earlier download, no settings of the user. Subprocesses inherit it."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MENINGIOMA_DATA", raising=False)
+        for name in ("HOME", "USERPROFILE", "LOCALAPPDATA"):
+            patch.setenv(name, str(home))
+        for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+            patch.setenv(name, str(home / name.lower()))
+        yield
+
+
+@pytest.fixture(scope="session")
+def slices() -> SliceSet:
+    """24 phantoms of 8 patients, 64 x 64: 16 train, 4 validate, 4 test where split by image."""
+    return small_slices()
+
+
+@pytest.fixture(scope="session")
+def recipe() -> Recipe:
+    """The thesis's recipe with a network of few channels, two epochs, batches of four."""
+    return small_recipe()
+
+
+@pytest.fixture
+def few_phantoms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The word "phantoms" means the slices of `slices`, in this process."""
+    monkeypatch.setattr(phantoms, "draw", partial(phantoms.draw, patients=8, slices_per_patient=3))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep each test's outcome, so that the contract suite can tell an arm that was only skipped."""
+    report = yield
+    if report.when == "call" or report.outcome == "skipped":
+        item.stash[OUTCOME] = report.outcome
+    return report

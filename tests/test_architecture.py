@@ -1,0 +1,104 @@
+"""The rules of the house, read off the source: who imports whom, what is explained, and no machine's paths."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from bench_forms import ROOT
+
+SOURCES = sorted([*(ROOT / "benchmark").rglob("*.py"), *(ROOT / "baselines").rglob("*.py")])
+TEXTS = [
+    path
+    for pattern in ("*.md", "*.toml", "*.cff", "docs/**/*.md", "benchmark/**/*.toml", "reference_results/*.toml",
+                    "tests/**/*.py",
+                    ".github/**/*.yml")
+    for path in sorted(ROOT.glob(pattern))
+]  # fmt: skip
+STARTS_FAST = ["plan", "cli", "commands", "request", "compare", "comparable", "collect", "results", "reference",
+               "record", "spec", "grid", "split", "protocol", "arm", "interval", "stopping", "progress", "__main__",
+               "environment", "evaluate", "rescore", "metrics"]  # fmt: skip
+HEAVY = {"torch", "monai"}
+SYSTEM = ("/proc/", "/dev/")  # paths that mean the same on every Linux
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports(nodes: list[ast.stmt] | Iterator[ast.AST]) -> set[str]:
+    """Top-level packages that these nodes import."""
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if p.parts[len(ROOT.parts)] == "benchmark"], ids=name_of)
+def test_the_harness_knows_no_arm(path: Path) -> None:
+    """`benchmark/` never imports `baselines/`, except its composition root; nothing imports the tests."""
+    found = imports(ast.walk(tree_of(path)))
+    assert ("baselines" in found) == (path.name == "__main__.py")
+    assert not found & {"tests", "pytest", "hypothesis"}
+
+
+FAST = [ROOT / "benchmark" / f"{name}.py" for name in STARTS_FAST] + sorted((ROOT / "benchmark" / "data").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", FAST, ids=name_of)
+def test_planning_and_judging_import_no_torch(path: Path) -> None:
+    assert not imports(tree_of(path).body) & HEAVY
+
+
+def test_arms_are_named_without_being_imported() -> None:
+    assert imports(tree_of(ROOT / "baselines" / "__init__.py").body) == {"benchmark"}
+
+
+def public(tree: ast.Module) -> Iterator[ast.ClassDef | ast.FunctionDef]:
+    """Public classes and functions of a module; short methods explain themselves."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+            yield node
+            for inner in node.body if isinstance(node, ast.ClassDef) else []:
+                if isinstance(inner, ast.FunctionDef) and not inner.name.startswith("_") and lines(inner) > 4:
+                    yield inner
+
+
+def lines(node: ast.ClassDef | ast.FunctionDef) -> int:
+    return (node.body[-1].end_lineno or 0) - node.body[0].lineno + 1
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if p.parts[len(ROOT.parts)] == "benchmark"], ids=name_of)
+def test_what_is_public_is_explained(path: Path) -> None:
+    tree = tree_of(path)
+    assert ast.get_docstring(tree)
+    mute = [node.name for node in public(tree) if not ast.get_docstring(node) and lines(node) > 1]
+    assert mute == []
+
+
+@pytest.mark.parametrize("path", [*SOURCES, ROOT / "noxfile.py"], ids=name_of)
+def test_no_source_names_a_path_of_one_machine(path: Path) -> None:
+    texts = [n.value for n in ast.walk(tree_of(path)) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+    absolute = [text for text in texts if re.match(r"(/[A-Za-z]\w*/|[A-Za-z]:\\\w)", text)]
+    assert [text for text in absolute if not text.startswith(SYSTEM)] == []
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=name_of)
+def test_no_text_names_a_path_of_one_machine(path: Path) -> None:
+    found = re.findall(r"(?<![\w.~$}])/(?:home|Users|root|tmp|mnt|opt|srv)/\w\S*", path.read_text(encoding="utf-8"))
+    assert found == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_no_module_outgrows_a_sitting(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 260

@@ -1,0 +1,204 @@
+"""The contract that every arm keeps, whoever wrote it: one suite over all built-in arms and a plug-in."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from bench_forms import OUTCOME, small_recipe, small_slices
+from numpy.typing import NDArray
+
+import baselines
+from baselines import ARMS
+from benchmark.arm import Arm, ArmEntry, Cases, ClickArm, FitReport, FloatImages, ProbMaps, RunContext
+from benchmark.errors import ArmError
+from benchmark.evaluate import simulated_clicks
+from benchmark.runner import Bench
+from benchmark.split import make
+
+
+@dataclass
+class Dimmer:
+    """A plug-in of another package: the brighter, the more a tumour."""
+
+    gain: float = 0.5
+
+    deterministic: ClassVar[bool] = True
+    needs_click: ClassVar[bool] = False
+
+    def fit(self, train: Cases, val: Cases, context: RunContext) -> FitReport:
+        return FitReport()
+
+    def predict(self, images: FloatImages) -> ProbMaps:
+        return (self.gain * (images + 1)).clip(0, 1).astype(np.float32)
+
+
+ENTRIES: dict[str, ArmEntry] = {**ARMS, "plug-in": ArmEntry.of(Dimmer)}
+LEARN_NOTHING = {"background", "otsu", "plug-in"}  # these predict without having been fitted
+TRAINED = [name for name, entry in ENTRIES.items() if not entry.deterministic]
+every_arm = pytest.mark.parametrize("name", ENTRIES)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted arm, what it was fitted on, and the random states around fitting and predicting."""
+
+    arm: Any
+    train: Cases
+    test: Cases
+    maps: NDArray[np.float32]
+    untouched: bool  # the arrays it was given
+    quiet: bool  # the global random generators
+
+    def predict(self, cases: Cases) -> NDArray[np.float32]:
+        return ask(self.arm, cases)
+
+
+def build(name: str) -> Any:
+    return Dimmer() if name == "plug-in" else ENTRIES[name].load()()
+
+
+def ask(arm: Any, cases: Cases) -> Any:
+    return arm.predict(cases.images, simulated_clicks(cases.masks)) if arm.needs_click else arm.predict(cases.images)
+
+
+def take(cases: Cases, rows: Any) -> Cases:
+    return replace(cases, images=cases.images[rows], masks=cases.masks[rows], slice_id=cases.slice_id[rows])
+
+
+def random_states() -> list[Any]:
+    numpy_state = np.random.get_state()  # noqa: NPY002 - the generator that nobody may touch
+    return [random.getstate(), [part.tobytes() if isinstance(part, np.ndarray) else part for part in numpy_state],
+            torch.get_rng_state().tolist()]  # fmt: skip
+
+
+@cache
+def tiny() -> tuple[Cases, Cases, Cases]:
+    from bench_forms import FAULTY, spec_of
+
+    slices, recipe = small_slices(), small_recipe()
+    split = make(slices, recipe.split, 1)
+    spec, bench = spec_of("any", FAULTY, slices, split, recipe), Bench(slices, {}, {})
+    train, val, test = (bench.cases(spec, split, getattr(split, part)) for part in ("train", "val", "test"))
+    return train, val, test
+
+
+@cache
+def fitted(name: str, seed: int = 1, again: int = 0) -> Fitted:
+    """Fit and predict once for all tests; `again` counts independent repetitions."""
+    train, val, test = tiny()
+    before = [array.copy() for cases in (train, val, test) for array in (cases.images, cases.masks, cases.slice_id)]
+    states = random_states()
+    arm = build(name)
+    report = arm.fit(train, val, RunContext(small_recipe(), seed))
+    maps = ask(arm, test)
+    quiet = random_states() == states
+    after = [array for cases in (train, val, test) for array in (cases.images, cases.masks, cases.slice_id)]
+    untouched = all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+    assert isinstance(report, FitReport)
+    return Fitted(arm, train, test, maps, untouched, quiet)
+
+
+def test_the_table_holds_every_module_of_the_folder() -> None:
+    folder = Path(str(baselines.__file__)).parent
+    modules = {f"baselines.{path.stem}" for path in folder.glob("*.py") if not path.stem.startswith("_")}
+    assert {entry.target.partition(":")[0] for entry in ARMS.values()} == modules
+
+
+@pytest.mark.parametrize("name", ARMS)
+def test_an_entry_says_what_its_class_says(name: str) -> None:
+    entry, told = ARMS[name], ArmEntry.of(ARMS[name].load())
+    assert told == entry
+    assert {k: type(v) for k, v in told.defaults.items()} == {k: type(v) for k, v in entry.defaults.items()}
+
+
+@every_arm
+def test_an_arm_has_the_methods_and_flags(name: str) -> None:
+    arm = build(name)
+    assert isinstance(arm, ClickArm if ENTRIES[name].needs_click else Arm)
+    assert (arm.deterministic, arm.needs_click) == (ENTRIES[name].deterministic, ENTRIES[name].needs_click)
+
+
+@every_arm
+def test_maps_are_probabilities_of_every_pixel(name: str) -> None:
+    one = fitted(name)
+    assert isinstance(one.maps, np.ndarray)
+    assert (one.maps.dtype, one.maps.shape) == (np.dtype(np.float32), one.test.images.shape)
+    assert np.isfinite(one.maps).all()
+    assert one.maps.min() >= 0
+    assert one.maps.max() <= 1
+
+
+@every_arm
+def test_asked_twice_it_answers_the_same(name: str) -> None:
+    one = fitted(name)
+    np.testing.assert_array_equal(one.predict(one.test), one.maps)
+
+
+@every_arm
+def test_an_answer_does_not_depend_on_the_other_images(name: str) -> None:
+    one = fitted(name)
+    for i in range(len(one.test)):
+        np.testing.assert_allclose(one.predict(take(one.test, [i]))[0], one.maps[i], atol=1e-5)
+
+
+@every_arm
+def test_any_number_of_images_in_any_order(name: str) -> None:
+    one = fitted(name)
+    rows = np.array([3, 0, 2, 1, 0])
+    np.testing.assert_allclose(one.predict(take(one.test, rows)), one.maps[rows], atol=1e-5)
+    assert one.predict(one.train).shape == one.train.images.shape
+
+
+@every_arm
+def test_predicting_before_fitting(name: str) -> None:
+    """An arm that learns raises; one that learns nothing gives the answer it gives after fitting."""
+    one = fitted(name)
+    if name in LEARN_NOTHING:
+        np.testing.assert_array_equal(ask(build(name), one.test), one.maps)
+    else:
+        with pytest.raises(ArmError, match="before fit"):
+            ask(build(name), one.test)
+
+
+@every_arm
+def test_what_it_is_given_stays_as_it_was(name: str) -> None:
+    assert fitted(name).untouched
+
+
+@every_arm
+def test_the_global_random_generators_stay_as_they_were(name: str) -> None:
+    assert fitted(name).quiet
+
+
+@pytest.mark.parametrize("name", [name for name in ENTRIES if name not in TRAINED])
+def test_a_deterministic_arm_knows_no_seed(name: str) -> None:
+    np.testing.assert_array_equal(fitted(name, seed=2).maps, fitted(name).maps)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_the_same_seed_gives_the_same_bits(name: str) -> None:
+    assert fitted(name, again=1).maps.tobytes() == fitted(name).maps.tobytes()
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_another_seed_gives_another_network(name: str) -> None:
+    assert np.abs(fitted(name, seed=2).maps - fitted(name).maps).max() > 1e-4
+
+
+def test_no_arm_was_only_skipped(request: pytest.FixtureRequest) -> None:
+    """Of the arms that this session was asked to test; without a choice, these are all."""
+    here = [item for item in request.session.items if item.path == request.node.path and hasattr(item, "callspec")]
+    asked = {item.callspec.params["name"] for item in here}  # type: ignore[attr-defined]
+    tested = {
+        item.callspec.params["name"]  # type: ignore[attr-defined]
+        for item in here
+        if item.stash.get(OUTCOME, "skipped") != "skipped"
+    }
+    assert tested == asked

@@ -1,0 +1,368 @@
+"""The command line: help, errors in one line, what is asked becomes what is run, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import re
+import resource
+import signal
+from pathlib import Path
+
+import pytest
+from bench_forms import ROOT, TINY_GRID, finish, process
+
+from baselines import ARMS
+from benchmark.__main__ import VERBS, main
+from benchmark.cli import parser
+from benchmark.cli import request as to_request
+from benchmark.data.slices import SliceSet
+from benchmark.grid import expand, load_grid
+from benchmark.protocol import load_recipe
+from benchmark.request import Request, prepare
+from benchmark.spec import RunSpec
+from benchmark.split import Split
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few_phantoms: None) -> None:
+    """In an empty folder, with few phantoms."""
+    monkeypatch.chdir(tmp_path)
+
+
+def refused(capsys: Capture, *words: str) -> str:
+    """The one line on stderr of a command that ends with exit code 2."""
+    assert main(list(words)) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: ")
+    assert told.count("\n") == 1
+    return told
+
+
+def misread(capsys: Capture, *words: str) -> str:
+    """What argparse says of words that it cannot read."""
+    with pytest.raises(SystemExit) as caught:
+        main(list(words))
+    assert caught.value.code == 2
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+def asked(*words: str) -> Request:
+    return to_request(parser().parse_args(list(words)))
+
+
+def run_ids(*words: str) -> list[str]:
+    return [spec.run_id for spec in prepare(asked("plan", "--data", "phantoms", *words), ARMS).specs]
+
+
+@pytest.mark.parametrize("verb", [[], *([verb] for verb in VERBS)])
+def test_help(capsys: Capture, verb: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([*verb, "--help"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: python -m benchmark")
+
+
+def test_every_verb_has_its_function() -> None:
+    actions = [action for action in parser()._actions if action.dest == "verb"]
+    assert set(actions[0].choices or []) == set(VERBS)
+
+
+@pytest.mark.parametrize("verb", ["data", "plan --data", "reproduce --data", "rescore --runs . --data"])
+def test_a_wrong_path_is_named(capsys: Capture, verb: str) -> None:
+    assert "no/such/folder: not there" in refused(capsys, *verb.split(), "no/such/folder")
+
+
+def test_a_folder_without_slices_says_what_was_looked_for(capsys: Capture, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    told = refused(capsys, "data", "empty")
+    assert "looked for" in told
+    assert "images.npy" in told
+
+
+@pytest.mark.parametrize("verb", ["compare", "rescore"])
+def test_a_wrong_folder_of_runs_is_named(capsys: Capture, verb: str) -> None:
+    assert "--runs no/such: there is no such folder" in refused(capsys, verb, "--runs", "no/such")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--grid", "thesiss"], "unknown grid 'thesiss'; known: baselines, quick, thesis, or a path ending in .toml"),
+        (["--grid", "no.toml"], "grid file no.toml is not there"),
+        (["--protocol", "nnunet"], "unknown protocol 'nnunet'; known: patient, thesis"),
+        (["--set", "trainin.patience=3"], "unknown section 'trainin'; known: augmentation, loss, network"),
+        (["--set", "training.patients=3"], "unknown key in [training] 'patients'; known: batch_size, learning_rate"),
+        (["--set", "training.patience=many"], "training.patience = 'many' must be int"),
+        (["--set", "training.patience=0"], "must be above 0"),
+        (["--set", "training.patience"], "must have the form KEY=VALUE"),
+        (["--only", "kernel=3"], "--only: unknown key 'kernel'; known: alpha, arm, kernel_size"),
+        (["--only", "alpha=0.4"], "--only: unknown alpha 0.4; known: 0.1, 0.5, 0.9"),
+        (["--only", "arm=u-net"], "--only: unknown arm 'u-net'; known: attention-unet, background"),
+        (["--image-size", "100"], "both sides must be multiples of 32"),
+        (["--splits", "9"], "by-image draw 9"),
+        (["--labels", "2"], "no slice with label"),
+        (["--spacing", "0", "1"], "must be two numbers above 0"),
+    ],
+)
+def test_an_unknown_word_lists_the_known_ones(capsys: Capture, words: list[str], told: str, tmp_path: Path) -> None:
+    if words[0] == "--labels":  # phantoms know no labels
+        assert main(["export", "phantoms", "some"]) == 0
+        words = [*words, "--data", "some"]
+    else:
+        words = [*words, "--data", "phantoms"]
+    capsys.readouterr()
+    assert told in refused(capsys, "plan", *words)
+    assert not list(tmp_path.rglob("by-*.json"))  # nothing was written
+
+
+def test_an_unknown_arm_or_parameter_in_a_grid(capsys: Capture, tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text('seeds = [1]\n[[arms]]\nname = "unett"\n')
+    (tmp_path / "b.toml").write_text('seeds = [1]\n[[arms]]\nname = "unet"\nkernel = 3\n')
+    told = refused(capsys, "plan", "--data", "phantoms", "--grid", "a.toml")
+    assert "unknown arm 'unett'; known: attention-unet" in told
+    told = refused(capsys, "plan", "--data", "phantoms", "--grid", "b.toml")
+    assert "unknown parameter 'kernel'; known: alpha, kernel_size" in told
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["plan", "--seeds", "1,x"], "must be whole numbers separated by commas"),
+        (["plan", "--labels", "meningioma"], "must be whole numbers separated by commas"),
+        (["plan", "--image-size", "0"], "must be a whole number above 0"),
+        (["reproduce", "--workers", "-1"], "must be a whole number above 0"),
+        (["plan", "--grids", "thesis"], "unrecognized arguments"),
+        (["train"], "invalid choice: 'train'"),
+    ],
+)
+def test_words_that_cannot_be_read(capsys: Capture, words: list[str], told: str) -> None:
+    assert told in misread(capsys, *words)
+
+
+def test_words_become_a_request() -> None:
+    got = asked("plan", "--only", "kernel_size=3,5", "alpha=0.5", "--set", "training.learning_rate=3e-4",
+                "network.channels=8,16,32", "augmentation.noise_with_intensity=true", "--seeds", "452669,1",
+                "--labels", "1,2", "--spacing", "0.5", "1")  # fmt: skip
+    assert got.only == {"kernel_size": [3, 5], "alpha": [0.5]}
+    assert got.overrides == {
+        "training.learning_rate": 3e-4, "network.channels": [8, 16, 32], "augmentation.noise_with_intensity": True,
+    }  # fmt: skip
+    assert (got.seeds, got.labels, got.spacing_mm) == ((452669, 1), (1, 2), (0.5, 1.0))
+    assert asked("plan", "--labels", "all").labels is None
+    assert asked("plan").labels == (1,)
+
+
+def test_where_slices_come_from(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Asked for, the environment, an earlier download, else phantoms; phantoms never share the default folder."""
+    assert (asked("plan").source, asked("plan").folder, asked("plan").grid_name) == (
+        "phantoms", Path("runs-quick"), "quick",
+    )  # fmt: skip
+    from benchmark.data import download
+
+    monkeypatch.setattr(download, "cache_folder", lambda: tmp_path)
+    for file in download.FILES:
+        assert asked("plan").source == "phantoms"
+        (tmp_path / file.name).touch()
+    assert asked("plan").source == "figshare"
+    monkeypatch.setenv("MENINGIOMA_DATA", "there")
+    assert (asked("plan").source, asked("plan").folder, asked("plan").grid_name) == ("there", Path("runs"), "thesis")
+    assert asked("plan", "--data", "here", "--out", "out").source == "here"
+    assert asked("plan", "--data", "here", "--out", "out").folder == Path("out")
+
+
+def test_an_override_is_another_run() -> None:
+    plain, changed = run_ids(), run_ids("--set", "training.patience=3")
+    assert not set(plain) & set(changed)
+    assert run_ids("--set", "training.patience=5") == plain  # the value it had
+    two = ["training.patience=3", "training.max_epochs=9"]
+    assert run_ids("--set", *two) == run_ids("--set", *reversed(two))
+
+
+def test_seeds_splits_and_image_size_multiply() -> None:
+    narrow = ["--only", "kernel_size=3", "alpha=0.5"]
+    assert len(run_ids(*narrow, "--seeds", "1,2,3", "--splits", "1,2")) == 6
+    assert run_ids(*narrow, "--image-size", "64") == run_ids(*narrow)
+    assert run_ids(*narrow, "--image-size", "96") != run_ids(*narrow)
+
+
+def by_expansion(grid: str) -> list[RunSpec]:
+    one = load_grid(grid)
+    recipe, split = load_recipe(one.protocol, one.overrides), Split("by-image-1", (1,), (2,), (3,))
+    return expand(one, ARMS, recipe, [split], dataset_id="d", content_fingerprint="c", shape=(512, 512))
+
+
+def test_the_thesis_grid_is_the_thesis() -> None:
+    """4 kernels x 9 alphas x 3 seeds."""
+    specs = by_expansion("thesis")
+    assert len(specs) == len({spec.run_id for spec in specs}) == 108
+    assert {spec.arm for spec in specs} == {"unet"}
+    assert {spec.params["kernel_size"] for spec in specs} == {3, 5, 7, 9}
+    assert sorted({spec.params["alpha"] for spec in specs}) == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+    assert len({spec.seed for spec in specs}) == 3
+
+
+def test_the_quick_grid_covers_everything() -> None:
+    specs = by_expansion("quick")
+    assert {spec.arm for spec in specs} == set(ARMS)
+    cells = {(spec.params["kernel_size"], spec.params["alpha"]) for spec in specs if spec.arm == "unet"}
+    assert cells == {(kernel, alpha) for kernel in (3, 5, 7, 9) for alpha in (0.1, 0.5, 0.9)}
+
+
+def test_the_baselines_grid_has_every_other_arm() -> None:
+    specs = by_expansion("baselines")
+    assert {spec.arm for spec in specs} == set(ARMS) - {"unet"}
+    assert [spec.seed for spec in specs if spec.arm == "otsu"] == [None]
+    assert len([spec for spec in specs if spec.arm == "attention-unet"]) == 3
+
+
+def test_arms(capsys: Capture) -> None:
+    assert main(["arms"]) == 0
+    told = capsys.readouterr().out
+    for name, entry in ARMS.items():
+        assert re.search(rf"^{name} .*{entry.target}$", told, re.MULTILINE)
+    assert "needs a click" in told
+
+
+def test_data_says_what_is_there(capsys: Capture, slices: SliceSet) -> None:
+    assert main(["data", "phantoms"]) == 0
+    told = capsys.readouterr().out
+    assert slices.fingerprint in told
+    assert slices.dataset_id in told
+    assert "24, numbers 1 to 24" in told
+    assert "phantoms (drawn phantoms)" in told
+
+
+def test_exported_slices_are_the_same_slices(capsys: Capture, slices: SliceSet) -> None:
+    assert main(["export", "phantoms", "pairs"]) == 0
+    assert f"24 pairs written to pairs/; fingerprint {slices.fingerprint}" in capsys.readouterr().out
+    assert main(["data", "pairs"]) == 0
+    told = capsys.readouterr().out
+    assert slices.fingerprint in told
+    assert "drawn" not in told
+
+
+def test_plan_runs_nothing_and_tells_every_cell(capsys: Capture, tmp_path: Path) -> None:
+    assert main(["plan", "--data", "phantoms"]) == 0
+    told = capsys.readouterr().out
+    assert "Grid quick: 18 cells, 0 done, into runs-quick/. Splits: by-image-1." in told
+    assert "a guess of 100 GFLOP/s" in told
+    assert len(re.findall(r"by-image-1 .* pending ", told)) == 18
+    assert not list(tmp_path.rglob("spec.json"))
+
+
+def test_phantoms_and_real_slices_never_share_a_folder(capsys: Capture, tmp_path: Path) -> None:
+    run = tmp_path / "mixed" / "some-run"
+    run.mkdir(parents=True)
+    (run / "spec.json").write_text(json.dumps({"phantom": False}))
+    told = refused(capsys, "reproduce", "--data", "phantoms", "--out", "mixed")
+    assert "mixed holds runs on real slices, and these would be runs on phantoms; give another folder" in told
+    (run / "spec.json").write_text(json.dumps({"phantom": True}))
+    assert main(["export", "phantoms", "real"]) == 0
+    capsys.readouterr()
+    told = refused(capsys, "plan", "--data", "real", "--out", "mixed")
+    assert "mixed holds runs on phantoms, and these would be runs on real slices" in told
+    assert list((tmp_path / "mixed").iterdir()) == [run]
+
+
+def test_a_run_compared_and_rescored(capsys: Capture, tmp_path: Path) -> None:
+    words = ["--data", "phantoms", "--only", "arm=otsu", "--out", "out"]
+    assert main(["reproduce", *words, "--threads", "1"]) == 0
+    told = capsys.readouterr().out
+    assert "[1/1] otsu(rim=0.2): begins" in told
+    assert "[1/1] otsu(rim=0.2): done in" in told
+    assert "They show that the machinery works" in told
+    assert main(["reproduce", *words, "--threads", "1"]) == 0
+    assert "1 cells, 1 done" in (told := capsys.readouterr().out)
+    assert "otsu(rim=0.2): done, from before" in told
+    assert "begins" not in told
+    assert main(["plan", *words]) == 0
+    assert re.search(r"otsu\(rim=0.2\) +done", capsys.readouterr().out)
+    assert main(["compare", "--runs", "out"]) == 0
+    told = capsys.readouterr().out
+    assert "Judging out: 1 finished runs." in told
+    assert "otsu" in told
+    assert main(["compare", "--runs", "out", "--strict"]) == 1
+    capsys.readouterr()
+    assert main(["rescore", "--runs", "out", "--data", "phantoms"]) == 0
+    assert re.fullmatch(r"otsu_rim0.2_by-image-1_64_\w{8}: unchanged\n", capsys.readouterr().out)
+    scores = next(tmp_path.glob("out/*/scores.csv"))
+    whole = scores.read_bytes()
+    scores.write_bytes(whole[:40])
+    assert "is not the file that result.json has the hash of" in refused(capsys, "compare", "--runs", "out")
+    assert main(["rescore", "--runs", "out", "--data", "phantoms"]) == 0
+    assert "damaged scores.csv made anew" in capsys.readouterr().out
+    assert scores.read_bytes() == whole
+
+
+def test_a_card_that_is_not_there(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    told = refused(capsys, "reproduce", "--data", "phantoms", "--only", "arm=otsu", "--device", "cuda")
+    assert "PyTorch sees no CUDA card here" in told
+
+
+def test_workers_that_cannot_work_are_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    words = ["-m", "benchmark", "reproduce", "--only", "arm=otsu", "--device", "cuda", "--workers", "2"]
+    code, _, err = finish(process(words, cwd=tmp_path))
+    assert code == 2
+    assert err.count("error: --device cuda: PyTorch sees no CUDA card here") == 2
+    assert "error: 2 of 2 workers ended early, with exit codes [1, 1]" in err
+    assert "Traceback" not in err
+
+
+WITHOUT_TORCH = """
+import sys
+from benchmark.__main__ import main
+for words in (["data", "--help"], ["plan", "--help"], ["plan", "--data", "phantoms"], ["compare"], ["arms"], ["data"]):
+    try:
+        main(words)
+    except SystemExit:
+        pass
+heavy = sorted({"torch", "monai", "h5py", "skimage", "matplotlib"} & set(sys.modules))
+print("imported:", *heavy, file=sys.stderr)
+"""
+
+
+def test_looking_needs_no_torch(tmp_path: Path) -> None:
+    code, _, err = finish(process(["-c", WITHOUT_TORCH], cwd=tmp_path))
+    assert (code, err) == (0, "imported:\n")
+
+
+def test_help_comes_at_once(tmp_path: Path) -> None:
+    """In processor seconds of a child, so that a busy machine does not matter."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    code, told, _ = finish(process(["-m", "benchmark", "data", "--help"], cwd=tmp_path))
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert (code, told[:5]) == (0, "usage")
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 3
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(TINY_GRID.replace("= 2\n", "= 200\n", 1))
+    words = ["-m", "benchmark", "reproduce", "--data", "phantoms", "--grid", "tiny.toml", "--only", "arm=unet",
+             "--out", "out", "--threads", "1"]  # fmt: skip
+    child = process(words, cwd=tmp_path)
+    assert child.stdout is not None
+    assert any("epoch 0" in line for line in child.stdout)
+    child.send_signal(signal.SIGINT)
+    code, _, err = finish(child)
+    assert (code, err) == (130, "\nstopped; the same command goes on where this one was\n")
+    assert len(list(tmp_path.glob("out/*/spec.json"))) == 1
+    assert not list(tmp_path.glob("out/*/failure.json"))
+
+
+def test_the_examples_in_the_help_can_be_read() -> None:
+    from benchmark.cli import EXAMPLES
+
+    for line in EXAMPLES.splitlines()[1:]:
+        words = re.split(r"  +", line.strip())[0].split()
+        assert words[:3] == ["python", "-m", "benchmark"]
+        parser().parse_args(words[3:])
+
+
+def test_the_jobs_pass_their_words_on() -> None:
+    """noxfile.py names verbs that there are."""
+    text = (ROOT / "noxfile.py").read_text(encoding="utf-8")
+    assert set(re.findall(r'benchmark\(session, "(\w+)"\)', text)) <= set(VERBS)

@@ -1,0 +1,92 @@
+"""What is recorded of the place where a run happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from benchmark import environment, memory
+from benchmark.environment import PACKAGES, RESUME_KEYS, describe
+
+
+def test_the_facts_are_flat_and_can_be_written() -> None:
+    facts = describe("cpu", threads=3)
+    assert json.loads(json.dumps(facts)) == facts
+    assert all(value is None or isinstance(value, str | int | bool) for value in facts.values())
+    assert (facts["threads"], facts["device_kind"], facts["gpu"]) == (3, "cpu", None)
+    assert (facts["python"], facts["cores"]) == (platform.python_version(), os.cpu_count())
+
+
+def test_versions_are_the_installed_ones() -> None:
+    facts = describe("cpu")
+    assert {name: facts[name] for name in PACKAGES} == {name: version(name) for name in PACKAGES}
+
+
+def test_a_package_that_is_absent_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "PACKAGES", ("no-such-package",))
+    assert describe("cpu")["no-such-package"] is None
+
+
+def test_what_decides_about_resuming_is_recorded() -> None:
+    assert set(RESUME_KEYS) <= set(describe("cpu", threads=1))
+
+
+def test_the_number_of_a_card_does_not_matter() -> None:
+    assert "cuda:1".partition(":")[0] == "cuda"
+    assert describe("cpu:0")["device_kind"] == "cpu"
+
+
+def git(folder: Path, *words: str) -> None:
+    who = ["-c", "user.name=T", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=main"]
+    subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A git checkout that the package believes to lie in."""
+    for name in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "benchmark").mkdir()
+    (tmp_path / "benchmark" / "environment.py").write_text("# as committed\n")
+    monkeypatch.setattr(environment, "__file__", str(tmp_path / "benchmark" / "environment.py"))
+    return tmp_path
+
+
+def test_the_commit_and_whether_the_code_was_changed(checkout: Path) -> None:
+    git(checkout, "init")
+    git(checkout, "add", ".")
+    git(checkout, "commit", "-m", "all")
+    facts = describe("cpu")
+    assert len(str(facts["git_commit"])) == 40
+    assert facts["git_dirty"] is False
+    (checkout / "notes.txt").write_text("no code")
+    assert describe("cpu")["git_dirty"] is False
+    (checkout / "benchmark" / "environment.py").write_text("# changed\n")
+    assert describe("cpu")["git_dirty"] is True
+
+
+def test_outside_a_checkout_there_is_no_commit(checkout: Path) -> None:
+    facts = describe("cpu")
+    assert (facts["git_commit"], facts["git_dirty"]) == (None, None)
+
+
+def test_without_git_there_is_no_commit(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (checkout / ".git").mkdir()
+    monkeypatch.setenv("PATH", str(checkout))
+    facts = describe("cpu")
+    assert (facts["git_commit"], facts["git_dirty"]) == (None, None)
+
+
+def test_freed_memory_is_kept_where_glibc_is() -> None:
+    assert memory.keep_freed_memory() is (platform.libc_ver()[0] == "glibc")
+
+
+def test_elsewhere_memory_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory.sys, "platform", "darwin")
+    assert memory.keep_freed_memory() is False

@@ -1,0 +1,178 @@
+"""Scores, summaries, the check of an arm's answer and the simulated click, against numbers derived by hand."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from bench_forms import Faulty
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from strategies import law, masks
+
+from benchmark.data.slices import SliceSet
+from benchmark.errors import ArmError
+from benchmark.evaluate import binarise, predict_checked, score, simulated_clicks, summarise
+
+
+def pixels(text: str) -> NDArray[np.bool_]:
+    """ "##. ..." -> two rows of three."""
+    return np.array([[letter == "#" for letter in line] for line in text.split()])
+
+
+TRUTH = [pixels("##.. ##.. ...."), pixels("...# .... ....")]
+
+
+@pytest.fixture
+def two() -> SliceSet:
+    """Slices 4 and 9 of patients A and B; a pixel is 0.5 x 2 mm, so 1 mm2."""
+    return SliceSet(
+        images=np.zeros((2, 3, 4), np.uint8),
+        masks=np.stack(TRUTH),
+        slice_id=np.array([4, 9]),
+        label=np.ones(2, np.int64),
+        patient_id=("A", "B"),
+        spacing_mm=(0.5, 2.0),
+    )
+
+
+def test_a_row_of_scores(two: SliceSet) -> None:
+    # truth 4 pixels, predicted 3, of which 2 are true: TP 2, FP 1, FN 2, TN 12 - 5 = 7
+    # Dice 2*2/(4+3), IoU 2/5, sensitivity 2/4, precision 2/3
+    rows = score(two, {9: TRUTH[1], 4: pixels("##.. ..#. ....")}, (9, 4)).to_dict("records")
+    assert rows[0] == {
+        "slice_id": 4, "patient_id": "A", "tp": 2, "fp": 1, "fn": 2, "tn": 7, "dice": 4 / 7, "iou": 2 / 5,
+        "sensitivity": 0.5, "precision": 2 / 3, "truth_mm2": 4.0, "predicted_mm2": 3.0,
+    }  # fmt: skip
+    assert (rows[1]["slice_id"], rows[1]["dice"], rows[1]["tn"]) == (9, 1.0, 11)
+
+
+def test_areas_are_in_mm2(two: SliceSet) -> None:
+    two = SliceSet(two.images, two.masks, two.slice_id, two.label, two.patient_id, spacing_mm=(0.49, 0.49))
+    rows = score(two, {4: TRUTH[0], 9: ~TRUTH[1]}, (4, 9))
+    # 0.49 * 0.49 = 0.2401 a pixel: 4 and 1 true, 4 and 11 predicted
+    assert rows["truth_mm2"].tolist() == [0.9604, 0.2401]
+    assert rows["predicted_mm2"].tolist() == [0.9604, 2.6411]
+
+
+def test_a_missed_tumour_scores_zero_and_keeps_its_row(two: SliceSet) -> None:
+    nothing = np.zeros((3, 4), bool)
+    rows = score(two, {4: nothing, 9: nothing}, (4, 9))
+    assert rows[["dice", "iou", "sensitivity", "precision"]].to_numpy().tolist() == [[0, 0, 0, 0]] * 2
+
+
+def test_only_the_wanted_slices_are_scored(two: SliceSet) -> None:
+    assert score(two, {9: TRUTH[1]}, (9,))["slice_id"].tolist() == [9]
+
+
+def test_a_missing_prediction_is_an_error(two: SliceSet) -> None:
+    with pytest.raises(ArmError, match="slice 9 is missing from the predictions"):
+        score(two, {4: TRUTH[0]}, (4, 9))
+
+
+def test_a_superfluous_prediction_is_an_error(two: SliceSet) -> None:
+    with pytest.raises(ArmError, match="slice 4 is not a test slice"):
+        score(two, {4: TRUTH[0], 9: TRUTH[1]}, (9,))
+
+
+def table(dice: list[float], patients: list[str | None]) -> pd.DataFrame:
+    columns = {"patient_id": patients, "dice": dice, "sensitivity": [d / 2 for d in dice], "precision": dice}
+    return pd.DataFrame(columns)
+
+
+def test_a_summary() -> None:
+    # mean (0.9 + 0.7 + 0 + 0.8) / 4 = 0.6; deviations 0.3, 0.1, -0.6, 0.2: squares 0.09 + 0.01 + 0.36 + 0.04 = 0.5
+    # SD sqrt(0.5 / 3); median (0.7 + 0.8) / 2; detected (0.9 + 0.7 + 0.8) / 3 = 0.8; patients (0.8 + 0.4) / 2
+    found = summarise(table([0.9, 0.7, 0.0, 0.8], ["A", "A", "B", "B"]))
+    assert found == pytest.approx(
+        {
+            "n": 4,
+            "dice_mean": 0.6,
+            "dice_sd": math.sqrt(0.5 / 3),
+            "dice_median": 0.75,
+            "dice_mean_detected": 0.8,
+            "missed": 1,
+            "patients": 2,
+            "dice_mean_by_patient": 0.6,
+            "sensitivity_mean": 0.3,
+            "precision_mean": 0.6,
+        }
+    )
+
+
+def test_patients_of_different_weight() -> None:
+    # A has three slices of Dice 1, B one of 0: slices 0.75, patients 0.5
+    found = summarise(table([1, 1, 1, 0], ["A", "A", "A", "B"]))
+    assert (found["dice_mean"], found["dice_mean_by_patient"]) == (0.75, 0.5)
+
+
+def test_what_cannot_be_said_is_nan() -> None:
+    found = summarise(table([0.0], [None]))
+    assert math.isnan(found["dice_sd"])
+    assert math.isnan(found["dice_mean_detected"])
+    assert math.isnan(found["dice_mean_by_patient"])
+    assert (found["n"], found["missed"], found["patients"]) == (1, 1, 0)
+
+
+def test_tumour_is_where_the_probability_exceeds_one_half() -> None:
+    maps = np.array([0.0, 0.5, np.nextafter(np.float32(0.5), np.float32(1)), 1.0], np.float32)
+    assert binarise(maps).tolist() == [False, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("breach", "words"),
+    [
+        ("shape", r"float32 \(2, 2, 4\); it must return float32 \(2, 3, 4\)"),
+        ("fewer", r"float32 \(1, 3, 4\); it must"),
+        ("dtype", r"float64 \(2, 3, 4\); it must"),
+        ("list", "list; it must"),
+        ("above", "from 0.5 to 1.5; probabilities"),
+        ("below", "from -0.5 to 0.5; probabilities"),
+        ("nan", "4 values that are not finite"),
+    ],
+)
+def test_a_breach_of_the_contract_is_named(breach: str, words: str) -> None:
+    images = np.zeros((2, 3, 4), np.float32)
+    images[:, 0, :2] = 1
+    with pytest.raises(ArmError, match=f"Faulty.predict returned .*{words}"):
+        predict_checked(Faulty(breach), images, None)
+
+
+def test_a_proper_answer_comes_through_and_clicks_are_handed_on() -> None:
+    class Echo:
+        def predict(self, images: Any, clicks: Any = None) -> Any:
+            return images if clicks is None else images * 0
+
+    images = np.ones((1, 2, 2), np.float32)
+    assert predict_checked(Echo(), images, None) is images  # type: ignore[arg-type]
+    assert not predict_checked(Echo(), images, np.zeros((1, 2), np.int64)).any()  # type: ignore[arg-type]
+
+
+def test_the_click_is_the_pixel_farthest_from_the_outline() -> None:
+    block = np.zeros((9, 9), bool)
+    block[2:7, 1:6] = True  # a square of five: its middle is (4, 3)
+    block[0, 8] = True
+    assert simulated_clicks(block[None]).tolist() == [[4, 3]]
+
+
+def test_the_image_border_is_outline_too() -> None:
+    # rows 0 to 2 of three columns at the border: the middle of the square, not its edge on the border
+    corner = np.zeros((8, 8), bool)
+    corner[:3, :3] = True
+    assert simulated_clicks(corner[None]).tolist() == [[1, 1]]
+
+
+def test_without_a_tumour_the_click_is_the_centre() -> None:
+    assert simulated_clicks(np.zeros((1, 64, 96), bool)).tolist() == [[32, 48]]
+
+
+@law
+@given(st.lists(masks((7, 6)).filter(lambda mask: bool(mask.any())), min_size=1, max_size=4))
+def test_a_click_lies_inside_its_mask(found: list[NDArray[np.bool_]]) -> None:
+    clicks = simulated_clicks(np.stack(found))
+    assert clicks.dtype == np.int64
+    assert all(mask[row, column] for mask, (row, column) in zip(found, clicks, strict=True))

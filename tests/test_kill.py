@@ -1,0 +1,143 @@
+"""Real kills: a training that is killed again and again ends with the bits of one that never was."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from bench_forms import bits, process
+
+from benchmark.record import read_json
+
+# A process with everything imported, which forks a child for each folder named to it. Like `reproduce`, but with a
+# checkpoint after every epoch, and without the seconds that importing costs at every restart.
+DRIVER = """
+import os, sys
+from pathlib import Path
+
+import torch
+import baselines.attention_unet, baselines.unet
+from baselines import ARMS
+from bench_forms import small_recipe, small_slices, spec_of
+from benchmark.runner import Bench, Options, run_grid
+from benchmark.split import make
+
+torch.set_num_threads(1)
+slices, recipe = small_slices(), small_recipe(training__max_epochs=4, training__patience=4)
+split = make(slices, recipe.split, 1)
+specs = [spec_of("unet", ARMS["unet"], slices, split, recipe, kernel_size=3),
+         spec_of("attention-unet", ARMS["attention-unet"], slices, split, recipe)]
+
+def say(*words):
+    print(*words, flush=True)
+
+def work(out):
+    say("child", os.getpid())
+    told = Options(out, checkpoint_every_seconds=0, on_begin=lambda spec: say("begins", spec.arm),
+                   on_epoch=lambda spec, history: say("epoch", spec.arm, len(history)),
+                   on_state=lambda spec, state: say(state, spec.arm))
+    run_grid(specs, Bench(slices, {split.split_id: split}, ARMS), told)
+    say("all")
+
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        try:
+            work(Path(line.strip()))
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    say("gone")
+"""
+
+
+class Driver:
+    def __init__(self, child: subprocess.Popen[str]) -> None:
+        self.child = child
+
+    def lines(self, out: Path) -> Iterator[list[str]]:
+        """Run the grid into a folder; yield the words of each line until that child is gone."""
+        assert self.child.stdin is not None
+        assert self.child.stdout is not None
+        self.child.stdin.write(f"{out}\n")
+        self.child.stdin.flush()
+        while (line := self.child.stdout.readline().split()) != ["gone"]:
+            assert line, "the driver ended"
+            yield line
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
+    folder = tmp_path_factory.mktemp("driver")
+    with (folder / "errors").open("w+") as errors:
+        child = process(["-c", DRIVER], folder, [Path(__file__).parent], stdin=subprocess.PIPE, stderr=errors)
+        yield Driver(child)
+        child.communicate()
+        errors.seek(0)
+        assert (child.returncode, errors.read()) == (0, "")
+
+
+@pytest.fixture(scope="module")
+def unbroken(driver: Driver, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    out = tmp_path_factory.mktemp("unbroken")
+    assert list(driver.lines(out))[-1] == ["all"]
+    return bits(out)
+
+
+def kill_after(driver: Driver, out: Path, lines: int, seconds: float) -> bool:
+    """Kill the run so many seconds after its line of that number (0: it has just begun); True where it was too late."""
+    heard: list[list[str]] = []
+    pid = 0
+    for line in driver.lines(out):
+        if line[0] == "child":
+            pid = int(line[1])
+        heard.append(line)
+        if len(heard) == lines + 1:
+            time.sleep(seconds)
+            with contextlib.suppress(ProcessLookupError):  # it ended by itself meanwhile
+                os.kill(pid, signal.SIGKILL)
+    return heard[-1] == ["all"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a system that can fork")
+def test_killed_again_and_again_a_grid_ends_with_the_same_bits(
+    driver: Driver, unbroken: dict[str, bytes], tmp_path: Path
+) -> None:
+    """Killed right after the start, in the midst of epochs, and right after a chosen epoch line."""
+    dice = random.Random(20240719)
+    points = [(0, 0.0), (1, dice.uniform(0.0, 0.2)), (2, 0.0)]  # begun; in the first epoch; after it
+    points += [(dice.randint(2, 4), dice.uniform(0.0, 0.3)) for _ in range(5)]
+    for lines, seconds in points:
+        if kill_after(driver, tmp_path, lines, seconds):
+            break
+    assert list(driver.lines(tmp_path))[-1] == ["all"]
+    assert len(unbroken) == 6
+    assert bits(tmp_path) == unbroken
+    timings = [read_json(path) for path in tmp_path.glob("*/timing.json")]
+    assert any(timing["resumed"] for timing in timings)
+    assert not list(tmp_path.glob("*/*.tmp"))
+    assert not list(tmp_path.glob("*/checkpoint.pt"))
+
+
+def test_every_epoch_is_a_place_to_be_killed(driver: Driver, unbroken: dict[str, bytes], tmp_path: Path) -> None:
+    """Killed after each epoch of the first network: every restart does one more."""
+    heard = []
+    for epoch in range(1, 4):
+        pid = 0
+        for line in driver.lines(tmp_path):
+            pid = int(line[1]) if line[0] == "child" else pid
+            heard.append(" ".join(line))
+            if line == ["epoch", "unet", f"{epoch}"]:
+                os.kill(pid, signal.SIGKILL)
+    told = [line for line in heard if line.startswith("epoch unet")]
+    assert told[0] == "epoch unet 1"
+    assert set(told) <= {f"epoch unet {n}" for n in range(1, 5)}
+    assert list(driver.lines(tmp_path))[-1] == ["all"]
+    assert bits(tmp_path) == unbroken

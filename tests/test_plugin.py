@@ -1,0 +1,99 @@
+"""An arm of another package: found by its entry point, run like any other, and refused in words."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from bench_forms import finish, process
+
+from baselines import ARMS
+from benchmark.__main__ import main
+from benchmark.arm import with_plugins
+from benchmark.errors import ArmError
+from benchmark.record import read_json
+
+MODULE = '''
+"""Somebody else's arm."""
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from benchmark.arm import FitReport
+
+@dataclass
+class Dimmer:
+    gain: float = 0.5
+    deterministic: ClassVar[bool] = True
+    needs_click: ClassVar[bool] = False
+
+    def fit(self, train, val, context):
+        return FitReport(facts={"gain": self.gain})
+
+    def predict(self, images):
+        return (self.gain * (images + 1)).clip(0, 1).astype(np.float32)
+
+@dataclass
+class Demanding:
+    gain: float
+
+NOT_A_CLASS = 3
+'''
+GRID = 'seeds = [1, 2]\n[[arms]]\nname = "dimmer"\ngain = 0.75\n'
+
+
+def install(site: Path, name: str, target: str) -> Path:
+    """What installing the package extra-arms would leave in a site-packages folder."""
+    sys.modules.pop("extra_arms", None)  # of an earlier test
+    (site / "extra_arms.py").write_text(MODULE)
+    about = site / "extra_arms-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: extra-arms\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(f"[meningioma_bench.arms]\n{name} = {target}\n")
+    return site
+
+
+def test_an_arm_of_another_package_is_listed_and_run(tmp_path: Path) -> None:
+    site, grid = tmp_path / "site", tmp_path / "one.toml"
+    site.mkdir()
+    install(site, "dimmer", "extra_arms:Dimmer")
+    grid.write_text(GRID)
+    code, told, err = finish(process(["-m", "benchmark", "arms"], tmp_path, [site]))
+    assert (code, err) == (0, "")
+    assert "extra_arms:Dimmer" in told
+    assert "gain=0.5" in told
+    words = ["reproduce", "--data", "phantoms", "--grid", "one.toml", "--out", "out", "--threads", "1"]
+    code, told, err = finish(process(["-m", "benchmark", *words], tmp_path, [site]))
+    assert (code, err) == (0, "")
+    assert "[1/1] dimmer(gain=0.75): done" in told  # deterministic: the two seeds are one run
+    (result,) = tmp_path.glob("out/dimmer_gain0.75_*/result.json")
+    assert read_json(result)["fit"] == {"gain": 0.75}
+
+
+def test_a_name_is_taken_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(install(tmp_path, "unet", "extra_arms:Dimmer"))
+    with pytest.raises(ArmError, match=r"'extra_arms:Dimmer' takes the name 'unet', which is baselines.unet:UNetArm"):
+        with_plugins(ARMS)
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("no_such_package:Arm", "'no_such_package:Arm' cannot be imported .*install or repair its package"),
+        ("extra_arms:NoSuchArm", "'extra_arms:NoSuchArm' cannot be imported"),
+        ("extra_arms:NOT_A_CLASS", "is a int, not a class"),
+        ("extra_arms:Demanding", "Demanding: parameters without a default: gain"),
+    ],
+)
+def test_a_broken_package_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], target: str, words: str
+) -> None:
+    monkeypatch.syspath_prepend(install(tmp_path, "dimmer", target))
+    with pytest.raises(ArmError, match=words):
+        with_plugins(ARMS)
+    assert main(["arms"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: ")
+    assert told.count("\n") == 1

@@ -1,0 +1,274 @@
+"""The run folder: states, atomic writes, the lock, stored predictions, damage."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from bench_forms import FAULTY, process, spec_of
+from data_forms import damaged
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from numpy.typing import NDArray
+from strategies import costly, law
+
+from benchmark import record
+from benchmark.data.slices import SliceSet
+from benchmark.environment import RESUME_KEYS
+from benchmark.errors import RecordError, RunLockedError
+from benchmark.protocol import Recipe
+from benchmark.record import RunFolder, State, pack_masks, read_json, unpack_masks, write_bytes, write_json
+from benchmark.spec import RunSpec
+from benchmark.split import make
+
+HERE = {"device_kind": "cpu", "torch": "2.10", "monai": "1.5", "numpy": "2.0", "threads": 1, "cores": 8}
+
+
+@pytest.fixture
+def spec(slices: SliceSet, recipe: Recipe) -> RunSpec:
+    return spec_of("faulty", FAULTY, slices, make(slices, recipe.split, 1), recipe)
+
+
+@pytest.fixture
+def folder(spec: RunSpec, tmp_path: Path) -> RunFolder:
+    return RunFolder(tmp_path, spec.run_id)
+
+
+@pytest.fixture
+def begun(folder: RunFolder, spec: RunSpec) -> RunFolder:
+    folder.path.mkdir()
+    folder.begin(spec, HERE, RESUME_KEYS)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("names", "state"),
+    [
+        ([], State.PENDING),
+        ([".lock"], State.PENDING),
+        (["spec.json"], State.PARTIAL),
+        (["spec.json", "environment.json", "checkpoint.pt", "history.csv", ".lock"], State.PARTIAL),
+        (["spec.json", "scores.csv", "predictions.zip", "timing.json"], State.PARTIAL),
+        (["spec.json", "failure.json"], State.FAILED),
+        (["spec.json", "failure.json", "result.json"], State.DONE),
+    ],
+)
+def test_the_state_is_what_the_files_say(folder: RunFolder, names: list[str], state: State) -> None:
+    folder.path.mkdir()
+    for name in names:
+        (folder / name).touch()
+    assert folder.state is state
+
+
+def test_a_folder_that_is_not_there_is_pending_and_stays_away(folder: RunFolder) -> None:
+    assert folder.state is State.PENDING
+    assert not folder.path.exists()
+
+
+def test_beginning_writes_the_spec_and_the_environment(begun: RunFolder, spec: RunSpec) -> None:
+    assert begun.state is State.PARTIAL
+    stored = read_json(begun / "spec.json")
+    assert stored["spec"] == json.loads(json.dumps(spec.canonical()))
+    assert (stored["run_id"], stored["split_id"], stored["phantom"]) == (spec.run_id, "by-image-1", False)
+    assert read_json(begun / "environment.json") == HERE
+
+
+def test_a_folder_of_another_run_is_refused_and_left_alone(begun: RunFolder, spec: RunSpec) -> None:
+    before = (begun / "spec.json").read_bytes()
+    with pytest.raises(RecordError, match="holds another run"):
+        begun.begin(replace(spec, shape=(128, 128)), HERE, RESUME_KEYS)
+    assert (begun / "spec.json").read_bytes() == before
+
+
+def test_finishing_writes_the_result_with_the_hashes(begun: RunFolder, spec: RunSpec) -> None:
+    masks = {7: np.eye(5, dtype=bool)}
+    begun.finish(pd.DataFrame({"slice_id": [7], "dice": [0.1 + 0.2]}), masks, {"fit_seconds": 1.5}, {"fit": {}})
+    assert begun.state is State.DONE
+    result = read_json(begun / "result.json")
+    assert (result["schema"], result["run_id"]) == (1, spec.run_id)
+    for name in ("scores.csv", "predictions.zip"):
+        assert result["sha256"][name] == record.file_sha256(begun / name)
+    assert (begun / "scores.csv").read_text() == "slice_id,dice\n7,0.30000000000000004\n"
+
+
+def test_a_failure_is_told_and_forgotten_when_the_run_begins_again(begun: RunFolder, spec: RunSpec) -> None:
+    begun.fail(ValueError("what was wrong"), "where")
+    assert begun.state is State.FAILED
+    failure = read_json(begun / "failure.json")
+    assert failure == {"error": "ValueError", "message": "what was wrong", "traceback": "where"}
+    begun.begin(spec, HERE, RESUME_KEYS)
+    assert begun.state is State.PARTIAL
+
+
+def test_a_checkpoint_is_gone_on_from_where_nothing_changed(begun: RunFolder, spec: RunSpec) -> None:
+    (begun / "checkpoint.pt").write_text("weights")
+    (begun / "history.csv").write_text("epoch\n0\n")
+    assert begun.begin(spec, {**HERE, "cores": 64}, RESUME_KEYS)  # the number of cores changes no bit
+    assert (begun / "checkpoint.pt").read_text() == "weights"
+    assert (begun / "history.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "change", [{"torch": "9.9"}, {"threads": 2}, {"device_kind": "cuda"}, {"monai": "9.9"}, {"numpy": "9.9"}]
+)
+def test_a_checkpoint_of_other_circumstances_is_dropped(
+    begun: RunFolder, spec: RunSpec, change: dict[str, object]
+) -> None:
+    (begun / "checkpoint.pt").write_text("weights")
+    (begun / "history.csv").write_text("epoch\n0\n")
+    assert not begun.begin(spec, {**HERE, **change}, RESUME_KEYS)
+    assert not (begun / "checkpoint.pt").exists()
+    assert not (begun / "history.csv").exists()
+    assert read_json(begun / "environment.json") == {**HERE, **change}
+
+
+def test_a_crash_before_the_rename_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "scores.csv"
+    write_bytes(path, b"old")
+
+    def crash(*paths: object) -> None:
+        raise OSError("the power went")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", crash)
+        with pytest.raises(OSError, match="power"):
+            write_bytes(path, b"new")
+    assert path.read_bytes() == b"old"
+    write_bytes(path, b"newer")
+    assert path.read_bytes() == b"newer"
+
+
+def test_what_a_killed_process_left_half_written_is_cleared_away(begun: RunFolder, spec: RunSpec) -> None:
+    for name in (".scores.csv.123.tmp", "checkpoint.tmp"):
+        (begun / name).write_text("half")
+    begun.begin(spec, HERE, RESUME_KEYS)
+    assert not list(begun.path.glob("*.tmp"))
+    assert not list(begun.path.glob(".*.tmp"))
+
+
+def test_numbers_that_json_cannot_hold_become_null(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    write_json(path, {"a": math.nan, "b": [math.inf, (1, -math.inf)], 3: {"c": np.float64("nan"), "d": np.int64(4)}})
+    assert "NaN" not in path.read_text()
+    assert json.loads(path.read_text()) == {"a": None, "b": [None, [1, None]], "3": {"c": None, "d": 4}}
+
+
+def test_history_is_rewritten_whole(begun: RunFolder) -> None:
+    begun.write_history([{"epoch": 0, "val_dice": 0.1}])
+    begun.write_history([{"epoch": 0, "val_dice": 0.1}, {"epoch": 1, "val_dice": 0.30000000000000004}])
+    assert (begun / "history.csv").read_text() == "epoch,val_dice\n0,0.1\n1,0.30000000000000004\n"
+    begun.write_history([])
+    assert "0.30000000000000004" in (begun / "history.csv").read_text()
+
+
+@pytest.fixture
+def other(folder: RunFolder) -> Iterator[int]:
+    """The number of another process that holds the folder's lock."""
+    code = (
+        "import sys, time; from pathlib import Path; from benchmark.record import RunFolder\n"
+        "with RunFolder(Path(sys.argv[1]), sys.argv[2]).lock():\n"
+        "    print('held', flush=True); time.sleep(600)\n"
+    )
+    child = process(["-c", code, str(folder.path.parent), folder.run_id], cwd=folder.path.parent)
+    assert child.stdout is not None
+    assert child.stdout.readline() == "held\n"
+    yield child.pid
+    child.kill()
+    child.communicate()
+
+
+def test_a_lock_lives_as_long_as_its_process(folder: RunFolder, other: int) -> None:
+    assert folder.locked()
+    assert folder.state is State.RUNNING
+    with pytest.raises(RunLockedError, match="another process"), folder.lock():
+        pass
+    os.kill(other, signal.SIGKILL)
+    os.waitpid(other, 0)
+    assert not folder.locked()
+    with folder.lock():
+        assert folder.state is State.RUNNING
+    assert folder.state is State.PENDING
+
+
+def test_an_error_under_the_lock_frees_it_and_comes_through(folder: RunFolder) -> None:
+    with pytest.raises(ZeroDivisionError), folder.lock():
+        1 / 0  # noqa: B018
+    assert not folder.locked()
+
+
+shapes = array_shapes(min_dims=2, max_dims=2, max_side=19)
+stored = st.dictionaries(st.integers(1, 4000), shapes.flatmap(lambda shape: arrays(np.bool_, shape)), max_size=4)
+
+
+@law
+@given(stored)
+def test_predictions_come_back_as_they_were_stored(
+    tmp_path_factory: pytest.TempPathFactory, masks: dict[int, NDArray[np.bool_]]
+) -> None:
+    """Stored masks decode to the same bits, whatever their size, in ascending order; also where their memory is not."""
+    path = tmp_path_factory.getbasetemp() / "roundtrip.zip"
+    for form in (masks, {number: mask.T for number, mask in masks.items()}):
+        path.write_bytes(pack_masks(form))
+        back = unpack_masks(path)
+        assert list(back) == sorted(form)
+        for number, mask in form.items():
+            assert back[number].dtype == bool
+            np.testing.assert_array_equal(back[number], mask)
+
+
+@law
+@given(stored)
+def test_the_same_masks_give_the_same_bytes(masks: dict[int, NDArray[np.bool_]]) -> None:
+    assert pack_masks(masks) == pack_masks(dict(reversed(masks.items())))
+
+
+@costly
+@given(st.data())
+def test_damaged_predictions_are_refused_or_decode(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    """Whatever happens to the bytes of predictions.zip: masks, or one `RecordError` with the name and the cure."""
+    whole = pack_masks({5: np.eye(33, dtype=bool), 61: np.zeros((40, 20), dtype=bool)})
+    path = tmp_path_factory.getbasetemp() / "predictions.zip"
+    path.write_bytes(data.draw(damaged(whole, (0, len(whole)))))
+    try:
+        masks = unpack_masks(path)
+    except RecordError as error:
+        masks, message = {}, str(error)
+    else:
+        message = f"{path}: remove the run's folder"
+    assert str(path) in message
+    assert "remove the run's folder" in message
+    assert all(mask.dtype == bool and mask.ndim == 2 for mask in masks.values())
+
+
+@pytest.mark.parametrize("member", ["first.png", "5.png"])
+def test_a_stranger_among_the_predictions_is_refused(tmp_path: Path, member: str) -> None:
+    path = tmp_path / "predictions.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(member, b"no picture")
+    with pytest.raises(RecordError, match=r"predictions\.zip: cannot be read"):
+        unpack_masks(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"a": 1', b"\xff\xfe", b"null", b"[1]"])
+def test_damaged_json_is_named_with_its_cure(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "result.json"
+    path.write_bytes(content)
+    with pytest.raises(RecordError, match=r"result\.json.*remove the run's folder"):
+        read_json(path)
+
+
+def test_a_missing_json_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match=r"gone\.json"):
+        read_json(tmp_path / "gone.json")

@@ -1,0 +1,319 @@
+"""Running specs: what is done is left, what fails is told, what is scored, and that no cell is run twice."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from bench_forms import FAULTY, PINCHED, TINY_GRID, Faulty, bits, finish, process, small_recipe, small_slices, spec_of
+from numpy.typing import NDArray
+
+from baselines import ARMS
+from benchmark import preprocess
+from benchmark.__main__ import main
+from benchmark.arm import ArmEntry
+from benchmark.data.slices import SliceSet
+from benchmark.protocol import Recipe
+from benchmark.record import RunFolder, State, read_json, unpack_masks
+from benchmark.runner import Bench, Options, run_grid, run_one
+from benchmark.spec import RunSpec
+from benchmark.split import Split, make
+
+TABLE = {**ARMS, "faulty": FAULTY, "pinched": PINCHED}
+
+
+@dataclass
+class Floor:
+    """A bench, a folder, and what the runner tells while it works."""
+
+    bench: Bench
+    split: Split
+    recipe: Recipe
+    out: Path
+    begun: list[str] = field(default_factory=list)
+    told: list[tuple[str, State]] = field(default_factory=list)
+
+    def spec(self, arm: str = "faulty", recipe: Recipe | None = None, **more: object) -> RunSpec:
+        return spec_of(arm, TABLE[arm], self.bench.slices, self.split, recipe or self.recipe, **more)  # type: ignore[arg-type]
+
+    def options(self, **more: object) -> Options:
+        return Options(
+            self.out,
+            on_begin=lambda spec: self.begun.append(spec.run_id),
+            on_state=lambda spec, state: self.told.append((spec.run_id, state)),
+            **more,  # type: ignore[arg-type]
+        )
+
+    def run(self, *specs: RunSpec, **more: object) -> list[State]:
+        return list(run_grid(specs, self.bench, self.options(**more)).values())
+
+    def folder(self, spec: RunSpec) -> RunFolder:
+        return RunFolder(self.out, spec.run_id)
+
+
+@pytest.fixture
+def floor(slices: SliceSet, recipe: Recipe, tmp_path: Path) -> Floor:
+    return on(slices, recipe, tmp_path)
+
+
+def on(slices: SliceSet, recipe: Recipe, out: Path) -> Floor:
+    split = make(slices, recipe.split, 1)
+    return Floor(Bench(slices, {split.split_id: split}, TABLE), split, recipe, out)
+
+
+@pytest.fixture
+def mended(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    return lambda: monkeypatch.setattr(Faulty, "mended", True)
+
+
+def test_what_is_done_is_not_touched(floor: Floor) -> None:
+    spec = floor.spec()
+    assert floor.run(spec) == [State.DONE]
+    before = {path: path.stat().st_mtime_ns for path in floor.folder(spec).path.iterdir() if path.name != ".lock"}
+    floor.bench = replace(floor.bench, arms={})  # whoever tries to run it fails
+    assert floor.run(spec) == [State.DONE]
+    after = {path: path.stat().st_mtime_ns for path in floor.folder(spec).path.iterdir() if path.name != ".lock"}
+    assert after == before
+    assert floor.begun == [spec.run_id]
+    assert floor.told == [(spec.run_id, State.DONE)] * 2
+
+
+def test_a_failing_cell_is_told_and_the_rest_goes_on(floor: Floor) -> None:
+    specs = [floor.spec(breach=breach) for breach in ("none", "raises", "shape")] + [floor.spec("background")]
+    assert floor.run(*specs) == [State.DONE, State.FAILED, State.FAILED, State.DONE]
+    failure = read_json(floor.folder(specs[1]) / "failure.json")
+    assert (failure["error"], failure["message"]) == ("RuntimeError", "out of luck")
+    assert "in fit" in failure["traceback"]
+
+
+def test_what_failed_is_tried_again_next_time(floor: Floor, mended: Callable[[], None]) -> None:
+    spec = floor.spec(breach="raises")
+    assert floor.run(spec) == [State.FAILED]
+    assert floor.run(spec) == [State.FAILED]
+    assert len(floor.begun) == 2
+    mended()
+    assert floor.run(spec, retry_failed=False) == [State.FAILED]
+    assert len(floor.begun) == 2
+    assert floor.run(spec) == [State.DONE]
+    assert not (floor.folder(spec) / "failure.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("breach", "words"),
+    [
+        ("shape", "must return float32"),
+        ("fewer", "must return float32"),
+        ("dtype", "float64"),
+        ("list", "returned list"),
+        ("above", "probabilities lie in"),
+        ("below", "probabilities lie in"),
+        ("nan", "not finite"),
+    ],
+)
+def test_an_arm_that_breaks_the_contract_fails_by_name(floor: Floor, breach: str, words: str) -> None:
+    spec = floor.spec(breach=breach)
+    assert floor.run(spec) == [State.FAILED]
+    failure = read_json(floor.folder(spec) / "failure.json")
+    assert failure["error"] == "ArmError"
+    assert failure["message"].startswith("Faulty.predict returned")
+    assert words in failure["message"]
+    assert not (floor.folder(spec) / "scores.csv").exists()
+
+
+def test_an_arm_that_cannot_be_imported_fails_alone(floor: Floor) -> None:
+    floor.bench = replace(floor.bench, arms={**TABLE, "faulty": ArmEntry("no_such_module:Arm")})
+    spec = floor.spec()
+    assert floor.run(spec, floor.spec("background")) == [State.FAILED, State.DONE]
+    assert "no_such_module" in read_json(floor.folder(spec) / "failure.json")["message"]
+
+
+def test_ctrl_c_is_no_failure(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*words: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Faulty, "fit", interrupt)
+    spec = floor.spec()
+    with pytest.raises(KeyboardInterrupt):
+        floor.run(spec)
+    assert floor.folder(spec).state is State.PARTIAL
+
+
+def test_a_cell_of_another_process_is_left_to_it(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = floor.spec()
+    monkeypatch.setattr("benchmark.record.LOCK_PATIENCE_SECONDS", 0.05)
+    with floor.folder(spec).lock():
+        assert run_one(spec, floor.bench, floor.options()) is State.RUNNING
+    assert (floor.begun, floor.told) == ([], [(spec.run_id, State.RUNNING)])
+
+
+def test_the_record_of_a_run(floor: Floor) -> None:
+    spec = floor.spec(level=0.25)
+    floor.run(spec)
+    folder, slices = floor.folder(spec), floor.bench.slices
+    result, timing = read_json(folder / "result.json"), read_json(folder / "timing.json")
+    assert result["fit"] == {"level": 0.25, "nothing": None}
+    assert result["dataset"] == {"slices": 24, "patients": 8, "phantom": True}
+    assert result["test"]["n"] == len(floor.split.test) == 4
+    assert result["needs_click"] is False
+    assert timing["fit_seconds"] > 0
+    assert timing["predict_seconds"] > 0
+    assert timing["peak_process_mib"] > 1
+    assert timing["peak_gpu_mib"] is None
+    assert timing["resumed"] is False
+    scores, masks = pd.read_csv(folder / "scores.csv"), unpack_masks(folder / "predictions.zip")
+    assert scores["slice_id"].tolist() == list(masks) == sorted(floor.split.test)
+    test = floor.bench.cases(spec, floor.split, floor.split.test)
+    for i, number in enumerate(test.slice_id.tolist()):
+        np.testing.assert_array_equal(masks[number], test.images[i] > 0.25)
+        where = slices.slice_id.tolist().index(number)
+        assert scores["tp"][i] == np.count_nonzero(masks[number] & slices.masks[where])
+        assert scores["patient_id"][i] == slices.patient_id[where]
+
+
+def test_an_arm_that_needs_a_click_gets_one_inside_each_tumour(floor: Floor) -> None:
+    spec = floor.spec("pinched")
+    assert floor.run(spec) == [State.DONE]
+    scores = pd.read_csv(floor.folder(spec) / "scores.csv")
+    assert scores[["tp", "fp"]].to_numpy().tolist() == [[1, 0]] * 4
+    assert read_json(floor.folder(spec) / "result.json")["needs_click"] is True
+
+
+def test_the_sets_an_arm_sees_are_those_of_the_split(floor: Floor) -> None:
+    floor.run(floor.spec())
+    assert Faulty.seen["train"].slice_id.tolist() == sorted(floor.split.train)
+    assert Faulty.seen["val"].slice_id.tolist() == sorted(floor.split.val)
+    train = Faulty.seen["train"]
+    assert (train.images.dtype, train.images.min(), train.images.max()) == (np.float32, -1, 1)
+    assert (len(train), train.spacing_mm) == (16, floor.bench.slices.spacing_mm)
+
+
+@pytest.mark.parametrize(("protocol", "learned_from"), [("thesis", "all"), ("patient", "train")])
+def test_the_histogram_is_learned_on_the_images_that_the_protocol_names(
+    slices: SliceSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str, learned_from: str
+) -> None:
+    seen: list[NDArray[np.float32]] = []
+    fit = preprocess.fit_nyul
+
+    def spy(images: NDArray[np.float32], *rest: object) -> preprocess.Landmarks:
+        seen.append(images)
+        return fit(images, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(preprocess, "fit_nyul", spy)
+    floor = on(slices, small_recipe(protocol), tmp_path)
+    assert floor.run(floor.spec()) == [State.DONE]
+    rows = np.isin(slices.slice_id, floor.split.train) if learned_from == "train" else np.ones(24, bool)
+    assert len(seen) == 1  # once for the three sets
+    np.testing.assert_array_equal(seen[0], slices.images[rows])
+
+
+def test_test_images_reach_training_images_by_the_histogram_alone(slices: SliceSet, tmp_path: Path) -> None:
+    """By patient, changing every test image changes nothing that an arm learns from; in the thesis it does."""
+    changed = {}
+    for protocol in ("thesis", "patient"):
+        floor = on(slices, small_recipe(protocol), tmp_path)
+        spec, test = floor.spec(), np.isin(slices.slice_id, floor.split.test)
+        images = slices.images.copy()
+        images[test] = np.sqrt(images[test] / 255.0) * 255  # lighter
+        other = replace(floor.bench, slices=replace(slices, images=images), _last=None)
+        before = floor.bench.cases(spec, floor.split, floor.split.train).images
+        changed[protocol] = not np.array_equal(other.cases(spec, floor.split, floor.split.train).images, before)
+    assert changed == {"thesis": True, "patient": False}
+
+
+def test_preprocessing_is_not_mixed_up_between_specs(floor: Floor) -> None:
+    whole = floor.spec(recipe=small_recipe(preprocess__nyul_foreground="whole"))
+    first = floor.bench.prepared(floor.spec(), floor.split)[0]
+    other = floor.bench.prepared(whole, floor.split)[0]
+    assert not np.array_equal(first, other)
+    np.testing.assert_array_equal(floor.bench.prepared(floor.spec(), floor.split)[0], first)
+
+
+def test_an_arm_fed_smaller_images_is_scored_at_the_full_size(recipe: Recipe, tmp_path: Path) -> None:
+    slices = small_slices(size=128)
+    floor = on(slices, recipe, tmp_path)
+    spec = floor.spec(shape=(64, 64))
+    assert floor.run(spec) == [State.DONE]
+    train, folder = Faulty.seen["train"], floor.folder(spec)
+    assert train.images.shape == (16, 64, 64)
+    assert train.spacing_mm == pytest.approx(tuple(2 * side for side in slices.spacing_mm))
+    assert {mask.shape for mask in unpack_masks(folder / "predictions.zip").values()} == {(128, 128)}
+    scores = pd.read_csv(folder / "scores.csv")
+    assert (scores[["tp", "fp", "fn", "tn"]].sum(axis=1) == 128 * 128).all()
+    true = {number: mask.sum() for number, mask in zip(slices.slice_id.tolist(), slices.masks, strict=True)}
+    assert (scores["tp"] + scores["fn"]).tolist() == [true[number] for number in scores["slice_id"]]
+
+
+def test_the_same_spec_gives_the_same_bits_in_any_folder(floor: Floor, tmp_path: Path) -> None:
+    specs = [floor.spec("unet", kernel_size=3), floor.spec("otsu")]
+    for place in ("a", "b"):
+        floor.out = tmp_path / place
+        assert floor.run(*specs) == [State.DONE] * 2
+    first = bits(tmp_path / "a")
+    assert len(first) == 5  # two of each, and one history
+    assert bits(tmp_path / "b") == first
+
+
+def test_the_checkpoint_goes_when_the_run_is_done(floor: Floor) -> None:
+    spec = floor.spec("unet", kernel_size=3)
+    floor.run(spec, checkpoint_every_seconds=0)
+    names = {path.name for path in floor.folder(spec).path.iterdir()} - {".lock"}
+    assert names == {"spec.json", "environment.json", "history.csv", "scores.csv", "predictions.zip", "timing.json",
+                     "result.json"}  # fmt: skip
+
+
+@pytest.mark.usefixtures("few_phantoms")
+def test_a_failed_cell_is_exit_code_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("benchmark.__main__.ARMS", TABLE)
+    grid = tmp_path / "two.toml"
+    grid.write_text('seeds = [1]\n[[arms]]\nname = "faulty"\nbreach = ["raises", "none"]\n')
+    words = ["reproduce", "--data", "phantoms", "--grid", str(grid), "--out", str(tmp_path / "out"), "--threads", "1"]
+    assert main(words) == 1
+    told = capsys.readouterr().out
+    assert re.search(r"failed: faulty_breachraises\S+: RuntimeError: out of luck", told)
+    assert "faulty(breach=none, level=0.0): done" in told
+    monkeypatch.setattr(Faulty, "mended", True)
+    assert main(words) == 0
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny grid, run by one process."""
+    folder = tmp_path_factory.mktemp("alone")
+    (folder / "tiny.toml").write_text(TINY_GRID)
+    words = ["--data", "phantoms", "--grid", str(folder / "tiny.toml"), "--out", str(folder / "out"), "--threads", "1"]
+    assert main(["reproduce", *words]) == 0
+    return folder
+
+
+def begins(told: str) -> Counter[str]:
+    return Counter(re.findall(r"\] (.*): begins", told))
+
+
+def test_two_processes_share_a_grid_and_no_cell_is_run_twice(alone: Path, tmp_path: Path) -> None:
+    words = ["-m", "benchmark", "reproduce", "--data", "phantoms", "--grid", str(alone / "tiny.toml"), "--out", "out",
+             "--threads", "1"]  # fmt: skip
+    team = [process(words, cwd=tmp_path) for _ in range(2)]
+    ends = [finish(one) for one in team]
+    assert [(code, err) for code, _, err in ends] == [(0, "")] * 2
+    counted = begins(ends[0][1]) + begins(ends[1][1])
+    assert len(counted) == 4
+    assert set(counted.values()) == {1}
+    assert bits(tmp_path / "out") == bits(alone / "out")
+
+
+def test_workers_give_the_bits_of_one_process(alone: Path, tmp_path: Path) -> None:
+    words = ["-m", "benchmark", "reproduce", "--data", "phantoms", "--grid", str(alone / "tiny.toml"), "--out", "out",
+             "--threads", "1", "--workers", "2"]  # fmt: skip
+    code, told, err = finish(process(words, cwd=tmp_path))
+    assert (code, err) == (0, "")
+    assert set(begins(told).values()) == {1}
+    assert len(begins(told)) == 4
+    assert bits(tmp_path / "out") == bits(alone / "out")
