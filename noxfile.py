@@ -64,9 +64,8 @@ def compare(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
-    """Run pytest -m "not gpu", with coverage."""
-    words = session.posargs or ["--cov", "--cov-report=term", "--cov-fail-under=90"]
-    session.run(environment(session), "-m", "pytest", "-m", "not gpu", *words, external=True)
+    """Run pytest -m "not gpu"."""
+    session.run(environment(session), "-m", "pytest", "-m", "not gpu", *session.posargs, external=True)
 
 
 @nox.session(venv_backend="none", default=False)
