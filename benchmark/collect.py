@@ -7,7 +7,7 @@ damaged is a `RecordError` naming the file and the cure.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -67,8 +67,8 @@ class Collected:
     unfinished: tuple[tuple[str, State], ...]
 
 
-def collect(root: Path) -> Collected:
-    """Read every run under root.
+def collect(root: Path, only: Container[str] | None = None) -> Collected:
+    """Read every run under root, or those whose run_id is in only.
 
     A root that is not there holds no runs. Raises `RecordError` for a damaged run.
     """
@@ -77,6 +77,8 @@ def collect(root: Path) -> Collected:
     done: dict[str, RunFolder] = {}
     unfinished: list[tuple[str, State]] = []
     for folder in run_folders(root):
+        if only is not None and folder.run_id not in only:
+            continue
         if (state := folder.state) is State.DONE:
             done[folder.run_id] = folder
         else:

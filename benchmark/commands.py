@@ -6,6 +6,7 @@ import argparse
 import multiprocessing
 import os
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -40,16 +41,21 @@ def reproduce(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     estimates = _announce(job)
     if options.workers == 1:
         threads = options.threads or os.cpu_count() or 1
-        found = _work(job, arms, options, threads, GridProgress(job.specs, _max_epochs(job), estimates))
+        found = _work(job, arms, options, threads, GridProgress(job.specs, _max_epochs(job), estimates), time.time())
     else:
         found = _share(asked, arms, options, job)
     return _conclude(job, found)
 
 
 def _work(
-    job: Job, arms: Mapping[str, ArmEntry], options: argparse.Namespace, threads: int, progress: GridProgress
+    job: Job,
+    arms: Mapping[str, ArmEntry],
+    options: argparse.Namespace,
+    threads: int,
+    progress: GridProgress,
+    began: float,
 ) -> dict[str, State]:
-    """Run the job's cells in this process."""
+    """Run the job's cells in this process. began (seconds since 1970): a cell that failed since is not tried again."""
     import torch
 
     from benchmark.runner import Bench, Options, run_grid
@@ -64,6 +70,7 @@ def _work(
         how = Options(
             out=job.folder,
             device=device,
+            retry_failures_before=began,
             on_begin=progress.on_begin,
             on_epoch=progress.on_epoch,
             on_state=progress.on_state,
@@ -75,7 +82,8 @@ def _share(asked: Request, arms: Mapping[str, ArmEntry], options: argparse.Names
     """Run the job in several processes; each takes the cells that no other holds."""
     threads = options.threads or max(1, (os.cpu_count() or 1) // options.workers)
     fresh = multiprocessing.get_context("spawn")
-    team = [fresh.Process(target=_worker, args=(asked, dict(arms), options, threads)) for _ in range(options.workers)]
+    words = (asked, dict(arms), options, threads, time.time())
+    team = [fresh.Process(target=_worker, args=words) for _ in range(options.workers)]
     for one in team:
         one.start()
     try:
@@ -92,10 +100,13 @@ def _share(asked: Request, arms: Mapping[str, ArmEntry], options: argparse.Names
     return dict(zip((s.run_id for s in job.specs), planning.states(job.specs, job.folder), strict=True))
 
 
-def _worker(asked: Request, arms: Mapping[str, ArmEntry], options: argparse.Namespace, threads: int) -> None:
+def _worker(
+    asked: Request, arms: Mapping[str, ArmEntry], options: argparse.Namespace, threads: int, began: float
+) -> None:
     try:
         job = prepare(asked, arms)
-        _work(job, arms, options, threads, GridProgress(job.specs, _max_epochs(job), [None] * len(job.specs)))
+        progress = GridProgress(job.specs, _max_epochs(job), [None] * len(job.specs))
+        _work(job, arms, options, threads, progress, began)
     except BenchmarkError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
@@ -129,9 +140,7 @@ def _conclude(job: Job, found: Mapping[str, State]) -> int:
     from benchmark.results import results_table, results_text
 
     print()
-    collected = collect(job.folder)
-    mine = collected.runs["run_id"].isin([spec.run_id for spec in job.specs])
-    print(results_text(results_table(replace(collected, runs=collected.runs[mine]))))
+    print(results_text(results_table(collect(job.folder, {spec.run_id for spec in job.specs}))))
     print()
     failed = [run_id for run_id, state in found.items() if state is State.FAILED]
     for run_id in failed:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.collect import reproduction_folder
+from benchmark.errors import BenchmarkError
 from benchmark.record import RESULT, SPEC, TIMING, RunFolder, State, read_json
 from benchmark.spec import RunSpec
 
@@ -35,11 +37,12 @@ def pace(root: Path, dataset_id: str, images: float) -> Pace:
     for folder, name in ((root, f"{root}"), (reproduction_folder(), "our records")):
         rates, epochs = [], []
         for result in sorted(folder.glob(f"*/{RESULT}")):
-            timing, fit = read_json(result.parent / TIMING), read_json(result)["fit"]
-            same = read_json(result.parent / SPEC)["spec"]["dataset_id"] == dataset_id
-            if same and fit.get("stopped_early") and timing.get("train_gflop_per_image"):
-                rates.append(timing["train_gflop_per_image"] * images / timing["seconds_per_epoch"])
-                epochs.append(fit["stop_epoch"] + 1)
+            with contextlib.suppress(BenchmarkError, KeyError, TypeError):  # collect names damaged folders
+                timing, fit = read_json(result.parent / TIMING), read_json(result)["fit"]
+                same = read_json(result.parent / SPEC)["spec"]["dataset_id"] == dataset_id
+                if same and fit.get("stopped_early") and timing.get("train_gflop_per_image"):
+                    rates.append(timing["train_gflop_per_image"] * images / timing["seconds_per_epoch"])
+                    epochs.append(fit["stop_epoch"] + 1)
         if rates:
             return Pace(statistics.median(rates), statistics.mean(epochs), f"{len(rates)} trainings in {name}")
     return Pace()

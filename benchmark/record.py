@@ -67,6 +67,11 @@ class RunFolder:
             return State.FAILED
         return State.PARTIAL if (self / SPEC).exists() else State.PENDING
 
+    def failed_since(self, moment: float) -> bool:
+        """True where the run failed at or after a moment, in seconds since 1970."""
+        failure = self / FAILURE
+        return failure.exists() and failure.stat().st_mtime >= moment
+
     def locked(self) -> bool:
         """True while a living process works on this run."""
         if not (self / LOCK).exists():

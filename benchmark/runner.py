@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
@@ -33,13 +34,15 @@ class Options:
     """How runs are carried out; none of it enters a run's identity.
 
     on_begin is called when a run's work begins here, on_state once for every run, with the
-    state it is left in; running is one that another process holds.
+    state it is left in; running is one that another process holds. A run that failed at or
+    after retry_failures_before (seconds since 1970) is not tried again: so workers that
+    share a grid try a failing cell once.
     """
 
     out: Path
     device: str = "cpu"
     checkpoint_every_seconds: float = 60.0
-    retry_failed: bool = True
+    retry_failures_before: float = math.inf
     on_begin: Callable[[RunSpec], None] = lambda spec: None
     on_epoch: Callable[[RunSpec, list[dict[str, float]]], None] = lambda spec, history: None
     on_state: Callable[[RunSpec, State], None] = lambda spec, state: None
@@ -87,7 +90,7 @@ def run_grid(specs: Iterable[RunSpec], bench: Bench, options: Options) -> dict[s
 def run_one(spec: RunSpec, bench: Bench, options: Options) -> State:
     """Carry out one run under its lock and return its state."""
     folder = RunFolder(options.out, spec.run_id)
-    if folder.state is State.DONE or (folder.state is State.FAILED and not options.retry_failed):
+    if folder.state is State.DONE or folder.failed_since(options.retry_failures_before):
         options.on_state(spec, folder.state)
         return folder.state
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import os
+import pickle
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from torch import nn
 
 from benchmark import augment
 from benchmark.arm import Cases, FitReport, FloatImages, ProbMaps, RunContext
-from benchmark.errors import ArmError
+from benchmark.errors import ArmError, RecordError
 from benchmark.losses import thesis_tversky, tumour_probability
 from benchmark.seeding import epoch_order, torch_seed
 from benchmark.stopping import EarlyStopping
@@ -54,7 +55,10 @@ class State:
 
     def load(self, path: Path, device: str) -> None:
         """Restore everything; only tensors and plain values are read, never code."""
-        content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        try:
+            content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            raise RecordError(f"{path}: cannot be read; remove it to start this training over") from error
         self.model.load_state_dict(content["model"])
         self.optimiser.load_state_dict(content["optimiser"])
         self.stopping = EarlyStopping(**content["stopping"])

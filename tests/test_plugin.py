@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import sys
+import types
 from pathlib import Path
 
 import pytest
-from bench_forms import finish, process
+from bench_forms import ROOT, finish, process
 
 from baselines import ARMS
 from benchmark.__main__ import main
-from benchmark.arm import with_plugins
+from benchmark.arm import ArmEntry, with_plugins
 from benchmark.errors import ArmError
 from benchmark.record import read_json
 
@@ -97,3 +99,23 @@ def test_a_broken_package_is_one_line(
     told = capsys.readouterr().err
     assert told.startswith("error: ")
     assert told.count("\n") == 1
+
+
+def test_the_arm_that_the_readme_shows_is_an_arm() -> None:
+    """README's listing, as it stands: it names a file, is short, and builds a network of two classes."""
+    import torch
+
+    from benchmark.protocol import Network
+
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    listing = re.search(r"```python\n# my_arms.py\n(.*?)```", readme, re.DOTALL)
+    assert listing is not None
+    assert 'my-arm = "my_arms:MyArm"' in readme
+    assert len(listing[1].splitlines()) <= 15
+    module = types.ModuleType("my_arms")
+    sys.modules["my_arms"] = module
+    exec(listing[1], module.__dict__)
+    assert ArmEntry.of(module.MyArm).defaults == {"alpha": 0.5, "width": 32}
+    with torch.random.fork_rng():
+        logits = module.MyArm().build(Network())(torch.zeros(1, 1, 64, 64))
+    assert logits.shape == (1, 2, 64, 64)

@@ -98,7 +98,7 @@ def test_what_failed_is_tried_again_next_time(floor: Floor, mended: Callable[[],
     assert floor.run(spec) == [State.FAILED]
     assert len(floor.begun) == 2
     mended()
-    assert floor.run(spec, retry_failed=False) == [State.FAILED]
+    assert floor.run(spec, retry_failures_before=0.0) == [State.FAILED]  # it failed since: left to the next call
     assert len(floor.begun) == 2
     assert floor.run(spec) == [State.DONE]
     assert not (floor.folder(spec) / "failure.json").exists()

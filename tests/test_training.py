@@ -20,7 +20,7 @@ from baselines.unet import UNetArm
 from benchmark import metrics, plan, training
 from benchmark.arm import Cases, FitReport, RunContext
 from benchmark.data.slices import SliceSet
-from benchmark.errors import ArmError
+from benchmark.errors import ArmError, RecordError
 from benchmark.losses import thesis_tversky
 from benchmark.network_arm import NetworkArm
 from benchmark.protocol import Network, Recipe
@@ -337,8 +337,9 @@ def test_a_checkpoint_that_would_run_code_is_refused(cases: dict[str, Cases], tm
     torch.save({"model": Attack(trap)}, path)
     pickle.loads(pickle.dumps(Attack(trap)))  # the trap works
     trap.unlink()
-    with pytest.raises(pickle.UnpicklingError, match=r"[Ww]eights"):
+    with pytest.raises(RecordError, match=r"checkpoint.pt: cannot be read; remove it") as caught:
         train_network(tiny_model(), 0.5, cases["train"], cases["val"], RunContext(small_recipe(), 1, checkpoint=path))
+    assert isinstance(caught.value.__cause__, pickle.UnpicklingError)
     assert not trap.exists()
 
 
