@@ -23,9 +23,12 @@ class UNetArm(NetworkArm):
 
     kernel_size: int = 5
 
-    def build(self, network: Network) -> nn.Module:
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if type(self.kernel_size) is not int or self.kernel_size < 1 or self.kernel_size % 2 == 0:
             raise SpecError(f"kernel_size = {self.kernel_size!r} must be an odd whole number")
+
+    def build(self, network: Network) -> nn.Module:
         return UNet(
             spatial_dims=2,
             in_channels=1,

@@ -9,9 +9,10 @@ from benchmark import commands
 from benchmark.arm import with_plugins
 from benchmark.cli import parser
 from benchmark.errors import BenchmarkError
+from benchmark.reproduce import reproduce
 
 VERBS = {
-    "reproduce": commands.reproduce,
+    "reproduce": reproduce,
     "plan": commands.plan,
     "compare": commands.compare,
     "data": commands.data,
@@ -28,6 +29,11 @@ def main(words: list[str] | None = None) -> int:
         return VERBS[options.verb](options, with_plugins(ARMS))
     except BenchmarkError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(
+            f"error: {error}; mend the path, its permissions or the disk, and give the command again", file=sys.stderr
+        )
         return 2
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on where this one was", file=sys.stderr)

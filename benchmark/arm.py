@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from importlib import import_module
@@ -139,12 +141,25 @@ class ArmEntry:
         for name in params:
             if name not in self.defaults:
                 raise SpecError(f"{self.target}: {known('parameter', name, self.defaults or ['(none)'])}")
-        return {name: _like(default, params.get(name, default)) for name, default in self.defaults.items()}
+        return {
+            name: _like(f"{self.target}: {name}", default, params.get(name, default))
+            for name, default in self.defaults.items()
+        }
 
 
-def _like(default: Any, value: Any) -> Any:
-    """The value as a float where the default is one: alpha = 1 and alpha = 1.0 are the same run."""
-    return float(value) if type(default) is float and type(value) is int else value
+def _like(where: str, default: Any, value: Any) -> Any:
+    """The value in its default's type: alpha = 1 and alpha = 1.0 are the same run. `SpecError` for any other type."""
+    if type(default) is float and type(value) is int:
+        value = float(value)
+    if default is not None and type(value) is not type(default):
+        raise SpecError(f"{where} = {value!r} must be {type(default).__name__}, as its default {default!r} is")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise SpecError(f"{where} = {value!r} must be a finite number")
+    if isinstance(value, str) and not re.fullmatch(r"[\w.+-]*", value):
+        raise SpecError(
+            f"{where} = {value!r} must be made of letters, digits, '.', '_', '+' and '-': it names a folder"
+        )
+    return value
 
 
 def with_plugins(builtin: Mapping[str, ArmEntry]) -> dict[str, ArmEntry]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import SpecError
+from benchmark.grid import check_seeds
 from benchmark.request import Request
 
 EXAMPLES = """\
@@ -87,6 +88,7 @@ def _grid_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--only",
         nargs="+",
+        action="extend",
         default=[],
         metavar="KEY=VALUES",
         help="narrow the grid: kernel_size=3,5 alpha=0.5 arm=unet",
@@ -101,6 +103,7 @@ def _grid_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--set",
         nargs="+",
+        action="extend",
         default=[],
         metavar="SECTION.KEY=VALUE",
         dest="overrides",
@@ -113,16 +116,19 @@ def _grid_options(verb: argparse.ArgumentParser) -> None:
 def request(options: argparse.Namespace) -> Request:
     """Turn parsed options into a `Request`; `SpecError` for words that cannot be read."""
     get = vars(options).get
+    if get("data") == "":
+        raise SpecError("--data is empty; give a path, or leave it out")
     return Request(
         data=get("data"),
         grid=get("grid"),
         protocol=get("protocol"),
-        only=dict(map(_several, get("only") or [])),
-        seeds=get("seeds"),
+        only=_keyed("--only", get("only") or []),
+        seeds=check_seeds(options.seeds) if get("seeds") else None,
         splits=get("splits"),
         image_size=get("image_size"),
         overrides={
-            key: values[0] if len(values) == 1 else values for key, values in map(_several, get("overrides") or [])
+            key: values[0] if len(values) == 1 else values
+            for key, values in _keyed("--set", get("overrides") or []).items()
         },
         out=get("out"),
         labels=options.labels,
@@ -131,12 +137,17 @@ def request(options: argparse.Namespace) -> Request:
     )
 
 
-def _several(words: str) -> tuple[str, list[Any]]:
-    """alpha=0.5,0.6 -> ("alpha", [0.5, 0.6])."""
-    key, sign, values = words.partition("=")
-    if not sign or not key or not values:
-        raise SpecError(f"{words!r} must have the form KEY=VALUE or KEY=VALUE,VALUE")
-    return key, [_value(v) for v in values.split(",")]
+def _keyed(option: str, words: list[str]) -> dict[str, list[Any]]:
+    """["alpha=0.5,0.6"] -> {"alpha": [0.5, 0.6]}; `SpecError` for another form, or a key given twice."""
+    found: dict[str, list[Any]] = {}
+    for word in words:
+        key, sign, values = word.partition("=")
+        if not sign or not key or not values:
+            raise SpecError(f"{option} {word!r} must have the form KEY=VALUE or KEY=VALUE,VALUE")
+        if key in found:
+            raise SpecError(f"{option} names {key!r} twice; give its values together, as {key}=A,B")
+        found[key] = [_value(v) for v in values.split(",")]
+    return found
 
 
 def _value(text: str) -> Any:

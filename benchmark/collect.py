@@ -20,8 +20,18 @@ from benchmark import record
 from benchmark.errors import RecordError
 from benchmark.protocol import SplitRule
 from benchmark.record import RunFolder, State
-from benchmark.run_files import CURE, SCORE_COLUMNS, Reader, canonical, read_result, read_scores, read_spec
+from benchmark.run_files import (
+    CURE,
+    SCORE_COLUMNS,
+    Reader,
+    canonical,
+    read_result,
+    read_scores,
+    read_spec,
+    same_number,
+)
 from benchmark.split import Split, read, rule_identity
+from benchmark.summary import summarise
 
 RECORDS = (record.SPEC, record.ENVIRONMENT, record.HISTORY, record.RESULT, record.FAILURE, record.CHECKPOINT)
 DTYPES = {  # of the columns that every table of runs has
@@ -50,6 +60,7 @@ DTYPES = {  # of the columns that every table of runs has
     "needs_click": "bool",
     "parameters": "int64",
     "device": "str",
+    "commit": "str",
 }
 
 
@@ -113,8 +124,11 @@ def read_run(folder: RunFolder) -> tuple[dict[str, Any], pd.DataFrame]:
     timing = record.read_json(folder / record.TIMING)
     environment = record.read_json(folder / record.ENVIRONMENT)
     scores = read_scores(folder, result(f"sha256/{record.SCORES}"))
-    if result("test/n") != len(scores) or not _close(result("test/dice_mean"), scores["dice"].mean()):
-        raise RecordError(f"{result.path}: its mean Dice is not that of scores.csv; rescore the runs")
+    for name, value in summarise(scores).items():
+        if not same_number(result.table("test").get(name), value):
+            raise RecordError(f"{result.path}: its {name} is not that of scores.csv; rescore the runs")
+    if not isinstance(timing.get("fit_seconds"), int | float):
+        raise RecordError(f"{folder / record.TIMING}: fit_seconds = {timing.get('fit_seconds')!r} is no time; {CURE}")
     split = shipped_splits().get(spec("spec/split_fingerprint"))
     if split and scores["slice_id"].tolist() != list(split.test):
         raise RecordError(f"{folder / record.SCORES}: its slices are not the test set of {split.split_id}; {CURE}")
@@ -126,6 +140,7 @@ def read_run(folder: RunFolder) -> tuple[dict[str, Any], pd.DataFrame]:
         "phantom": bool(result("dataset/phantom")),
         "needs_click": bool(result("needs_click")),
         "parameters": timing["parameters"],
+        "commit": _short(environment.get("git_commit")),
         "device": environment.get("gpu") or environment.get("device_kind") or "unknown",
         **{f"fit.{key}": value for key, value in result.table("fit").items()},
         **{f"test.{key}": value for key, value in result.table("test").items()},
@@ -189,5 +204,6 @@ def rule_text(split: Mapping[str, Any]) -> str:
         return canonical(split)
 
 
-def _close(a: object, b: float) -> bool:
-    return isinstance(a, int | float) and abs(a - b) <= 1e-9
+def _short(commits: object) -> str:
+    """Seven digits of each commit that worked on a run; "unknown" outside a git checkout."""
+    return "+".join(name[:7] for name in str(commits).split("+")) if commits else "unknown"

@@ -9,7 +9,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 PACKAGES = ("torch", "monai", "numpy", "scipy", "pandas", "nibabel", "pillow", "h5py", "scikit-image")
-RESUME_KEYS = ("device_kind", "torch", "monai", "numpy", "threads")  # bits agree only where these do
+RESUME_KEYS = (
+    "device_kind",
+    "gpu",
+    "processor",
+    "torch",
+    "monai",
+    "numpy",
+    "threads",
+)  # bits agree only where these do
 
 
 def describe(device: str, threads: int | None = None) -> dict[str, object]:

@@ -80,21 +80,3 @@ def score(slices: SliceSet, predictions: Mapping[int, NDArray[np.bool_]], wanted
             }
         )
     return pd.DataFrame(rows)
-
-
-def summarise(scores: pd.DataFrame) -> dict[str, float | int]:
-    """Mean, SD (n - 1) and median Dice over slices, the mean over patients, and the misses."""
-    dice = scores["dice"]
-    by_patient = scores.groupby("patient_id")["dice"].mean() if scores["patient_id"].notna().all() else None
-    return {
-        "n": len(scores),
-        "dice_mean": float(dice.mean()),
-        "dice_sd": float(dice.std(ddof=1)) if len(dice) > 1 else float("nan"),
-        "dice_median": float(dice.median()),
-        "dice_mean_detected": float(dice[dice > 0].mean()) if (dice > 0).any() else float("nan"),
-        "missed": int((dice == 0).sum()),
-        "patients": 0 if by_patient is None else len(by_patient),
-        "dice_mean_by_patient": float("nan") if by_patient is None else float(by_patient.mean()),
-        "sensitivity_mean": float(scores["sensitivity"].mean()),
-        "precision_mean": float(scores["precision"].mean()),
-    }

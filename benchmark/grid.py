@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from benchmark.arm import ArmEntry
@@ -15,6 +12,7 @@ from benchmark.errors import SpecError, known
 from benchmark.protocol import Recipe
 from benchmark.spec import RunSpec
 from benchmark.split import Split
+from benchmark.toml_file import read_table
 
 
 @dataclass(frozen=True)
@@ -31,20 +29,7 @@ class Grid:
 
 def load_grid(name_or_path: str) -> Grid:
     """Read a shipped grid by name, or a TOML file by path; `SpecError` for anything malformed."""
-    path = Path(name_or_path)
-    if path.suffix == ".toml":
-        if not path.is_file():
-            raise SpecError(f"grid file {path} is not there")
-        text, name = path.read_text(encoding="utf-8"), path.stem
-    else:
-        shipped = {p.name[:-5]: p for p in (files("benchmark") / "grids").iterdir() if p.name.endswith(".toml")}
-        if name_or_path not in shipped:
-            raise SpecError(known("grid", name_or_path, shipped) + ", or a path ending in .toml")
-        text, name = shipped[name_or_path].read_text(encoding="utf-8"), name_or_path
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SpecError(f"grid {name!r} is not valid TOML: {error}") from error
+    name, table = read_table("grid", name_or_path)
     allowed = ("arms", "seeds", "splits", "protocol", "set")
     for key in table:
         if key not in allowed:
@@ -64,11 +49,18 @@ def load_grid(name_or_path: str) -> Grid:
     return Grid(
         name=name,
         arms=tuple(arms),
-        seeds=_whole_numbers(name, "seeds", table.get("seeds", [])),
+        seeds=check_seeds(_whole_numbers(name, "seeds", table.get("seeds", []))),
         splits=_whole_numbers(name, "splits", table.get("splits", [1])),
         protocol=str(table.get("protocol", "thesis")),
         overrides=table.get("set", {}),
     )
+
+
+def check_seeds(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the seeds, or raise `SpecError` for one twice or one that no generator takes."""
+    if len(set(seeds)) != len(seeds) or any(seed >= 2**63 for seed in seeds):
+        raise SpecError(f"seeds {', '.join(map(str, seeds))}: each must be there once and be below 2**63")
+    return seeds
 
 
 def _whole_numbers(grid: str, key: str, values: Any) -> tuple[int, ...]:

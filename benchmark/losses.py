@@ -14,6 +14,12 @@ from benchmark.errors import SpecError
 from benchmark.protocol import Loss
 
 
+def check_alpha(alpha: float) -> None:
+    """Raise `SpecError` unless alpha lies in [0, 1]."""
+    if not 0 <= alpha <= 1:
+        raise SpecError(f"alpha = {alpha} must lie in [0, 1]: it weighs false negatives, 1 - alpha false positives")
+
+
 def thesis_tversky(alpha: float, settings: Loss | None = None) -> TverskyLoss:
     """Return the loss of two-class logits (B, 2, H, W) against a truth (B, 1, H, W) in {0, 1}.
 
@@ -23,8 +29,7 @@ def thesis_tversky(alpha: float, settings: Loss | None = None) -> TverskyLoss:
     own loss (its roles of FP and FN are swapped), pool_batch sums over the batch first. On an
     empty truth and an empty prediction the loss is 0, by MONAI's smoothing of 1e-5.
     """
-    if not 0 <= alpha <= 1:
-        raise SpecError(f"alpha = {alpha} must lie in [0, 1]: it weighs false negatives, 1 - alpha false positives")
+    check_alpha(alpha)
     settings = settings or Loss()
     return TverskyLoss(
         include_background=settings.include_background,

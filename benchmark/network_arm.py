@@ -10,6 +10,7 @@ from torch import nn
 
 from benchmark.arm import Cases, FitReport, FloatImages, ProbMaps, RunContext
 from benchmark.errors import ArmError
+from benchmark.losses import check_alpha
 from benchmark.protocol import Network
 from benchmark.seeding import torch_seed
 from benchmark.training import predict_network, train_network
@@ -29,6 +30,9 @@ class NetworkArm:
     alpha: float = 0.5
     model: nn.Module | None = field(default=None, init=False, repr=False)
     context: RunContext | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_alpha(self.alpha)
 
     def build(self, network: Network) -> nn.Module:
         """Return the untrained network, its weights drawn from torch's generator."""

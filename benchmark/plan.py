@@ -37,7 +37,9 @@ def pace(root: Path, dataset_id: str, images: float) -> Pace:
     for folder, name in ((root, f"{root}"), (reproduction_folder(), "our records")):
         rates, epochs = [], []
         for result in sorted(folder.glob(f"*/{RESULT}")):
-            with contextlib.suppress(BenchmarkError, KeyError, TypeError):  # collect names damaged folders
+            with contextlib.suppress(
+                BenchmarkError, AttributeError, KeyError, TypeError, ValueError
+            ):  # collect names damaged folders
                 timing, fit = read_json(result.parent / TIMING), read_json(result)["fit"]
                 same = read_json(result.parent / SPEC)["spec"]["dataset_id"] == dataset_id
                 if same and fit.get("stopped_early") and timing.get("train_gflop_per_image"):

@@ -15,11 +15,10 @@ from benchmark.spec import RunSpec
 
 
 class GridProgress:
-    """Cell i of n, epoch, validation Dice and the time left; give its three methods to `Options`."""
+    """Cell i of n, epoch, validation Dice and the time left; give its four methods to `Options`."""
 
-    def __init__(self, specs: Sequence[RunSpec], max_epochs: int, estimates: Sequence[float | None]) -> None:
+    def __init__(self, specs: Sequence[RunSpec], estimates: Sequence[float | None]) -> None:
         self.index = {spec.run_id: i for i, spec in enumerate(specs)}
-        self.max_epochs = max_epochs
         self.left = dict(zip(self.index, estimates, strict=True))
         self.begun = self.spent = 0.0
         self.expected = self.actual = 0.0
@@ -48,6 +47,10 @@ class GridProgress:
         self.begun = time.monotonic()
         self.bar.update(self.task, note=spec.cell)
         self._say(f"{self._head(spec)}: begins{self._time_left()}")
+
+    def on_note(self, text: str) -> None:
+        """Something the user should know."""
+        self._say(f"    {text}")
 
     def on_state(self, spec: RunSpec, state: State) -> None:
         """A cell ended, was done before, or is left to the process that runs it."""

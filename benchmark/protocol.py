@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sys
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from importlib.resources import files
-from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from benchmark.errors import SpecError, known
+from benchmark.toml_file import read_table
 
 PRECISIONS = ("fp32", "tf32", "bf16")
 
@@ -132,6 +130,7 @@ CHOICES = {
 }
 RANGES = {  # section.key -> least and greatest; elsewhere 0 to infinity, and above 0 for ABOVE_ZERO
     "augmentation.black_level": (-1e6, 1e6),
+    "augmentation.bias_order": (0, 10),
     "augmentation.elastic_control_points": (5, 100),  # with fewer, every point is in a ring held still
     "network.channels": (1, 1e6),
     "network.dropout": (0, 1),
@@ -141,27 +140,19 @@ RANGES = {  # section.key -> least and greatest; elsewhere 0 to infinity, and ab
 ABOVE_ZERO = ("learning_rate", "batch_size", "max_epochs", "patience")
 
 
-def load_recipe(name_or_path: str, overrides: Mapping[str, Any] | None = None) -> Recipe:
+def load_recipe(
+    name_or_path: str, overrides: Mapping[str, Any] | None = None, *, _extended: tuple[str, ...] = ()
+) -> Recipe:
     """Read a shipped protocol by name, or a TOML file by path, and apply `section.key` overrides.
 
     Raises `SpecError` for an unknown protocol, section or key, a wrong type, or a value
     out of range; the message lists what is allowed.
     """
-    path = Path(name_or_path)
-    if path.suffix == ".toml":
-        if not path.is_file():
-            raise SpecError(f"protocol file {path} is not there")
-        text, name = path.read_text(encoding="utf-8"), path.stem
-    else:
-        shipped = {p.name[:-5]: p for p in (files("benchmark") / "protocols").iterdir() if p.name.endswith(".toml")}
-        if name_or_path not in shipped:
-            raise SpecError(known("protocol", name_or_path, shipped) + ", or a path ending in .toml")
-        text, name = shipped[name_or_path].read_text(encoding="utf-8"), name_or_path
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SpecError(f"protocol {name_or_path!r} is not valid TOML: {error}") from error
-    base = load_recipe(str(table.pop("extends"))) if "extends" in table else Recipe()
+    name, table = read_table("protocol", name_or_path)
+    if name_or_path in _extended:
+        raise SpecError(f"protocol {name_or_path!r} extends itself; name another in extends")
+    parent = table.pop("extends", None)
+    base = Recipe() if parent is None else load_recipe(str(parent), _extended=(*_extended, name_or_path))
     for section, keys in table.items():
         if not isinstance(keys, dict):
             raise SpecError(f"protocol {name!r}: {section!r} stands outside a section")

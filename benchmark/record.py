@@ -81,6 +81,8 @@ class RunFolder:
                 return False
         except Timeout:
             return True
+        except OSError:  # a folder that may only be read: nobody works in it
+            return False
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -97,29 +99,34 @@ class RunFolder:
 
     def begin(
         self, spec: RunSpec, environment: Mapping[str, object], resume_keys: Sequence[str], phantom: bool = False
-    ) -> bool:
-        """Write the spec first, then the environment; return True where a checkpoint may be gone on from.
+    ) -> tuple[bool, str]:
+        """Write the spec first, then the environment; return whether a checkpoint may be gone on from, and why not.
 
-        A checkpoint made under another device kind or other versions is dropped, since its
-        continuation would not be the unbroken run. Raises `RecordError` where the folder
+        A checkpoint of which one of resume_keys has changed is dropped, since its
+        continuation would not be the unbroken run. Where the code has changed, the record
+        names every commit that worked on the run. Raises `RecordError` where the folder
         holds another spec.
         """
         if (self / SPEC).exists() and read_json(self / SPEC).get("spec") != _finite(spec.canonical()):
             raise RecordError(f"{self / SPEC} holds another run than its folder says; move the folder away")
         for stray in self.path.glob("*.tmp"):  # hidden ones too: of a process that was killed
             stray.unlink()
-        resumable = (self / CHECKPOINT).exists() and (self / ENVIRONMENT).exists()
+        resumable, why = (self / CHECKPOINT).exists() and (self / ENVIRONMENT).exists(), ""
         if resumable:
             before = read_json(self / ENVIRONMENT)
-            resumable = all(before.get(key) == environment.get(key) for key in resume_keys)
-        if not resumable:
+            changed = [key for key in resume_keys if before.get(key) != environment.get(key)]
+            why = ", ".join(f"{key} was {before.get(key)} and is {environment.get(key)}" for key in changed)
+            resumable = not changed
+        if resumable:
+            write_json(self / ENVIRONMENT, joined(before, environment))
+        else:
             for name in (CHECKPOINT, HISTORY):
                 (self / name).unlink(missing_ok=True)
             heading = {"run_id": self.run_id, "split_id": spec.split_id, "protocol": spec.recipe.name}
             write_json(self / SPEC, {**heading, "phantom": phantom, "spec": spec.canonical()})
             write_json(self / ENVIRONMENT, environment)
         (self / FAILURE).unlink(missing_ok=True)
-        return resumable
+        return resumable, why
 
     def write_history(self, history: Sequence[Mapping[str, float]]) -> None:
         """Rewrite history.csv, one row per finished epoch."""
@@ -143,6 +150,15 @@ class RunFolder:
     def fail(self, error: BaseException, trace: str) -> None:
         """Record why the run failed; what it had reached stays for the next try."""
         write_json(self / FAILURE, {"error": type(error).__name__, "message": str(error), "traceback": trace})
+
+
+def joined(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """The environment of a run that two commits worked on: their names in order, dirty if either was."""
+    commits = str(before.get("git_commit")).split("+")
+    if str(now.get("git_commit")) not in commits:
+        commits.append(str(now.get("git_commit")))
+    dirty = before.get("git_dirty") or now.get("git_dirty")
+    return {**before, "git_commit": "+".join(commits) if commits != ["None"] else None, "git_dirty": dirty}
 
 
 def write_bytes(path: Path, content: bytes) -> None:

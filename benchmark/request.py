@@ -20,6 +20,7 @@ from benchmark.split import Split, load_or_make
 
 DATA_VARIABLE = "MENINGIOMA_DATA"
 PHANTOMS = "phantoms"
+MAX_SIDE = 4096
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,8 @@ def prepare(request: Request, arms: Mapping[str, ArmEntry], *, keep_splits: bool
     refuse_mixing(request.folder, slices)
     shape = slices.shape if request.image_size is None else (request.image_size, request.image_size)
     check_sides(shape, "--image-size")
+    if max(shape) > MAX_SIDE:
+        raise SpecError(f"--image-size {max(shape)} is above {MAX_SIDE}")
     if request.seeds is not None:
         grid = Grid(grid.name, grid.arms, request.seeds, grid.splits, grid.protocol, grid.overrides)
 

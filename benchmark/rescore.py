@@ -10,12 +10,13 @@ from typing import Any
 import pandas as pd
 
 from benchmark import record
-from benchmark.collect import run_folders
+from benchmark.collect import run_folders, shipped_splits
 from benchmark.data.slices import SliceSet
 from benchmark.errors import RecordError
-from benchmark.evaluate import score, summarise
+from benchmark.evaluate import score
 from benchmark.record import RunFolder, State
-from benchmark.run_files import CURE, Reader, parse_scores, read_result, read_spec
+from benchmark.run_files import CURE, Reader, parse_scores, read_result, read_spec, same_number
+from benchmark.summary import summarise
 
 
 @dataclass(frozen=True)
@@ -79,11 +80,17 @@ def rescore_run(folder: RunFolder, slices: SliceSet) -> Rescored:
     if not predictions.is_file() or record.file_sha256(predictions) != get(f"sha256/{record.PREDICTIONS}"):
         raise RecordError(f"{predictions}: is not the file that result.json has the hash of; {CURE}")
     masks = record.unpack_masks(predictions)
-    new = score(slices, masks, tuple(sorted(masks)))
+    new = score(slices, masks, _test_slices(folder, masks))
     change = _change(folder, get, new)
     if change.differs:
         _write(folder, result, new)
     return change
+
+
+def _test_slices(folder: RunFolder, masks: Mapping[int, object]) -> tuple[int, ...]:
+    """The slices that must be scored: of the shipped split, else those the predictions hold."""
+    split = shipped_splits().get(Reader(folder / record.SPEC, read_spec(folder))("spec/split_fingerprint"))
+    return split.test if split else tuple(sorted(masks))
 
 
 def _change(folder: RunFolder, get: Reader, new: pd.DataFrame) -> Rescored:
@@ -102,7 +109,11 @@ def _change(folder: RunFolder, get: Reader, new: pd.DataFrame) -> Rescored:
         added=tuple(name for name in new if name not in old),
         removed=tuple(name for name in old if name not in new),
         changed={name: count for name, count in rows.items() if count},
-        summary=tuple(key for key in {**before, **after} if not _equal(before, after, key)),
+        summary=tuple(
+            key
+            for key in {**before, **after}
+            if key not in before or key not in after or not same_number(before[key], after[key])
+        ),
         repaired=not known,
     )
 
@@ -123,13 +134,3 @@ def _csv(scores: pd.DataFrame) -> bytes:
 
 def _same(a: pd.Series[Any], b: pd.Series[Any]) -> pd.Series[bool]:
     return (a == b) | (a.isna() & b.isna())
-
-
-def _equal(before: Mapping[str, Any], after: Mapping[str, Any], key: str) -> bool:
-    """True where a summary has the number it had; null stands for NaN, and sums may differ in the last bits."""
-    if key not in before or key not in after:
-        return False
-    a, b = before[key], after[key]
-    if a is None or pd.isna(b):
-        return a is None and pd.isna(b)
-    return bool(abs(a - b) <= 1e-12)

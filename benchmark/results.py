@@ -31,7 +31,7 @@ class Block:
     Columns: arm, params, click (bool), seeds, dice_mean and dice_sd (over the seeds' means;
     SD with n - 1, NaN for one), slices_sd, dice_median, dice_mean_detected and
     dice_mean_by_patient (means over seeds of each run's own), missed (slices, all runs),
-    slices (all runs), parameters, fit_minutes (mean), device.
+    slices (all runs), parameters, fit_minutes (mean), device, commit (of the code).
     """
 
     title: str
@@ -93,6 +93,7 @@ def _row(cell: pd.DataFrame) -> dict[str, object]:
         "parameters": int(first["parameters"]),
         "fit_minutes": mean("timing.fit_seconds") / 60,
         "device": ", ".join(sorted(set(cell["device"]))),
+        "commit": ", ".join(sorted(set(cell["commit"]))),
     }
 
 
@@ -114,6 +115,7 @@ def _cells(rows: pd.DataFrame) -> pd.DataFrame:
             "parameters": rows["parameters"],
             "fit, min": _digits(rows["fit_minutes"], 1),
             "device": rows["device"],
+            "commit": rows["commit"],
         }
     )
 

@@ -114,3 +114,10 @@ class Reader:
 def canonical(values: Any) -> str:
     """Plain JSON values as one text: keys sorted, no spaces."""
     return json.dumps(values, sort_keys=True, separators=(",", ":"))
+
+
+def same_number(stored: object, value: float) -> bool:
+    """True where JSON holds this number; null stands for NaN, and sums may differ in the last bits."""
+    if stored is None or isinstance(stored, str | bool):
+        return stored is None and value != value
+    return isinstance(stored, int | float) and abs(stored - value) <= 1e-9

@@ -18,13 +18,14 @@ from benchmark.arm import ArmEntry, Cases, FitReport, RunContext
 from benchmark.data.slices import SliceSet
 from benchmark.environment import RESUME_KEYS, describe
 from benchmark.errors import RunLockedError
-from benchmark.evaluate import binarise, predict_checked, score, simulated_clicks, summarise
+from benchmark.evaluate import binarise, predict_checked, score, simulated_clicks
 from benchmark.memory import keep_freed_memory, peak_mib
 from benchmark.record import RunFolder, State
 from benchmark.resize import enlarge_probability, scaled_spacing, shrink, shrink_masks
 from benchmark.seeding import make_deterministic
 from benchmark.spec import RunSpec
 from benchmark.split import Split
+from benchmark.summary import summarise
 
 MASKS_AT_ONCE = 16  # maps enlarged together, to bound memory
 
@@ -33,10 +34,10 @@ MASKS_AT_ONCE = 16  # maps enlarged together, to bound memory
 class Options:
     """How runs are carried out; none of it enters a run's identity.
 
-    on_begin is called when a run's work begins here, on_state once for every run, with the
-    state it is left in; running is one that another process holds. A run that failed at or
-    after retry_failures_before (seconds since 1970) is not tried again: so workers that
-    share a grid try a failing cell once.
+    on_note is given what the user should know. on_begin is called when a run's work begins
+    here, on_state once for every run, with the state it is left in; running is one that
+    another process holds. A run that failed at or after retry_failures_before (seconds since
+    1970) is not tried again: so workers that share a grid try a failing cell once.
     """
 
     out: Path
@@ -44,6 +45,7 @@ class Options:
     checkpoint_every_seconds: float = 60.0
     retry_failures_before: float = math.inf
     on_begin: Callable[[RunSpec], None] = lambda spec: None
+    on_note: Callable[[str], None] = lambda text: None
     on_epoch: Callable[[RunSpec, list[dict[str, float]]], None] = lambda spec, history: None
     on_state: Callable[[RunSpec, State], None] = lambda spec, state: None
 
@@ -115,7 +117,9 @@ def _carry_out(spec: RunSpec, folder: RunFolder, bench: Bench, options: Options)
     keep_freed_memory()
     switches = make_deterministic(options.device)
     environment = describe(options.device, torch.get_num_threads()) | switches
-    resumed = folder.begin(spec, environment, RESUME_KEYS, bench.slices.phantom)
+    resumed, why_not = folder.begin(spec, environment, RESUME_KEYS, bench.slices.phantom)
+    if why_not:
+        options.on_note(f"the checkpoint is dropped and the training starts over: {why_not}")
     split, entry = bench.splits[spec.split_id], bench.arms[spec.arm]
     arm = entry.load()(**spec.params)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmark.protocol import Recipe
 
-SCHEMA = 1  # of the identity and of the run folder
+SCHEMA = 1  # of the identity and of the run folder; raised when a change of code can change a run's numbers
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Train, validation and test sets: drawn and written once, afterwards only read and verified.
 
-By image: the thesis's rule, five draws (or as many as fit) whose test sets are disjoint.
+By image: the thesis's rule, as many draws as fit with test sets that are disjoint.
 By patient: a k-fold in which each patient is tested once. The fold after the tested one
 validates, so no patient is ever in two sets.
 """
@@ -168,9 +168,10 @@ def load_or_make(
     A stored split of the same slices that breaks a law raises `SplitError`: it is never
     mended silently.
     """
-    name = f"{split_id(rule, number)}.json"
-    own = folder / slices.dataset_id[:12] / name
-    for path in (files("reference_results") / "splits" / name, own):
+    name = split_id(rule, number)
+    digest = hashlib.sha256(json.dumps(rule_identity(rule), sort_keys=True).encode()).hexdigest()[:8]
+    own = folder / slices.dataset_id[:12] / f"{name}-{digest}.json"
+    for path in (files("reference_results") / "splits" / f"{name}.json", own):
         if path.is_file():
             stored = read(path.read_text(encoding="utf-8"), str(path))
             if stored.pop("dataset_id") == slices.dataset_id and _same_rule(stored.pop("rule"), rule):
@@ -205,8 +206,11 @@ def read(text: str, origin: str) -> dict[str, Any]:
 
 
 def write(split: Split, dataset_id: str, rule: SplitRule, path: Path) -> None:
-    """Write a split file atomically; an existing file is never changed."""
+    """Write a split file atomically; an existing file is never changed, and must hold the same split."""
     if path.exists():
+        stored = read(path.read_text(encoding="utf-8"), str(path))
+        if stored["dataset_id"] == dataset_id and all(stored[name] == getattr(split, name) for name in SETS):
+            return
         raise SplitError(f"{path} holds another split (other slices or another rule); move it away first")
     path.parent.mkdir(parents=True, exist_ok=True)
     fields = {"split_id": split.split_id, "dataset_id": dataset_id, "rule": rule_identity(rule)}

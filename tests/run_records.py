@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from benchmark.collect import DTYPES, Collected
 from benchmark.data.slices import RawSlice, SliceSet, gather
-from benchmark.evaluate import score, summarise
+from benchmark.evaluate import score
 from benchmark.protocol import Recipe, load_recipe
 from benchmark.record import RunFolder
 from benchmark.reference import Reference, Tolerances, load_reference, load_tolerances
 from benchmark.spec import RunSpec
 from benchmark.split import Split
+from benchmark.summary import summarise
 
 SIDE = 10  # of each square tumour, in pixels
 COUNTS = {3: 2_650_000, 5: 7_360_000, 7: 14_430_000, 9: 23_850_000}
@@ -30,7 +31,9 @@ def squares(n: int = 8, *, phantom: bool = False, first: int = 1) -> SliceSet:
     def one(i: int) -> RawSlice:
         mask = np.zeros((64, 64), dtype=bool)
         mask[5 + i : 5 + i + SIDE, 20 : 20 + SIDE] = True
-        return RawSlice(first + i, 1, np.full((64, 64), i, np.uint8), mask, f"square {i}", f"{100360 + i // 2}")
+        return RawSlice(
+            first + i, 1, np.where(mask, np.uint8(200), np.uint8(i)), mask, f"square {i}", f"{100360 + i // 2}"
+        )
 
     return gather([one(i) for i in range(n)], phantom=phantom)
 
@@ -129,7 +132,7 @@ def table(dice: Mapping[int, Sequence[float]], patients: Sequence[str], **change
     for seed, values in dice.items():
         rows = {"slice_id": range(len(values)), "patient_id": patients, "dice": list(values)}
         part = pd.DataFrame({"run_id": f"run_s{seed}", **rows})
-        summary = summarise(part.assign(sensitivity=1.0, precision=1.0))
+        summary = summarise(part.assign(sensitivity=1.0, precision=1.0, tp=(part["dice"] > 0).astype(int), fn=1))
         named = {"run_id": f"run_s{seed}", "seed": seed, **{f"test.{key}": value for key, value in summary.items()}}
         runs.append(base | named | changes)
         scores.append(part)

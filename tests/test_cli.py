@@ -103,7 +103,7 @@ def test_a_wrong_folder_of_runs_is_named(capsys: Capture, verb: str) -> None:
         (["--image-size", "100"], "both sides must be multiples of 32"),
         (["--splits", "9"], "by-image draw 9"),
         (["--labels", "2"], "no slice with label"),
-        (["--spacing", "0", "1"], "must be two numbers above 0"),
+        (["--spacing", "0", "1"], "must be two numbers from 0.01 to 100"),
     ],
 )
 def test_an_unknown_word_lists_the_known_ones(capsys: Capture, words: list[str], told: str, tmp_path: Path) -> None:
@@ -304,7 +304,7 @@ def test_a_card_that_is_not_there(capsys: Capture, monkeypatch: pytest.MonkeyPat
 
 def test_workers_that_cannot_work_are_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    words = ["-m", "benchmark", "reproduce", "--only", "arm=otsu", "--device", "cuda", "--workers", "2"]
+    words = ["-m", "benchmark", "reproduce", "--only", "arm=otsu,background", "--device", "cuda", "--workers", "2"]
     code, _, err = finish(process(words, cwd=tmp_path))
     assert code == 2
     assert err.count("error: --device cuda: PyTorch sees no CUDA card here") == 2
@@ -366,3 +366,62 @@ def test_the_jobs_pass_their_words_on() -> None:
     """noxfile.py names verbs that there are."""
     text = (ROOT / "noxfile.py").read_text(encoding="utf-8")
     assert set(re.findall(r'benchmark\(session, "(\w+)"\)', text)) <= set(VERBS)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--only", "kernel_size=5", "--only", "kernel_size=7"], "names 'kernel_size' twice"),
+        (["--set", "training.patience=3", "--set", "training.learning_rate=banana"], "must be float"),
+        (["--seeds", str(2**63)], "below 2\\*\\*63"),
+        (["--seeds", "1,1"], "there once"),
+        (["--image-size", "99968"], "above 4096"),
+        (["--data", ""], "--data is empty"),
+        (["--set", "augmentation.bias_order=25"], r"\[0, 10\]"),
+    ],
+)
+def test_words_that_would_train_something_else_are_refused(
+    words: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = [] if "--data" in words else ["--data", "phantoms"]
+    assert main(["plan", *data, *words]) == 2
+    told = capsys.readouterr().err
+    assert re.search(says, told)
+    assert told.count("\n") == 1
+
+
+def test_two_options_of_one_kind_add_up(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--grid", "thesis", "--seeds", "1", "--only", "kernel_size=5", "--only", "alpha=0.5"]
+    assert main(["plan", "--data", "phantoms", *words]) == 0
+    assert "Grid thesis: 1 cells" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("device", ["banana", "cpu:7", "cuda:99"])
+def test_a_device_that_is_none_is_refused_before_any_cell(
+    device: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--data", "phantoms", "--only", "arm=otsu", "--out", str(tmp_path / "out"), "--device", device]
+    assert main(["reproduce", *words]) == 2
+    assert f"--device {device}" in capsys.readouterr().err
+    assert not list(tmp_path.glob("out/*/spec.json"))
+
+
+def test_an_out_that_is_a_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "out").write_text("mine")
+    assert main(["reproduce", "--data", "phantoms", "--only", "arm=otsu", "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "params", ["kernel_size = 4", "alpha = 2.0", 'alpha = "x"', "kernel_size = [[3]]", "alpha = nan"]
+)
+def test_parameters_that_an_arm_refuses_end_the_call(
+    params: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grid = tmp_path / "odd.toml"
+    grid.write_text(f'seeds = [1]\n[[arms]]\nname = "unet"\n{params}\n')
+    out = tmp_path / "out"
+    assert main(["reproduce", "--data", "phantoms", "--grid", str(grid), "--out", str(out)]) == 2
+    assert "must" in capsys.readouterr().err
+    assert not list(out.glob("*/spec.json"))

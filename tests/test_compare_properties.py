@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pandas as pd
@@ -103,7 +104,8 @@ def test_marker_count_and_exit_code_read_one_verdict(rows: list[Row]) -> None:
     assert shown == [row.verdict.marker for row in rows]
     for verdict, n in counts(rows).items():
         assert shown.count(verdict.marker) == n
-        assert (f"{n} {verdict}" in lines[-1].split(", ")) == (n > 0)
+        told = re.findall(rf"\b(\d+) {verdict}\b", " ".join(lines[-2:]))
+        assert sum(map(int, told)) == n
     required = [row.verdict.marker for row in rows if row.required]
     assert exit_code(rows) == int("x" in required)
     assert exit_code(rows, strict=True) == int(any(marker != "+" for marker in required))

@@ -145,7 +145,7 @@ def test_name_that_is_no_slice_number(folder: Path, name: str) -> None:
 def test_other_sizes_matter_only_among_the_chosen_labels(tmp_path: Path) -> None:
     """The full archive has fifteen smaller pituitary slices; the meningiomas load all the same."""
     folder = write_pairs(small_set(), tmp_path / "set")
-    Image.fromarray(np.zeros((32, 32), np.uint8)).save(folder / "images" / "5.png")
+    Image.fromarray(np.eye(32, dtype=np.uint8)).save(folder / "images" / "5.png")
     Image.fromarray(np.full((32, 32), 1, np.uint8)).save(folder / "masks" / "5.png")
     write_index(replace(small_set(), label=np.array([1, 3, 1])), folder)
     assert load(folder).slice_id.tolist() == [2, 8]
@@ -217,7 +217,7 @@ def test_index_saved_by_a_spreadsheet(folder: Path) -> None:
 def test_stated_spacing(folder: Path) -> None:
     assert load(folder).spacing_mm == (0.49, 0.49)
     assert load(folder, spacing_mm=(0.5, 0.6)).spacing_mm == (0.5, 0.6)
-    refused(folder, "pixel spacing", "above 0", spacing_mm=(0.5, float("nan")))
+    refused(folder, "pixel spacing", "from 0.01 to 100", spacing_mm=(0.5, float("nan")))
 
 
 def test_phantoms_word() -> None:
@@ -259,3 +259,9 @@ def test_damaged_files_give_one_clear_error_or_valid_slices(tmp_path: Path, name
         (tmp_path / "whole").write_bytes((folder / name).read_bytes())
     (folder / name).write_bytes(data.draw(damaged((tmp_path / "whole").read_bytes())))
     loads_or_refuses(folder)
+
+
+def test_a_blank_beside_a_patient_number_makes_no_other_patient(folder: Path) -> None:
+    """Else slices of one patient could stand in two sets of a by-patient split."""
+    (folder / "index.csv").write_text("slice,patient_id\n2,P0\n5,P0 \n8, P0\n")
+    assert set(load(folder).patient_id) == {"P0"}

@@ -16,7 +16,8 @@ from strategies import law, masks
 
 from benchmark.data.slices import SliceSet
 from benchmark.errors import ArmError
-from benchmark.evaluate import binarise, predict_checked, score, simulated_clicks, summarise
+from benchmark.evaluate import binarise, predict_checked, score, simulated_clicks
+from benchmark.summary import summarise
 
 
 def pixels(text: str) -> NDArray[np.bool_]:
@@ -81,7 +82,13 @@ def test_a_superfluous_prediction_is_an_error(two: SliceSet) -> None:
 
 def table(dice: list[float], patients: list[str | None]) -> pd.DataFrame:
     columns = {"patient_id": patients, "dice": dice, "sensitivity": [d / 2 for d in dice], "precision": dice}
-    return pd.DataFrame(columns)
+    return pd.DataFrame({**columns, "tp": [int(d > 0) for d in dice], "fn": 1})
+
+
+def test_a_false_alarm_where_there_is_no_tumour_misses_none() -> None:
+    """Truth empty and something predicted: Dice 0, but no tumour was missed, and none detected."""
+    found = summarise(table([0.0, 0.8], ["A", "A"]).assign(tp=[0, 1], fn=[0, 1]))
+    assert (found["missed"], found["dice_mean_detected"], found["dice_mean"]) == (0, 0.8, 0.4)
 
 
 def test_a_summary() -> None:

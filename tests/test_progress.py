@@ -57,7 +57,7 @@ def test_words_for_a_time(seconds: float, words: str) -> None:
 
 
 def test_a_grid_told_from_begin_to_end(clock: Clock, specs: list[RunSpec], capsys: Capture) -> None:
-    with GridProgress(specs, 5, [10.0, 20.0, 30.0]) as told:
+    with GridProgress(specs, [10.0, 20.0, 30.0]) as told:
         told.on_state(specs[0], State.DONE)  # 20 + 30 s are left
         told.on_begin(specs[1])
         clock.now += 2
@@ -82,7 +82,7 @@ def test_a_grid_told_from_begin_to_end(clock: Clock, specs: list[RunSpec], capsy
 def test_a_cell_of_another_process_is_said_to_be_left_to_it(
     clock: Clock, specs: list[RunSpec], capsys: Capture
 ) -> None:
-    with GridProgress(specs, 5, [1.0, 1.0, 1.0]) as told:
+    with GridProgress(specs, [1.0, 1.0, 1.0]) as told:
         told.on_state(specs[0], State.RUNNING)
     assert capsys.readouterr().out == (
         "[1/3] unet(alpha=0.5, kernel_size=3) seed 1: left to the process that is running it\n"
@@ -90,13 +90,13 @@ def test_a_cell_of_another_process_is_said_to_be_left_to_it(
 
 
 def test_where_an_estimate_is_missing_no_time_is_promised(clock: Clock, specs: list[RunSpec], capsys: Capture) -> None:
-    with GridProgress(specs, 5, [1.0, None, 1.0]) as told:
+    with GridProgress(specs, [1.0, None, 1.0]) as told:
         told.on_begin(specs[0])
     assert capsys.readouterr().out.endswith("begins\n")
 
 
 def test_an_arm_without_epochs_says_nothing(clock: Clock, specs: list[RunSpec], capsys: Capture) -> None:
-    with GridProgress(specs, 5, [1.0] * 3) as told:
+    with GridProgress(specs, [1.0] * 3) as told:
         told.on_epoch(specs[0], [])
     assert capsys.readouterr().out == ""
 
@@ -105,7 +105,7 @@ def test_a_line_is_never_wrapped(clock: Clock, slices: SliceSet, recipe: Recipe,
     """A log file has no width, and whoever searches it wants whole lines."""
     entry = ARMS["region-growing"]
     spec = spec_of("region-growing", entry, slices, make(slices, recipe.split, 1), recipe)
-    with GridProgress([spec], 5, [None]) as told:
+    with GridProgress([spec], [None]) as told:
         told.on_begin(spec)
     (line,) = capsys.readouterr().out.splitlines()
     assert len(line) > 80

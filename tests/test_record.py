@@ -113,7 +113,7 @@ def test_a_failure_is_told_and_forgotten_when_the_run_begins_again(begun: RunFol
 def test_a_checkpoint_is_gone_on_from_where_nothing_changed(begun: RunFolder, spec: RunSpec) -> None:
     (begun / "checkpoint.pt").write_text("weights")
     (begun / "history.csv").write_text("epoch\n0\n")
-    assert begun.begin(spec, {**HERE, "cores": 64}, RESUME_KEYS)  # the number of cores changes no bit
+    assert begun.begin(spec, {**HERE, "cores": 64}, RESUME_KEYS) == (True, "")  # the number of cores changes no bit
     assert (begun / "checkpoint.pt").read_text() == "weights"
     assert (begun / "history.csv").exists()
 
@@ -126,7 +126,9 @@ def test_a_checkpoint_of_other_circumstances_is_dropped(
 ) -> None:
     (begun / "checkpoint.pt").write_text("weights")
     (begun / "history.csv").write_text("epoch\n0\n")
-    assert not begun.begin(spec, {**HERE, **change}, RESUME_KEYS)
+    going_on, why = begun.begin(spec, {**HERE, **change}, RESUME_KEYS)
+    assert not going_on
+    assert all(f"{key} was {HERE[key]} and is {value}" in why for key, value in change.items())
     assert not (begun / "checkpoint.pt").exists()
     assert not (begun / "history.csv").exists()
     assert read_json(begun / "environment.json") == {**HERE, **change}
@@ -272,3 +274,14 @@ def test_damaged_json_is_named_with_its_cure(tmp_path: Path, content: bytes) -> 
 def test_a_missing_json_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"gone\.json"):
         read_json(tmp_path / "gone.json")
+
+
+def test_a_run_that_two_commits_worked_on_names_both(folder: RunFolder, spec: RunSpec) -> None:
+    folder.path.mkdir()
+    folder.begin(spec, {**HERE, "git_commit": "aaaa", "git_dirty": False}, RESUME_KEYS)
+    (folder / record.CHECKPOINT).write_bytes(b"state")
+    assert folder.begin(spec, {**HERE, "git_commit": "bbbb", "git_dirty": True}, RESUME_KEYS) == (True, "")
+    kept = read_json(folder / record.ENVIRONMENT)
+    assert (kept["git_commit"], kept["git_dirty"]) == ("aaaa+bbbb", True)
+    folder.begin(spec, {**HERE, "git_commit": "aaaa", "git_dirty": False}, RESUME_KEYS)
+    assert read_json(folder / record.ENVIRONMENT) == kept

@@ -213,7 +213,8 @@ def test_a_new_split_is_written_once_and_then_read(tmp_path: Path, monkeypatch: 
     slices = twelve_slices()
     first = load_or_make(slices, BY_IMAGE, 1, tmp_path)
     (path,) = tmp_path.rglob("*.json")
-    assert path == tmp_path / slices.dataset_id[:12] / "by-image-1.json"
+    assert path.parent == tmp_path / slices.dataset_id[:12]
+    assert path.name.startswith("by-image-1-")
     assert [other for other in tmp_path.rglob("*") if other.is_file()] == [path]  # nothing temporary is left
     text = path.read_bytes()
     monkeypatch.setattr(module, "make", never)
@@ -227,13 +228,25 @@ def test_a_split_that_is_not_kept_is_the_same_and_leaves_no_file(tmp_path: Path)
     assert drawn == load_or_make(twelve_slices(), BY_IMAGE, 1, tmp_path)
 
 
-def test_a_split_of_other_slices_or_of_another_rule_is_never_overwritten(tmp_path: Path) -> None:
+def test_a_split_of_another_rule_stands_beside_the_first(tmp_path: Path) -> None:
     slices = twelve_slices()
     load_or_make(slices, BY_IMAGE, 1, tmp_path)
     (path,) = tmp_path.rglob("*.json")
     text = path.read_bytes()
+    load_or_make(slices, SplitRule(test_fraction=0.3), 1, tmp_path)
+    assert len(list(tmp_path.rglob("*.json"))) == 2
+    assert path.read_bytes() == text
+
+
+def test_a_split_file_is_never_overwritten_but_may_be_written_twice_the_same(tmp_path: Path) -> None:
+    """Two processes that draw the same split at once must not trip over each other."""
+    slices, path = twelve_slices(), tmp_path / "split.json"
+    first, second = make(slices, BY_IMAGE, 1), make(slices, BY_IMAGE, 2)
+    write(first, slices.dataset_id, BY_IMAGE, path)
+    text = path.read_bytes()
+    write(first, slices.dataset_id, BY_IMAGE, path)
     with pytest.raises(SplitError, match="move it away first"):
-        load_or_make(slices, SplitRule(test_fraction=0.3), 1, tmp_path)
+        write(second, slices.dataset_id, BY_IMAGE, path)
     assert path.read_bytes() == text
 
 

@@ -5,14 +5,13 @@ The readers, and the heavy packages they need, are imported when a source is loa
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from benchmark.data.slices import MENINGIOMA, RawSlice, SliceSet, gather
+from benchmark.data.slices import MENINGIOMA, SPACING_MM, RawSlice, SliceSet, gather
 from benchmark.errors import DataError
 
 FORMS = {  # module -> what it looks for; asked in this order
@@ -38,16 +37,19 @@ def load(
     wherever those are unknown. Raises `DataError` for a path that is not there or of no
     known form, and for every rule of `slices.gather`; `DownloadError` for "figshare".
     """
-    if spacing_mm is not None and not all(math.isfinite(side) and side > 0 for side in spacing_mm):
-        raise DataError(f"pixel spacing {spacing_mm} mm must be two numbers above 0")
+    if spacing_mm is not None and not all(0.01 <= side <= 100 for side in spacing_mm):
+        raise DataError(f"pixel spacing {spacing_mm} mm must be two numbers from 0.01 to 100")
     if source == "phantoms":
         phantoms: SliceSet = import_module("benchmark.data.phantoms").draw()
         return phantoms if spacing_mm is None else replace(phantoms, spacing_mm=spacing_mm)
-    from benchmark.data.identity import identify
+    from benchmark.data.identity import CHENG_DATASET_ID, identify
 
     path = locate(source)
     raw = _spaced(_reader(path).read(path), spacing_mm)
-    return gather(identify(raw), labels=labels, allow_empty_masks=allow_empty_masks)
+    slices = gather(identify(raw), labels=labels, allow_empty_masks=allow_empty_masks)
+    if slices.dataset_id == CHENG_DATASET_ID and slices.spacing_mm != SPACING_MM:
+        raise DataError(f"{path}: these are Cheng's slices of {SPACING_MM} mm a pixel, not {slices.spacing_mm} mm")
+    return slices
 
 
 def locate(source: str | Path) -> Path:
@@ -56,7 +58,10 @@ def locate(source: str | Path) -> Path:
         from benchmark.data.download import fetch
 
         return fetch()
-    return Path(source).expanduser()
+    try:
+        return Path(source).expanduser()
+    except RuntimeError as error:
+        raise DataError(f"{source}: {error}; give the whole path") from error
 
 
 def form(source: str | Path) -> str:

@@ -78,7 +78,7 @@ def read_index(path: Path, needed: Iterable[int]) -> Index:
             label = _whole(row.get("label") or str(MENINGIOMA), "label", f"{path}, line {line}")
             if number in rows:
                 raise DataError(f"{path}, line {line}: slice {number} is listed twice; remove one of the two lines")
-            rows[number] = (label, row.get("patient_id") or None)
+            rows[number] = (label, (row.get("patient_id") or "").strip() or None)
     for number in needed:
         if number not in rows:
             raise DataError(f"{path}: slice {number} is not listed, but its image exists; add its line")

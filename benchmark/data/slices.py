@@ -159,6 +159,8 @@ def _checked_mask(one: RawSlice, allow_empty: bool) -> NDArray[np.bool_]:
             f"{one.origin}: image dtype {one.image.dtype} is not one of uint8, int16, uint16; "
             "convert it without rescaling"
         )
+    if one.image.size and one.image.min() == one.image.max():
+        raise DataError(f"{one.origin}: constant image, every pixel is {one.image.flat[0]}; remove the slice")
     if one.image.shape != one.mask.shape:
         raise DataError(f"{one.origin}: image is {_size(one.image)} but its mask is {_size(one.mask)}; they must agree")
     if one.mask.dtype.kind not in "bui":
