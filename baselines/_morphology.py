@@ -79,7 +79,7 @@ def thickest_component(mask: Mask) -> Mask:
     """
     found = np.zeros_like(mask)
     if mask.any():
-        box = ndimage.find_objects(mask.view(np.uint8))[0]  # only where there is something: four times faster
+        box = ndimage.find_objects(mask.view(np.uint8))[0]  # only where there is something
         part = mask[box]
         found[box] = ndimage.binary_fill_holes(component_at(part, deepest_pixel(part)))
     return found

@@ -102,8 +102,7 @@ def grow(
 def bright_seed(image: NDArray[np.float32]) -> Pixel | None:
     """Return the deepest pixel of the thickest bright part of the brain; None where there is none.
 
-    Bright is above Otsu's threshold over the head. The brightest blurred pixel is the tumour's
-    in 3 real slices of 4, this one in 5 of 6.
+    Bright is above Otsu's threshold over the head. The brightest pixel would often be a vessel's.
     """
     whole = head(image)
     cut = otsu_threshold(image[whole])
