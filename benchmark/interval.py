@@ -70,6 +70,6 @@ def prediction(dice: NDArray[np.float64], patients: Sequence[str], other_seeds: 
     if total == 0:
         return Interval(mean, sd, n, 0.0, float(n - 1))
     df = total**2 / (v_seed**2 / (n - 1) + v_slice**2 / se_df)
-    from scipy.special import stdtrit  # Student's t quantile; scipy.stats takes ten times as long to import
+    from scipy.special import stdtrit  # Student's t quantile; scipy.stats is slow to import
 
     return Interval(mean, sd, n, float(stdtrit(df, (1 + level) / 2)) * math.sqrt(total), df)
