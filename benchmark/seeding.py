@@ -12,7 +12,7 @@ import os
 import numpy as np
 
 STREAMS = {"weights": 1, "order": 2, "dropout": 3, "affine": 4, "elastic": 5, "motion": 6, "bias": 7}
-STREAMS |= {"intensity": 8, "noise": 9}
+STREAMS |= {"intensity": 8, "noise": 9, "other": 10}  # other: what a network draws for itself
 
 
 def generator(seed: int, stream: str, epoch: int = 0, index: int = 0) -> np.random.Generator:

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import itertools
 import os
 import pickle
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
+from torch.profiler import record_function
 
 from benchmark import augment
 from benchmark.arm import Cases, FitReport, FloatImages, ProbMaps, RunContext
 from benchmark.errors import ArmError, RecordError
+from benchmark.execution import Execution, choose
+from benchmark.layers import dropout_keys, lighten
 from benchmark.losses import thesis_tversky, tumour_probability
+from benchmark.protocol import Recipe
 from benchmark.seeding import epoch_order, torch_seed
+from benchmark.step import Pass, Step, arithmetic
 from benchmark.stopping import EarlyStopping
 
-CPU_PIXELS_PER_PASS = 2 * 512 * 512  # larger passes leave the cache
+Rows = NDArray[np.int64]  # (b,) rows of the training slices
 OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 COLLAPSED_BELOW = 0.1  # mean validation Dice; all-tumour outlines score about 0.03 here, all-background 0
 
@@ -66,32 +74,46 @@ class State:
         self.history = content["history"]
 
 
-def train_network(model: nn.Module, alpha: float, train: Cases, val: Cases, context: RunContext) -> FitReport:
+@dataclass(frozen=True)
+class Resident:
+    """Slices on the device where the network is: images (N, H, W) float32, masks (N, H, W) bool."""
+
+    images: torch.Tensor
+    masks: torch.Tensor
+
+    @classmethod
+    def of(cls, cases: Cases, device: str) -> Resident:
+        return cls(_on(cases.images, device), _on(cases.masks, device))
+
+
+def train_network(
+    model: nn.Module, alpha: float, train: Cases, val: Cases, context: RunContext, execution: Execution | None = None
+) -> FitReport:
     """Train to the stopping rule and leave the best epoch's weights in the model.
 
-    Goes on from context.checkpoint where that file exists. Raises `ArmError` if the loss
-    stops being a finite number.
+    Goes on from context.checkpoint where that file exists. The model's dropout and PReLU
+    layers are swapped for their cheaper twins. execution: by default what suits the device.
+    Raises `ArmError` if the loss stops being a finite number.
     """
     recipe, device = context.recipe, context.device
-    model.to(device)
+    how = execution or execution_for(model, train.images.shape[1:], recipe, device)
+    lighten(model).to(device)
+    if how.channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     loss = thesis_tversky(alpha, recipe.loss)
-    state = State(
-        model,
-        OPTIMISERS[recipe.training.optimiser](model.parameters(), lr=recipe.training.learning_rate),
-        EarlyStopping(recipe.training.patience),
-    )
+    optimiser = OPTIMISERS[recipe.training.optimiser](model.parameters(), lr=recipe.training.learning_rate, fused=True)
+    state = State(model, optimiser, EarlyStopping(recipe.training.patience))
     if context.checkpoint and context.checkpoint.exists():
         state.load(context.checkpoint, device)
         context.on_epoch(state.history)
-    whole = recipe.loss.pool_batch or any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules())
-    per_pass = images_per_pass(train.images.shape[1:], recipe.training.batch_size, device, whole)
-    resident = (_on(train.images, device), _on(train.masks, device))
+    step = Step(model, loss, optimiser, recipe.training.precision, device, how)
+    learn_from, look_at = Resident.of(train, device), Resident.of(val, device)
     saved = time.monotonic()
     while not state.stopping.stop and state.stopping.epoch + 1 < recipe.training.max_epochs:
         epoch = state.stopping.epoch + 1
         with _stopwatch(device) as clock:
-            train_loss = _one_epoch(state, loss, resident, train, context, epoch, per_pass)
-            val_loss, val_dice = validate(model, loss, val, context, per_pass)
+            train_loss = _one_epoch(step, learn_from, train, context, epoch)
+            val_loss, val_dice = validate(model, loss, look_at, context, how.images_per_look)
         row = {"epoch": epoch, "train_loss": train_loss, "val_loss": val_loss, "val_dice": val_dice, **clock}
         if not np.isfinite([train_loss, val_loss]).all():
             raise ArmError(
@@ -106,10 +128,16 @@ def train_network(model: nn.Module, alpha: float, train: Cases, val: Cases, cont
             saved = time.monotonic()
         context.on_epoch(state.history)
     model.load_state_dict(state.best_weights)
-    return _report(state, train, per_pass)
+    return _report(state, train, how)
 
 
-def _report(state: State, train: Cases, per_pass: int) -> FitReport:
+def execution_for(model: nn.Module, shape: tuple[int, ...], recipe: Recipe, device: str) -> Execution:
+    """Return the execution that suits a device; batch norm or a pooled loss asks for a batch in one pass."""
+    whole = recipe.loss.pool_batch or any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules())
+    return choose(device, recipe.training.precision, shape, recipe.training.batch_size, whole)
+
+
+def _report(state: State, train: Cases, how: Execution) -> FitReport:
     best = state.history[state.stopping.best_epoch]
     return FitReport(
         facts={
@@ -119,7 +147,7 @@ def _report(state: State, train: Cases, per_pass: int) -> FitReport:
             "val_dice": best["val_dice"],
             "val_loss": best["val_loss"],
             "collapsed": best["val_dice"] < COLLAPSED_BELOW,
-            "images_per_pass": per_pass,
+            **asdict(how),
         },
         history=state.history,
         parameters=sum(p.numel() for p in state.model.parameters() if p.requires_grad),
@@ -127,54 +155,56 @@ def _report(state: State, train: Cases, per_pass: int) -> FitReport:
     )
 
 
-def _one_epoch(
-    state: State,
-    loss: nn.Module,
-    resident: tuple[torch.Tensor, torch.Tensor],
-    train: Cases,
-    context: RunContext,
-    epoch: int,
-    per_pass: int,
-) -> float:
+def _one_epoch(step: Step, resident: Resident, train: Cases, context: RunContext, epoch: int) -> float:
     """Visit every training slice once, augmented anew; return the mean loss per image."""
-    recipe, total = context.recipe, 0.0
+    step.model.train()
     order = epoch_order(context.seed, epoch, len(train))
-    size = recipe.training.batch_size
-    state.model.train()
-    for step, start in enumerate(range(0, len(order), size)):
-        batch = order[start : start + size]
-        torch.manual_seed(torch_seed(context.seed, "dropout", epoch, step))
-        state.optimiser.zero_grad(set_to_none=True)
-        for first in range(0, len(batch), per_pass):
-            rows = batch[first : first + per_pass]
-            table = augment.draw(recipe.augmentation, context.seed, epoch, train.slice_id[rows])
+    size, per_pass = context.recipe.training.batch_size, step.execution.images_per_pass
+    batches = [order[first : first + size] for first in range(0, len(order), size)]
+    passes = [[batch[first : first + per_pass] for first in range(0, len(batch), per_pass)] for batch in batches]
+    flow = augmented(step, resident, train, [rows for batch in passes for rows in batch], context, epoch)
+    total = torch.zeros((), dtype=torch.float64, device=context.device)
+    for number, batch in enumerate(batches):
+        torch.manual_seed(torch_seed(context.seed, "other", epoch, number))
+        total += step(itertools.islice(flow, len(passes[number])), len(batch)) * len(batch)
+    return float(total) / len(order)
+
+
+def augmented(
+    step: Step, resident: Resident, train: Cases, passes: Sequence[Rows], context: RunContext, epoch: int
+) -> Iterator[Pass]:
+    """Yield the passes of an epoch, each given by its rows of train, augmented several at a time."""
+    together = max(1, step.execution.images_per_augmentation // step.execution.images_per_pass)
+    for first in range(0, len(passes), together):
+        group = passes[first : first + together]
+        with record_function("augmentation"):
+            rows = np.concatenate(group)
+            table = augment.draw(context.recipe.augmentation, context.seed, epoch, train.slice_id[rows])
             index = torch.from_numpy(rows).to(context.device)
-            images, masks = augment.apply(table, resident[0][index], resident[1][index], train.spacing_mm)
-            with arithmetic(recipe.training.precision, context.device):
-                logits = state.model(images[:, None])
-            value = loss(logits.float(), masks[:, None].float()) * (len(rows) / len(batch))
-            value.backward()
-            total += float(value.detach()) * len(batch)
-        state.optimiser.step()
-    return total / len(order)
+            images, masks = augment.apply(table, resident.images[index], resident.masks[index], train.spacing_mm)
+            keys = _on(dropout_keys(step.model, context.seed, epoch, train.slice_id[rows]), context.device)
+        sizes = [len(one) for one in group]
+        yield from zip(images.split(sizes), masks.split(sizes), keys.split(sizes), strict=True)
 
 
 @torch.inference_mode()
-def validate(model: nn.Module, loss: nn.Module, val: Cases, context: RunContext, per_pass: int) -> tuple[float, float]:
+def validate(
+    model: nn.Module, loss: nn.Module, val: Resident, context: RunContext, at_once: int
+) -> tuple[float, float]:
     """Return (mean loss, mean Dice at p > 0.5), each the mean over validation images."""
     model.eval()
-    losses, dices = 0.0, 0.0
-    for start in range(0, len(val), per_pass):
-        images = _on(val.images[start : start + per_pass], context.device)
-        truth = _on(val.masks[start : start + per_pass], context.device)
-        with arithmetic(context.recipe.training.precision, context.device):
-            logits = model(images[:, None]).float()
-        losses += float(loss(logits, truth[:, None].float())) * len(images)
-        predicted = tumour_probability(logits, context.recipe.loss.activation) > 0.5
-        overlap = (predicted & truth).sum(dim=(1, 2))
-        sizes = predicted.sum(dim=(1, 2)) + truth.sum(dim=(1, 2))
-        dices += float(torch.where(sizes > 0, 2 * overlap / sizes.clamp(min=1), 1.0).double().sum())
-    return losses / len(val), dices / len(val)
+    sums = torch.zeros(2, dtype=torch.float64, device=context.device)
+    with record_function("validation"):
+        for images, truth in zip(val.images.split(at_once), val.masks.split(at_once), strict=True):
+            with arithmetic(context.recipe.training.precision, context.device):
+                logits = model(images[:, None]).float()
+            predicted = tumour_probability(logits, context.recipe.loss.activation) > 0.5
+            overlap = (predicted & truth).sum(dim=(1, 2))
+            sizes = predicted.sum(dim=(1, 2)) + truth.sum(dim=(1, 2))
+            sums[0] += loss(logits, truth[:, None].float()) * len(images)
+            sums[1] += torch.where(sizes > 0, 2 * overlap / sizes.clamp(min=1), 1.0).double().sum()
+        mean_loss, mean_dice = (sums / len(val.images)).tolist()  # the only wait for the device
+    return mean_loss, mean_dice
 
 
 @torch.inference_mode()
@@ -183,33 +213,13 @@ def predict_network(model: nn.Module, images: FloatImages, context: RunContext) 
     device, recipe = context.device, context.recipe
     model.to(device).eval()
     maps = np.empty(images.shape, dtype=np.float32)
-    per_pass = images_per_pass(images.shape[1:], 16, device, whole=False)
-    for start in range(0, len(images), per_pass):
-        batch = _on(images[start : start + per_pass], device)
+    at_once = execution_for(model, images.shape[1:], recipe, device).images_per_look
+    for first in range(0, len(images), at_once):
+        batch = _on(images[first : first + at_once], device)
         with arithmetic(recipe.training.precision, device):
             logits = model(batch[:, None]).float()
-        maps[start : start + per_pass] = tumour_probability(logits, recipe.loss.activation).cpu().numpy()
+        maps[first : first + at_once] = tumour_probability(logits, recipe.loss.activation).cpu().numpy()
     return maps
-
-
-def images_per_pass(shape: tuple[int, ...], batch_size: int, device: str, whole: bool) -> int:
-    """How many images go through the network at once; the rest of a batch follows, gradients summed.
-
-    Instance norm and a per-image loss make the gradient the same. Batch norm, or a loss
-    pooled over the batch, needs the whole batch in one pass.
-    """
-    if whole or not device.startswith("cpu"):
-        return batch_size
-    return max(1, min(batch_size, CPU_PIXELS_PER_PASS // (shape[0] * shape[1])))
-
-
-@contextlib.contextmanager
-def arithmetic(precision: str, device: str) -> Any:
-    """Compute in fp32, tf32 (NVIDIA cards only; plain fp32 elsewhere) or bf16 autocast."""
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
-    kind = device.partition(":")[0]
-    with torch.autocast(kind, dtype=torch.bfloat16, enabled=precision == "bf16"):
-        yield
 
 
 @contextlib.contextmanager
@@ -233,7 +243,7 @@ def gflop_per_image(model: nn.Module, shape: tuple[int, ...]) -> float:
     """Count the GFLOP of one forward and backward pass of one image, on shapes alone."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    shadow = copy.deepcopy(model).to("meta").train()
+    shadow = copy.deepcopy(model).to("meta").eval()
     with FlopCounterMode(display=False) as counter:
         shadow(torch.empty(1, 1, *shape, device="meta")).sum().backward()
     return counter.get_total_flops() / 1e9

@@ -17,7 +17,7 @@ from torch import nn
 
 from baselines.attention_unet import AttentionUNetArm
 from baselines.unet import UNetArm
-from benchmark import metrics, plan, training
+from benchmark import execution, metrics, plan, training
 from benchmark.arm import Cases, FitReport, RunContext
 from benchmark.data.slices import SliceSet
 from benchmark.errors import ArmError, RecordError
@@ -28,7 +28,7 @@ from benchmark.runner import Bench
 from benchmark.seeding import make_deterministic
 from benchmark.split import make
 from benchmark.stopping import EarlyStopping
-from benchmark.training import State, gflop_per_image, predict_network, train_network, validate
+from benchmark.training import Resident, State, gflop_per_image, predict_network, train_network, validate
 
 STILL = {f"augmentation__{name}_p": 0.0 for name in ("affine", "elastic", "motion", "bias", "intensity", "noise")}
 Weights = dict[str, torch.Tensor]
@@ -185,35 +185,6 @@ def passes(model: nn.Module) -> list[int]:
     return sizes
 
 
-def gradients(cases: dict[str, Cases], per_pass: int, monkeypatch: pytest.MonkeyPatch) -> tuple[list[int], Weights]:
-    """The gradients of one step over the first six training slices, in passes of so many images."""
-    monkeypatch.setattr(training, "CPU_PIXELS_PER_PASS", per_pass * 64 * 64)
-    torch.manual_seed(11)
-    model = UNetArm(kernel_size=3).build(Network(channels=(4, 8, 8), dropout=0.0))
-    sizes, train = passes(model), cases["train"]
-    six = Cases(train.images[:6], train.masks[:6], train.slice_id[:6], train.spacing_mm)
-    recipe = small_recipe(training__max_epochs=1, training__batch_size=6, training__optimiser="sgd")
-    report = train_network(model, 0.3, six, cases["val"], RunContext(recipe, 5))
-    assert report.facts["images_per_pass"] == per_pass
-    found = {name: value.grad for name, value in model.named_parameters() if value.grad is not None}
-    found["loss"] = torch.tensor(report.history[0]["train_loss"])
-    return [size for size in sizes if size > 1 or per_pass == 1], found
-
-
-def test_a_batch_in_parts_has_the_gradients_of_the_whole(
-    cases: dict[str, Cases], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sizes, whole = gradients(cases, 6, monkeypatch)
-    assert sizes == [6]
-    for per_pass, expected in ((2, [2, 2, 2]), (4, [4, 2])):
-        sizes, parts = gradients(cases, per_pass, monkeypatch)
-        assert sizes == expected
-        assert parts.keys() == whole.keys()
-        scale = max(float(value.abs().max()) for value in whole.values())  # a bias before a norm has none but noise
-        for name in whole:
-            torch.testing.assert_close(parts[name], whole[name], rtol=1e-3, atol=1e-4 * scale, msg=name)
-
-
 @pytest.mark.parametrize(
     ("model", "changes", "whole"),
     [
@@ -226,7 +197,7 @@ def test_a_batch_in_parts_has_the_gradients_of_the_whole(
 def test_what_mixes_images_gets_the_whole_batch_at_once(
     cases: dict[str, Cases], monkeypatch: pytest.MonkeyPatch, model: nn.Module, changes: dict[str, Any], whole: bool
 ) -> None:
-    monkeypatch.setattr(training, "CPU_PIXELS_PER_PASS", 2 * 64 * 64)
+    monkeypatch.setattr(execution, "CPU_PIXELS_PER_PASS", 2 * 64 * 64)
     sizes = passes(model)
     report = train_scripted(cases, model, training__max_epochs=1, **changes)
     assert report.facts["images_per_pass"] == (4 if whole else 2)
@@ -234,25 +205,9 @@ def test_what_mixes_images_gets_the_whole_batch_at_once(
 
 
 def test_the_attention_network_has_batch_norm(cases: dict[str, Cases], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "CPU_PIXELS_PER_PASS", 64 * 64)
+    monkeypatch.setattr(execution, "CPU_PIXELS_PER_PASS", 64 * 64)
     model = AttentionUNetArm().build(Network(channels=(4, 8, 8)))
     assert train_scripted(cases, model, training__max_epochs=1).facts["images_per_pass"] == 4
-
-
-@pytest.mark.parametrize(
-    ("shape", "device", "whole", "expected"),
-    [
-        ((512, 512), "cpu", False, 2),
-        ((512, 512), "cpu", True, 16),
-        ((256, 256), "cpu", False, 8),
-        ((64, 64), "cpu", False, 16),
-        ((1024, 1024), "cpu", False, 1),
-        ((512, 512), "cuda:0", False, 16),
-    ],
-)
-def test_images_per_pass(shape: tuple[int, int], device: str, whole: bool, expected: int) -> None:
-    """Two images of 512 x 512 on a processor; a card takes the batch."""
-    assert training.images_per_pass(shape, 16, device, whole) == expected
 
 
 class Bright(nn.Module):
@@ -269,12 +224,14 @@ def test_validation_dice_by_hand() -> None:
     val = Cases(images, masks, np.arange(3), (1.0, 1.0))
     context = RunContext(small_recipe(), 1)
     for per_pass in (1, 2, 3):
-        assert validate(Bright(), thesis_tversky(0.5), val, context, per_pass)[1] == pytest.approx(0.5)
+        assert validate(Bright(), thesis_tversky(0.5), Resident.of(val, "cpu"), context, per_pass)[1] == pytest.approx(
+            0.5
+        )
 
 
 def test_validation_dice_and_loss_agree_with_the_measures(cases: dict[str, Cases]) -> None:
     val, context, model = cases["val"], RunContext(small_recipe(), 1), Bright()
-    loss, dice = validate(model, thesis_tversky(0.3), val, context, 3)
+    loss, dice = validate(model, thesis_tversky(0.3), Resident.of(val, "cpu"), context, 3)
     maps = predict_network(model, val.images, context)
     dices = [metrics.count(p > 0.5, truth).dice for p, truth in zip(maps, val.masks, strict=True)]
     assert dice == pytest.approx(np.mean(dices), abs=1e-7)

@@ -1,0 +1,122 @@
+"""Two layers of torch, computed more cheaply: dropout from a hash, PReLU with a lighter backward pass.
+
+torch draws a dropout mask number by number on one core. Here a mask is a hash of (key, unit),
+and a key belongs to a slice in an epoch: the mask is the same on every device, for any order,
+batch or pass, and a test can supply it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import nn
+
+from benchmark.seeding import generator
+
+FIRST, SECOND = 0x7FEB352D, 0x846CA68B - 2**32  # multipliers of Wellons' lowbias32, as int32
+LEVELS = 2**16  # a unit is kept or dropped by 16 bits of a hash
+
+
+class KeyedDropout(nn.Module):
+    """`nn.Dropout` with masks from `keys`, (B, 2) int32, which must be set before each pass in training.
+
+    p in [0, 1] is rounded to the next 1/65536, and what is kept is scaled by that share's
+    inverse. A layer that is used several times in a pass draws anew each time.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.dropped = round(p * LEVELS)
+        self.keys: torch.Tensor | None = None
+        self.uses = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, ...) -> (B, ...); unchanged outside training. RuntimeError without a key for each image."""
+        if not self.training or self.dropped == 0:
+            return x
+        if self.dropped == LEVELS:
+            return torch.zeros_like(x)
+        if self.keys is None or len(self.keys) != len(x):
+            raise RuntimeError(f"{len(x)} images, but dropout keys for {0 if self.keys is None else len(self.keys)}")
+        first, second = self.keys[:, :1], self.keys[:, 1:] * (2 * self.uses + 1)
+        self.uses += 1
+        mask = kept(first, second, self.dropped, x[0].numel()).view_as(x)
+        return (x * mask).mul_(LEVELS / (LEVELS - self.dropped))
+
+
+def kept(first: torch.Tensor, second: torch.Tensor, dropped: int, units: int) -> torch.Tensor:
+    """Return (B, units) bool, False in a share dropped / 65536 of the units, from two (B, 1) int32 keys.
+
+    Two rounds of multiplication and xor-shift (after Wellons' lowbias32), a key before each.
+    The keys must be drawn at random: those that differ in a bit or two have related masks.
+    """
+    bits = torch.arange((units + 1) // 2, dtype=torch.int32, device=first.device) ^ first
+    bits *= FIRST
+    bits ^= (bits >> 15) & 0x1FFFF
+    bits ^= second
+    bits *= SECOND
+    bits ^= (bits >> 16) & 0xFFFF
+    return bits.view(torch.int16)[:, :units] >= dropped - LEVELS // 2
+
+
+def dropout_keys(model: nn.Module, seed: int, epoch: int, slice_ids: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Return (B, L, 2) keys of B slices for the model's L dropout layers, from the stream "dropout"."""
+    size = (len(_dropouts(model)), 2)
+    rows = [generator(seed, "dropout", epoch, int(number)) for number in slice_ids]
+    return np.stack([row.integers(-(2**31), 2**31, size, dtype=np.int32) for row in rows])
+
+
+def set_keys(model: nn.Module, keys: torch.Tensor) -> None:
+    """Give (B, L, 2) keys to the model's L dropout layers, for one pass of B images."""
+    for i, layer in enumerate(_dropouts(model)):
+        layer.keys, layer.uses = keys[:, i], 0
+
+
+def _dropouts(model: nn.Module) -> list[KeyedDropout]:
+    return [layer for layer in model.modules() if isinstance(layer, KeyedDropout)]
+
+
+class _Leak(torch.autograd.Function):
+    """PReLU with one slope on a processor: torch's own backward pass writes one more image-sized tensor."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(x, slope)
+        return F.leaky_relu(x, float(slope))
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:  # type: ignore[override]
+        x, slope = ctx.saved_tensors
+        of_x = torch.ops.aten.leaky_relu_backward(grad, x, float(slope), False)
+        return of_x, (grad * x.clamp(max=0)).sum(dtype=slope.dtype).view_as(slope)
+
+
+class LightPReLU(nn.PReLU):
+    """`nn.PReLU`; on a processor and with one slope, the same numbers for less work."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.num_parameters > 1 or x.device.type != "cpu":
+            return super().forward(x)
+        return _Leak.apply(x, self.weight)  # type: ignore[no-any-return]
+
+
+def lighten(model: nn.Module) -> nn.Module:
+    """Swap every `nn.Dropout` and `nn.PReLU` of a model for its cheaper twin, in place; weights keep their names."""
+    for parent, name, layer in list(_children(model)):
+        if type(layer) is nn.Dropout:
+            setattr(parent, name, KeyedDropout(layer.p))
+        elif type(layer) is nn.PReLU:
+            twin = LightPReLU(layer.num_parameters)
+            twin.weight = layer.weight
+            setattr(parent, name, twin)
+    return model
+
+
+def _children(model: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Module]]:
+    return itertools.chain.from_iterable(((m, n, c) for n, c in m.named_children()) for m in model.modules())

@@ -1,0 +1,91 @@
+"""One step of the optimiser: a batch through the network in passes, their gradients summed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.profiler import record_function
+
+from benchmark.cuda_graph import Captured, Tensors
+from benchmark.execution import Execution
+from benchmark.layers import set_keys
+
+Pass = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""images (b, H, W) float32, masks (b, H, W) bool, dropout keys (b, L, 2) int32, on the network's device."""
+
+
+class Step:
+    """Carries out steps of one training. The first pass of a CUDA training is captured where execution asks for it."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        precision: str,
+        device: str,
+        execution: Execution,
+        captured: Callable[..., Captured] = Captured,
+    ) -> None:
+        self.model, self.loss, self.optimiser = model, loss, optimiser
+        self.precision, self.device, self.execution = precision, device, execution
+        self.weights = [weight for weight in model.parameters() if weight.requires_grad]
+        self._capture = captured
+        self._captured: Captured | None = None
+
+    def __call__(self, passes: Iterable[Pass], total: int) -> torch.Tensor:
+        """Learn from a batch of total images; return its mean loss , a scalar on the device that is not waited for."""
+        self.optimiser.zero_grad(set_to_none=True)
+        mean = torch.zeros((), dtype=torch.float64, device=self.device)
+        for one in passes:
+            value, *gradients = self._gradients(one)
+            share = len(one[0]) / total
+            mean += value * share
+            self._add(gradients, share)
+        with record_function("step"):
+            self.optimiser.step()
+        return mean
+
+    def _gradients(self, one: Pass) -> Tensors:
+        """The mean loss of a pass and its gradients, from the captured graph where that fits."""
+        if not self.execution.cuda_graph:
+            return self.gradients(*one)
+        if self._captured is None:
+            self._captured = self._capture(self.gradients, one, list(self.model.buffers()))
+        return self._captured(*one) if self._captured.fits(one) else self.gradients(*one)
+
+    def gradients(self, images: torch.Tensor, masks: torch.Tensor, keys: torch.Tensor) -> Tensors:
+        """Return the mean loss of b images and its gradient for every weight."""
+        set_keys(self.model, keys)
+        with record_function("forward"):
+            with arithmetic(self.precision, self.device):
+                logits = self.model(images[:, None])
+            value = self.loss(logits.float(), masks[:, None].float())
+        with record_function("backward"):
+            return (value.detach(), *torch.autograd.grad(value, self.weights, materialize_grads=True))
+
+    def _add(self, gradients: list[torch.Tensor], share: float) -> None:
+        if share == 1:
+            for weight, gradient in zip(self.weights, gradients, strict=True):
+                weight.grad = gradient
+            return
+        scaled = torch._foreach_mul(gradients, share)
+        if self.weights[0].grad is None:
+            for weight, gradient in zip(self.weights, scaled, strict=True):
+                weight.grad = gradient
+        else:
+            torch._foreach_add_([weight.grad for weight in self.weights], scaled)
+
+
+@contextlib.contextmanager
+def arithmetic(precision: str, device: str) -> Any:
+    """Compute in fp32, tf32 (NVIDIA cards only; plain fp32 elsewhere) or bf16 autocast."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    kind = device.partition(":")[0]
+    # a cached cast would be made in one pass of a captured graph and missing in the next
+    with torch.autocast(kind, dtype=torch.bfloat16, enabled=precision == "bf16", cache_enabled=kind != "cuda"):
+        yield

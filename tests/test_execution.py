@@ -1,0 +1,172 @@
+"""The fast ways of training against the plain one: fp32, one sample at a time, nothing captured."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+import torch
+from bench_forms import FAULTY, small_recipe, spec_of
+from torch import nn
+
+from baselines.unet import UNetArm
+from benchmark.arm import Cases, FitReport, RunContext
+from benchmark.cuda_graph import Captured, Tensors
+from benchmark.data.slices import SliceSet
+from benchmark.execution import PLAIN, Execution, choose
+from benchmark.layers import dropout_keys, lighten
+from benchmark.losses import thesis_tversky
+from benchmark.protocol import Network, Recipe
+from benchmark.runner import Bench
+from benchmark.split import make
+from benchmark.step import Pass, Step
+from benchmark.training import train_network
+
+WAYS = {
+    "images_per_pass": Execution(images_per_pass=4),
+    "images_per_look": Execution(images_per_look=3),
+    "images_per_augmentation": Execution(images_per_augmentation=12),
+    "channels_last": Execution(channels_last=True),
+    "cuda_graph": Execution(images_per_pass=2, cuda_graph=True),
+}
+TOLERANCE = 2e-4  # of the largest gradient; sums in another order
+
+
+def capture_on_cpu(function: Callable[[], Tensors]) -> tuple[Tensors, Callable[[], None]]:
+    """The twin of `capture_on_cuda`: a replay computes again and writes into the tensors first given."""
+    for _ in range(3):
+        function()
+    outputs = tuple(tensor.clone() for tensor in function())
+
+    def replay() -> None:
+        for old, new in zip(outputs, function(), strict=True):
+            old.copy_(new)
+
+    return outputs, replay
+
+
+class CapturedOnCpu(Captured):
+    def __init__(self, function: Callable[..., Tensors], example: Pass, buffers: list[torch.Tensor]) -> None:
+        super().__init__(function, example, buffers, capture_on_cpu)
+
+
+@pytest.fixture(scope="module")
+def cases(slices: SliceSet, recipe: Recipe) -> dict[str, Cases]:
+    split = make(slices, recipe.split, 1)
+    spec, bench = spec_of("any", FAULTY, slices, split, recipe), Bench(slices, {}, {})
+    return {part: bench.cases(spec, split, getattr(split, part)) for part in ("train", "val", "test")}
+
+
+def network(norm: str = "INSTANCE") -> nn.Module:
+    torch.manual_seed(11)
+    return UNetArm(kernel_size=3).build(Network(channels=(4, 8, 8), dropout=0.3, norm=norm))
+
+
+def batch(train: Cases, model: nn.Module, rows: slice) -> Pass:
+    keys = torch.from_numpy(dropout_keys(model, 5, 0, train.slice_id[rows]))
+    return torch.from_numpy(train.images[rows]), torch.from_numpy(train.masks[rows]), keys
+
+
+def stepped(
+    cases: dict[str, Cases], how: Execution, sizes: list[int], norm: str = "INSTANCE"
+) -> dict[str, torch.Tensor]:
+    """Loss and gradients of one step over the first slices, in passes of these sizes, dropout on."""
+    model = lighten(network()).train()
+    loss, optimiser = thesis_tversky(0.3), torch.optim.SGD(model.parameters(), lr=1e-3)
+    step = Step(model, loss, optimiser, "fp32", "cpu", how, CapturedOnCpu)
+    ends = np.cumsum([0, *sizes]).tolist()
+    passes = [batch(cases["train"], model, slice(a, b)) for a, b in itertools.pairwise(ends)]
+    mean = step(passes, sum(sizes))
+    return {"loss": mean, **{name: w.grad for name, w in model.named_parameters() if w.grad is not None}}
+
+
+def alike(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+    assert found.keys() == expected.keys()
+    scale = max(float(value.abs().max()) for value in expected.values())
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-3, atol=TOLERANCE * scale, msg=name)
+
+
+@pytest.mark.parametrize("sizes", [[6], [2, 2, 2], [4, 2], [5, 1]])
+def test_a_batch_in_passes_has_the_gradients_of_one_sample_at_a_time(cases: dict[str, Cases], sizes: list[int]) -> None:
+    """Dropout is on: a mask belongs to a slice, not to a place in a pass."""
+    alike(stepped(cases, PLAIN, sizes), stepped(cases, PLAIN, [1] * 6))
+
+
+@pytest.mark.parametrize("sizes", [[6], [2, 2, 2], [4, 2]])
+def test_a_captured_pass_has_the_gradients_of_a_plain_one(cases: dict[str, Cases], sizes: list[int]) -> None:
+    """Also where the last pass is smaller and goes around the graph."""
+    how = Execution(images_per_pass=sizes[0], cuda_graph=True)
+    alike(stepped(cases, how, sizes), stepped(cases, PLAIN, [1] * 6))
+
+
+def test_a_second_step_of_a_captured_pass_is_not_added_to_the_first(cases: dict[str, Cases]) -> None:
+    grads = {}
+    for how in (PLAIN, Execution(cuda_graph=True)):
+        model = lighten(network()).train()
+        optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+        step = Step(model, thesis_tversky(0.3), optimiser, "fp32", "cpu", how, CapturedOnCpu)
+        for rows in (slice(0, 3), slice(3, 6), slice(6, 8)):
+            step([batch(cases["train"], model, rows)], rows.stop - rows.start)
+        grads[how.cuda_graph] = {name: w.detach().clone() for name, w in model.named_parameters()}
+    alike(grads[True], grads[False])
+
+
+def test_capturing_leaves_running_statistics_alone(cases: dict[str, Cases]) -> None:
+    means = []
+    for how in (PLAIN, Execution(images_per_pass=6, cuda_graph=True)):
+        model = lighten(network("BATCH")).train()
+        optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+        Step(model, thesis_tversky(0.3), optimiser, "fp32", "cpu", how, CapturedOnCpu)(
+            [batch(cases["train"], model, slice(0, 6))], 6
+        )
+        means.append(torch.cat([b.flatten().float() for name, b in model.named_buffers() if "running" in name]))
+    torch.testing.assert_close(means[1], means[0])
+    assert means[0].abs().max() > 0
+
+
+def trained(cases: dict[str, Cases], how: Execution, monkeypatch: pytest.MonkeyPatch) -> FitReport:
+    monkeypatch.setattr("benchmark.training.Step", lambda *words: Step(*words, CapturedOnCpu))
+    recipe = small_recipe(training__max_epochs=2, training__optimiser="sgd", training__learning_rate=0.05)
+    return train_network(network(), 0.3, cases["train"], cases["val"], RunContext(recipe, 5), how)
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Execution)])
+def test_every_choice_trains_as_the_plain_way(
+    cases: dict[str, Cases], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two epochs with augmentation and dropout: losses and validation Dice within 1e-4."""
+    assert getattr(WAYS[name], name) != getattr(PLAIN, name)
+    plain, fast = (trained(cases, how, monkeypatch) for how in (PLAIN, WAYS[name]))
+    assert fast.facts[name] == getattr(WAYS[name], name)
+    for key in ("train_loss", "val_loss", "val_dice"):
+        assert [row[key] for row in fast.history] == pytest.approx([row[key] for row in plain.history], abs=1e-4), key
+
+
+def test_all_choices_together(cases: dict[str, Cases], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a card is given, on a processor."""
+    how = replace(choose("cuda", "bf16", (64, 64), 4, whole=False), images_per_look=3)
+    assert how.cuda_graph
+    assert how.channels_last
+    plain, fast = (trained(cases, way, monkeypatch) for way in (PLAIN, how))
+    for key in ("train_loss", "val_loss", "val_dice"):
+        assert [row[key] for row in fast.history] == pytest.approx([row[key] for row in plain.history], abs=1e-4), key
+
+
+@pytest.mark.parametrize(
+    ("shape", "device", "whole", "expected"),
+    [
+        ((512, 512), "cpu", False, 2),
+        ((512, 512), "cpu", True, 16),
+        ((256, 256), "cpu", False, 8),
+        ((64, 64), "cpu", False, 16),
+        ((1024, 1024), "cpu", False, 1),
+        ((512, 512), "cuda:0", False, 16),
+    ],
+)
+def test_images_per_pass(shape: tuple[int, int], device: str, whole: bool, expected: int) -> None:
+    """Two images of 512 x 512 on a processor; a card takes the batch."""
+    assert choose(device, "fp32", shape, 16, whole).images_per_pass == expected

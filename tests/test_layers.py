@@ -1,0 +1,152 @@
+"""Keyed dropout and the light PReLU: laws, and torch's own layers as oracle."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from torch import nn
+
+from benchmark.layers import KeyedDropout, LightPReLU, dropout_keys, kept, lighten, set_keys
+
+KEYS = st.integers(-(2**31), 2**31 - 1)
+UNITS = 1 << 16
+RANDOM = torch.tensor([[[1234567891, -987654321]]], dtype=torch.int32)  # keys of one image and one layer
+
+
+def mask(first: int, second: int, p: float = 0.3, units: int = UNITS) -> np.ndarray:
+    pair = torch.tensor([[first, second]], dtype=torch.int32)
+    return kept(pair[:, :1], pair[:, 1:], round(p * 65536), units)[0].numpy()
+
+
+@given(first=KEYS, second=KEYS, p=st.sampled_from([0.1, 0.3, 0.5, 0.9]))
+@settings(deadline=None, max_examples=60)
+def test_the_share_kept_is_that_of_a_fair_coin(first: int, second: int, p: float) -> None:
+    """A binomial count: within 5.5 standard deviations of n (1 - p) (two-sided chance 4e-8 a draw)."""
+    count = int(mask(first, second, p).sum())
+    assert abs(count - UNITS * (1 - p)) < 5.5 * math.sqrt(UNITS * p * (1 - p))
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(deadline=None, max_examples=60)
+def test_keys_drawn_at_random_give_unrelated_masks(seed: int) -> None:
+    """The correlation of two independent masks has standard deviation 1 / sqrt(n); 28 pairs an example."""
+    keys = np.random.default_rng(seed).integers(-(2**31), 2**31, (8, 2))
+    between = np.corrcoef([mask(*pair) for pair in keys.tolist()])[np.triu_indices(8, 1)]
+    assert np.abs(between).max() < 6.5 / math.sqrt(UNITS)
+
+
+@pytest.mark.parametrize("lag", [1, 2, 3, 16, 64, 256, 4096, 32768])
+def test_units_at_a_distance_are_unrelated(lag: int) -> None:
+    drawn = np.stack([mask(*pair) for pair in np.random.default_rng(4).integers(-(2**31), 2**31, (16, 2)).tolist()])
+    a, b = drawn[:, lag:].ravel(), drawn[:, :-lag].ravel()
+    assert abs(np.corrcoef(a, b)[0, 1]) < 5 / math.sqrt(a.size)
+
+
+def test_sixteen_units_in_a_row_are_as_many_coins() -> None:
+    """How many of 16 neighbours are kept follows the binomial distribution (chi-square, one draw fixed)."""
+    counts = np.bincount(mask(12345, -678, 0.5, 16 * 20000).reshape(-1, 16).sum(axis=1), minlength=17)
+    expected = stats.binom.pmf(np.arange(17), 16, 0.5) * 20000
+    assert stats.chisquare(counts[3:14], expected[3:14] * counts[3:14].sum() / expected[3:14].sum()).pvalue > 1e-3
+
+
+@given(units=st.integers(1, 99), first=KEYS, second=KEYS)
+def test_a_mask_of_fewer_units_is_the_beginning_of_a_larger_one(units: int, first: int, second: int) -> None:
+    np.testing.assert_array_equal(mask(first, second, units=units), mask(first, second, units=100)[:units])
+
+
+def layered(p: float = 0.3) -> nn.Sequential:
+    return nn.Sequential(nn.Dropout(p), nn.PReLU(), nn.Sequential(nn.Dropout(p), nn.PReLU(3)))
+
+
+def keyed(p: float = 0.3) -> nn.Module:
+    return lighten(layered(p))
+
+
+def test_every_dropout_and_prelu_is_swapped_and_weights_keep_their_names() -> None:
+    before, model = layered(), keyed()
+    assert [type(m) for m in model.modules() if not isinstance(m, nn.Sequential)] == [
+        KeyedDropout, LightPReLU, KeyedDropout, LightPReLU,
+    ]  # fmt: skip
+    assert list(model.state_dict()) == list(before.state_dict())
+    model.load_state_dict(before.state_dict())
+
+
+def test_a_slice_s_masks_are_its_own_in_any_company() -> None:
+    """Keys are drawn for (seed, epoch, slice); neighbours in the pass change nothing."""
+    model, ids = keyed().train(), np.array([4, 9, 2])
+    images = torch.randn(3, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    set_keys(model, torch.from_numpy(dropout_keys(model, 7, 1, ids)))
+    together = model(images)
+    for i in (2, 0, 1):
+        set_keys(model, torch.from_numpy(dropout_keys(model, 7, 1, ids[[i]])))
+        assert torch.equal(model(images[[i]])[0], together[i])
+
+
+def test_layers_epochs_slices_and_seeds_have_masks_of_their_own() -> None:
+    model = keyed()
+    drawn = [dropout_keys(model, s, e, np.array([n]))[0] for s in (1, 2) for e in (0, 1) for n in (1, 2)]
+    flat = np.concatenate(drawn)
+    assert flat.shape == (16, 2)
+    assert len(np.unique(flat, axis=0)) == 16
+
+
+def test_what_is_kept_is_scaled_and_the_gradient_has_the_same_mask() -> None:
+    """Dropout (Srivastava 2014, inverted): kept / (1 - p), in expectation the input itself."""
+    layer = KeyedDropout(0.25).train()
+    layer.keys = RANDOM[0]
+    x = torch.ones(1, 2, 64, 64, requires_grad=True)
+    out = layer(x)
+    out.sum().backward()
+    assert out.unique().tolist() == pytest.approx([0, 4 / 3])
+    assert torch.equal(x.grad, out.detach())  # type: ignore[arg-type]
+    assert float(out.detach().mean()) == pytest.approx(1, abs=0.05)
+
+
+def test_a_layer_used_twice_in_a_pass_draws_anew() -> None:
+    layer = KeyedDropout(0.5).train()
+    set_keys(layer, RANDOM)
+    x = torch.ones(1, 1, 64, 64)
+    first, second = layer(x), layer(x)
+    assert 0.4 < float((first == second).float().mean()) < 0.6
+    set_keys(layer, RANDOM)
+    assert torch.equal(layer(x), first)
+
+
+@pytest.mark.parametrize("p", [0.0, 0.3, 1.0])
+def test_the_ends_agree_with_torch(p: float) -> None:
+    x = torch.randn(2, 1, 4, 4)
+    ours, theirs = KeyedDropout(p), nn.Dropout(p)
+    assert torch.equal(ours.eval()(x), theirs.eval()(x))
+    if p in (0.0, 1.0):
+        assert torch.equal(ours.train()(x), theirs.train()(x))
+
+
+def test_missing_keys_are_an_error() -> None:
+    layer = KeyedDropout(0.3).train()
+    with pytest.raises(RuntimeError, match="2 images, but dropout keys for 0"):
+        layer(torch.zeros(2, 1, 4, 4))
+
+
+@pytest.mark.parametrize("slopes", [1, 3])
+@given(seed=st.integers(0, 99), slope=st.floats(-2, 2, width=32))
+@settings(deadline=None, max_examples=30)
+def test_the_light_prelu_is_torch_s(slopes: int, seed: int, slope: float) -> None:
+    """Outputs bit for bit, gradients within rounding; the slope may be negative or 0."""
+    x = torch.randn(2, 3, 5, 5, generator=torch.Generator().manual_seed(seed))
+    x[0, 0, 0] = 0.0
+    grad = torch.randn(x.shape, generator=torch.Generator().manual_seed(seed + 1))
+    found = []
+    for layer in (LightPReLU(slopes, slope), nn.PReLU(slopes, slope)):
+        given_x = x.clone().requires_grad_()
+        out = layer(given_x)
+        out.backward(grad)
+        found.append((out.detach(), given_x.grad, layer.weight.grad))
+    assert torch.equal(found[0][0], found[1][0])
+    assert torch.equal(found[0][1], found[1][1])  # type: ignore[arg-type]
+    torch.testing.assert_close(found[0][2], found[1][2], rtol=1e-4, atol=1e-4)
