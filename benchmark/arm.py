@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from functools import cached_property
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import ArmError, SpecError, known
+from benchmark.levels import Levels
 from benchmark.protocol import Recipe
 
 FloatImages = NDArray[np.float32]  # (N, H, W), preprocessed, in [-1, 1]
@@ -27,14 +29,24 @@ ENTRY_POINTS = "meningioma_bench.arms"
 class Cases:
     """Preprocessed slices with their truth, as an arm learns from them.
 
-    images (N, H, W) float32 in [-1, 1]; masks (N, H, W) bool; slice_id (N,) int64;
+    images (N, H, W) float32 in [-1, 1], made at first use of grey, which holds the same
+    numbers in less memory where it can; masks (N, H, W) bool; slice_id (N,) int64;
     spacing_mm (row, column) of a pixel at this size.
     """
 
-    images: FloatImages
+    grey: FloatImages | Levels
     masks: NDArray[np.bool_]
     slice_id: NDArray[np.int64]
     spacing_mm: tuple[float, float]
+
+    @cached_property
+    def images(self) -> FloatImages:
+        return self.grey.values() if isinstance(self.grey, Levels) else self.grey
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W) of every image."""
+        return self.masks.shape[1], self.masks.shape[2]
 
     def __len__(self) -> int:
         return len(self.slice_id)

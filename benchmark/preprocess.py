@@ -8,11 +8,13 @@ on whole images a median 17 % of pixels are exactly 0 and the lower landmarks co
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import DataError
+from benchmark.levels import Levels
 
 STANDARD_SCALE = (0.0, 100.0)
 TIE = 1e-9  # landmarks closer than this share of their span differ by rounding alone
@@ -98,9 +100,19 @@ def rescale(image: NDArray[np.float64]) -> NDArray[np.float64]:
     return (image - low) / (high - low) * 2.0 - 1.0
 
 
+def steps(image: NDArray[np.generic], landmarks: Landmarks) -> NDArray[np.float64]:
+    """Run the three steps on one (H, W) image; each maps a pixel by its grey level alone, into [-1, 1]."""
+    return rescale(zscore(apply_nyul(image, landmarks)))
+
+
 def apply(images: NDArray[np.generic], landmarks: Landmarks) -> NDArray[np.float32]:
     """Run the three steps on (N, H, W) images; returns (N, H, W) float32 in [-1, 1]."""
     out = np.empty(images.shape, dtype=np.float32)
     for i, image in enumerate(images):
-        out[i] = rescale(zscore(apply_nyul(image, landmarks)))
+        out[i] = steps(image, landmarks)
     return out
+
+
+def tabulate(images: NDArray[np.generic], landmarks: Landmarks) -> Levels:
+    """Return the same numbers as `apply` for images of integers, as tables of their grey levels."""
+    return Levels.of(images, partial(steps, landmarks=landmarks))

@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 
-def shrink(images: NDArray[np.generic], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Resize (N, H, W) by averaging over the area of each new pixel; float32, grey levels kept."""
+def shrink(images: NDArray[np.generic], shape: tuple[int, int]) -> NDArray[np.generic]:
+    """Resize (N, H, W) by averaging over the area of each new pixel; float32, or unchanged at their own size."""
     if images.shape[1:] == shape:
-        return images.astype(np.float32)
+        return images
     rows, columns = (_shares(n, m) for n, m in zip(images.shape[1:], shape, strict=True))
     out = np.empty((len(images), *shape), dtype=np.float32)
     for i, image in enumerate(images):
@@ -30,7 +30,7 @@ def shrink_masks(masks: NDArray[np.bool_], shape: tuple[int, int]) -> NDArray[np
     """Resize (N, H, W) bool: a new pixel is tumour where at least half of its area is."""
     if masks.shape[1:] == shape:
         return masks
-    return shrink(masks, shape) >= 0.5 - 1e-6  # rounding, where the area is exactly half
+    return np.asarray(shrink(masks, shape), np.float32) >= 0.5 - 1e-6  # rounding, where the area is exactly half
 
 
 def enlarge_probability(maps: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:

@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import preprocess, record
-from benchmark.arm import ArmEntry, Cases, FitReport, RunContext
+from benchmark.arm import ArmEntry, Cases, FitReport, FloatImages, RunContext
 from benchmark.data.slices import SliceSet
 from benchmark.environment import RESUME_KEYS, describe
 from benchmark.errors import RunLockedError
 from benchmark.evaluate import binarise, predict_checked, score, simulated_clicks
+from benchmark.levels import Levels
 from benchmark.memory import keep_freed_memory, peak_mib
 from benchmark.record import RunFolder, State
 from benchmark.resize import enlarge_probability, scaled_spacing, shrink, shrink_masks
@@ -57,10 +58,10 @@ class Bench:
     slices: SliceSet
     splits: Mapping[str, Split]
     arms: Mapping[str, ArmEntry]
-    _last: tuple[Any, tuple[NDArray[np.float32], NDArray[np.bool_]]] | None = field(default=None, repr=False)
+    _last: tuple[Any, tuple[FloatImages | Levels, NDArray[np.bool_]]] | None = field(default=None, repr=False)
 
-    def prepared(self, spec: RunSpec, split: Split) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Return all images preprocessed as the spec asks, (N, h, w) float32, and their masks."""
+    def prepared(self, spec: RunSpec, split: Split) -> tuple[FloatImages | Levels, NDArray[np.bool_]]:
+        """Return all images preprocessed as the spec asks, N of (h, w), and their masks."""
         rule = spec.recipe.preprocess
         fit_ids = split.train if rule.nyul_fit == "train" else None
         key = (spec.shape, rule, fit_ids)
@@ -69,7 +70,8 @@ class Bench:
             learn_from = images if fit_ids is None else images[np.isin(self.slices.slice_id, fit_ids)]
             landmarks = preprocess.fit_nyul(learn_from, rule.nyul_percentiles, rule.nyul_foreground == "whole")
             masks = shrink_masks(self.slices.masks, spec.shape)
-            self._last = (key, (preprocess.apply(images, landmarks), masks))
+            carry_out = preprocess.tabulate if images.dtype.kind in "iu" else preprocess.apply
+            self._last = (key, (carry_out(images, landmarks), masks))
         return self._last[1]
 
     def cases(self, spec: RunSpec, split: Split, wanted: tuple[int, ...]) -> Cases:

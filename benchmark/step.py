@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -68,17 +68,13 @@ class Step:
         with record_function("backward"):
             return (value.detach(), *torch.autograd.grad(value, self.weights, materialize_grads=True))
 
-    def _add(self, gradients: list[torch.Tensor], share: float) -> None:
-        if share == 1:
-            for weight, gradient in zip(self.weights, gradients, strict=True):
-                weight.grad = gradient
-            return
-        scaled = torch._foreach_mul(gradients, share)
-        if self.weights[0].grad is None:
-            for weight, gradient in zip(self.weights, scaled, strict=True):
-                weight.grad = gradient
-        else:
-            torch._foreach_add_([weight.grad for weight in self.weights], scaled)
+    def _add(self, gradients: Sequence[torch.Tensor], share: float) -> None:
+        """Add a pass's share of the batch's gradient to what the optimiser will read."""
+        for weight, gradient in zip(self.weights, gradients, strict=True):
+            if weight.grad is None:
+                weight.grad = gradient if share == 1 else gradient * share
+            else:
+                weight.grad.add_(gradient, alpha=share)
 
 
 @contextlib.contextmanager

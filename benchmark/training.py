@@ -26,6 +26,7 @@ from benchmark.execution import Execution, choose
 from benchmark.layers import dropout_keys, lighten
 from benchmark.losses import thesis_tversky, tumour_probability
 from benchmark.protocol import Recipe
+from benchmark.resident import Resident, on_device
 from benchmark.seeding import epoch_order, torch_seed
 from benchmark.step import Pass, Step, arithmetic
 from benchmark.stopping import EarlyStopping
@@ -74,18 +75,6 @@ class State:
         self.history = content["history"]
 
 
-@dataclass(frozen=True)
-class Resident:
-    """Slices on the device where the network is: images (N, H, W) float32, masks (N, H, W) bool."""
-
-    images: torch.Tensor
-    masks: torch.Tensor
-
-    @classmethod
-    def of(cls, cases: Cases, device: str) -> Resident:
-        return cls(_on(cases.images, device), _on(cases.masks, device))
-
-
 def train_network(
     model: nn.Module, alpha: float, train: Cases, val: Cases, context: RunContext, execution: Execution | None = None
 ) -> FitReport:
@@ -96,7 +85,7 @@ def train_network(
     Raises `ArmError` if the loss stops being a finite number.
     """
     recipe, device = context.recipe, context.device
-    how = execution or execution_for(model, train.images.shape[1:], recipe, device)
+    how = execution or execution_for(model, train.shape, recipe, device)
     lighten(model).to(device)
     if how.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -151,7 +140,7 @@ def _report(state: State, train: Cases, how: Execution) -> FitReport:
         },
         history=state.history,
         parameters=sum(p.numel() for p in state.model.parameters() if p.requires_grad),
-        train_gflop_per_image=gflop_per_image(state.model, train.images.shape[1:]),
+        train_gflop_per_image=gflop_per_image(state.model, train.shape),
     )
 
 
@@ -181,8 +170,8 @@ def augmented(
             rows = np.concatenate(group)
             table = augment.draw(context.recipe.augmentation, context.seed, epoch, train.slice_id[rows])
             index = torch.from_numpy(rows).to(context.device)
-            images, masks = augment.apply(table, resident.images[index], resident.masks[index], train.spacing_mm)
-            keys = _on(dropout_keys(step.model, context.seed, epoch, train.slice_id[rows]), context.device)
+            images, masks = augment.apply(table, resident.images(index), resident.masks[index], train.spacing_mm)
+            keys = on_device(dropout_keys(step.model, context.seed, epoch, train.slice_id[rows]), context.device)
         sizes = [len(one) for one in group]
         yield from zip(images.split(sizes), masks.split(sizes), keys.split(sizes), strict=True)
 
@@ -195,7 +184,8 @@ def validate(
     model.eval()
     sums = torch.zeros(2, dtype=torch.float64, device=context.device)
     with record_function("validation"):
-        for images, truth in zip(val.images.split(at_once), val.masks.split(at_once), strict=True):
+        for rows in torch.arange(len(val.masks), device=context.device).split(at_once):
+            images, truth = val.images(rows), val.masks[rows]
             with arithmetic(context.recipe.training.precision, context.device):
                 logits = model(images[:, None]).float()
             predicted = tumour_probability(logits, context.recipe.loss.activation) > 0.5
@@ -203,7 +193,7 @@ def validate(
             sizes = predicted.sum(dim=(1, 2)) + truth.sum(dim=(1, 2))
             sums[0] += loss(logits, truth[:, None].float()) * len(images)
             sums[1] += torch.where(sizes > 0, 2 * overlap / sizes.clamp(min=1), 1.0).double().sum()
-        mean_loss, mean_dice = (sums / len(val.images)).tolist()  # the only wait for the device
+        mean_loss, mean_dice = (sums / len(val.masks)).tolist()  # the only wait for the device
     return mean_loss, mean_dice
 
 
@@ -215,7 +205,7 @@ def predict_network(model: nn.Module, images: FloatImages, context: RunContext) 
     maps = np.empty(images.shape, dtype=np.float32)
     at_once = execution_for(model, images.shape[1:], recipe, device).images_per_look
     for first in range(0, len(images), at_once):
-        batch = _on(images[first : first + at_once], device)
+        batch = on_device(images[first : first + at_once], device)
         with arithmetic(recipe.training.precision, device):
             logits = model(batch[:, None]).float()
         maps[first : first + at_once] = tumour_probability(logits, recipe.loss.activation).cpu().numpy()
@@ -247,7 +237,3 @@ def gflop_per_image(model: nn.Module, shape: tuple[int, ...]) -> float:
     with FlopCounterMode(display=False) as counter:
         shadow(torch.empty(1, 1, *shape, device="meta")).sum().backward()
     return counter.get_total_flops() / 1e9
-
-
-def _on(array: np.ndarray, device: str) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array)).to(device)

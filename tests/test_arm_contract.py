@@ -69,7 +69,7 @@ def ask(arm: Any, cases: Cases) -> Any:
 
 
 def take(cases: Cases, rows: Any) -> Cases:
-    return replace(cases, images=cases.images[rows], masks=cases.masks[rows], slice_id=cases.slice_id[rows])
+    return replace(cases, grey=cases.images[rows], masks=cases.masks[rows], slice_id=cases.slice_id[rows])
 
 
 def random_states() -> list[Any]:
