@@ -108,7 +108,7 @@ def apply(
     if table.spatial:
         images, masks = _resample(table, images, masks, spacing_mm)
     if table.motion_on.any():
-        rows = torch.from_numpy(np.flatnonzero(table.motion_on)).to(images.device)
+        rows = _at(np.flatnonzero(table.motion_on), images)
         images = images.index_copy(0, rows, _motion(table, images[rows] - BLACK, spacing_mm) + BLACK)
     if table.bias.any():
         images = (images - table.black_level) * _bias_field(table.bias, images) + table.black_level
@@ -117,7 +117,7 @@ def apply(
     if table.shift.any():
         images = images + _like(table.shift, images)[:, None, None]
     if table.noise_sd.any():
-        noise = gaussian_field(torch.from_numpy(table.noise_key).to(images.device), images.shape[1], images.shape[2])
+        noise = gaussian_field(_at(table.noise_key, images), images.shape[1], images.shape[2])
         images = images + _like(table.noise_sd, images)[:, None, None] * noise
     return images, masks
 
@@ -250,4 +250,9 @@ def _splitmix64(x: torch.Tensor) -> torch.Tensor:
 
 def _like(values: NDArray[np.generic], tensor: torch.Tensor) -> torch.Tensor:
     """A float array as a tensor of the other's dtype and device."""
-    return torch.from_numpy(np.ascontiguousarray(values)).to(tensor.device, tensor.dtype)
+    return _at(values, tensor).to(tensor.dtype)
+
+
+def _at(values: NDArray[np.generic], tensor: torch.Tensor) -> torch.Tensor:
+    """An array on the other's device. Nothing waits for a card: the driver has copied the array when this returns."""
+    return torch.from_numpy(np.ascontiguousarray(values)).to(tensor.device, non_blocking=True)

@@ -1,6 +1,7 @@
 """Preprocessed images kept as their grey levels and one table per image: a quarter of the memory, the same bits.
 
-Preprocessing maps a pixel by its grey level alone, so for integers it is a table. Resized images have no levels left and stay plain arrays.
+Preprocessing maps a pixel by its grey level alone, so for integers it is a table. Resized
+images have no levels left and stay plain arrays.
 """
 
 from __future__ import annotations

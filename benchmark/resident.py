@@ -39,6 +39,6 @@ class Resident:
 
 
 def on_device(array: NDArray[Any], device: str) -> torch.Tensor:
-    """Return an array as a tensor on a device; uint16, which torch hardly knows, as int32."""
+    """Return an array as a tensor on a device, not waiting for a card; uint16, which torch hardly knows, as int32."""
     array = array.astype(np.int32) if array.dtype == np.uint16 else array
-    return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+    return torch.from_numpy(np.ascontiguousarray(array)).to(device, non_blocking=True)

@@ -169,7 +169,7 @@ def augmented(
         with record_function("augmentation"):
             rows = np.concatenate(group)
             table = augment.draw(context.recipe.augmentation, context.seed, epoch, train.slice_id[rows])
-            index = torch.from_numpy(rows).to(context.device)
+            index = on_device(rows, context.device)
             images, masks = augment.apply(table, resident.images(index), resident.masks[index], train.spacing_mm)
             keys = on_device(dropout_keys(step.model, context.seed, epoch, train.slice_id[rows]), context.device)
         sizes = [len(one) for one in group]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,11 +16,15 @@ from baselines import ARMS
 from baselines.unet import UNetArm
 from benchmark import augment
 from benchmark.arm import Cases, RunContext
+from benchmark.execution import PLAIN, Execution, choose
+from benchmark.layers import kept
 from benchmark.protocol import Augmentation
 from benchmark.record import RunFolder, State, read_json
+from benchmark.resident import Resident
 from benchmark.runner import Bench, Options, run_one
 from benchmark.seeding import make_deterministic
 from benchmark.split import make
+from benchmark.training import train_network
 
 pytestmark = [
     pytest.mark.gpu,
@@ -53,17 +58,63 @@ def test_augmentation_is_the_same_on_the_card(cases: dict[str, Cases]) -> None:
     assert float((on_gpu[1].cpu() != on_cpu[1]).float().mean()) < 1e-4
 
 
-def test_the_first_epoch_has_the_loss_of_a_processor(cases: dict[str, Cases]) -> None:
-    """In fp32, without dropout: its random numbers are the device's own."""
-    recipe = small_recipe(training__max_epochs=1, network__dropout=0.0)
-    losses = {}
-    for device in ("cpu", "cuda"):
-        arm = UNetArm(kernel_size=3)
-        report = arm.fit(cases["train"], cases["val"], RunContext(recipe, 5, device=device))
-        losses[device] = report.history[0]
-    assert losses["cuda"]["train_loss"] == pytest.approx(losses["cpu"]["train_loss"], abs=2e-3)
-    assert losses["cuda"]["val_loss"] == pytest.approx(losses["cpu"]["val_loss"], abs=5e-3)
-    assert losses["cuda"]["gpu_seconds"] > 0
+def test_dropout_has_the_masks_of_a_processor() -> None:
+    keys = torch.from_numpy(np.random.default_rng(3).integers(-(2**31), 2**31, (4, 2), dtype=np.int32))
+    on_cpu, on_gpu = (kept(k[:, :1], k[:, 1:], 19661, 100_001) for k in (keys, keys.cuda()))
+    assert on_gpu.device.type == "cuda"
+    assert torch.equal(on_gpu.cpu(), on_cpu)
+
+
+@pytest.mark.parametrize("kept_as", ["levels", "floats"])
+def test_slices_on_the_card_are_the_slices(cases: dict[str, Cases], kept_as: str) -> None:
+    train = cases["train"] if kept_as == "levels" else replace(cases["train"], grey=cases["train"].images)
+    resident, rows = Resident.of(train, "cuda"), torch.tensor([2, 0, 5])
+    assert resident.images(rows.cuda()).cpu().numpy().tobytes() == train.images[[2, 0, 5]].tobytes()
+
+
+def trained(cases: dict[str, Cases], device: str, how: Execution | None, **changes: Any) -> list[dict[str, float]]:
+    """Two epochs of plain gradient descent, which a rounding moves little; augmentation and dropout are on."""
+    recipe = small_recipe(training__optimiser="sgd", training__learning_rate=0.05, **changes)
+    torch.manual_seed(11)
+    model = UNetArm(kernel_size=3).build(recipe.network)
+    context = RunContext(recipe, 5, device=device)
+    return train_network(model, 0.3, cases["train"], cases["val"], context, how).history
+
+
+def alike(found: list[dict[str, float]], expected: list[dict[str, float]], within: float) -> None:
+    for key in ("train_loss", "val_loss", "val_dice"):
+        assert [row[key] for row in found] == pytest.approx([row[key] for row in expected], abs=within), key
+
+
+def test_the_plain_way_on_the_card_trains_as_on_a_processor(cases: dict[str, Cases]) -> None:
+    """fp32, one sample at a time."""
+    on_card = trained(cases, "cuda", PLAIN)
+    alike(on_card, trained(cases, "cpu", PLAIN), 5e-3)
+    assert all(row["gpu_seconds"] > 0 for row in on_card)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        Execution(images_per_pass=4),
+        Execution(images_per_look=3),
+        Execution(images_per_augmentation=12),
+        Execution(channels_last=True),
+        Execution(images_per_pass=4, cuda_graph=True),
+        choose("cuda", "fp32", (64, 64), 4, whole=False),
+        replace(choose("cuda", "bf16", (64, 64), 4, whole=False), images_per_look=3),
+    ],
+    ids=["pass", "look", "augmentation", "channels-last", "graph", "default", "default with channels-last"],
+)
+def test_every_fast_way_on_the_card_trains_as_the_plain_one(cases: dict[str, Cases], how: Execution) -> None:
+    alike(trained(cases, "cuda", how), trained(cases, "cuda", PLAIN), 5e-3)
+
+
+def test_capturing_leaves_running_statistics_alone(cases: dict[str, Cases]) -> None:
+    """Batch norm: three warm-up passes before the capture must not count."""
+    how = Execution(images_per_pass=4, images_per_look=4)
+    captured = trained(cases, "cuda", replace(how, cuda_graph=True), network__norm="BATCH")
+    alike(captured, trained(cases, "cuda", how, network__norm="BATCH"), 5e-3)
 
 
 def test_the_same_seed_gives_the_same_bits_on_one_card(cases: dict[str, Cases]) -> None:
