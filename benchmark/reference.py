@@ -80,6 +80,16 @@ class DiceRule:
 
 
 @dataclass(frozen=True)
+class PrecisionRule:
+    """When a lower precision counts as equivalent to the plain one; see `benchmark.precisions`."""
+
+    plain: str
+    min_seeds: int
+    level: float
+    reason: str
+
+
+@dataclass(frozen=True)
 class Tolerances:
     """The margins, and the identity of the protocol whose runs may be compared with the thesis."""
 
@@ -90,6 +100,7 @@ class Tolerances:
     parameters: Margin
     split_sizes: Margin
     dice: DiceRule
+    precision: PrecisionRule
 
 
 def load_reference() -> Reference:
@@ -127,6 +138,7 @@ def load_tolerances() -> Tolerances:
             parameters=_margin(table["parameters"], "within_millions"),
             split_sizes=_margin(table["split_sizes"], "within_images"),
             dice=DiceRule(**dice),
+            precision=PrecisionRule(**table["precision"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise SpecError(f"reference_results/tolerances.toml: {error!r}; restore the shipped file") from error
