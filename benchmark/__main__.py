@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
 
 from baselines import ARMS
 from benchmark import commands
 from benchmark.arm import with_plugins
 from benchmark.cli import parser
 from benchmark.errors import BenchmarkError
-from benchmark.reproduce import reproduce
+from benchmark.reproduce import reproduce, run
 
 VERBS = {
     "reproduce": reproduce,
+    "run": run,
     "plan": commands.plan,
     "compare": commands.compare,
     "data": commands.data,
@@ -23,11 +29,39 @@ VERBS = {
 }
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came: from a batch system before its time limit, or from `kill`."""
+
+
+@contextlib.contextmanager
+def sigterm_stops() -> Iterator[None]:
+    """Inside, SIGTERM ends the call as Ctrl-C does. Python lets only the main thread see to that."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the first is enough; a second would disturb the ending
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
 def main(words: list[str] | None = None) -> int:
-    """Carry out one command; 0 well, 1 a cell failed or was not reproduced, 2 bad input, 130 interrupted."""
+    """Carry out one command; return its exit code.
+
+    0 well, 1 a cell failed or was not reproduced, 2 bad input, 130 interrupted, 143 terminated.
+    """
     options = parser().parse_args(words)
     try:
-        return VERBS[options.verb](options, with_plugins(ARMS))
+        with sigterm_stops():
+            code = VERBS[options.verb](options, with_plugins(ARMS))
+            sys.stdout.flush()  # here, where a reader that is gone is no error
+            return code
     except BenchmarkError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -39,9 +73,9 @@ def main(words: list[str] | None = None) -> int:
             f"error: {error}; mend the path, its permissions or the disk, and give the command again", file=sys.stderr
         )
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
         print("\nstopped; the same command goes on where this one was", file=sys.stderr)
-        return 130
+        return 143 if isinstance(stopped, Terminated) else 130
 
 
 if __name__ == "__main__":

@@ -32,14 +32,25 @@ def parser() -> argparse.ArgumentParser:
     reproduce = _verb(
         verbs, "reproduce", "train and score every cell of a grid; skips what is done, goes on where it stopped"
     )
+    run = _verb(verbs, "run", "carry out single cells of a grid by their run_id, as a task of a batch system does")
     plan = _verb(verbs, "plan", "say what reproduce would do: each cell's state and the time it would take")
-    for verb in (reproduce, plan):
+    for verb in (reproduce, run, plan):
         _grid_options(verb)
-    reproduce.add_argument("--device", default="auto", help="auto (a CUDA card if there is one), cpu, cuda, cuda:1")
+    for verb in (reproduce, run):
+        verb.add_argument("--device", default="auto", help="auto (CUDA cards if there are any), cpu, cuda, cuda:1")
+        verb.add_argument(
+            "--threads", type=_positive, help="processor threads of each worker (default: usable cores / workers)"
+        )
     reproduce.add_argument(
-        "--threads", type=_positive, help="processor threads of each worker (default: cores / workers)"
+        "--workers", type=_positive, default=1, help="processes that share the grid, cores and cards (default: 1)"
     )
-    reproduce.add_argument("--workers", type=_positive, default=1, help="processes that share the grid (default: 1)")
+    run.set_defaults(workers=1)
+    run.add_argument(
+        "--id", nargs="+", action="extend", required=True, metavar="RUN_ID", help="as plan --format ids lists them"
+    )
+    plan.add_argument(
+        "--format", choices=("table", "ids"), default="table", help="ids: one run_id a line, of cells not yet done"
+    )
     compare = _verb(
         verbs, "compare", "judge runs against the thesis's printed numbers; exit code 1 if one is not reproduced"
     )

@@ -1,4 +1,4 @@
-"""What each verb of the command line does, `reproduce` apart. Nothing here imports torch."""
+"""What each verb of the command line does, `reproduce` and `run` apart. Nothing here imports torch."""
 
 from __future__ import annotations
 
@@ -24,8 +24,14 @@ OWN_RUNS = Path("runs")
 
 
 def plan(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
-    """Print every cell's state and estimate; runs nothing."""
+    """Print every cell's state and estimate, or the run_ids of those not yet done; runs nothing."""
     job = prepare(request(options), arms, keep_splits=False)
+    found = planning.states(job.specs, job.folder)
+    if options.format == "ids":  # nothing but them: nox shows stderr on stdout too
+        for spec, state in zip(job.specs, found, strict=True):
+            if state is not State.DONE:
+                print(spec.run_id)
+        return 0
     estimates = announce(job)
     rows = [
         (
@@ -35,9 +41,7 @@ def plan(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
             str(state),
             "" if state is State.DONE else span(e) if e is not None else "unknown",
         )
-        for i, (spec, state, e) in enumerate(
-            zip(job.specs, planning.states(job.specs, job.folder), estimates, strict=True)
-        )
+        for i, (spec, state, e) in enumerate(zip(job.specs, found, estimates, strict=True))
     ]
     print(tabulate(rows, headers=("", "split", "cell", "state", "estimate")))
     return 0

@@ -1,22 +1,25 @@
-"""The verb `reproduce`: one grid, in this process or shared by several. torch is imported when work begins."""
+"""The verbs `reproduce` and `run`: a grid, or some of its cells by run_id. torch is imported when work begins."""
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
-import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
 from typing import Any
 
 from benchmark import plan as planning
 from benchmark.arm import ArmEntry
 from benchmark.cli import request
+from benchmark.cores import allocate, usable_cores
 from benchmark.errors import BenchmarkError, SpecError
 from benchmark.progress import GridProgress, span
 from benchmark.record import FAILURE, RunFolder, State, read_json
 from benchmark.request import PHANTOMS, Job, Request, prepare
+from benchmark.spec import RunSpec
 
 PHANTOM_WORDS = (
     "These are drawn phantoms. They show that the machinery works from end to end and say nothing about 0.898:\n"
@@ -29,39 +32,89 @@ def reproduce(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     asked = request(options)
     if asked.source == PHANTOMS and asked.data is None:
         print("No data was given (--data, $MENINGIOMA_DATA or an earlier download): drawing phantoms instead.")
+    return _carry_out(asked, prepare(asked, arms), arms, options)
+
+
+def run(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
+    """Run the cells of a grid that have these run_ids; return 0, or 1 where a cell failed."""
+    asked = request(options)
     job = prepare(asked, arms)
+    return _carry_out(asked, replace(job, specs=_chosen(job, options.id)), arms, options)
+
+
+def _chosen(job: Job, run_ids: Sequence[str]) -> list[RunSpec]:
+    """The job's cells with these run_ids, in their order; `SpecError` for one that it does not have."""
+    there = {spec.run_id: spec for spec in job.specs}
+    names = {run_id.rpartition("_")[0]: run_id for run_id in there}  # without the hash, which is near to nothing
+    for run_id in run_ids:
+        if not run_id:
+            raise SpecError("--id is empty: the list has no such line, or the array has more tasks than the list needs")
+        if run_id not in there:
+            near = "".join(
+                f"; the nearest is {names[name]}" for name in get_close_matches(run_id.rpartition("_")[0], names, 1)
+            )
+            raise SpecError(
+                f"--id {run_id}: grid {job.grid.name} has no such cell with these options{near}; "
+                "`plan --format ids` with the same options lists those that are open"
+            )
+    return [there[run_id] for run_id in dict.fromkeys(run_ids)]
+
+
+def _carry_out(asked: Request, job: Job, arms: Mapping[str, ArmEntry], options: argparse.Namespace) -> int:
+    """Run a job here or in several processes and say what came of it; return the exit code."""
     if job.slices.phantom:
         print(PHANTOM_WORDS)
     estimates = announce(job)
-    if options.workers == 1:
-        threads = options.threads or os.cpu_count() or 1
-        found = _work(job, arms, options, threads, GridProgress(job.specs, estimates), time.time())
+    places = _places(options, job)
+    _check(job, arms, places[0][0])
+    began = time.time()
+    if len(places) == 1:
+        found = _work(job, arms, places[0], GridProgress(job.specs, estimates), began)
     else:
-        found = _share(asked, arms, options, job)
+        found = _share(asked, arms, job, places, began)
     return _conclude(job, found)
 
 
-def _work(
-    job: Job,
-    arms: Mapping[str, ArmEntry],
-    options: argparse.Namespace,
-    threads: int,
-    progress: GridProgress,
-    began: float,
-) -> dict[str, State]:
-    """Run the job's cells in this process. began (seconds since 1970): a cell that failed since is not tried again."""
-    import torch
+def _places(options: argparse.Namespace, job: Job) -> list[tuple[str, int]]:
+    """Device and threads of each worker, as asked for or as this machine's cores and cards allow.
 
-    from benchmark.runner import Bench, Options, run_grid
+    Where fewer cells are open than there are workers, the last are left out and the others
+    keep their threads: a checkpoint is gone on from only with the threads it was made with.
+    """
+    cores = usable_cores()
+    shares = allocate(options.workers, len(job.specs), cores, _cards(options.device), options.device)
+    still_open = sum(state is not State.DONE for state in planning.states(job.specs, job.folder))
+    places = [(device, options.threads or threads) for device, threads in shares][: max(1, still_open)]
+    if len(places) > 1:
+        devices = ", ".join(sorted({device for device, _ in places}))
+        print(f"{len(places)} workers on {devices}; threads of each: {places[0][1]}.")
+    if (total := sum(threads for _, threads in places)) > cores:
+        print(f"Note: {total} threads share the {cores} cores that this process may use, and hinder each other.")
+    return places
 
-    device = _device(options.device)
+
+def _check(job: Job, arms: Mapping[str, ArmEntry], device: str) -> None:
+    """Raise `SpecError`, before any cell is begun, for what this device or an arm cannot do."""
     if device == "cpu" and any(spec.recipe.training.precision == "tf32" for spec in job.specs):
         raise SpecError("precision tf32 needs an NVIDIA card: on a processor it would be fp32 under another name")
     for name, params in {
         (spec.arm, tuple(spec.params.items())): (spec.arm, spec.params) for spec in job.specs
     }.values():
         _check_params(arms[name], params)
+
+
+def _work(
+    job: Job, arms: Mapping[str, ArmEntry], place: tuple[str, int], progress: GridProgress, began: float
+) -> dict[str, State]:
+    """Run the job's cells in this process. began (seconds since 1970): a cell that failed since is not tried again."""
+    import torch
+
+    from benchmark.runner import Bench, Options, run_grid
+
+    device, threads = place
     torch.set_num_threads(threads)
+    if device.startswith("cuda"):
+        torch.cuda.set_device(device)  # clocks and synchronising mean the current card
     with progress:
         how = Options(
             out=job.folder,
@@ -85,26 +138,26 @@ def _check_params(entry: ArmEntry, params: Mapping[str, Any]) -> None:
         return
 
 
-def _device(asked: str) -> str:
-    """Return cpu, cuda or cuda:N; `SpecError` for anything else, or a card that is not there."""
+def _cards(asked: str) -> int:
+    """How many CUDA cards PyTorch sees, 0 where none is asked for; `SpecError` for a device that is not there."""
+    if asked == "cpu":
+        return 0
     import torch
 
     cards = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if asked == "auto":
-        return "cuda" if cards else "cpu"
-    if asked == "cpu" or (asked in ("cuda", *(f"cuda:{i}" for i in range(cards))) and cards):
-        return asked
+    if asked == "auto" or (cards and asked in ("cuda", *(f"cuda:{i}" for i in range(cards)))):
+        return cards
     if asked.startswith("cuda") and not cards:
         raise SpecError(f"--device {asked}: PyTorch sees no CUDA card here; use --device cpu, or install a CUDA build")
     raise SpecError(f"--device {asked}: must be auto, cpu, or one of the {cards} CUDA cards that PyTorch sees here")
 
 
-def _share(asked: Request, arms: Mapping[str, ArmEntry], options: argparse.Namespace, job: Job) -> dict[str, State]:
+def _share(
+    asked: Request, arms: Mapping[str, ArmEntry], job: Job, places: Sequence[tuple[str, int]], began: float
+) -> dict[str, State]:
     """Run the job in several processes; each takes the cells that no other holds."""
-    threads = options.threads or max(1, (os.cpu_count() or 1) // options.workers)
     fresh = multiprocessing.get_context("spawn")
-    words = (asked, dict(arms), options, threads, time.time())
-    team = [fresh.Process(target=_worker, args=words) for _ in range(min(options.workers, len(job.specs)))]
+    team = [fresh.Process(target=_worker, args=(asked, dict(arms), place, began)) for place in places]
     for one in team:
         one.start()
     try:
@@ -121,13 +174,10 @@ def _share(asked: Request, arms: Mapping[str, ArmEntry], options: argparse.Names
     return dict(zip((s.run_id for s in job.specs), planning.states(job.specs, job.folder), strict=True))
 
 
-def _worker(
-    asked: Request, arms: Mapping[str, ArmEntry], options: argparse.Namespace, threads: int, began: float
-) -> None:
+def _worker(asked: Request, arms: Mapping[str, ArmEntry], place: tuple[str, int], began: float) -> None:
     try:
         job = prepare(asked, arms)
-        progress = GridProgress(job.specs, [None] * len(job.specs))
-        _work(job, arms, options, threads, progress, began)
+        _work(job, arms, place, GridProgress(job.specs, [None] * len(job.specs)), began)
     except BenchmarkError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

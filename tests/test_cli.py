@@ -6,6 +6,7 @@ import json
 import re
 import resource
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,9 @@ def test_an_unknown_arm_or_parameter_in_a_grid(capsys: Capture, tmp_path: Path) 
         (["plan", "--image-size", "0"], "must be a whole number above 0"),
         (["reproduce", "--workers", "-1"], "must be a whole number above 0"),
         (["plan", "--grids", "thesis"], "unrecognized arguments"),
+        (["plan", "--format", "csv"], "invalid choice: 'csv'"),
+        (["run"], "the following arguments are required: --id"),
+        (["run", "--id"], "expected at least one argument"),
         (["train"], "invalid choice: 'train'"),
     ],
 )
@@ -302,14 +306,13 @@ def test_a_card_that_is_not_there(capsys: Capture, monkeypatch: pytest.MonkeyPat
     assert "PyTorch sees no CUDA card here" in told
 
 
-def test_workers_that_cannot_work_are_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_without_a_card_are_never_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     words = ["-m", "benchmark", "reproduce", "--only", "arm=otsu,background", "--device", "cuda", "--workers", "2"]
     code, _, err = finish(process(words, cwd=tmp_path))
     assert code == 2
-    assert err.count("error: --device cuda: PyTorch sees no CUDA card here") == 2
-    assert "error: 2 of 2 workers ended early, with exit codes [1, 1]" in err
-    assert "Traceback" not in err
+    assert err.startswith("error: --device cuda: PyTorch sees no CUDA card here")
+    assert err.count("\n") == 1
 
 
 WITHOUT_TORCH = """
@@ -339,18 +342,37 @@ def test_help_comes_at_once(tmp_path: Path) -> None:
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 3
 
 
-def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("sent", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_call_that_is_stopped_says_how_to_go_on(
+    tmp_path: Path, sent: signal.Signals, expected: int, workers: str
+) -> None:
+    """Only the parent is told, and its workers, which hold its stdout, end with it."""
     (tmp_path / "tiny.toml").write_text(TINY_GRID.replace("= 2\n", "= 200\n", 1))
     words = ["-m", "benchmark", "reproduce", "--data", "phantoms", "--grid", "tiny.toml", "--only", "arm=unet",
-             "--out", "out", "--threads", "1"]  # fmt: skip
+             "--out", "out", "--threads", "1", "--workers", workers]  # fmt: skip
     child = process(words, cwd=tmp_path)
     assert child.stdout is not None
     assert any("epoch 0" in line for line in child.stdout)
-    child.send_signal(signal.SIGINT)
+    child.send_signal(sent)
     code, _, err = finish(child)
-    assert (code, err) == (130, "\nstopped; the same command goes on where this one was\n")
-    assert len(list(tmp_path.glob("out/*/spec.json"))) == 1
+    assert (code, err) == (expected, "\nstopped; the same command goes on where this one was\n")
+    assert list(tmp_path.glob("out/*/spec.json"))
     assert not list(tmp_path.glob("out/*/failure.json"))
+
+
+def test_sigterm_is_as_before_when_a_call_has_ended(capsys: Capture) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    assert main(["arms"]) == 0
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_call_from_another_thread_leaves_signals_alone(capsys: Capture) -> None:
+    codes: list[int] = []
+    one = threading.Thread(target=lambda: codes.append(main(["arms"])))
+    one.start()
+    one.join()
+    assert codes == [0]
 
 
 def test_the_examples_in_the_help_can_be_read() -> None:

@@ -1,4 +1,4 @@
-"""Real kills: a training that is killed again and again ends with the bits of one that never was."""
+"""Real kills: a training that is killed, or told to stop, again and again ends with the bits of one that never was."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ import torch
 import baselines.attention_unet, baselines.unet
 from baselines import ARMS
 from bench_forms import small_recipe, small_slices, spec_of
+from benchmark.__main__ import Terminated, sigterm_stops
 from benchmark.runner import Bench, Options, run_grid
 from benchmark.split import make
 
@@ -50,7 +51,10 @@ for line in sys.stdin:
     child = os.fork()
     if child == 0:
         try:
-            work(Path(line.strip()))
+            with sigterm_stops():
+                work(Path(line.strip()))
+        except Terminated:
+            say("stopped")
         finally:
             os._exit(0)
     os.waitpid(child, 0)
@@ -91,7 +95,7 @@ def unbroken(driver: Driver, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     return bits(out)
 
 
-def kill_after(driver: Driver, out: Path, lines: int, seconds: float) -> bool:
+def kill_after(driver: Driver, out: Path, lines: int, seconds: float, how: signal.Signals = signal.SIGKILL) -> bool:
     """Kill the run so many seconds after its line of that number (0: it has just begun); True where it was too late."""
     heard: list[list[str]] = []
     pid = 0
@@ -102,7 +106,7 @@ def kill_after(driver: Driver, out: Path, lines: int, seconds: float) -> bool:
         if len(heard) == lines + 1:
             time.sleep(seconds)
             with contextlib.suppress(ProcessLookupError):  # it ended by itself meanwhile
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, how)
     return heard[-1] == ["all"]
 
 
@@ -141,3 +145,37 @@ def test_every_epoch_is_a_place_to_be_killed(driver: Driver, unbroken: dict[str,
     assert set(told) <= {f"epoch unet {n}" for n in range(1, 5)}
     assert list(driver.lines(tmp_path))[-1] == ["all"]
     assert bits(tmp_path) == unbroken
+
+
+def test_told_to_stop_a_training_goes_on_where_it_was(
+    driver: Driver, unbroken: dict[str, bytes], tmp_path: Path
+) -> None:
+    """SIGTERM after two epochs, as before a time limit: the next call begins with the third, to the same bits."""
+    heard: list[list[str]] = []
+    pid = 0
+    for line in driver.lines(tmp_path):
+        pid = int(line[1]) if line[0] == "child" else pid
+        heard.append(line)
+        if line == ["epoch", "unet", "2"]:
+            os.kill(pid, signal.SIGTERM)
+    assert heard[-1] == ["stopped"]
+    reached = max(int(line[2]) for line in heard if line[:2] == ["epoch", "unet"])
+    assert not list(tmp_path.glob("*/failure.json"))
+    again = list(driver.lines(tmp_path))
+    epochs = [int(line[2]) for line in again if line[:2] == ["epoch", "unet"]]
+    assert epochs == [*range(epochs[0], 5)]
+    assert epochs[0] in (reached, reached + 1)  # what was loaded; it may have been stopped before it could tell
+    assert again[-1] == ["all"]
+    assert bits(tmp_path) == unbroken
+
+
+def test_stopped_at_any_moment_the_bits_are_the_same(
+    driver: Driver, unbroken: dict[str, bytes], tmp_path: Path
+) -> None:
+    dice = random.Random(20241009)
+    for lines in (0, 1, 2, 3, 2, 3):
+        if kill_after(driver, tmp_path, lines, dice.uniform(0.0, 0.2), signal.SIGTERM):
+            break
+    assert list(driver.lines(tmp_path))[-1] == ["all"]
+    assert bits(tmp_path) == unbroken
+    assert not list(tmp_path.glob("*/*.tmp"))

@@ -1,0 +1,265 @@
+"""A grid cut into cells by run_id: listed, run one by one or in chunks, at the same time, twice; and the page on it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from bench_forms import ROOT, TINY_GRID, bits, finish, process
+
+from benchmark import reproduce
+from benchmark.__main__ import main
+from benchmark.cli import parser
+from benchmark.record import RunFolder, State
+
+Capture = pytest.CaptureFixture[str]
+PAGE = ROOT / "docs" / "cluster.md"
+WORDS = ["--data", "phantoms", "--grid", "tiny.toml", "--out", "out"]
+CLASSICAL = [*WORDS, "--only", "arm=otsu,background"]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny grid, run by one process with one thread."""
+    folder = tmp_path_factory.mktemp("alone")
+    (folder / "tiny.toml").write_text(TINY_GRID)
+    words = ["--data", "phantoms", "--grid", str(folder / "tiny.toml"), "--out", str(folder / "out"), "--threads", "1"]
+    assert main(["reproduce", *words]) == 0
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.toml").write_text(TINY_GRID)
+
+
+def listed(capsys: Capture, *words: str) -> list[str]:
+    """The lines of `plan --format ids`."""
+    capsys.readouterr()
+    assert main(["plan", *words, "--format", "ids"]) == 0
+    told = capsys.readouterr()
+    assert told.err == ""
+    return told.out.splitlines()
+
+
+def refused(capsys: Capture, *ids: str) -> str:
+    capsys.readouterr()
+    assert main(["run", *WORDS, "--id", *ids]) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    return told
+
+
+def begins(told: str) -> Counter[str]:
+    return Counter(re.findall(r"\] (.*): begins", told))
+
+
+def test_the_list_is_what_is_open_in_the_order_of_the_grid(capsys: Capture, few_phantoms: None) -> None:
+    ids = listed(capsys, *WORDS)
+    assert [one.split("_")[0] for one in ids] == ["background", "otsu", "unet", "unet"]
+    assert len(set(ids)) == 4
+    assert main(["run", *WORDS, "--id", ids[1], "--threads", "1"]) == 0
+    assert listed(capsys, *WORDS) == [ids[0], *ids[2:]]
+    assert main(["reproduce", *CLASSICAL, "--threads", "1"]) == 0
+    assert listed(capsys, *CLASSICAL) == []
+    capsys.readouterr()
+    assert main(["plan", *CLASSICAL, "--format", "ids"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_only_the_cells_named_are_run(capsys: Capture, tmp_path: Path, few_phantoms: None) -> None:
+    ids = listed(capsys, *WORDS)
+    assert main(["run", *WORDS, "--id", ids[1], "--id", ids[0], ids[1], "--threads", "1"]) == 0
+    told = capsys.readouterr().out
+    assert begins(told) == {"otsu(rim=0.2)": 1, "background()": 1}
+    assert {path.parent.name for path in tmp_path.glob("out/*/result.json")} == {ids[0], ids[1]}
+    assert len(list(tmp_path.glob("out/*/spec.json"))) == 2
+    assert main(["run", *WORDS, "--id", ids[1], "--threads", "1"]) == 0
+    assert not begins(capsys.readouterr().out)
+
+
+def test_an_unknown_id_is_named_with_its_nearest(capsys: Capture, tmp_path: Path, few_phantoms: None) -> None:
+    ids = listed(capsys, *WORDS)
+    told = refused(capsys, f"{ids[2].rpartition('_')[0]}_01234567")  # of other options: the same name, another hash
+    assert f"01234567: grid tiny has no such cell with these options; the nearest is {ids[2]}; " in told
+    assert "`plan --format ids` with the same options lists those that are open" in told
+    assert "no such cell with these options; `plan" in refused(capsys, "?")
+    assert "--id is empty: the list has no such line" in refused(capsys, ids[0], "")
+    assert not list(tmp_path.glob("out/*/spec.json"))
+
+
+def test_a_cell_that_another_process_runs_is_left_to_it(capsys: Capture, tmp_path: Path, few_phantoms: None) -> None:
+    ids = listed(capsys, *WORDS)
+    with RunFolder(tmp_path / "out", ids[1]).lock():
+        assert main(["run", *WORDS, "--id", ids[1], "--threads", "1"]) == 0
+        told = capsys.readouterr().out
+        assert "left to the process that is running it" in told
+        assert "1 cells are being run by another process." in told
+        assert listed(capsys, *WORDS) == ids  # running is not done
+    assert main(["run", *WORDS, "--id", ids[1], "--threads", "1"]) == 0
+
+
+def test_workers_no_more_than_open_cells_and_their_threads_as_ever(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, few_phantoms: None
+) -> None:
+    """A checkpoint is gone on from only with the threads it was made with, so threads hang on the whole grid."""
+    monkeypatch.setattr(reproduce, "usable_cores", lambda: 8)
+    seen: list[list[tuple[str, int]]] = []
+
+    def share(
+        asked: object, arms: object, job: object, places: list[tuple[str, int]], began: float
+    ) -> dict[str, State]:
+        seen.append(places)
+        return {}
+
+    def work(job: object, arms: object, place: tuple[str, int], *more: object) -> dict[str, State]:
+        seen.append([place])
+        return {}
+
+    four = ["reproduce", *WORDS, "--device", "cpu", "--workers", "9"]
+    ids = listed(capsys, *WORDS)
+    assert main(["run", *WORDS, "--id", ids[0], "--threads", "1"]) == 0
+    monkeypatch.setattr(reproduce, "_share", share)
+    monkeypatch.setattr(reproduce, "_work", work)
+    assert main(four) == 0
+    monkeypatch.setattr(reproduce.planning, "states", lambda specs, root: [State.DONE] * 3 + [State.PARTIAL])
+    assert main(four) == 0
+    monkeypatch.setattr(reproduce.planning, "states", lambda specs, root: [State.DONE] * 4)
+    assert main(four) == 0
+    assert seen == [[("cpu", 2)] * 3, [("cpu", 2)], [("cpu", 2)]]  # 8 cores // 4 cells of the grid
+
+
+def test_more_threads_than_cores_are_told(capsys: Capture, monkeypatch: pytest.MonkeyPatch, few_phantoms: None) -> None:
+    monkeypatch.setattr(reproduce, "usable_cores", lambda: 1)
+    assert main(["reproduce", *CLASSICAL, "--threads", "2"]) == 0
+    assert "Note: 2 threads share the 1 cores that this process may use" in capsys.readouterr().out
+
+
+def test_workers_spread_over_the_cards(capsys: Capture, monkeypatch: pytest.MonkeyPatch, few_phantoms: None) -> None:
+    """Two cards that are not there, so far as the start of the workers."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr(reproduce, "usable_cores", lambda: 8)
+    seen: list[str] = []
+
+    def share(
+        asked: object, arms: object, job: object, places: list[tuple[str, int]], began: float
+    ) -> dict[str, State]:
+        seen.extend(device for device, _ in places)
+        return {}
+
+    monkeypatch.setattr(reproduce, "_share", share)
+    for device in ("auto", "cuda", "cuda:1"):
+        assert main(["reproduce", *WORDS, "--device", device, "--workers", "3"]) == 0
+    assert seen == ["cuda:0", "cuda:1", "cuda:0"] * 2 + ["cuda:1"] * 3
+    told = capsys.readouterr().out
+    assert "3 workers on cuda:0, cuda:1; threads of each: 2." in told
+    assert "3 workers on cuda:1; threads of each: 2." in told
+
+
+@pytest.mark.skipif(not Path("/proc", "self", "task").exists(), reason="needs Linux, to find the workers")
+def test_a_worker_that_dies_is_no_success(tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(TINY_GRID.replace("= 2\n", "= 200\n", 1))
+    words = ["-m", "benchmark", "reproduce", *WORDS, "--only", "arm=unet", "--workers", "2", "--threads", "1"]
+    child = process(words, cwd=tmp_path)
+    assert child.stdout is not None
+    assert any("epoch 0" in line for line in child.stdout)
+    for one in workers_of(child.pid):
+        os.kill(one, signal.SIGKILL)
+    code, _, err = finish(child)
+    assert code == 2
+    assert err.startswith("error: 2 of 2 workers ended early, with exit codes [-9, -9]")
+
+
+def workers_of(pid: int) -> list[int]:
+    """The children of a process that were started to run Python code of multiprocessing's."""
+    children = Path("/proc", f"{pid}", "task", f"{pid}", "children").read_text().split()
+    return [int(one) for one in children if b"spawn_main" in Path("/proc", one, "cmdline").read_bytes()]
+
+
+def blocks(*languages: str) -> list[str]:
+    """The page's fenced blocks of these languages."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    return [text for language, text in found if language in languages]
+
+
+def commands() -> list[list[str]]:
+    """The words after `python -m benchmark` of every command of the page, up to a pipe or redirection."""
+    found = re.findall(r"python -m benchmark ([^|>)\n]*)", "\n".join(blocks("", "bash")))
+    return [shlex.split(one) for one in found]
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_the_commands_of_the_page_can_be_read(words: list[str]) -> None:
+    assert parser().parse_args(words).verb == words[0]
+
+
+def test_the_page_shows_the_verbs_that_it_is_about() -> None:
+    assert {"plan", "run", "reproduce", "compare"} <= {words[0] for words in commands()}
+
+
+@pytest.mark.skipif(not Path("/bin", "bash").exists(), reason="needs bash")
+def test_the_script_of_the_page_runs_the_grid_to_the_bits_of_one_process(alone: Path, tmp_path: Path) -> None:
+    """As an array of three tasks at once, two cells each at most, which the variables of SLURM tell apart."""
+    script = next(block for block in blocks("bash") if "SLURM_ARRAY_TASK_ID" in block)
+    for shown, here in (
+        ("--data path/to/slices", "--data phantoms --grid tiny.toml --threads 1"),
+        ("CELLS=4", "CELLS=2"),
+    ):
+        assert shown in script
+        script = script.replace(shown, here)
+    (tmp_path / "array.sh").write_text(script)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    listing = [sys.executable, "-m", "benchmark", "plan", *WORDS[:4], "--out", "runs", "--format", "ids"]
+    ids = subprocess.run(listing, env=environment, capture_output=True, text=True, check=True).stdout
+    (tmp_path / "ids.txt").write_text(ids)
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    team = [
+        subprocess.Popen(["bash", "array.sh", "ids.txt"], env={**environment, "SLURM_ARRAY_TASK_ID": f"{task}"},
+                         text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for task in (1, 2, 3)
+    ]  # fmt: skip
+    ends = [finish(one) for one in team]
+    assert [(code, err) for code, _, err in ends] == [(0, "")] * 3
+    assert [sum(begins(told).values()) for _, told, _ in ends] == [2, 2, 0]
+    assert bits(tmp_path / "runs") == bits(alone / "out")
+
+
+RACE = """
+import os, sys
+from pathlib import Path
+from bench_forms import small_recipe, small_slices
+from benchmark.split import load_or_make
+
+slices, rule = small_slices(), small_recipe().split
+gate, opener = os.pipe()
+children = []
+for _ in range(8):
+    children.append(os.fork())
+    if children[-1] == 0:
+        os.close(opener)
+        os.read(gate, 1)  # until the parent opens
+        try:
+            load_or_make(slices, rule, 1, Path("splits"))
+        except BaseException as error:
+            print(repr(error), flush=True)
+        os._exit(0)
+os.close(opener)
+for child in children:
+    os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a system that can fork")
+def test_tasks_that_start_at_once_write_one_split(tmp_path: Path) -> None:
+    code, told, err = finish(process(["-c", RACE], tmp_path, [Path(__file__).parent]))
+    assert (code, told, err) == (0, "", "")
+    assert [path.suffix for path in tmp_path.glob("splits/*/*")] == [".json"]

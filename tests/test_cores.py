@@ -1,0 +1,87 @@
+"""Sharing a machine: the laws of `allocate`, and how many cores there are to share."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import law
+
+from benchmark.cores import allocate, usable_cores
+
+counts = st.integers(1, 200)
+cards = st.integers(0, 9)
+devices = st.sampled_from(["auto", "cpu", "cuda", "cuda:3"])
+
+
+@pytest.mark.parametrize(
+    ("workers", "cells", "cores", "cards", "device", "expected"),
+    [
+        (1, 108, 8, 0, "auto", [("cpu", 8)]),
+        (1, 108, 8, 2, "auto", [("cuda:0", 8)]),
+        (3, 108, 8, 0, "auto", [("cpu", 2)] * 3),  # 8 // 3
+        (4, 2, 8, 0, "auto", [("cpu", 4)] * 2),
+        (3, 108, 2, 0, "auto", [("cpu", 1)] * 3),
+        (3, 108, 8, 2, "auto", [("cuda:0", 2), ("cuda:1", 2), ("cuda:0", 2)]),
+        (2, 108, 8, 2, "cuda", [("cuda:0", 4), ("cuda:1", 4)]),
+        (2, 108, 8, 2, "cuda:1", [("cuda:1", 4)] * 2),
+        (2, 108, 8, 2, "cpu", [("cpu", 4)] * 2),
+        (2, 0, 8, 0, "auto", []),
+    ],
+)
+def test_shares(workers: int, cells: int, cores: int, cards: int, device: str, expected: list[tuple[str, int]]) -> None:
+    assert allocate(workers, cells, cores, cards, device) == expected
+
+
+@law
+@given(counts, counts, counts, cards, devices)
+def test_never_more_workers_than_asked_for_or_than_cells(w: int, cells: int, cores: int, n: int, device: str) -> None:
+    assert len(allocate(w, cells, cores, n, device)) == min(w, cells)
+
+
+@law
+@given(counts, counts, counts, cards, devices)
+def test_threads_are_equal_and_fit_the_cores(w: int, cells: int, cores: int, n: int, device: str) -> None:
+    """Equal, since bits agree at equal threads only; more than the cores only where each worker has one."""
+    threads = [t for _, t in allocate(w, cells, cores, n, device)]
+    assert len(set(threads)) == 1
+    assert sum(threads) <= cores or set(threads) == {1}
+
+
+@law
+@given(counts, counts, counts, st.integers(1, 9), st.sampled_from(["auto", "cuda"]))
+def test_no_card_has_two_workers_more_than_another(w: int, cells: int, cores: int, n: int, device: str) -> None:
+    """So every card is used before any is used twice."""
+    used = Counter(device for device, _ in allocate(w, cells, cores, n, device))
+    load = [used[f"cuda:{i}"] for i in range(n)]
+    assert sum(load) == min(w, cells)
+    assert max(load) - min(load) <= 1
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no process to cores")
+def test_only_the_cores_that_were_granted_count(tmp_path: Path) -> None:
+    granted = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(granted)})
+        assert usable_cores(tmp_path / "none") == 1
+    finally:
+        os.sched_setaffinity(0, granted)
+    assert usable_cores(tmp_path / "none") == len(granted)
+
+
+@pytest.mark.parametrize(
+    ("quota", "expected"),
+    [("400000 100000\n", 4), ("250000 100000\n", 2), ("50000 100000\n", 1), ("900000 100000", 6),
+     ("max 100000\n", 6), ("", 6), ("1 0", 6)],
+)  # fmt: skip
+def test_a_quota_of_a_container_counts(
+    quota: str, expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On six cores: a quota is processor time granted in each period."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(6)), raising=False)
+    (tmp_path / "cpu.max").write_text(quota)
+    assert usable_cores(tmp_path / "cpu.max") == expected
