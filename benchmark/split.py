@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -216,6 +217,6 @@ def write(split: Split, dataset_id: str, rule: SplitRule, path: Path) -> None:
     fields = {"split_id": split.split_id, "dataset_id": dataset_id, "rule": rule_identity(rule)}
     lines = [f'  "{key}": {json.dumps(value)}' for key, value in fields.items()]
     lines += [f'  "{name}": {json.dumps(list(getattr(split, name)))}' for name in SETS]
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary = path.with_suffix(f".{platform.node()}.{os.getpid()}.tmp")  # nodes share disks, and so pids
     temporary.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
     os.replace(temporary, path)
