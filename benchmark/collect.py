@@ -7,6 +7,7 @@ damaged is a `RecordError` naming the file and the cure.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark import record
+from benchmark import record, run_index
 from benchmark.errors import RecordError
 from benchmark.protocol import SplitRule
 from benchmark.record import RunFolder, State
@@ -30,10 +31,12 @@ from benchmark.run_files import (
     read_spec,
     same_number,
 )
+from benchmark.run_index import Facts
 from benchmark.split import Split, read, rule_identity
 from benchmark.summary import summarise
 
 RECORDS = (record.SPEC, record.ENVIRONMENT, record.HISTORY, record.RESULT, record.FAILURE, record.CHECKPOINT)
+READERS = ("collect", "protocol", "record", "run_files", "run_index", "spec", "split", "summary")  # decide what is read
 DTYPES = {  # of the columns that every table of runs has
     "run_id": "str",
     "arm": "str",
@@ -71,38 +74,40 @@ class Collected:
     Beside `DTYPES`, runs has the columns fit.*, test.* and timing.* of result.json and
     timing.json. train, val and test count images of a shipped split, <NA> for any other
     split. protocol_hash leaves the precision out, which has a column of its own.
+    superseded: finished runs in neither table, since the same run is there under a later schema.
     """
 
     runs: pd.DataFrame
     scores: pd.DataFrame
     unfinished: tuple[tuple[str, State], ...]
+    superseded: tuple[str, ...] = ()
 
 
-def collect(root: Path, only: Container[str] | None = None) -> Collected:
-    """Read every run under root, or those whose run_id is in only.
+def collect(root: Path, only: Container[str] | None = None, *, indexed: bool = True) -> Collected:
+    """Read every run under root, or those whose run_id is in only; indexed: just those that changed since last time.
 
     A root that is not there holds no runs. Raises `RecordError` for a damaged run.
     """
     if root.exists() and not root.is_dir():
         raise RecordError(f"{root} is a file; give the folder that holds the runs")
-    done: dict[str, RunFolder] = {}
-    unfinished: list[tuple[str, State]] = []
-    for folder in run_folders(root):
-        if only is not None and folder.run_id not in only:
-            continue
-        if (state := folder.state) is State.DONE:
-            done[folder.run_id] = folder
-        else:
-            unfinished.append((folder.run_id, state))
-    rows, scores = [], []
-    for run_id in sorted(done):
-        row, table = read_run(done[run_id])
-        rows.append(row)
-        scores.append(table.assign(run_id=run_id))
-    runs = pd.DataFrame(rows) if rows else pd.DataFrame(columns=list(DTYPES))
-    no_scores = pd.DataFrame(columns=["run_id", *SCORE_COLUMNS])
+    states = {folder: folder.state for folder in run_folders(root)}
+    finished = {folder.run_id for folder, state in states.items() if state is State.DONE}
+    asked = {folder: state for folder, state in states.items() if only is None or folder.run_id in only}
+    done = {folder.run_id: folder for folder, state in asked.items() if state is State.DONE}
+    shipped = root.resolve() == reproduction_folder().resolve()  # nothing is written into the package
+    code = _identity_of_code() if indexed and not shipped else None
+    found = run_index.read_runs(root, done, finished, read_run, code)
+    latest: dict[str, int] = {}
+    for facts in found.facts.values():
+        latest[facts.twin] = max(facts.schema, latest.get(facts.twin, 0))
+    old = tuple(run_id for run_id in done if found.facts[run_id].schema < latest[found.facts[run_id].twin])
+    current = sorted(done.keys() - set(old))
+    runs = pd.DataFrame([found.facts[run_id].row for run_id in current], columns=None if current else list(DTYPES))
     return Collected(
-        runs.astype(DTYPES), pd.concat(scores, ignore_index=True) if scores else no_scores, tuple(unfinished)
+        runs.astype(DTYPES),
+        found.scores(current) if current else pd.DataFrame(columns=["run_id", *SCORE_COLUMNS]),
+        tuple((folder.run_id, state) for folder, state in asked.items() if state is not State.DONE),
+        old,
     )
 
 
@@ -113,13 +118,21 @@ def reproduction_folder() -> Path:
 
 def run_folders(root: Path) -> Iterator[RunFolder]:
     """Yield the folders directly under root that hold a record or a lock, by name; other folders are none of ours."""
-    for path in sorted(root.iterdir()) if root.is_dir() else []:
-        if path.is_dir() and any((path / name).exists() for name in (*RECORDS, record.LOCK)):
-            yield RunFolder(root, path.name)
+    if not root.is_dir():
+        return
+    with os.scandir(root) as entries:
+        paths = {entry.name: entry.path for entry in entries if entry.is_dir()}
+    for name in sorted(paths):
+        if any(os.path.exists(f"{paths[name]}{os.sep}{file}") for file in (*RECORDS, record.LOCK)):  # noqa: PTH110
+            yield RunFolder(root, name)
 
 
-def read_run(folder: RunFolder) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Return one finished run as a row and its scores, both checked."""
+def _identity_of_code() -> str:
+    return run_index.identity(READERS, sorted((key, split.split_id) for key, split in shipped_splits().items()))
+
+
+def read_run(folder: RunFolder) -> tuple[Facts, pd.DataFrame]:
+    """Return what one finished run came to and its scores, both checked."""
     spec, result = Reader(folder / record.SPEC, read_spec(folder)), Reader(folder / record.RESULT, read_result(folder))
     timing = record.read_json(folder / record.TIMING)
     environment = record.read_json(folder / record.ENVIRONMENT)
@@ -146,7 +159,9 @@ def read_run(folder: RunFolder) -> tuple[dict[str, Any], pd.DataFrame]:
         **{f"test.{key}": value for key, value in result.table("test").items()},
         **{f"timing.{key}": value for key, value in timing.items() if key != "parameters"},
     }
-    return row, scores
+    fields = spec.table("spec")
+    twin = hashlib.sha256(canonical({key: fields[key] for key in fields if key != "schema"}).encode()).hexdigest()
+    return Facts(row, fields["schema"], twin), scores
 
 
 def _identity(get: Reader) -> dict[str, Any]:

@@ -52,6 +52,7 @@ def compare(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     from benchmark import comparable
     from benchmark import compare as judging
     from benchmark.collect import collect, reproduction_folder
+    from benchmark.precisions import precisions, precisions_text
     from benchmark.reference import load_reference, load_tolerances
     from benchmark.results import results_table, results_text
 
@@ -70,6 +71,10 @@ def compare(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     print(judging.to_text(rows))
     print(comparable.progress(collected, reference, tolerances), end="\n\n")
     print(results_text(results_table(collected)))
+    if pairs := precisions(collected.runs, tolerances.precision):
+        print(f"\nLower precisions, against the spread between seeds:\n{precisions_text(pairs, tolerances.precision)}")
+    if collected.superseded:
+        print(f"\nLeft out, for the same run was made by later code: {', '.join(collected.superseded)}")
     return judging.exit_code(rows, strict=options.strict)
 
 

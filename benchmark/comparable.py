@@ -32,6 +32,19 @@ NEEDS: Mapping[str, Callable[[Run, Reference, Tolerances], str | None]] = {  # n
         None if run["split_id"] == tol.dice.split and not pd.isna(run["test"]) else f"not the shipped {tol.dice.split}"
     ),
 }
+JUDGED = [  # the columns that NEEDS look at
+    "phantom",
+    "dataset_id",
+    "network_hash",
+    "split_rule",
+    "split_unit",
+    "protocol_hash",
+    "height",
+    "width",
+    "precision",
+    "split_id",
+    "test",
+]
 
 
 def mismatch(run: Run, needs: Iterable[str], reference: Reference, tolerances: Tolerances) -> str | None:
@@ -42,7 +55,7 @@ def mismatch(run: Run, needs: Iterable[str], reference: Reference, tolerances: T
 def why_not(runs: pd.DataFrame, needs: Iterable[str], reference: Reference, tolerances: Tolerances) -> pd.Series[str]:
     """Return `mismatch` of each run, as a column beside runs; None where it may be compared."""
     needs = tuple(needs)
-    reasons = [mismatch(run, needs, reference, tolerances) for run in runs.to_dict("records")]
+    reasons = [mismatch(run, needs, reference, tolerances) for run in runs[JUDGED].to_dict("records")]
     return pd.Series(reasons, index=runs.index, dtype=object)
 
 

@@ -35,17 +35,18 @@ def pace(root: Path, dataset_id: str, images: float) -> Pace:
     trainings the pace is a guess, and says so.
     """
     for folder, name in ((root, f"{root}"), (reproduction_folder(), "our records")):
-        rates, epochs = [], []
+        trainings = []
         for result in sorted(folder.glob(f"*/{RESULT}")):
             with contextlib.suppress(
-                BenchmarkError, AttributeError, KeyError, TypeError, ValueError
+                BenchmarkError, ArithmeticError, AttributeError, KeyError, TypeError, ValueError
             ):  # collect names damaged folders
                 timing, fit = read_json(result.parent / TIMING), read_json(result)["fit"]
                 same = read_json(result.parent / SPEC)["spec"]["dataset_id"] == dataset_id
                 if same and fit.get("stopped_early") and timing.get("train_gflop_per_image"):
-                    rates.append(timing["train_gflop_per_image"] * images / timing["seconds_per_epoch"])
-                    epochs.append(fit["stop_epoch"] + 1)
-        if rates:
+                    rate = timing["train_gflop_per_image"] * images / timing["seconds_per_epoch"]
+                    trainings.append((rate, fit["stop_epoch"] + 1))
+        if trainings:
+            rates, epochs = zip(*trainings, strict=True)
             return Pace(statistics.median(rates), statistics.mean(epochs), f"{len(rates)} trainings in {name}")
     return Pace()
 

@@ -16,7 +16,7 @@ import pandas as pd
 from benchmark import record
 from benchmark.errors import RecordError
 from benchmark.record import RunFolder
-from benchmark.spec import SCHEMA
+from benchmark.spec import READABLE, SCHEMA
 
 CURE = "remove the run's folder to have it run again"
 SCORE_COLUMNS = ("slice_id", "patient_id", "dice")  # the least a scores.csv holds
@@ -27,7 +27,7 @@ def read_spec(folder: RunFolder) -> dict[str, Any]:
     path = folder / record.SPEC
     content = record.read_json(path)
     spec = Reader(path, content).table("spec")
-    if spec.get("schema") != SCHEMA:
+    if spec.get("schema") not in READABLE:
         raise RecordError(f"{path}: schema {spec.get('schema')!r}, but this version reads {SCHEMA}; {CURE}")
     digest = hashlib.sha256(canonical(spec).encode()).hexdigest()
     if content.get("run_id") != folder.run_id:
@@ -41,7 +41,7 @@ def read_result(folder: RunFolder) -> dict[str, Any]:
     """Return result.json after checking its schema and run_id."""
     path = folder / record.RESULT
     result = record.read_json(path)
-    if result.get("schema") != SCHEMA or result.get("run_id") != folder.run_id:
+    if result.get("schema") not in READABLE or result.get("run_id") != folder.run_id:
         found = f"schema {result.get('schema')!r} of run {result.get('run_id')!r}"
         raise RecordError(f"{path}: {found}, not schema {SCHEMA} of {folder.run_id}; {CURE}")
     return result

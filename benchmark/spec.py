@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from benchmark.protocol import Recipe
@@ -47,7 +48,7 @@ class RunSpec:
             "seed": self.seed,
         }
 
-    @property
+    @cached_property
     def run_id(self) -> str:
         """A readable part and 8 hex digits of the sha256 over the canonical text."""
         text = json.dumps(self.canonical(), sort_keys=True, separators=(",", ":"))

@@ -120,6 +120,20 @@ def test_unfinished_runs_are_listed_and_other_folders_left_alone(root: Path) -> 
     assert len(found.runs) == 1
 
 
+def test_the_same_run_under_a_later_schema_takes_an_earlier_ones_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = write_run(tmp_path, SLICES, SPLIT)
+    with monkeypatch.context() as patch:
+        for place in ("benchmark.spec.SCHEMA", "benchmark.record.SCHEMA"):
+            patch.setattr(place, 1)
+        old, alone = write_run(tmp_path, SLICES, SPLIT), write_run(tmp_path, SLICES, SPLIT, seed=2)
+    found = collect(tmp_path)
+    assert set(found.runs["run_id"]) == set(found.scores["run_id"]) == {new.run_id, alone.run_id}
+    assert found.superseded == (old.run_id,)
+    assert collect(tmp_path, {old.run_id}).runs["run_id"].tolist() == [old.run_id]  # asked for by name
+
+
 def test_no_runs_give_tables_with_the_same_columns(tmp_path: Path) -> None:
     found = collect(tmp_path / "nowhere")
     assert list(found.runs) == list(DTYPES)
@@ -167,7 +181,7 @@ DAMAGE = {
     "spec gone": ("spec.json", lambda p: p.unlink(), "cannot be read.*remove"),
     "spec changed": ("spec.json", lambda p: edit(p, lambda c: c["spec"].update(seed=2)), "changed after the run"),
     "spec of another run": ("spec.json", lambda p: edit(p, lambda c: c.update(run_id="y")), "'y'.*name again"),
-    "spec of another version": ("spec.json", lambda p: edit(p, lambda c: c["spec"].update(schema=2)), "schema 2"),
+    "spec of another version": ("spec.json", lambda p: edit(p, lambda c: c["spec"].update(schema=9)), "schema 9"),
     "timing gone": ("timing.json", lambda p: p.unlink(), "cannot be read.*remove"),
     "no parameter count": ("timing.json", lambda p: edit(p, lambda c: c.update(parameters=None)), "None is no count"),
     "environment gone": ("environment.json", lambda p: p.unlink(), "cannot be read.*remove"),

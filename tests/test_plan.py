@@ -65,6 +65,13 @@ def test_only_trainings_of_the_same_slices_that_ended_by_themselves_count(tmp_pa
     assert pace(tmp_path / "runs", "d", 500) == Pace()
 
 
+def test_a_training_of_which_half_is_known_does_not_count(tmp_path: Path) -> None:
+    finished(tmp_path / "runs", "half", "d", 1, 9)
+    result = tmp_path / "runs" / "half" / "result.json"
+    result.write_text('{"fit": {"stopped_early": true}}')
+    assert pace(tmp_path / "runs", "d", 500) == Pace()
+
+
 def test_our_records_stand_in(tmp_path: Path) -> None:
     finished(tmp_path / "shipped", "a", "d", 50, 19)
     assert pace(tmp_path / "runs", "d", 500) == Pace(200, 20, "1 trainings in our records")
