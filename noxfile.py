@@ -1,7 +1,7 @@
 """Every job of this project: `nox -l` lists them, `nox -s NAME -- OPTIONS` runs one.
 
-All jobs but lint share one environment, `.nox/bench`, made from `constraints.txt` at the first
-call and reused until that file or `pyproject.toml` changes.
+All jobs but lint and speed share one environment, `.nox/bench`, made from `constraints.txt` at the
+first call and reused until that file or `pyproject.toml` changes. Speed has its own, `.nox/speed`.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ nox.options.sessions = ["tests"]
 nox.options.reuse_existing_virtualenvs = True
 
 ROOT = Path(__file__).parent
-ENVIRONMENT = ROOT / ".nox" / "bench"
-PYTHON = ENVIRONMENT / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
 
 
-def environment(session: nox.Session) -> str:
-    """Make or reuse the shared environment; return its Python."""
+def environment(session: nox.Session, name: str = "bench", extras: str = "test,types") -> str:
+    """Make or reuse an environment, the shared one by default; return its Python."""
+    folder = ROOT / ".nox" / name
+    python = str(folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python"))
     wanted = hashlib.sha256(
         (ROOT / "pyproject.toml").read_bytes() + (ROOT / "constraints.txt").read_bytes() + sys.version.encode()
     ).hexdigest()
-    stamp = ENVIRONMENT / "made-from"
+    stamp = folder / "made-from"
     if not stamp.is_file() or stamp.read_text() != wanted:
-        session.log(f"making the environment {ENVIRONMENT.relative_to(ROOT)} (once; a few minutes)")
-        shutil.rmtree(ENVIRONMENT, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", ENVIRONMENT], check=True)
-        install = ["install", "-q", "--disable-pip-version-check", "-c", "constraints.txt", "-e", ".[test,types]"]
-        session.run(str(PYTHON), "-m", "pip", *install, external=True)
+        session.log(f"making the environment {folder.relative_to(ROOT)} (once; a few minutes)")
+        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        install = ["install", "-q", "--disable-pip-version-check", "-c", "constraints.txt", "-e", f".[{extras}]"]
+        session.run(python, "-m", "pip", *install, external=True)
         stamp.write_text(wanted)
-    return str(PYTHON)
+    return python
 
 
 def benchmark(session: nox.Session, verb: str) -> None:
@@ -60,6 +60,12 @@ def plan(session: nox.Session) -> None:
 def compare(session: nox.Session) -> None:
     """Judge your runs, or the records shipped here, against the thesis's printed numbers."""
     benchmark(session, "compare")
+
+
+@nox.session(venv_backend="none", default=False)
+def speed(session: nox.Session) -> None:
+    """Time our training beside Lightning with TorchIO or MONAI transforms; adds to performance/RESULTS.md."""
+    session.run(environment(session, "speed", "speed"), "-m", "performance", *session.posargs, external=True)
 
 
 @nox.session(venv_backend="none")

@@ -8,7 +8,7 @@ batch or pass, and a test can supply it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
 import numpy as np
@@ -106,9 +106,11 @@ class LightPReLU(nn.PReLU):
         return _Leak.apply(x, self.weight)  # type: ignore[no-any-return]
 
 
-def lighten(model: nn.Module) -> nn.Module:
-    """Swap every `nn.Dropout` and `nn.PReLU` of a model for its cheaper twin, in place; weights keep their names."""
+def lighten(model: nn.Module, kinds: Container[type[nn.Module]] = (nn.Dropout, nn.PReLU)) -> nn.Module:
+    """Swap every layer of these kinds for its cheaper twin, in place; weights keep their names."""
     for parent, name, layer in list(_children(model)):
+        if type(layer) not in kinds:
+            continue
         if type(layer) is nn.Dropout:
             setattr(parent, name, KeyedDropout(layer.p))
         elif type(layer) is nn.PReLU:

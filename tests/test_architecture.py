@@ -10,17 +10,18 @@ from pathlib import Path
 import pytest
 from bench_forms import ROOT
 
-SOURCES = sorted([*(ROOT / "benchmark").rglob("*.py"), *(ROOT / "baselines").rglob("*.py")])
+SOURCES = sorted(p for package in ("benchmark", "baselines", "performance") for p in (ROOT / package).rglob("*.py"))
 TEXTS = [
     path
     for pattern in ("*.md", "*.toml", "*.cff", "docs/**/*.md", "benchmark/**/*.toml", "reference_results/*.toml",
                     "tests/**/*.py",
-                    ".github/**/*.yml")
+                    "performance/*.md", ".github/**/*.yml")
     for path in sorted(ROOT.glob(pattern))
 ]  # fmt: skip
 STARTS_FAST = ["plan", "cli", "commands", "request", "compare", "comparable", "collect", "results", "reference",
                "record", "spec", "grid", "split", "protocol", "arm", "interval", "stopping", "progress", "__main__",
-               "environment", "evaluate", "rescore", "metrics"]  # fmt: skip
+               "environment", "evaluate", "rescore", "metrics", "cores", "run_files", "run_index",
+               "precisions"]  # fmt: skip
 HEAVY = {"torch", "monai"}
 SYSTEM = ("/proc/", "/dev/")  # paths that mean the same on every Linux
 
@@ -52,6 +53,11 @@ def test_the_harness_knows_no_arm(path: Path) -> None:
     assert not found & {"tests", "pytest", "hypothesis"}
 
 
+@pytest.mark.parametrize("path", [p for p in SOURCES if p.parts[len(ROOT.parts)] != "performance"], ids=name_of)
+def test_nothing_needs_what_measures_its_speed(path: Path) -> None:
+    assert "performance" not in imports(ast.walk(tree_of(path)))
+
+
 FAST = [ROOT / "benchmark" / f"{name}.py" for name in STARTS_FAST] + sorted((ROOT / "benchmark" / "data").glob("*.py"))
 
 
@@ -78,7 +84,7 @@ def lines(node: ast.ClassDef | ast.FunctionDef) -> int:
     return (node.body[-1].end_lineno or 0) - node.body[0].lineno + 1
 
 
-@pytest.mark.parametrize("path", [p for p in SOURCES if p.parts[len(ROOT.parts)] == "benchmark"], ids=name_of)
+@pytest.mark.parametrize("path", [p for p in SOURCES if p.parts[len(ROOT.parts)] != "baselines"], ids=name_of)
 def test_what_is_public_is_explained(path: Path) -> None:
     tree = tree_of(path)
     assert ast.get_docstring(tree)

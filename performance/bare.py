@@ -1,0 +1,54 @@
+"""The network with this repository's step and nothing else: resident slices, no augmentation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from unittest.mock import patch
+
+import torch
+from torch import nn
+
+from benchmark import step
+from benchmark.layers import dropout_keys, lighten
+from benchmark.losses import thesis_tversky
+from benchmark.memory import keep_freed_memory
+from benchmark.resident import Resident, on_device
+from benchmark.seeding import make_deterministic
+from benchmark.training import OPTIMISERS, execution_for, validate
+from performance.job import ALPHA, SEED, Job, Measurement
+from performance.resident import timed
+
+
+def measure(job: Job) -> Measurement:
+    """Time the same passes, dropout, loss and optimiser as a training has, but for job.change."""
+    if job.change != "free-memory":
+        keep_freed_memory()
+    make_deterministic(job.device)
+    recipe, device, model = job.recipe, job.device, job.network()
+    per_pass = {"batch-at-once": recipe.training.batch_size, "pass-1": 1, "pass-4": 4}
+    how = execution_for(model, job.train.shape, recipe, device)
+    how = replace(how, images_per_pass=per_pass.get(job.change, how.images_per_pass))
+    ours = {"torch-dropout": nn.Dropout, "torch-prelu": nn.PReLU}
+    lighten(model, [kind for change, kind in ours.items() if change != job.change]).to(device)
+    if how.channels_last or job.change == "channels-last":
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if job.change == "compile":
+        model = torch.compile(model, dynamic=False)  # type: ignore[assignment]
+    loss, rate = thesis_tversky(ALPHA, recipe.loss), recipe.training.learning_rate
+    fused = job.change != "plain-adam"
+    optimiser = OPTIMISERS[recipe.training.optimiser](model.parameters(), lr=rate, fused=fused)
+    one_step = step.Step(model, loss, optimiser, recipe.training.precision, device, how)
+    arrays = (job.train.images, job.train.masks, dropout_keys(model, SEED, 0, job.train.slice_id))
+    resident, val = [on_device(array, device) for array in arrays], Resident.of(job.val, device)
+
+    def learn(rows: slice) -> None:
+        model.train()
+        columns = [part[rows].split(how.images_per_pass) for part in resident]
+        one_step(zip(*columns, strict=True), len(resident[0][rows]))
+
+    return timed(
+        job,
+        learn,
+        lambda: validate(model, loss, val, job.context, how.images_per_look),
+        lambda clock: patch.object(step, "record_function", clock),
+    )

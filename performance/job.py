@@ -1,0 +1,84 @@
+"""What a contestant is given, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+
+import torch
+from torch import nn
+
+from baselines.unet import UNetArm
+from benchmark.arm import Cases, RunContext
+from benchmark.protocol import Recipe
+from benchmark.seeding import torch_seed
+
+ALPHA = 0.5
+SEED = 452669
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One contestant's turn, the same for each but for target, workers and change.
+
+    target is the module with its `measure`; train and val are the slices of a round;
+    workers are processes that load data, for those that use any; split: whether to find out
+    where the time goes, in a pass of its own; change: what is tried with the bare network.
+    """
+
+    target: str
+    train: Cases
+    val: Cases
+    recipe: Recipe
+    kernel_size: int = 5
+    device: str = "cpu"
+    threads: int = 1
+    workers: int = 0
+    split: bool = False
+    change: str = ""
+
+    @property
+    def context(self) -> RunContext:
+        return RunContext(recipe=self.recipe, seed=SEED, device=self.device)
+
+    def network(self) -> nn.Module:
+        """Return MONAI's U-Net as the arm builds it, from the same seed for every contestant."""
+        torch.manual_seed(torch_seed(SEED, "weights"))
+        return UNetArm(kernel_size=self.kernel_size).build(self.recipe.network)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Greatest memory in MiB; None where it cannot be known.
+
+    process is the training process, worker what the largest loading process has for itself,
+    card what was allocated on the GPU.
+    """
+
+    process: float | None = None
+    worker: float | None = None
+    card: float | None = None
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What one turn took. split: label -> milliseconds per image (of "validation": per validation image)."""
+
+    train_images: int
+    train_seconds: float
+    val_images: int
+    val_seconds: float
+    memory: Memory = field(default_factory=Memory)
+    split: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def images_per_second(self) -> float:
+        """Of training alone, without validation."""
+        return self.train_images / self.train_seconds
+
+
+def carry_out(job: Job) -> object:
+    """Let the job's target measure itself."""
+    torch.set_num_threads(job.threads)
+    return import_module(job.target).measure(job)

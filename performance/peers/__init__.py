@@ -1,0 +1,1 @@
+"""Contestants in the ecosystem's own words; they need the `speed` extra, and nothing else imports them."""

@@ -1,0 +1,440 @@
+"""The speed comparison: what each contestant measures, the arithmetic of the tables, failures, the command."""
+
+from __future__ import annotations
+
+import doctest
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from bench_forms import ROOT, finish, process, small_recipe
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmark import execution, layers, step, training
+from benchmark.errors import SpecError
+from performance import __main__ as command
+from performance import bare, child, memory, peak, report, table
+from performance.clock import Clock
+from performance.contestants import CHANGES, CONTESTANTS, Entrant, entrants
+from performance.job import Job, Measurement, Memory
+from performance.prepare import Course, prepare
+from performance.rounds import Scores, play
+
+ALONE = [name for name, one in CONTESTANTS.items() if not one.loads and one.change != "compile"]  # needs a compiler
+PEERS = [name for name, one in CONTESTANTS.items() if one.loads]
+
+
+@pytest.fixture(scope="module")
+def course() -> Course:
+    return prepare("phantoms", 64, 8, small_recipe())
+
+
+@pytest.fixture
+def job(course: Course) -> Job:
+    return Job("", course.train, course.val, small_recipe(), kernel_size=3, split=True)
+
+
+def taken(train_seconds: float = 5.0, **more: Any) -> Measurement:
+    """10 training images in 5 s, 4 validation images in 1 s."""
+    return Measurement(10, train_seconds, 4, 1.0, **more)
+
+
+@pytest.mark.parametrize("name", ["__main__", "clock", "contestants", "table"])
+def test_examples(name: str) -> None:
+    failed, tried = doctest.testmod(import_module(f"performance.{name}"))
+    assert tried > 0
+    assert failed == 0
+
+
+# what a contestant measures
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_a_contestant_measures_every_image_once(name: str, job: Job, course: Course) -> None:
+    heard = step.record_function, training.record_function
+    found = import_module(CONTESTANTS[name].target).measure(replace(job, change=CONTESTANTS[name].change))
+    assert (found.train_images, found.val_images) == (len(course.train), len(course.val))
+    assert found.train_seconds > 0
+    assert found.val_seconds > 0
+    assert found.memory.process
+    assert {"forward", "backward", "step", "other", "validation"} <= set(found.split)
+    assert ("augmentation" in found.split) == (name == "ours")
+    assert all(milliseconds >= 0 for milliseconds in found.split.values())
+    assert (step.record_function, training.record_function) == heard  # nothing goes on listening
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_the_split_is_left_out_unless_asked_for(name: str, job: Job) -> None:
+    assert import_module(CONTESTANTS[name].target).measure(replace(job, split=False)).split == {}
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_a_peer_measures_every_image_once(name: str, job: Job) -> None:
+    pytest.importorskip("lightning", reason="the peers need the speed extra")
+    pytest.importorskip("torchio", reason="the peers need the speed extra")
+    found = child.measurement(child.run(replace(job, target=CONTESTANTS[name].target, workers=1)))
+    assert (found.train_images, found.val_images) == (len(job.train), len(job.val))
+    assert set(found.split) == {"data", "forward", "backward", "step", "other", "validation", table.ASIDE}
+    assert found.memory.worker or sys.platform != "linux"
+
+
+@pytest.mark.parametrize("module", ["torchio_peer", "monai_peer"])
+def test_a_peer_moves_image_and_mask_together(module: str, job: Job) -> None:
+    """Where the tumour is all that is bright, it is bright where the mask is, after any transform."""
+    pytest.importorskip("torchio", reason="the peers need the speed extra")
+    pytest.importorskip("lightning", reason="the peers need the speed extra")
+    peer = import_module(f"performance.peers.{module}")
+    still = replace(job.recipe.augmentation, motion_p=0.0, bias_p=0.0, intensity_p=0.0, noise_p=0.0)
+    sizes = (job.train.shape[0], job.train.spacing_mm[0]) if module == "monai_peer" else (job.train.spacing_mm,)
+    mask = torch.zeros(1, 64, 64, dtype=torch.uint8)
+    mask[:, 20:44, 16:40] = 1
+    image, moved = peer.Transform(still, *sizes)(mask * 2.0 - 1, mask)
+    assert image.shape == moved.shape == mask.shape
+    assert image.dtype == torch.float32
+    assert set(moved.unique().tolist()) == {0, 1}
+    assert not torch.equal(moved, mask)
+    assert ((image > 0) != (moved > 0)).sum() < 0.1 * moved.sum()
+
+
+def test_the_networks_of_all_contestants_begin_alike(job: Job) -> None:
+    first, second = (job.network().state_dict() for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_the_work_of_each_shape_is_what_torch_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(peak.MATRICES, "cpu", (16, 24))
+    monkeypatch.setattr(peak, "CONVOLUTIONS", ((2, 4, 8, 3),))
+    names = []
+    for name, gflop, work in list(peak._works("cpu", torch.float32)):
+        with FlopCounterMode(display=False) as counter:
+            work()
+        assert gflop == pytest.approx(counter.get_total_flops() / 1e9)
+        names.append(name)
+    assert len(set(names)) == 4
+
+
+def test_the_peak_is_the_best_of_its_shapes(monkeypatch: pytest.MonkeyPatch, job: Job) -> None:
+    """A clock that moves on by a second with each look: 3 GFLOP in a second is the best of 1 and 3."""
+    works = [("small", 1.0, lambda: torch.zeros(1)), ("large", 3.0, lambda: torch.zeros(1))]
+    ticks = iter(range(10**9))
+    monkeypatch.setattr(peak, "SECONDS_PER_SHAPE", 1e-3)
+    monkeypatch.setattr(peak, "_works", lambda device, dtype: iter(works))
+    monkeypatch.setattr(Clock, "now", lambda clock: float(next(ticks)))
+    assert peak.measure(job) == peak.Peak(3.0, "large")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
+def test_private_memory_is_less_than_all() -> None:
+    whole, own = memory._kib("self", "status", "VmHWM"), memory._private_peak_mib(os.getpid())
+    assert whole is not None
+    assert own is not None
+    assert 0 < own < whole
+    assert memory._private_peak_mib(None) is None  # no such process
+
+
+# the slices
+
+
+def test_a_round_has_whole_batches_and_validation_to_match(course: Course) -> None:
+    """96 phantoms: 14 to test, 16 of 82 to validate; 8 of 66 images match 8 x 16 / 66 = 1.9, rounded to 2."""
+    assert (course.epoch_train, course.epoch_val, course.slices) == (66, 16, 96)
+    assert (len(course.train), len(course.val)) == (8, 2)
+    assert len(prepare("phantoms", 64, 11, small_recipe()).train) == 8
+    assert len(prepare("phantoms", 64, None, small_recipe()).train) == 64
+    assert course.phantom
+
+
+def test_the_same_slices_every_time(course: Course) -> None:
+    again = prepare("phantoms", 64, 8, small_recipe())
+    assert np.array_equal(again.train.slice_id, course.train.slice_id)
+
+
+# tables
+
+
+WORK = table.Work(epoch_train=100, epoch_val=20, gflop_per_image=20.0, peak_gflop_per_second=80.0)
+
+
+def test_the_numbers_of_a_row() -> None:
+    """2 images/s; 100 / 2 + 20 / 4 = 55 s; 2 x 20 = 40 GFLOP/s, half of 80; ours at 4 and 6 images/s, so 2.5."""
+    rounds = {"peer": [taken(), taken()], "ours": [taken(2.5), taken(5 / 3)]}
+    rows = table.main_table(rounds, "ours", WORK)
+    assert rows[0] == ["peer", "2.00", "55.0", "2.50 (2.00 - 3.00)", "-", "40", "50%"]
+    assert rows[1][3] == "1.00 (1.00 - 1.00)"
+    assert all(len(row) == len(table.HEADS) for row in rows)
+
+
+def test_what_is_not_known_is_a_dash() -> None:
+    assert table.main_table({"peer": [None]}, "ours", WORK) == [["peer", *"------"]]
+    unknown = replace(WORK, peak_gflop_per_second=None)
+    assert table.main_table({"peer": [taken()]}, "ours", unknown) == [["peer", "2.00", "55.0", "-", "-", "40", "-"]]
+
+
+def test_a_ratio_pairs_rounds() -> None:
+    """A round in which one failed counts for neither."""
+    assert table.ratio([taken(1), None, taken(1)], [taken(2), taken(9), taken(4)]) == table.Ratio(3, 2, 4)
+    assert table.ratio([None, taken()], [taken(), None]) is None
+
+
+def test_memory_names_its_parts() -> None:
+    memories = [Memory(100.4, 20.0, 7.0), Memory(90.0, 30.0, 5.0)]
+    row = table.main_table({"peer": [taken(memory=one) for one in memories]}, "ours", WORK)[0]
+    assert row[4] == "100 + 30 a worker; card 7"
+
+
+def test_the_split_comes_from_the_round_that_has_one() -> None:
+    split = {"forward": 1.25, "other": 2.0, "validation": 3.0}
+    rows = table.split_table({"one": [None, taken(split=split)], "none": [taken()]})
+    assert rows == [["one", "-", "-", "1.2", "-", "-", "2.0", "3.0", "-"]]
+
+
+def test_clocks_add_up_what_they_hear(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([1.0, 3.0, 10.0, 10.5])
+    monkeypatch.setattr(Clock, "now", lambda clock: next(times))
+    clock = Clock("cpu")
+    for _ in range(2):
+        with clock("forward"):
+            pass
+    assert clock.seconds == {"forward": 2.5}
+
+
+# rounds
+
+
+def answering(log: list[Job], *, failing: str = "") -> Callable[[Job], dict[str, Any]]:
+    def run(job: Job) -> dict[str, Any]:
+        log.append(job)
+        if job.target == "performance.peak":
+            return {"gflop_per_second": 50.0 + len(log), "shape": "square"}
+        if failing and job.target == CONTESTANTS[failing].target:
+            raise child.ContestantError("out of luck")
+        return {"train_images": 8, "train_seconds": 2.0, "val_images": 2, "val_seconds": 1.0, "memory": {}, "split": {}}
+
+    return run
+
+
+def test_entrants_take_turns_and_the_first_round_splits(job: Job) -> None:
+    log: list[Job] = []
+    rows = entrants(["torchio", "ours"], (1, 2))
+    assert rows == [Entrant("torchio", 1), Entrant("torchio", 2), Entrant("ours")]
+    scores = play(job, rows, 2, lambda text: None, answering(log))
+    turns = [(one.target.rpartition(".")[2], one.workers, one.split) for one in log if one.target != "performance.peak"]
+    first = [("torchio_peer", 1, True), ("torchio_peer", 2, True), ("ours", 0, True)]
+    assert turns == first + [(name, workers, False) for name, workers, _ in first]
+    assert {label: len(rounds) for label, rounds in scores.by_label.items()} == {
+        "torchio, 1 worker": 2,
+        "torchio, 2 workers": 2,
+        "ours": 2,
+    }
+    assert [gflop for gflop, _ in scores.peaks] == [51.0, 55.0]
+
+
+def test_one_that_fails_is_asked_once_and_the_rest_go_on(job: Job) -> None:
+    log: list[Job] = []
+    said: list[str] = []
+    scores = play(job, entrants(["bare", "ours"], ()), 3, said.append, answering(log, failing="bare"))
+    assert scores.by_label["bare"] == [None, None, None]
+    assert all(scores.by_label["ours"])
+    assert scores.reasons == {"bare": "out of luck"}
+    assert sum(one.target == CONTESTANTS["bare"].target for one in log) == 1
+    assert "round 1 of 3: bare: failed" in said
+
+
+def test_tried_is_the_bare_network_and_every_change_of_it() -> None:
+    assert [one.label for one in entrants(["tried"], [0])] == ["bare", *(f"bare:{change}" for change in CHANGES)]
+
+
+@pytest.mark.parametrize("change", [change for change in CHANGES if change != "compile"])
+def test_a_change_changes_what_it_says(change: str, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exactly one of what a step is made of differs from the bare network's."""
+    seen: list[dict[str, object]] = []
+
+    def spy(model: nn.Module, loss: object, optimiser: Any, *rest: Any) -> step.Step:
+        seen.append(
+            {
+                "passes": rest[-1].images_per_pass,
+                "dropout": any(isinstance(layer, layers.KeyedDropout) for layer in model.modules()),
+                "prelu": any(isinstance(layer, layers.LightPReLU) for layer in model.modules()),
+                "fused": optimiser.defaults["fused"],
+                "last": any(w.ndim == 4 and w.is_contiguous(memory_format=torch.channels_last) and w.shape[1] > 1
+                            for w in model.parameters()),
+            }
+        )  # fmt: skip
+        return step.Step(model, loss, optimiser, *rest)  # type: ignore[arg-type]
+
+    kept: list[str] = []
+    monkeypatch.setattr(bare, "keep_freed_memory", lambda: kept.append("kept"))
+    monkeypatch.setattr(bare, "step", SimpleNamespace(Step=spy, record_function=step.record_function))
+    monkeypatch.setattr(execution, "CPU_PIXELS_PER_PASS", 2 * 64 * 64)
+    for one in ("", change):
+        before = len(kept)
+        bare.measure(replace(job, change=one, split=False))
+        seen[-1]["memory"] = len(kept) > before
+    assert sum(seen[0][key] != seen[1][key] for key in seen[0]) == 1
+
+
+def test_an_unknown_contestant_is_told_the_known_ones() -> None:
+    with pytest.raises(SpecError, match="unknown contestant 'ourz'; known: bare, bare:batch-at-once, .*, torchio"):
+        entrants(["ourz"], (1,))
+
+
+# a contestant's own process
+
+
+def test_a_process_of_its_own_gives_back_a_measurement(job: Job) -> None:
+    found = child.measurement(child.run(replace(job, target=CONTESTANTS["bare"].target)))
+    assert found.train_images == len(job.train)
+    assert isinstance(found.memory, Memory)
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("import a_package_nobody_has", "a_package_nobody_has is not installed; `nox -s speed` installs it"),
+        ("def measure(job):\n raise ValueError('17 is odd\\nindeed')", "ValueError: 17 is odd"),
+    ],
+)
+def test_a_contestant_tells_why_it_failed(
+    source: str, says: str, job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    name = f"contestant_{len(source)}"  # a module is imported once
+    (tmp_path / f"{name}.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(child.pickle, "load", lambda stream: replace(job, target=name))
+    monkeypatch.setattr(child.sys, "stdin", io.TextIOWrapper(io.BytesIO()))
+    assert child.main() == 0
+    assert json.loads(capsys.readouterr().out) == {"error": says}
+
+
+@pytest.mark.parametrize(
+    ("code", "out", "err", "says"),
+    [
+        (0, b'chatter\n{"error": "17 is odd"}\n', b"", "17 is odd"),
+        (-9, b"", b"", "ended by signal SIGKILL; was there memory enough?"),
+        (3, b"chatter", b"first\nsorry\n", "sorry"),
+        (3, b"", b"", "ended with 3 and said nothing"),
+    ],
+)
+def test_the_reason_of_a_failure_is_passed_on(
+    code: int, out: bytes, err: bytes, says: str, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = subprocess.CompletedProcess([], code, out, err)
+    monkeypatch.setattr(child.subprocess, "run", lambda *words, **more: done)
+    with pytest.raises(child.ContestantError) as caught:
+        child.run(job)
+    assert str(caught.value) == says
+
+
+def test_an_interrupted_contestant_says_nothing(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
+    def interrupted(stream: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(child.pickle, "load", interrupted)
+    assert child.main() == 130
+    assert capsys.readouterr().out == ""
+
+
+# the command
+
+
+SMALL = ["--data", "phantoms", "--image-size", "64", "--kernel", "3", "--batch-size", "4", "--images", "4", "--threads",
+         "1", "--rounds", "1"]  # fmt: skip
+
+
+def test_the_command_prints_and_adds_a_section(tmp_path: Path) -> None:
+    out = tmp_path / "RESULTS.md"
+    words = ["-m", "performance", *SMALL, "--contestants", "ours", "--out", str(out)]
+    code, printed, said = finish(process(words, tmp_path))
+    assert (code, "failed" in said) == (0, False)
+    text = out.read_text(encoding="utf-8")
+    assert text.startswith("# Speed")
+    assert "64x64, kernel 3, batch 4, fp32, cpu" in text
+    assert "96 phantoms; of 66 and 16 an epoch, 4 training and 1 validation images timed" in text
+    assert f"`python -m performance {' '.join(words[2:-1])} path/to/results`" in text
+    assert re.search(r"\| ours +\| \d+\.\d\d +\| .* 1\.00 \(1\.00 - 1\.00\)", text)
+    assert "ours: this repository's training" in printed
+
+
+def test_sections_follow_each_other(tmp_path: Path) -> None:
+    out = tmp_path / "RESULTS.md"
+    report.append(out, "## first\n")
+    report.append(out, "## second\n")
+    assert out.read_text(encoding="utf-8") == f"{report.TITLE}\n## first\n\n## second\n"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_section_names_what_failed(job: Job, course: Course) -> None:
+    scores = Scores({"bare": [None]}, {"bare": "out of luck", "peak": "no luck either"})
+    text = report.section(job, course, scores, 1.0, "python")
+    assert "- bare failed: out of luck" in text
+    assert "- peak: not measured: no luck either" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--contestants", "ourz"], "unknown contestant 'ourz'"),
+        (["--rounds", "0"], "--rounds 0 must be a whole number above 0"),
+        (["--batch-size", "4000"], "give a smaller --batch-size"),
+        (["--image-size", "100"], "multiples of 32"),
+        (["--image-size", "99968"], "above 4096"),
+        (["--kernel", "4"], "must be an odd whole number"),
+        (["--device", "abacus"], "unknown device 'abacus'; known: auto, cpu"),
+        (["--data", "nowhere/at/all"], "not there"),
+        (["--device", "cpu", "--precision", "tf32"], "tf32 needs an NVIDIA card"),
+    ],
+)
+def test_bad_input_is_told_in_a_line(words: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main([*SMALL, "--device", "cpu", *words]) == 2
+    said = capsys.readouterr().err.strip()
+    assert says in said
+    assert "\n" not in said
+
+
+def test_interrupted_is_130_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(job: Job) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("performance.rounds.play.__defaults__", (interrupted,))
+    assert command.main([*SMALL, "--device", "cpu", "--out", str(tmp_path / "RESULTS.md")]) == 130
+    assert "stopped; nothing was written" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_printed_where_asked(tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("performance.rounds.play.__defaults__", (answering([]),))
+    assert command.main([*SMALL, "--device", "cpu", "--no-write", "--out", str(tmp_path / "RESULTS.md")]) == 0
+    assert "| torchio, " in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_words_that_cannot_be_read_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.main(["--workers", "two"])
+    assert "'two' must be whole numbers separated by commas" in capsys.readouterr().err
+
+
+def test_the_job_installs_what_the_peers_need() -> None:
+    """Each package of the speed extra is pinned, and the extra's session is there."""
+    extra = re.search(r"^speed = (\[.*\])$", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert extra
+    names = {re.split(r"\W", need)[0] for need in json.loads(extra[1])}
+    pinned = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert names == {"lightning", "torchio"}
+    assert names <= {line.partition("==")[0] for line in pinned}
+    assert 'environment(session, "speed", "speed")' in (ROOT / "noxfile.py").read_text(encoding="utf-8")
