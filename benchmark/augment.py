@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from benchmark.device import on_device
 from benchmark.protocol import Augmentation
 from benchmark.seeding import generator
 
@@ -108,7 +109,7 @@ def apply(
     if table.spatial:
         images, masks = _resample(table, images, masks, spacing_mm)
     if table.motion_on.any():
-        rows = _at(np.flatnonzero(table.motion_on), images)
+        rows = on_device(np.flatnonzero(table.motion_on), images.device)
         images = images.index_copy(0, rows, _motion(table, images[rows] - BLACK, spacing_mm) + BLACK)
     if table.bias.any():
         images = (images - table.black_level) * _bias_field(table.bias, images) + table.black_level
@@ -116,9 +117,11 @@ def apply(
         images = (images - table.black_level) * _like(table.intensity, images)[:, None, None] + table.black_level
     if table.shift.any():
         images = images + _like(table.shift, images)[:, None, None]
-    if table.noise_sd.any():
-        noise = gaussian_field(_at(table.noise_key, images), images.shape[1], images.shape[2])
-        images = images + _like(table.noise_sd, images)[:, None, None] * noise
+    if (noisy := np.flatnonzero(table.noise_sd)).size:
+        rows = on_device(noisy, images.device)
+        noise = gaussian_field(on_device(table.noise_key[noisy], images.device), images.shape[1], images.shape[2])
+        noise = _like(table.noise_sd[noisy], images)[:, None, None] * noise
+        images = images.index_copy(0, rows, images[rows] + noise)
     return images, masks
 
 
@@ -132,7 +135,7 @@ def _resample(
     points = _pixel_centres_mm(h, w, spacing_mm, images) + field
     matrix = _like(_rotation(table.rotation) / table.scale[:, None, :], images)  # (B, 2, 2): output -> input
     points = torch.einsum("bij,bhwj->bhwi", matrix, points)
-    half = torch.tensor([h / 2, w / 2], dtype=images.dtype, device=images.device)
+    half = _like(np.array([h / 2, w / 2]), images)
     grid = (points / mm / half).flip(-1)  # grid_sample wants (x, y)
     both = torch.stack([images - BLACK, masks.to(images.dtype)], dim=1)
     moved = F.grid_sample(both, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
@@ -250,9 +253,4 @@ def _splitmix64(x: torch.Tensor) -> torch.Tensor:
 
 def _like(values: NDArray[np.generic], tensor: torch.Tensor) -> torch.Tensor:
     """A float array as a tensor of the other's dtype and device."""
-    return _at(values, tensor).to(tensor.dtype)
-
-
-def _at(values: NDArray[np.generic], tensor: torch.Tensor) -> torch.Tensor:
-    """An array on the other's device. Nothing waits for a card: the driver has copied the array when this returns."""
-    return torch.from_numpy(np.ascontiguousarray(values)).to(tensor.device, non_blocking=True)
+    return on_device(values.astype(np.float64 if tensor.dtype == torch.float64 else np.float32), tensor.device)

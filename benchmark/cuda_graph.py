@@ -19,7 +19,7 @@ def capture_on_cuda(function: Callable[[], Tensors]) -> tuple[Tensors, Callable[
             function()
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with torch.cuda.graph(graph, stream=side):
         outputs = function()
     return outputs, graph.replay
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-CPU_PIXELS_PER_PASS = 2 * 512 * 512  # larger passes leave the cache
-CPU_PIXELS_PER_LOOK = 2 * 512 * 512  # of a pass without gradients
+CPU_PIXELS_PER_PASS = 2 * 512 * 512  # a larger pass takes more memory and is no faster
+CPU_PIXELS_PER_LOOK = 2 * 512 * 512
 CUDA_BATCHES_PER_AUGMENTATION = 8
 CUDA_IMAGES_PER_LOOK = 64
 
@@ -13,6 +13,8 @@ CUDA_IMAGES_PER_LOOK = 64
 @dataclass(frozen=True)
 class Execution:
     """Each choice changes a result by rounding alone; tests hold every one against `PLAIN`.
+
+    But where a network brings random layers other than `nn.Dropout`: their masks hang on the passes.
 
     images_per_pass go through the network together in training, and the rest of a batch
     follows, gradients summed; images_per_look without gradients. images_per_augmentation are
@@ -39,7 +41,7 @@ def choose(device: str, precision: str, shape: tuple[int, ...], batch_size: int,
     if device.startswith("cuda"):
         return Execution(
             images_per_pass=batch_size,
-            images_per_look=CUDA_IMAGES_PER_LOOK,
+            images_per_look=batch_size if whole else CUDA_IMAGES_PER_LOOK,
             images_per_augmentation=CUDA_BATCHES_PER_AUGMENTATION * batch_size,
             channels_last=precision != "fp32",
             cuda_graph=True,
@@ -47,6 +49,6 @@ def choose(device: str, precision: str, shape: tuple[int, ...], batch_size: int,
     few = max(1, min(batch_size, CPU_PIXELS_PER_PASS // pixels))
     return Execution(
         images_per_pass=batch_size if whole else few,
-        images_per_look=max(1, CPU_PIXELS_PER_LOOK // pixels),
+        images_per_look=batch_size if whole else max(1, CPU_PIXELS_PER_LOOK // pixels),
         images_per_augmentation=few,
     )

@@ -7,8 +7,7 @@ batch or pass, and a test can supply it.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ FIRST, SECOND = 0x7FEB352D, 0x846CA68B - 2**32  # multipliers of Wellons' lowbia
 LEVELS = 2**16  # a unit is kept or dropped by 16 bits of a hash
 
 
-class KeyedDropout(nn.Module):
+class KeyedDropout(nn.Dropout):
     """`nn.Dropout` with masks from `keys`, (B, 2) int32, which must be set before each pass in training.
 
     p in [0, 1] is rounded to the next 1/65536, and what is kept is scaled by that share's
@@ -31,23 +30,35 @@ class KeyedDropout(nn.Module):
     """
 
     def __init__(self, p: float) -> None:
-        super().__init__()
+        super().__init__(p)
         self.dropped = round(p * LEVELS)
         self.keys: torch.Tensor | None = None
         self.uses = 0
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, ...) -> (B, ...); unchanged outside training. RuntimeError without a key for each image."""
+        """(B, ...) or what B images were cut into, image by image -> the same shape; unchanged outside training.
+
+        RuntimeError without keys, or for a tensor that is no whole number of units an image.
+        """
         if not self.training or self.dropped == 0:
             return x
         if self.dropped == LEVELS:
             return torch.zeros_like(x)
-        if self.keys is None or len(self.keys) != len(x):
-            raise RuntimeError(f"{len(x)} images, but dropout keys for {0 if self.keys is None else len(self.keys)}")
-        first, second = self.keys[:, :1], self.keys[:, 1:] * (2 * self.uses + 1)
+        if self.keys is None or x.numel() % len(self.keys):
+            raise RuntimeError(f"{tuple(x.shape)} with dropout keys for {0 if self.keys is None else len(self.keys)}")
+        first, second = self.keys[:, :1], self.keys[:, 1:]
+        for _ in range(self.uses):
+            first, second = second, _scrambled(first ^ second)
         self.uses += 1
-        mask = kept(first, second, self.dropped, x[0].numel()).view_as(x)
+        mask = kept(first, second, self.dropped, x.numel() // len(self.keys)).view(x.shape)
         return (x * mask).mul_(LEVELS / (LEVELS - self.dropped))
+
+
+def _scrambled(keys: torch.Tensor) -> torch.Tensor:
+    """A hash of int32 keys (Wellons' lowbias32)."""
+    keys = (keys ^ ((keys >> 16) & 0xFFFF)) * FIRST
+    keys = (keys ^ ((keys >> 15) & 0x1FFFF)) * SECOND
+    return keys ^ ((keys >> 16) & 0xFFFF)
 
 
 def kept(first: torch.Tensor, second: torch.Tensor, dropped: int, units: int) -> torch.Tensor:
@@ -76,6 +87,11 @@ def set_keys(model: nn.Module, keys: torch.Tensor) -> None:
     """Give (B, L, 2) keys to the model's L dropout layers, for one pass of B images."""
     for i, layer in enumerate(_dropouts(model)):
         layer.keys, layer.uses = keys[:, i], 0
+
+
+def uses(model: nn.Module) -> list[int]:
+    """How often each dropout layer has been used since `set_keys`."""
+    return [layer.uses for layer in _dropouts(model)]
 
 
 def _dropouts(model: nn.Module) -> list[KeyedDropout]:
@@ -107,18 +123,25 @@ class LightPReLU(nn.PReLU):
 
 
 def lighten(model: nn.Module, kinds: Container[type[nn.Module]] = (nn.Dropout, nn.PReLU)) -> nn.Module:
-    """Swap every layer of these kinds for its cheaper twin, in place; weights keep their names."""
-    for parent, name, layer in list(_children(model)):
-        if type(layer) not in kinds:
-            continue
-        if type(layer) is nn.Dropout:
-            setattr(parent, name, KeyedDropout(layer.p))
-        elif type(layer) is nn.PReLU:
-            twin = LightPReLU(layer.num_parameters)
-            twin.weight = layer.weight
-            setattr(parent, name, twin)
+    """Swap every layer of these kinds for its cheaper twin, in place, shared ones too; weights keep their names.
+
+    Other random layers (`nn.Dropout2d`, `F.dropout`) stay: they read torch's generator.
+    """
+    twins: dict[nn.Module, nn.Module] = {}
+    for parent in list(model.modules()):
+        for name, layer in parent._modules.items():
+            if layer is not None and type(layer) in kinds and type(layer) in TWINS:
+                parent._modules[name] = twins.setdefault(layer, TWINS[type(layer)](layer))
     return model
 
 
-def _children(model: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Module]]:
-    return itertools.chain.from_iterable(((m, n, c) for n, c in m.named_children()) for m in model.modules())
+def _light_prelu(layer: nn.PReLU) -> LightPReLU:
+    twin = LightPReLU(layer.num_parameters)
+    twin.weight = layer.weight
+    return twin
+
+
+TWINS: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
+    nn.Dropout: lambda layer: KeyedDropout(layer.p),
+    nn.PReLU: _light_prelu,
+}

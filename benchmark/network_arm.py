@@ -41,7 +41,8 @@ class NetworkArm:
     def fit(self, train: Cases, val: Cases, context: RunContext) -> FitReport:
         """Train to the protocol's stopping rule, or go on where an interrupted fit stopped."""
         self.context = context
-        with torch.random.fork_rng():
+        cards = [context.device] if context.device.startswith("cuda") else []
+        with torch.random.fork_rng(cards):
             torch.manual_seed(torch_seed(context.seed, "weights"))
             self.model = self.build(context.recipe.network)
             return train_network(self.model, self.alpha, train, val, context)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from statistics import mean, stdev, variance
 
 import pandas as pd
 from tabulate import tabulate
@@ -26,7 +27,7 @@ class Agreement(StrEnum):
 
 @dataclass(frozen=True)
 class Row:
-    """One cell trained in two precisions from the same seeds: mean test Dice of each, SD between seeds, verdict."""
+    """One cell trained in two precisions from the same seeds: mean test Dice and SD between seeds of each, verdict."""
 
     arm: str
     params: str
@@ -36,7 +37,8 @@ class Row:
     seeds: int
     plain_dice: float
     dice: float
-    seed_sd: float
+    plain_sd: float
+    sd: float
     agreement: Agreement
 
 
@@ -47,13 +49,13 @@ def precisions(runs: pd.DataFrame, rule: PrecisionRule) -> list[Row]:
 
 
 def _rows(cell: pd.DataFrame, rule: PrecisionRule) -> Iterator[Row]:
+    collapsed = set(cell.loc[cell["fit.collapsed"].fillna(False).astype(bool), "precision"])
     dice = cell.pivot_table(index="seed", columns="precision", values="test.dice_mean", aggfunc="mean")
     for name in dice.columns.drop(rule.plain, errors="ignore") if rule.plain in dice else ():
         both = dice[[rule.plain, name]].dropna()
         if both.empty:
             continue
-        plain, other = (both[column].astype(float).to_numpy() for column in both)
-        sd = math.sqrt((plain.var(ddof=1) + other.var(ddof=1)) / 2) if len(both) > 1 else math.nan
+        plain, other = (both[column].astype(float) for column in both)
         first = cell.iloc[0]
         yield Row(
             arm=first["arm"],
@@ -64,21 +66,26 @@ def _rows(cell: pd.DataFrame, rule: PrecisionRule) -> Iterator[Row]:
             seeds=len(both),
             plain_dice=float(plain.mean()),
             dice=float(other.mean()),
-            seed_sd=sd,
-            agreement=agreement(float(other.mean() - plain.mean()), sd, len(both), rule),
+            plain_sd=float(plain.std()),
+            sd=float(other.std()),
+            agreement=agreement(plain.tolist(), other.tolist(), name in collapsed, rule),
         )
 
 
-def agreement(difference: float, seed_sd: float, seeds: int, rule: PrecisionRule) -> Agreement:
-    """Decide on two means over so many seeds each, by the rule of `tolerances.toml`."""
+def agreement(plain: Sequence[float], other: Sequence[float], collapsed: bool, rule: PrecisionRule) -> Agreement:
+    """Decide on the mean Dice of the same seeds in two precisions, by the rule of `tolerances.toml`.
+
+    collapsed: a training in the lower precision did, so that it cannot count as equivalent.
+    """
     from scipy import stats
 
-    if seeds < rule.min_seeds or not seed_sd >= 0:
+    if len(plain) < rule.min_seeds:
         return Agreement.UNDECIDED
-    if abs(difference) <= seed_sd:
+    difference, pooled = mean(other) - mean(plain), math.sqrt((variance(plain) + variance(other)) / 2)
+    if abs(difference) <= stdev(plain) and not collapsed:
         return Agreement.EQUIVALENT
-    t = float(stats.t.ppf((1 + rule.level) / 2, 2 * seeds - 2))
-    told_apart = abs(difference) > t * seed_sd * math.sqrt(2 / seeds)
+    t = float(stats.t.ppf((1 + rule.level) / 2, 2 * len(plain) - 2))
+    told_apart = abs(difference) > t * pooled * math.sqrt(2 / len(plain))
     return Agreement.DIFFERENT if told_apart else Agreement.UNDECIDED
 
 
@@ -89,7 +96,8 @@ def precisions_text(rows: Sequence[Row], rule: PrecisionRule) -> str:
     head = ["arm", "params", "size", "split", "precision", "seeds", "Dice", f"Dice {rule.plain}", "difference"]
     cells = [
         [r.arm, r.params, r.size, r.split_id, r.precision, r.seeds, f"{r.dice:.4f}", f"{r.plain_dice:.4f}",
-         f"{r.dice - r.plain_dice:+.4f}", f"{r.seed_sd:.4f}" if r.seeds > 1 else "", r.agreement.value]
+         f"{r.dice - r.plain_dice:+.4f}", *(f"{sd:.4f}" if r.seeds > 1 else "" for sd in (r.sd, r.plain_sd)),
+         r.agreement.value]
         for r in rows
     ]  # fmt: skip
-    return tabulate(cells, [*head, "SD of seeds", "verdict"], disable_numparse=True)
+    return tabulate(cells, [*head, "SD of seeds", f"SD {rule.plain}", "verdict"], disable_numparse=True)

@@ -67,6 +67,14 @@ class RunFolder:
             return State.FAILED
         return State.PARTIAL if (self / SPEC).exists() else State.PENDING
 
+    @property
+    def threads(self) -> int | None:
+        """How many processor threads the run was begun with; None where that is not known."""
+        with contextlib.suppress(RecordError):
+            found = read_json(self / ENVIRONMENT).get("threads")
+            return found if type(found) is int and found > 0 else None
+        return None
+
     def failed_since(self, moment: float) -> bool:
         """True where the run failed at or after a moment, in seconds since 1970."""
         failure = self / FAILURE

@@ -62,27 +62,28 @@ def _chosen(job: Job, run_ids: Sequence[str]) -> list[RunSpec]:
 
 def _carry_out(asked: Request, job: Job, arms: Mapping[str, ArmEntry], options: argparse.Namespace) -> int:
     """Run a job here or in several processes and say what came of it; return the exit code."""
+    cards = _cards(options.device)
+    _check(job, arms, on_card=cards > 0)
     if job.slices.phantom:
         print(PHANTOM_WORDS)
     estimates = announce(job)
-    places = _places(options, job)
-    _check(job, arms, places[0][0])
+    places = _places(options, job, cards)
     began = time.time()
     if len(places) == 1:
-        found = _work(job, arms, places[0], GridProgress(job.specs, estimates), began)
+        found = _work(job, arms, places[0], options.threads is None, GridProgress(job.specs, estimates), began)
     else:
-        found = _share(asked, arms, job, places, began)
+        found = _share(asked, arms, job, places, options.threads is None, began)
     return _conclude(job, found)
 
 
-def _places(options: argparse.Namespace, job: Job) -> list[tuple[str, int]]:
+def _places(options: argparse.Namespace, job: Job, cards: int) -> list[tuple[str, int]]:
     """Device and threads of each worker, as asked for or as this machine's cores and cards allow.
 
     Where fewer cells are open than there are workers, the last are left out and the others
     keep their threads: a checkpoint is gone on from only with the threads it was made with.
     """
     cores = usable_cores()
-    shares = allocate(options.workers, len(job.specs), cores, _cards(options.device), options.device)
+    shares = allocate(options.workers, len(job.specs), cores, cards, options.device)
     still_open = sum(state is not State.DONE for state in planning.states(job.specs, job.folder))
     places = [(device, options.threads or threads) for device, threads in shares][: max(1, still_open)]
     if len(places) > 1:
@@ -93,9 +94,9 @@ def _places(options: argparse.Namespace, job: Job) -> list[tuple[str, int]]:
     return places
 
 
-def _check(job: Job, arms: Mapping[str, ArmEntry], device: str) -> None:
+def _check(job: Job, arms: Mapping[str, ArmEntry], on_card: bool) -> None:
     """Raise `SpecError`, before any cell is begun, for what this device or an arm cannot do."""
-    if device == "cpu" and any(spec.recipe.training.precision == "tf32" for spec in job.specs):
+    if not on_card and any(spec.recipe.training.precision == "tf32" for spec in job.specs):
         raise SpecError("precision tf32 needs an NVIDIA card: on a processor it would be fp32 under another name")
     for name, params in {
         (spec.arm, tuple(spec.params.items())): (spec.arm, spec.params) for spec in job.specs
@@ -104,7 +105,12 @@ def _check(job: Job, arms: Mapping[str, ArmEntry], device: str) -> None:
 
 
 def _work(
-    job: Job, arms: Mapping[str, ArmEntry], place: tuple[str, int], progress: GridProgress, began: float
+    job: Job,
+    arms: Mapping[str, ArmEntry],
+    place: tuple[str, int],
+    keep_threads: bool,
+    progress: GridProgress,
+    began: float,
 ) -> dict[str, State]:
     """Run the job's cells in this process. began (seconds since 1970): a cell that failed since is not tried again."""
     import torch
@@ -119,6 +125,7 @@ def _work(
         how = Options(
             out=job.folder,
             device=device,
+            keep_threads=keep_threads,
             retry_failures_before=began,
             on_note=progress.on_note,
             on_begin=progress.on_begin,
@@ -153,19 +160,25 @@ def _cards(asked: str) -> int:
 
 
 def _share(
-    asked: Request, arms: Mapping[str, ArmEntry], job: Job, places: Sequence[tuple[str, int]], began: float
+    asked: Request,
+    arms: Mapping[str, ArmEntry],
+    job: Job,
+    places: Sequence[tuple[str, int]],
+    keep_threads: bool,
+    began: float,
 ) -> dict[str, State]:
     """Run the job in several processes; each takes the cells that no other holds."""
     fresh = multiprocessing.get_context("spawn")
-    team = [fresh.Process(target=_worker, args=(asked, dict(arms), place, began)) for place in places]
-    for one in team:
-        one.start()
+    team = [fresh.Process(target=_worker, args=(asked, dict(arms), place, keep_threads, began)) for place in places]
     try:
+        for one in team:
+            one.start()
         for one in team:
             one.join()
     finally:
         for one in team:
-            one.terminate()  # does nothing to one that has ended; the others leave their cells to be gone on with
+            if one.pid is not None:  # it was started
+                one.terminate()  # does nothing to one that has ended; the others leave their cells to be gone on with
     if broken := [one.exitcode for one in team if one.exitcode]:
         raise BenchmarkError(
             f"{len(broken)} of {len(team)} workers ended early, with exit codes {broken}; "
@@ -174,10 +187,12 @@ def _share(
     return dict(zip((s.run_id for s in job.specs), planning.states(job.specs, job.folder), strict=True))
 
 
-def _worker(asked: Request, arms: Mapping[str, ArmEntry], place: tuple[str, int], began: float) -> None:
+def _worker(
+    asked: Request, arms: Mapping[str, ArmEntry], place: tuple[str, int], keep_threads: bool, began: float
+) -> None:
     try:
         job = prepare(asked, arms)
-        _work(job, arms, place, GridProgress(job.specs, [None] * len(job.specs)), began)
+        _work(job, arms, place, keep_threads, GridProgress(job.specs, [None] * len(job.specs)), began)
     except BenchmarkError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

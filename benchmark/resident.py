@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from benchmark.arm import Cases
+from benchmark.device import on_device
 from benchmark.levels import Levels
 
 
@@ -36,9 +34,3 @@ class Resident:
             return grey
         place = grey.long() - self.low[rows][:, None, None]
         return self.table[rows].gather(1, place.flatten(1)).view(place.shape)
-
-
-def on_device(array: NDArray[Any], device: str) -> torch.Tensor:
-    """Return an array as a tensor on a device, not waiting for a card; uint16, which torch hardly knows, as int32."""
-    array = array.astype(np.int32) if array.dtype == np.uint16 else array
-    return torch.from_numpy(np.ascontiguousarray(array)).to(device, non_blocking=True)

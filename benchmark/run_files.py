@@ -28,7 +28,9 @@ def read_spec(folder: RunFolder) -> dict[str, Any]:
     content = record.read_json(path)
     spec = Reader(path, content).table("spec")
     if spec.get("schema") not in READABLE:
-        raise RecordError(f"{path}: schema {spec.get('schema')!r}, but this version reads {SCHEMA}; {CURE}")
+        raise RecordError(
+            f"{path}: schema {spec.get('schema')!r}, but this version reads {' and '.join(map(str, READABLE))}; {CURE}"
+        )
     digest = hashlib.sha256(canonical(spec).encode()).hexdigest()
     if content.get("run_id") != folder.run_id:
         raise RecordError(f"{path}: belongs to run {content.get('run_id')!r}; give the folder that name again")

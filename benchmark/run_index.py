@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import os
+import platform
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,6 +54,12 @@ class Part:
     run_ids: tuple[str, ...]
     lengths: NDArray[np.int64]
     table: pd.DataFrame
+
+    @property
+    def sound(self) -> bool:
+        """True where lengths are counts, one for each run, that come to the length of the table."""
+        counts = self.lengths.dtype.kind == "i" and bool((self.lengths >= 0).all())
+        return counts and len(self.lengths) == len(self.run_ids) and self.lengths.sum() == len(self.table)
 
     def of(self, wanted: Collection[str]) -> Part:
         """The part that belongs to some runs."""
@@ -184,7 +191,7 @@ def save(root: Path, code: str, index: Index) -> None:
     run_ids = [run_id for part in index.parts for run_id in part.run_ids]
     entries = [(run_id, index.stamps[run_id], vars(index.facts[run_id])) for run_id in run_ids]
     text = json.dumps({"code": code, "layouts": layouts, "entries": entries})
-    temporary = path.with_name(f".{FILE}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{FILE}.{platform.node()}.{os.getpid()}.tmp")
     with contextlib.suppress(OSError):
         try:
             path.parent.mkdir(exist_ok=True)
@@ -211,9 +218,11 @@ def load(root: Path, code: str) -> Index:
                 names = np.array([*layout["names"], None], dtype=object)
                 columns[TEXT] = pd.Series(names[columns[TEXT]], dtype=object)
                 parts.append(Part(own, lengths, pd.DataFrame(columns)))
-        if any(len(part.lengths) != len(part.run_ids) or part.lengths.sum() != len(part.table) for part in parts):
-            return Index()
         facts = {run_id: Facts(**values) for run_id, _, values in entries}
+        sound = len(facts) == len(entries) and next(run_ids, None) is None
+        sound = sound and all(isinstance(one.row, dict) for one in facts.values())
+        if not sound or not all(part.sound for part in parts):
+            return Index()
         return Index(facts, {run_id: seen for run_id, seen, _ in entries}, tuple(parts))
     except Exception:  # whatever bytes lie there, they are only a shortcut
         return Index()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,8 @@ MASKS_AT_ONCE = 16  # maps enlarged together, to bound memory
 class Options:
     """How runs are carried out; none of it enters a run's identity.
 
-    on_note is given what the user should know. on_begin is called when a run's work begins
+    keep_threads: an interrupted training goes on with the threads it was begun with, whatever
+    is set now. on_note is given what the user should know. on_begin is called when a run's work begins
     here, on_state once for every run, with the state it is left in; running is one that
     another process holds. A run that failed at or after retry_failures_before (seconds since
     1970) is not tried again: so workers that share a grid try a failing cell once.
@@ -44,6 +46,7 @@ class Options:
     out: Path
     device: str = "cpu"
     checkpoint_every_seconds: float = 60.0
+    keep_threads: bool = False
     retry_failures_before: float = math.inf
     on_begin: Callable[[RunSpec], None] = lambda spec: None
     on_note: Callable[[str], None] = lambda text: None
@@ -70,7 +73,8 @@ class Bench:
             learn_from = images if fit_ids is None else images[np.isin(self.slices.slice_id, fit_ids)]
             landmarks = preprocess.fit_nyul(learn_from, rule.nyul_percentiles, rule.nyul_foreground == "whole")
             masks = shrink_masks(self.slices.masks, spec.shape)
-            carry_out = preprocess.tabulate if images.dtype.kind in "iu" else preprocess.apply
+            tabulable = images.dtype.kind in "iu" and int(images.max()) - int(images.min()) < images[0].size // 2
+            carry_out = preprocess.tabulate if tabulable else preprocess.apply  # long tables would take more memory
             self._last = (key, (carry_out(images, landmarks), masks))
         return self._last[1]
 
@@ -86,7 +90,7 @@ def run_grid(specs: Iterable[RunSpec], bench: Bench, options: Options) -> dict[s
     """Run every spec that is not done; return each run's state afterwards.
 
     A failing run is recorded and the rest goes on; a run that another process holds is
-    left to it. Ctrl-C ends the grid at once and loses nothing but the epoch at hand.
+    left to it. Ctrl-C ends the grid at once and loses nothing but the epochs since the last checkpoint.
     """
     return {spec.run_id: run_one(spec, bench, options) for spec in specs}
 
@@ -102,7 +106,8 @@ def run_one(spec: RunSpec, bench: Bench, options: Options) -> State:
             if not (folder / record.RESULT).exists():  # another process may have ended it meanwhile
                 options.on_begin(spec)
                 try:
-                    _carry_out(spec, folder, bench, options)
+                    with _threads(folder, options):
+                        _carry_out(spec, folder, bench, options)
                 except Exception as error:
                     folder.fail(error, traceback.format_exc())
     except RunLockedError:
@@ -110,6 +115,22 @@ def run_one(spec: RunSpec, bench: Bench, options: Options) -> State:
         return State.RUNNING
     options.on_state(spec, folder.state)
     return folder.state
+
+
+@contextlib.contextmanager
+def _threads(folder: RunFolder, options: Options) -> Iterator[None]:
+    """Inside, as many threads as the folder's checkpoint was made with, where options say so."""
+    import torch
+
+    usual = torch.get_num_threads()
+    begun = folder.threads if options.keep_threads and (folder / record.CHECKPOINT).exists() else None
+    if begun not in (None, usual):
+        options.on_note(f"goes on with the {begun} threads that it was begun with; --threads overrules it")
+    torch.set_num_threads(begun or usual)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(usual)
 
 
 def _carry_out(spec: RunSpec, folder: RunFolder, bench: Bench, options: Options) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -11,8 +11,9 @@ from torch import nn
 from torch.profiler import record_function
 
 from benchmark.cuda_graph import Captured, Tensors
+from benchmark.errors import ArmError
 from benchmark.execution import Execution
-from benchmark.layers import set_keys
+from benchmark.layers import set_keys, uses
 
 Pass = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """images (b, H, W) float32, masks (b, H, W) bool, dropout keys (b, L, 2) int32, on the network's device."""
@@ -59,14 +60,21 @@ class Step:
         return self._captured(*one) if self._captured.fits(one) else self.gradients(*one)
 
     def gradients(self, images: torch.Tensor, masks: torch.Tensor, keys: torch.Tensor) -> Tensors:
-        """Return the mean loss of b images and its gradient for every weight."""
+        """Return the mean loss of b images and its gradient for every weight, in the weight's memory layout."""
         set_keys(self.model, keys)
-        with record_function("forward"):
-            with arithmetic(self.precision, self.device):
-                logits = self.model(images[:, None])
-            value = self.loss(logits.float(), masks[:, None].float())
-        with record_function("backward"):
-            return (value.detach(), *torch.autograd.grad(value, self.weights, materialize_grads=True))
+        with tf32(self.precision == "tf32"):
+            with record_function("forward"):
+                with autocast(self.precision, self.device):
+                    logits = self.model(images[:, None])
+                value = self.loss(logits.float(), masks[:, None].float())
+            used = uses(self.model)
+            with record_function("backward"):
+                found = torch.autograd.grad(value, self.weights, materialize_grads=True)
+        if uses(self.model) != used:
+            raise ArmError(
+                "the network computes parts anew in its backward pass, with other dropout masks; switch that off"
+            )
+        return (value.detach(), *(_laid_out(g, weight) for g, weight in zip(found, self.weights, strict=True)))
 
     def _add(self, gradients: Sequence[torch.Tensor], share: float) -> None:
         """Add a pass's share of the batch's gradient to what the optimiser will read."""
@@ -77,11 +85,27 @@ class Step:
                 weight.grad.add_(gradient, alpha=share)
 
 
+def _laid_out(gradient: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Fused optimisers read a gradient in the layout of its weight."""
+    return gradient if gradient.stride() == weight.stride() else torch.empty_like(weight).copy_(gradient)
+
+
 @contextlib.contextmanager
-def arithmetic(precision: str, device: str) -> Any:
-    """Compute in fp32, tf32 (NVIDIA cards only; plain fp32 elsewhere) or bf16 autocast."""
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
+def tf32(allowed: bool) -> Iterator[None]:
+    """Inside, an NVIDIA card may multiply in TF32, or must not; augmentation, outside, never does."""
+    switches: tuple[Any, ...] = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = [switch.allow_tf32 for switch in switches]
+    for switch in switches:
+        switch.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        for switch, value in zip(switches, before, strict=True):
+            switch.allow_tf32 = value
+
+
+def autocast(precision: str, device: str) -> torch.autocast:
+    """Inside, a forward pass computes in bf16 where that is the precision."""
     kind = device.partition(":")[0]
     # a cached cast would be made in one pass of a captured graph and missing in the next
-    with torch.autocast(kind, dtype=torch.bfloat16, enabled=precision == "bf16", cache_enabled=kind != "cuda"):
-        yield
+    return torch.autocast(kind, dtype=torch.bfloat16, enabled=precision == "bf16", cache_enabled=kind != "cuda")

@@ -21,14 +21,15 @@ from torch.profiler import record_function
 
 from benchmark import augment
 from benchmark.arm import Cases, FitReport, FloatImages, ProbMaps, RunContext
+from benchmark.device import current, on_device
 from benchmark.errors import ArmError, RecordError
 from benchmark.execution import Execution, choose
 from benchmark.layers import dropout_keys, lighten
 from benchmark.losses import thesis_tversky, tumour_probability
 from benchmark.protocol import Recipe
-from benchmark.resident import Resident, on_device
+from benchmark.resident import Resident
 from benchmark.seeding import epoch_order, torch_seed
-from benchmark.step import Pass, Step, arithmetic
+from benchmark.step import Pass, Step, autocast, tf32
 from benchmark.stopping import EarlyStopping
 
 Rows = NDArray[np.int64]  # (b,) rows of the training slices
@@ -84,6 +85,13 @@ def train_network(
     layers are swapped for their cheaper twins. execution: by default what suits the device.
     Raises `ArmError` if the loss stops being a finite number.
     """
+    with current(context.device):
+        return _train(model, alpha, train, val, context, execution)
+
+
+def _train(
+    model: nn.Module, alpha: float, train: Cases, val: Cases, context: RunContext, execution: Execution | None
+) -> FitReport:
     recipe, device = context.recipe, context.device
     how = execution or execution_for(model, train.shape, recipe, device)
     lighten(model).to(device)
@@ -117,12 +125,15 @@ def train_network(
             saved = time.monotonic()
         context.on_epoch(state.history)
     model.load_state_dict(state.best_weights)
+    optimiser.zero_grad()  # gradients may lie in a captured graph's memory
     return _report(state, train, how)
 
 
 def execution_for(model: nn.Module, shape: tuple[int, ...], recipe: Recipe, device: str) -> Execution:
-    """Return the execution that suits a device; batch norm or a pooled loss asks for a batch in one pass."""
-    whole = recipe.loss.pool_batch or any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules())
+    """Return the execution that suits a device; running statistics or a pooled loss ask for whole batches."""
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
+    mixing = any(isinstance(m, nn.modules.batchnorm._BatchNorm) or m.track_running_stats for m in norms)
+    whole = recipe.loss.pool_batch or mixing
     return choose(device, recipe.training.precision, shape, recipe.training.batch_size, whole)
 
 
@@ -186,8 +197,7 @@ def validate(
     with record_function("validation"):
         for rows in torch.arange(len(val.masks), device=context.device).split(at_once):
             images, truth = val.images(rows), val.masks[rows]
-            with arithmetic(context.recipe.training.precision, context.device):
-                logits = model(images[:, None]).float()
+            logits = _logits(model, images, context)
             predicted = tumour_probability(logits, context.recipe.loss.activation) > 0.5
             overlap = (predicted & truth).sum(dim=(1, 2))
             sizes = predicted.sum(dim=(1, 2)) + truth.sum(dim=(1, 2))
@@ -195,6 +205,13 @@ def validate(
             sums[1] += torch.where(sizes > 0, 2 * overlap / sizes.clamp(min=1), 1.0).double().sum()
         mean_loss, mean_dice = (sums / len(val.masks)).tolist()  # the only wait for the device
     return mean_loss, mean_dice
+
+
+def _logits(model: nn.Module, images: torch.Tensor, context: RunContext) -> torch.Tensor:
+    """(B, H, W) -> (B, 2, H, W) float32, in the recipe's precision."""
+    precision = context.recipe.training.precision
+    with tf32(precision == "tf32"), autocast(precision, context.device):
+        return model(images[:, None]).float()  # type: ignore[no-any-return]
 
 
 @torch.inference_mode()
@@ -205,9 +222,7 @@ def predict_network(model: nn.Module, images: FloatImages, context: RunContext) 
     maps = np.empty(images.shape, dtype=np.float32)
     at_once = execution_for(model, images.shape[1:], recipe, device).images_per_look
     for first in range(0, len(images), at_once):
-        batch = on_device(images[first : first + at_once], device)
-        with arithmetic(recipe.training.precision, device):
-            logits = model(batch[:, None]).float()
+        logits = _logits(model, on_device(images[first : first + at_once], device), context)
         maps[first : first + at_once] = tumour_probability(logits, recipe.loss.activation).cpu().numpy()
     return maps
 

@@ -9,9 +9,10 @@ from unittest.mock import patch
 
 from torch.profiler import record_function
 
+from benchmark.device import on_device
 from benchmark.losses import thesis_tversky
-from benchmark.resident import Resident, on_device
-from benchmark.step import arithmetic
+from benchmark.resident import Resident
+from benchmark.step import autocast, tf32
 from benchmark.training import OPTIMISERS, validate
 from performance.job import ALPHA, Job, Measurement
 from performance.resident import timed
@@ -28,12 +29,13 @@ def measure(job: Job) -> Measurement:
     def learn(rows: slice) -> None:
         model.train()
         optimiser.zero_grad()
-        with record_function("forward"):
-            with arithmetic(training.precision, device):
-                logits = model(images[rows])
-            value = loss(logits.float(), masks[rows].float())
-        with record_function("backward"):
-            value.backward()
+        with tf32(training.precision == "tf32"):
+            with record_function("forward"):
+                with autocast(training.precision, device):
+                    logits = model(images[rows])
+                value = loss(logits.float(), masks[rows].float())
+            with record_function("backward"):
+                value.backward()
         with record_function("step"):
             optimiser.step()
 

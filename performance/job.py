@@ -11,6 +11,7 @@ from torch import nn
 
 from baselines.unet import UNetArm
 from benchmark.arm import Cases, RunContext
+from benchmark.device import current
 from benchmark.protocol import Recipe
 from benchmark.seeding import torch_seed
 
@@ -81,4 +82,5 @@ class Measurement:
 def carry_out(job: Job) -> object:
     """Let the job's target measure itself."""
     torch.set_num_threads(job.threads)
-    return import_module(job.target).measure(job)
+    with current(job.device):
+        return import_module(job.target).measure(job)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from benchmark.step import arithmetic
+from benchmark.step import tf32
 from performance.clock import Clock
 from performance.job import Job
 
@@ -36,7 +36,7 @@ def measure(job: Job) -> Peak:
     """Return the best of all shapes; of each, the fastest of the repetitions that fit its time."""
     precision, device = job.recipe.training.precision, job.device
     clock, best = Clock(device), Peak(0.0, "none")
-    with torch.inference_mode(), arithmetic(precision, device):
+    with torch.inference_mode(), tf32(precision == "tf32"):
         for shape, gflop, work in _works(device, torch.bfloat16 if precision == "bf16" else torch.float32):
             work()
             until, fastest = time.perf_counter() + SECONDS_PER_SHAPE, float("inf")

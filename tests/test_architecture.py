@@ -108,3 +108,11 @@ def test_no_text_names_a_path_of_one_machine(path: Path) -> None:
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_no_module_outgrows_a_sitting(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 260
+
+
+def test_every_file_stands_in_the_picture() -> None:
+    """docs/architecture.md names each module of benchmark/; data/, protocols/ and grids/ as folders."""
+    picture = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = picture[: picture.index("## The road")]
+    missing = [p.name for p in sorted((ROOT / "benchmark").glob("*.py")) if p.name not in table]
+    assert missing == []

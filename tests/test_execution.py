@@ -11,19 +11,21 @@ import pytest
 import torch
 from bench_forms import FAULTY, small_recipe, spec_of
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from baselines.unet import UNetArm
 from benchmark.arm import Cases, FitReport, RunContext
 from benchmark.cuda_graph import Captured, Tensors
 from benchmark.data.slices import SliceSet
+from benchmark.errors import ArmError
 from benchmark.execution import PLAIN, Execution, choose
 from benchmark.layers import dropout_keys, lighten
 from benchmark.losses import thesis_tversky
 from benchmark.protocol import Network, Recipe
 from benchmark.runner import Bench
 from benchmark.split import make
-from benchmark.step import Pass, Step
-from benchmark.training import train_network
+from benchmark.step import Pass, Step, tf32
+from benchmark.training import OPTIMISERS, train_network
 
 WAYS = {
     "images_per_pass": Execution(images_per_pass=4),
@@ -170,3 +172,89 @@ def test_all_choices_together(cases: dict[str, Cases], monkeypatch: pytest.Monke
 def test_images_per_pass(shape: tuple[int, int], device: str, whole: bool, expected: int) -> None:
     """Two images of 512 x 512 on a processor; a card takes the batch."""
     assert choose(device, "fp32", shape, 16, whole).images_per_pass == expected
+
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+def test_tf32_is_allowed_inside_a_pass_and_nowhere_else(
+    cases: dict[str, Cases], precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forward and backward; what stood before, stands again, also after an error."""
+    switches = torch.backends.cuda.matmul, torch.backends.cudnn
+    before, seen = [switch.allow_tf32 for switch in switches], []
+    model = lighten(network()).train()
+
+    def look(*words: object) -> None:
+        seen.append([switch.allow_tf32 for switch in switches])
+
+    model.register_forward_hook(look)
+    next(model.parameters()).register_hook(look)
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+    step = Step(model, thesis_tversky(0.3), optimiser, precision, "cpu", PLAIN)
+    step([batch(cases["train"], model, slice(0, 2))], 2)
+    assert seen == [[precision == "tf32"] * 2] * 2
+    assert [switch.allow_tf32 for switch in switches] == before
+    with pytest.raises(ZeroDivisionError), tf32(precision == "tf32"):
+        raise ZeroDivisionError
+    assert [switch.allow_tf32 for switch in switches] == before
+
+
+def test_a_gradient_has_the_layout_of_its_weight(cases: dict[str, Cases]) -> None:
+    """Fused optimisers go through both as they lie in memory."""
+    model = lighten(network()).to(memory_format=torch.channels_last).train()
+    optimiser = torch.optim.Adam(model.parameters(), fused=True)
+    step = Step(model, thesis_tversky(0.3), optimiser, "fp32", "cpu", Execution(channels_last=True))
+    step([batch(cases["train"], model, slice(0, 2))], 2)
+    assert all(w.grad is not None and w.grad.stride() == w.stride() for w in model.parameters())
+
+
+class Transposing(nn.Module):
+    """A parameter that is read across: its gradient lies in memory otherwise than it does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(4)
+        self.place = nn.Parameter(torch.randn(64, 64))
+        self.out = nn.Conv2d(1, 2, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(x + self.place.T)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("sizes", [[4], [2, 2]])
+def test_a_step_is_that_of_plain_pytorch(cases: dict[str, Cases], name: str, sizes: list[int]) -> None:
+    """`backward` of the whole batch and an optimiser that is not fused, judged on the weights."""
+    loss, train = thesis_tversky(0.3), cases["train"]
+    ours, plain = Transposing(), Transposing()
+    Step(ours, loss, OPTIMISERS[name](ours.parameters(), lr=0.1, fused=True), "fp32", "cpu", PLAIN)(
+        [batch(train, ours, slice(a, a + n)) for a, n in zip(np.cumsum([0, *sizes]), sizes, strict=False)], 4
+    )
+    images, masks, _ = batch(train, plain, slice(0, 4))
+    optimiser = OPTIMISERS[name](plain.parameters(), lr=0.1, fused=False, foreach=False)
+    loss(plain(images[:, None]), masks[:, None].float()).backward()
+    optimiser.step()
+    for (key, found), (_, expected) in zip(ours.named_parameters(), plain.named_parameters(), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4, msg=key)
+
+
+class Recomputing(nn.Module):
+    """Activation checkpointing: the middle is computed again in the backward pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.middle = nn.Sequential(nn.Conv2d(1, 2, 1), nn.Dropout(0.5))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return checkpoint(self.middle, x, use_reentrant=False)  # type: ignore[no-any-return]
+
+
+def test_dropout_that_is_computed_anew_in_the_backward_pass_is_refused(cases: dict[str, Cases]) -> None:
+    model = lighten(Recomputing()).train()
+    step = Step(model, thesis_tversky(0.3), torch.optim.SGD(model.parameters()), "fp32", "cpu", PLAIN)
+    with pytest.raises(ArmError, match="anew in its backward pass"):
+        step([batch(cases["train"], model, slice(0, 2))], 2)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_what_mixes_images_is_validated_in_whole_batches_everywhere(device: str) -> None:
+    assert choose(device, "fp32", (64, 64), 4, whole=True).images_per_look == 4

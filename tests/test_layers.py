@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import nn
 
-from benchmark.layers import KeyedDropout, LightPReLU, dropout_keys, kept, lighten, set_keys
+from benchmark.layers import KeyedDropout, LightPReLU, dropout_keys, kept, lighten, set_keys, uses
 
 KEYS = st.integers(-(2**31), 2**31 - 1)
 UNITS = 1 << 16
@@ -108,14 +109,57 @@ def test_what_is_kept_is_scaled_and_the_gradient_has_the_same_mask() -> None:
     assert float(out.detach().mean()) == pytest.approx(1, abs=0.05)
 
 
-def test_a_layer_used_twice_in_a_pass_draws_anew() -> None:
-    layer = KeyedDropout(0.5).train()
-    set_keys(layer, RANDOM)
-    x = torch.ones(1, 1, 64, 64)
-    first, second = layer(x), layer(x)
-    assert 0.4 < float((first == second).float().mean()) < 0.6
-    set_keys(layer, RANDOM)
-    assert torch.equal(layer(x), first)
+def test_a_layer_used_again_in_a_pass_draws_anew() -> None:
+    """Unrelated masks, over 40 keys; and the same ones in the next pass with the same keys."""
+    layer, x = KeyedDropout(0.5).train(), torch.ones(40, 1, 128, 128)
+    keys = torch.from_numpy(np.random.default_rng(2).integers(-(2**31), 2**31, (40, 1, 2), dtype=np.int32))
+    set_keys(layer, keys)
+    masks = [layer(x).flatten(1).numpy() for _ in range(4)]
+    for a, b in itertools.combinations(masks, 2):
+        z = [np.corrcoef(one, other)[0, 1] * 128 for one, other in zip(a, b, strict=True)]
+        assert np.abs(z).max() < 5
+        assert 0.6 < np.std(z) < 1.5
+    set_keys(layer, keys)
+    assert np.array_equal(layer(x).flatten(1).numpy(), masks[0])
+
+
+def test_what_an_image_was_cut_into_has_the_image_s_mask() -> None:
+    """Windows or tokens, image by image: (B * w, ...) has the masks of (B, w * ...)."""
+    layer = KeyedDropout(0.3).train()
+    set_keys(layer, torch.tensor([[[11**8, 7]], [[5**9, 13**7]]], dtype=torch.int32))
+    whole = layer(torch.ones(2, 6, 8))
+    set_keys(layer, torch.tensor([[[11**8, 7]], [[5**9, 13**7]]], dtype=torch.int32))
+    assert torch.equal(layer(torch.ones(12, 8)), whole.view(12, 8))
+
+
+class Sharing(nn.Module):
+    """One dropout layer under two names, and twice in a row of layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = self.same = nn.Dropout(0.5)
+        self.row = nn.Sequential(nn.Conv2d(1, 1, 1), self.one, nn.Conv2d(1, 1, 1), self.one)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.same(self.row(x))
+
+
+def test_a_shared_layer_is_swapped_everywhere_and_stays_shared() -> None:
+    model = lighten(Sharing())
+    assert isinstance(model, Sharing)
+    assert type(model.one) is KeyedDropout
+    assert model.one is model.same is model.row[1] is model.row[3]
+    set_keys(model, torch.from_numpy(dropout_keys(model, 1, 0, np.array([3, 4]))))
+    model.train()(torch.ones(2, 1, 4, 4))
+    assert uses(model) == [3]
+
+
+def test_the_twin_is_a_dropout_layer() -> None:
+    """Networks read .p, and look for nn.Dropout."""
+    twin = lighten(nn.Sequential(nn.Dropout(0.2)))[0]  # type: ignore[index]
+    assert isinstance(twin, nn.Dropout)
+    assert twin.p == 0.2
+    assert lighten(nn.Sequential(twin))[0] is twin  # type: ignore[index]
 
 
 @pytest.mark.parametrize("p", [0.0, 0.3, 1.0])
@@ -129,7 +173,10 @@ def test_the_ends_agree_with_torch(p: float) -> None:
 
 def test_missing_keys_are_an_error() -> None:
     layer = KeyedDropout(0.3).train()
-    with pytest.raises(RuntimeError, match="2 images, but dropout keys for 0"):
+    with pytest.raises(RuntimeError, match=r"\(2, 1, 4, 4\) with dropout keys for 0"):
+        layer(torch.zeros(2, 1, 4, 4))
+    set_keys(layer, torch.zeros(3, 1, 2, dtype=torch.int32))
+    with pytest.raises(RuntimeError, match="with dropout keys for 3"):
         layer(torch.zeros(2, 1, 4, 4))
 
 

@@ -287,7 +287,7 @@ def test_a_change_changes_what_it_says(change: str, job: Job, monkeypatch: pytes
 
 
 def test_an_unknown_contestant_is_told_the_known_ones() -> None:
-    with pytest.raises(SpecError, match="unknown contestant 'ourz'; known: bare, bare:batch-at-once, .*, torchio"):
+    with pytest.raises(SpecError, match=r"unknown contestant 'ourz'; known: bare, bare:batch-at-once, .*, torchio"):
         entrants(["ourz"], (1,))
 
 

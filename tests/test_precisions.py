@@ -20,7 +20,7 @@ DICE = st.floats(0, 1)
 def run(seed: int | None, precision: str, dice: float, **more: Any) -> dict[str, Any]:
     same = {
         "phantom": False, "dataset_id": "d", "protocol_hash": "p", "split_id": "by-image-1", "split_fingerprint": "s",
-        "height": 256, "width": 256, "arm": "unet", "params": "{}",
+        "height": 256, "width": 256, "arm": "unet", "params": "{}", "fit.collapsed": False,
     }  # fmt: skip
     return {**same, "seed": seed, "precision": precision, "test.dice_mean": dice, **more}
 
@@ -30,31 +30,44 @@ def table(*runs: dict[str, Any]) -> pd.DataFrame:
 
 
 def test_the_spread_by_hand() -> None:
-    # fp32 0.80 0.82 0.84: mean 0.82, variance 0.0004; bf16 0.83 0.83 0.86: mean 0.84, variance 0.0003; pooled
-    # SD sqrt(0.00035) = 0.018708; the difference 0.02 is above it and below t(4) 2.7764 * 0.018708 * sqrt(2/3) = 0.0424
+    # fp32 0.80 0.82 0.84: mean 0.82, SD 0.02; bf16 0.83 0.84 0.88: mean 0.85, SD 0.0264575; the difference 0.03 is
+    # above 0.02; pooled SD sqrt((0.0004 + 0.0007) / 2) = 0.0234521; t(4) 2.77645 * 0.0234521 * sqrt(2/3) = 0.05316
     runs = table(*(run(s, "fp32", d) for s, d in enumerate((0.80, 0.82, 0.84))),
-                 *(run(s, "bf16", d) for s, d in enumerate((0.83, 0.83, 0.86))))  # fmt: skip
+                 *(run(s, "bf16", d) for s, d in enumerate((0.83, 0.84, 0.88))))  # fmt: skip
     (row,) = precisions(runs, RULE)
     assert (row.precision, row.seeds, row.agreement) == ("bf16", 3, Agreement.UNDECIDED)
-    assert (row.plain_dice, row.dice) == (pytest.approx(0.82), pytest.approx(0.84))
-    assert row.seed_sd == pytest.approx(0.0187083, abs=1e-6)
-    assert "+0.0200" in precisions_text([row], RULE)
+    assert (row.plain_dice, row.dice) == (pytest.approx(0.82), pytest.approx(0.85))
+    assert (row.plain_sd, row.sd) == (pytest.approx(0.02), pytest.approx(0.0264575, abs=1e-6))
+    assert "+0.0300" in precisions_text([row], RULE)
+
+
+PLAIN = (0.80, 0.82, 0.84)  # SD 0.02; shifted, the pooled SD is the same and the t test tells apart from 0.045339
 
 
 @pytest.mark.parametrize(
-    ("difference", "seeds", "expected"),
+    ("shift", "collapsed", "expected"),
     [
-        (0.0187, 3, "equivalent"),
-        (-0.0187, 3, "equivalent"),
-        (0.0423, 3, "undecided"),
-        (0.0425, 3, "different"),
-        (-0.0425, 3, "different"),
-        (0.0, 2, "undecided"),
+        (0.0199, False, "equivalent"),
+        (-0.0199, False, "equivalent"),
+        (0.0199, True, "undecided"),
+        (0.0453, False, "undecided"),
+        (0.0454, False, "different"),
+        (-0.0454, True, "different"),
     ],
 )
-def test_the_three_verdicts(difference: float, seeds: int, expected: str) -> None:
-    """SD 0.018708: up to one SD; from 2.7764 sqrt(2/3) SD; between, or with two seeds."""
-    assert agreement(difference, 0.0187083, seeds, RULE) == expected
+def test_the_three_verdicts(shift: float, collapsed: bool, expected: str) -> None:
+    """Up to one SD of the plain precision; from 2.77645 sqrt(2/3) = 2.26696 SD; between; nothing equals a collapse."""
+    assert agreement(PLAIN, [dice + shift for dice in PLAIN], collapsed, RULE) == expected
+
+
+def test_two_seeds_decide_nothing() -> None:
+    assert agreement(PLAIN[:2], PLAIN[:2], False, RULE) is Agreement.UNDECIDED
+
+
+def test_a_precision_that_fails_now_and_then_is_not_equivalent_for_its_own_spread() -> None:
+    runs = table(*(run(s, "fp32", d) for s, d in enumerate((0.90, 0.89, 0.91))),
+                 *(run(s, "bf16", d, **{"fit.collapsed": d == 0}) for s, d in enumerate((0.9, 0.0, 0.9))))  # fmt: skip
+    assert precisions(runs, RULE)[0].agreement is Agreement.UNDECIDED
 
 
 @given(dice=st.lists(DICE, min_size=3, max_size=6))
@@ -71,14 +84,14 @@ def test_the_order_of_runs_changes_nothing(plain: list[float], other: list[float
     key.shuffle(rows)
     (after,) = precisions(table(*rows), RULE)
     assert after.agreement == before.agreement
-    assert (after.dice, after.seed_sd) == (pytest.approx(before.dice), pytest.approx(before.seed_sd))
+    assert (after.dice, after.sd) == (pytest.approx(before.dice), pytest.approx(before.sd))
 
 
 def test_only_seeds_that_both_have_count() -> None:
     runs = table(run(1, "fp32", 0.8), run(2, "fp32", 0.1), run(1, "bf16", 0.8), run(3, "bf16", 0.2))
     (row,) = precisions(runs, RULE)
     assert (row.seeds, row.dice, row.plain_dice) == (1, 0.8, 0.8)
-    assert math.isnan(row.seed_sd)
+    assert math.isnan(row.sd)
     assert row.agreement is Agreement.UNDECIDED
 
 

@@ -11,7 +11,7 @@ from benchmark.collect import collect, reproduction_folder
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_every_shipped_run_on_the_first_split_stands_in_the_tables() -> None:
+def test_every_shipped_run_stands_in_the_tables() -> None:
     """Mean, SD over slices, median, mean over patients, missed: as the records have them, to three decimals."""
     runs = collect(reproduction_folder()).runs
     rows = set(re.findall(r"\| (\d+) \| ([\d.]{5}) \| ([\d.]{5}) \| ([\d.]{5}) \| ([\d.]{5}) \| (\d+) \|", README))
@@ -28,8 +28,7 @@ def test_every_shipped_run_on_the_first_split_stands_in_the_tables() -> None:
     }
     assert rows
     assert rows <= recorded
-    mine = runs[runs["split_id"].isin(["by-image-1", "by-patient-1"])]
-    assert len(rows) == len(mine)
+    assert len(rows) == len(runs)
 
 
 def test_the_count_of_trainings_is_true() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from bench_forms import FAULTY, PINCHED, TINY_GRID, Faulty, bits, finish, process, small_recipe, small_slices, spec_of
 from numpy.typing import NDArray
 
@@ -320,3 +321,36 @@ def test_workers_give_the_bits_of_one_process(alone: Path, tmp_path: Path) -> No
     assert set(begins(told).values()) == {1}
     assert len(begins(told)) == 4
     assert bits(tmp_path / "out") == bits(alone / "out")
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_an_interrupted_training_goes_on_with_the_threads_it_was_begun_with(
+    recipe: Recipe, tmp_path: Path, keep: bool
+) -> None:
+    """Where they were not asked for: another number would drop the checkpoint."""
+    slices = small_slices()
+    floor = on(slices, small_recipe(training__max_epochs=3), tmp_path)
+    split = floor.split
+    bench = Bench(slices, {split.split_id: split}, ARMS)
+    spec = spec_of("unet", ARMS["unet"], slices, split, small_recipe(training__max_epochs=3), kernel_size=3)
+
+    def kill(spec: RunSpec, history: list[dict[str, float]]) -> None:
+        if len(history) == 2:
+            raise KeyboardInterrupt
+
+    usual, notes = torch.get_num_threads(), []
+    options = Options(tmp_path, checkpoint_every_seconds=0, on_epoch=kill)
+    try:
+        torch.set_num_threads(1)
+        with pytest.raises(KeyboardInterrupt):
+            run_one(spec, bench, options)
+        torch.set_num_threads(2)
+        how = Options(tmp_path, keep_threads=keep, on_note=notes.append)
+        assert run_one(spec, bench, how) is State.DONE
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(usual)
+    folder = RunFolder(tmp_path, spec.run_id)
+    assert read_json(folder / "environment.json")["threads"] == (1 if keep else 2)
+    assert read_json(folder / "timing.json")["resumed"] is keep
+    assert ("goes on with the 1 threads" if keep else "the checkpoint is dropped") in notes[0]

@@ -191,6 +191,7 @@ def passes(model: nn.Module) -> list[int]:
         (nn.Conv2d(1, 2, 1), {}, False),
         (nn.Sequential(nn.Conv2d(1, 2, 1), nn.InstanceNorm2d(2)), {}, False),
         (nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2)), {}, True),
+        (nn.Sequential(nn.Conv2d(1, 2, 1), nn.InstanceNorm2d(2, track_running_stats=True)), {}, True),
         (nn.Conv2d(1, 2, 1), {"loss__pool_batch": True}, True),
     ],
 )

@@ -17,14 +17,16 @@ from baselines.unet import UNetArm
 from benchmark import augment
 from benchmark.arm import Cases, RunContext
 from benchmark.execution import PLAIN, Execution, choose
-from benchmark.layers import kept
+from benchmark.layers import kept, lighten
+from benchmark.losses import thesis_tversky
 from benchmark.protocol import Augmentation
 from benchmark.record import RunFolder, State, read_json
 from benchmark.resident import Resident
 from benchmark.runner import Bench, Options, run_one
 from benchmark.seeding import make_deterministic
 from benchmark.split import make
-from benchmark.training import train_network
+from benchmark.step import Step
+from benchmark.training import augmented, train_network
 
 pytestmark = [
     pytest.mark.gpu,
@@ -108,6 +110,64 @@ def test_the_plain_way_on_the_card_trains_as_on_a_processor(cases: dict[str, Cas
 )
 def test_every_fast_way_on_the_card_trains_as_the_plain_one(cases: dict[str, Cases], how: Execution) -> None:
     alike(trained(cases, "cuda", how), trained(cases, "cuda", PLAIN), 5e-3)
+
+
+@pytest.mark.parametrize("batch", [6, 5])
+def test_a_last_batch_that_is_smaller_goes_around_the_graph(cases: dict[str, Cases], batch: int) -> None:
+    """16 slices in batches of 6, 6, 4 and 5, 5, 5, 1; Adam, whose state sees every gradient."""
+    sizes = {"training__batch_size": batch, "training__optimiser": "adam", "training__learning_rate": 1e-3}
+    how = Execution(images_per_pass=batch, images_per_augmentation=2 * batch, cuda_graph=True)
+    alike(trained(cases, "cuda", how, **sizes), trained(cases, "cuda", PLAIN, **sizes), 2e-2)
+
+
+def test_nothing_waits_for_the_card_inside_an_epoch(cases: dict[str, Cases]) -> None:
+    """But the sums at the end of training and of validation, which are read with .tolist() and float()."""
+    recipe, train = small_recipe(), cases["train"]
+    model = lighten(UNetArm(kernel_size=3).build(recipe.network)).cuda().train()
+    optimiser = torch.optim.Adam(model.parameters(), fused=True)
+    how = choose("cuda", "fp32", (64, 64), 4, whole=False)
+    step = Step(model, thesis_tversky(0.5), optimiser, "fp32", "cuda", how)
+    resident, context = Resident.of(train, "cuda"), RunContext(recipe, 5, device="cuda")
+    rows = [np.arange(first, first + 4) for first in range(0, 16, 4)]
+    passes = list(augmented(step, resident, train, rows, context, 0))
+    step(passes[:1], 4)  # warm-up and capture may wait
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for one in augmented(step, resident, train, rows, context, 1):
+            step([one], 4)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def test_a_training_resumed_on_the_card_is_the_unbroken_one(cases: dict[str, Cases], tmp_path: Path) -> None:
+    context = RunContext(small_recipe(training__max_epochs=4), 5, device="cuda", checkpoint_every_seconds=0)
+    whole = UNetArm(kernel_size=3)
+    whole.fit(cases["train"], cases["val"], replace(context, checkpoint=tmp_path / "whole.pt"))
+
+    def kill(history: list[dict[str, float]]) -> None:
+        if len(history) == 2:
+            raise KeyboardInterrupt
+
+    broken = replace(context, checkpoint=tmp_path / "broken.pt")
+    with pytest.raises(KeyboardInterrupt):
+        UNetArm(kernel_size=3).fit(cases["train"], cases["val"], replace(broken, on_epoch=kill))
+    second = UNetArm(kernel_size=3)
+    second.fit(cases["train"], cases["val"], broken)
+    images = cases["test"].images
+    assert second.predict(images).tobytes() == whole.predict(images).tobytes()
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="one card")
+def test_a_card_that_is_not_the_first(cases: dict[str, Cases]) -> None:
+    alike(trained(cases, "cuda:1", None), trained(cases, "cuda:0", None), 5e-3)
+    assert torch.cuda.current_device() == 0
+
+
+def test_tf32_is_left_where_it_was(cases: dict[str, Cases]) -> None:
+    """Augmentation, outside the network, never computes in TF32."""
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    trained(cases, "cuda", None, training__precision="tf32")
+    assert (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32) == before
 
 
 def test_capturing_leaves_running_statistics_alone(cases: dict[str, Cases]) -> None:
