@@ -25,6 +25,11 @@ def peak(device: str) -> Memory:
     )
 
 
+def resident() -> float | None:
+    """What this process holds now, in MiB; None where Linux does not tell."""
+    return _kib("self", "status", "VmRSS")
+
+
 def _private_peak_mib(pid: int | None) -> float | None:
     """Peak of a process less the pages it shares now, in MiB."""
     found = [_kib(pid, "status", "VmHWM"), _kib(pid, "smaps_rollup", "Rss")]

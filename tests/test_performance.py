@@ -26,7 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmark import execution, layers, step, training
 from benchmark.errors import SpecError
 from performance import __main__ as command
-from performance import bare, child, memory, peak, report, table
+from performance import bare, child, loading, memory, peak, report, table
 from performance.clock import Clock
 from performance.contestants import CHANGES, CONTESTANTS, Entrant, entrants
 from performance.job import Job, Measurement, Memory
@@ -438,3 +438,13 @@ def test_the_job_installs_what_the_peers_need() -> None:
     assert names == {"lightning", "torchio"}
     assert names <= {line.partition("==")[0] for line in pinned}
     assert 'environment(session, "speed", "speed")' in (ROOT / "noxfile.py").read_text(encoding="utf-8")
+
+
+def test_loading_tells_seconds_and_memory_step_by_step(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = loading.steps("phantoms", 64)
+    assert [row[0] for row in rows] == ["importing", "loading", "preprocessing all 96 slices"]
+    assert all(seconds >= 0 for _, seconds, _, _ in rows)
+    peaks = [most for _, _, now, most in rows if now is not None and most is not None]
+    assert peaks == sorted(peaks)
+    assert loading.main(["--data", "nowhere"]) == 2
+    assert "nowhere: not there" in capsys.readouterr().err
