@@ -266,6 +266,7 @@ def test_a_change_changes_what_it_says(change: str, job: Job, monkeypatch: pytes
         seen.append(
             {
                 "passes": rest[-1].images_per_pass,
+                "looks": rest[-1].images_per_look,
                 "dropout": any(isinstance(layer, layers.KeyedDropout) for layer in model.modules()),
                 "prelu": any(isinstance(layer, layers.LightPReLU) for layer in model.modules()),
                 "fused": optimiser.defaults["fused"],
