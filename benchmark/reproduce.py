@@ -80,7 +80,7 @@ def _places(options: argparse.Namespace, job: Job, cards: int) -> list[tuple[str
     """Device and threads of each worker, as asked for or as this machine's cores and cards allow.
 
     Where fewer cells are open than there are workers, the last are left out and the others
-    keep their threads: a checkpoint is gone on from only with the threads it was made with.
+    keep their threads, so that every cell of a grid has as many.
     """
     cores = usable_cores()
     shares = allocate(options.workers, len(job.specs), cores, cards, options.device)

@@ -42,13 +42,13 @@ CONTENT = "0" * 64  # stands for the fingerprint of the images, which no verb he
 PIXELS = 512 * 512
 
 
-def main() -> None:
+def main(given: list[str] | None = None) -> None:
     """Make the runs, time the verbs, print one table, and leave nothing behind."""
     options = argparse.ArgumentParser(prog="python -m performance.growth", description=__doc__)
     options.add_argument("--runs", type=int, default=10_000, help="finished runs to make (default: 10000)")
     options.add_argument("--verb", choices=VERBS, help=argparse.SUPPRESS)
     options.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
-    words = options.parse_args()
+    words = options.parse_args(given)
     if words.verb:
         sys.exit(VERBS[words.verb](words.folder))
     if words.runs < 1:

@@ -115,7 +115,7 @@ def test_workers_no_more_than_open_cells_and_their_threads_as_ever(
     seen: list[list[tuple[str, int]]] = []
 
     def share(
-        asked: object, arms: object, job: object, places: list[tuple[str, int]], began: float
+        asked: object, arms: object, job: object, places: list[tuple[str, int]], *more: object
     ) -> dict[str, State]:
         seen.append(places)
         return {}
@@ -151,7 +151,7 @@ def test_workers_spread_over_the_cards(capsys: Capture, monkeypatch: pytest.Monk
     seen: list[str] = []
 
     def share(
-        asked: object, arms: object, job: object, places: list[tuple[str, int]], began: float
+        asked: object, arms: object, job: object, places: list[tuple[str, int]], *more: object
     ) -> dict[str, State]:
         seen.extend(device for device, _ in places)
         return {}

@@ -26,7 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmark import execution, layers, step, training
 from benchmark.errors import SpecError
 from performance import __main__ as command
-from performance import bare, child, loading, memory, peak, report, table
+from performance import bare, child, growth, loading, memory, peak, report, table
 from performance.clock import Clock
 from performance.contestants import CHANGES, CONTESTANTS, Entrant, entrants
 from performance.job import Job, Measurement, Memory
@@ -449,3 +449,23 @@ def test_loading_tells_seconds_and_memory_step_by_step(capsys: pytest.CaptureFix
     assert peaks == sorted(peaks)
     assert loading.main(["--data", "nowhere"]) == 2
     assert "nowhere: not there" in capsys.readouterr().err
+
+
+def test_growth_times_every_verb_cold_and_warm(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
+    monkeypatch.setattr(growth, "RACY_SECONDS", 0.0)
+    growth.main(["--runs", "2"])
+    rows = capsys.readouterr().out.splitlines()[-3:]
+    assert [row.split()[0] for row in rows] == ["plan", "collect", "compare"]
+    assert all(float(seconds) > 0 for row in rows for seconds in row.split()[1:])
+
+
+@pytest.mark.parametrize("verb", ["plan", "collect", "compare"])
+def test_the_runs_that_growth_makes_up_are_read_as_finished(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(growth.request, "load_slices", growth.request.load_slices)  # put back after plan
+    growth.make(tmp_path, 37)
+    with pytest.raises(SystemExit) as ended:
+        growth.main(["--verb", verb, "--folder", str(tmp_path)])
+    assert ended.value.code in (0, 1)
+    assert {"plan": "72 cells, 37 done", "collect": "", "compare": "37 finished runs"}[verb] in capsys.readouterr().out

@@ -28,7 +28,7 @@ from benchmark.environment import RESUME_KEYS
 from benchmark.errors import RecordError, RunLockedError
 from benchmark.protocol import Recipe
 from benchmark.record import RunFolder, State, pack_masks, read_json, unpack_masks, write_bytes, write_json
-from benchmark.spec import RunSpec
+from benchmark.spec import SCHEMA, RunSpec
 from benchmark.split import make
 
 HERE = {"device_kind": "cpu", "torch": "2.10", "monai": "1.5", "numpy": "2.0", "threads": 1, "cores": 8}
@@ -95,7 +95,7 @@ def test_finishing_writes_the_result_with_the_hashes(begun: RunFolder, spec: Run
     begun.finish(pd.DataFrame({"slice_id": [7], "dice": [0.1 + 0.2]}), masks, {"fit_seconds": 1.5}, {"fit": {}})
     assert begun.state is State.DONE
     result = read_json(begun / "result.json")
-    assert (result["schema"], result["run_id"]) == (1, spec.run_id)
+    assert (result["schema"], result["run_id"]) == (SCHEMA, spec.run_id)
     for name in ("scores.csv", "predictions.zip"):
         assert result["sha256"][name] == record.file_sha256(begun / name)
     assert (begun / "scores.csv").read_text() == "slice_id,dice\n7,0.30000000000000004\n"
