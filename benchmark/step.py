@@ -39,7 +39,7 @@ class Step:
         self._captured: Captured | None = None
 
     def __call__(self, passes: Iterable[Pass], total: int) -> torch.Tensor:
-        """Learn from a batch of total images; return its mean loss , a scalar on the device that is not waited for."""
+        """Learn from a batch of total images; return its mean loss, a scalar on the device that is not waited for."""
         self.optimiser.zero_grad(set_to_none=True)
         mean = torch.zeros((), dtype=torch.float64, device=self.device)
         for one in passes:
