@@ -46,6 +46,7 @@ DTYPES = {  # of the columns that every table of runs has
     "seed": "Int64",
     "protocol": "str",
     "protocol_hash": "str",
+    "recipe_hash": "str",
     "network_hash": "str",
     "split_unit": "str",
     "split_rule": "str",
@@ -73,7 +74,8 @@ class Collected:
 
     Beside `DTYPES`, runs has the columns fit.*, test.* and timing.* of result.json and
     timing.json. train, val and test count images of a shipped split, <NA> for any other
-    split. protocol_hash leaves the precision out, which has a column of its own.
+    split. protocol_hash leaves the precision out, which has a column of its own, and
+    recipe_hash also what decides how a test image may be known beforehand (`without_test`).
     superseded: finished runs in neither table, since the same run is there under a later schema.
     """
 
@@ -177,6 +179,7 @@ def _identity(get: Reader) -> dict[str, Any]:
         "seed": get("spec/seed"),
         "protocol": get("protocol"),
         "protocol_hash": protocol_hash(protocol),
+        "recipe_hash": protocol_hash(without_test(protocol)),
         "network_hash": identity_hash(get("spec/protocol/network")),
         "split_unit": get("spec/protocol/split/unit"),
         "split_rule": rule_text(get.table("spec/protocol/split")),
@@ -209,6 +212,12 @@ def protocol_hash(protocol: Mapping[str, Any]) -> str:
     """Hash of a resolved protocol without its precision: variants of one name never mix."""
     training = {key: value for key, value in protocol.get("training", {}).items() if key != "precision"}
     return identity_hash({**protocol, "training": training})
+
+
+def without_test(protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """A resolved protocol without the rule of its split and the images that Nyul's histogram is fitted on."""
+    preprocess = {key: value for key, value in protocol.get("preprocess", {}).items() if key != "nyul_fit"}
+    return {**{key: value for key, value in protocol.items() if key != "split"}, "preprocess": preprocess}
 
 
 def rule_text(split: Mapping[str, Any]) -> str:

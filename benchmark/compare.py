@@ -15,10 +15,10 @@ from enum import StrEnum
 import pandas as pd
 from tabulate import tabulate
 
+from benchmark.cells import cell_of
 from benchmark.collect import Collected
 from benchmark.comparable import in_cell, why_not
-from benchmark.errors import RecordError
-from benchmark.interval import Interval, prediction
+from benchmark.interval import Spread, spread
 from benchmark.reference import DiceRule, Reference, Tolerances
 
 SELECTION = "0.898 is the best of 36 cells, chosen on its own test set; ours is that one cell, chosen beforehand."
@@ -44,9 +44,10 @@ class Verdict(StrEnum):
 class Row:
     """One printed number and ours beside it.
 
-    n counts the runs behind ours (of a Dice: the seeds); sd is over the seeds' means and
-    half_width that of the interval around ours, None where they mean nothing. set_up: a row
-    that we built to agree (the network, the split), so it checks us and finds nothing out.
+    n counts the runs behind ours; sd is between the seeds' means on one split and half_width
+    that of the prediction interval around ours, None where they mean nothing; spread is what
+    both come from. set_up: a row that we built to agree (the network, the split), so it
+    checks us and finds nothing out.
     """
 
     quantity: str
@@ -58,6 +59,7 @@ class Row:
     required: bool = True
     sd: float | None = None
     half_width: float | None = None
+    spread: Spread | None = None
     set_up: bool = False
 
 
@@ -104,14 +106,18 @@ class _Judge:
         usable, why = self._usable(mine, rule.needs)
         if usable.empty:
             return Row(name, cell.dice_mean, None, 0, _absent(len(mine)), why, rule.required)
-        seeds = usable.groupby("precision")["seed"].nunique()  # one precision only: that with most seeds
-        precision = max(seeds.index, key=lambda name: (seeds[name], -rule.precisions.index(name)))
-        usable = usable[usable["precision"] == precision]
-        interval = _interval(usable, self.collected.scores, cell.seeds, rule.level)
-        verdict, why = judge_dice(interval, cell.dice_mean, rule)
-        why = f"{why} ({precision})"
-        sd, half = (None if math.isnan(x) else x for x in (interval.sd, interval.half_width))
-        return Row(name, cell.dice_mean, interval.mean, interval.n, verdict, why, rule.required, sd, half)
+        runs_of = usable.groupby("precision")["seed"].nunique()  # one precision only: that with most seeds
+        precision = max(runs_of.index, key=lambda name: (runs_of[name], -rule.precisions.index(name)))
+        usable = judged_draws(usable[usable["precision"] == precision], rule)
+        seeds = int(usable.groupby("split_id")["seed"].nunique().min())
+        found = spread(cell_of(usable, self.collected.scores))
+        half = found.half_width(cell.seeds, rule.level)
+        verdict, why = judge_dice(found.mean, half, seeds, cell.dice_mean, rule)
+        draws = f"{found.draws} draws, {precision}" if found.draws > 1 else precision
+        sd, known = (None if math.isnan(x) else x for x in (found.sd, half))
+        return Row(
+            name, cell.dice_mean, found.mean, found.n, verdict, f"{why} ({draws})", rule.required, sd, known, found
+        )
 
     def _usable(self, runs: pd.DataFrame, needs: Iterable[str]) -> tuple[pd.DataFrame, str]:
         """Return the runs that meet every need, by run_id, and why the others do not."""
@@ -120,16 +126,26 @@ class _Judge:
         return runs[reasons.isna()], "; ".join(sorted(set(reasons.dropna()))) or "no such run"
 
 
-def judge_dice(interval: Interval, printed: float, rule: DiceRule) -> tuple[Verdict, str]:
-    """Return the verdict on a mean Dice and its reason: the one place where it is decided."""
-    away = abs(interval.mean - printed)
-    if interval.n < rule.min_seeds:
-        return Verdict.INCONCLUSIVE, f"n = {interval.n} of at least {rule.min_seeds} seeds"
-    if away > interval.half_width + rule.rounding:
-        return Verdict.NOT_REPRODUCED, f"{printed} lies outside {interval.mean:.3f} +- {interval.half_width:.3f}"
-    if interval.half_width > rule.max_half_width:
-        return Verdict.INCONCLUSIVE, f"interval +- {interval.half_width:.3f} is wider than +- {rule.max_half_width}"
-    return Verdict.REPRODUCED, f"{printed} lies in {interval.mean:.3f} +- {interval.half_width:.3f}"
+def judged_draws(runs: pd.DataFrame, rule: DiceRule) -> pd.DataFrame:
+    """Return the runs on all draws that have the seeds a verdict needs; where none has, on the one with most seeds."""
+    seeds = runs.groupby("split_id")["seed"].nunique()
+    enough = [name for name in rule.splits if seeds.get(name, 0) >= rule.min_seeds]
+    most = max(seeds.index, key=lambda name: (seeds[name], -rule.splits.index(name)))
+    return runs[runs["split_id"].isin(enough or [most])]
+
+
+def judge_dice(mean: float, half_width: float, seeds: int, printed: float, rule: DiceRule) -> tuple[Verdict, str]:
+    """Return the verdict on a mean Dice and its reason: the one place where it is decided.
+
+    half_width of the prediction interval around the mean; seeds: the fewest on any draw.
+    """
+    if seeds < rule.min_seeds:
+        return Verdict.INCONCLUSIVE, f"n = {seeds} of at least {rule.min_seeds} seeds"
+    if abs(mean - printed) > half_width + rule.rounding:
+        return Verdict.NOT_REPRODUCED, f"{printed} lies outside {mean:.3f} +- {half_width:.3f}"
+    if half_width > rule.max_half_width:
+        return Verdict.INCONCLUSIVE, f"interval +- {half_width:.3f} is wider than +- {rule.max_half_width}"
+    return Verdict.REPRODUCED, f"{printed} lies in {mean:.3f} +- {half_width:.3f}"
 
 
 def _exact(
@@ -147,20 +163,6 @@ def _exact(
 
 def _absent(candidates: int) -> Verdict:
     return Verdict.NOT_COMPARABLE if candidates else Verdict.MISSING
-
-
-def _interval(runs: pd.DataFrame, scores: pd.DataFrame, other_seeds: int, level: float) -> Interval:
-    """The interval from the scores of one cell's runs; runs of one seed are averaged first."""
-    rows = scores[["run_id", "slice_id", "patient_id", "dice"]].merge(runs[["run_id", "seed"]], on="run_id")
-    rows = rows.sort_values(["slice_id", "seed", "run_id"])
-    dice = rows.pivot_table(index="slice_id", columns="seed", values="dice", aggfunc="mean")
-    patients = rows.groupby("slice_id")["patient_id"].first()
-    if dice.isna().any(axis=None) or patients.isna().any():
-        raise RecordError(
-            f"runs {', '.join(runs['run_id'])}: test slices differ between seeds, or a patient is unknown; "
-            "the runs' scores.csv cannot be of one split of the known slices"
-        )
-    return prediction(dice.to_numpy(dtype=float), patients.tolist(), other_seeds, level)
 
 
 def exit_code(rows: Iterable[Row], strict: bool = False) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from benchmark.collect import identity_hash, protocol_hash, rule_text
+from benchmark.collect import identity_hash, protocol_hash, rule_text, without_test
 from benchmark.data.identity import CHENG_DATASET_ID
 from benchmark.errors import SpecError
 from benchmark.protocol import load_recipe
@@ -71,11 +71,12 @@ class DiceRule:
     required: bool
     image_size: int
     precisions: tuple[str, ...]
-    split: str
+    splits: tuple[str, ...]
     min_seeds: int
     level: float
     rounding: float
     max_half_width: float
+    power: float
     reason: str
 
 
@@ -90,17 +91,72 @@ class PrecisionRule:
 
 
 @dataclass(frozen=True)
+class Key:
+    """The arm and parameters that others are set against; alpha is the thesis's, the weight of false negatives."""
+
+    arm: str
+    kernel_size: int
+    alpha: float
+
+
+@dataclass(frozen=True)
+class ContrastRule:
+    """Which cell the others are set against, and when a difference is real; see `benchmark.versus`."""
+
+    reference: Key
+    level: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class LeakRule:
+    """The level of the interval around what is left of a score by patient; see `benchmark.leak`."""
+
+    level: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Where small, middle and large tumours part: areas of the truth in mm2, ascending."""
+
+    edges_mm2: tuple[float, float]
+    reason: str
+
+
+@dataclass(frozen=True)
+class ClaimRule:
+    """When a claim made in words holds; each number's meaning is its reason's, in `tolerances.toml`."""
+
+    level: float
+    gain: float
+    outline_right_nsd_1mm: float
+    well: float
+    vary: float
+    share: float
+    fewest_cells: int
+    core_missed: float
+    consistently: float
+    reason: str
+
+
+@dataclass(frozen=True)
 class Tolerances:
     """The margins, and the identity of the protocol whose runs may be compared with the thesis."""
 
     protocol: str
     protocol_hash: str
+    recipe_hash: str
     network_hash: str
     split_rule: str
     parameters: Margin
     split_sizes: Margin
     dice: DiceRule
     precision: PrecisionRule
+    contrasts: ContrastRule
+    leak: LeakRule
+    sizes: Sizes
+    claims: ClaimRule
 
 
 def load_reference() -> Reference:
@@ -129,19 +185,29 @@ def load_tolerances() -> Tolerances:
     table = _read("tolerances.toml")
     try:
         recipe = load_recipe(table["protocol"])
-        dice: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in table["dice"].items()}
+        dice, sizes = _frozen(table["dice"]), _frozen(table["sizes"])
         return Tolerances(
             protocol=recipe.name,
             protocol_hash=protocol_hash(recipe.identity()),
+            recipe_hash=protocol_hash(without_test(recipe.identity())),
             network_hash=identity_hash(recipe.identity()["network"]),
             split_rule=rule_text(recipe.identity()["split"]),
             parameters=_margin(table["parameters"], "within_millions"),
             split_sizes=_margin(table["split_sizes"], "within_images"),
             dice=DiceRule(**dice),
             precision=PrecisionRule(**table["precision"]),
+            contrasts=ContrastRule(**{**table["contrasts"], "reference": Key(**table["contrasts"]["reference"])}),
+            leak=LeakRule(**table["leak"]),
+            sizes=Sizes(**sizes),
+            claims=ClaimRule(**table["claims"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise SpecError(f"reference_results/tolerances.toml: {error!r}; restore the shipped file") from error
+
+
+def _frozen(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The table with its lists as tuples."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
 
 
 def _margin(table: Mapping[str, Any], within: str) -> Margin:

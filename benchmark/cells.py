@@ -1,0 +1,134 @@
+"""Cells of a grid as they were run under one set of terms: the ground on which arms, kernels and alphas are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from benchmark.collect import Collected
+from benchmark.errors import RecordError
+
+TERMS = ("phantom", "dataset_id", "protocol_hash", "height", "width", "precision")  # what numbers that meet must share
+NO_SEED = -1  # of an arm that has none
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One arm with one set of parameters, on the splits and seeds it was run on.
+
+    runs: its rows of `Collected.runs`; rows: one per run and test slice, with split_id,
+    seed (`NO_SEED` where it has none) and all columns of scores.csv.
+    """
+
+    arm: str
+    params: str
+    kernel_size: int | None
+    alpha: float
+    needs_click: bool
+    runs: pd.DataFrame
+    rows: pd.DataFrame
+
+    @property
+    def name(self) -> str:
+        """unet 5x5, alpha 0.5; arms without a kernel by their name alone."""
+        if self.kernel_size is None:
+            return self.arm
+        alpha = "" if pd.isna(self.alpha) else f", alpha {self.alpha:g}"
+        return f"{self.arm} {self.kernel_size}x{self.kernel_size}{alpha}"
+
+    @property
+    def seeded(self) -> bool:
+        """False for an arm that trains nothing by chance, so that it has no spread between seeds."""
+        return bool(self.runs["seed"].notna().any())
+
+    @property
+    def splits(self) -> frozenset[str]:
+        return frozenset(self.runs["split_id"])
+
+    @property
+    def seeds(self) -> frozenset[int]:
+        return frozenset(self.rows["seed"])
+
+    def on(self, splits: Iterable[str] | None = None, seeds: Iterable[int] | None = None) -> Cell:
+        """The part of the cell on some splits and of some seeds; None is all of them."""
+        runs, rows = self.runs, self.rows
+        if splits is not None:
+            wanted = set(splits)
+            runs, rows = runs[runs["split_id"].isin(wanted)], rows[rows["split_id"].isin(wanted)]
+        if seeds is not None:
+            wanted_seeds = set(seeds)
+            runs = runs[runs["seed"].fillna(NO_SEED).isin(wanted_seeds)]
+            rows = rows[rows["seed"].isin(wanted_seeds)]
+        return replace(self, runs=runs, rows=rows)
+
+    def where(self, keep: Callable[[pd.DataFrame], pd.Series[bool]]) -> Cell:
+        """The cell on the rows that keep says True of; its runs stay."""
+        return replace(self, rows=self.rows[keep(self.rows)])
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """All runs under one set of `TERMS`, which title tells; unit of the splits: image, patient or cvind."""
+
+    title: str
+    unit: str
+    runs: pd.DataFrame
+    scores: pd.DataFrame
+
+    def cells(self) -> Iterator[Cell]:
+        """Yield the cells by arm and parameters, arms that saw a click last."""
+        keys = ["needs_click", "arm", "params"]
+        for _, runs in self.runs.groupby(keys):
+            yield cell_of(runs, self.scores)
+
+
+def cell_of(runs: pd.DataFrame, scores: pd.DataFrame) -> Cell:
+    """Return the cell of these runs of one arm and one set of parameters; runs of a seed on one split are averaged.
+
+    Raises `RecordError` where two runs on one split do not hold the same slices, or one
+    slice is of two patients.
+    """
+    first = runs.sort_values("run_id").iloc[0]
+    named = runs[["run_id", "split_id", "split_fingerprint"]].assign(seed=runs["seed"].fillna(NO_SEED).astype(int))
+    rows = scores.merge(named, on="run_id").sort_values(["split_id", "seed", "slice_id", "run_id"])
+    check(rows)
+    if rows.duplicated(["split_id", "seed", "slice_id"]).any():  # one seed on two forms of the files
+        numbers = [name for name in rows.select_dtypes("number") if name not in ("seed", "slice_id")]
+        keys = ["split_id", "seed", "slice_id", "patient_id"]
+        rows = rows.groupby(keys, as_index=False, dropna=False)[numbers].mean()
+    kernel = None if pd.isna(first["kernel_size"]) else int(first["kernel_size"])
+    arm, params, alpha, click = first["arm"], first["params"], first["alpha"], bool(first["needs_click"])
+    return Cell(arm, params, kernel, float(alpha), click, runs, rows.reset_index(drop=True))
+
+
+def check(rows: pd.DataFrame) -> None:
+    """Raise `RecordError` unless the runs on each split hold the same slices, each of one patient."""
+    for name, part in rows.groupby("split_id"):
+        of_slice = part.groupby("slice_id")
+        if part["split_fingerprint"].nunique() > 1:
+            raise RecordError(f"runs {_ids(part)}: two different splits are called {name}; give them in two folders")
+        if (of_slice["run_id"].nunique() != part["run_id"].nunique()).any():
+            raise RecordError(f"runs {_ids(part)}: test slices differ between runs on {name}; rescore them")
+        if (of_slice["patient_id"].nunique() > 1).any():
+            raise RecordError(f"runs {_ids(part)}: a slice of {name} is of two patients; rescore them on one data set")
+
+
+def _ids(rows: pd.DataFrame) -> str:
+    return ", ".join(sorted(set(rows["run_id"])))
+
+
+def panels(collected: Collected) -> list[Panel]:
+    """Return one panel per set of terms; the order of runs changes nothing."""
+    runs = collected.runs.sort_values("run_id")
+    found = []
+    for _, part in runs.groupby(list(TERMS)):
+        first = part.iloc[0]
+        size = f"{first['height']}x{first['width']}"
+        data = "phantoms" if first["phantom"] else f"dataset {first['dataset_id'][:8]}"
+        names = "/".join(sorted(set(part["protocol"])))
+        title = f"{data}, protocol {names} {first['protocol_hash'][:8]}, {size}, {first['precision']}"
+        scores = collected.scores[collected.scores["run_id"].isin(part["run_id"])]
+        found.append(Panel(title, str(first["split_unit"]), part, scores))
+    return found

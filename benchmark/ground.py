@@ -1,0 +1,167 @@
+"""What a claim is judged on: the grid of kernels and alphas as it was run under one set of terms. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from benchmark.cells import Cell, Panel
+from benchmark.contrast import Statistic, between_seeds, common, contrast
+from benchmark.estimate import Estimate, Variance, holm
+from benchmark.reference import ClaimRule, Reference, Sizes
+
+Spot = tuple[int, float]  # kernel size and alpha
+NO_SPREAD = "no cell has two seeds, so the spread between trainings is unknown"
+
+
+class Reading(StrEnum):
+    """What alpha weighs: the false negatives, as the thesis writes, or the false positives, as MONAI's `alpha` does.
+
+    A training at alpha under one reading is a training at 1 - alpha under the other.
+    """
+
+    TEXT = "as written"
+    SWAPPED = "swapped"
+
+    def of(self, alpha: float) -> float:
+        """Our alpha (of false negatives) as the thesis would have called it."""
+        return round(alpha if self is Reading.TEXT else 1 - alpha, 9)
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """The cells of the thesis's grid that were run, by kernel and alpha under one reading, and the rules."""
+
+    cells: Mapping[Spot, Cell]
+    reference: Reference
+    rule: ClaimRule
+    sizes: Sizes
+
+    @property
+    def best(self) -> Cell | None:
+        """The one cell whose Dice is printed, where it was run."""
+        cell = self.reference.best_cell
+        return self.cells.get((cell.kernel_size, cell.alpha))
+
+    def spots(self, kernels: Iterable[int] = (), alphas: Iterable[float] = ()) -> list[Spot]:
+        """Spots of the thesis's grid: all kernels or alphas where none is given."""
+        return [(k, a) for k in kernels or self.reference.kernels for a in alphas or self.reference.alphas]
+
+    def seeds(self, statistic: Statistic) -> Variance | None:
+        """The statistic's variance between seeds, pooled over all cells that were run."""
+        return between_seeds(self.cells.values(), statistic)
+
+    def contrast(self, weights: Mapping[Spot, float], statistic: Statistic) -> Estimate | None:
+        """The weighted sum of a statistic over these spots, on the splits that they share; None as `contrast` says."""
+        cells = common([self.cells[spot] for spot in weights])
+        return contrast(list(zip(weights.values(), cells, strict=True)), statistic, self.seeds(statistic))
+
+    def within(self, cell: Cell, statistic: Statistic) -> Estimate | None:
+        """A statistic of one cell."""
+        return contrast([(1.0, cell)], statistic, self.seeds(statistic))
+
+    def complete(self, groups: Iterable[Sequence[Spot]]) -> list[Sequence[Spot]]:
+        """The groups of which every spot was run."""
+        return [group for group in groups if all(spot in self.cells for spot in group)]
+
+
+def ground(panel: Panel, reading: Reading, reference: Reference, rule: ClaimRule, sizes: Sizes) -> Ground:
+    """Find the cells of the thesis's grid in a panel; cells off the grid are left out."""
+    found = {}
+    for cell in panel.cells():
+        spot = (cell.kernel_size or 0, reading.of(cell.alpha))
+        alpha = next((a for a in reference.alphas if abs(a - spot[1]) < 1e-9), None)
+        if cell.arm == reference.best_cell.arm and spot[0] in reference.kernels and alpha is not None:
+            found[spot[0], alpha] = cell
+    return Ground(dict(sorted(found.items())), reference, rule, sizes)
+
+
+def average(spots: Sequence[Spot], sign: float = 1.0) -> dict[Spot, float]:
+    """Equal weights that sum to sign."""
+    return {spot: sign / len(spots) for spot in spots}
+
+
+def side(found: Estimate | None, level: float, against: float = 0.0) -> int:
+    """1 where the interval lies wholly above a value, -1 wholly below, 0 where it holds it or nothing is known."""
+    if found is None:
+        return 0
+    low, high = found.interval(level)
+    return int(low > against) - int(high < against)
+
+
+class Standing(StrEnum):
+    """What a claim came to."""
+
+    CONFIRMED = "confirmed"
+    CONTRADICTED = "contradicted"
+    UNDECIDED = "undecided"
+    NOT_TESTABLE = "not testable yet"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """standing and why; measured: the statistic and its interval in words; cells: how many of those it needs were run."""
+
+    standing: Standing
+    why: str
+    measured: str = ""
+    cells: str = ""
+
+
+Predicate = Callable[[Ground], Finding]
+
+
+def judge(
+    on: Ground,
+    weights: Mapping[Spot, float],
+    cells: str,
+    statistic: Statistic,
+    sign: int,
+    name: str,
+    *,
+    ratio: bool = False,
+) -> Finding:
+    """Judge one contrast that a claim puts above (sign 1) or below (-1) zero; ratio: it is told as exp of itself."""
+    if not weights:
+        return Finding(Standing.NOT_TESTABLE, "the cells that it sets against each other were not run", cells=cells)
+    found = on.contrast(weights, statistic)
+    measured = f"{name} {told(found, on.rule.level, ratio=ratio)}"
+    if found is None:
+        return Finding(Standing.UNDECIDED, NO_SPREAD, measured, cells)
+    where = side(found, on.rule.level)
+    standing = {sign: Standing.CONFIRMED, -sign: Standing.CONTRADICTED}.get(where, Standing.UNDECIDED)
+    why = {1: "the interval lies above", -1: "the interval lies below", 0: "the interval holds"}[where]
+    return Finding(standing, f"{why} {1 if ratio else 0}", measured, cells)
+
+
+def told(found: Estimate | None, level: float, *, ratio: bool = False) -> str:
+    """Value and interval in words."""
+    if found is None:
+        return "not known"
+    ends = (found.value, *found.interval(level))
+    value, low, high = (math.exp(x) for x in ends) if ratio else ends
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]" if ratio else f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
+
+
+def better(found: Mapping[Spot, Estimate | None], level: float) -> Spot | None:
+    """The spot that is most surely better, given the reference minus each; None where Holm leaves none."""
+    known = {spot: one for spot, one in found.items() if one is not None}
+    adjusted = dict(zip(known, holm([one.p_value() for one in known.values()]), strict=True))
+    worse = [spot for spot, one in known.items() if one.value < 0 and adjusted[spot] < 1 - level]
+    return min(worse, key=lambda spot: (adjusted[spot], spot)) if worse else None
+
+
+def nearest(found: Mapping[Spot, Estimate | None], level: float) -> str:
+    """Say which spot comes nearest to the reference, or farthest above it, given the reference minus each."""
+    known = {spot: one for spot, one in found.items() if one is not None}
+    if not known:
+        return NO_SPREAD if found else ""
+    spot = min(known, key=lambda spot: (known[spot].value, spot))
+    return f"it minus {name_of(spot)}: {told(known[spot], level)}"
+
+
+def name_of(spot: Spot) -> str:
+    """3x3, alpha 0.5."""
+    return f"{spot[0]}x{spot[0]}, alpha {spot[1]:g}"

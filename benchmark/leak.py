@@ -1,0 +1,109 @@
+"""What is left of a score when no patient is in both train and test: by image against by patient, same slices. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from benchmark.cells import TERMS, Cell, cell_of
+from benchmark.collect import Collected
+from benchmark.contrast import DICE, between_seeds, contrast, mean
+from benchmark.estimate import Estimate
+from benchmark.reference import LeakRule
+from benchmark.tables import Table, between, digits
+
+ALIKE = (*(name for name in TERMS if name != "protocol_hash"), "recipe_hash", "arm", "params")
+
+
+@dataclass(frozen=True)
+class Leak:
+    """One arm by image and by patient, with the seeds that both have, on the slices that both tested.
+
+    difference: mean Dice by image - by patient; None where it cannot be told (see `contrast`).
+    """
+
+    image: Cell
+    patient: Cell
+    difference: Estimate | None
+    seeds: tuple[int, ...]
+
+    @property
+    def slices(self) -> int:
+        return int(self.image.rows["slice_id"].nunique())
+
+    @property
+    def patients(self) -> int:
+        return int(self.image.rows["patient_id"].nunique())
+
+
+def leaks(collected: Collected) -> list[Leak]:
+    """Pair every arm that was run by image and by patient under the same recipe, size and precision.
+
+    The recipes may differ in one more thing than the split: the images that Nyul's histogram
+    is fitted on, which by patient are the training images alone.
+    """
+    runs = collected.runs[~collected.runs["needs_click"]].sort_values("run_id")
+    found = []
+    for _, part in runs.groupby(list(ALIKE)):
+        image, patient = (part[part["split_unit"] == unit] for unit in ("image", "patient"))
+        if len(image) and len(patient):
+            found.append(_leak(cell_of(image, collected.scores), cell_of(patient, collected.scores)))
+    return [leak for leak in found if leak.slices]
+
+
+def _leak(image: Cell, patient: Cell) -> Leak:
+    spread = between_seeds([image, patient], DICE)
+    seeds = image.seeds & patient.seeds
+    slices = set(image.on(seeds=seeds).rows["slice_id"]) & set(patient.on(seeds=seeds).rows["slice_id"])
+    image, patient = (cell.on(seeds=seeds).where(lambda rows: rows["slice_id"].isin(slices)) for cell in (image, patient))
+    difference = contrast([(1.0, image), (-1.0, patient)], DICE, spread, by_slice=True)
+    return Leak(image, patient, difference, tuple(sorted(seeds)))
+
+
+def leak_table(found: Sequence[Leak], rule: LeakRule) -> Table:
+    """One row per arm, size and precision: by image, by patient, and the difference with its interval."""
+    numbers = pd.DataFrame([_row(one, rule.level) for one in found])
+    shown = pd.DataFrame(
+        {
+            "arm": numbers["arm"],
+            "fed at": numbers["size"],
+            "precision": numbers["precision"],
+            "seeds": numbers["seeds"],
+            "draws": numbers["draws"],
+            "folds": numbers["folds"],
+            "slices": numbers["slices"],
+            "patients": numbers["patients"],
+            "by image": digits(numbers["dice_image"], 4),
+            "by patient": digits(numbers["dice_patient"], 4),
+            "difference": digits(numbers["difference"], 4, sign=True),
+            f"{rule.level:.0%} interval": between(numbers["low"], numbers["high"], 3, sign=True),
+        }
+    )
+    note = (
+        "Both means are over the slices that a draw by image and a fold by patient tested, and the seeds of both. "
+        "By patient, Nyul's histogram is fitted on training images alone as well."
+    )
+    return Table("By image against by patient: the same arm, seeds and slices.", numbers, shown, (note,))
+
+
+def _row(one: Leak, level: float) -> dict[str, object]:
+    first = one.image.runs.iloc[0]
+    low, high = one.difference.interval(level) if one.difference else (None, None)
+    return {
+        "arm": one.image.name,
+        "params": one.image.params,
+        "size": f"{first['height']}x{first['width']}",
+        "precision": first["precision"],
+        "seeds": len(one.seeds),
+        "draws": len(one.image.splits),
+        "folds": len(one.patient.splits),
+        "slices": one.slices,
+        "patients": one.patients,
+        "dice_image": mean(one.image, DICE),
+        "dice_patient": mean(one.patient, DICE),
+        "difference": one.difference.value if one.difference else None,
+        "low": low,
+        "high": high,
+    }

@@ -1,0 +1,46 @@
+"""One table in the four forms that people need: terminal, Markdown, LaTeX, CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pandas as pd
+from tabulate import tabulate
+
+FORMATS = {"text": "simple", "markdown": "github", "latex": "latex_booktabs", "csv": None}  # ours -> tabulate's
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """numbers: one row per finding, full precision; shown: the same rows as a reader wants them, all strings.
+
+    title stands above, notes below, each a line.
+    """
+
+    title: str
+    numbers: pd.DataFrame
+    shown: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+    def render(self, form: str = "text") -> str:
+        """Return the table in one of `FORMATS`; csv holds the numbers, without title and notes."""
+        if form == "csv":
+            text: str = self.numbers.to_csv(index=False)
+            return text.rstrip("\n")
+        style = str(FORMATS[form])
+        table = tabulate(self.shown.to_dict("list"), headers="keys", tablefmt=style, disable_numparse=True)
+        mark = {"markdown": "**{}**\n", "latex": "% {}"}.get(form, "{}")
+        note = {"latex": "% {}"}.get(form, "{}")
+        return "\n".join([mark.format(self.title), table, *([""] if self.notes else []), *map(note.format, self.notes)])
+
+
+def digits(values: Iterable[float | None], n: int, *, sign: bool = False) -> list[str]:
+    """To n decimals; nothing for NaN or None. sign: + before what is not negative."""
+    return ["" if value is None or pd.isna(value) else f"{value:{'+' if sign else ''}.{n}f}" for value in values]
+
+
+def between(low: Iterable[float | None], high: Iterable[float | None], n: int, *, sign: bool = False) -> list[str]:
+    """Intervals as "low to high", to n decimals; nothing where an end is NaN or None."""
+    ends = zip(digits(low, n, sign=sign), digits(high, n, sign=sign), strict=True)
+    return [f"{a} to {b}" if a and b else "" for a, b in ends]
