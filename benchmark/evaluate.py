@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,10 @@ from scipy import ndimage
 
 from benchmark.arm import Arm, ClickArm, Clicks, FloatImages, ProbMaps
 from benchmark.data.slices import SliceSet
+from benchmark.diameters import diameters
 from benchmark.errors import ArmError
 from benchmark.metrics import count
+from benchmark.surface import border_distances, core_sensitivity
 
 THRESHOLD = 0.5  # tumour where p > 0.5
 
@@ -51,32 +54,53 @@ def binarise(maps: ProbMaps) -> NDArray[np.bool_]:
 def score(slices: SliceSet, predictions: Mapping[int, NDArray[np.bool_]], wanted: tuple[int, ...]) -> pd.DataFrame:
     """Score (H, W) bool predictions by slice number against the truth at its own size, in mm.
 
-    Returns one row per wanted slice, in ascending order. A missing or superfluous slice
-    raises `ArmError`: nothing leaves a mean in silence.
+    Returns one row per wanted slice, in ascending order; docs/measures.md defines the
+    columns. A missing or superfluous slice raises `ArmError`: nothing leaves a mean in silence.
     """
     if set(predictions) != set(wanted):
         odd = min(set(predictions) ^ set(wanted))
         raise ArmError(f"slice {odd} is {'not a test slice' if odd in predictions else 'missing from the predictions'}")
     where = {int(number): i for i, number in enumerate(slices.slice_id)}
-    pixel_mm2 = slices.spacing_mm[0] * slices.spacing_mm[1]
-    rows = []
-    for number in sorted(wanted):
-        i = where[number]
-        c = count(predictions[number], slices.masks[i])
-        rows.append(
+    return pd.DataFrame(
+        [
             {
                 "slice_id": number,
-                "patient_id": slices.patient_id[i],
-                "tp": c.tp,
-                "fp": c.fp,
-                "fn": c.fn,
-                "tn": c.tn,
-                "dice": c.dice,
-                "iou": c.iou,
-                "sensitivity": c.sensitivity,
-                "precision": c.precision,
-                "truth_mm2": round((c.tp + c.fn) * pixel_mm2, 4),
-                "predicted_mm2": round((c.tp + c.fp) * pixel_mm2, 4),
+                "patient_id": slices.patient_id[where[number]],
+                **measures(predictions[number], slices.masks[where[number]], slices.spacing_mm),
             }
-        )
-    return pd.DataFrame(rows)
+            for number in sorted(wanted)
+        ]
+    )
+
+
+def measures(predicted: NDArray[np.bool_], truth: NDArray[np.bool_], spacing_mm: tuple[float, float]) -> dict[str, Any]:
+    """Every measure of one slice, in the order of scores.csv; `ValueError` unless both are (H, W) bool masks.
+
+    Lengths in mm and areas in mm2 have 4 decimals: the rest of their digits is rounding, which another
+    processor may do otherwise.
+    """
+    c = count(predicted, truth)
+    borders = border_distances(predicted, truth, spacing_mm)
+    true, found = diameters(truth, spacing_mm), diameters(predicted, spacing_mm)
+    pixel_mm2 = spacing_mm[0] * spacing_mm[1]
+    return {
+        "tp": c.tp,
+        "fp": c.fp,
+        "fn": c.fn,
+        "tn": c.tn,
+        "dice": c.dice,
+        "iou": c.iou,
+        "sensitivity": c.sensitivity,
+        "precision": c.precision,
+        "truth_mm2": round((c.tp + c.fn) * pixel_mm2, 4),
+        "predicted_mm2": round((c.tp + c.fp) * pixel_mm2, 4),
+        "nsd_1mm": borders.nsd(1),
+        "nsd_2mm": borders.nsd(2),
+        "hd95_mm": round(borders.hd95_mm, 4),
+        "assd_mm": round(borders.assd_mm, 4),
+        "truth_diameter_mm": round(true.longest_mm, 4),
+        "predicted_diameter_mm": round(found.longest_mm, 4),
+        "truth_perpendicular_mm": round(true.perpendicular_mm, 4),
+        "predicted_perpendicular_mm": round(found.perpendicular_mm, 4),
+        "core_sensitivity": core_sensitivity(predicted, truth, spacing_mm),
+    }

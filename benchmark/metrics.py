@@ -52,11 +52,16 @@ class Counts:
 
 def count(predicted: NDArray[np.bool_], truth: NDArray[np.bool_]) -> Counts:
     """Count the pixels of two (H, W) bool masks; `ValueError` if dtype or shape differ."""
-    if predicted.dtype != bool or truth.dtype != bool or predicted.shape != truth.shape:
-        raise ValueError(
-            f"need two bool masks of one shape, got {predicted.dtype} {predicted.shape} and {truth.dtype} {truth.shape}"
-        )
+    check_pair(predicted, truth)
     tp = int(np.count_nonzero(predicted & truth))
     fp = int(np.count_nonzero(predicted)) - tp
     fn = int(np.count_nonzero(truth)) - tp
     return Counts(tp, fp, fn, truth.size - tp - fp - fn)
+
+
+def check_pair(predicted: NDArray[np.bool_], truth: NDArray[np.bool_]) -> None:
+    """Raise `ValueError` unless both are bool masks of one shape."""
+    if predicted.dtype != bool or truth.dtype != bool or predicted.shape != truth.shape:
+        raise ValueError(
+            f"need two bool masks of one shape, got {predicted.dtype} {predicted.shape} and {truth.dtype} {truth.shape}"
+        )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from bench_forms import Faulty
+from bench_forms import ROOT, Faulty
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -17,7 +19,10 @@ from strategies import law, masks
 from benchmark.data.slices import SliceSet
 from benchmark.errors import ArmError
 from benchmark.evaluate import binarise, predict_checked, score, simulated_clicks
+from benchmark.run_files import parse_scores
 from benchmark.summary import summarise
+
+CODE = re.compile(r"`(\w+)`")
 
 
 def pixels(text: str) -> NDArray[np.bool_]:
@@ -42,14 +47,52 @@ def two() -> SliceSet:
 
 
 def test_a_row_of_scores(two: SliceSet) -> None:
-    # truth 4 pixels, predicted 3, of which 2 are true: TP 2, FP 1, FN 2, TN 12 - 5 = 7
-    # Dice 2*2/(4+3), IoU 2/5, sensitivity 2/4, precision 2/3
+    """Truth 4 pixels, predicted 3, of which 2 are true: TP 2, FP 1, FN 2, TN 12 - 5 = 7.
+
+    Dice 2*2/(4+3), IoU 2/5, sensitivity 2/4, precision 2/3. All these pixels are border. Distances in mm, a
+    row being 0.5 and a column 2: truth 0 0 0.5 0.5, predicted 0 0 2. So NSD(1) 6/7, NSD(2) 7/7; 95th
+    percentiles 0.5 and (rank 1.9) 1.8; mean 3/7. The truth spans 1 row and 2 columns, hypot(0.5, 4); a chord
+    at right angles goes from top to bottom, 1 mm, and 0.125 mm across. The prediction, joined at a corner,
+    spans 1 row and 3 columns, hypot(0.5, 6); in mm, along (6, -0.5) from the hull's corner (-0.25, 2) to its
+    lower side, row = 0.25 + column / 8: -0.25 + 6 s = 0.5 - s / 16 gives s = 12 / 97. All 4 pixels of the
+    truth are 0.5 mm deep, so all are core: 2 of 4.
+    """
     rows = score(two, {9: TRUTH[1], 4: pixels("##.. ..#. ....")}, (9, 4)).to_dict("records")
     assert rows[0] == {
         "slice_id": 4, "patient_id": "A", "tp": 2, "fp": 1, "fn": 2, "tn": 7, "dice": 4 / 7, "iou": 2 / 5,
         "sensitivity": 0.5, "precision": 2 / 3, "truth_mm2": 4.0, "predicted_mm2": 3.0,
+        "nsd_1mm": 6 / 7, "nsd_2mm": 1.0, "hd95_mm": 1.8, "assd_mm": round(3 / 7, 4),
+        "truth_diameter_mm": round(math.hypot(0.5, 4), 4), "predicted_diameter_mm": round(math.hypot(0.5, 6), 4),
+        "truth_perpendicular_mm": round(math.hypot(1, 0.125), 4),
+        "predicted_perpendicular_mm": round(12 / 97 * math.hypot(0.5, 6), 4),
+        "core_sensitivity": 0.5,
     }  # fmt: skip
     assert (rows[1]["slice_id"], rows[1]["dice"], rows[1]["tn"]) == (9, 1.0, 11)
+
+
+def test_columns_come_in_the_order_of_the_file(two: SliceSet) -> None:
+    assert list(score(two, {4: TRUTH[0], 9: TRUTH[1]}, (4, 9))) == [
+        "slice_id", "patient_id", "tp", "fp", "fn", "tn", "dice", "iou", "sensitivity", "precision",
+        "truth_mm2", "predicted_mm2", "nsd_1mm", "nsd_2mm", "hd95_mm", "assd_mm", "truth_diameter_mm",
+        "predicted_diameter_mm", "truth_perpendicular_mm", "predicted_perpendicular_mm", "core_sensitivity",
+    ]  # fmt: skip
+
+
+def test_a_table_of_scores_comes_back_from_its_file_bit_for_bit(two: SliceSet) -> None:
+    scores = score(two, {4: pixels("##.. ..#. ...."), 9: ~TRUTH[1]}, (4, 9))
+    again = parse_scores(scores.to_csv(index=False).encode(), Path("scores.csv"))
+    assert again.to_csv(index=False) == scores.to_csv(index=False)
+    assert all((again[name] == scores[name]).all() for name in scores)
+
+
+def test_every_number_is_defined(two: SliceSet) -> None:
+    """docs/measures.md names each column of scores.csv and each number of the summary, and no column too many."""
+    text = (ROOT / "docs" / "measures.md").read_text(encoding="utf-8")
+    defined = {
+        name for line in text.splitlines() if line.startswith("| `") for name in CODE.findall(line.split("|")[1])
+    }
+    scores = score(two, {4: TRUTH[0], 9: TRUTH[1]}, (4, 9))
+    assert defined == {*scores, *summarise(scores)}
 
 
 def test_areas_are_in_mm2(two: SliceSet) -> None:
@@ -63,7 +106,11 @@ def test_areas_are_in_mm2(two: SliceSet) -> None:
 def test_a_missed_tumour_scores_zero_and_keeps_its_row(two: SliceSet) -> None:
     nothing = np.zeros((3, 4), bool)
     rows = score(two, {4: nothing, 9: nothing}, (4, 9))
-    assert rows[["dice", "iou", "sensitivity", "precision"]].to_numpy().tolist() == [[0, 0, 0, 0]] * 2
+    shares = ["dice", "iou", "sensitivity", "precision", "nsd_1mm", "nsd_2mm", "core_sensitivity"]
+    assert rows[shares].to_numpy().tolist() == [[0] * 7] * 2
+    # 3 x 4 pixels of 0.5 x 2 mm: the image's diagonal is hypot(2 * 0.5, 3 * 2)
+    assert rows[["hd95_mm", "assd_mm"]].to_numpy().tolist() == [[round(math.hypot(1, 6), 4)] * 2] * 2
+    assert rows[["predicted_diameter_mm", "predicted_perpendicular_mm"]].to_numpy().tolist() == [[0, 0]] * 2
 
 
 def test_only_the_wanted_slices_are_scored(two: SliceSet) -> None:
@@ -109,6 +156,44 @@ def test_a_summary() -> None:
             "precision_mean": 0.6,
         }
     )
+
+
+def test_distances_are_summed_up_with_the_missed_and_without() -> None:
+    # slices of 1, 2 and 3 mm, and a missed one of 354: mean 360 / 4 = 90, median 2.5, detected 6 / 3 = 2
+    far = [1.0, 354.0, 3.0, 2.0]
+    scores = table([0.9, 0.0, 0.7, 0.8], ["A", "A", "B", "B"]).assign(
+        hd95_mm=far, assd_mm=[d / 2 for d in far], nsd_1mm=[0.8, 0, 0.5, 0.7], nsd_2mm=[1, 0, 0.6, 0.8],
+        core_sensitivity=[1, 0, 1, 1],
+    )  # fmt: skip
+    found = summarise(scores)
+    assert {name: found[name] for name in list(found)[10:]} == pytest.approx(
+        {
+            "missed_rate": 0.25,
+            "nsd_1mm_mean": 0.5,
+            "nsd_2mm_mean": 0.6,
+            "hd95_mm_mean": 90.0,
+            "hd95_mm_median": 2.5,
+            "hd95_mm_mean_detected": 2.0,
+            "assd_mm_mean": 45.0,
+            "assd_mm_median": 1.25,
+            "assd_mm_mean_detected": 1.0,
+            "core_sensitivity_mean": 0.75,
+        }
+    )
+
+
+def test_a_false_alarm_is_neither_missed_nor_detected_but_in_the_mean() -> None:
+    # the second slice has no tumour: 1 of 1 tumours found, and its distance counts in the mean alone
+    scores = table([0.8, 0.0], ["A", "A"]).assign(fn=[1, 0], fp=[0, 5], hd95_mm=[4.0, 354.0])
+    found = summarise(scores)
+    assert (found["missed_rate"], found["hd95_mm_mean"], found["hd95_mm_mean_detected"]) == (0.0, 179.0, 4.0)
+
+
+def test_without_a_tumour_no_rate_of_missed_ones_can_be_said() -> None:
+    found = summarise(table([1.0], ["A"]).assign(tp=0, fn=0, hd95_mm=0.0))
+    assert math.isnan(found["missed_rate"])
+    assert math.isnan(found["hd95_mm_mean_detected"])
+    assert found["hd95_mm_mean"] == 0.0
 
 
 def test_patients_of_different_weight() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from run_records import halves, squares, write_run
+from run_records import NEWER, as_before, halves, squares, write_run
 
 from benchmark import record
 from benchmark import rescore as module
@@ -135,6 +135,20 @@ def test_patients_are_never_lost(folder: RunFolder) -> None:
     assert files_of(folder) == before
 
 
-def test_another_pixel_size_is_reported_as_a_change_of_areas(folder: RunFolder) -> None:
+def test_another_pixel_size_is_reported_as_a_change_of_what_is_in_mm(folder: RunFolder) -> None:
     (change,) = rescore(root_of(folder), replace(SLICES, spacing_mm=(1.0, 1.0)))
-    assert change.changed == {"truth_mm2": 4, "predicted_mm2": 4}
+    in_mm = [name for name in collected(folder) if name.endswith(("_mm", "_mm2"))]
+    # the lowest two of ten rows are missed: 0.98 mm, now 2 mm, which leaves NSD at 2 mm as it was
+    assert change.changed == dict.fromkeys([*in_mm, "nsd_1mm"], 4)
+
+
+def test_a_run_of_before_the_distances_gets_them(folder: RunFolder) -> None:
+    """Rescored, it is the run that would be written today, byte for byte; and once is enough."""
+    today = {name: (folder / name).read_bytes() for name in ("scores.csv", "result.json")}
+    numbers = json.loads(today["result.json"])["test"]
+    as_before(folder)
+    old = json.loads((folder / "result.json").read_text())["test"]
+    (change,) = rescore(root_of(folder), SLICES)
+    assert change == Rescored(folder.run_id, added=NEWER, summary=tuple(name for name in numbers if name not in old))
+    assert {name: (folder / name).read_bytes() for name in today} == today
+    assert not rescore(root_of(folder), SLICES)[0].differs
