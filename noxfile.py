@@ -63,6 +63,18 @@ def compare(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none", default=False)
+def audit(session: nox.Session) -> None:
+    """Measure how many test slices of each split have their patient, or a neighbour, in training."""
+    benchmark(session, "audit")
+
+
+@nox.session(venv_backend="none", default=False)
+def score(session: nox.Session) -> None:
+    """Judge another tool from a folder of its masks: -- FOLDER --split by-image-1 --data PATH."""
+    benchmark(session, "score")
+
+
+@nox.session(venv_backend="none", default=False)
 def speed(session: nox.Session) -> None:
     """Time our training beside Lightning with TorchIO or MONAI transforms; adds to performance/RESULTS.md."""
     session.run(environment(session, "speed", "speed"), "-m", "performance", *session.posargs, external=True)

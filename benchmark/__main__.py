@@ -25,6 +25,8 @@ VERBS = {
     "data": commands.data,
     "export": commands.export,
     "rescore": commands.rescore,
+    "audit": commands.audit,
+    "score": commands.score,
     "arms": commands.list_arms,
 }
 
