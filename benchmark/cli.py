@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmark.errors import SpecError
 from benchmark.grid import check_seeds
+from benchmark.judge.tables import FORMATS
 from benchmark.request import Request
 
 EXAMPLES = """\
@@ -17,6 +18,8 @@ examples:
   python -m benchmark plan --data path/to/slices     the thesis's 108 trainings: state and time, nothing run
   python -m benchmark reproduce --data path/to/slices --only kernel_size=5 alpha=0.5 --seeds 452669
   python -m benchmark compare                        your runs against the thesis's printed numbers
+  python -m benchmark audit --data path/to/slices    test slices whose patient was also trained on, split by split
+  python -m benchmark score path/to/masks --split by-image-1 --data path/to/slices    judge another tool
 """
 
 
@@ -55,6 +58,10 @@ def parser() -> argparse.ArgumentParser:
         verbs, "compare", "judge runs against the thesis's printed numbers; exit code 1 if one is not reproduced"
     )
     compare.add_argument("--runs", type=Path, help="folder of runs (default: runs, else the records shipped here)")
+    compare.add_argument(
+        "--section", nargs="+", action="extend", default=[], choices=SECTION_NAMES, help="only these (default: most)"
+    )
+    compare.add_argument("--format", choices=tuple(FORMATS), default="text", help="of the tables (default: text)")
     compare.add_argument("--strict", action="store_true", help="exit code 1 also for missing or inconclusive rows")
     data = _verb(verbs, "data", "say what was found in a folder, zip or download: slices, patients, sizes, fingerprint")
     data.add_argument("data", nargs="?", help=SOURCE_HELP)
@@ -67,11 +74,34 @@ def parser() -> argparse.ArgumentParser:
     rescore.add_argument("--runs", type=Path, default=Path("runs"), help="folder of runs (default: runs)")
     rescore.add_argument("--data", help=SOURCE_HELP)
     _data_options(rescore)
+    audit = _verb(verbs, "audit", "measure how many test slices have their patient, or a neighbour, in training")
+    audit.add_argument("--data", help=SOURCE_HELP)
+    audit.add_argument(
+        "--split",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME_OR_FILE",
+        help=f"{SPLIT_HELP} (default: every split shipped for these slices)",
+    )
+    _data_options(audit)
+    score = _verb(verbs, "score", "judge another tool from a folder of its masks: N.png, .tif, .webp, .bmp or .nii.gz")
+    score.add_argument("folder", type=Path, help="one mask for each test slice; 0 background, one other value tumour")
+    score.add_argument("--split", required=True, metavar="NAME_OR_FILE", help=SPLIT_HELP)
+    score.add_argument("--data", help=SOURCE_HELP)
+    score.add_argument("--name", help="what to call the tool (default: the folder's name)")
+    score.add_argument("--runs", type=Path, help="folder of runs to set it beside (default: runs, else those shipped)")
+    score.add_argument("--out", type=Path, help="a new CSV file, for one row per slice")
+    _data_options(score)
     _verb(verbs, "arms", "list the arms, their parameters and where they come from")
     return top
 
 
 SOURCE_HELP = "a folder or zip of slices, or the word figshare (downloads the archive) or phantoms (draws some)"
+
+SECTION_NAMES = ("verdicts", "patients", "claims", "arms", "measures", "runs")  # of benchmark.judge.sections
+
+SPLIT_HELP = "by-image-1 or another that is shipped, or a JSON file with the slice numbers of train, val and test"
 
 
 def _verb(verbs: Any, name: str, what: str) -> argparse.ArgumentParser:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tabulate import tabulate
@@ -14,11 +16,14 @@ from benchmark import plan as planning
 from benchmark.arm import ArmEntry
 from benchmark.cli import request
 from benchmark.data.slices import LABELS
-from benchmark.errors import SpecError
+from benchmark.errors import SpecError, SplitError
 from benchmark.progress import span
 from benchmark.record import RESULT, State
 from benchmark.reproduce import announce
 from benchmark.request import load_slices, prepare
+
+if TYPE_CHECKING:
+    from benchmark.outside import Judged
 
 OWN_RUNS = Path("runs")
 
@@ -49,33 +54,42 @@ def plan(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
 
 def compare(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     """Judge a folder of runs; return 1 where a required row is not reproduced."""
-    from benchmark import comparable
-    from benchmark import compare as judging
-    from benchmark.collect import collect, reproduction_folder
-    from benchmark.precisions import precisions, precisions_text
-    from benchmark.reference import load_reference, load_tolerances
-    from benchmark.results import results_table, results_text
+    from benchmark.collect import collect
+    from benchmark.judge.compare import exit_code
+    from benchmark.judge.reference import load_reference, load_tolerances
+    from benchmark.judge.sections import SECTIONS, USUAL, WHY_EMPTY, Judgement
+    from benchmark.judge.tables import render
+
+    if options.format == "csv" and len(options.section) != 1:
+        raise SpecError(f"--format csv needs one --section, of {', '.join(SECTIONS)}")
+    root = runs_of(options)
+    own = "" if options.runs or root == OWN_RUNS else f"no runs in {OWN_RUNS}/, so the records shipped here: "
+    found = Judgement(collect(root), load_reference(), load_tolerances())
+    if options.format == "text":
+        print(f"Judging {own}{root}: {len(found.collected.runs)} finished runs.\n")
+        print("\n".join(found.answers()), end="\n\n")
+    tables = {name: SECTIONS[name](found) for name in options.section or USUAL}
+    if any(tables.values()):
+        print(render([table for section in tables.values() for table in section], options.format))
+    aside = sys.stdout if options.format == "text" else sys.stderr  # other formats go into files and programs
+    for name in options.section:
+        if not tables[name]:
+            print(f"Nothing to show under {name}: {WHY_EMPTY[name]}.", file=aside)
+    if options.format == "text" and not options.section:
+        print(f"\nMore: --section {', '.join(name for name in SECTIONS if name not in USUAL)}; --format markdown ...")
+    if found.collected.superseded:
+        left_out = ", ".join(found.collected.superseded)
+        print(f"\nLeft out, for the same run was made by later code: {left_out}", file=aside)
+    return exit_code(found.rows, strict=options.strict)
+
+
+def runs_of(options: argparse.Namespace) -> Path:
+    """The folder of runs that was asked for, else `OWN_RUNS` where it holds any, else the records shipped here."""
+    from benchmark.collect import reproduction_folder
 
     if options.runs is not None and not options.runs.is_dir():
         raise SpecError(f"--runs {options.runs}: there is no such folder")
-    root, words = options.runs or OWN_RUNS, ""
-    if options.runs is None and not any(OWN_RUNS.glob(f"*/{RESULT}")):
-        root, words = (
-            reproduction_folder(),
-            f"there are no runs in {OWN_RUNS}/, so the records shipped with this package: ",
-        )
-    collected = collect(root)
-    print(f"Judging {words}{root}: {len(collected.runs)} finished runs.\n")
-    reference, tolerances = load_reference(), load_tolerances()
-    rows = judging.compare(collected, reference, tolerances)
-    print(judging.to_text(rows))
-    print(comparable.progress(collected, reference, tolerances), end="\n\n")
-    print(results_text(results_table(collected)))
-    if pairs := precisions(collected.runs, tolerances.precision):
-        print(f"\nLower precisions, against the spread between seeds:\n{precisions_text(pairs, tolerances.precision)}")
-    if collected.superseded:
-        print(f"\nLeft out, for the same run was made by later code: {', '.join(collected.superseded)}")
-    return judging.exit_code(rows, strict=options.strict)
+    return options.runs or (OWN_RUNS if any(OWN_RUNS.glob(f"*/{RESULT}")) else reproduction_folder())
 
 
 def data(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
@@ -125,6 +139,60 @@ def rescore(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
         changes += [f"result.json: {', '.join(one.summary)}"] if one.summary else []
         print(f"{one.run_id}: {'; '.join(changes) or 'unchanged'}")
     return 0
+
+
+def audit(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
+    """Print how far splits leak: those asked for, else every split of the package that is of these slices."""
+    from benchmark.audit import report
+    from benchmark.outside import read_split, shipped
+
+    slices = load_slices(request(options))
+    splits = [read_split(word, slices) for word in dict.fromkeys(options.split)] or shipped(slices)
+    if not splits:
+        raise SplitError(
+            f"none of the splits shipped here is of these slices (dataset {slices.dataset_id[:12]}); name a split file "
+            "of theirs with --split"
+        )
+    pairs = zip(slices.slice_id.tolist(), slices.patient_id, strict=True)
+    print(report(splits, {number: patient for number, patient in pairs if patient is not None}))
+    return 0
+
+
+def score(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
+    """Score a folder of masks that another tool made; return 0 whatever the score."""
+    from benchmark.collect import collect
+    from benchmark.judge.reference import load_tolerances
+    from benchmark.judge.visitor import visitor_table
+    from benchmark.outside import summary_text
+    from benchmark.record import write_bytes
+    from benchmark.summary import summarise
+
+    if options.out is not None and options.out.exists():
+        raise SpecError(f"--out {options.out}: exists already and is left as it is; choose another file or remove it")
+    root = runs_of(options)
+    judged = judged_outside(options)
+    split, name = judged.split, options.name or options.folder.resolve().name
+    print(f"{name}: masks of the {len(split.test)} test slices of {split.split_id}; how they came about is not known.")
+    print(tabulate(summary_text(summarise(judged.scores)), tablefmt="plain", disable_numparse=True))
+    if judged.doubt:
+        print(f"\n{judged.doubt}")
+    if options.out is not None:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(options.out, judged.scores.to_csv(index=False).encode())
+        print(f"\nOne row per slice: {options.out}")
+    beside = visitor_table(name, judged, collect(root), load_tolerances().contrasts.level)
+    print(f"\n{beside.render()}" if beside else f"\nNo run in {root} was tested on this split.")
+    return 0
+
+
+def judged_outside(options: argparse.Namespace) -> Judged:
+    """Load the slices, read the split and the folder of masks that were asked for, and score them."""
+    from benchmark.outside import judge, read_split
+
+    if not options.folder.is_dir():
+        raise SpecError(f"{options.folder}: there is no such folder; give the folder that holds the masks")
+    slices = load_slices(request(options))
+    return judge(options.folder, read_split(options.split, slices), slices)
 
 
 def list_arms(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:

@@ -55,6 +55,7 @@ WORDS = {
 class Judged:
     """scores: one row per test slice, the columns of a run's scores.csv; doubt: a sentence, "" where there is none."""
 
+    dataset_id: str
     split: Split
     scores: pd.DataFrame
     doubt: str
@@ -143,7 +144,7 @@ def _check(split: Split, ids: set[int]) -> None:
 def judge(folder: Path, split: Split, slices: SliceSet) -> Judged:
     """Score a folder of masks on a split's test slices; raises as `read_masks` does."""
     masks = read_masks(folder, split.test, slices)
-    return Judged(split, score(slices, masks, split.test), turned(masks, slices))
+    return Judged(slices.dataset_id, split, score(slices, masks, split.test), turned(masks, slices))
 
 
 def read_masks(folder: Path, wanted: Collection[int], slices: SliceSet) -> dict[int, NDArray[np.bool_]]:

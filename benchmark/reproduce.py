@@ -219,10 +219,11 @@ def announce(job: Job) -> list[float | None]:
 def _conclude(job: Job, found: Mapping[str, State]) -> int:
     """Print the table of the job's cells and what went wrong; return the exit code."""
     from benchmark.collect import collect
-    from benchmark.results import results_table, results_text
+    from benchmark.judge.results import results_tables
 
     print()
-    print(results_text(results_table(collect(job.folder, {spec.run_id for spec in job.specs}))))
+    tables = results_tables(collect(job.folder, {spec.run_id for spec in job.specs}))
+    print("\n\n".join(table.render() for table in tables) or "no finished run")
     print()
     failed = [run_id for run_id, state in found.items() if state is State.FAILED]
     for run_id in failed:

@@ -5,23 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from benchmark import record
 from benchmark.collect import DTYPES, Collected
 from benchmark.data.slices import RawSlice, SliceSet, gather
 from benchmark.evaluate import score
+from benchmark.judge.reference import Reference, Tolerances, load_reference, load_tolerances
 from benchmark.protocol import Recipe, load_recipe
 from benchmark.record import RunFolder
-from benchmark.reference import Reference, Tolerances, load_reference, load_tolerances
+from benchmark.run_files import read_scores
 from benchmark.spec import RunSpec
 from benchmark.split import Split
 from benchmark.summary import summarise
 
 SIDE = 10  # of each square tumour, in pixels
+NEWER = ("nsd_1mm", "nsd_2mm", "hd95_mm", "assd_mm", "truth_diameter_mm", "predicted_diameter_mm",
+         "truth_perpendicular_mm", "predicted_perpendicular_mm", "core_sensitivity")  # fmt: skip
+OLDER_SUMMARY = ("n", "dice_mean", "dice_sd", "dice_median", "dice_mean_detected", "missed", "patients",
+                 "dice_mean_by_patient", "sensitivity_mean", "precision_mean")  # fmt: skip
 COUNTS = {3: 2_650_000, 5: 7_360_000, 7: 14_430_000, 9: 23_850_000}
 
 
@@ -100,12 +107,34 @@ def write_run(
     return folder
 
 
+def as_before(folder: RunFolder) -> None:
+    """Make of a run what was written before there were the columns `NEWER` and their summary."""
+    scores = read_scores(folder, record.file_sha256(folder / record.SCORES)).drop(columns=list(NEWER))
+    scores.to_csv(folder / record.SCORES, index=False)
+    result = record.read_json(folder / record.RESULT)
+    hashes = {**result["sha256"], record.SCORES: record.file_sha256(folder / record.SCORES)}
+    kept = {name: value for name, value in result["test"].items() if name in OLDER_SUMMARY}
+    record.write_json(folder / record.RESULT, {**result, "test": kept, "sha256": hashes})
+
+
 def terms() -> tuple[Reference, Tolerances]:
     return load_reference(), load_tolerances()
 
 
-def table(dice: Mapping[int, Sequence[float]], patients: Sequence[str], **changes: Any) -> Collected:
-    """Comparable runs of the best cell in memory: Dice of each test slice by seed; changes overwrite columns."""
+def table(
+    dice: Mapping[int, Sequence[float]],
+    patients: Sequence[str],
+    *,
+    first_slice: int = 0,
+    measures: Mapping[str, Sequence[float]] = MappingProxyType({}),
+    **changes: Any,
+) -> Collected:
+    """Comparable runs of the best cell in memory: Dice of each test slice by seed; changes overwrite columns.
+
+    Slices are numbered from first_slice; measures adds columns to the scores, the same for
+    every seed, or puts them in place of sensitivity, precision, tp, fp and fn. A Dice of 0 is
+    a missed tumour.
+    """
     reference, rules = terms()
     base = dict.fromkeys(DTYPES, "-") | {
         "arm": "unet",
@@ -114,6 +143,7 @@ def table(dice: Mapping[int, Sequence[float]], patients: Sequence[str], **change
         "alpha": 0.5,
         "protocol": "thesis",
         "protocol_hash": rules.protocol_hash,
+        "recipe_hash": rules.recipe_hash,
         "network_hash": rules.network_hash,
         "split_unit": "image",
         "split_rule": rules.split_rule,
@@ -130,10 +160,19 @@ def table(dice: Mapping[int, Sequence[float]], patients: Sequence[str], **change
     }
     runs, scores = [], []
     for seed, values in dice.items():
-        rows = {"slice_id": range(len(values)), "patient_id": patients, "dice": list(values)}
-        part = pd.DataFrame({"run_id": f"run_s{seed}", **rows})
-        summary = summarise(part.assign(sensitivity=1.0, precision=1.0, tp=(part["dice"] > 0).astype(int), fn=1))
+        numbers = range(first_slice, first_slice + len(values))
+        part = pd.DataFrame({"slice_id": numbers, "patient_id": patients, "dice": list(values)})
+        part = part.assign(sensitivity=1.0, precision=1.0, tp=(part["dice"] > 0).astype(int), fp=0, fn=1)
+        part = part.assign(run_id=f"run_s{seed}", **measures)
+        summary = summarise(part)
         named = {"run_id": f"run_s{seed}", "seed": seed, **{f"test.{key}": value for key, value in summary.items()}}
         runs.append(base | named | changes)
         scores.append(part)
     return Collected(pd.DataFrame(runs).astype(DTYPES), pd.concat(scores, ignore_index=True), ())
+
+
+def join(*parts: Collected) -> Collected:
+    """Put tables together, their run_ids kept apart."""
+    runs = [p.runs.assign(run_id=p.runs["run_id"] + f"_{i}") for i, p in enumerate(parts)]
+    scores = [p.scores.assign(run_id=p.scores["run_id"] + f"_{i}") for i, p in enumerate(parts)]
+    return Collected(pd.concat(runs, ignore_index=True), pd.concat(scores, ignore_index=True), ())

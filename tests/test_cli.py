@@ -70,7 +70,10 @@ def test_every_verb_has_its_function() -> None:
     assert set(actions[0].choices or []) == set(VERBS)
 
 
-@pytest.mark.parametrize("verb", ["data", "plan --data", "reproduce --data", "rescore --runs . --data"])
+@pytest.mark.parametrize(
+    "verb",
+    ["data", "plan --data", "reproduce --data", "rescore --runs . --data", "audit --data", "score . --split a --data"],
+)
 def test_a_wrong_path_is_named(capsys: Capture, verb: str) -> None:
     assert "no/such/folder: not there" in refused(capsys, *verb.split(), "no/such/folder")
 
@@ -139,6 +142,8 @@ def test_an_unknown_arm_or_parameter_in_a_grid(capsys: Capture, tmp_path: Path) 
         (["run"], "the following arguments are required: --id"),
         (["run", "--id"], "expected at least one argument"),
         (["train"], "invalid choice: 'train'"),
+        (["audit", "--split"], "expected at least one argument"),
+        (["score", "masks"], "the following arguments are required: --split"),
     ],
 )
 def test_words_that_cannot_be_read(capsys: Capture, words: list[str], told: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from run_records import halves, rows_found, squares, table, varied, write_run
+from run_records import NEWER, OLDER_SUMMARY, as_before, halves, rows_found, squares, table, varied, write_run
 
 import benchmark.collect as module
 from benchmark import record
@@ -134,6 +134,23 @@ def test_the_same_run_under_a_later_schema_takes_an_earlier_ones_place(
     assert collect(tmp_path, {old.run_id}).runs["run_id"].tolist() == [old.run_id]  # asked for by name
 
 
+def test_a_run_of_before_the_distances_stays_readable_beside_a_new_one(tmp_path: Path) -> None:
+    """Its numbers are the ones it was written with; what it never measured is empty."""
+    old, new = write_run(tmp_path, SLICES, SPLIT), write_run(tmp_path, SLICES, SPLIT, seed=2)
+    as_before(old)
+    before = {path.name: path.read_bytes() for path in old.path.iterdir()}
+    alone = collect(tmp_path, {old.run_id})
+    assert not set(NEWER) & set(alone.scores)
+    assert [name for name in alone.runs if name.startswith("test.")] == [f"test.{name}" for name in OLDER_SUMMARY]
+    runs, scores = collect(tmp_path).runs.set_index("run_id"), collect(tmp_path).scores.set_index("run_id")
+    older = [f"test.{name}" for name in OLDER_SUMMARY]
+    assert runs.loc[old.run_id, older].equals(runs.loc[new.run_id, older].rename(old.run_id))
+    assert runs.loc[old.run_id, ["test.hd95_mm_mean", "test.missed_rate"]].isna().all()
+    assert scores.loc[old.run_id, list(NEWER)].isna().all(axis=None)
+    assert scores.loc[new.run_id, list(NEWER)].notna().all(axis=None)
+    assert {path.name: path.read_bytes() for path in old.path.iterdir()} == before
+
+
 def test_no_runs_give_tables_with_the_same_columns(tmp_path: Path) -> None:
     found = collect(tmp_path / "nowhere")
     assert list(found.runs) == list(DTYPES)
@@ -176,6 +193,16 @@ DAMAGE = {
     "result of another run": ("result.json", lambda p: edit(p, lambda c: c.update(run_id="x")), "'x'.*remove"),
     "result without test": ("result.json", lambda p: edit(p, lambda c: c.pop("test")), "'test'.*remove"),
     "result without hashes": ("result.json", lambda p: edit(p, lambda c: c.pop("sha256")), "sha256.*remove"),
+    "a better distance": (
+        "result.json",
+        lambda p: edit(p, lambda c: c["test"].update(hd95_mm_mean=0.1)),
+        "hd95_mm_mean is not that of scores.csv",
+    ),
+    "a distance left out": (
+        "result.json",
+        lambda p: edit(p, lambda c: c["test"].pop("hd95_mm_median")),
+        "hd95_mm_median is not that of scores.csv",
+    ),
     "test no table": ("result.json", lambda p: edit(p, lambda c: c.update(fit=3)), "'fit' is a int"),
     "a better mean": ("result.json", lambda p: edit(p, lambda c: c["test"].update(dice_mean=0.95)), "mean.*rescore"),
     "spec gone": ("spec.json", lambda p: p.unlink(), "cannot be read.*remove"),
@@ -211,10 +238,11 @@ def test_scores_without_a_needed_column_are_refused(root: Path) -> None:
 
 def test_collecting_and_comparing_import_neither_torch_nor_scipy_stats(root: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from benchmark.collect import collect; from benchmark.compare import *;"
-        "from benchmark.reference import *; from benchmark.results import *; from benchmark.comparable import progress;"
+        "import sys; from pathlib import Path; from benchmark.collect import collect;"
+        "from benchmark.judge.compare import *; from benchmark.judge.reference import *;"
+        "from benchmark.judge.results import *; from benchmark.judge.comparable import progress;"
         f"c = collect(Path({str(root)!r})); a = c, load_reference(), load_tolerances();"
-        "print(to_text(compare(*a)), progress(*a), results_text(results_table(c)));"
+        "print(verdict_table(compare(*a)).render(), progress(*a), [t.render() for t in results_tables(c)]);"
         "assert not {'torch', 'monai', 'scipy.stats', 'scipy.ndimage'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[1])

@@ -7,19 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
-from run_records import COUNTS, halves, squares, table, terms, varied, write_run
+from run_records import COUNTS, halves, join, squares, table, terms, varied, write_run
 
 import benchmark.collect as collecting
 from benchmark.collect import Collected, collect
-from benchmark.comparable import progress
-from benchmark.compare import Row, Verdict, compare, exit_code, to_text
 from benchmark.errors import RecordError
-from benchmark.interval import clustered_se, prediction
-from benchmark.reference import Reference, Tolerances
-from benchmark.results import results_table, results_text
+from benchmark.judge.comparable import progress
+from benchmark.judge.compare import Row, Verdict, compare, exit_code, verdict_table
+from benchmark.judge.reference import Reference, Tolerances
+from benchmark.judge.results import results_tables
 
 PATIENTS = ["a", "a", "b", "b"]
 DICE = "mean test Dice, 5x5, alpha 0.5"
@@ -33,55 +31,6 @@ def row(collected: Collected, quantity: str = DICE, *, printed: float | None = N
     rules = replace(rules, dice=replace(rules.dice, **rule))
     (found,) = [r for r in compare(collected, reference, rules) if r.quantity == quantity]
     return found
-
-
-def join(*parts: Collected) -> Collected:
-    """Put tables together, their run_ids kept apart."""
-    runs = [p.runs.assign(run_id=p.runs["run_id"] + f"_{i}") for i, p in enumerate(parts)]
-    scores = [p.scores.assign(run_id=p.scores["run_id"] + f"_{i}") for i, p in enumerate(parts)]
-    return Collected(pd.concat(runs, ignore_index=True), pd.concat(scores, ignore_index=True), ())
-
-
-# The interval. t(0.975) is 4.302653 at 2 degrees of freedom and 12.706205 at 1 (any printed table).
-
-
-def test_seeds_alone() -> None:
-    """Equal slices: u = 0. Means 0.88, 0.90, 0.92: s = 0.02; v = 0.0004 (1/3 + 1/3); 4.302653 sqrt(v) = 0.070262."""
-    dice = np.array([[0.88, 0.90, 0.92]] * 4)
-    found = prediction(dice, PATIENTS, other_seeds=3, level=0.95)
-    assert (found.n, found.df) == (3, pytest.approx(2))
-    assert (found.mean, found.sd) == (pytest.approx(0.90), pytest.approx(0.02))
-    assert found.half_width == pytest.approx(4.302653 * 0.02 * math.sqrt(2 / 3), abs=1e-7)
-    assert found.half_width == pytest.approx(0.070262, abs=1e-6)
-
-
-def test_slices_alone() -> None:
-    """Equal seeds. Patients' sums of deviations -0.2 and 0.2: u^2 = 2/1 (0.04 + 0.04) / 16 = 0.01; v = 0.02, df 1."""
-    dice = np.array([[0.8] * 3, [0.8] * 3, [1.0] * 3, [1.0] * 3])
-    assert clustered_se(dice[:, 0], PATIENTS) == (pytest.approx(0.1), 1)
-    found = prediction(dice, PATIENTS, other_seeds=3, level=0.95)
-    assert found.half_width == pytest.approx(12.706205 * math.sqrt(0.02), abs=1e-6)
-
-
-def test_both_sources_and_satterthwaite() -> None:
-    """v_seed = s^2 2/3 with s = 0.1 is 1/150, v_slice 1/50; v = 4/150; df = 16 / (1/2 + 9/1) = 32/19."""
-    dice = np.array([[0.7, 0.8, 0.9]] * 2 + [[0.9, 1.0, 1.1]] * 2)
-    found = prediction(dice, PATIENTS, other_seeds=3, level=0.95)
-    assert found.df == pytest.approx(32 / 19)
-    from scipy import stats
-
-    assert found.half_width == pytest.approx(stats.t.ppf(0.975, 32 / 19) * math.sqrt(4 / 150))
-
-
-def test_slices_of_their_own_patient_give_the_plain_standard_error() -> None:
-    """With one slice a patient the clustered SE is s / sqrt(n): 0.1, 0.2, 0.3 has s = 0.1."""
-    assert clustered_se(np.array([0.1, 0.2, 0.3]), list("abc")) == (pytest.approx(0.1 / math.sqrt(3)), 2)
-
-
-def test_one_patient_cannot_show_a_spread_and_one_seed_has_no_interval() -> None:
-    with pytest.raises(ValueError, match="at least 2"):
-        clustered_se(np.array([0.1, 0.2]), ["a", "a"])
-    assert math.isnan(prediction(np.array([[0.5], [0.7]]), ["a", "b"], 3, 0.95).half_width)
 
 
 # The verdict on the Dice.
@@ -125,8 +74,8 @@ def test_three_verdicts(middle: float, apart: float, seeds: int, verdict: Verdic
         ({"height": 256, "width": 256}, "image size 256x256"),
         ({"width": 256}, "image size 512x256"),
         ({"precision": "bf16"}, "precision bf16"),
-        ({"split_id": "by-image-2"}, "not the shipped by-image-1"),
-        ({"train": pd.NA, "val": pd.NA, "test": pd.NA}, "not the shipped by-image-1"),
+        ({"split_id": "by-patient-2"}, "not a shipped split by image"),
+        ({"train": pd.NA, "val": pd.NA, "test": pd.NA}, "not a shipped split by image"),
     ],
 )
 def test_what_is_not_comparable(changes: dict[str, Any], why: str) -> None:
@@ -145,6 +94,22 @@ def test_runs_that_may_not_be_compared_leave_the_mean_alone() -> None:
     assert row(join(good, bad)).ours == pytest.approx(0.898)
 
 
+def test_every_draw_with_its_three_seeds_is_judged_in_one_mean() -> None:
+    """Draws at 0.88 and 0.92: mean 0.90 over six trainings; a third draw with two seeds alone is left out."""
+    two = table(spread(0.92, 0.01), [*"ccdd"], split_id="by-image-2", first_slice=10)
+    less = table(spread(0.5, 0.01, 2), [*"eeff"], split_id="by-image-3", first_slice=20)
+    found = row(join(table(spread(0.88, 0.01), PATIENTS), two, less))
+    assert (found.ours, found.n) == (pytest.approx(0.90), 6)
+    assert found.why.endswith("(2 draws, fp32)")
+
+
+def test_without_a_draw_of_three_seeds_the_fullest_is_shown() -> None:
+    one = table(spread(0.88, 0.01, 1), PATIENTS)
+    two = table(spread(0.92, 0.01, 2), PATIENTS, split_id="by-image-2", first_slice=10)
+    found = row(join(one, two))
+    assert (found.ours, found.n, found.verdict) == (pytest.approx(0.92), 2, Verdict.INCONCLUSIVE)
+
+
 def test_two_precisions_never_share_a_mean() -> None:
     """The one with more seeds is judged; as many: fp32."""
     two, three = table(spread(0.8, 0.01, 2), PATIENTS), table(spread(0.9, 0.01), PATIENTS, precision="tf32")
@@ -161,7 +126,7 @@ def test_a_seed_that_ran_on_two_file_forms_counts_once() -> None:
 
 def test_seeds_on_different_slices_are_refused() -> None:
     whole = table(spread(0.9, 0.01), PATIENTS)
-    with pytest.raises(RecordError, match="test slices differ between seeds"):
+    with pytest.raises(RecordError, match="test slices differ between runs"):
         row(replace(whole, scores=whole.scores.iloc[:-1]))
 
 
@@ -226,14 +191,14 @@ def test_exit_codes() -> None:
 
 
 def test_the_text_shows_numbers_verdicts_and_their_count() -> None:
-    text = to_text(compare(all_good(), *terms()))
+    text = verdict_table(compare(all_good(), *terms())).render()
     line = next(line for line in text.splitlines() if DICE in line)
     assert line.split()[0] == "+"
     for word in ("0.898", "0.8980", "0.0100", "0.0351", " 3 ", "reproduced", "(fp32)"):
         assert word in line
     assert "Set-up, built to agree: 7 reproduced." in text
     assert "Result: 1 reproduced. 0.898 is the best of 36 cells" in text
-    assert "Result: no rows." in to_text([])
+    assert "Result: no rows." in verdict_table([]).render()
 
 
 def test_progress_counts_trainings_on_the_thesis_terms() -> None:
@@ -277,8 +242,8 @@ def own_terms(dataset_id: str, dice: float) -> tuple[Reference, Tolerances]:
 
 def test_results_average_over_seeds() -> None:
     """Means 0.8 and 0.6 of four slices, one of the second missed: mean 0.7, SD 0.1414, detected (0.8 + 0.8) / 2."""
-    (block,) = results_table(table({1: [0.8] * 4, 2: [0.8, 0.8, 0.8, 0.0]}, PATIENTS))
-    (found,) = block.rows.to_dict("records")
+    (block,) = results_tables(table({1: [0.8] * 4, 2: [0.8, 0.8, 0.8, 0.0]}, PATIENTS))
+    (found,) = block.numbers.to_dict("records")
     assert found["seeds"] == 2
     assert found["dice_mean"] == pytest.approx(0.7)
     assert found["dice_sd"] == pytest.approx(0.2 / math.sqrt(2))
@@ -303,23 +268,22 @@ def test_results_average_over_seeds() -> None:
 )
 def test_conditions_never_share_a_block(changes: dict[str, Any]) -> None:
     both = join(table({1: [0.8] * 4}, PATIENTS), table({1: [0.8] * 4}, PATIENTS, **changes))
-    assert [len(block.rows) for block in results_table(both)] == [1, 1]
+    assert [len(block.numbers) for block in results_tables(both)] == [1, 1]
 
 
 def test_arms_that_saw_a_click_are_marked_and_last() -> None:
     grower = table({1: [0.9] * 4}, PATIENTS, arm="a_grower", params="{}", needs_click=True, seed=pd.NA)
-    blocks = results_table(join(grower, table({1: [0.8] * 4}, PATIENTS)))
-    assert blocks[0].rows["arm"].tolist() == ["unet", "a_grower"]
-    text = results_text(blocks)
+    blocks = results_tables(join(grower, table({1: [0.8] * 4}, PATIENTS)))
+    assert blocks[0].numbers["arm"].tolist() == ["unet", "a_grower"]
+    text = blocks[0].render()
     assert "a_grower (click)" in text
     assert "unet (click)" not in text
     assert text.splitlines()[-1].startswith("(click): semi-automatic")
-    assert "(click)" not in results_text(results_table(table({1: [0.8] * 4}, PATIENTS)))
+    assert "(click)" not in results_tables(table({1: [0.8] * 4}, PATIENTS))[0].render()
 
 
 def test_a_block_names_its_conditions_and_no_run_is_said() -> None:
-    (block,) = results_table(table({1: [0.8] * 4}, PATIENTS))
+    (block,) = results_tables(table({1: [0.8] * 4}, PATIENTS))
     assert "protocol thesis" in block.title
     assert "by-image-1, 512x512, fp32" in block.title
-    assert results_text([]) == "no finished run"
-    assert results_table(collect(Path("nowhere"))) == []
+    assert results_tables(collect(Path("nowhere"))) == []

@@ -12,9 +12,9 @@ from run_records import table, terms
 from strategies import costly, law
 
 from benchmark.collect import Collected
-from benchmark.compare import Row, Verdict, compare, counts, exit_code, to_text
-from benchmark.interval import prediction
-from benchmark.results import results_table, results_text
+from benchmark.judge.compare import Row, Verdict, compare, counts, exit_code, verdict_table
+from benchmark.judge.interval import of_draws
+from benchmark.judge.results import results_tables
 
 SCORES = st.lists(st.floats(0, 1), min_size=4, max_size=4)
 PATIENTS = ["a", "a", "b", "c"]
@@ -52,7 +52,7 @@ def test_the_order_of_rows_changes_nothing(collected: Collected, random: object)
         random.shuffle(order)  # type: ignore[attr-defined]
     other = replace(collected, runs=collected.runs.iloc[shuffled[0]], scores=collected.scores.iloc[shuffled[1]])
     assert compare(other, *terms()) == compare(collected, *terms())
-    assert results_text(results_table(other)) == results_text(results_table(collected))
+    assert [t.render() for t in results_tables(other)] == [t.render() for t in results_tables(collected)]
 
 
 @costly
@@ -99,8 +99,8 @@ ROWS = st.lists(
 @given(ROWS)
 def test_marker_count_and_exit_code_read_one_verdict(rows: list[Row]) -> None:
     """In the text: the markers down the first column, the words in the tally, and the two exit codes."""
-    lines = to_text(rows).splitlines()
-    shown = [line[0] for line in lines[2 : 2 + len(rows)]]
+    lines = verdict_table(rows).render().splitlines()
+    shown = [line[0] for line in lines[3 : 3 + len(rows)]]
     assert shown == [row.verdict.marker for row in rows]
     for verdict, n in counts(rows).items():
         assert shown.count(verdict.marker) == n
@@ -120,9 +120,9 @@ def test_every_verdict_has_its_own_marker() -> None:
 def test_the_interval_moves_with_the_scores(collected: Collected, shift: float) -> None:
     """Adding a constant to every score moves the mean by it and leaves the width."""
     wide = collected.scores.pivot_table(index="slice_id", columns="run_id", values="dice").to_numpy()
-    a, b = prediction(wide, PATIENTS, 3, 0.95), prediction(wide + shift, PATIENTS, 3, 0.95)
+    a, b = (of_draws([scores], [PATIENTS]) for scores in (wide, wide + shift))
     assert abs(b.mean - a.mean - shift) < 1e-9
-    assert abs(b.half_width - a.half_width) < 1e-6 * max(1, a.half_width)
+    assert abs(b.half_width(3, 0.95) - a.half_width(3, 0.95)) < 1e-6 * max(1, a.half_width(3, 0.95))
 
 
 @costly

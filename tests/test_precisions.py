@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.precisions import Agreement, agreement, precisions, precisions_text
-from benchmark.reference import PrecisionRule, load_tolerances
+from benchmark.judge.precisions import Agreement, agreement, precisions, precisions_table
+from benchmark.judge.reference import PrecisionRule, load_tolerances
 
 RULE = PrecisionRule("fp32", 3, 0.95, "")
 DICE = st.floats(0, 1)
@@ -38,7 +38,7 @@ def test_the_spread_by_hand() -> None:
     assert (row.precision, row.seeds, row.agreement) == ("bf16", 3, Agreement.UNDECIDED)
     assert (row.plain_dice, row.dice) == (pytest.approx(0.82), pytest.approx(0.85))
     assert (row.plain_sd, row.sd) == (pytest.approx(0.02), pytest.approx(0.0264575, abs=1e-6))
-    assert "+0.0300" in precisions_text([row], RULE)
+    assert "+0.0300" in precisions_table([row], RULE).render()
 
 
 PLAIN = (0.80, 0.82, 0.84)  # SD 0.02; shifted, the pooled SD is the same and the t test tells apart from 0.045339
@@ -105,7 +105,6 @@ def test_runs_of_other_conditions_are_never_paired(other: dict[str, Any]) -> Non
 def test_without_the_plain_precision_or_a_seed_there_is_nothing_to_say() -> None:
     assert precisions(table(run(1, "bf16", 0.8), run(1, "tf32", 0.8)), RULE) == []
     assert precisions(table(run(None, "fp32", 0.8), run(None, "bf16", 0.8)), RULE) == []
-    assert precisions_text([], RULE) == ""
 
 
 def test_the_rule_is_read_from_the_margins() -> None:

@@ -7,8 +7,8 @@ import re
 from bench_forms import ROOT
 
 from benchmark.collect import collect, reproduction_folder
-from benchmark.precisions import precisions
-from benchmark.reference import load_tolerances
+from benchmark.judge.precisions import precisions
+from benchmark.judge.reference import load_tolerances
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from benchmark import reference
-from benchmark.comparable import NEEDS
 from benchmark.data.identity import CHENG_DATASET_ID
 from benchmark.errors import SpecError
-from benchmark.reference import load_reference, load_tolerances
+from benchmark.judge import reference
+from benchmark.judge.comparable import NEEDS
+from benchmark.judge.reference import load_reference, load_tolerances
 from benchmark.split import Split, read
 
 PRINTED = {  # every number of the file and where the thesis prints it
@@ -112,13 +112,25 @@ def test_margins_have_reasons_and_known_needs() -> None:
     assert set(NEEDS) == {*rules.parameters.needs, *rules.split_sizes.needs, *rules.dice.needs}
 
 
-def test_the_named_split_is_shipped_with_the_thesis_sizes() -> None:
-    name = f"{load_tolerances().dice.split}.json"
-    fields = read((files("reference_results") / "splits" / name).read_text("utf-8"), name)
-    split = Split(fields["split_id"], fields["train"], fields["val"], fields["test"])
-    sizes = {name: len(getattr(split, name)) for name in ("train", "val", "test")}
-    assert sizes == load_reference().split_sizes
-    assert fields["dataset_id"] == CHENG_DATASET_ID
+def test_the_named_splits_are_shipped_with_the_thesis_sizes_and_no_test_slice_in_common() -> None:
+    tested: set[int] = set()
+    for name in load_tolerances().dice.splits:
+        fields = read((files("reference_results") / "splits" / f"{name}.json").read_text("utf-8"), name)
+        split = Split(fields["split_id"], fields["train"], fields["val"], fields["test"])
+        sizes = {name: len(getattr(split, name)) for name in ("train", "val", "test")}
+        assert sizes == load_reference().split_sizes
+        assert fields["dataset_id"] == CHENG_DATASET_ID
+        assert not tested & set(split.test)
+        tested |= set(split.test)
+
+
+def test_every_rule_says_why_and_points_at_what_exists() -> None:
+    """The reference of the contrasts is the one printed cell; sizes ascend."""
+    rules, cell = load_tolerances(), load_reference().best_cell
+    for rule in (rules.contrasts, rules.leak, rules.sizes, rules.claims, rules.precision):
+        assert len(rule.reason) > 30
+    assert rules.contrasts.reference == reference.Key(cell.arm, cell.kernel_size, cell.alpha)
+    assert rules.sizes.edges_mm2[0] < rules.sizes.edges_mm2[1]
 
 
 @pytest.mark.parametrize("load", [load_reference, load_tolerances])

@@ -1,4 +1,4 @@
-"""Cells of a grid as they were run under one set of terms: the ground on which arms, kernels and alphas are compared."""
+"""Cells of a grid as they were run under one set of terms: what arms, kernels and alphas are compared by. Pure."""
 
 from __future__ import annotations
 

@@ -13,10 +13,10 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
-from benchmark.contrast import DICE, LOG_SD, Statistic, difference_within, mean, mean_of
-from benchmark.estimate import clustered_share
-from benchmark.ground import (
-    NO_SPREAD,
+from benchmark.judge.contrast import DICE, LOG_SD, Statistic, common, difference_within, mean, mean_of
+from benchmark.judge.estimate import clustered_share
+from benchmark.judge.ground import (
+    FEW_PATIENTS,
     Finding,
     Ground,
     Predicate,
@@ -41,10 +41,9 @@ def best_cell(on: Ground) -> Finding:
     """5x5, alpha 0.5 has the highest mean Dice of the 36 cells, and a spread over slices in the lower half of theirs.
 
     Contradicted as soon as a cell is better (Holm over the cells run); confirmed when all 36
-    were run, it is better than each of them, and its SD over slices is below their median.
+    were run, it is better than each of them, and at least half of them have no smaller SD over slices.
     """
-    best, grid = on.reference.best_cell, on.spots()
-    mine = (best.kernel_size, best.alpha)
+    mine, grid = on.printed, on.spots()
     if mine not in on.cells:
         return Finding(NOT_TESTABLE, "that cell was not run", cells=f"0 of {len(grid)}")
     others = [spot for spot in on.cells if spot != mine]
@@ -54,9 +53,9 @@ def best_cell(on: Ground) -> Finding:
     if beaten := better(found, on.rule.level):
         return Finding(CONTRADICTED, f"{name_of(beaten)} is better", measured, cells)
     if len(others) + 1 < len(grid):
-        return Finding(NOT_TESTABLE, "not all cells were run; none of those that were is better", measured, cells)
-    sds = {spot: mean(cell, LOG_SD) for spot, cell in on.cells.items()}
-    calm = sds[mine] <= float(np.median(list(sds.values())))
+        return Finding(NOT_TESTABLE, "not all cells were run; none is shown to be better", measured, cells)
+    pairs = [common([on.cells[mine], on.cells[spot]]) for spot in others]
+    calm = 2 * sum(mean(my, LOG_SD) <= mean(its, LOG_SD) for my, its in pairs) >= len(on.cells)
     ahead = sum(side(one, on.rule.level) > 0 for one in found.values())
     if ahead == len(found) and calm:
         return Finding(CONFIRMED, "better than every other cell, and its spread is in the lower half", measured, cells)
@@ -82,8 +81,15 @@ def small_kernels_mean(on: Ground) -> Finding:
 
 
 def small_kernels_spread(on: Ground) -> Finding:
-    """SD of Dice over the test slices, kernels 3 and 5 over 7 and 9 (ratio of geometric means), at the same alphas."""
-    return judge(on, *_by_kernel(on), LOG_SD, -1, "small / large kernels, SD over slices", ratio=True)
+    """SD of Dice over the test slices, kernels 3 and 5 over 7 and 9 (ratio of geometric means), at the same alphas.
+
+    A training with one Dice on all slices (collapsed, say) has no log of an SD: undecided.
+    """
+    weights, cells = _by_kernel(on)
+    dice = (on.cells[spot].rows.groupby(["split_id", "seed"])["dice"] for spot in weights)
+    if any((by_run.max() == by_run.min()).any() for by_run in dice):
+        return Finding(UNDECIDED, "a training has the same Dice on every slice, so no SD to compare", cells=cells)
+    return judge(on, weights, cells, LOG_SD, -1, "small / large kernels, SD over slices", ratio=True)
 
 
 def tversky_no_gain(on: Ground) -> Finding:
@@ -100,7 +106,7 @@ def tversky_no_gain(on: Ground) -> Finding:
     if beaten := better(found, on.rule.level):
         return Finding(CONTRADICTED, f"{name_of(beaten)} beats alpha 0.5", measured, cells)
     if len(pairs) < total:
-        return Finding(NOT_TESTABLE, "not all alphas were run; none of those that were beats 0.5", measured, cells)
+        return Finding(NOT_TESTABLE, "not all alphas were run; none is shown to beat 0.5", measured, cells)
     level = 1 - (1 - on.rule.level) / total
     if all(side(one, level, -on.rule.gain) > 0 for one in found.values()):
         return Finding(CONFIRMED, f"no alpha is better by more than {on.rule.gain}", measured, cells)
@@ -121,12 +127,14 @@ def alpha_direction(on: Ground) -> Finding:
     cells = f"{len(weights)} of {len(on.spots())}"
     if not weights:
         return Finding(NOT_TESTABLE, "no kernel was run at an alpha on each side of 0.5", cells=cells)
+    if lacking := on.lacking(weights, ("sensitivity", "precision")):
+        return Finding(NOT_TESTABLE, lacking, cells=cells)
     found = [on.contrast(weights, mean_of(column)) for column in ("sensitivity", "precision")]
     up, down = (side(one, on.rule.level) for one in found)
     measured = "; ".join(f"{word} {told(one, on.rule.level)} per 1 of alpha" for word, one in
                          zip(("sensitivity", "precision"), found, strict=True))  # fmt: skip
     if None in found:
-        return Finding(UNDECIDED, NO_SPREAD, measured, cells)
+        return Finding(UNDECIDED, on.unknown(weights, DICE), measured, cells)
     if up < 0 or down > 0:
         return Finding(CONTRADICTED, "one of them goes the other way", measured, cells)
     both = up > 0 and down < 0
@@ -143,25 +151,23 @@ def small_tumours(on: Ground) -> Finding:
     cell = on.best
     if cell is None:
         return Finding(NOT_TESTABLE, "5x5, alpha 0.5 was not run", cells="0 of 1")
-    if "nsd_1mm" not in cell.rows or cell.rows["nsd_1mm"].isna().any():
-        return Finding(NOT_TESTABLE, "no NSD in the scores; rescore the runs", cells="1 of 1")
+    if lacking := on.lacking([on.printed], ("nsd_1mm", "truth_mm2")):
+        return Finding(NOT_TESTABLE, lacking, cells="1 of 1")
     edges = on.sizes.edges_mm2
 
     def small_minus_large(rows: pd.DataFrame, least: float) -> pd.Series[float]:
         right = rows["nsd_1mm"] >= least
-        return difference_within(
-            "dice", right & (rows["truth_mm2"] < edges[0]), right & (rows["truth_mm2"] >= edges[1]), rows
-        )
+        small, large = rows["truth_mm2"] < edges[0], rows["truth_mm2"] >= edges[1]
+        return difference_within("dice", right & small, right & large, rows)
 
-    found = [
-        on.within(cell, Statistic("small - large", partial(small_minus_large, least=least)))
-        for least in (0.0, on.rule.outline_right_nsd_1mm)
-    ]
+    limits = (0.0, on.rule.outline_right_nsd_1mm)
+    statistics = [Statistic("small - large", partial(small_minus_large, least=least)) for least in limits]
+    found = [on.within(cell, statistic) for statistic in statistics]
     measured = "small - large tumours, Dice: " + "; ".join(
         f"{word} {told(one, on.rule.level)}" for word, one in zip(("all", "outline right"), found, strict=True)
     )
     if None in found:
-        return Finding(UNDECIDED, NO_SPREAD, measured, "1 of 1")
+        return Finding(UNDECIDED, on.unknown([on.printed], statistics[found.index(None)]), measured, "1 of 1")
     sides = [side(one, on.rule.level) for one in found]
     standing = CONTRADICTED if 1 in sides else CONFIRMED if sides == [-1, -1] else UNDECIDED
     return Finding(standing, "both below 0" if standing is CONFIRMED else "not both below 0", measured, "1 of 1")
@@ -178,6 +184,8 @@ def image_spread(on: Ground) -> Finding:
         return Finding(NOT_TESTABLE, f"fewer than {on.rule.fewest_cells} cells on one split", cells=cells)
     split = sorted(count.index[count == count.max()])[0]
     rows = pd.concat([cell.on(splits=[split]).rows for cell in on.cells.values()])
+    if rows["patient_id"].isna().any() or rows["patient_id"].nunique() < 2:
+        return Finding(UNDECIDED, FEW_PATIENTS, cells=cells)
     dice = rows.groupby(["patient_id", "slice_id"])["dice"].agg(["min", "max"])
     patients = dice.index.get_level_values("patient_id").tolist()
     shares = {
@@ -197,23 +205,25 @@ def image_spread(on: Ground) -> Finding:
 def necrotic_centres(on: Ground) -> Finding:
     """Of some tumours of the largest third, the centre is missed by the best cell's trainings as a habit.
 
-    Missed: `core_sensitivity` below `core_missed` though the tumour's sensitivity is not.
-    Confirmed where at least `consistently` of the trainings miss the same one; contradicted
-    where none of three or more trainings misses any. Whether a centre is necrotic is on no record.
+    Missed: `core_sensitivity` below `core_missed` though the tumour's sensitivity is not. Of the tumours
+    that three or more trainings tested: confirmed where at least `consistently` of them miss the same
+    one; contradicted where none misses any. Whether a centre is necrotic is on no record.
     """
     cell = on.best
-    if cell is None or "core_sensitivity" not in cell.rows or cell.rows["core_sensitivity"].isna().any():
-        return Finding(NOT_TESTABLE, "5x5, alpha 0.5 was not run, or its runs need to be rescored", cells="0 of 1")
+    if cell is None:
+        return Finding(NOT_TESTABLE, "5x5, alpha 0.5 was not run", cells="0 of 1")
+    if lacking := on.lacking([on.printed], ("core_sensitivity", "sensitivity", "truth_mm2")):
+        return Finding(NOT_TESTABLE, lacking, cells="1 of 1")
     rows = cell.rows[cell.rows["truth_mm2"] >= on.sizes.edges_mm2[1]]
     missed = (rows["core_sensitivity"] < on.rule.core_missed) & (rows["sensitivity"] >= on.rule.core_missed)
-    habit = missed.groupby([rows["split_id"], rows["slice_id"]]).mean()
-    trainings = len(cell.runs)
-    measured = f"{int((habit >= on.rule.consistently).sum())} of {len(habit)} large tumours, {trainings} trainings"
-    if trainings < FEWEST_TRAININGS:
-        return Finding(UNDECIDED, f"fewer than {FEWEST_TRAININGS} trainings", measured, "1 of 1")
+    habit = missed.groupby([rows["split_id"], rows["slice_id"]]).agg(["mean", "size"])
+    habit = habit.loc[habit["size"] >= FEWEST_TRAININGS, "mean"]
+    measured = f"{int((habit >= on.rule.consistently).sum())} of {len(habit)} large tumours"
+    if habit.empty:
+        return Finding(UNDECIDED, f"no large tumour was tested by {FEWEST_TRAININGS} trainings", measured, "1 of 1")
     if (habit >= on.rule.consistently).any():
         return Finding(CONFIRMED, "such tumours were found", measured, "1 of 1")
-    if not missed.any():
+    if not (habit > 0).any():
         return Finding(CONTRADICTED, "no training misses any", measured, "1 of 1")
     return Finding(UNDECIDED, "missed by single trainings only", measured, "1 of 1")
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmark.cells import Panel
-from benchmark.claims import CLAIMS
-from benchmark.contrast import DICE, mean
-from benchmark.ground import Finding, Ground, Reading, ground, name_of
-from benchmark.reference import Claim, Reference, Tolerances
-from benchmark.tables import Table
+from benchmark.judge.cells import Panel
+from benchmark.judge.claims import CLAIMS
+from benchmark.judge.contrast import DICE, common, mean
+from benchmark.judge.ground import Finding, Ground, Reading, ground, name_of
+from benchmark.judge.reference import Claim, Reference, Tolerances
+from benchmark.judge.tables import Table
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ def judge_claims(panel: Panel, reference: Reference, tolerances: Tolerances) -> 
 
 
 def on_its_terms(panel: Panel, reference: Reference, tolerances: Tolerances) -> bool:
-    """True for real slices under the thesis's protocol, at any image size and precision, with a cell of its grid."""
+    """True for real slices under the thesis's protocol, at any image size and precision, with a run of its arm."""
     first = panel.runs.iloc[0]
     same = first["dataset_id"] == reference.dataset_id and first["protocol_hash"] == tolerances.protocol_hash
     return bool(same and not first["phantom"] and (panel.runs["arm"] == reference.best_cell.arm).any())
@@ -59,16 +60,14 @@ def claims_table(panel: Panel, rows: Sequence[Judged], reference: Reference, tol
 
 
 def best_cells(on: Ground) -> list[str]:
-    """Say which cell is best by validation Dice and which by test Dice, over the trainings on the first shared split."""
-    from benchmark.contrast import common
-
+    """Say which cell is best by validation Dice and which by test Dice, over the splits that all cells share."""
     names, cells = list(on.cells), common(list(on.cells.values()))
     if not cells or cells[0].rows.empty or "fit.val_dice" not in cells[0].runs:
         return []
     val = {name: float(cell.runs["fit.val_dice"].mean()) for name, cell in zip(names, cells, strict=True)}
+    if any(map(math.isnan, val.values())):  # max of NaN hangs on the order
+        return []
     test = {name: mean(cell, DICE) for name, cell in zip(names, cells, strict=True)}
     by_val, by_test = (max(scores, key=lambda name: (scores[name], name)) for scores in (val, test))
-    return [
-        f"Best of {len(names)} cells chosen on validation: {name_of(by_val)}, test Dice {test[by_val]:.4f}; "
-        f"chosen on test: {name_of(by_test)}, {test[by_test]:.4f} (optimistic)."
-    ]
+    on_val = f"chosen on validation: {name_of(by_val)}, test Dice {test[by_val]:.4f}"
+    return [f"Best of {len(names)} cells {on_val}; on test: {name_of(by_test)}, {test[by_test]:.4f} (optimistic)."]

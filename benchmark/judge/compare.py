@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import pandas as pd
-from tabulate import tabulate
 
-from benchmark.cells import cell_of
 from benchmark.collect import Collected
-from benchmark.comparable import in_cell, why_not
-from benchmark.interval import Spread, spread
-from benchmark.reference import DiceRule, Reference, Tolerances
+from benchmark.judge.cells import cell_of
+from benchmark.judge.comparable import in_cell, why_not
+from benchmark.judge.interval import Spread, spread
+from benchmark.judge.reference import DiceRule, Reference, Tolerances
+from benchmark.judge.tables import Table
 
 SELECTION = "0.898 is the best of 36 cells, chosen on its own test set; ours is that one cell, chosen beforehand."
 SET_NAMES = {"train": "training", "val": "validation", "test": "test"}
@@ -181,26 +181,41 @@ def counts(rows: Iterable[Row]) -> dict[Verdict, int]:
     return {verdict: found[verdict] for verdict in Verdict}
 
 
-def to_text(rows: Sequence[Row]) -> str:
-    """Return the table of verdicts and their counts."""
-    table = [
-        [
-            row.verdict.marker,
-            row.quantity,
-            f"{row.reference:g}",
-            _number(row.ours),
-            _number(row.sd),
-            _number(row.half_width),
-            row.n,
-            row.verdict.value,
-            row.why,
-        ]
-        for row in rows
-    ]
-    headers = ["", "quantity", "thesis", "ours", "SD", "+-", "n", "verdict", "why"]
-    lines = [f"Set-up, built to agree: {_tally(row for row in rows if row.set_up)}."]
-    lines += [f"Result: {_tally(row for row in rows if not row.set_up)}. {SELECTION}"]
-    return "\n".join([tabulate(table, headers, disable_numparse=True), "", *lines])
+def verdict_table(rows: Sequence[Row]) -> Table:
+    """The verdicts with a marker each, and their counts below."""
+    numbers = pd.DataFrame(
+        {
+            name: [getattr(row, name) for row in rows]
+            for name in (
+                "quantity",
+                "reference",
+                "ours",
+                "sd",
+                "half_width",
+                "n",
+                "verdict",
+                "why",
+                "set_up",
+                "required",
+            )
+        }
+    )
+    shown = pd.DataFrame(
+        {
+            "": [row.verdict.marker for row in rows],
+            "quantity": numbers["quantity"],
+            "thesis": [f"{row.reference:g}" for row in rows],
+            "ours": [_number(row.ours) for row in rows],
+            "SD": [_number(row.sd) for row in rows],
+            "+-": [_number(row.half_width) for row in rows],
+            "n": numbers["n"],
+            "verdict": [row.verdict.value for row in rows],
+            "why": numbers["why"],
+        }
+    )
+    notes = [f"Set-up, built to agree: {_tally(row for row in rows if row.set_up)}."]
+    notes += [f"Result: {_tally(row for row in rows if not row.set_up)}. {SELECTION}"]
+    return Table("The thesis's printed numbers.", numbers, shown, tuple(notes))
 
 
 def _tally(rows: Iterable[Row]) -> str:

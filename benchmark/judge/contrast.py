@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from benchmark.cells import Cell
-from benchmark.estimate import NONE, Estimate, Variance, clustered_mean, pooled_variance
+from benchmark.judge.cells import Cell
+from benchmark.judge.estimate import NONE, Estimate, Variance, clustered_mean, pooled_variance
 
 SLICE = ["split_id", "slice_id", "patient_id"]
 

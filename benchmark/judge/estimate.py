@@ -1,18 +1,20 @@
 """A mean with its uncertainty, patients being the unit: pure arithmetic.
 
-The mean over slices x of patients g is a weighted mean of the patients' own means, with
-weights n_g / N. Its variance is cluster-robust and bias-reduced (CR2),
+The mean over slices is a weighted mean of the patients' own means, patient g weighing
+w_g = n_g / N. Its variance is cluster-robust and bias-reduced,
 
-    v = sum over g of (sum of deviations of g)^2 / (N^2 (1 - n_g / N))
+    v = sum over g of (sum of deviations of g / N)^2 / (1 - 2 w_g + sum of w^2)
 
-and its degrees of freedom are Satterthwaite's for v where the slices of a patient move
-together, so that unequal patients count as fewer. With equal patients both are the
-textbook's: the SE of the mean of G patient means, and G - 1. A plain percentile bootstrap
-undercovers with 12 patients, and with 53; `tests/test_estimate_properties.py` simulates this.
+which is unbiased where the patients' means vary alike, and its degrees of freedom are
+Satterthwaite's under the same model, so that unequal patients count as fewer. With equal
+patients both are the textbook's: the SE of the mean of G patient means, and G - 1. A plain
+percentile bootstrap undercovers with 12 patients, and with 53; `tests/test_coverage.py`
+simulates this.
 
-Sources: Bell & McCaffrey, Survey Methodology 28 (2002) 169; Pustejovsky & Tipton, J. Business
-& Economic Statistics 36 (2018) 672; Satterthwaite, Biometrics Bulletin 2 (1946) 110; Holm,
-Scandinavian J. Statistics 6 (1979) 65.
+Sources: bias-reduced cluster-robust variance and its degrees of freedom, Bell & McCaffrey,
+Survey Methodology 28 (2002) 169; Pustejovsky & Tipton, J. Business & Economic Statistics 36
+(2018) 672; Satterthwaite, Biometrics Bulletin 2 (1946) 110; Holm, Scandinavian J. Statistics
+6 (1979) 65.
 """
 
 from __future__ import annotations
@@ -88,14 +90,14 @@ def clustered_mean(values: NDArray[np.float64], clusters: Sequence[str]) -> Esti
     names, where = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
     if len(names) < 2:
         raise ValueError(f"{len(names)} cluster; the spread between patients needs at least 2")
-    share = np.bincount(where) / len(values)  # n_g / N
+    share = np.bincount(where) / len(values)  # w
     mean = float(values.mean())
     sums = np.bincount(where, weights=values - mean) / len(values)
-    variance = float((sums**2 / (1 - share)).sum())
-    # v is a quadratic form in the patients' means, of matrix B B' with B as below where those means vary alike
-    b = (np.diag(share) - np.outer(share, share)) / np.sqrt(1 - share)[:, None]
+    factor = 1 / (1 - 2 * share + share @ share)
+    # v is a quadratic form in the patients' means, of matrix B'B with B as below
+    b = (np.diag(share) - np.outer(share, share)) * np.sqrt(factor)[:, None]
     form = b @ b.T
-    return Estimate(mean, Variance(variance, float(np.trace(form) ** 2 / (form**2).sum())))
+    return Estimate(mean, Variance(float(sums**2 @ factor), float(np.trace(form) ** 2 / (form**2).sum())))
 
 
 def clustered_share(hits: NDArray[np.bool_], clusters: Sequence[str], level: float) -> tuple[float, float, float]:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from benchmark.cells import Cell, Panel
-from benchmark.contrast import Statistic, between_seeds, common, contrast
-from benchmark.estimate import Estimate, Variance, holm
-from benchmark.reference import ClaimRule, Reference, Sizes
+from benchmark.judge.cells import Cell, Panel
+from benchmark.judge.contrast import Statistic, between_seeds, common, contrast, pseudo_values
+from benchmark.judge.estimate import Estimate, Variance, holm
+from benchmark.judge.reference import ClaimRule, Reference, Sizes
 
 Spot = tuple[int, float]  # kernel size and alpha
 NO_SPREAD = "no cell has two seeds, so the spread between trainings is unknown"
+NO_SPLIT = "its cells share no split"
+NO_SLICE = "no test slice enters it"
+FEW_PATIENTS = "a patient is unknown, or there are fewer than two"
+LARGEST = 700.0  # exp of more is no float
+ROUNDING = 1e-9  # what arithmetic can leave of an exact tie
 
 
 class Reading(StrEnum):
@@ -38,20 +43,27 @@ class Ground:
     reference: Reference
     rule: ClaimRule
     sizes: Sizes
+    _seeds: dict[Statistic, Variance | None] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def printed(self) -> Spot:
+        """Where the one cell stands whose Dice is printed."""
+        return self.reference.best_cell.kernel_size, self.reference.best_cell.alpha
 
     @property
     def best(self) -> Cell | None:
-        """The one cell whose Dice is printed, where it was run."""
-        cell = self.reference.best_cell
-        return self.cells.get((cell.kernel_size, cell.alpha))
+        """That cell, where it was run."""
+        return self.cells.get(self.printed)
 
     def spots(self, kernels: Iterable[int] = (), alphas: Iterable[float] = ()) -> list[Spot]:
         """Spots of the thesis's grid: all kernels or alphas where none is given."""
         return [(k, a) for k in kernels or self.reference.kernels for a in alphas or self.reference.alphas]
 
     def seeds(self, statistic: Statistic) -> Variance | None:
-        """The statistic's variance between seeds, pooled over all cells that were run."""
-        return between_seeds(self.cells.values(), statistic)
+        """The statistic's variance between seeds, pooled over all cells that were run; None as `between_seeds` says."""
+        if statistic not in self._seeds:
+            self._seeds[statistic] = between_seeds(self.cells.values(), statistic)
+        return self._seeds[statistic]
 
     def contrast(self, weights: Mapping[Spot, float], statistic: Statistic) -> Estimate | None:
         """The weighted sum of a statistic over these spots, on the splits that they share; None as `contrast` says."""
@@ -62,18 +74,34 @@ class Ground:
         """A statistic of one cell."""
         return contrast([(1.0, cell)], statistic, self.seeds(statistic))
 
+    def unknown(self, spots: Iterable[Spot], statistic: Statistic) -> str:
+        """Why a contrast of these spots is None."""
+        cells = common([self.cells[spot] for spot in spots])
+        if not all(cell.splits for cell in cells):
+            return NO_SPLIT
+        if any(pseudo_values(cell, statistic).empty for cell in cells):
+            return NO_SLICE
+        return FEW_PATIENTS if self.seeds(statistic) else NO_SPREAD
+
+    def lacking(self, spots: Iterable[Spot], columns: Iterable[str]) -> str:
+        """Which of these columns of scores.csv some run of these spots does not have, and the cure; else empty."""
+        rows = [self.cells[spot].rows for spot in spots]
+        lost = [name for name in columns if any(name not in part or part[name].isna().any() for part in rows)]
+        return f"no {' and '.join(lost)} in the scores of some runs; rescore them" if lost else ""
+
     def complete(self, groups: Iterable[Sequence[Spot]]) -> list[Sequence[Spot]]:
         """The groups of which every spot was run."""
         return [group for group in groups if all(spot in self.cells for spot in group)]
 
 
 def ground(panel: Panel, reading: Reading, reference: Reference, rule: ClaimRule, sizes: Sizes) -> Ground:
-    """Find the cells of the thesis's grid in a panel; cells off the grid are left out."""
+    """Find the cells of the thesis's grid in a panel; cells off the grid, or that saw a click, are left out."""
     found = {}
     for cell in panel.cells():
         spot = (cell.kernel_size or 0, reading.of(cell.alpha))
         alpha = next((a for a in reference.alphas if abs(a - spot[1]) < 1e-9), None)
-        if cell.arm == reference.best_cell.arm and spot[0] in reference.kernels and alpha is not None:
+        of_grid = cell.arm == reference.best_cell.arm and not cell.needs_click
+        if of_grid and spot[0] in reference.kernels and alpha is not None:
             found[spot[0], alpha] = cell
     return Ground(dict(sorted(found.items())), reference, rule, sizes)
 
@@ -88,7 +116,7 @@ def side(found: Estimate | None, level: float, against: float = 0.0) -> int:
     if found is None:
         return 0
     low, high = found.interval(level)
-    return int(low > against) - int(high < against)
+    return int(low > against + ROUNDING) - int(high < against - ROUNDING)
 
 
 class Standing(StrEnum):
@@ -102,7 +130,7 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """standing and why; measured: the statistic and its interval in words; cells: how many of those it needs were run."""
+    """standing and why; measured: the statistic and its interval in words; cells: run of those that it needs."""
 
     standing: Standing
     why: str
@@ -129,7 +157,7 @@ def judge(
     found = on.contrast(weights, statistic)
     measured = f"{name} {told(found, on.rule.level, ratio=ratio)}"
     if found is None:
-        return Finding(Standing.UNDECIDED, NO_SPREAD, measured, cells)
+        return Finding(Standing.UNDECIDED, on.unknown(weights, statistic), measured, cells)
     where = side(found, on.rule.level)
     standing = {sign: Standing.CONFIRMED, -sign: Standing.CONTRADICTED}.get(where, Standing.UNDECIDED)
     why = {1: "the interval lies above", -1: "the interval lies below", 0: "the interval holds"}[where]
@@ -141,7 +169,7 @@ def told(found: Estimate | None, level: float, *, ratio: bool = False) -> str:
     if found is None:
         return "not known"
     ends = (found.value, *found.interval(level))
-    value, low, high = (math.exp(x) for x in ends) if ratio else ends
+    value, low, high = (math.exp(min(x, LARGEST)) for x in ends) if ratio else ends
     return f"{value:.2f} [{low:.2f}, {high:.2f}]" if ratio else f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
@@ -149,7 +177,7 @@ def better(found: Mapping[Spot, Estimate | None], level: float) -> Spot | None:
     """The spot that is most surely better, given the reference minus each; None where Holm leaves none."""
     known = {spot: one for spot, one in found.items() if one is not None}
     adjusted = dict(zip(known, holm([one.p_value() for one in known.values()]), strict=True))
-    worse = [spot for spot, one in known.items() if one.value < 0 and adjusted[spot] < 1 - level]
+    worse = [spot for spot, one in known.items() if one.value < -ROUNDING and adjusted[spot] < 1 - level]
     return min(worse, key=lambda spot: (adjusted[spot], spot)) if worse else None
 
 
@@ -157,7 +185,7 @@ def nearest(found: Mapping[Spot, Estimate | None], level: float) -> str:
     """Say which spot comes nearest to the reference, or farthest above it, given the reference minus each."""
     known = {spot: one for spot, one in found.items() if one is not None}
     if not known:
-        return NO_SPREAD if found else ""
+        return "not known" if found else ""
     spot = min(known, key=lambda spot: (known[spot].value, spot))
     return f"it minus {name_of(spot)}: {told(known[spot], level)}"
 

@@ -1,37 +1,42 @@
 """Where another mean over a few seeds, on another random split, would lie; how near ours is; what more runs bring.
 
-Variances of three sources, added (`benchmark.estimate`):
+Variances of four sources, added (`benchmark.judge.estimate`):
 
-    seeds   s^2: between the seeds' means on one split, pooled over our splits
-    ours    u^2: clustered by patient, of our mean over the test slices of our D splits
-    fresh   w^2: clustered by patient, of one split's mean; the average over our splits
+    ours    clustered by patient, of our mean over the test slices of our D draws
+    fresh   clustered by patient, of one draw's mean; the average over ours
+    seeds   s^2, between the seeds' means on one draw, pooled over ours
+    sets    r^2, what the variance between our draws' means has beyond fresh and seeds: that of the
+            training sets, D - 1 degrees of freedom; one draw cannot show it, and it counts as 0
 
-    half width = t sqrt(s^2 (1/n + 1/m) + u^2 + w^2)        n trainings of ours, m behind the other mean
+    half width = t sqrt(ours + fresh + s^2 (1/n + 1/m) + r^2 (1/D + 1))
+
+for n trainings of ours and a mean over m seeds on one other draw. How often such intervals hold
+what they should, with one draw and with five, is simulated in `tests/test_coverage.py`.
 
 Sources: prediction interval for the mean of m future values, Hahn & Meeker, Statistical
 Intervals (1991), section 4.8; two one-sided tests, Schuirmann, J. Pharmacokinetics and
-Biopharmaceutics 15 (1987) 657. Another training set brings a variance of its own, which is
-left out; patients as the unit more than make up for it where the other split is a random
-one of the same slices (simulated in `tests/test_interval_properties.py`).
+Biopharmaceutics 15 (1987) 657; why the split must vary too, Bouthillier et al., MLSys (2021).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from benchmark.cells import Cell
-from benchmark.contrast import DICE, between_seeds, pseudo_values
 from benchmark.errors import RecordError
-from benchmark.estimate import Estimate, Variance, clustered_mean, t_quantile
+from benchmark.judge.cells import Cell
+from benchmark.judge.contrast import SLICE
+from benchmark.judge.estimate import NONE, Estimate, Variance, clustered_mean, pooled_variance, t_quantile
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Our mean over slices and seeds, n trainings on some draws, and the three variances above.
+    """Our mean over slices and seeds, n trainings on some draws, and the four variances above.
 
     seeds is None where no draw has two of them.
     """
@@ -42,56 +47,70 @@ class Spread:
     seeds: Variance | None
     ours: Variance
     fresh: Variance
+    sets: Variance = NONE
 
     @property
     def sd(self) -> float:
-        """SD between the seeds' means on one split; NaN where it is not known."""
+        """SD between the seeds' means on one draw; NaN where it is not known."""
         return math.sqrt(self.seeds.value) if self.seeds else math.nan
 
     def error_of(self, other_seeds: int) -> Variance:
-        """The variance of (our mean - another mean over other_seeds seeds on a fresh split)."""
-        return self.ours + self.fresh + self._known() * (1 / self.n + 1 / other_seeds)
+        """The variance of (our mean - another mean over other_seeds seeds on a fresh draw)."""
+        between = self.known_seeds() * (1 / self.n + 1 / other_seeds)
+        return self.ours + self.fresh + between + self.sets * (1 / self.draws + 1)
 
     def half_width(self, other_seeds: int, level: float) -> float:
         """Half width of the prediction interval; NaN where the spread between seeds is not known."""
-        if not self.seeds:
-            return math.nan
-        return Estimate(0.0, self.error_of(other_seeds)).half_width(level)
+        return Estimate(0.0, self.error_of(other_seeds)).half_width(level) if self.seeds else math.nan
 
     def confidence(self) -> Estimate:
-        """Our mean as an estimate of what the arm comes to on average over patients and seeds."""
-        return Estimate(self.mean, self.ours + self._known() * (1 / self.n))
+        """Our mean as an estimate of what the arm comes to on average over patients, training sets and seeds."""
+        return Estimate(self.mean, self.ours + self.known_seeds() * (1 / self.n) + self.sets * (1 / self.draws))
 
     def smallest_margin(self, printed: float, level: float) -> float:
         """The smallest margin at which two one-sided tests at 1 - level call our mean equivalent to a printed one."""
         ours = self.confidence()
         return abs(self.mean - printed) + t_quantile(level, ours.variance.df) * ours.se
 
-    def _known(self) -> Variance:
+    def known_seeds(self) -> Variance:
+        """seeds; `ValueError` where it is not known."""
         if self.seeds is None:
-            raise ValueError("no split has two seeds, so the spread between them is not known")
+            raise ValueError("no draw has two seeds, so the spread between them is not known")
         return self.seeds
 
 
-def spread(cell: Cell) -> Spread:
-    """Measure the spread of a cell's Dice over its splits, whose test sets share no slice.
+def of_draws(dice: Sequence[NDArray[np.float64]], patients: Sequence[Sequence[str]]) -> Spread:
+    """Measure the spread of (slices, seeds) scores on each draw, whose test sets share no slice.
 
-    Raises `RecordError` where a patient is unknown or a test set holds fewer than two of them.
+    patients names each slice's; every test set needs two of them, else `ValueError`.
     """
-    values = pseudo_values(cell, DICE)
-    if values["patient_id"].isna().any() or (values.groupby("split_id")["patient_id"].nunique() < 2).any():
-        raise RecordError(f"{cell.name}: a patient is unknown, or a test set has one alone; rescore on slices with more")
-    by_slice = values.groupby(["split_id", "slice_id", "patient_id"])["value"].mean().reset_index()
-    ours = _clustered(by_slice)
-    fresh = [_clustered(part) for _, part in by_slice.groupby("split_id")]
-    df = min(one.variance.df for one in fresh)  # not their sum: one patient is in several test sets
-    mean_fresh = Variance(sum(one.variance.value for one in fresh) / len(fresh), df)
-    return Spread(ours.value, len(cell.runs.drop_duplicates(["split_id", "seed"])), len(fresh),
-                  between_seeds([cell], DICE), ours.variance, mean_fresh)  # fmt: skip
+    by_slice = [draw.mean(axis=1) for draw in dice]
+    fresh = [clustered_mean(draw, names) for draw, names in zip(by_slice, patients, strict=True)]
+    ours = clustered_mean(np.concatenate(by_slice), [name for names in patients for name in names])
+    # the least, not the sum: one patient is in several test sets
+    one_draw = Variance(float(np.mean([e.variance.value for e in fresh])), min(e.variance.df for e in fresh))
+    seeds = pooled_variance([draw.mean(axis=0).tolist() for draw in dice])
+    sets = NONE
+    if len(dice) > 1:
+        between = float(np.var([e.value for e in fresh], ddof=1))
+        of_seeds = seeds.value * float(np.mean([1 / draw.shape[1] for draw in dice])) if seeds else 0.0
+        sets = Variance(max(0.0, between - one_draw.value - of_seeds), len(dice) - 1)
+    return Spread(ours.value, sum(draw.shape[1] for draw in dice), len(dice), seeds, ours.variance, one_draw, sets)
 
 
-def _clustered(rows: pd.DataFrame) -> Estimate:
-    return clustered_mean(rows["value"].to_numpy(dtype=float), rows["patient_id"].tolist())
+def spread(cell: Cell) -> Spread:
+    """Measure the spread of a cell's Dice over its draws.
+
+    Raises `RecordError` where a patient is unknown, or alone in a test set.
+    """
+    dice, patients = [], []
+    for _, rows in cell.rows.groupby("split_id"):
+        wide = rows.pivot_table(index=SLICE[1:], columns="seed", values="dice", dropna=False).dropna(how="all")
+        patients.append(wide.index.get_level_values("patient_id").tolist())
+        dice.append(wide.to_numpy(dtype=float))
+    if cell.rows["patient_id"].isna().any() or any(len(set(names)) < 2 for names in patients):
+        raise RecordError(f"{cell.name}: a patient is unknown, or alone in a test set; rescore on slices with patients")
+    return of_draws(dice, patients)
 
 
 def power_table(
@@ -105,10 +124,14 @@ def power_table(
     rows = []
     for d in draws:
         for s in seeds:
-            assumed = Spread(found.mean, d * s, d, Variance(found._known().value, d * (s - 1)),
-                             Variance(found.fresh.value / d, found.fresh.df), found.fresh)  # fmt: skip
+            assumed = replace(
+                found,
+                n=d * s,
+                draws=d,
+                seeds=Variance(found.known_seeds().value, d * (s - 1)),
+                ours=Variance(found.fresh.value / d, found.fresh.df),
+            )
             error = assumed.error_of(other_seeds)
             needed = t_quantile((1 + level) / 2, error.df) + t_quantile(power, error.df)
-            half = assumed.half_width(other_seeds, level)
-            rows.append((d, s, d * s, half, needed * math.sqrt(error.value)))
+            rows.append((d, s, d * s, assumed.half_width(other_seeds, level), needed * math.sqrt(error.value)))
     return pd.DataFrame(rows, columns=["draws", "seeds", "trainings", "half_width", "difference"])

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmark.cells import TERMS, Cell, cell_of
 from benchmark.collect import Collected
-from benchmark.contrast import DICE, between_seeds, contrast, mean
-from benchmark.estimate import Estimate
-from benchmark.reference import LeakRule
-from benchmark.tables import Table, between, digits
+from benchmark.judge.cells import NO_SEED, TERMS, Cell, cell_of
+from benchmark.judge.contrast import DICE, between_seeds, contrast, mean
+from benchmark.judge.estimate import Estimate
+from benchmark.judge.reference import LeakRule
+from benchmark.judge.tables import Table, between, digits
 
 ALIKE = (*(name for name in TERMS if name != "protocol_hash"), "recipe_hash", "arm", "params")
 
@@ -21,7 +21,8 @@ ALIKE = (*(name for name in TERMS if name != "protocol_hash"), "recipe_hash", "a
 class Leak:
     """One arm by image and by patient, with the seeds that both have, on the slices that both tested.
 
-    difference: mean Dice by image - by patient; None where it cannot be told (see `contrast`).
+    seeds: none for an arm that has none. difference: mean Dice by image - by patient; None
+    where it cannot be told (see `contrast`).
     """
 
     image: Cell
@@ -42,14 +43,16 @@ def leaks(collected: Collected) -> list[Leak]:
     """Pair every arm that was run by image and by patient under the same recipe, size and precision.
 
     The recipes may differ in one more thing than the split: the images that Nyul's histogram
-    is fitted on, which by patient are the training images alone.
+    is fitted on, which by patient are the training images alone. Runs under two protocols never make one cell.
     """
     runs = collected.runs[~collected.runs["needs_click"]].sort_values("run_id")
     found = []
     for _, part in runs.groupby(list(ALIKE)):
-        image, patient = (part[part["split_unit"] == unit] for unit in ("image", "patient"))
-        if len(image) and len(patient):
-            found.append(_leak(cell_of(image, collected.scores), cell_of(patient, collected.scores)))
+        image, patient = (
+            [cell_of(one, collected.scores) for _, one in part[part["split_unit"] == unit].groupby("protocol_hash")]
+            for unit in ("image", "patient")
+        )
+        found += [_leak(one, other) for one in image for other in patient]
     return [leak for leak in found if leak.slices]
 
 
@@ -57,9 +60,16 @@ def _leak(image: Cell, patient: Cell) -> Leak:
     spread = between_seeds([image, patient], DICE)
     seeds = image.seeds & patient.seeds
     slices = set(image.on(seeds=seeds).rows["slice_id"]) & set(patient.on(seeds=seeds).rows["slice_id"])
-    image, patient = (cell.on(seeds=seeds).where(lambda rows: rows["slice_id"].isin(slices)) for cell in (image, patient))
+    image, patient = (
+        cell.on(seeds=seeds).where(lambda rows: rows["slice_id"].isin(slices)) for cell in (image, patient)
+    )
     difference = contrast([(1.0, image), (-1.0, patient)], DICE, spread, by_slice=True)
-    return Leak(image, patient, difference, tuple(sorted(seeds)))
+    return Leak(image, patient, difference, tuple(sorted(seeds - {NO_SEED})))
+
+
+def protocol_name(runs: pd.DataFrame) -> str:
+    """The name of a protocol and eight digits of its hash, as panels are titled."""
+    return f"{'/'.join(sorted(set(runs['protocol'])))} {runs['protocol_hash'].iloc[0][:8]}"
 
 
 def leak_table(found: Sequence[Leak], rule: LeakRule) -> Table:
@@ -68,9 +78,11 @@ def leak_table(found: Sequence[Leak], rule: LeakRule) -> Table:
     shown = pd.DataFrame(
         {
             "arm": numbers["arm"],
+            "data": numbers["data"],
+            "protocols": numbers["protocol_image"] + ", " + numbers["protocol_patient"],
             "fed at": numbers["size"],
             "precision": numbers["precision"],
-            "seeds": numbers["seeds"],
+            "seeds": [str(n) if n else "-" for n in numbers["seeds"]],
             "draws": numbers["draws"],
             "folds": numbers["folds"],
             "slices": numbers["slices"],
@@ -94,6 +106,9 @@ def _row(one: Leak, level: float) -> dict[str, object]:
     return {
         "arm": one.image.name,
         "params": one.image.params,
+        "data": "phantoms" if first["phantom"] else f"dataset {first['dataset_id'][:8]}",
+        "protocol_image": protocol_name(one.image.runs),
+        "protocol_patient": protocol_name(one.patient.runs),
         "size": f"{first['height']}x{first['width']}",
         "precision": first["precision"],
         "seeds": len(one.seeds),

@@ -9,10 +9,10 @@ from enum import StrEnum
 from statistics import mean, stdev, variance
 
 import pandas as pd
-from tabulate import tabulate
 
-from benchmark.reference import PrecisionRule
-from benchmark.results import CONDITIONS
+from benchmark.judge.reference import PrecisionRule
+from benchmark.judge.results import CONDITIONS
+from benchmark.judge.tables import Table, digits
 
 ALIKE = [*(name for name in CONDITIONS if name != "precision"), "arm", "params"]
 
@@ -89,15 +89,21 @@ def agreement(plain: Sequence[float], other: Sequence[float], collapsed: bool, r
     return Agreement.DIFFERENT if told_apart else Agreement.UNDECIDED
 
 
-def precisions_text(rows: Sequence[Row], rule: PrecisionRule) -> str:
-    """Return the rows as a table; an empty text where there are none."""
-    if not rows:
-        return ""
-    head = ["arm", "params", "size", "split", "precision", "seeds", "Dice", f"Dice {rule.plain}", "difference"]
-    cells = [
-        [r.arm, r.params, r.size, r.split_id, r.precision, r.seeds, f"{r.dice:.4f}", f"{r.plain_dice:.4f}",
-         f"{r.dice - r.plain_dice:+.4f}", *(f"{sd:.4f}" if r.seeds > 1 else "" for sd in (r.sd, r.plain_sd)),
-         r.agreement.value]
-        for r in rows
-    ]  # fmt: skip
-    return tabulate(cells, [*head, "SD of seeds", f"SD {rule.plain}", "verdict"], disable_numparse=True)
+def precisions_table(rows: Sequence[Row], rule: PrecisionRule) -> Table:
+    """The rows as a table; seeds' SDs are empty for one seed."""
+    numbers = pd.DataFrame([{**vars(row), "agreement": row.agreement.value} for row in rows])
+    shown = pd.DataFrame(
+        {
+            **{name: numbers[name] for name in ("arm", "params", "size")},
+            "split": numbers["split_id"],
+            "precision": numbers["precision"],
+            "seeds": numbers["seeds"],
+            "Dice": digits(numbers["dice"], 4),
+            f"Dice {rule.plain}": digits(numbers["plain_dice"], 4),
+            "difference": digits(numbers["dice"] - numbers["plain_dice"], 4, sign=True),
+            "SD of seeds": digits(numbers["sd"], 4),
+            f"SD {rule.plain}": digits(numbers["plain_sd"], 4),
+            "verdict": numbers["agreement"],
+        }
+    )
+    return Table("Lower precisions, against the spread between seeds.", numbers, shown)

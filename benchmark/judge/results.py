@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-
 import pandas as pd
-from tabulate import tabulate
 
 from benchmark.collect import Collected
+from benchmark.judge.tables import Table, digits
 
 CONDITIONS = (  # two runs share a table if and only if they agree in all of these
     "phantom",
@@ -24,39 +21,21 @@ CLICK = "(click)"
 LEGEND = f"{CLICK}: semi-automatic; it was shown a pixel inside each tumour, so never rank it with the others."
 
 
-@dataclass(frozen=True, eq=False)
-class Block:
-    """The results under one set of conditions: a line that says which, and one row per arm and parameters.
+def results_tables(collected: Collected) -> list[Table]:
+    """One table per set of conditions, its title saying which, one row per arm and parameters; clicked arms last.
 
-    Columns: arm, params, click (bool), seeds, dice_mean and dice_sd (over the seeds' means;
-    SD with n - 1, NaN for one), slices_sd, dice_median, dice_mean_detected and
+    Columns of the numbers: arm, params, click (bool), seeds, dice_mean and dice_sd (over the
+    seeds' means; SD with n - 1, NaN for one), slices_sd, dice_median, dice_mean_detected and
     dice_mean_by_patient (means over seeds of each run's own), missed (slices, all runs),
-    slices (all runs), parameters, fit_minutes (mean), device, commit (of the code).
+    slices (all runs), parameters, fit_minutes (mean), device, commit (of the code). The order
+    of runs changes nothing.
     """
-
-    title: str
-    rows: pd.DataFrame
-
-
-def results_table(collected: Collected) -> list[Block]:
-    """Group the runs by their conditions; arms that saw a click stand last. The order of runs changes nothing."""
     runs = collected.runs.sort_values("run_id")
-    return [
-        Block(_title(group), pd.DataFrame([_row(cell) for _, cell in group.groupby(["needs_click", "arm", "params"])]))
-        for _, group in runs.groupby(list(CONDITIONS))
-    ]
-
-
-def results_text(blocks: Sequence[Block]) -> str:
-    """Return all blocks as text, one table each."""
-    if not blocks:
-        return "no finished run"
-    texts = [
-        f"{block.title}\n{tabulate(_cells(block.rows), headers='keys', showindex=False, disable_numparse=True)}"
-        for block in blocks
-    ]
-    clicked = any(block.rows["click"].any() for block in blocks)
-    return "\n\n".join([*texts, LEGEND] if clicked else texts)
+    tables = []
+    for _, group in runs.groupby(list(CONDITIONS)):
+        rows = pd.DataFrame([_row(cell) for _, cell in group.groupby(["needs_click", "arm", "params"])])
+        tables.append(Table(_title(group), rows, _cells(rows), (LEGEND,) if rows["click"].any() else ()))
+    return tables
 
 
 def _title(group: pd.DataFrame) -> str:
@@ -105,21 +84,16 @@ def _cells(rows: pd.DataFrame) -> pd.DataFrame:
             "arm": [f"{arm} {CLICK}" if click else arm for arm, click in zip(rows["arm"], rows["click"], strict=True)],
             "params": params,
             "seeds": rows["seeds"],
-            "mean Dice": _digits(rows["dice_mean"], 4),
-            "SD seeds": _digits(rows["dice_sd"], 4),
-            "SD slices": _digits(rows["slices_sd"], 3),
-            "median": _digits(rows["dice_median"], 3),
-            "detected": _digits(rows["dice_mean_detected"], 3),
-            "patients": _digits(rows["dice_mean_by_patient"], 3),
+            "mean Dice": digits(rows["dice_mean"], 4),
+            "SD seeds": digits(rows["dice_sd"], 4),
+            "SD slices": digits(rows["slices_sd"], 3),
+            "median": digits(rows["dice_median"], 3),
+            "detected": digits(rows["dice_mean_detected"], 3),
+            "patients": digits(rows["dice_mean_by_patient"], 3),
             "missed": [f"{m}/{n}" for m, n in zip(rows["missed"], rows["slices"], strict=True)],
             "parameters": rows["parameters"],
-            "fit, min": _digits(rows["fit_minutes"], 1),
+            "fit, min": digits(rows["fit_minutes"], 1),
             "device": rows["device"],
             "commit": rows["commit"],
         }
     )
-
-
-def _digits(values: Iterable[float], n: int) -> list[str]:
-    """To n decimals; nothing for NaN."""
-    return ["" if pd.isna(value) else f"{value:.{n}f}" for value in values]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -24,15 +24,26 @@ class Table:
     notes: tuple[str, ...] = ()
 
     def render(self, form: str = "text") -> str:
-        """Return the table in one of `FORMATS`; csv holds the numbers, without title and notes."""
+        """Return the table in one of `FORMATS`; csv holds the numbers, the title in a first column, and no notes."""
         if form == "csv":
-            text: str = self.numbers.to_csv(index=False)
-            return text.rstrip("\n")
+            return csv_of([self])
         style = str(FORMATS[form])
         table = tabulate(self.shown.to_dict("list"), headers="keys", tablefmt=style, disable_numparse=True)
         mark = {"markdown": "**{}**\n", "latex": "% {}"}.get(form, "{}")
         note = {"latex": "% {}"}.get(form, "{}")
         return "\n".join([mark.format(self.title), table, *([""] if self.notes else []), *map(note.format, self.notes)])
+
+
+def csv_of(tables: Sequence[Table]) -> str:
+    """Return the numbers of some tables as one CSV with a column for each name, empty where a table lacks it."""
+    parts = [one.numbers.astype(object).assign(table=one.title)[["table", *one.numbers]] for one in tables]
+    text: str = pd.concat(parts, ignore_index=True).to_csv(index=False, lineterminator="\n") if parts else ""
+    return text.rstrip("\n")
+
+
+def render(tables: Sequence[Table], form: str) -> str:
+    """Return tables one below the other, in csv as one; nothing for no table."""
+    return csv_of(tables) if form == "csv" else "\n\n".join(table.render(form) for table in tables)
 
 
 def digits(values: Iterable[float | None], n: int, *, sign: bool = False) -> list[str]:

@@ -13,14 +13,12 @@ from enum import StrEnum
 
 import pandas as pd
 
-from benchmark.cells import Cell, Panel
-from benchmark.contrast import DICE, between_seeds, common, contrast, mean
-from benchmark.estimate import Estimate, Variance, holm
-from benchmark.reference import ContrastRule, Key
-from benchmark.tables import Table, between, digits
-
-CLICK = "(click)"
-LEGEND = f"{CLICK}: semi-automatic; it was shown a pixel inside each tumour, so never rank it with the others."
+from benchmark.judge.cells import Cell, Panel
+from benchmark.judge.contrast import DICE, between_seeds, common, contrast, mean
+from benchmark.judge.estimate import Estimate, Variance, holm
+from benchmark.judge.reference import ContrastRule, Key
+from benchmark.judge.results import CLICK, LEGEND
+from benchmark.judge.tables import Table, between, digits
 
 
 class Standing(StrEnum):
@@ -69,20 +67,23 @@ def duels(panel: Panel, rule: ContrastRule) -> list[Duel]:
     after = dict(zip(map(id, tested), holm([row.p for row in tested if row.p is not None]), strict=True))
     judged = [_judged(row, after[id(row)], rule) if id(row) in after else row for row in rows]
     own = Duel(reference, mean(reference, DICE), None, None, None, Standing.REFERENCE)
-    automatic = sorted([own, *(r for r in judged if not r.cell.needs_click)], key=lambda row: (-row.dice, row.cell.name))
+    automatic = sorted(
+        [own, *(r for r in judged if not r.cell.needs_click)], key=lambda row: (-row.dice, row.cell.name)
+    )
     return [*automatic, *(row for row in judged if row.cell.needs_click)]
 
 
 def _duel(cell: Cell, reference: Cell, seeds: Variance | None) -> Duel:
     mine, other = common([cell, reference])
     if mine.rows.empty:
-        why = f"no split in common with {reference.name}"
-        return Duel(cell, mean(cell, DICE), None, None, None, Standing.UNDECIDED, why)
+        standing = Standing.CLICK if cell.needs_click else Standing.UNDECIDED
+        return Duel(cell, mean(cell, DICE), None, None, None, standing, f"no split in common with {reference.name}")
     difference = contrast([(1.0, mine), (-1.0, other)], DICE, seeds)
     if cell.needs_click:
         return Duel(mine, mean(mine, DICE), difference, None, None, Standing.CLICK, "saw a click")
     if difference is None:
-        why = "no cell has two seeds, so the spread between trainings is unknown" if not seeds else "patients unknown"
+        unknown = "the spread between trainings is unknown: no cell has two seeds"
+        why = "a patient is unknown, or there is one alone" if seeds else unknown
         return Duel(mine, mean(mine, DICE), None, None, None, Standing.UNDECIDED, why)
     p = difference.p_value()
     return Duel(mine, mean(mine, DICE), difference, p, _wilcoxon(mine, other), Standing.UNDECIDED)
@@ -117,7 +118,7 @@ def versus_table(panel: Panel, rows: Sequence[Duel], rule: ContrastRule) -> Tabl
             f"{rule.level:.0%} interval": between(numbers["low"], numbers["high"], 3, sign=True),
             "p (Holm)": [_p(p) for p in numbers["p"]],
             "p (Wilcoxon)": [_p(p) for p in numbers["wilcoxon_p"]],
-            "": numbers["standing"],
+            "verdict": numbers["standing"],
             "parameters, M": digits(numbers["parameters"] / 1e6, 2),
             "GFLOP an image": digits(numbers["gflop_per_image"], 1),
             "training, PFLOP": digits(numbers["training_pflop"], 3),
@@ -125,10 +126,13 @@ def versus_table(panel: Panel, rows: Sequence[Duel], rule: ContrastRule) -> Tabl
             "why": numbers["why"],
         }
     )
-    notes = [f"Differences are from {_key(rule.reference)}, on the same slices; the interval is before Holm, p after."]
+    notes = [
+        f"Differences are from {_key(rule.reference)}, on the same slices; the interval is before Holm, p after.",
+        "Costs are of one training, the mean over a cell's runs; minutes are those of the machine that it ran on.",
+    ]
     if numbers["click"].any():
         notes.append(LEGEND)
-    return Table(panel.title, numbers, shown, tuple(notes))
+    return Table(f"Arms against arms, {panel.title}.", numbers, shown, tuple(notes))
 
 
 def _key(key: Key) -> str:

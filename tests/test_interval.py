@@ -1,0 +1,103 @@
+"""The prediction interval and what stands around it, by hand. t(0.975) is 4.302653 at 2 df and 12.706205 at 1."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from run_records import join, table
+from scipy import stats
+
+from benchmark.errors import RecordError
+from benchmark.judge.cells import cell_of
+from benchmark.judge.estimate import NONE, Variance
+from benchmark.judge.interval import Spread, of_draws, power_table, spread
+
+PATIENTS = ["a", "a", "b", "b"]
+
+
+def test_seeds_alone() -> None:
+    """Equal slices. Means 0.88, 0.90, 0.92: s = 0.02; v = 0.0004 (1/3 + 1/3); 4.302653 sqrt(v) = 0.070262."""
+    found = of_draws([np.array([[0.88, 0.90, 0.92]] * 4)], [PATIENTS])
+    assert (found.mean, found.sd, found.n, found.draws) == (pytest.approx(0.90), pytest.approx(0.02), 3, 1)
+    assert found.half_width(3, 0.95) == pytest.approx(0.070262, abs=1e-6)
+
+
+def test_slices_alone() -> None:
+    """Equal seeds; two patients at 0.8 and 1.0: SE 0.1, df 1; for ours and for the fresh draw: v = 0.02, df 1 + 1."""
+    found = of_draws([np.array([[0.8] * 3, [0.8] * 3, [1.0] * 3, [1.0] * 3])], [PATIENTS])
+    assert found.ours.value == found.fresh.value == pytest.approx(0.01)
+    assert found.half_width(3, 0.95) == pytest.approx(4.302653 * math.sqrt(0.02), abs=1e-6)
+
+
+def test_all_sources_and_satterthwaite() -> None:
+    """v: seeds 0.1^2 2/3 = 1/150 with df 2, ours and fresh 1/100 each with df 1: 4/150, df 16 / (1/2 + 2 x 2.25)."""
+    found = of_draws([np.array([[0.7, 0.8, 0.9]] * 2 + [[0.9, 1.0, 1.1]] * 2)], [PATIENTS])
+    assert found.error_of(3).df == pytest.approx(16 / 5)
+    assert found.half_width(3, 0.95) == pytest.approx(stats.t.ppf(0.975, 16 / 5) * math.sqrt(4 / 150))
+
+
+def test_two_draws_show_what_training_sets_bring() -> None:
+    """Means 0.8 and 1.0, all else equal: r^2 = 0.02, df 1; half width 12.706205 sqrt(0.02 (1/2 + 1)), ours 0.02 / 2."""
+    found = of_draws([np.full((4, 3), 0.8), np.full((4, 3), 1.0)], [PATIENTS, ["c", "c", "d", "d"]])
+    assert (found.n, found.draws) == (6, 2)
+    assert found.sets == Variance(pytest.approx(0.02), 1)
+    # ours: over four patients, two at each value: s^2 / 4 = (4 x 0.01 / 3) / 4
+    assert found.ours.value == pytest.approx(0.04 / 3 / 4)
+    only = Spread(0.9, 6, 2, NONE, NONE, NONE, found.sets)
+    assert only.half_width(3, 0.95) == pytest.approx(12.706205 * math.sqrt(0.03), abs=1e-6)
+    assert only.confidence().variance.value == pytest.approx(0.01)
+
+
+def test_draws_that_differ_no_more_than_they_must() -> None:
+    """Equal means: nothing is left for the training sets, and never less than nothing."""
+    dice = np.array([[0.8, 0.9], [0.8, 0.9], [1.0, 1.1], [1.0, 1.1]])
+    assert of_draws([dice, dice], [PATIENTS, ["c", "c", "d", "d"]]).sets == Variance(0.0, 1)
+
+
+def test_one_seed_has_a_mean_and_no_interval() -> None:
+    found = of_draws([np.array([[0.5], [0.7]])], [["a", "b"]])
+    assert math.isnan(found.half_width(3, 0.95))
+    assert math.isnan(found.sd)
+    with pytest.raises(ValueError, match="two seeds"):
+        found.confidence()
+
+
+def test_the_smallest_margin_of_two_one_sided_tests() -> None:
+    """Equal slices, means 0.88, 0.90, 0.92: SE 0.02 / sqrt(3), t(0.95, 2) = 2.919986; 0.898 is 0.002 away."""
+    found = of_draws([np.array([[0.88, 0.90, 0.92]] * 4)], [PATIENTS])
+    margin = found.smallest_margin(0.898, 0.95)
+    assert margin == pytest.approx(0.002 + 2.919986 * 0.02 / math.sqrt(3), abs=1e-6)
+    t = (found.mean - 0.898 - margin) / (0.02 / math.sqrt(3))
+    assert stats.t.cdf(t, 2) == pytest.approx(0.05, abs=1e-6)  # the one-sided test is just passed
+
+
+def test_from_a_cell_as_from_its_scores() -> None:
+    """Two draws with other slices and seeds of their own; the order of rows is free."""
+    one = table({1: [0.7, 0.8, 0.9, 0.8], 2: [0.8, 0.8, 0.9, 0.9]}, PATIENTS)
+    two = table({1: [0.6, 0.5, 0.9, 0.9]}, PATIENTS, first_slice=10, split_id="by-image-2")
+    both = join(one, two)
+    dice = [np.array([[0.7, 0.8, 0.9, 0.8], [0.8, 0.8, 0.9, 0.9]]).T, np.array([[0.6, 0.5, 0.9, 0.9]]).T]
+    assert spread(cell_of(both.runs, both.scores.sample(frac=1, random_state=1))) == of_draws(dice, [PATIENTS] * 2)
+
+
+@pytest.mark.parametrize("patients", [["a", "a", "b", None], ["a", "a", "a", "a"]])
+def test_unknown_or_single_patients_are_refused(patients: list[str]) -> None:
+    found = table({1: [0.5] * 4, 2: [0.6] * 4}, patients)
+    with pytest.raises(RecordError, match=r"unet 5x5, alpha 0\.5: a patient is unknown, or alone"):
+        spread(cell_of(found.runs, found.scores))
+
+
+def test_what_more_runs_bring() -> None:
+    """At s = 0.02, fresh 0.0004 with 20 df: by hand for 2 draws of 3 seeds, and never wider for more."""
+    measured = Spread(0.9, 3, 1, Variance(0.0004, 2), Variance(0.0004, 20), Variance(0.0004, 20))
+    table = power_table(measured, 3, 0.95, 0.8, (1, 2, 5), (3, 10)).set_index(["draws", "seeds"])
+    seeds, ours, fresh = 0.0004 * (1 / 6 + 1 / 3), 0.0002, 0.0004
+    v = seeds + ours + fresh
+    df = v**2 / (seeds**2 / 4 + ours**2 / 20 + fresh**2 / 20)
+    assert table.loc[(2, 3), "half_width"] == pytest.approx(stats.t.ppf(0.975, df) * math.sqrt(v))
+    expected = (stats.t.ppf(0.975, df) + stats.t.ppf(0.8, df)) * math.sqrt(v)
+    assert table.loc[(2, 3), "difference"] == pytest.approx(expected)
+    assert table["trainings"].tolist() == [3, 10, 6, 20, 15, 50]
+    assert table.loc[(5, 10), "half_width"] < table.loc[(2, 3), "half_width"] < table.loc[(1, 3), "half_width"]
