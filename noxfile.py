@@ -75,6 +75,13 @@ def score(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none", default=False)
+def pages(session: nox.Session) -> None:
+    """Fill the tables of README.md and docs/findings.md in from the shipped records."""
+    python = environment(session)
+    session.run(python, "-m", "benchmark.judge.pages", "README.md", "docs/findings.md", external=True)
+
+
+@nox.session(venv_backend="none", default=False)
 def speed(session: nox.Session) -> None:
     """Time our training beside Lightning with TorchIO or MONAI transforms; adds to performance/RESULTS.md."""
     session.run(environment(session, "speed", "speed"), "-m", "performance", *session.posargs, external=True)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import resource
 import signal
 import threading
+from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from bench_forms import ROOT, TINY_GRID, finish, process
+from run_records import halves, squares, write_run
 
 from baselines import ARMS
+from benchmark import collect
 from benchmark.__main__ import VERBS, main
-from benchmark.cli import parser
+from benchmark.cli import SECTION_NAMES, parser
 from benchmark.cli import request as to_request
 from benchmark.data.slices import SliceSet
 from benchmark.grid import expand, load_grid
@@ -139,6 +144,9 @@ def test_an_unknown_arm_or_parameter_in_a_grid(capsys: Capture, tmp_path: Path) 
         (["reproduce", "--workers", "-1"], "must be a whole number above 0"),
         (["plan", "--grids", "thesis"], "unrecognized arguments"),
         (["plan", "--format", "csv"], "invalid choice: 'csv'"),
+        (["compare", "--section", "claim"], "invalid choice: 'claim'"),
+        (["compare", "--section"], "expected at least one argument"),
+        (["compare", "--format", "html"], "invalid choice: 'html'"),
         (["run"], "the following arguments are required: --id"),
         (["run", "--id"], "expected at least one argument"),
         (["train"], "invalid choice: 'train'"),
@@ -303,6 +311,64 @@ def test_a_run_compared_and_rescored(capsys: Capture, tmp_path: Path) -> None:
     assert main(["rescore", "--runs", "out", "--data", "phantoms"]) == 0
     assert "damaged scores.csv made anew" in capsys.readouterr().out
     assert scores.read_bytes() == whole
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    """Runs of two alphas and two seeds on slices of one's own."""
+    slices = squares(8)
+    for alpha, rows in ((0.5, 8), (0.6, 6)):
+        for seed in (1, 2):
+            params = {"alpha": alpha, "kernel_size": 5}
+            write_run(tmp_path / "mine", slices, halves(slices), rows=rows - seed, seed=seed, params=params)
+    return tmp_path / "mine"
+
+
+@pytest.mark.parametrize(
+    ("form", "begins"), [("text", "Judging mine: 4 finished runs."), ("markdown", "**"), ("latex", "% ")]
+)
+def test_compare_in_every_format(capsys: Capture, written: Path, form: str, begins: str) -> None:
+    """All sections at once; what goes into a document has no greeting, and asides are on stderr."""
+    assert main(["compare", "--runs", "mine", "--section", *SECTION_NAMES, "--format", form]) == 0
+    told = capsys.readouterr()
+    assert told.out.startswith(begins)
+    assert ("1. Does 0.898 hold?" in told.out) == (form == "text")
+    aside = "Nothing to show under claims: no run on the thesis's slices and protocol."
+    assert aside in (told.out if form == "text" else told.err).splitlines()
+    for title in ("The thesis's printed numbers.", "Arms against arms, dataset", "Measures by tumour size, dataset"):
+        assert title in told.out
+
+
+@pytest.mark.parametrize("section", [name for name in SECTION_NAMES if name != "claims"])
+def test_csv_is_nothing_but_csv(capsys: Capture, written: Path, monkeypatch: pytest.MonkeyPatch, section: str) -> None:
+    """Even where a run was left out."""
+    found = replace(collect.collect(written), superseded=("an-old-run",))
+    monkeypatch.setattr(collect, "collect", lambda root: found)
+    assert main(["compare", "--runs", "mine", "--section", section, "--format", "csv"]) == 0
+    told = capsys.readouterr()
+    table = pd.read_csv(io.StringIO(told.out))
+    assert table.columns[0] == "table"
+    assert table["table"].notna().all()
+    assert told.out.count("an-old-run") == 0
+    assert told.err == "\nLeft out, for the same run was made by later code: an-old-run\n"
+
+
+def test_an_empty_section_is_an_empty_csv(capsys: Capture, written: Path) -> None:
+    assert main(["compare", "--runs", "mine", "--section", "claims", "--format", "csv"]) == 0
+    told = capsys.readouterr()
+    assert (told.out, told.err.count("\n")) == ("", 1)
+
+
+@pytest.mark.parametrize("sections", [[], ["--section", "arms", "runs"]])
+def test_csv_needs_one_section(capsys: Capture, tmp_path: Path, sections: list[str]) -> None:
+    told = refused(capsys, "compare", "--runs", str(tmp_path), *sections, "--format", "csv")
+    assert f"--format csv needs one --section, of {', '.join(SECTION_NAMES)}" in told
+
+
+def test_without_runs_everything_is_missing(capsys: Capture, tmp_path: Path) -> None:
+    assert main(["compare", "--runs", str(tmp_path)]) == 0
+    assert "1. Does 0.898 hold? missing: no such run." in capsys.readouterr().out
+    assert main(["compare", "--runs", str(tmp_path), "--strict"]) == 1
 
 
 def test_a_card_that_is_not_there(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -260,15 +260,20 @@ def test_results_average_over_seeds() -> None:
         {"phantom": True},
         {"dataset_id": "x"},
         {"protocol_hash": "x"},
-        {"split_id": "by-image-2"},
-        {"split_fingerprint": "x"},
         {"height": 256},
         {"precision": "tf32"},
     ],
 )
-def test_conditions_never_share_a_block(changes: dict[str, Any]) -> None:
+def test_terms_never_share_a_table(changes: dict[str, Any]) -> None:
     both = join(table({1: [0.8] * 4}, PATIENTS), table({1: [0.8] * 4}, PATIENTS, **changes))
-    assert [len(block.numbers) for block in results_tables(both)] == [1, 1]
+    assert [len(one.numbers) for one in results_tables(both)] == [1, 1]
+
+
+@pytest.mark.parametrize("changes", [{"split_id": "by-image-2"}, {"split_fingerprint": "x"}])
+def test_splits_never_share_a_row(changes: dict[str, Any]) -> None:
+    both = join(table({1: [0.8] * 4}, PATIENTS), table({2: [0.9] * 4}, PATIENTS, **changes))
+    (found,) = results_tables(both)
+    assert sorted(found.numbers["dice_mean"]) == [pytest.approx(0.8), pytest.approx(0.9)]
 
 
 def test_arms_that_saw_a_click_are_marked_and_last() -> None:
@@ -285,5 +290,6 @@ def test_arms_that_saw_a_click_are_marked_and_last() -> None:
 def test_a_block_names_its_conditions_and_no_run_is_said() -> None:
     (block,) = results_tables(table({1: [0.8] * 4}, PATIENTS))
     assert "protocol thesis" in block.title
-    assert "by-image-1, 512x512, fp32" in block.title
+    assert "512x512, fp32" in block.title
+    assert block.numbers["split"].tolist() == ["by-image-1"]
     assert results_tables(collect(Path("nowhere"))) == []

@@ -25,17 +25,17 @@ def test_seeds_alone() -> None:
 
 
 def test_slices_alone() -> None:
-    """Equal seeds; two patients at 0.8 and 1.0: SE 0.1, df 1; for ours and for the fresh draw: v = 0.02, df 1 + 1."""
+    """Equal seeds; two patients at 0.8 and 1.0: SE 0.1, for ours and for the fresh draw: v = 0.02, df still 1."""
     found = of_draws([np.array([[0.8] * 3, [0.8] * 3, [1.0] * 3, [1.0] * 3])], [PATIENTS])
     assert found.ours.value == found.fresh.value == pytest.approx(0.01)
-    assert found.half_width(3, 0.95) == pytest.approx(4.302653 * math.sqrt(0.02), abs=1e-6)
+    assert found.half_width(3, 0.95) == pytest.approx(12.706205 * math.sqrt(0.02), abs=1e-6)
 
 
 def test_all_sources_and_satterthwaite() -> None:
-    """v: seeds 0.1^2 2/3 = 1/150 with df 2, ours and fresh 1/100 each with df 1: 4/150, df 16 / (1/2 + 2 x 2.25)."""
+    """v: seeds 0.1^2 2/3 = 1/150 with df 2, ours and fresh 1/50 with df 1: 4/150, df 16 / (1/2 + 9/1) = 32/19."""
     found = of_draws([np.array([[0.7, 0.8, 0.9]] * 2 + [[0.9, 1.0, 1.1]] * 2)], [PATIENTS])
-    assert found.error_of(3).df == pytest.approx(16 / 5)
-    assert found.half_width(3, 0.95) == pytest.approx(stats.t.ppf(0.975, 16 / 5) * math.sqrt(4 / 150))
+    assert found.error_of(3).df == pytest.approx(32 / 19)
+    assert found.half_width(3, 0.95) == pytest.approx(stats.t.ppf(0.975, 32 / 19) * math.sqrt(4 / 150))
 
 
 def test_two_draws_show_what_training_sets_bring() -> None:
@@ -93,9 +93,9 @@ def test_what_more_runs_bring() -> None:
     """At s = 0.02, fresh 0.0004 with 20 df: by hand for 2 draws of 3 seeds, and never wider for more."""
     measured = Spread(0.9, 3, 1, Variance(0.0004, 2), Variance(0.0004, 20), Variance(0.0004, 20))
     table = power_table(measured, 3, 0.95, 0.8, (1, 2, 5), (3, 10)).set_index(["draws", "seeds"])
-    seeds, ours, fresh = 0.0004 * (1 / 6 + 1 / 3), 0.0002, 0.0004
-    v = seeds + ours + fresh
-    df = v**2 / (seeds**2 / 4 + ours**2 / 20 + fresh**2 / 20)
+    seeds, patients = 0.0004 * (1 / 6 + 1 / 3), 0.0002 + 0.0004
+    v = seeds + patients
+    df = v**2 / (seeds**2 / 4 + patients**2 / 20)
     assert table.loc[(2, 3), "half_width"] == pytest.approx(stats.t.ppf(0.975, df) * math.sqrt(v))
     expected = (stats.t.ppf(0.975, df) + stats.t.ppf(0.8, df)) * math.sqrt(v)
     assert table.loc[(2, 3), "difference"] == pytest.approx(expected)

@@ -1,43 +1,52 @@
-"""README states only what the shipped records say."""
+"""Pages state only what the shipped records say."""
 
 from __future__ import annotations
 
 import re
 
+import pytest
 from bench_forms import ROOT
 
 from benchmark.collect import collect, reproduction_folder
+from benchmark.errors import SpecError
+from benchmark.judge.cells import TERMS
+from benchmark.judge.pages import fill, shipped
 from benchmark.judge.precisions import precisions
 from benchmark.judge.reference import load_tolerances
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = ("README.md", "docs/findings.md")
 
 
-def test_every_shipped_run_stands_in_the_tables() -> None:
-    """Mean, SD over slices, median, mean over patients, missed: as the records have them, to three decimals."""
-    runs = collect(reproduction_folder()).runs
-    rows = set(re.findall(r"\| (\d+) \| ([\d.]{5}) \| ([\d.]{5}) \| ([\d.]{5}) \| ([\d.]{5}) \| (\d+) \|", README))
-    recorded = {
-        (
-            str(run["test.n"]),
-            f"{run['test.dice_mean']:.3f}",
-            f"{run['test.dice_sd']:.3f}",
-            f"{run['test.dice_median']:.3f}",
-            f"{run['test.dice_mean_by_patient']:.3f}",
-            str(run["test.missed"]),
-        )
-        for run in runs.to_dict("records")
-    }
-    assert rows
-    assert rows <= recorded
-    assert len(rows) == len(runs)
+@pytest.mark.parametrize("name", PAGES)
+def test_every_table_from_records_is_what_the_records_say(name: str) -> None:
+    """`nox -s pages` would change nothing, and there is something for it to fill in."""
+    page = (ROOT / name).read_text(encoding="utf-8")
+    assert page.count("<!-- table: ") + page.count("<!-- answers -->") == page.count("<!-- end -->") > 2
+    assert fill(page, shipped()) == page
 
 
-def test_the_count_of_trainings_is_true() -> None:
-    """N of 108: trainings of the thesis's grid at its own size and split among the shipped records."""
-    runs = collect(reproduction_folder()).runs
-    whole = runs[(runs["arm"] == "unet") & (runs["height"] == 512) & (runs["split_id"] == "by-image-1")]
-    assert f"{len(whole)} of 108 trainings" in README
+def test_places_are_filled_and_the_rest_left_alone() -> None:
+    page = "a\n<!-- table: verdicts 1 -->\nold\n<!-- end -->\nb\n<!-- answers -->\n<!-- end -->\n"
+    filled = fill(page, shipped())
+    assert "old" not in filled
+    assert "**The thesis's printed numbers.**" in filled
+    assert "```\n1. Does 0.898 hold?" in filled
+    assert filled.startswith("a\n<!-- table: verdicts 1 -->\n**")
+    assert fill(filled, shipped()) == filled
+
+
+@pytest.mark.parametrize("place", ["table: verdicts 9", "table: nothing 1", "table: verdicts 0"])
+def test_a_table_that_is_not_there_is_named(place: str) -> None:
+    with pytest.raises(SpecError, match="there is no table"):
+        fill(f"<!-- {place} -->\n<!-- end -->", shipped())
+
+
+def test_all_trainings_of_the_records_stand_in_the_findings() -> None:
+    """Every cell, split and size: the tables of runs have as many rows as the records have such cells."""
+    runs = shipped().collected.runs
+    cells = runs.groupby([*TERMS, "split_id", "arm", "params"]).ngroups
+    text = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
+    assert len(re.findall(r"^\| by-(?:image|patient)-\d ", text, re.MULTILINE)) == cells
 
 
 PERFORMANCE = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")

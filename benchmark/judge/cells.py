@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
 
 import pandas as pd
 
-from benchmark.collect import Collected
-from benchmark.errors import RecordError
+from benchmark.collect import Collected, protocol_hash
+from benchmark.errors import BenchmarkError, RecordError
+from benchmark.judge.reference import DATASETS
+from benchmark.protocol import load_recipe
 
 TERMS = ("phantom", "dataset_id", "protocol_hash", "height", "width", "precision")  # what numbers that meet must share
 NO_SEED = -1  # of an arm that has none
@@ -124,11 +128,36 @@ def panels(collected: Collected) -> list[Panel]:
     runs = collected.runs.sort_values("run_id")
     found = []
     for _, part in runs.groupby(list(TERMS)):
-        first = part.iloc[0]
-        size = f"{first['height']}x{first['width']}"
-        data = "phantoms" if first["phantom"] else f"dataset {first['dataset_id'][:8]}"
-        names = "/".join(sorted(set(part["protocol"])))
-        title = f"{data}, protocol {names} {first['protocol_hash'][:8]}, {size}, {first['precision']}"
         scores = collected.scores[collected.scores["run_id"].isin(part["run_id"])]
-        found.append(Panel(title, str(first["split_unit"]), part, scores))
+        found.append(Panel(title_of(part), str(part.iloc[0]["split_unit"]), part, scores))
     return found
+
+
+def title_of(runs: pd.DataFrame) -> str:
+    """The terms of runs that share them, in one line."""
+    first = runs.iloc[0]
+    size = f"{first['height']}x{first['width']}"
+    return f"{data_of(first)}, protocol {protocol_of(runs)}, {size}, {first['precision']}"
+
+
+def protocol_of(runs: pd.DataFrame) -> str:
+    """The name of the protocol that runs share, with six digits of its hash where it is not the shipped one."""
+    names, digest = sorted(set(runs["protocol"])), runs["protocol_hash"].iloc[0]
+    return names[0] if len(names) == 1 and digest == _shipped(names[0]) else f"{'/'.join(names)} ({digest[:6]})"
+
+
+@cache
+def _shipped(protocol: str) -> str | None:
+    """The hash of a shipped protocol, None for another name."""
+    try:
+        return protocol_hash(load_recipe(protocol).identity())
+    except BenchmarkError:
+        return None
+
+
+def data_of(run: Mapping[str, Any]) -> str:
+    """What a run (one row of `Collected.runs`) was made on, in words."""
+    if run["phantom"]:
+        return "phantoms"
+    names = {identity: name for name, identity in DATASETS.items()}
+    return names.get(run["dataset_id"], f"dataset {run['dataset_id'][:8]}")

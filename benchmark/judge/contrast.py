@@ -110,26 +110,26 @@ def contrast(
     """
     if any(cell.seeded for _, cell in parts) and seeds is None:
         return None
-    total, training = None, NONE
+    total, share = None, 0.0  # one estimate of s^2, so its share is summed and its df stays
     keys = SLICE[1:] if by_slice else SLICE
     for weight, cell in parts:
         values = pseudo_values(cell, statistic)
         by_patient = values.groupby(keys, dropna=False)["value"].mean() * weight
         total = by_patient if total is None else (total + by_patient).dropna()  # an inner join, slice by slice
-        training += trained(cell, values, seeds) * weight**2
+        share += trained(cell, values) * weight**2
     if total is None or total.empty:
         return None
     patients = total.index.get_level_values("patient_id")
     if patients.isna().any() or patients.nunique() < 2:
         return None
     found = clustered_mean(total.to_numpy(dtype=float), patients.tolist())
-    return Estimate(found.value, found.variance + training)
+    return Estimate(found.value, found.variance + (seeds * share if seeds else NONE))
 
 
-def trained(cell: Cell, values: pd.DataFrame, seeds: Variance | None) -> Variance:
-    """The variance that the trainings of a cell bring to its statistic over all its splits."""
-    if seeds is None or not cell.seeded or values.empty:
-        return NONE
+def trained(cell: Cell, values: pd.DataFrame) -> float:
+    """How many s^2 the trainings of a cell bring to the variance of its statistic over all its splits."""
+    if not cell.seeded or values.empty:
+        return 0.0
     of_split = values.groupby("split_id")
     share = of_split["slice_id"].nunique() / of_split["slice_id"].nunique().sum()
-    return seeds * float((share**2 / of_split["seed"].nunique()).sum())
+    return float((share**2 / of_split["seed"].nunique()).sum())

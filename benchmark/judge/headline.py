@@ -5,11 +5,10 @@ from __future__ import annotations
 import pandas as pd
 
 from benchmark.collect import Collected
-from benchmark.judge.cells import Cell, cell_of
+from benchmark.judge.cells import Cell, cell_of, protocol_of
 from benchmark.judge.comparable import in_cell
 from benchmark.judge.contrast import DICE, between_seeds, contrast, mean
 from benchmark.judge.estimate import Variance
-from benchmark.judge.leak import protocol_name
 from benchmark.judge.reference import Reference, Tolerances
 from benchmark.judge.tables import Table, between, digits
 
@@ -62,7 +61,8 @@ def headline(collected: Collected, reference: Reference, tolerances: Tolerances)
             "protocol": numbers["protocol"],
             "fed at": numbers["size"],
             "precision": numbers["precision"],
-            "trainings": [f"{s} x {d}" for s, d in zip(numbers["seeds"], numbers["splits"], strict=True)],
+            "draws or folds": numbers["splits"],
+            "trainings": numbers["trainings"],
             "test slices": numbers["slices"],
             "patients": ["" if pd.isna(n) else f"{n}" for n in numbers["patients"]],
             "mean Dice": digits(numbers["dice"], 3),
@@ -74,7 +74,7 @@ def headline(collected: Collected, reference: Reference, tolerances: Tolerances)
     )
     title = f"{cell.arm} {cell.kernel_size}x{cell.kernel_size}, alpha {cell.alpha:g}: the thesis's best cell."
     note = (
-        "trainings: seeds x draws or folds, at most. The interval is for the mean over patients and seeds to come. "
+        "The interval is for the mean over patients and seeds to come; every slice counts once, however many seeds. "
         "By image and by patient test other slices: rows of this table are no measure of what the split does."
     )
     return Table(title, numbers, shown, (note,))
@@ -91,7 +91,7 @@ def _row(cell: Cell, seeds: Variance | None, level: float) -> dict[str, object]:
     return {
         "what": "ours",
         "split": first["split_unit"],
-        "protocol": protocol_name(cell.runs),
+        "protocol": protocol_of(cell.runs),
         "size": f"{first['height']}x{first['width']}",
         "precision": first["precision"],
         "seeds": len(cell.seeds),

@@ -56,8 +56,10 @@ class Spread:
 
     def error_of(self, other_seeds: int) -> Variance:
         """The variance of (our mean - another mean over other_seeds seeds on a fresh draw)."""
+        # ours and fresh come from the same patients, so their sum knows no more than the poorer of them
+        patients = Variance(self.ours.value + self.fresh.value, min(self.ours.df, self.fresh.df))
         between = self.known_seeds() * (1 / self.n + 1 / other_seeds)
-        return self.ours + self.fresh + between + self.sets * (1 / self.draws + 1)
+        return patients + between + self.sets * (1 / self.draws + 1)
 
     def half_width(self, other_seeds: int, level: float) -> float:
         """Half width of the prediction interval; NaN where the spread between seeds is not known."""

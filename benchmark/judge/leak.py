@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from benchmark.collect import Collected
-from benchmark.judge.cells import NO_SEED, TERMS, Cell, cell_of
+from benchmark.judge.cells import NO_SEED, TERMS, Cell, cell_of, data_of, protocol_of
 from benchmark.judge.contrast import DICE, between_seeds, contrast, mean
 from benchmark.judge.estimate import Estimate
 from benchmark.judge.reference import LeakRule
@@ -67,11 +67,6 @@ def _leak(image: Cell, patient: Cell) -> Leak:
     return Leak(image, patient, difference, tuple(sorted(seeds - {NO_SEED})))
 
 
-def protocol_name(runs: pd.DataFrame) -> str:
-    """The name of a protocol and eight digits of its hash, as panels are titled."""
-    return f"{'/'.join(sorted(set(runs['protocol'])))} {runs['protocol_hash'].iloc[0][:8]}"
-
-
 def leak_table(found: Sequence[Leak], rule: LeakRule) -> Table:
     """One row per arm, size and precision: by image, by patient, and the difference with its interval."""
     numbers = pd.DataFrame([_row(one, rule.level) for one in found])
@@ -106,9 +101,9 @@ def _row(one: Leak, level: float) -> dict[str, object]:
     return {
         "arm": one.image.name,
         "params": one.image.params,
-        "data": "phantoms" if first["phantom"] else f"dataset {first['dataset_id'][:8]}",
-        "protocol_image": protocol_name(one.image.runs),
-        "protocol_patient": protocol_name(one.patient.runs),
+        "data": data_of(first),
+        "protocol_image": protocol_of(one.image.runs),
+        "protocol_patient": protocol_of(one.patient.runs),
         "size": f"{first['height']}x{first['width']}",
         "precision": first["precision"],
         "seeds": len(one.seeds),

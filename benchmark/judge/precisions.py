@@ -49,7 +49,8 @@ def precisions(runs: pd.DataFrame, rule: PrecisionRule) -> list[Row]:
 
 
 def _rows(cell: pd.DataFrame, rule: PrecisionRule) -> Iterator[Row]:
-    collapsed = set(cell.loc[cell["fit.collapsed"].fillna(False).astype(bool), "precision"])
+    told = cell.reindex(columns=["fit.collapsed"])["fit.collapsed"]  # not every arm tells
+    collapsed = set(cell.loc[told.astype(object).fillna(False).astype(bool), "precision"])
     dice = cell.pivot_table(index="seed", columns="precision", values="test.dice_mean", aggfunc="mean")
     for name in dice.columns.drop(rule.plain, errors="ignore") if rule.plain in dice else ():
         both = dice[[rule.plain, name]].dropna()

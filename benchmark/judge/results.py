@@ -1,30 +1,22 @@
-"""Every finished run in tables, one per set of conditions under which numbers may stand side by side. Pure."""
+"""Every finished run in tables, one per set of terms under which numbers may stand side by side. Pure."""
 
 from __future__ import annotations
 
 import pandas as pd
 
 from benchmark.collect import Collected
+from benchmark.judge.cells import TERMS, title_of
 from benchmark.judge.tables import Table, digits
 
-CONDITIONS = (  # two runs share a table if and only if they agree in all of these
-    "phantom",
-    "dataset_id",
-    "protocol_hash",
-    "split_id",
-    "split_fingerprint",
-    "height",
-    "width",
-    "precision",
-)
+CONDITIONS = (*TERMS, "split_id", "split_fingerprint")  # two runs share a row only if they agree in all of these
 CLICK = "(click)"
 LEGEND = f"{CLICK}: semi-automatic; it was shown a pixel inside each tumour, so never rank it with the others."
 
 
 def results_tables(collected: Collected) -> list[Table]:
-    """One table per set of conditions, its title saying which, one row per arm and parameters; clicked arms last.
+    """One table per set of `TERMS`, its title saying which, one row per split, arm and parameters; clicked arms last.
 
-    Columns of the numbers: arm, params, click (bool), seeds, dice_mean and dice_sd (over the
+    Columns of the numbers: split, arm, params, click (bool), seeds, dice_mean and dice_sd (over the
     seeds' means; SD with n - 1, NaN for one), slices_sd, dice_median, dice_mean_detected and
     dice_mean_by_patient (means over seeds of each run's own), missed (slices, all runs),
     slices (all runs), parameters, fit_minutes (mean), device, commit (of the code). The order
@@ -32,19 +24,12 @@ def results_tables(collected: Collected) -> list[Table]:
     """
     runs = collected.runs.sort_values("run_id")
     tables = []
-    for _, group in runs.groupby(list(CONDITIONS)):
-        rows = pd.DataFrame([_row(cell) for _, cell in group.groupby(["needs_click", "arm", "params"])])
-        tables.append(Table(_title(group), rows, _cells(rows), (LEGEND,) if rows["click"].any() else ()))
+    for _, group in runs.groupby(list(TERMS)):
+        cells = group.groupby(["split_id", "split_fingerprint", "needs_click", "arm", "params"])
+        rows = pd.DataFrame([_row(cell) for _, cell in cells])
+        notes = (LEGEND,) if rows["click"].any() else ()
+        tables.append(Table(f"Runs on {title_of(group)}.", rows, _cells(rows), notes))
     return tables
-
-
-def _title(group: pd.DataFrame) -> str:
-    """Say the conditions of a block in one line."""
-    first = group.iloc[0]
-    data = f"{'phantoms' if first['phantom'] else 'dataset'} {first['dataset_id'][:8]}"
-    names = "/".join(sorted(set(group["protocol"])))
-    size = f"{first['height']}x{first['width']}"
-    return f"{data}, protocol {names} {first['protocol_hash'][:8]}, {first['split_id']}, {size}, {first['precision']}"
 
 
 def _row(cell: pd.DataFrame) -> dict[str, object]:
@@ -57,6 +42,7 @@ def _row(cell: pd.DataFrame) -> dict[str, object]:
         return float(by_seed[column].mean().mean()) if cell[column].notna().any() else float("nan")
 
     return {
+        "split": first["split_id"],
         "arm": first["arm"],
         "params": first["params"],
         "click": bool(first["needs_click"]),
@@ -81,6 +67,7 @@ def _cells(rows: pd.DataFrame) -> pd.DataFrame:
     params = rows["params"].str.strip("{}").str.replace('"', "").str.replace(":", " ").str.replace(",", ", ")
     return pd.DataFrame(
         {
+            "split": rows["split"],
             "arm": [f"{arm} {CLICK}" if click else arm for arm, click in zip(rows["arm"], rows["click"], strict=True)],
             "params": params,
             "seeds": rows["seeds"],

@@ -1,0 +1,212 @@
+"""By image against by patient on the slices of both, and the numbers that stand first; derived by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from run_records import join, table, terms
+
+from benchmark.collect import Collected
+from benchmark.judge.headline import headline
+from benchmark.judge.leak import Leak, leak_table, leaks
+
+RULE = terms()[1].leak
+PROTOCOL = terms()[1].protocol_hash
+LEVEL = {1: -0.01, 2: 0.01}  # of a seed: s^2 = 0.0002 between two
+
+
+def by_image(dice: list[float] | None = None, **changes: Any) -> Collected:
+    """Slices 0 to 5 of patients a, b and c; those of a, which no fold tests here, of another Dice."""
+    values = dice or [0.11, 0.11, 0.91, 0.91, 0.91, 0.91]
+    changes = {"patients": list("aabbcc"), **changes}
+    patients, seeds = changes.pop("patients"), changes.pop("seeds", (1, 2))
+    return table({s: [x + LEVEL.get(s, 0.3) for x in values] for s in seeds}, patients, **changes)
+
+
+def by_patient(dice: list[float] | None = None, **changes: Any) -> Collected:
+    """Slices 2 to 7 of patients b, c and d."""
+    terms_of_it = {"split_unit": "patient", "split_id": "by-patient-1", "protocol": "patient", "protocol_hash": "feed"}
+    values = dice or [0.81, 0.81, 0.81, 0.81, 0.21, 0.21]
+    return by_image(values, **{"first_slice": 2, "patients": list("bbccdd"), **terms_of_it, **changes})
+
+
+def the_leak(*parts: Collected) -> Leak:
+    (one,) = leaks(join(*parts))
+    return one
+
+
+def test_a_leak_by_hand() -> None:
+    """0.10 on each of the four common slices. v = s^2 (1/2 + 1/2) = 0.0002, df 2: 4.302653 x 0.014142 = 0.060849."""
+    one = the_leak(by_image(), by_patient())
+    assert (one.slices, one.patients, one.seeds) == (4, 2, (1, 2))
+    assert one.difference is not None
+    assert one.difference.value == pytest.approx(0.1)
+    assert one.difference.half_width(0.95) == pytest.approx(0.060849, abs=1e-6)
+    row = leak_table([one], RULE).numbers.iloc[0]
+    assert (row["dice_image"], row["dice_patient"]) == (pytest.approx(0.91), pytest.approx(0.81))
+    assert (row["low"], row["high"]) == (pytest.approx(0.039151, abs=1e-6), pytest.approx(0.160849, abs=1e-6))
+
+
+def test_a_slice_is_the_same_whatever_split_tested_it() -> None:
+    """Two draws and two folds: draw 1 meets fold 2 and draw 2 meets fold 1."""
+    images = (
+        by_image([0.91] * 2, patients=["b", "b"], first_slice=2),
+        by_image([0.91] * 2, patients=["c", "c"], first_slice=4, split_id="by-image-2"),
+    )
+    folds = (
+        by_patient([0.81] * 2, patients=["c", "c"], first_slice=4),
+        by_patient([0.81] * 2, patients=["b", "b"], split_id="by-patient-2"),
+    )
+    one = the_leak(*images, *folds)
+    assert one.difference is not None
+    assert (one.slices, one.difference.value) == (4, pytest.approx(0.1))
+    assert leak_table([one], RULE).numbers.loc[0, ["draws", "folds"]].tolist() == [2, 2]
+
+
+def test_only_seeds_that_both_have_enter() -> None:
+    """Seed 3, by image alone, scores 0.3 more; it is left out."""
+    one = the_leak(by_image(seeds=(1, 2, 3)), by_patient())
+    assert one.seeds == (1, 2)
+    assert one.difference is not None
+    assert one.difference.value == pytest.approx(0.1)
+
+
+def test_arms_without_seeds_have_their_patients_alone() -> None:
+    """Differences 0.1, 0.1 | 0.3, 0.3: mean 0.2, SE 0.1, df 1: 12.7062 x 0.1 to each side."""
+    parts = by_image([0, 0, 0.8, 0.8, 0.8, 0.8], seeds=(None,)), by_patient([0.7, 0.7, 0.5, 0.5, 0, 0], seeds=(None,))
+    one = the_leak(*parts)
+    assert one.seeds == ()
+    made = leak_table([one], RULE)
+    assert made.shown.loc[0, ["seeds", "difference", "95% interval"]].tolist() == ["-", "+0.2000", "-1.071 to +1.471"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"recipe_hash": "another"},
+        {"height": 256, "width": 256},
+        {"precision": "bf16"},
+        {"dataset_id": "another"},
+        {"phantom": True},
+        {"arm": "attention-unet"},
+        {"params": '{"alpha":0.6,"kernel_size":5}'},
+        {"first_slice": 6},  # no common slice
+        {"seeds": (7, 8)},  # no common seed
+        {"split_unit": "cvind"},
+    ],
+)
+def test_nothing_that_differs_in_more_than_the_split_is_paired(changes: dict[str, Any]) -> None:
+    assert leaks(join(by_image(), by_patient(**changes))) == []
+
+
+def test_a_click_is_not_paired() -> None:
+    assert leaks(join(by_image(needs_click=True), by_patient(needs_click=True))) == []
+
+
+def test_one_kind_of_split_is_no_pair() -> None:
+    assert leaks(by_image()) == []
+
+
+@pytest.mark.parametrize("patients", [[None] * 6, list("aabb") + [None] * 2])
+def test_unknown_patients_leave_the_means_and_take_the_interval(patients: list[str | None]) -> None:
+    made = leak_table([the_leak(by_image(patients=patients), by_patient(patients=[*patients[2:], None, None]))], RULE)
+    assert made.shown.loc[0, ["by image", "by patient", "difference", "95% interval"]].tolist() == [
+        "0.9100", "0.8100", "", "",
+    ]  # fmt: skip
+
+
+def test_without_two_seeds_anywhere_there_is_no_interval() -> None:
+    assert the_leak(by_image(seeds=(1,)), by_patient(seeds=(1,))).difference is None
+
+
+def test_two_protocols_never_make_one_cell() -> None:
+    """By image with Nyul's histogram of all images, and of training images alone: the recipe is called the same."""
+    found = leaks(join(by_image(), by_image([0.5] * 6, protocol_hash="nyul"), by_patient()))
+    made = leak_table(found, RULE).numbers.set_index("protocol_image")
+    assert made["dice_image"].to_dict() == {
+        "thesis": pytest.approx(0.91), "thesis (nyul)": pytest.approx(0.5),
+    }  # fmt: skip
+
+
+def test_phantoms_are_called_so() -> None:
+    made = leak_table([the_leak(by_image(phantom=True), by_patient(phantom=True))], RULE)
+    assert made.shown["data"].tolist() == ["phantoms"]
+
+
+# The three numbers that stand first
+
+SEEDS = {1: [0.9, 0.7, 0.8, 0.0], 2: [0.7, 0.9, 0.6, 0.4]}
+PATIENTS = ["a", "a", "b", "c"]
+
+
+def first(collected: Collected) -> Any:
+    return headline(collected, *terms()).numbers
+
+
+def test_the_thesis_stands_first() -> None:
+    row = first(table(SEEDS, PATIENTS)).iloc[0]
+    assert row[["what", "split", "size", "seeds", "slices", "dice"]].tolist() == [
+        "thesis", "image", "512x512", 3, 106, 0.898,
+    ]  # fmt: skip
+
+
+def test_our_numbers_by_hand() -> None:
+    """Slices averaged over seeds: 0.8, 0.8, 0.7, 0.2. Mean 0.625, median 0.75; patients 0.8, 0.7, 0.2: 0.5667.
+
+    The median of the eight scores would be 0.7, and so would the mean of the seeds' medians. One of eight is missed.
+    """
+    row = first(table(SEEDS, PATIENTS)).iloc[1]
+    assert (row["dice"], row["median"], row["missed"]) == (pytest.approx(0.625), pytest.approx(0.75), 0.125)
+    assert row["dice_by_patient"] == pytest.approx(1.7 / 3)
+    assert row[["seeds", "splits", "trainings", "slices", "patients"]].tolist() == [2, 1, 2, 4, 3]
+
+
+def test_the_headlines_interval_by_hand() -> None:
+    """No variance between patients, s^2 = 0.0002 with df 1: SE sqrt(0.0002 / 2) = 0.01, 12.7062 x 0.01."""
+    row = first(table({1: [0.8] * 4, 2: [0.82] * 4}, PATIENTS)).iloc[1]
+    assert (row["low"], row["high"]) == (pytest.approx(0.81 - 0.127062), pytest.approx(0.81 + 0.127062))
+
+
+def test_a_slice_without_a_tumour_cannot_be_missed() -> None:
+    """One missed of three tumours; the fourth slice has none."""
+    measures = {"tp": [5, 5, 0, 0], "fn": [0, 0, 5, 0]}
+    assert first(table({1: [0.9, 0.8, 0.0, 1.0]}, PATIENTS, measures=measures)).loc[1, "missed"] == pytest.approx(1 / 3)
+
+
+def test_by_image_and_by_patient_have_a_row_each_and_the_thesiss_size_comes_first() -> None:
+    patient = {"split_unit": "patient", "split_id": "by-patient-1", "protocol_hash": "feed"}
+    small = {"height": 256, "width": 256}
+    parts = [table(SEEDS, PATIENTS, **terms) for terms in ({**small, **patient}, small, patient, {})]
+    found = first(join(*parts))
+    assert found["size"].tolist() == ["512x512"] * 3 + ["256x256"] * 2
+    assert found["split"].tolist() == ["image", "image", "patient", "image", "patient"]
+
+
+def test_two_protocols_never_share_a_row() -> None:
+    found = first(join(table(SEEDS, PATIENTS), table({1: [0.1] * 4}, PATIENTS, protocol_hash="nyul")))
+    assert found["dice"].tolist() == [0.898, pytest.approx(0.625), pytest.approx(0.1)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"phantom": True},
+        {"dataset_id": "another"},
+        {"recipe_hash": "another"},
+        {"alpha": 0.6},
+        {"kernel_size": 7},
+        {"arm": "attention-unet"},
+    ],
+)
+def test_what_does_not_enter_the_headline(changes: dict[str, Any]) -> None:
+    """Only the thesis's best cell on its own slices; without a run of it, its printed number stands alone."""
+    made = headline(table(SEEDS, PATIENTS, **changes), *terms())
+    assert made.shown["mean Dice"].tolist() == ["0.898"]
+    assert made.shown["95% interval"].tolist() == [""]
+
+
+def test_unknown_patients_take_what_hangs_on_them_alone() -> None:
+    made = headline(table(SEEDS, ["a", "a", "b", None]), *terms()).shown.iloc[1]
+    assert made[["mean Dice", "median", "missed"]].tolist() == ["0.625", "0.750", "12.5%"]
+    assert made[["patients", "95% interval", "mean over patients"]].tolist() == ["", "", ""]

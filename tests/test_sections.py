@@ -1,0 +1,186 @@
+"""The whole judgement: three answers in words, and sections that hold whatever was run."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from run_records import NEWER, join, table, terms
+from strategies import costly
+
+from benchmark.cli import SECTION_NAMES
+from benchmark.collect import DTYPES, Collected
+from benchmark.judge.sections import SECTIONS, USUAL, WHY_EMPTY, Judgement
+from benchmark.judge.tables import FORMATS, render
+
+PATIENTS: list[Any] = ["a", "a", "b", "b"]
+DICE = [0.8, 0.9, 0.7, 0.0]
+HIGHER = [0.82, 0.92, 0.72, 0.02]
+MEASURES = {name: [0.5] * 4 for name in NEWER} | {"truth_mm2": [9.0, 700.0, 1300.0, 5.0], "predicted_mm2": [9.0] * 4}
+EMPTY = Collected(
+    pd.DataFrame(columns=list(DTYPES)).astype(DTYPES),
+    pd.DataFrame(columns=["run_id", "slice_id", "patient_id", "dice"]),
+    (),
+)
+BY_PATIENT = {"split_unit": "patient", "split_id": "by-patient-1", "protocol": "patient", "protocol_hash": "feed"}
+OWN = {"dataset_id": "own", "train": None, "val": None, "test": None}
+
+
+def some(seeds: int = 2, patients: list[Any] = PATIENTS, **changes: Any) -> Collected:
+    dice = dict(list({1: DICE, 2: HIGHER}.items())[:seeds])
+    return table(dice, patients, measures=MEASURES, **{"fit.collapsed": False, "fit.val_dice": 0.8, **changes})
+
+
+def both_ways(**changes: Any) -> Collected:
+    """The printed cell by image and by patient, a second alpha and an arm that saw a click."""
+    other = {"params": '{"alpha":0.6,"kernel_size":5}', "alpha": 0.6}
+    click = {"params": "{}", "kernel_size": None, "alpha": float("nan"), "arm": "clicked", "needs_click": True}
+    parts = [{}, BY_PATIENT, other, click, {"precision": "bf16"}]
+    return join(*(some(**{**part, **changes}) for part in parts))
+
+
+RUNS = {
+    "none": EMPTY,
+    "one seed": some(1),
+    "two seeds": some(),
+    "phantoms": both_ways(phantom=True, dataset_id="drawn"),
+    "own data": both_ways(**OWN),
+    "own data of unknown patients": both_ways(patients=[None] * 4, **OWN),
+    "own data of one patient": both_ways(patients=["a"] * 4, **OWN),
+    "own data, some patients unknown": both_ways(patients=["a", "b", "c", None], **OWN),
+    "everything": both_ways(),
+}
+
+
+def judge(collected: Collected) -> Judgement:
+    return Judgement(collected, *terms())
+
+
+def everything(collected: Collected) -> str:
+    """All answers and every section as text."""
+    found = judge(collected)
+    return "\n".join([*found.answers(), *(render(make(found), "text") for make in SECTIONS.values())])
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+@pytest.mark.parametrize("runs", RUNS)
+def test_every_section_holds_whatever_was_run(runs: str, name: str) -> None:
+    """In every format, with nothing for what is not known; and a section that may be empty says why."""
+    made = SECTIONS[name](judge(RUNS[runs]))
+    assert made or name in WHY_EMPTY
+    for form in FORMATS:
+        text = render(made, form)
+        assert not {"nan", "None", "<NA>"} & set(text.replace(",", " ").split())
+        assert bool(text) == bool(made)
+    if made:  # the last was csv
+        assert len(pd.read_csv(io.StringIO(text))) == sum(len(one.numbers) for one in made)
+
+
+@pytest.mark.parametrize("runs", RUNS)
+def test_there_are_always_three_answers(runs: str) -> None:
+    lines = judge(RUNS[runs]).answers()
+    assert [line[:2] for line in lines if not line.startswith("   ")] == ["1.", "2.", "3."]
+    assert all(line.endswith((".", "?", "(secondary).")) for line in lines)
+
+
+def test_no_run_is_told() -> None:
+    assert judge(EMPTY).answers() == [
+        "1. Does 0.898 hold? missing: no such run.",
+        "2. Do its claims hold?",
+        "   No run on its terms.",
+        "3. What is left when no patient is in both train and test?",
+        "   Not known yet: no arm was run by image and by patient from the same seed on a slice in common.",
+    ]
+
+
+def test_the_first_answer_is_the_verdict() -> None:
+    """Phantoms are not comparable; one seed is too few; three seeds all at 0.898 +- 0.001 of equal slices hold."""
+    assert judge(RUNS["phantoms"]).answers()[0] == "1. Does 0.898 hold? not comparable: phantom data."
+    assert "? inconclusive: n = 1 of at least 3 seeds" in judge(some(1)).answers()[0]
+    three = {1: [0.897] * 4, 2: [0.898] * 4, 3: [0.899] * 4}
+    first, second = judge(table(three, PATIENTS)).answers()[:2]
+    assert first.startswith("1. Does 0.898 hold? reproduced: 0.898 lies in 0.898 +- ")
+    assert first.endswith(" (fp32).")
+    assert second.startswith("   Equivalence: two one-sided tests pass at a margin of ")
+
+
+def test_the_margin_of_equivalence_by_hand() -> None:
+    """s^2 = 0.000001 of three seeds, df 2, no variance between patients: SE 0.00057735; t(0.95, 2) = 2.919986.
+
+    |0.908 - 0.898| + 2.919986 x 0.00057735 = 0.011686.
+    """
+    three = {1: [0.907] * 4, 2: [0.908] * 4, 3: [0.909] * 4}
+    assert " at a margin of 0.012 or more " in judge(table(three, PATIENTS)).answers()[1]
+
+
+def test_the_second_answer_counts_the_claims_of_each_panel() -> None:
+    """All ten claims each time, the thesis's image size first."""
+    small = some(height=256, width=256)
+    lines = [line for line in judge(join(small, some())).answers() if "x512, " in line or "x256, " in line]
+    assert ["512x512" in line for line in lines] == [True, False]
+    for line in lines:
+        told = line.rsplit(": ", 1)[1]
+        assert sum(int(part.split()[0]) for part in told.split(", ")) == len(terms()[0].claims) == 10
+
+
+def test_the_third_answer_is_the_difference_on_common_slices() -> None:
+    """Every slice 0.10 better by image; the half width 0.060849 is derived in test_leak.py."""
+    by_image = table({1: [0.90] * 4, 2: [0.92] * 4}, PATIENTS)
+    by_patient = table({1: [0.80] * 4, 2: [0.82] * 4}, PATIENTS, **BY_PATIENT)
+    assert judge(join(by_image, by_patient)).answers()[-1] == (
+        "   unet 5x5, alpha 0.5, cheng-meningioma, 512x512, fp32: 0.910 by image, 0.810 by patient on the same 4 "
+        "slices; difference +0.100 [+0.039, +0.161]."
+    )
+
+
+def test_the_third_answer_without_two_seeds_gives_the_means_and_says_so() -> None:
+    line = judge(join(some(1), some(1, **BY_PATIENT))).answers()[-1]
+    assert "0.600 by image, 0.600 by patient on the same 4 slices; no interval without two known patients" in line
+
+
+def test_phantoms_answer_nothing_about_patients() -> None:
+    assert judge(RUNS["phantoms"]).answers()[-1].startswith("   Not known yet: ")
+    assert len(judge(RUNS["phantoms"]).patients()) == 2  # the table of the leak shows them, and calls them so
+    assert judge(RUNS["phantoms"]).patients()[1].numbers["data"].tolist()[0] == "phantoms"
+
+
+def test_the_words_of_the_command_line_are_the_sections() -> None:
+    assert tuple(SECTIONS) == SECTION_NAMES
+    assert set(USUAL) <= set(SECTIONS)
+    assert set(WHY_EMPTY) <= set(SECTIONS)
+
+
+def test_each_section_shows_what_it_is_named_after() -> None:
+    found = judge(RUNS["everything"])
+    titles = {name: [made.title.split(",")[0] for made in SECTIONS[name](found)] for name in SECTIONS}
+    assert titles["verdicts"] == [
+        "The thesis's printed numbers.", "What more trainings would bring",
+    ]  # fmt: skip
+    assert titles["patients"][0] == "unet 5x5"
+    assert titles["patients"][1].startswith("By image against by patient")
+    assert all(title.startswith("The thesis's claims on ") for title in titles["claims"])
+    assert [title for title in titles["arms"] if not title.startswith("Arms against arms")] == []
+    assert set(titles["measures"]) == {
+        "Measures by tumour size",
+        "Sizes against the truth (Bland-Altman)",
+    }
+    assert titles["runs"][-1] == "Lower precisions"
+
+
+ORDERS = st.randoms(use_true_random=False)
+
+
+@costly
+@given(ORDERS)
+def test_the_order_of_runs_changes_no_word(random: Any) -> None:
+    whole = RUNS["everything"]
+    orders = [list(range(len(frame))) for frame in (whole.runs, whole.scores)]
+    for order in orders:
+        random.shuffle(order)
+    shuffled = replace(whole, runs=whole.runs.iloc[orders[0]], scores=whole.scores.iloc[orders[1]])
+    assert everything(shuffled) == everything(whole)
