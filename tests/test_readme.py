@@ -26,18 +26,18 @@ def test_every_table_from_records_is_what_the_records_say(name: str) -> None:
 
 
 def test_places_are_filled_and_the_rest_left_alone() -> None:
-    page = "a\n<!-- table: verdicts 1 -->\nold\n<!-- end -->\nb\n<!-- answers -->\n<!-- end -->\n"
+    page = "a\n<!-- table: verdicts: The thesis's -->\nstale\n<!-- end -->\nb\n<!-- answers -->\n<!-- end -->\n"
     filled = fill(page, shipped())
-    assert "old" not in filled
+    assert "stale" not in filled
     assert "**The thesis's printed numbers.**" in filled
     assert "```\n1. Does 0.898 hold?" in filled
-    assert filled.startswith("a\n<!-- table: verdicts 1 -->\n**")
+    assert filled.startswith("a\n<!-- table: verdicts: The thesis's -->\n**")
     assert fill(filled, shipped()) == filled
 
 
-@pytest.mark.parametrize("place", ["table: verdicts 9", "table: nothing 1", "table: verdicts 0"])
+@pytest.mark.parametrize("place", ["table: verdicts: No such", "table: nothing: The", "table: runs: Runs on"])
 def test_a_table_that_is_not_there_is_named(place: str) -> None:
-    with pytest.raises(SpecError, match="there is no table"):
+    with pytest.raises(SpecError, match="there must be one"):
         fill(f"<!-- {place} -->\n<!-- end -->", shipped())
 
 

@@ -1,7 +1,7 @@
 """Pages whose tables come from records: `python -m benchmark.judge.pages PAGE ...` fills them in anew.
 
-Between `<!-- table: SECTION N -->` and `<!-- end -->` of a page stands the N-th table (from 1) of
-a section of the shipped records' judgement, and after `<!-- answers -->` its three answers.
+Between `<!-- table: SECTION: TITLE -->` and `<!-- end -->` of a page stands the one table of a section
+of the shipped records' judgement whose title starts so, and after `<!-- answers -->` its three answers.
 """
 
 from __future__ import annotations
@@ -15,22 +15,23 @@ from benchmark.errors import SpecError
 from benchmark.judge.reference import load_reference, load_tolerances
 from benchmark.judge.sections import SECTIONS, Judgement
 
-PLACE = re.compile(r"(<!-- (answers|table: (\w+) (\d+)) -->\n).*?(<!-- end -->)", re.DOTALL)
+PLACE = re.compile(r"(<!-- (?:answers|table: (\w+): ([^\n]+)) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def fill(page: str, found: Judgement) -> str:
     """Return a page with every marked place filled in; `SpecError` for a table that is not there."""
+    tables = {section: make(found) for section, make in SECTIONS.items()}
 
     def content(place: re.Match[str]) -> str:
-        section, number = place[3], place[4]
+        section, title = place[2], place[3]
         if section is None:
             text = "```\n" + "\n".join(found.answers()) + "\n```"
         else:
-            tables = SECTIONS[section](found) if section in SECTIONS else ()
-            if not 0 < int(number) <= len(tables):
-                raise SpecError(f"there is no table {number} in section {section!r}; it has {len(tables)}")
-            text = tables[int(number) - 1].render("markdown")
-        return f"{place[1]}{text}\n{place[5]}"
+            named = [table for table in tables.get(section, ()) if table.title.startswith(title)]
+            if len(named) != 1:
+                raise SpecError(f"{len(named)} tables of section {section!r} start with {title!r}; there must be one")
+            text = named[0].render("markdown")
+        return f"{place[1]}{text}\n{place[4]}"
 
     return PLACE.sub(content, page)
 
