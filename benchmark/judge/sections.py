@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ from benchmark.judge import comparable
 from benchmark.judge.cells import Panel, panels
 from benchmark.judge.claims_table import Judged, claims_table, judge_claims, on_its_terms
 from benchmark.judge.compare import Row, compare, verdict_table
+from benchmark.judge.ground import Standing
 from benchmark.judge.headline import headline
 from benchmark.judge.interval import power_table
 from benchmark.judge.leak import Leak, leak_table, leaks
@@ -69,8 +69,10 @@ class Judgement:
     def _do_claims_hold(self) -> list[str]:
         lines = []
         for panel, judged in self.claims:
-            count = Counter(one.text.standing.value for one in judged)
-            lines.append(f"   {panel.title}: {', '.join(f'{n} {what}' for what, n in count.items())}.")
+            named = {what: [one.claim.id for one in judged if one.text.standing is what] for what in Standing}
+            open_ones = len(named.pop(Standing.NOT_TESTABLE))
+            told = [f"{what}: {', '.join(ids)}" for what, ids in named.items() if ids]
+            lines.append(f"   {panel.title}: {'; '.join([*told, f'{Standing.NOT_TESTABLE}: {open_ones}'])}.")
         return ["2. Do its claims hold?", *(lines or ["   No run on its terms."])]
 
     def _what_is_left(self) -> list[str]:

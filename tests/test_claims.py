@@ -1,0 +1,494 @@
+"""What leads each claim to each standing, with every number derived by hand.
+
+Where no other is named: two seeds `apart` from each other, so s^2 = apart^2 / 2 is pooled over the
+cells that were run, with as many degrees of freedom as there are cells, and slices between
+which patients show no spread. So half width = t apart / 2 sqrt(sum of w^2), t at 0.975:
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from typing import Any
+
+import pandas as pd
+import pytest
+from run_records import join, table, terms
+from scipy import stats
+
+from benchmark.collect import Collected
+from benchmark.judge.cells import panels
+from benchmark.judge.claims import CLAIMS
+from benchmark.judge.claims_table import best_cells, claims_table, judge_claims, on_its_terms
+from benchmark.judge.ground import (
+    FEW_PATIENTS,
+    NO_SLICE,
+    NO_SPLIT,
+    NO_SPREAD,
+    Finding,
+    Ground,
+    Reading,
+    Standing,
+    ground,
+)
+from benchmark.judge.reference import load_reference
+
+T = {1: 12.706205, 2: 4.302653, 4: 2.776445, 5: 2.570582, 36: 2.028094}  # any printed table
+CONFIRMED, CONTRADICTED, UNDECIDED, NOT_TESTABLE = Standing
+PATIENTS = ["a", "a", "b", "b"]
+KERNELS, ALPHAS = (3, 5, 7, 9), (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+def cell(
+    kernel: int, alpha: float, middle: float = 0.8, *, apart: float = 0.01, seeds: int = 2, swing: float = 0.1,
+    **changes: Any,
+) -> Collected:  # fmt: skip
+    """Each patient has a slice at middle + swing and one at - swing: patients equal, the SD over slices is swing."""
+    means = {seed: middle + apart * (seed - (seeds - 1) / 2) for seed in range(seeds)}
+    dice = {seed: [mean + swing, mean - swing] * 2 for seed, mean in means.items()}
+    given = {"patients": PATIENTS, "kernel_size": kernel, "alpha": alpha, "params": f"{kernel} {alpha}"}
+    return table(dice, **(given | changes))
+
+
+def on(*parts: Collected, reading: Reading = Reading.TEXT) -> Ground:
+    reference, rules = terms()
+    (panel,) = panels(join(*parts))
+    return ground(panel, reading, reference, rules.claims, rules.sizes)
+
+
+def judged(claim: str, *parts: Collected, reading: Reading = Reading.TEXT) -> Finding:
+    return CLAIMS[claim](on(*parts, reading=reading))
+
+
+def row(kernel: int, middles: Sequence[float], alphas: Iterable[float], **changes: Any) -> list[Collected]:
+    return [cell(kernel, alpha, middle, **changes) for alpha, middle in zip(alphas, middles, strict=True)]
+
+
+# The claims and their predicates.
+
+
+def test_every_claim_has_a_predicate_in_the_thesis_s_order_and_says_how_it_is_read() -> None:
+    assert list(CLAIMS) == [claim.id for claim in load_reference().claims]
+    assert all(len(predicate.__doc__ or "") > 40 for predicate in CLAIMS.values())
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+@pytest.mark.parametrize("other", [{"alpha": 0.55}, {"kernel_size": 11}, {"arm": "attention-unet"}])
+def test_cells_off_the_grid_test_no_claim(claim: str, other: dict[str, Any]) -> None:
+    found = judged(claim, table({0: [0.8] * 4, 1: [0.9] * 4}, PATIENTS, **other))
+    assert found.standing is NOT_TESTABLE
+    assert found.cells.startswith("0 of") or claim == "vessels-excluded"
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_one_seed_each_decides_nothing_about_trainings(claim: str) -> None:
+    """5x5 with 0.4, 0.5, 0.6, 0.1, 0.9 and the other kernels at 0.5: differences of 0.5, and no spread to hold to."""
+    parts = row(5, [0.8, 0.8, 0.8, 0.3, 0.3], [0.4, 0.5, 0.6, 0.1, 0.9], seeds=1)
+    found = judged(claim, *parts, *(cell(k, 0.5, 0.3, seeds=1) for k in (3, 7, 9)))
+    assert found.standing in (UNDECIDED, NOT_TESTABLE)
+    if claim in ("extremes-worse", "small-kernels-mean", "small-kernels-spread", "alpha-direction"):
+        assert (found.standing, found.why) == (UNDECIDED, NO_SPREAD)
+
+
+@pytest.mark.parametrize("claim", ["extremes-worse", "small-kernels-mean", "small-kernels-spread", "alpha-direction"])
+def test_cells_on_different_splits_are_not_set_against_each_other(claim: str) -> None:
+    others = [*row(5, [0.3, 0.3], [0.1, 0.9]), *(cell(k, 0.5, 0.3) for k in (7, 9))]
+    elsewhere = [*row(5, [0.3, 0.3], [0.1, 0.9], split_id="by-image-2"),
+                 *(cell(k, 0.5, 0.3, split_id="by-image-2") for k in (7, 9))]  # fmt: skip
+    mine = [cell(5, 0.5), cell(3, 0.5)]
+    assert judged(claim, *mine, *elsewhere).why == NO_SPLIT
+    assert judged(claim, *mine, *elsewhere).standing is UNDECIDED
+    assert judged(claim, *mine, *others).why != NO_SPLIT
+
+
+# best-cell
+
+
+@cache
+def whole(best: float, swing: float, seeds: int = 2) -> Ground:
+    """All 36 cells at 0.8 and +-0.1, the printed one elsewhere."""
+    spots = [(k, a) for k in KERNELS for a in ALPHAS]
+    return on(*(cell(k, a, best, swing=swing, seeds=seeds) if (k, a) == (5, 0.5) else cell(k, a, seeds=seeds)
+                for k, a in spots))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("best", "swing", "seeds", "standing"),
+    [
+        (0.815, 0.05, 2, CONFIRMED),  # T[36] 0.005 sqrt(2) = 0.014341
+        (0.814, 0.05, 2, UNDECIDED),
+        (0.815, 0.11, 2, UNDECIDED),  # its spread is the widest
+        (0.9, 0.05, 1, UNDECIDED),
+    ],
+)
+def test_best_cell_on_the_whole_grid(best: float, swing: float, seeds: int, standing: Standing) -> None:
+    assert T[36] * 0.005 * 2**0.5 == pytest.approx(0.014341, abs=1e-6)
+    found = CLAIMS["best-cell"](whole(best, swing, seeds))
+    assert (found.standing, found.cells) == (standing, "36 of 36")
+    assert ("upper half" in found.why) == (swing > 0.1)
+
+
+def test_best_cell_falls_as_soon_as_one_is_better() -> None:
+    """Two cells: T[2] 0.005 sqrt(2) = 0.030424, and 34 cells to go."""
+    for middle, standing in ((0.831, CONTRADICTED), (0.830, NOT_TESTABLE), (0.7, NOT_TESTABLE)):
+        found = judged("best-cell", cell(5, 0.5), cell(3, 0.7, middle))
+        assert (found.standing, found.cells) == (standing, "2 of 36")
+    assert "3x3, alpha 0.7 is better" in judged("best-cell", cell(5, 0.5), cell(3, 0.7, 0.85)).why
+    assert judged("best-cell", cell(3, 0.7, 0.9)).cells == "0 of 36"
+
+
+def test_best_cell_alone_and_better_ones_of_one_seed_claim_nothing() -> None:
+    for parts in ([cell(5, 0.5)], [cell(5, 0.5, seeds=1), cell(3, 0.7, 0.99, swing=0.0, seeds=1)]):
+        found = judged("best-cell", *parts)
+        assert (found.standing, found.why) == (NOT_TESTABLE, "not all cells were run; none is shown to be better")
+
+
+# extremes-worse
+
+
+@pytest.mark.parametrize(
+    ("extreme", "standing"), [(0.788, CONFIRMED), (0.7885, UNDECIDED), (0.8115, UNDECIDED), (0.812, CONTRADICTED)]
+)
+@pytest.mark.parametrize("reading", Reading)
+def test_extremes(extreme: float, standing: Standing, reading: Reading) -> None:
+    """Weights 1/3 (3 cells) and -1/2 (2): sum of squares 5/6. T[5] 0.005 sqrt(5/6) = 0.011733, under both readings."""
+    assert T[5] * 0.005 * (5 / 6) ** 0.5 == pytest.approx(0.011733, abs=1e-6)
+    parts = row(5, [extreme, 0.8, 0.8, 0.8, extreme], [0.1, 0.4, 0.5, 0.6, 0.9])
+    found = judged("extremes-worse", *parts, reading=reading)
+    assert (found.standing, found.cells) == (standing, "5 of 20")
+
+
+def test_extremes_need_both_and_the_middle() -> None:
+    for alphas in ([0.1, 0.5], [0.1, 0.4, 0.6, 0.9], [0.5, 0.9]):
+        assert judged("extremes-worse", *row(5, [0.5] * len(alphas), alphas)).standing is NOT_TESTABLE
+    found = judged("extremes-worse", *row(5, [0.8] * 3, [0.1, 0.5, 0.9]), *row(7, [0.1] * 2, [0.1, 0.5]))
+    assert (found.standing, found.cells) == (UNDECIDED, "3 of 20")
+
+
+# small-kernels-mean and small-kernels-spread
+
+
+def kernels(small: float, large: float, alpha: float = 0.5, what: str = "middle", **changes: Any) -> list[Collected]:
+    return [cell(k, alpha, **{what: small if k < 7 else large}, **changes) for k in KERNELS]
+
+
+@pytest.mark.parametrize(
+    ("small", "standing"), [(0.814, CONFIRMED), (0.8138, UNDECIDED), (0.7862, UNDECIDED), (0.786, CONTRADICTED)]
+)
+@pytest.mark.parametrize("reading", Reading)
+def test_small_kernels_by_their_mean(small: float, standing: Standing, reading: Reading) -> None:
+    """Weights +-1/2 (4 cells): sum of squares 1. T[4] 0.005 = 0.013882. Swapped, alpha 0.2 is 0.8: nothing else."""
+    found = judged("small-kernels-mean", *kernels(small, 0.8, alpha=0.2), reading=reading)
+    assert (found.standing, found.cells) == (standing, "4 of 36")
+
+
+def of_swing(kernel: int, swing: float, ratio: float = 1.01) -> Collected:
+    """SDs of swing times and by sqrt(ratio): their logs lie log(ratio) apart."""
+    one, two = (cell(kernel, 0.5, seeds=1, swing=swing * ratio**power) for power in (-0.5, 0.5))
+    return join(one, Collected(two.runs.assign(seed=1), two.scores, ()))
+
+
+@pytest.mark.parametrize(
+    ("small", "standing"), [(0.0986, CONFIRMED), (0.0987, UNDECIDED), (0.1013, UNDECIDED), (0.1015, CONTRADICTED)]
+)
+def test_small_kernels_by_their_spread(small: float, standing: Standing) -> None:
+    """Log SDs 0.0099503 apart, every slice 1 SD from the mean: T[4] 0.0049752 = 0.013813; 0.0986 is e^-0.0141."""
+    found = judged("small-kernels-spread", *(of_swing(k, small if k < 7 else 0.1) for k in KERNELS))
+    assert found.standing is standing
+    if small == 0.0986:  # told as a ratio with its interval: e^(-0.0141 -+ 0.0138)
+        assert found.measured == "small / large kernels, SD over slices 0.99 [0.97, 1.00]"
+
+
+def test_a_collapsed_training_is_no_tight_spread() -> None:
+    """Dice 0 on every slice has SD 0, whose log would outweigh 35 cells."""
+    collapsed = cell(3, 0.5, 0.0, apart=0.0, swing=0.0)
+    found = judged("small-kernels-spread", collapsed, *(cell(k, 0.5) for k in (5, 7, 9)))
+    assert found.standing is UNDECIDED
+    assert "same Dice on every slice" in found.why
+    assert judged("small-kernels-mean", collapsed, *(cell(k, 0.5) for k in (5, 7, 9))).standing is CONTRADICTED
+
+
+@pytest.mark.parametrize("claim", ["small-kernels-mean", "small-kernels-spread"])
+def test_kernels_meet_at_alphas_that_all_four_were_run_at(claim: str) -> None:
+    three = [cell(k, 0.5) for k in (3, 5, 7)]
+    assert judged(claim, *three, cell(9, 0.4)).standing is NOT_TESTABLE
+    assert judged(claim, *three, cell(9, 0.5), cell(3, 0.1)).cells == "4 of 36"
+
+
+# tversky-no-gain
+
+
+@pytest.mark.parametrize(
+    ("other", "standing"), [(0.831, CONTRADICTED), (0.830, NOT_TESTABLE), (0.5, NOT_TESTABLE)]
+)  # fmt: skip
+def test_an_alpha_that_gains(other: float, standing: Standing) -> None:
+    """One pair: T[2] 0.005 sqrt(2) = 0.030424, at any kernel, under both readings."""
+    for reading in Reading:
+        found = judged("tversky-no-gain", cell(7, 0.5), cell(7, 0.6, other), reading=reading)
+        assert (found.standing, found.cells) == (standing, "1 of 32")
+    assert judged("tversky-no-gain", cell(5, 0.5), cell(7, 0.6, other)).cells == "0 of 32"
+
+
+@pytest.mark.parametrize(("middle", "standing"), [(0.8025, CONFIRMED), (0.802, UNDECIDED)])
+def test_no_alpha_gains(middle: float, standing: Standing) -> None:
+    """All 32 pairs, apart 0.005, t(36) at 0.05 / 32: 3.43 x 0.0025 sqrt(2) = 0.0121, to lie below 0.01 + the lead."""
+    half = stats.t.isf(0.05 / 32 / 2, 36) * 0.0025 * 2**0.5
+    assert 0.012 < half < 0.0125
+    assert (half < 0.01 + middle - 0.8) == (standing is CONFIRMED)
+    found = CLAIMS["tversky-no-gain"](middles(middle))
+    assert (found.standing, found.cells) == (standing, "32 of 32")
+
+
+def middles(middle: float) -> Ground:
+    return on(*(cell(k, a, middle if a == 0.5 else 0.8, apart=0.005) for k in KERNELS for a in ALPHAS))
+
+
+# alpha-direction
+
+
+def slopes(up: float, down: float, alphas: tuple[float, float] = (0.4, 0.6)) -> list[Collected]:
+    """Sensitivity rises by up and precision by down between two alphas; both are 0.01 apart between seeds."""
+    found = []
+    for i, alpha in enumerate(alphas):
+        for seed in (0, 1):
+            of = {"sensitivity": [0.5 + up * i + 0.01 * seed] * 4, "precision": [0.5 + down * i + 0.01 * seed] * 4}
+            found.append(table({seed: [0.8] * 4}, PATIENTS, measures=of, alpha=alpha, params=f"5 {alpha}"))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("up", "down", "text", "swapped"),
+    [
+        (0.031, -0.031, CONFIRMED, CONTRADICTED),  # slopes 0.155, -0.155
+        (0.030, -0.031, UNDECIDED, CONTRADICTED),
+        (0.031, 0.0, UNDECIDED, CONTRADICTED),
+        (0.0, 0.0, UNDECIDED, UNDECIDED),
+        (-0.031, 0.031, CONTRADICTED, CONFIRMED),
+        (0.031, 0.031, CONTRADICTED, CONTRADICTED),
+    ],
+)
+def test_alpha_pushes(up: float, down: float, text: Standing, swapped: Standing) -> None:
+    """Weights of a slope over 0.4 and 0.6: -+0.1 / 0.02 = -+5. T[2] 0.005 sqrt(50) = 0.152122. Swapped, it flips."""
+    assert T[2] * 0.005 * 50**0.5 == pytest.approx(0.152122, abs=1e-6)
+    assert judged("alpha-direction", *slopes(up, down)).standing is text
+    assert judged("alpha-direction", *slopes(up, down), reading=Reading.SWAPPED).standing is swapped
+
+
+def test_alpha_needs_both_sides_of_the_middle() -> None:
+    for alphas in ((0.5, 0.6), (0.1, 0.5), (0.6, 0.9)):
+        assert judged("alpha-direction", *slopes(0.1, -0.1, alphas)).standing is NOT_TESTABLE
+
+
+def test_alpha_needs_sensitivity_and_precision() -> None:
+    parts = [Collected(one.runs, one.scores.drop(columns="precision"), ()) for one in slopes(0.1, -0.1)]
+    found = judged("alpha-direction", *parts)
+    assert (found.standing, found.why) == (NOT_TESTABLE, "no precision in the scores of some runs; rescore them")
+
+
+# small-tumours
+
+SMALL, MIDDLE, LARGE = 662.9, 663.0, 1263.0  # mm2: the edges belong to the part above
+
+
+def sized(small: float, large: float = 0.8, right: float = 0.0, nsd: Sequence[float] = (1.0, 1.0, 1.0)) -> Collected:
+    """Of each patient a small, another small and a large tumour; the second `right` above the first; NSD of the three.
+
+    small - large is 0.01 apart between the seeds.
+    """
+    dice = {s: [small + 0.01 * s, small + right + 0.01 * s, large] * 2 for s in (0, 1)}
+    size = [SMALL, SMALL, LARGE] * 2
+    return table(dice, ["a"] * 3 + ["b"] * 3, measures={"truth_mm2": size, "nsd_1mm": [*nsd] * 2})
+
+
+@pytest.mark.parametrize(
+    ("small", "standing"), [(0.731, CONFIRMED), (0.732, UNDECIDED), (0.858, UNDECIDED), (0.859, CONTRADICTED)]
+)
+def test_small_tumours(small: float, standing: Standing) -> None:
+    """T[1] 0.005 = 0.063531; the mean of the seeds is small + 0.005."""
+    assert judged("small-tumours", sized(small)).standing is standing
+
+
+def test_small_tumours_where_the_outline_looks_right() -> None:
+    """Low (0.5) where the outline is wrong alone is not the claim. NSD 0.9 looks right, 0.89 does not."""
+    assert judged("small-tumours", sized(0.5, right=0.3, nsd=(0.89, 1, 1))).standing is UNDECIDED
+    assert judged("small-tumours", sized(0.5, right=0.0, nsd=(0.9, 0.9, 1))).standing is CONFIRMED
+    assert judged("small-tumours", sized(0.5, nsd=(1, 1, 0.89))).why == NO_SLICE
+
+
+def test_the_size_of_small_and_large() -> None:
+    """663 mm2 is neither: without it no slice is left to set against the large ones."""
+    one = sized(0.5)
+    scores = one.scores.assign(truth_mm2=one.scores["truth_mm2"].replace(SMALL, MIDDLE))
+    found = judged("small-tumours", Collected(one.runs, scores, ()))
+    assert (found.standing, found.why) == (UNDECIDED, NO_SLICE)
+
+
+@pytest.mark.parametrize(
+    ("claim", "column"),
+    [("small-tumours", "nsd_1mm"), ("small-tumours", "truth_mm2"), ("necrotic-centres", "core_sensitivity")],
+)
+@pytest.mark.parametrize("how", ["absent", "of one run", "of one slice"])
+def test_a_measure_that_older_records_lack(claim: str, column: str, how: str) -> None:
+    """Some runs rescored and some not come as NaN."""
+    one = sized(0.5)
+    scores = one.scores.assign(core_sensitivity=1.0)
+    if how == "absent":
+        scores = scores.drop(columns=column)
+    else:
+        scores.loc[scores.index[: 6 if how == "of one run" else 1], column] = float("nan")
+    found = judged(claim, Collected(one.runs, scores, ()))
+    assert (found.standing, found.why) == (NOT_TESTABLE, f"no {column} in the scores of some runs; rescore them")
+    assert judged(claim, cell(3, 0.5)).why == "5x5, alpha 0.5 was not run"
+
+
+# image-spread
+
+
+def images(dice: Callable[[int], Sequence[float]], n: int, cells: int = 4) -> list[Collected]:
+    """Cells by number, one seed, each slice of its own patient."""
+    names = [str(i) for i in range(n)]
+    return [table({0: dice(i)}, names, alpha=ALPHAS[i], params=f"{i}") for i in range(cells)]
+
+
+def test_some_images_are_easy_and_on_some_models_differ() -> None:
+    """Shares 1/2 of 20 patients: SE sqrt(0.25 / 19) = 0.1147, T(19) 2.093: 0.5 -+ 0.240, above 0.05."""
+    parts = images(lambda i: [0.9, 0.7 if i == 3 else 0.9] * 10, 20)
+    found = judged("image-spread", *parts)
+    assert (found.standing, found.cells) == (CONFIRMED, "4 of 36")
+    assert found.measured == "well by all 0.50 [0.26, 0.74]; differ 0.50 [0.26, 0.74]"
+
+
+@pytest.mark.parametrize(("n", "standing"), [(71, UNDECIDED), (72, CONTRADICTED)])
+def test_no_image_is_easy(n: int, standing: Standing) -> None:
+    """None of n patients: Clopper and Pearson's upper end 1 - 0.025^(1/n) is 0.0506 at 71 and 0.0499 at 72."""
+    found = judged("image-spread", *images(lambda i: [0.89, 0.6][i % 2 :][:1] * n, n))
+    assert found.standing is standing
+
+
+def test_four_cells_on_one_split_are_the_fewest() -> None:
+    parts = images(lambda i: [0.9, 0.5 + 0.1 * i] * 10, 20)
+    elsewhere = [table({0: [0.9] * 20}, list(map(str, range(20))), split_id="by-image-2", alpha=0.4, params="3")]
+    assert judged("image-spread", *parts[:3]).standing is NOT_TESTABLE
+    assert judged("image-spread", *parts[:3], *elsewhere).cells == "3 of 36"
+
+
+@pytest.mark.parametrize("patients", ["aaaa", ["a", "b", "c", None]])
+def test_unknown_patients_leave_the_images_undecided(patients: Sequence[str | None]) -> None:
+    parts = [cell(k, 0.5, patients=list(patients)) for k in KERNELS]
+    found = judged("image-spread", *parts)
+    assert (found.standing, found.why) == (UNDECIDED, FEW_PATIENTS)
+
+
+# necrotic-centres
+
+
+def centres(
+    *core: Sequence[float], whole: float = 0.8, size: float = LARGE, **changes: Any
+) -> list[Collected]:  # fmt: skip
+    """One training for each list of core sensitivities, of two large tumours unless size says otherwise."""
+    of = {"sensitivity": [whole] * 2, "truth_mm2": [size] * 2}
+    return [
+        table({seed: [0.8] * 2}, ["a", "b"], measures={**of, "core_sensitivity": one}, **changes)
+        for seed, one in enumerate(core)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("core", "standing"),
+    [
+        (([0.4, 1], [0.4, 1], [1, 1]), CONFIRMED),  # 2 of 3 trainings
+        (([0.4, 1], [1, 0.4], [1, 1]), UNDECIDED),  # each by 1 of 3
+        (([0.5, 1], [0.5, 1], [1, 1]), CONTRADICTED),  # half of the core was found
+        (([0.4, 1], [0.4, 1]), UNDECIDED),  # two trainings
+        (([1, 1], [1, 1]), UNDECIDED),
+    ],
+)
+def test_centres(core: Sequence[Sequence[float]], standing: Standing) -> None:
+    assert judged("necrotic-centres", *centres(*core)).standing is standing
+
+
+def test_centres_of_found_large_tumours_alone_count() -> None:
+    """Missed altogether is no missed centre; below 1263 mm2 is not large, and no large tumour contradicts nothing."""
+    core = ([0.0, 0.0],) * 3
+    assert judged("necrotic-centres", *centres(*core, whole=0.49)).standing is CONTRADICTED
+    assert judged("necrotic-centres", *centres(*core, whole=0.5)).standing is CONFIRMED
+    assert judged("necrotic-centres", *centres(*core, size=1262.9)).standing is UNDECIDED
+
+
+def test_a_habit_needs_three_trainings_on_one_split() -> None:
+    """Three draws of one seed each, and one seed on three forms of the files, are one training of a slice."""
+    draws = [part for i in (1, 2, 3) for part in centres([0.0, 1.0], split_id=f"by-image-{i}")]
+    forms = [part for _ in range(3) for part in centres([0.0, 1.0])]
+    assert judged("necrotic-centres", *draws).standing is UNDECIDED
+    assert judged("necrotic-centres", *forms).standing is UNDECIDED
+
+
+# vessels-excluded
+
+
+def test_no_record_tells_of_vessels() -> None:
+    found = CLAIMS["vessels-excluded"](whole(0.815, 0.05))
+    assert found.standing is NOT_TESTABLE
+    assert "eye" in found.why
+
+
+# The table, and the best cell by validation.
+
+
+def test_the_table_has_both_readings_of_every_claim() -> None:
+    (panel,) = panels(join(*slopes(0.031, -0.031)))
+    reference, rules = terms()
+    found = claims_table(panel, judge_claims(panel, reference, rules), reference, rules)
+    numbers = found.numbers.set_index("claim")
+    assert numbers.index.tolist() == list(CLAIMS) == found.shown["claim"].tolist()
+    both = numbers.loc["alpha-direction", ["standing", "standing_if_swapped", "cells"]]
+    assert both.tolist() == ["confirmed", "contradicted", "2 of 36"]
+    assert set(found.shown["verdict"]) <= {standing.value for standing in Standing}
+
+
+@pytest.mark.parametrize(
+    ("changes", "same"),
+    [
+        ({}, True),
+        ({"height": 256}, True),
+        ({"phantom": True}, False),
+        ({"dataset_id": "x"}, False),
+        ({"protocol_hash": "x"}, False),
+        ({"arm": "otsu"}, False),
+    ],
+)
+def test_claims_are_judged_on_the_thesis_s_terms(changes: dict[str, Any], same: bool) -> None:
+    (panel,) = panels(cell(5, 0.5, **changes))
+    assert on_its_terms(panel, *terms()) is same
+
+
+def chosen(*val_dice: float | None) -> list[str]:
+    """5x5 has the better test Dice, 0.85 against 0.8."""
+    more = [{} if one is None else {"fit.val_dice": one} for one in val_dice]
+    return best_cells(on(cell(3, 0.5, 0.8, **more[0]), cell(5, 0.5, 0.85, **more[1])))
+
+
+def test_chosen_on_validation_beside_chosen_on_test() -> None:
+    """THESIS.md 6.8: the best on the test set is optimistic, so the one chosen on validation is told too."""
+    (told,) = chosen(0.9, 0.7)
+    assert told.startswith("Best of 2 cells chosen on validation: 3x3, alpha 0.5, test Dice 0.8000; ")
+    assert told.endswith("on test: 5x5, alpha 0.5, 0.8500 (optimistic).")
+    assert chosen(0.7, 0.9)[0].count("5x5, alpha 0.5") == 2
+
+
+@pytest.mark.parametrize("val_dice", [(None, None), (0.9, None), (None, 0.9), (float("nan"), 0.9)])
+def test_no_cell_is_chosen_where_a_validation_dice_is_not_known(val_dice: tuple[float | None, float | None]) -> None:
+    assert chosen(*val_dice) == []
+
+
+def test_no_cell_is_chosen_among_different_splits() -> None:
+    more = {"fit.val_dice": 0.9}
+    assert best_cells(on(cell(3, 0.5, **more), cell(5, 0.5, split_id="by-image-2", **more))) == []
+    both = join(cell(3, 0.5, **more), cell(3, 0.5, 0.2, split_id="by-image-2", **{"fit.val_dice": 0.1}))
+    assert "test Dice 0.8000; on test" in best_cells(on(both, cell(5, 0.5, **{"fit.val_dice": 0.5})))[0]
+
+
+def test_an_arm_without_a_seed_is_no_cell_of_the_grid() -> None:
+    otsu = cell(5, float("nan"), 0.99, arm="otsu", kernel_size=pd.NA, seeds=1, swing=0.0, seed=pd.NA)
+    found = judged("best-cell", cell(5, 0.5), otsu)
+    assert (found.standing, found.cells) == (NOT_TESTABLE, "1 of 36")
