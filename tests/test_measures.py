@@ -42,7 +42,7 @@ def agreement(collected: Collected) -> pd.DataFrame:
 def test_thirds_part_below_and_from_their_edges_on() -> None:
     """663 and 1263 mm2 belong to the group above them."""
     area = [0.24, 662.9, 663.0, 1262.9, 1263.0, 3654.0]
-    (cell,) = panels(runs([0.5] * 6, list("aabbcc"), truth_mm2=area))[0].cells()
+    (cell,) = panels(runs([0.5] * 6, list("aabbcc"), truth_mm2=area))[0].cells
     assert {name: rows["truth_mm2"].tolist() for name, rows in by_size(cell, SIZES)} == {
         "all": area,
         "under 663 mm2": area[:2],

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import pandas as pd
@@ -56,7 +56,9 @@ class Cell:
         return frozenset(self.rows["seed"])
 
     def on(self, splits: Iterable[str] | None = None, seeds: Iterable[int] | None = None) -> Cell:
-        """The part of the cell on some splits and of some seeds; None is all of them."""
+        """The part of the cell on some splits and of some seeds, itself where that is all; None is all of them."""
+        if (splits is None or self.splits <= set(splits)) and (seeds is None or self.seeds <= set(seeds)):
+            return self
         runs, rows = self.runs, self.rows
         if splits is not None:
             wanted = set(splits)
@@ -81,11 +83,11 @@ class Panel:
     runs: pd.DataFrame
     scores: pd.DataFrame
 
-    def cells(self) -> Iterator[Cell]:
-        """Yield the cells by arm and parameters, arms that saw a click last."""
-        keys = ["needs_click", "arm", "params"]
-        for _, runs in self.runs.groupby(keys):
-            yield cell_of(runs, self.scores)
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """The cells by arm and parameters, arms that saw a click last."""
+        grouped = self.runs.groupby(["needs_click", "arm", "params"])
+        return tuple(cell_of(runs, self.scores) for _, runs in grouped)
 
 
 def cell_of(runs: pd.DataFrame, scores: pd.DataFrame) -> Cell:

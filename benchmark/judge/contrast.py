@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 
 import numpy as np
 import pandas as pd
@@ -31,17 +32,18 @@ class Statistic:
     """A number that one run's test rows come to.
 
     of: rows of one run -> pseudo-values of those that enter, beside their index; the
-    statistic is their mean. needs: columns that a run must have for it.
+    statistic is their mean. column: of scores.csv, whose values are the pseudo-values as they are.
     """
 
     name: str
     of: Callable[[pd.DataFrame], pd.Series[float]]
-    needs: tuple[str, ...] = ()
+    column: str | None = None
 
 
+@cache
 def mean_of(column: str) -> Statistic:
     """The mean of a column of scores.csv over the slices."""
-    return Statistic(f"mean {column}", lambda rows: rows[column], (column,))
+    return Statistic(f"mean {column}", lambda rows: rows[column], column)
 
 
 def _log_sd(rows: pd.DataFrame) -> pd.Series[float]:
@@ -51,7 +53,7 @@ def _log_sd(rows: pd.DataFrame) -> pd.Series[float]:
 
 
 DICE = mean_of("dice")
-LOG_SD = Statistic("log SD of Dice over slices", _log_sd, ("dice",))
+LOG_SD = Statistic("log SD of Dice over slices", _log_sd)
 
 
 def difference_within(column: str, of: pd.Series[bool], than: pd.Series[bool], rows: pd.DataFrame) -> pd.Series[float]:
@@ -69,26 +71,53 @@ def difference_within(column: str, of: pd.Series[bool], than: pd.Series[bool], r
 
 def pseudo_values(cell: Cell, statistic: Statistic) -> pd.DataFrame:
     """Return value, split_id, seed, slice_id and patient_id of every slice that enters the statistic of each run."""
-    parts = []
-    for _, rows in cell.rows.groupby(["split_id", "seed"], sort=True):
-        values = statistic.of(rows)
-        parts.append(rows.loc[values.index, [*SLICE, "seed"]].assign(value=values))
-    return pd.concat(parts) if parts else pd.DataFrame(columns=[*SLICE, "seed", "value"])
+    columns = [*SLICE, "seed"]
+    if statistic.column:
+        return cell.rows[columns].assign(value=cell.rows[statistic.column])
+    parts = [statistic.of(rows) for _, rows in cell.rows.groupby(["split_id", "seed"], sort=True)]
+    values = pd.concat(parts) if parts else pd.Series(dtype=float)
+    return cell.rows.loc[values.index, columns].assign(value=values)
+
+
+@dataclass(frozen=True, eq=False)
+class Reduced:
+    """A statistic of one cell as contrasts need it.
+
+    by_slice: mean over seeds, by `SLICE`; by_run: the statistic by split_id and seed;
+    trainings: how many s^2 they bring to the variance of the statistic over all splits.
+    """
+
+    by_slice: pd.Series[float]
+    by_run: pd.Series[float]
+    trainings: float
+
+
+@lru_cache(maxsize=512)
+def reduced(cell: Cell, statistic: Statistic) -> Reduced:
+    """Reduce a cell, once for all the contrasts that it enters."""
+    values = pseudo_values(cell, statistic)
+    of_split = values.groupby("split_id")
+    share = of_split["slice_id"].nunique() / max(of_split["slice_id"].nunique().sum(), 1)
+    return Reduced(
+        values.groupby(SLICE, dropna=False)["value"].mean(),
+        values.groupby(["split_id", "seed"])["value"].mean(),
+        float((share**2 / of_split["seed"].nunique()).sum()) if cell.seeded else 0.0,
+    )
 
 
 def mean(cell: Cell, statistic: Statistic) -> float:
     """A statistic of a cell: over slices, each averaged over its seeds first."""
-    values = pseudo_values(cell, statistic)
-    return float(values.groupby(["split_id", "slice_id"])["value"].mean().mean())
+    return float(reduced(cell, statistic).by_slice.mean())
 
 
 def between_seeds(cells: Iterable[Cell], statistic: Statistic) -> Variance | None:
     """Pool the variance of a statistic between the seeds of each cell on each split; None where none has two seeds."""
-    groups: list[list[float]] = []
-    for cell in cells:
-        if cell.seeded:
-            by_run = pseudo_values(cell, statistic).groupby(["split_id", "seed"])["value"].mean()
-            groups += [list(by_seed) for _, by_seed in by_run.groupby("split_id")]
+    groups = [
+        by_seed.tolist()
+        for cell in cells
+        if cell.seeded
+        for _, by_seed in reduced(cell, statistic).by_run.groupby("split_id")
+    ]
     return pooled_variance(groups)
 
 
@@ -111,12 +140,11 @@ def contrast(
     if any(cell.seeded for _, cell in parts) and seeds is None:
         return None
     total, share = None, 0.0  # one estimate of s^2, so its share is summed and its df stays
-    keys = SLICE[1:] if by_slice else SLICE
     for weight, cell in parts:
-        values = pseudo_values(cell, statistic)
-        by_patient = values.groupby(keys, dropna=False)["value"].mean() * weight
-        total = by_patient if total is None else (total + by_patient).dropna()  # an inner join, slice by slice
-        share += trained(cell, values) * weight**2
+        part = reduced(cell, statistic)
+        values = part.by_slice.groupby(SLICE[1:], dropna=False).mean() if by_slice else part.by_slice
+        total = values * weight if total is None else (total + values * weight).dropna()  # slice by slice
+        share += part.trainings * weight**2
     if total is None or total.empty:
         return None
     patients = total.index.get_level_values("patient_id")
@@ -124,12 +152,3 @@ def contrast(
         return None
     found = clustered_mean(total.to_numpy(dtype=float), patients.tolist())
     return Estimate(found.value, found.variance + (seeds * share if seeds else NONE))
-
-
-def trained(cell: Cell, values: pd.DataFrame) -> float:
-    """How many s^2 the trainings of a cell bring to the variance of its statistic over all its splits."""
-    if not cell.seeded or values.empty:
-        return 0.0
-    of_split = values.groupby("split_id")
-    share = of_split["slice_id"].nunique() / of_split["slice_id"].nunique().sum()
-    return float((share**2 / of_split["seed"].nunique()).sum())

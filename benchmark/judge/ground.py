@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from benchmark.judge.cells import Cell, Panel
-from benchmark.judge.contrast import Statistic, between_seeds, common, contrast, pseudo_values
+from benchmark.judge.contrast import Statistic, between_seeds, common, contrast, reduced
 from benchmark.judge.estimate import Estimate, Variance, holm
 from benchmark.judge.reference import ClaimRule, Reference, Sizes
 
@@ -79,7 +79,7 @@ class Ground:
         cells = common([self.cells[spot] for spot in spots])
         if not all(cell.splits for cell in cells):
             return NO_SPLIT
-        if any(pseudo_values(cell, statistic).empty for cell in cells):
+        if any(reduced(cell, statistic).by_slice.empty for cell in cells):
             return NO_SLICE
         return FEW_PATIENTS if self.seeds(statistic) else NO_SPREAD
 
@@ -97,7 +97,7 @@ class Ground:
 def ground(panel: Panel, reading: Reading, reference: Reference, rule: ClaimRule, sizes: Sizes) -> Ground:
     """Find the cells of the thesis's grid in a panel; cells off the grid, or that saw a click, are left out."""
     found = {}
-    for cell in panel.cells():
+    for cell in panel.cells:
         spot = (cell.kernel_size or 0, reading.of(cell.alpha))
         alpha = next((a for a in reference.alphas if abs(a - spot[1]) < 1e-9), None)
         of_grid = cell.arm == reference.best_cell.arm and not cell.needs_click

@@ -51,7 +51,7 @@ def _table(panel: Panel, sizes: Sizes, of: Callable[[pd.DataFrame], list[dict[st
     return pd.DataFrame(
         [
             {"arm": cell.name, "params": cell.params, "click": cell.needs_click, "tumours": name, **row}
-            for cell in panel.cells()
+            for cell in panel.cells
             for name, rows in by_size(cell, sizes)
             for row in of(rows)
         ]

@@ -56,7 +56,7 @@ def is_reference(cell: Cell, key: Key) -> bool:
 
 def duels(panel: Panel, rule: ContrastRule) -> list[Duel]:
     """Set every cell of a panel against the reference, best mean Dice first; empty where the reference was not run."""
-    cells = list(panel.cells())
+    cells = list(panel.cells)
     references = [cell for cell in cells if is_reference(cell, rule.reference)]
     if not references:
         return []
