@@ -62,7 +62,7 @@ def claims_table(panel: Panel, rows: Sequence[Judged], reference: Reference, tol
 def best_cells(on: Ground) -> list[str]:
     """Say which cell is best by validation Dice and which by test Dice, over the splits that all cells share."""
     names, cells = list(on.cells), common(list(on.cells.values()))
-    if not cells or cells[0].rows.empty or "fit.val_dice" not in cells[0].runs:
+    if len(cells) < 2 or cells[0].rows.empty or "fit.val_dice" not in cells[0].runs:
         return []
     val = {name: float(cell.runs["fit.val_dice"].mean()) for name, cell in zip(names, cells, strict=True)}
     if any(map(math.isnan, val.values())):  # max of NaN hangs on the order
