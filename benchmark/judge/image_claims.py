@@ -1,0 +1,113 @@
+"""Claims about single images: small tumours, images that are easy or hard, what is left out of a tumour. Pure."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pandas as pd
+
+from benchmark.judge.contrast import Statistic, difference_within
+from benchmark.judge.estimate import clustered_share
+from benchmark.judge.ground import FEW_PATIENTS, Finding, Ground, Standing, side, told
+
+CONFIRMED, CONTRADICTED, UNDECIDED, NOT_TESTABLE = Standing
+FEWEST_TRAININGS = 3  # before "no training does so" means anything
+
+
+def small_tumours(on: Ground) -> Finding:
+    """Mean Dice of the smallest third of tumours below that of the largest, and so where the outline looks right.
+
+    On the best cell. An outline looks right where NSD at 1 mm is at least
+    `outline_right_nsd_1mm`; both differences must lie below 0.
+    """
+    cell = on.best
+    if cell is None:
+        return Finding(NOT_TESTABLE, "5x5, alpha 0.5 was not run", cells="0 of 1")
+    if lacking := on.lacking([on.printed], ("nsd_1mm", "truth_mm2")):
+        return Finding(NOT_TESTABLE, lacking, cells="1 of 1")
+    edges = on.sizes.edges_mm2
+
+    def small_minus_large(rows: pd.DataFrame, least: float) -> pd.Series[float]:
+        right = rows["nsd_1mm"] >= least
+        small, large = rows["truth_mm2"] < edges[0], rows["truth_mm2"] >= edges[1]
+        return difference_within("dice", right & small, right & large, rows)
+
+    limits = (0.0, on.rule.outline_right_nsd_1mm)
+    statistics = [Statistic("small - large", partial(small_minus_large, least=least)) for least in limits]
+    found = [on.within(cell, statistic) for statistic in statistics]
+    measured = "small - large tumours, Dice: " + "; ".join(
+        f"{word} {told(one, on.rule.level)}" for word, one in zip(("all", "outline right"), found, strict=True)
+    )
+    if None in found:
+        return Finding(UNDECIDED, on.unknown([on.printed], statistics[found.index(None)]), measured, "1 of 1")
+    sides = [side(one, on.rule.level) for one in found]
+    standing = CONTRADICTED if 1 in sides else CONFIRMED if sides == [-1, -1] else UNDECIDED
+    return Finding(standing, "both below 0" if standing is CONFIRMED else "not both below 0", measured, "1 of 1")
+
+
+def image_spread(on: Ground) -> Finding:
+    """On the split with most cells: some images have a Dice of `well` in every training, on some it varies by `vary`.
+
+    "Some" is a share of the images whose interval (patients as the unit) lies above `share`.
+    """
+    count = pd.Series([split for cell in on.cells.values() for split in cell.splits], dtype=str).value_counts()
+    cells = f"{count.max() if len(count) else 0} of {len(on.spots())}"
+    if not len(count) or count.max() < on.rule.fewest_cells:
+        return Finding(NOT_TESTABLE, f"fewer than {on.rule.fewest_cells} cells on one split", cells=cells)
+    split = sorted(count.index[count == count.max()])[0]
+    rows = pd.concat([cell.on(splits=[split]).rows for cell in on.cells.values()])
+    if rows["patient_id"].isna().any() or rows["patient_id"].nunique() < 2:
+        return Finding(UNDECIDED, FEW_PATIENTS, cells=cells)
+    dice = rows.groupby(["patient_id", "slice_id"])["dice"].agg(["min", "max"])
+    patients = dice.index.get_level_values("patient_id").tolist()
+    shares = {
+        "well by all": dice["min"] >= on.rule.well,
+        "differ": dice["max"] - dice["min"] >= on.rule.vary,
+    }
+    ends = {name: clustered_share(hit.to_numpy(), patients, on.rule.level) for name, hit in shares.items()}
+    measured = "; ".join(f"{name} {value:.2f} [{low:.2f}, {high:.2f}]" for name, (value, low, high) in ends.items())
+    lows, highs = [low for _, low, _ in ends.values()], [high for _, _, high in ends.values()]
+    if min(lows) > on.rule.share:
+        return Finding(CONFIRMED, f"both above {on.rule.share:.0%} of the images of {split}", measured, cells)
+    if min(highs) < on.rule.share:
+        return Finding(CONTRADICTED, f"one is below {on.rule.share:.0%} of the images of {split}", measured, cells)
+    return Finding(UNDECIDED, f"not told from {on.rule.share:.0%} of the images of {split}", measured, cells)
+
+
+def necrotic_centres(on: Ground) -> Finding:
+    """Of some tumours of the largest third, the centre is missed by the best cell's trainings as a habit.
+
+    Missed: `core_sensitivity` below `core_missed` though the tumour's sensitivity is not. Of the tumours
+    that three or more trainings tested: confirmed where at least `consistently` of them miss the same
+    one; contradicted where none misses any, of so many patients that the interval of the share of
+    such tumours lies below `share`. Whether a centre is necrotic is on no record.
+    """
+    cell = on.best
+    if cell is None:
+        return Finding(NOT_TESTABLE, "5x5, alpha 0.5 was not run", cells="0 of 1")
+    if lacking := on.lacking([on.printed], ("core_sensitivity", "sensitivity", "truth_mm2")):
+        return Finding(NOT_TESTABLE, lacking, cells="1 of 1")
+    rows = cell.rows[cell.rows["truth_mm2"] >= on.sizes.edges_mm2[1]]
+    missed = (rows["core_sensitivity"] < on.rule.core_missed) & (rows["sensitivity"] >= on.rule.core_missed)
+    habit = missed.groupby([rows["split_id"], rows["slice_id"], rows["patient_id"]], dropna=False).agg(["mean", "size"])
+    habit = habit.loc[habit["size"] >= FEWEST_TRAININGS, "mean"]
+    measured = f"{int((habit >= on.rule.consistently).sum())} of {len(habit)} large tumours"
+    if habit.empty:
+        return Finding(UNDECIDED, f"no large tumour was tested by {FEWEST_TRAININGS} trainings", measured, "1 of 1")
+    if (habit >= on.rule.consistently).any():
+        return Finding(CONFIRMED, "such tumours were found", measured, "1 of 1")
+    if (habit > 0).any():
+        return Finding(UNDECIDED, "missed by single trainings only", measured, "1 of 1")
+    patients = habit.index.get_level_values("patient_id")
+    if patients.isna().any() or patients.nunique() < 2:
+        return Finding(UNDECIDED, FEW_PATIENTS, measured, "1 of 1")
+    _, _, high = clustered_share((habit > 0).to_numpy(), patients.tolist(), on.rule.level)
+    measured = f"{measured}, share up to {high:.2f}"
+    standing = CONTRADICTED if high < on.rule.share else UNDECIDED
+    return Finding(standing, "no training misses any" + ("" if standing is CONTRADICTED else ", of too few patients"),
+                   measured, "1 of 1")  # fmt: skip
+
+
+def vessels_excluded(on: Ground) -> Finding:
+    """Vessels that the truth includes: no source of these slices marks them, so no record can tell."""
+    return Finding(NOT_TESTABLE, "no source of these slices marks vessels; only a reader's eye can tell")
