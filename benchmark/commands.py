@@ -85,10 +85,12 @@ def compare(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
 
 def runs_of(options: argparse.Namespace) -> Path:
     """The folder of runs that was asked for, else `OWN_RUNS` where it holds any, else the records shipped here."""
-    from benchmark.collect import reproduction_folder
+    from benchmark.collect import reproduction_folder, run_folders
 
     if options.runs is not None and not options.runs.is_dir():
         raise SpecError(f"--runs {options.runs}: there is no such folder")
+    if options.runs is not None and not any(run_folders(options.runs)):
+        raise SpecError(f"--runs {options.runs}: holds no run; give the folder that reproduce wrote its runs to")
     return options.runs or (OWN_RUNS if any(OWN_RUNS.glob(f"*/{RESULT}")) else reproduction_folder())
 
 

@@ -44,17 +44,23 @@ class Rescored:
 def rescore(root: Path, slices: SliceSet) -> list[Rescored]:
     """Rescore every finished run under root that is of these slices, and say what changed in each.
 
-    Runs of other slices are left alone; where there is none of these slices, or a run is
-    damaged beyond its scores.csv, `RecordError` says so.
+    Runs of other slices are left alone; where there is no finished run, none of these slices,
+    or one is damaged beyond its scores.csv, `RecordError` says so and nothing is written.
     """
     finished = [folder for folder in run_folders(root) if folder.state is State.DONE]
     own = [folder for folder in finished if dataset_of(folder) == slices.dataset_id]
-    if finished and not own:
+    if not finished:
+        raise RecordError(f"{root}: holds no finished run; give the folder that reproduce wrote its runs to")
+    if not own:
         raise RecordError(
             f"{root}: none of its {len(finished)} finished runs is of these slices ({slices.dataset_id[:12]}); "
             f"their dataset is {', '.join(sorted({dataset_of(f)[:12] for f in finished}))}: give the slices they ran on"
         )
-    return [rescore_run(folder, slices) for folder in own]
+    found = [(folder, *scored_anew(folder, slices)) for folder in own]
+    for folder, scores, change in found:
+        if change.differs:
+            _write(folder, read_result(folder), scores)
+    return [change for _, _, change in found]
 
 
 def dataset_of(folder: RunFolder) -> str:
@@ -62,29 +68,24 @@ def dataset_of(folder: RunFolder) -> str:
     return str(Reader(folder / record.SPEC, read_spec(folder))("spec/dataset_id"))
 
 
-def rescore_run(folder: RunFolder, slices: SliceSet) -> Rescored:
-    """Rescore one finished run; its scores.csv and result.json are replaced only where something differs.
+def scored_anew(folder: RunFolder, slices: SliceSet) -> tuple[pd.DataFrame, Rescored]:
+    """Return the scores of one finished run's stored masks, and how they differ from those it has; writes nothing.
 
-    scores.csv is written first: a crash in between leaves a hash that does not agree, which
-    collecting refuses and rescoring repairs. Raises `RecordError` for slices of another
-    dataset, slices without the patients that the run knew, and damaged predictions.
+    Raises `RecordError` for slices of another dataset, slices without the patients that the
+    run knew, and damaged predictions.
     """
     if dataset_of(folder) != slices.dataset_id:
         raise RecordError(
             f"{folder.path}: ran on dataset {dataset_of(folder)[:12]}, but the slices given are "
             f"{slices.dataset_id[:12]}; give the slices it ran on"
         )
-    result = read_result(folder)
-    get = Reader(folder / record.RESULT, result)
+    get = Reader(folder / record.RESULT, read_result(folder))
     predictions = folder / record.PREDICTIONS
     if not predictions.is_file() or record.file_sha256(predictions) != get(f"sha256/{record.PREDICTIONS}"):
         raise RecordError(f"{predictions}: is not the file that result.json has the hash of; {CURE}")
     masks = record.unpack_masks(predictions)
     new = score(slices, masks, _test_slices(folder, masks))
-    change = _change(folder, get, new)
-    if change.differs:
-        _write(folder, result, new)
-    return change
+    return new, _change(folder, get, new)
 
 
 def _test_slices(folder: RunFolder, masks: Mapping[int, object]) -> tuple[int, ...]:
@@ -119,7 +120,11 @@ def _change(folder: RunFolder, get: Reader, new: pd.DataFrame) -> Rescored:
 
 
 def _write(folder: RunFolder, result: Mapping[str, Any], scores: pd.DataFrame) -> None:
-    """Replace scores.csv, then result.json with the new summary and hash."""
+    """Replace scores.csv, then result.json with the new summary and hash.
+
+    A crash in between leaves a hash that does not agree, which collecting refuses and
+    rescoring repairs.
+    """
     with folder.lock():
         record.write_bytes(folder / record.SCORES, _csv(scores))
         hashes = {**result["sha256"], record.SCORES: record.file_sha256(folder / record.SCORES)}

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from benchmark.spec import READABLE, SCHEMA
 
 CURE = "remove the run's folder to have it run again"
 SCORE_COLUMNS = ("slice_id", "patient_id", "dice")  # the least a scores.csv holds
+MEASURED = ("slice_id", "tp", "fn", "dice", "sensitivity", "precision")  # numbers on every slice of a finished run
 
 
 def read_spec(folder: RunFolder) -> dict[str, Any]:
@@ -61,7 +63,15 @@ def read_scores(folder: RunFolder, sha256: str) -> pd.DataFrame:
             f"{path}: is not the file that result.json has the hash of; "
             f"rescore the runs from their predictions, or {CURE}"
         )
-    return parse_scores(content, path)
+    scores = parse_scores(content, path)
+    for name in MEASURED:
+        if name not in scores:
+            raise RecordError(f"{path}: has no column {name!r}; rescore the runs")
+        if bad := [value for value in scores[name].tolist() if isinstance(value, str) or not math.isfinite(value)]:
+            raise RecordError(f"{path}: {name} = {bad[0]!r} is no number; rescore the runs")
+    if bad := [value for value in scores["dice"].tolist() if not 0 <= value <= 1]:
+        raise RecordError(f"{path}: dice = {bad[0]!r} lies outside 0 to 1; rescore the runs")
+    return scores
 
 
 def parse_scores(content: bytes, path: Path) -> pd.DataFrame:

@@ -365,7 +365,11 @@ def test_csv_needs_one_section(capsys: Capture, tmp_path: Path, sections: list[s
     assert f"--format csv needs one --section, of {', '.join(SECTION_NAMES)}" in told
 
 
-def test_without_runs_everything_is_missing(capsys: Capture, tmp_path: Path) -> None:
+def test_without_a_finished_run_everything_is_missing(capsys: Capture, tmp_path: Path) -> None:
+    """A folder without any run is a slip of the path; one whose runs are not finished is not."""
+    assert "holds no run; give the folder" in refused(capsys, "compare", "--runs", str(tmp_path))
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / "spec.json").write_text("{}")
     assert main(["compare", "--runs", str(tmp_path)]) == 0
     assert "1. Does 0.898 hold? missing: no such run." in capsys.readouterr().out
     assert main(["compare", "--runs", str(tmp_path), "--strict"]) == 1

@@ -236,6 +236,29 @@ def test_scores_without_a_needed_column_are_refused(root: Path) -> None:
         collect(root)
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "told"),
+    [
+        ("dice", "", "dice = nan is no number"),
+        ("dice", "x", "dice = 'x' is no number"),
+        ("dice", "1.5", "dice = 1.5 lies outside 0 to 1"),
+        ("tp", "x", "tp = 'x' is no number"),
+        ("tp", None, "no column 'tp'"),
+        ("sensitivity", "inf", "sensitivity = inf is no number"),
+    ],
+)
+def test_scores_that_are_no_scores_are_refused(root: Path, column: str, value: str | None, told: str) -> None:
+    """Though the hash agrees."""
+    folder = only(root)
+    scores = pd.read_csv(folder / "scores.csv", dtype=str)
+    changed = scores.drop(columns=column) if value is None else scores.assign(**{column: value})
+    changed.to_csv(folder / "scores.csv", index=False)
+    digest = record.file_sha256(folder / "scores.csv")
+    edit(folder / "result.json", lambda c: c["sha256"].update({"scores.csv": digest}))
+    with pytest.raises(RecordError, match=f"{told}.*rescore"):
+        collect(root)
+
+
 def test_collecting_and_comparing_import_neither_torch_nor_scipy_stats(root: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from benchmark.collect import collect;"

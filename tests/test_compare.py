@@ -15,7 +15,7 @@ import benchmark.collect as collecting
 from benchmark.collect import Collected, collect
 from benchmark.errors import RecordError
 from benchmark.judge.comparable import progress
-from benchmark.judge.compare import Row, Verdict, compare, exit_code, verdict_table
+from benchmark.judge.compare import Row, Verdict, compare, exit_code, judge_dice, verdict_table
 from benchmark.judge.reference import Reference, Tolerances
 from benchmark.judge.results import results_tables
 
@@ -117,6 +117,21 @@ def test_two_precisions_never_share_a_mean() -> None:
     assert (found.ours, found.n) == (pytest.approx(0.9), 3)
     assert found.why.endswith("(tf32)")
     assert row(join(table(spread(0.8, 0.01), PATIENTS), three)).ours == pytest.approx(0.8)
+
+
+def test_single_runs_of_another_precision_take_nothing_away() -> None:
+    """Three fp32 seeds on draw 1 are judged though four draws have one tf32 seed each."""
+    single = [
+        table({1: [0.9] * 4}, PATIENTS, precision="tf32", split_id=f"by-image-{i}", first_slice=10 * i)
+        for i in (2, 3, 4, 5)
+    ]
+    found = row(join(table(spread(0.898, 0.01), PATIENTS), *single))
+    assert (found.verdict, found.n) == (Verdict.REPRODUCED, 3)
+
+
+@pytest.mark.parametrize(("mean", "half_width"), [(math.nan, 0.01), (0.9, math.nan), (math.nan, math.nan)])
+def test_what_is_no_number_is_never_reproduced(mean: float, half_width: float) -> None:
+    assert judge_dice(mean, half_width, 3, 0.898, terms()[1].dice)[0] is Verdict.INCONCLUSIVE
 
 
 def test_a_seed_that_ran_on_two_file_forms_counts_once() -> None:

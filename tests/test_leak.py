@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from run_records import join, table, terms
+from scipy import stats
 
 from benchmark.collect import Collected
 from benchmark.judge.headline import headline
@@ -70,6 +71,33 @@ def test_only_seeds_that_both_have_enter() -> None:
     assert one.seeds == (1, 2)
     assert one.difference is not None
     assert one.difference.value == pytest.approx(0.1)
+
+
+def test_a_seed_enters_on_the_slices_that_both_tested_with_it() -> None:
+    """Seed 2 by patient tested slices 2 and 3 alone: by image its other slices do not enter, at 0.30 more."""
+    one = the_leak(
+        by_image([0.11, 0.11, 0.91, 0.91, 0.91, 0.91], seeds=(1,)),
+        by_image([0.11, 0.11, 0.91, 0.91, 1.21, 1.21], seeds=(2,)),
+        by_patient(seeds=(1,)),
+        by_patient([0.81] * 2, seeds=(2,), patients=["b", "b"], split_id="by-patient-2"),
+    )
+    assert one.slices == 4
+    assert len(one.image.rows) == len(one.patient.rows) == 6
+    assert leak_table([one], RULE).numbers.loc[0, "dice_image"] == pytest.approx((0.91 + 0.91 + 0.90 + 0.90) / 4)
+
+
+def test_what_training_sets_bring_is_in_the_interval_of_several_draws() -> None:
+    """Draws at 0.8 and 1.0 by image, patients and seeds equal: r^2 / 2 = 0.01 stands beside the seeds' 0.0001."""
+    both = join(
+        by_image([0.8] * 4, patients=[*"aabb"]),
+        by_image([1.0] * 4, patients=[*"ccdd"], first_slice=4, split_id="by-image-2"),
+    )
+    row = headline(both, *terms()).numbers.iloc[1]
+    # patients: four of them, two at each value, s^2 / 4 = (4 x 0.01 / 3) / 4 with df 3; seeds 0.0002 / 4, df 2
+    parts = [(0.04 / 3 / 4, 3), (0.0002 / 4, 2), ((0.02 - 0.0001) / 2, 1)]
+    v = sum(part for part, _ in parts)
+    df = v**2 / sum(part**2 / df for part, df in parts)
+    assert (row["high"] - row["low"]) / 2 == pytest.approx(stats.t.ppf(0.975, df) * v**0.5)
 
 
 def test_arms_without_seeds_have_their_patients_alone() -> None:

@@ -116,12 +116,12 @@ def test_more_seeds_of_the_same_patients_do_not_narrow_the_interval() -> None:
 
 
 def test_the_interval_lies_around_the_bias_whatever_seeds_were_run() -> None:
-    """Draw 1 under two seeds, draw 2 under one: the bias, over all runs' slices, weighs them 2 to 1."""
+    """Draw 1 under two seeds with a bias of 0, draw 2 under one with 30: every slice counts once, so 15."""
     draw = {"first_slice": 10, "split_id": "by-image-2"}
     parts = runs([0.8] * 3, seeds=(1, 2)), runs([0.8] * 3, predicted_mm2=[130.0] * 3, **draw)
     row = agreement(join(*parts)).loc["area, mm2"]
-    assert row["bias"] == pytest.approx(10)
-    assert (row["low"] + row["high"]) / 2 == pytest.approx(10)
+    assert row["bias"] == pytest.approx(15)
+    assert (row["low"] + row["high"]) / 2 == pytest.approx(15)
 
 
 @pytest.mark.parametrize("patients", [[None] * 3, ["a", "b", None], ["a"] * 3])
@@ -137,9 +137,9 @@ def test_without_two_known_patients_the_bias_has_no_interval(patients: list[str 
 def test_runs_without_a_measure_give_no_table(name: str) -> None:
     old = runs([0.8] * 3)
     old = Collected(old.runs, old.scores.drop(columns=name), ())
-    assert not measured(panels(old)[0])
+    assert not measured(panels(old)[0].cells[0])
     assert Judgement(old, *terms()).measures() == []
-    assert measured(panels(runs([0.8] * 3))[0])
+    assert measured(panels(runs([0.8] * 3))[0].cells[0])
 
 
 def test_one_run_that_lacks_them_takes_them_from_its_terms_alone() -> None:

@@ -16,7 +16,7 @@ from benchmark import rescore as module
 from benchmark.collect import collect
 from benchmark.errors import RecordError
 from benchmark.record import RunFolder
-from benchmark.rescore import Rescored, rescore, rescore_run
+from benchmark.rescore import Rescored, rescore, scored_anew
 from benchmark.run_files import parse_scores
 
 SLICES = squares()
@@ -113,13 +113,25 @@ def test_slices_of_another_dataset_are_refused(folder: RunFolder) -> None:
     with pytest.raises(RecordError, match=r"none of its 1 finished runs.*give the slices they ran on"):
         rescore(root_of(folder), squares(first=50))
     with pytest.raises(RecordError, match=SLICES.dataset_id[:12]):
-        rescore_run(folder, squares(first=50))
+        scored_anew(folder, squares(first=50))
 
 
-def test_unfinished_runs_and_empty_roots_give_nothing(folder: RunFolder) -> None:
+def test_unfinished_runs_and_empty_roots_are_told(folder: RunFolder) -> None:
     (folder / "result.json").unlink()
-    assert rescore(root_of(folder), SLICES) == []
-    assert rescore(root_of(folder) / "nowhere", SLICES) == []
+    for root in (root_of(folder), root_of(folder) / "nowhere"):
+        with pytest.raises(RecordError, match="holds no finished run"):
+            rescore(root, SLICES)
+
+
+def test_nothing_is_written_where_one_run_is_damaged(folder: RunFolder) -> None:
+    """The first differs and could be mended; the second has lost its masks."""
+    (folder / "scores.csv").write_bytes(b"")
+    other = write_run(root_of(folder), SLICES, SPLIT, seed=2)
+    (other / "predictions.zip").write_bytes(b"PK")
+    before = files_of(folder)
+    with pytest.raises(RecordError, match=r"predictions\.zip"):
+        rescore(root_of(folder), SLICES)
+    assert files_of(folder) == before
 
 
 def test_changed_predictions_are_refused(folder: RunFolder) -> None:

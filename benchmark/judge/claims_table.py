@@ -64,7 +64,10 @@ def best_cells(on: Ground) -> list[str]:
     names, cells = list(on.cells), common(list(on.cells.values()))
     if len(cells) < 2 or cells[0].rows.empty or "fit.val_dice" not in cells[0].runs:
         return []
-    val = {name: float(cell.runs["fit.val_dice"].mean()) for name, cell in zip(names, cells, strict=True)}
+    val = {
+        name: float(pd.to_numeric(cell.runs["fit.val_dice"], errors="coerce").mean())
+        for name, cell in zip(names, cells, strict=True)
+    }
     if any(map(math.isnan, val.values())):  # max of NaN hangs on the order
         return []
     test = {name: mean(cell, DICE) for name, cell in zip(names, cells, strict=True)}

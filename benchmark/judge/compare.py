@@ -106,8 +106,8 @@ class _Judge:
         usable, why = self._usable(mine, rule.needs)
         if usable.empty:
             return Row(name, cell.dice_mean, None, 0, _absent(len(mine)), why, rule.required)
-        runs_of = usable.groupby("precision")["seed"].nunique()  # one precision only: that with most seeds
-        precision = max(runs_of.index, key=lambda name: (runs_of[name], -rule.precisions.index(name)))
+        seeds_of = usable.groupby(["precision", "split_id"])["seed"].nunique().groupby("precision").max()
+        precision = max(seeds_of.index, key=lambda name: (seeds_of[name], -rule.precisions.index(name)))  # one only
         usable = judged_draws(usable[usable["precision"] == precision], rule)
         seeds = int(usable.groupby("split_id")["seed"].nunique().min())
         found = spread(cell_of(usable, self.collected.scores))
@@ -141,6 +141,8 @@ def judge_dice(mean: float, half_width: float, seeds: int, printed: float, rule:
     """
     if seeds < rule.min_seeds:
         return Verdict.INCONCLUSIVE, f"n = {seeds} of at least {rule.min_seeds} seeds"
+    if not math.isfinite(mean + half_width):
+        return Verdict.INCONCLUSIVE, f"{mean:.3f} +- {half_width:.3f} is no interval"
     if abs(mean - printed) > half_width + rule.rounding:
         return Verdict.NOT_REPRODUCED, f"{printed} lies outside {mean:.3f} +- {half_width:.3f}"
     if half_width > rule.max_half_width:

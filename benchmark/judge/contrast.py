@@ -74,9 +74,17 @@ def pseudo_values(cell: Cell, statistic: Statistic) -> pd.DataFrame:
     columns = [*SLICE, "seed"]
     if statistic.column:
         return cell.rows[columns].assign(value=cell.rows[statistic.column])
-    parts = [statistic.of(rows) for _, rows in cell.rows.groupby(["split_id", "seed"], sort=True)]
-    values = pd.concat(parts) if parts else pd.Series(dtype=float)
-    return cell.rows.loc[values.index, columns].assign(value=values)
+    of_run = [(rows, statistic.of(rows)) for _, rows in cell.rows.groupby(["split_id", "seed"], sort=True)]
+    entering = pd.concat([cell.rows.loc[values.index, SLICE] for _, values in of_run]) if of_run else cell.rows[SLICE]
+    keys = pd.MultiIndex.from_frame(entering.drop_duplicates())
+    parts = []
+    for rows, values in of_run:
+        if not values.empty:  # slices that enter in other seeds alone are there, at the statistic itself
+            part = rows[pd.MultiIndex.from_frame(rows[SLICE]).isin(keys)]
+            scale = len(part) / len(values)
+            even = (values - values.mean()) * scale + values.mean()
+            parts.append(part[columns].assign(value=even.reindex(part.index, fill_value=values.mean())))
+    return pd.concat(parts) if parts else cell.rows[columns].head(0).assign(value=0.0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from benchmark.judge.cells import Cell, Panel
-from benchmark.judge.contrast import Statistic, between_seeds, common, contrast, reduced
+from benchmark.judge.contrast import DICE, Statistic, between_seeds, common, contrast, reduced
 from benchmark.judge.estimate import Estimate, Variance, holm
 from benchmark.judge.reference import ClaimRule, Reference, Sizes
 
 Spot = tuple[int, float]  # kernel size and alpha
 NO_SPREAD = "no cell has two seeds, so the spread between trainings is unknown"
+TOO_FEW_ENTER = "slices enter it in fewer than two seeds of any cell"
 NO_SPLIT = "its cells share no split"
 NO_SLICE = "no test slice enters it"
 FEW_PATIENTS = "a patient is unknown, or there are fewer than two"
@@ -81,7 +82,9 @@ class Ground:
             return NO_SPLIT
         if any(reduced(cell, statistic).by_slice.empty for cell in cells):
             return NO_SLICE
-        return FEW_PATIENTS if self.seeds(statistic) else NO_SPREAD
+        if self.seeds(statistic) is None:
+            return TOO_FEW_ENTER if self.seeds(DICE) else NO_SPREAD
+        return FEW_PATIENTS
 
     def lacking(self, spots: Iterable[Spot], columns: Iterable[str]) -> str:
         """Which of these columns of scores.csv some run of these spots does not have, and the cure; else empty."""

@@ -8,7 +8,8 @@ from benchmark.collect import Collected
 from benchmark.judge.cells import Cell, cell_of, protocol_of
 from benchmark.judge.comparable import in_cell
 from benchmark.judge.contrast import DICE, between_seeds, contrast, mean
-from benchmark.judge.estimate import Variance
+from benchmark.judge.estimate import Estimate, Variance
+from benchmark.judge.interval import sets_of
 from benchmark.judge.reference import Reference, Tolerances
 from benchmark.judge.tables import Table, between, digits
 
@@ -74,7 +75,8 @@ def headline(collected: Collected, reference: Reference, tolerances: Tolerances)
     )
     title = f"{cell.arm} {cell.kernel_size}x{cell.kernel_size}, alpha {cell.alpha:g}: the thesis's best cell."
     note = (
-        "The interval is for the mean over patients and seeds to come; every slice counts once, however many seeds. "
+        "The interval is for the mean over patients, training sets and seeds to come, the seeds' variance pooled over "
+        "both kinds of split; every slice counts once, averaged over its seeds. "
         "By image and by patient test other slices: rows of this table are no measure of what the split does."
     )
     return Table(title, numbers, shown, (note,))
@@ -84,8 +86,11 @@ def _row(cell: Cell, seeds: Variance | None, level: float) -> dict[str, object]:
     """One kind of split: over all its test slices, each averaged over its seeds first."""
     first, rows = cell.runs.iloc[0], cell.rows
     found = contrast([(1.0, cell)], DICE, seeds)
+    if found and seeds:
+        found = Estimate(found.value, found.variance + sets_of(cell, seeds))
     low, high = found.interval(level) if found else (None, None)
-    tumour = rows["tp"] + rows["fn"] > 0
+    tumours = rows[rows["tp"] + rows["fn"] > 0]
+    missed = (tumours["tp"] == 0).groupby([tumours["split_id"], tumours["slice_id"]]).mean()
     by_slice = rows.groupby(["patient_id", "slice_id"], dropna=False)["dice"].mean()
     known = rows["patient_id"].notna().all()
     return {
@@ -104,5 +109,5 @@ def _row(cell: Cell, seeds: Variance | None, level: float) -> dict[str, object]:
         "high": high,
         "median": float(by_slice.median()),
         "dice_by_patient": float(by_slice.groupby("patient_id").mean().mean()) if known else float("nan"),
-        "missed": float((rows["tp"][tumour] == 0).mean()),
+        "missed": float(missed.mean()),
     }

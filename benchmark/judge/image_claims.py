@@ -6,6 +6,7 @@ from functools import partial
 
 import pandas as pd
 
+from benchmark.judge.cells import Cell
 from benchmark.judge.contrast import Statistic, difference_within
 from benchmark.judge.estimate import clustered_share
 from benchmark.judge.ground import FEW_PATIENTS, Finding, Ground, Standing, side, told
@@ -46,16 +47,24 @@ def small_tumours(on: Ground) -> Finding:
 
 
 def image_spread(on: Ground) -> Finding:
-    """On the split with most cells: some images have a Dice of `well` in every training, on some it varies by `vary`.
+    """On the split with most cells: some images have a Dice of `well` in every cell, on some cells differ by `vary`.
 
-    "Some" is a share of the images whose interval (patients as the unit) lies above `share`.
+    A cell's Dice is its mean over at least two seeds, so that two trainings of one model are
+    not two models. "Some" is a share of the images whose interval lies above `share`.
     """
-    count = pd.Series([split for cell in on.cells.values() for split in cell.splits], dtype=str).value_counts()
+    whole = [(split, cell) for cell in on.cells.values() for split in sorted(cell.splits) if _seeds(cell, split) > 1]
+    count = pd.Series([split for split, _ in whole], dtype=str).value_counts()
     cells = f"{count.max() if len(count) else 0} of {len(on.spots())}"
     if not len(count) or count.max() < on.rule.fewest_cells:
-        return Finding(NOT_TESTABLE, f"fewer than {on.rule.fewest_cells} cells on one split", cells=cells)
+        why = f"fewer than {on.rule.fewest_cells} cells with two seeds on one split"
+        return Finding(NOT_TESTABLE, why, cells=cells)
     split = sorted(count.index[count == count.max()])[0]
-    rows = pd.concat([cell.on(splits=[split]).rows for cell in on.cells.values()])
+    means = [
+        cell.on(splits=[split]).rows.groupby(["patient_id", "slice_id"], dropna=False)["dice"].mean()
+        for name, cell in whole
+        if name == split
+    ]
+    rows = pd.concat(means).reset_index()
     if rows["patient_id"].isna().any() or rows["patient_id"].nunique() < 2:
         return Finding(UNDECIDED, FEW_PATIENTS, cells=cells)
     dice = rows.groupby(["patient_id", "slice_id"])["dice"].agg(["min", "max"])
@@ -66,21 +75,21 @@ def image_spread(on: Ground) -> Finding:
     }
     ends = {name: clustered_share(hit.to_numpy(), patients, on.rule.level) for name, hit in shares.items()}
     measured = "; ".join(f"{name} {value:.2f} [{low:.2f}, {high:.2f}]" for name, (value, low, high) in ends.items())
-    lows, highs = [low for _, low, _ in ends.values()], [high for _, _, high in ends.values()]
-    if min(lows) > on.rule.share:
-        return Finding(CONFIRMED, f"both above {on.rule.share:.0%} of the images of {split}", measured, cells)
-    if min(highs) < on.rule.share:
-        return Finding(CONTRADICTED, f"one is below {on.rule.share:.0%} of the images of {split}", measured, cells)
-    return Finding(UNDECIDED, f"not told from {on.rule.share:.0%} of the images of {split}", measured, cells)
+    low, high = (min(end) for end in zip(*((low, high) for _, low, high in ends.values()), strict=True))
+    return _some(on, low, high, f"the images of {split}", measured, cells)
+
+
+def _seeds(cell: Cell, split: str) -> int:
+    return int(cell.runs.loc[cell.runs["split_id"] == split, "seed"].nunique())
 
 
 def necrotic_centres(on: Ground) -> Finding:
     """Of some tumours of the largest third, the centre is missed by the best cell's trainings as a habit.
 
     Missed: `core_sensitivity` below `core_missed` though the tumour's sensitivity is not. Of the tumours
-    that three or more trainings tested: confirmed where at least `consistently` of them miss the same
-    one; contradicted where none misses any, of so many patients that the interval of the share of
-    such tumours lies below `share`. Whether a centre is necrotic is on no record.
+    that three or more trainings tested, the share is taken of those that at least `consistently` of
+    them miss: confirmed or contradicted where its interval (patients as the unit) lies above or below
+    `share`. Whether a centre is necrotic is on no record.
     """
     cell = on.best
     if cell is None:
@@ -91,21 +100,25 @@ def necrotic_centres(on: Ground) -> Finding:
     missed = (rows["core_sensitivity"] < on.rule.core_missed) & (rows["sensitivity"] >= on.rule.core_missed)
     habit = missed.groupby([rows["split_id"], rows["slice_id"], rows["patient_id"]], dropna=False).agg(["mean", "size"])
     habit = habit.loc[habit["size"] >= FEWEST_TRAININGS, "mean"]
-    measured = f"{int((habit >= on.rule.consistently).sum())} of {len(habit)} large tumours"
     if habit.empty:
-        return Finding(UNDECIDED, f"no large tumour was tested by {FEWEST_TRAININGS} trainings", measured, "1 of 1")
-    if (habit >= on.rule.consistently).any():
-        return Finding(CONFIRMED, "such tumours were found", measured, "1 of 1")
-    if (habit > 0).any():
-        return Finding(UNDECIDED, "missed by single trainings only", measured, "1 of 1")
+        return Finding(UNDECIDED, f"no large tumour was tested by {FEWEST_TRAININGS} trainings", cells="1 of 1")
     patients = habit.index.get_level_values("patient_id")
     if patients.isna().any() or patients.nunique() < 2:
-        return Finding(UNDECIDED, FEW_PATIENTS, measured, "1 of 1")
-    _, _, high = clustered_share((habit > 0).to_numpy(), patients.tolist(), on.rule.level)
-    measured = f"{measured}, share up to {high:.2f}"
-    standing = CONTRADICTED if high < on.rule.share else UNDECIDED
-    return Finding(standing, "no training misses any" + ("" if standing is CONTRADICTED else ", of too few patients"),
-                   measured, "1 of 1")  # fmt: skip
+        return Finding(UNDECIDED, FEW_PATIENTS, cells="1 of 1")
+    hits = (habit >= on.rule.consistently).to_numpy()
+    share, low, high = clustered_share(hits, patients.tolist(), on.rule.level)
+    measured = f"{hits.sum()} of {len(hits)} large tumours, share {share:.2f} [{low:.2f}, {high:.2f}]"
+    return _some(on, low, high, "the large tumours", measured, "1 of 1")
+
+
+def _some(on: Ground, low: float, high: float, of: str, measured: str, cells: str) -> Finding:
+    """Judge a share that a claim calls "some": more than `share`."""
+    limit = f"{on.rule.share:.0%} of {of}"
+    if low > on.rule.share:
+        return Finding(CONFIRMED, f"above {limit}", measured, cells)
+    if high < on.rule.share:
+        return Finding(CONTRADICTED, f"below {limit}", measured, cells)
+    return Finding(UNDECIDED, f"not told from {limit}", measured, cells)
 
 
 def vessels_excluded(on: Ground) -> Finding:

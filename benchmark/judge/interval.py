@@ -92,12 +92,15 @@ def of_draws(dice: Sequence[NDArray[np.float64]], patients: Sequence[Sequence[st
     # the least, not the sum: one patient is in several test sets
     one_draw = Variance(float(np.mean([e.variance.value for e in fresh])), min(e.variance.df for e in fresh))
     seeds = pooled_variance([draw.mean(axis=0).tolist() for draw in dice])
-    sets = NONE
-    if len(dice) > 1:
-        between = float(np.var([e.value for e in fresh], ddof=1))
-        of_seeds = seeds.value * float(np.mean([1 / draw.shape[1] for draw in dice])) if seeds else 0.0
-        sets = Variance(max(0.0, between - one_draw.value - of_seeds), len(dice) - 1)
+    sets = _sets([e.value for e in fresh], one_draw, [draw.shape[1] for draw in dice], seeds)
     return Spread(ours.value, sum(draw.shape[1] for draw in dice), len(dice), seeds, ours.variance, one_draw, sets)
+
+
+def _sets(means: Sequence[float], fresh: Variance, n_seeds: Sequence[int], seeds: Variance | None) -> Variance:
+    if len(means) < 2:
+        return NONE
+    of_seeds = seeds.value * float(np.mean([1 / n for n in n_seeds])) if seeds else 0.0
+    return Variance(max(0.0, float(np.var(means, ddof=1)) - fresh.value - of_seeds), len(means) - 1)
 
 
 def spread(cell: Cell) -> Spread:
@@ -105,6 +108,24 @@ def spread(cell: Cell) -> Spread:
 
     Raises `RecordError` where a patient is unknown, or alone in a test set.
     """
+    return of_draws(*_draws(cell))
+
+
+def sets_of(cell: Cell, seeds: Variance) -> Variance:
+    """What training sets bring to the mean of a cell over its draws or folds, given the variance between seeds.
+
+    r^2 / D; nothing where there is one draw, or where `spread` would refuse.
+    """
+    try:
+        found = spread(cell)
+    except RecordError:
+        return NONE
+    dice, _ = _draws(cell)
+    return _sets([float(d.mean()) for d in dice], found.fresh, [d.shape[1] for d in dice], seeds) * (1 / len(dice))
+
+
+def _draws(cell: Cell) -> tuple[list[NDArray[np.float64]], list[list[str]]]:
+    """Dice (slices, seeds) and the patients of the slices, draw by draw."""
     dice, patients = [], []
     for _, rows in cell.rows.groupby("split_id"):
         wide = rows.pivot_table(index=SLICE[1:], columns="seed", values="dice", dropna=False).dropna(how="all")
@@ -112,7 +133,7 @@ def spread(cell: Cell) -> Spread:
         dice.append(wide.to_numpy(dtype=float))
     if cell.rows["patient_id"].isna().any() or any(len(set(names)) < 2 for names in patients):
         raise RecordError(f"{cell.name}: a patient is unknown, or alone in a test set; rescore on slices with patients")
-    return of_draws(dice, patients)
+    return dice, patients
 
 
 def power_table(

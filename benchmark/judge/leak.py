@@ -11,6 +11,7 @@ from benchmark.collect import Collected
 from benchmark.judge.cells import NO_SEED, TERMS, Cell, cell_of, data_of, protocol_of
 from benchmark.judge.contrast import DICE, between_seeds, contrast, mean
 from benchmark.judge.estimate import Estimate
+from benchmark.judge.interval import sets_of
 from benchmark.judge.reference import LeakRule
 from benchmark.judge.tables import Table, between, digits
 
@@ -58,13 +59,17 @@ def leaks(collected: Collected) -> list[Leak]:
 
 def _leak(image: Cell, patient: Cell) -> Leak:
     spread = between_seeds([image, patient], DICE)
-    seeds = image.seeds & patient.seeds
-    slices = set(image.on(seeds=seeds).rows["slice_id"]) & set(patient.on(seeds=seeds).rows["slice_id"])
-    image, patient = (
-        cell.on(seeds=seeds).where(lambda rows: rows["slice_id"].isin(slices)) for cell in (image, patient)
-    )
+    pairs = _tested(image.rows).intersection(_tested(patient.rows))  # the same slice from the same seed
+    image, patient = (cell.where(lambda rows: _tested(rows).isin(pairs)) for cell in (image, patient))
     difference = contrast([(1.0, image), (-1.0, patient)], DICE, spread, by_slice=True)
-    return Leak(image, patient, difference, tuple(sorted(seeds - {NO_SEED})))
+    if difference and spread:
+        sets = sets_of(image, spread) + sets_of(patient, spread)
+        difference = Estimate(difference.value, difference.variance + sets)
+    return Leak(image, patient, difference, tuple(sorted(image.seeds - {NO_SEED})))
+
+
+def _tested(rows: pd.DataFrame) -> pd.MultiIndex:
+    return pd.MultiIndex.from_frame(rows[["slice_id", "seed"]])
 
 
 def leak_table(found: Sequence[Leak], rule: LeakRule) -> Table:

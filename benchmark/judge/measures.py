@@ -19,14 +19,15 @@ from benchmark.judge.tables import Table, between, digits
 LIMITS = (
     1.96  # SDs to each side of the bias that hold 95 % of normal differences: Bland & Altman, Lancet 327 (1986) 307
 )
+EACH_ONCE = "Every slice counts once, averaged over the seeds that tested it."
 COLUMNS = ("nsd_1mm", "nsd_2mm", "hd95_mm", "assd_mm")
 SIZES = {"area, mm2": "mm2", "longest diameter, mm": "diameter_mm", "its perpendicular, mm": "perpendicular_mm"}
 
 
-def measured(panel: Panel) -> bool:
-    """True where every score of a panel has the measures; older runs get them by rescoring."""
+def measured(cell: Cell) -> bool:
+    """True where all runs of a cell have the measures; older ones get them by rescoring."""
     names = [*COLUMNS, *(f"{side}_{of}" for of in SIZES.values() for side in ("truth", "predicted"))]
-    return all(name in panel.scores and panel.scores[name].notna().all() for name in names)
+    return all(name in cell.rows and cell.rows[name].notna().all() for name in names)
 
 
 def by_size(cell: Cell, sizes: Sizes) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -52,6 +53,7 @@ def _table(panel: Panel, sizes: Sizes, of: Callable[[pd.DataFrame], list[dict[st
         [
             {"arm": cell.name, "params": cell.params, "click": cell.needs_click, "tumours": name, **row}
             for cell in panel.cells
+            if measured(cell)
             for name, rows in by_size(cell, sizes)
             for row in of(rows)
         ]
@@ -79,25 +81,36 @@ def boundaries_table(panel: Panel, sizes: Sizes) -> Table:
         }
     )
     note = "missed: no pixel of the tumour was found; detected: mean over the others. Definitions: docs/measures.md."
-    return Table(f"Measures by tumour size, {panel.title}.", numbers, shown, (note,))
+    return Table(f"Measures by tumour size, {panel.title}.", numbers, shown, (note, EACH_ONCE, *_left_out(panel)))
+
+
+def _left_out(panel: Panel) -> list[str]:
+    names = [cell.name for cell in panel.cells if not measured(cell)]
+    return [f"Left out, until their runs are rescored: {', '.join(names)}."] if names else []
+
+
+def _by_slice(values: pd.Series[float], rows: pd.DataFrame) -> pd.Series[float]:
+    """Each slice averaged over its seeds."""
+    of = rows.loc[values.index]
+    return values.groupby([of["split_id"], of["slice_id"], of["patient_id"]], dropna=False).mean()
 
 
 def _boundaries(rows: pd.DataFrame) -> list[dict[str, object]]:
     found = rows["tp"] > 0  # of a slice without a tumour neither is true, and it stays in the means
-    row: dict[str, object] = {"slices": rows[["split_id", "slice_id"]].drop_duplicates().shape[0]}
-    row["missed"] = float((~found)[rows["tp"] + rows["fn"] > 0].mean())
+    missed = (~found)[rows["tp"] + rows["fn"] > 0]
+    row: dict[str, object] = {"slices": len(_by_slice(rows["dice"], rows))}
+    row["missed"] = float(_by_slice(missed, rows).mean())
     for name in ("dice", *COLUMNS):
-        values = rows[name]
-        detected = float(values[found].mean())
-        row |= {f"{name}_mean": values.mean(), f"{name}_median": values.median(), f"{name}_detected": detected}
+        values, detected = _by_slice(rows[name], rows), _by_slice(rows.loc[found, name], rows)
+        row |= {f"{name}_mean": values.mean(), f"{name}_median": values.median(), f"{name}_detected": detected.mean()}
     return [row]
 
 
 def agreement_table(panel: Panel, sizes: Sizes) -> Table:
     """Bland and Altman's bias and limits of agreement of area and diameters, predicted minus truth.
 
-    Over all slices of all runs of a cell; the bias's 95 % interval has patients as the unit
-    and leaves out the seeds' own spread.
+    The bias is over slices, each averaged over its seeds; its 95 % interval has patients as
+    the unit and leaves out the seeds' own spread. The limits hold 95 % of single measurements.
     """
     numbers = _table(panel, sizes, _agreement)
     unit = [0 if name == "area, mm2" else 1 for name in numbers["quantity"]]
@@ -119,30 +132,33 @@ def agreement_table(panel: Panel, sizes: Sizes) -> Table:
             "limits of agreement": cells("lower_limit", "upper_limit"),
         }
     )
-    return Table(f"Sizes against the truth (Bland-Altman), {panel.title}.", numbers, shown)
+    note = "The interval is around the bias, patients being the unit; the spread between trainings is not in it."
+    title = f"Sizes against the truth (Bland-Altman), {panel.title}."
+    return Table(title, numbers, shown, (note, EACH_ONCE, *_left_out(panel)))
 
 
 def _agreement(rows: pd.DataFrame) -> list[dict[str, object]]:
     found = []
     for name, of in SIZES.items():
         difference = rows[f"predicted_{of}"] - rows[f"truth_{of}"]
-        bias, sd = float(difference.mean()), float(difference.std(ddof=1))
-        half = _half_width(rows, difference)
+        by_slice = _by_slice(difference, rows)
+        bias, sd = float(by_slice.mean()), float(difference.std(ddof=1))
+        half = _half_width(by_slice)
         found.append(
-            {"quantity": name, "slices": rows[["split_id", "slice_id"]].drop_duplicates().shape[0],
-             "truth": rows[f"truth_{of}"].mean(), "bias": bias, "low": bias - half, "high": bias + half,
+            {"quantity": name, "slices": len(by_slice),
+             "truth": _by_slice(rows[f"truth_{of}"], rows).mean(), "bias": bias,
+             "low": bias - half, "high": bias + half,
              "lower_limit": bias - LIMITS * sd, "upper_limit": bias + LIMITS * sd}
         )  # fmt: skip
     return found
 
 
-def _half_width(rows: pd.DataFrame, values: pd.Series[float]) -> float:
-    """Of the interval around a mean, each slice averaged over its seeds; NaN without two patients, all known."""
-    if rows["patient_id"].isna().any() or rows["patient_id"].nunique() < 2:
+def _half_width(by_slice: pd.Series[float]) -> float:
+    """Of the interval around a mean over slices; NaN without two patients, all known."""
+    patients = by_slice.index.get_level_values("patient_id")
+    if patients.isna().any() or patients.nunique() < 2:
         return float("nan")
-    by_slice = values.groupby([rows["split_id"], rows["slice_id"], rows["patient_id"]]).mean()
-    patients = by_slice.index.get_level_values("patient_id").tolist()
-    return clustered_mean(by_slice.to_numpy(dtype=float), patients).half_width(0.95)
+    return clustered_mean(by_slice.to_numpy(dtype=float), patients.tolist()).half_width(0.95)
 
 
 def _named(numbers: pd.DataFrame) -> list[str]:

@@ -129,7 +129,7 @@ class Judgement:
     def measures(self) -> list[Table]:
         """Boundaries, misses and sizes of every panel whose runs have them."""
         sizes = self.tolerances.sizes
-        own = [panel for panel in self.panels if measured(panel)]
+        own = [panel for panel in self.panels if any(map(measured, panel.cells))]
         return [table(panel, sizes) for panel in own for table in (boundaries_table, agreement_table)]
 
     def runs(self) -> list[Table]:

@@ -179,4 +179,4 @@ def _numbers(row: Duel, level: float) -> dict[str, object]:
 
 def _mean_of(runs: pd.DataFrame, column: str) -> float:
     """Mean over the runs; NaN where they do not have it."""
-    return float(runs[column].astype(float).mean()) if column in runs else float("nan")
+    return float(pd.to_numeric(runs[column], errors="coerce").mean()) if column in runs else float("nan")
