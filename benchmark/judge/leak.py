@@ -95,7 +95,7 @@ def leak_table(found: Sequence[Leak], rule: LeakRule) -> Table:
     )
     note = (
         "Both means are over the slices that a draw by image and a fold by patient tested, and the seeds of both. "
-        "By patient, Nyul's histogram is fitted on training images alone as well."
+        "By patient, Nyul's histogram is fitted on training images alone, and a fold trains on some more slices."
     )
     return Table("By image against by patient: the same arm, seeds and slices.", numbers, shown, (note,))
 
