@@ -127,8 +127,8 @@ def versus_table(panel: Panel, rows: Sequence[Duel], rule: ContrastRule) -> Tabl
         }
     )
     notes = [
-        f"Differences are from {_key(rule.reference)}, on the splits of both and given their training sets; the "
-        "interval is before Holm, p after. A mean is over all splits of its cell.",
+        f"Differences are from {_key(rule.reference)}, on the splits of both, given their training sets.",
+        "The interval is before Holm, p after. A mean is over all splits of its cell.",
         "Costs are of one training, the mean over a cell's runs; minutes are those of the machine that it ran on.",
     ]
     if numbers["click"].any():
