@@ -13,11 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
+from run_records import table
 from strategies import cheng_rows
 
 from benchmark.collect import Collected, collect, reproduction_folder
 from benchmark.judge.cells import Cell, cell_of
-from benchmark.judge.estimate import clustered_mean
+from benchmark.judge.contrast import DICE, between_seeds, contrast
+from benchmark.judge.estimate import Estimate, clustered_mean, pooled_variance
 from benchmark.judge.interval import of_draws
 from benchmark.split import SPLIT_SEED
 
@@ -129,3 +131,33 @@ def test_the_prediction_interval_holds_another_teams_mean(draws: int, training_s
 def test_one_draw_cannot_tell_what_its_training_set_brought() -> None:
     """The price of a single draw, where training sets matter as much as seeds: said in docs/judging.md."""
     assert fresh_draw_hits(1, 3, 0.02) < 0.9
+
+
+def two_arms(random: np.random.Generator, names: list[str]) -> tuple[list[str], list[NDArray[np.float64]]]:
+    """Patients of 106 slices, and Dice (seeds, slices) of two arms that differ by patient (SD 0.03) and seed (0.02)."""
+    patients = [names[i] for i in random.permutation(len(names))[:106]]
+    _, of = np.unique(patients, return_inverse=True)
+    own = [0.8 + 0.03 * random.standard_normal(of.max() + 1)[of] for _ in range(2)]
+    return patients, [arm + 0.02 * random.standard_normal((3, 1)) for arm in own]
+
+
+def by_hand(patients: list[str], arms: list[NDArray[np.float64]]) -> Estimate:
+    found = clustered_mean(arms[0].mean(axis=0) - arms[1].mean(axis=0), patients)
+    seeds = pooled_variance([arm.mean(axis=1).tolist() for arm in arms])
+    assert seeds
+    return Estimate(found.value, found.variance + seeds * (1 / 3 + 1 / 3))
+
+
+def test_a_paired_difference_is_held_about_as_often_as_its_interval_says() -> None:
+    """Arms that are alike: 2000 draws of the arithmetic of a contrast, which is that of `contrast` on a few of them."""
+    names, random = [row["patient_id"] for row in cheng_rows()], rng(7)
+    drawn = [two_arms(random, names) for _ in range(2000)]
+    estimates = [by_hand(*one) for one in drawn]
+    assert 0.93 <= np.mean([abs(e.value) <= e.half_width(0.95) for e in estimates]) <= 0.97
+    for (patients, arms), expected in zip(drawn[:3], estimates, strict=False):
+        made = [table(dict(enumerate(arm.tolist())), patients) for arm in arms]
+        cells = [cell_of(one.runs, one.scores) for one in made]
+        found = contrast([(1.0, cells[0]), (-1.0, cells[1])], DICE, between_seeds(cells, DICE))
+        assert found
+        assert (found.value, found.se) == (pytest.approx(expected.value), pytest.approx(expected.se))
+        assert found.variance.df == pytest.approx(expected.variance.df)
