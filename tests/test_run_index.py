@@ -276,7 +276,7 @@ def test_tables_of_other_columns_stand_beside_each_other(root: Path, reads: list
     """Of another version, without patients, with words in them: as one concatenation of all tables has them."""
     changes: list[Callable[[pd.DataFrame], pd.DataFrame]] = [
         lambda t: t.drop(columns="iou"),
-        lambda t: t.assign(hd95_mm=[0.1, 2**-1074, float("nan"), 1 / 3]),
+        lambda t: t.assign(depth_mm=[0.1, 2**-1074, float("nan"), 1 / 3]),
         lambda t: t.assign(note="a word"),
         lambda t: t.assign(tn=2**70),
         lambda t: t.assign(tn=t["tn"] + 0.5),
