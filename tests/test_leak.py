@@ -86,6 +86,25 @@ def test_a_seed_enters_on_the_slices_that_both_tested_with_it() -> None:
     assert leak_table([one], RULE).numbers.loc[0, "dice_image"] == pytest.approx((0.91 + 0.91 + 0.90 + 0.90) / 4)
 
 
+def test_a_seed_that_met_few_slices_of_a_draw_leaves_an_interval() -> None:
+    """Draws test a, b and c, d from two seeds; the fold of b, c has both, those of a and of d the first alone.
+
+    A slice weighs 1/8, half of it for each of two seeds. By image: twice (3/8)^2 + (1/8)^2;
+    by patient four times (1/4)^2: 0.5625 s^2 with s^2 = 0.0002; every difference is 0.1.
+    """
+    one = the_leak(
+        by_image([0.91] * 4, patients=[*"aabb"]),
+        by_image([0.91] * 4, patients=[*"ccdd"], first_slice=4, split_id="by-image-2"),
+        by_patient([0.81] * 4, patients=[*"bbcc"], first_slice=2),
+        by_patient([0.81] * 2, patients=[*"aa"], first_slice=0, seeds=(1,), split_id="by-patient-2"),
+        by_patient([0.81] * 2, patients=[*"dd"], first_slice=6, seeds=(1,), split_id="by-patient-3"),
+    )
+    assert len(one.image.rows) == 12
+    assert one.difference
+    assert one.difference.value == pytest.approx(0.1)
+    assert one.difference.variance.value == pytest.approx(0.5625 * 0.0002)
+
+
 def test_what_training_sets_bring_is_in_the_interval_of_several_draws() -> None:
     """Draws at 0.8 and 1.0 by image, patients and seeds equal: r^2 / 2 = 0.01 stands beside the seeds' 0.0001."""
     both = join(

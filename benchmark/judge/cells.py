@@ -76,10 +76,9 @@ class Cell:
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """All runs under one set of `TERMS`, which title tells; unit of the splits: image, patient or cvind."""
+    """All runs under one set of `TERMS`, which title tells."""
 
     title: str
-    unit: str
     runs: pd.DataFrame
     scores: pd.DataFrame
 
@@ -131,7 +130,7 @@ def panels(collected: Collected) -> list[Panel]:
     found = []
     for _, part in runs.groupby(list(TERMS)):
         scores = collected.scores[collected.scores["run_id"].isin(part["run_id"])]
-        found.append(Panel(title_of(part), str(part.iloc[0]["split_unit"]), part, scores))
+        found.append(Panel(title_of(part), part, scores))
     return found
 
 

@@ -5,7 +5,7 @@ Every statistic is written as pseudo-values: one number per slice whose mean is 
 1974). So a weighted sum of statistics of cells that were tested on the same slices is the
 mean of the weighted sum of their pseudo-values, paired slice by slice, and its variance
 
-    v = v_patient + s^2 sum over cells of w^2 sum over splits of (n_split / n)^2 / seeds
+    v = v_patient + s^2 sum over cells of w^2 sum over trainings of (its share in the cell's mean)^2
 
 v_patient: `clustered_mean`'s; s^2: variance of the statistic between seeds of one cell on
 one split, pooled over all cells under the same terms. v_patient holds a little of the second
@@ -104,12 +104,14 @@ class Reduced:
 def reduced(cell: Cell, statistic: Statistic) -> Reduced:
     """Reduce a cell, once for all the contrasts that it enters."""
     values = pseudo_values(cell, statistic)
-    of_split = values.groupby("split_id")
-    share = of_split["slice_id"].nunique() / max(of_split["slice_id"].nunique().sum(), 1)
+    of_slice = values.groupby(SLICE, dropna=False)["value"]
+    by_slice = of_slice.mean()
+    share = 1 / of_slice.transform("size") / max(len(by_slice), 1)  # of each run's slice in the mean over slices
+    by_training = share.groupby([values["split_id"], values["seed"]]).sum()
     return Reduced(
-        values.groupby(SLICE, dropna=False)["value"].mean(),
+        by_slice,
         values.groupby(["split_id", "seed"])["value"].mean(),
-        float((share**2 / of_split["seed"].nunique()).sum()) if cell.seeded else 0.0,
+        float((by_training**2).sum()) if cell.seeded else 0.0,
     )
 
 

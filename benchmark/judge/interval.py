@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from benchmark.errors import RecordError
 from benchmark.judge.cells import Cell
-from benchmark.judge.contrast import SLICE
+from benchmark.judge.contrast import DICE, SLICE, reduced
 from benchmark.judge.estimate import NONE, Estimate, Variance, clustered_mean, pooled_variance, t_quantile
 
 
@@ -89,14 +89,18 @@ def of_draws(dice: Sequence[NDArray[np.float64]], patients: Sequence[Sequence[st
     by_slice = [draw.mean(axis=1) for draw in dice]
     fresh = [clustered_mean(draw, names) for draw, names in zip(by_slice, patients, strict=True)]
     ours = clustered_mean(np.concatenate(by_slice), [name for names in patients for name in names])
-    # the least, not the sum: one patient is in several test sets
-    one_draw = Variance(float(np.mean([e.variance.value for e in fresh])), min(e.variance.df for e in fresh))
+    one_draw = _fresh(fresh)
     seeds = pooled_variance([draw.mean(axis=0).tolist() for draw in dice])
     sets = _sets([e.value for e in fresh], one_draw, [draw.shape[1] for draw in dice], seeds)
     return Spread(ours.value, sum(draw.shape[1] for draw in dice), len(dice), seeds, ours.variance, one_draw, sets)
 
 
-def _sets(means: Sequence[float], fresh: Variance, n_seeds: Sequence[int], seeds: Variance | None) -> Variance:
+def _fresh(draws: Sequence[Estimate]) -> Variance:
+    """The variance of one draw's mean; the least df, not their sum: one patient is in several test sets."""
+    return Variance(float(np.mean([e.variance.value for e in draws])), min(e.variance.df for e in draws))
+
+
+def _sets(means: Sequence[float], fresh: Variance, n_seeds: Sequence[float], seeds: Variance | None) -> Variance:
     if len(means) < 2:
         return NONE
     of_seeds = seeds.value * float(np.mean([1 / n for n in n_seeds])) if seeds else 0.0
@@ -116,12 +120,14 @@ def sets_of(cell: Cell, seeds: Variance) -> Variance:
 
     r^2 / D; nothing where there is one draw, or where `spread` would refuse.
     """
-    try:
-        found = spread(cell)
-    except RecordError:
+    by_slice = reduced(cell, DICE).by_slice.reset_index()
+    draws = [part for _, part in by_slice.groupby("split_id")]
+    if by_slice["patient_id"].isna().any() or any(part["patient_id"].nunique() < 2 for part in draws):
         return NONE
-    dice, _ = _draws(cell)
-    return _sets([float(d.mean()) for d in dice], found.fresh, [d.shape[1] for d in dice], seeds) * (1 / len(dice))
+    found = [clustered_mean(part["value"].to_numpy(dtype=float), part["patient_id"].tolist()) for part in draws]
+    tested = cell.rows["split_id"].value_counts()  # by runs; a slice may have been tested from fewer seeds than another
+    n_seeds = [tested[part["split_id"].iloc[0]] / len(part) for part in draws]
+    return _sets([e.value for e in found], _fresh(found), n_seeds, seeds) * (1 / max(len(draws), 1))
 
 
 def _draws(cell: Cell) -> tuple[list[NDArray[np.float64]], list[list[str]]]:

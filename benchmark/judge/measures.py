@@ -16,9 +16,7 @@ from benchmark.judge.reference import Sizes
 from benchmark.judge.results import CLICK
 from benchmark.judge.tables import Table, between, digits
 
-LIMITS = (
-    1.96  # SDs to each side of the bias that hold 95 % of normal differences: Bland & Altman, Lancet 327 (1986) 307
-)
+LIMITS = 1.96  # SDs to each side of the bias, 95 % of normal differences: Bland & Altman, Lancet 327 (1986) 307
 EACH_ONCE = "Every slice counts once, averaged over the seeds that tested it."
 COLUMNS = ("nsd_1mm", "nsd_2mm", "hd95_mm", "assd_mm")
 SIZES = {"area, mm2": "mm2", "longest diameter, mm": "diameter_mm", "its perpendicular, mm": "perpendicular_mm"}
