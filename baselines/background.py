@@ -7,11 +7,12 @@ from typing import ClassVar
 
 import numpy as np
 
+from baselines._keeping import Kept
 from benchmark.arm import Cases, FitReport, FloatImages, ProbMaps, RunContext
 
 
 @dataclass(frozen=True)
-class Background:
+class Background(Kept):
     """All background: probability 0 everywhere."""
 
     deterministic: ClassVar[bool] = True

@@ -8,12 +8,13 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from baselines._keeping import Kept
 from baselines._morphology import depth, head, otsu_threshold, radius, thickest_component
 from benchmark.arm import Cases, FitReport, FloatImages, ProbMaps, RunContext
 
 
 @dataclass(frozen=True)
-class Otsu:
+class Otsu(Kept):
     """The thickest part inside the head that is brighter than Otsu's threshold over the head.
 
     rim: how much of the head's radius is skin and bone, and left out. Taking the threshold over

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from baselines._keeping import Kept
 from baselines._morphology import (
     component_at,
     deepest_pixel,
@@ -34,7 +35,7 @@ Seeder = Callable[[NDArray[np.float32]], Pixel | None]
 
 
 @dataclass
-class _Growing:
+class _Growing(Kept):
     """What both arms share: the parameters, the tuning and the growing.
 
     smoothing, rim and neck are parts of the head's radius: the blur before growing, the skin

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from baselines._keeping import Kept
 from baselines._morphology import interior, thickest_component
 from baselines._tuning import Segment, tune
 from benchmark.arm import Cases, FitReport, FloatImages, ProbMaps, RunContext
@@ -15,7 +16,7 @@ from benchmark.errors import ArmError
 
 
 @dataclass
-class Threshold:
+class Threshold(Kept):
     """The thickest part inside the head that is brighter than one threshold.
 
     rim: how much of the head's radius is skin and bone, and left out. steps: thresholds tried,

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 from baselines import ARMS
-from benchmark import commands
+from benchmark import commands, judging
 from benchmark.arm import with_plugins
 from benchmark.cli import parser
 from benchmark.errors import BenchmarkError
@@ -21,12 +21,14 @@ VERBS = {
     "reproduce": reproduce,
     "run": run,
     "plan": commands.plan,
-    "compare": commands.compare,
+    "compare": judging.compare,
+    "report": judging.report,
     "data": commands.data,
     "export": commands.export,
     "rescore": commands.rescore,
     "audit": commands.audit,
-    "score": commands.score,
+    "score": judging.score,
+    "predict": commands.predict,
     "arms": commands.list_arms,
 }
 

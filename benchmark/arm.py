@@ -113,6 +113,19 @@ class ClickArm(Protocol):
     def predict(self, images: FloatImages, clicks: Clicks) -> ProbMaps: ...
 
 
+@runtime_checkable
+class Keepable(Protocol):
+    """An arm whose learning can be kept in a file, and put back into a fresh arm with the same parameters."""
+
+    def state(self) -> dict[str, Any]:
+        """Return what `fit` learned, in plain values and tensors on the processor. Called after `fit`."""
+        ...
+
+    def restore(self, state: Mapping[str, Any], context: RunContext) -> None:
+        """Take the place of `fit`: `predict` then gives, on the same device, the bits it gave when state was taken."""
+        ...
+
+
 @dataclass(frozen=True)
 class ArmEntry:
     """What planning must know of an arm without importing it.

@@ -1,97 +1,53 @@
-"""What each verb of the command line does, `reproduce` and `run` apart. Nothing here imports torch."""
+"""The verbs that neither run a grid nor judge one. Nothing here imports torch."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from tabulate import tabulate
 
 from benchmark import plan as planning
 from benchmark.arm import ArmEntry
-from benchmark.cli import request
+from benchmark.cores import allocate, usable_cores
 from benchmark.data.slices import LABELS
 from benchmark.errors import SpecError, SplitError
-from benchmark.progress import span
-from benchmark.record import RESULT, State
-from benchmark.reproduce import announce
+from benchmark.grid_table import show
+from benchmark.grid_view import view
+from benchmark.plan import span
+from benchmark.record import State
+from benchmark.reproduce import announce, cards_seen
 from benchmark.request import load_slices, prepare
-
-if TYPE_CHECKING:
-    from benchmark.outside import Judged
-
-OWN_RUNS = Path("runs")
+from benchmark.survey import Cell, Survey
+from benchmark.words import request
 
 
 def plan(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
-    """Print every cell's state and estimate, or the run_ids of those not yet done; runs nothing."""
+    """Print the grid as a table of states, or a line a cell, or the run_ids of those not yet done; runs nothing."""
     job = prepare(request(options), arms, keep_splits=False)
-    found = planning.states(job.specs, job.folder)
     if options.format == "ids":  # nothing but them: nox shows stderr on stdout too
-        for spec, state in zip(job.specs, found, strict=True):
-            if state is not State.DONE:
-                print(spec.run_id)
+        found = planning.states(job.specs, job.folder)
+        open_ones = (spec.run_id for spec, state in zip(job.specs, found, strict=True) if state is not State.DONE)
+        print("".join(f"{run_id}\n" for run_id in open_ones), end="")
         return 0
-    estimates = announce(job)
+    survey = Survey(job, arms)
+    announce(job, survey, with_time=options.format == "list")
+    if options.format == "grid":
+        print()
+        show(view(survey.look(), survey.needs_click))
+        return 0
     rows = [
-        (
-            i + 1,
-            spec.split_id,
-            spec.cell,
-            str(state),
-            "" if state is State.DONE else span(e) if e is not None else "unknown",
-        )
-        for i, (spec, state, e) in enumerate(zip(job.specs, found, estimates, strict=True))
+        (i, cell.spec.split_id, cell.spec.cell, f"{cell.state}", "" if cell.state is State.DONE else _left(cell))
+        for i, cell in enumerate(survey.look(), start=1)
     ]
-    print(tabulate(rows, headers=("", "split", "cell", "state", "estimate")))
+    print(tabulate(rows, headers=("", "split", "cell", "state", "time left")))
     return 0
 
 
-def compare(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
-    """Judge a folder of runs; return 1 where a required row is not reproduced."""
-    from benchmark.collect import collect
-    from benchmark.judge.compare import exit_code
-    from benchmark.judge.reference import load_reference, load_tolerances
-    from benchmark.judge.sections import SECTIONS, USUAL, WHY_EMPTY, Judgement
-    from benchmark.judge.tables import render
-
-    if options.format == "csv" and len(options.section) != 1:
-        raise SpecError(f"--format csv needs one --section, of {', '.join(SECTIONS)}")
-    root = runs_of(options)
-    own = "" if options.runs or root == OWN_RUNS else f"no runs in {OWN_RUNS}/, so the records shipped here: "
-    found = Judgement(collect(root), load_reference(), load_tolerances())
-    if options.format == "text":
-        print(f"Judging {own}{root}: {len(found.collected.runs)} finished runs.\n")
-        print("\n".join(found.answers()), end="\n\n")
-    tables = {name: SECTIONS[name](found) for name in options.section or USUAL}
-    if any(tables.values()):
-        print(render([table for section in tables.values() for table in section], options.format))
-    aside = sys.stdout if options.format == "text" else sys.stderr  # other formats go into files and programs
-    for name in options.section:
-        if not tables[name]:
-            print(f"Nothing to show under {name}: {WHY_EMPTY[name]}.", file=aside)
-    if options.format == "text" and not options.section:
-        print(f"\nMore: --section {', '.join(name for name in SECTIONS if name not in USUAL)}; --format markdown ...")
-    if found.collected.superseded:
-        left_out = ", ".join(found.collected.superseded)
-        print(f"\nLeft out, for the same run was made by later code: {left_out}", file=aside)
-    return exit_code(found.rows, strict=options.strict)
-
-
-def runs_of(options: argparse.Namespace) -> Path:
-    """The folder of runs that was asked for, else `OWN_RUNS` where it holds any, else the records shipped here."""
-    from benchmark.collect import reproduction_folder, run_folders
-
-    if options.runs is not None and not options.runs.is_dir():
-        raise SpecError(f"--runs {options.runs}: there is no such folder")
-    if options.runs is not None and not any(run_folders(options.runs)):
-        raise SpecError(f"--runs {options.runs}: holds no run; give the folder that reproduce wrote its runs to")
-    return options.runs or (OWN_RUNS if any(OWN_RUNS.glob(f"*/{RESULT}")) else reproduction_folder())
+def _left(cell: Cell) -> str:
+    return "unknown" if cell.left.seconds is None else span(cell.left.seconds)
 
 
 def data(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
@@ -160,41 +116,27 @@ def audit(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     return 0
 
 
-def score(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
-    """Score a folder of masks that another tool made; return 0 whatever the score."""
-    from benchmark.collect import collect
-    from benchmark.judge.reference import load_tolerances
-    from benchmark.judge.visitor import visitor_table
-    from benchmark.outside import summary_text
-    from benchmark.record import write_bytes
-    from benchmark.summary import summarise
+def predict(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
+    """Outline and measure the user's slices with the model of a run; return 0 whatever is found."""
+    from benchmark.kept import load
+    from benchmark.pictures import find
 
-    if options.out is not None and options.out.exists():
-        raise SpecError(f"--out {options.out}: exists already and is left as it is; choose another file or remove it")
-    root = runs_of(options)
-    judged = judged_outside(options)
-    split, name = judged.split, options.name or options.folder.resolve().name
-    print(f"{name}: masks of the {len(split.test)} test slices of {split.split_id}; how they came about is not known.")
-    print(tabulate(summary_text(summarise(judged.scores)), tablefmt="plain", disable_numparse=True))
-    if judged.doubt:
-        print(f"\n{judged.doubt}")
-    if options.out is not None:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(options.out, judged.scores.to_csv(index=False).encode())
-        print(f"\nOne row per slice: {options.out}")
-    beside = visitor_table(name, judged, collect(root), load_tolerances().contrasts.level)
-    print(f"\n{beside.render()}" if beside else f"\nNo run in {root} was tested on this split.")
+    paths = find(options.images)
+    cards = cards_seen(options.device)
+    import torch
+
+    from benchmark.predict import predict as outlined
+    from benchmark.predict import report
+    from benchmark.seeding import make_deterministic
+
+    ((device, threads),) = allocate(1, 1, usable_cores(), cards, options.device)
+    torch.set_num_threads(threads)
+    make_deterministic(device)
+    model = load(options.runs, options.run, arms, device)
+    table = outlined(model, paths, options.out, tuple(options.spacing) if options.spacing else None)
+    print(report(table, model))
+    print(f"\nMasks, overlays and measures.csv: {options.out}/")
     return 0
-
-
-def judged_outside(options: argparse.Namespace) -> Judged:
-    """Load the slices, read the split and the folder of masks that were asked for, and score them."""
-    from benchmark.outside import judge, read_split
-
-    if not options.folder.is_dir():
-        raise SpecError(f"{options.folder}: there is no such folder; give the folder that holds the masks")
-    slices = load_slices(request(options))
-    return judge(options.folder, read_split(options.split, slices), slices)
 
 
 def list_arms(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:

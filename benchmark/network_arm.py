@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
 from benchmark.arm import Cases, FitReport, FloatImages, ProbMaps, RunContext
 from benchmark.errors import ArmError
+from benchmark.layers import lighten
 from benchmark.losses import check_alpha
 from benchmark.protocol import Network
 from benchmark.seeding import torch_seed
@@ -52,3 +54,16 @@ class NetworkArm:
         if self.model is None or self.context is None:
             raise ArmError(f"{type(self).__name__}: predict was called before fit")
         return predict_network(self.model, images, self.context)
+
+    def state(self) -> dict[str, Any]:
+        """Return the weights of the best epoch. Raises `ArmError` before `fit`."""
+        if self.model is None:
+            raise ArmError(f"{type(self).__name__}: state was asked for before fit")
+        return {name: weight.detach().cpu().contiguous() for name, weight in self.model.state_dict().items()}
+
+    def restore(self, state: Mapping[str, Any], context: RunContext) -> None:
+        """Build the network anew, its layers swapped as in training, and load the weights."""
+        self.context = context
+        with torch.random.fork_rng([]):  # building draws weights, on the processor, that are not used
+            self.model = lighten(self.build(context.recipe.network))
+        self.model.load_state_dict(dict(state))

@@ -1,107 +1,192 @@
-"""What the user sees while a grid runs: bars on a terminal, lines elsewhere."""
+"""What the user sees while a grid runs: the grid itself on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
+from typing import Self
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
-from benchmark.record import State
+from benchmark.grid_table import COLOURS, draw
+from benchmark.grid_view import view
+from benchmark.plan import left, span
+from benchmark.record import CHECKPOINT, RunFolder, State
 from benchmark.spec import RunSpec
+from benchmark.survey import Cell, Survey, changed
+
+AT_WORK_SHOWN = 4  # cells at work that have lines of their own below the grid
 
 
-class GridProgress:
-    """Cell i of n, epoch, validation Dice and the time left; give its four methods to `Options`."""
+class Lines:
+    """A line for each thing that happens; give its methods to `Options`. Without a survey no time left is told."""
 
-    def __init__(self, specs: Sequence[RunSpec], estimates: Sequence[float | None]) -> None:
+    def __init__(self, specs: Sequence[RunSpec], folder: Path, survey: Survey | None = None) -> None:
         self.index = {spec.run_id: i for i, spec in enumerate(specs)}
-        self.left = dict(zip(self.index, estimates, strict=True))
-        self.begun = self.spent = 0.0
-        self.expected = self.actual = 0.0
-        self.console = Console(file=sys.stdout)
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.completed}/{task.total} cells  {task.fields[note]}"),
-            TimeElapsedColumn(),
-            console=self.console,
-            disable=not self.console.is_terminal,
-        )
-        self.task = self.bar.add_task("grid", total=len(specs), note="")
+        self.folder, self.survey = folder, survey
+        self.begun = self.checkpoint = 0.0
 
-    def __enter__(self) -> GridProgress:
-        self.bar.start()
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.bar.stop()
+        if self.survey and isinstance(error, KeyboardInterrupt):
+            with contextlib.suppress(OSError):
+                print(farewell(self.survey), flush=True)
 
     def on_begin(self, spec: RunSpec) -> None:
         """A cell's work began here."""
         self.begun = time.monotonic()
-        self.bar.update(self.task, note=spec.cell)
-        self._say(f"{self._head(spec)}: begins{self._time_left()}")
+        self.checkpoint = changed(RunFolder(self.folder, spec.run_id) / CHECKPOINT)
+        self.minor(f"{self._head(spec)}: begins{self._time_left()}")
 
     def on_note(self, text: str) -> None:
         """Something the user should know."""
-        self._say(f"    {text}")
+        self.say(f"    {text}")
 
     def on_state(self, spec: RunSpec, state: State) -> None:
         """A cell ended, was done before, or is left to the process that runs it."""
         took = time.monotonic() - self.begun if self.begun else 0.0
-        estimate = self.left.pop(spec.run_id, None)
-        if self.begun and estimate:
-            self.expected, self.actual = self.expected + estimate, self.actual + took
         self.begun = 0.0
-        self.bar.advance(self.task)
         if state is State.RUNNING:
-            self._say(f"{self._head(spec)}: left to the process that is running it")
+            self.minor(f"{self._head(spec)}: left to the process that is running it")
+        elif took:
+            self.say(f"{self._head(spec)}: {state} in {span(took)}")
         else:
-            self._say(f"{self._head(spec)}: {state}{f' in {span(took)}' if took else ', from before'}")
+            self.minor(f"{self._head(spec)}: {state}, from before")
 
     def on_epoch(self, spec: RunSpec, history: list[dict[str, float]]) -> None:
-        """An epoch ended."""
+        """An epoch ended; or what a checkpoint held was taken up, which is told once before the next epoch."""
         if not history:
             return
         row = history[-1]
-        best = max(r["val_dice"] for r in history)
-        note = f"epoch {row['epoch']:.0f}  validation Dice {row['val_dice']:.3f} (best {best:.3f})"
-        self.bar.update(self.task, note=f"{spec.cell}  {note}{self._time_left()}")
-        if not self.console.is_terminal:
-            self._say(f"    {note}  {span(row['seconds'])} an epoch")
+        note = f"epoch {row['epoch']:.0f}  validation Dice {row['val_dice']:.3f}"
+        note += f" (best {max(r['val_dice'] for r in history):.3f})"
+        # a checkpoint is there still, and unchanged, only where it was read: a dropped one is removed
+        taken_up = self.checkpoint and changed(RunFolder(self.folder, spec.run_id) / CHECKPOINT) == self.checkpoint
+        self.checkpoint = 0.0
+        if taken_up:
+            self.on_note(f"goes on after {note}")
+        else:
+            self.minor(f"    {note}  {span(row['seconds'])} an epoch")
+
+    def say(self, line: str) -> None:
+        """Tell what is of use to whoever reads on a terminal too."""
+        print(line, flush=True)
+
+    def minor(self, line: str) -> None:
+        """Tell what the grid on a terminal shows anyway."""
+        print(line, flush=True)
 
     def _head(self, spec: RunSpec) -> str:
         return f"[{self.index[spec.run_id] + 1}/{len(self.index)}] {spec.cell}"
 
-    def _say(self, line: str) -> None:
-        """Print one line, however long: a log file has no width to wrap at."""
-        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+    def _time_left(self) -> str:
+        """What is left of all cells, where that is known of each."""
+        rest = [cell.left for cell in self.survey.look(afresh=True)] if self.survey else []
+        seconds, unknown = left(rest)
+        return f"  about {span(seconds)} left" if seconds and not unknown else ""
+
+
+class Silent(Lines):
+    """Says nothing: of a worker whose parent shows the grid."""
+
+    def say(self, line: str) -> None:
+        """Nothing."""
+
+    def minor(self, line: str) -> None:
+        """Nothing."""
+
+
+class LiveGrid(Lines):
+    """The grid of states, and below it the cells at work, as their folders show them; drawn anew every second."""
+
+    def __init__(self, survey: Survey, console: Console, at_once: int = 1) -> None:
+        super().__init__(survey.specs, survey.folder, survey)
+        self.seen, self.at_once, self.console = survey, at_once, console
+        self.live = Live(get_renderable=self.frame, console=console, refresh_per_second=1)
+
+    def __enter__(self) -> Self:
+        self.live.start(refresh=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.seen.look(afresh=True)
+        self.live.stop()
+        super().__exit__(kind, error, trace)
+
+    def minor(self, line: str) -> None:
+        """Nothing: the grid shows it."""
 
     def _time_left(self) -> str:
-        """The estimates of what is not done, scaled by how the finished cells compared with theirs."""
-        known = [e for e in self.left.values() if e is not None]
-        if not known or len(known) < len(self.left):
-            return ""
-        scale = self.actual / self.expected if self.expected else 1.0
-        running = time.monotonic() - self.begun if self.begun else 0.0
-        return f"  about {span(max(0.0, sum(known) * scale - running))} left"
+        return ""
+
+    def frame(self) -> RenderableType:
+        """What stands on the terminal now, never higher than it."""
+        try:
+            cells = self.seen.look()
+        except OSError as error:  # a disk that does not answer now must not end what runs
+            return Text(f"The grid cannot be looked at: {error}")
+        at_work = [cell for cell in cells if cell.state is State.RUNNING][:AT_WORK_SHOWN]
+        lines = [line for cell in at_work for line in at_work_lines(cell)]
+        grid = draw(
+            view(cells, self.seen.needs_click, self.at_once), self.console, self.console.height - len(lines) - 2
+        )
+        return Group(Text(), grid, *lines)
 
 
-def span(seconds: float) -> str:
-    """Words for a time: 0.4 s, 12 s, 3 min 20 s, 5 h 10 min.
+def at_work_lines(cell: Cell) -> tuple[RenderableType, RenderableType]:
+    """A cell that runs, in two lines: its name; its epoch, validation Dice, how far it is and how long it will take."""
+    epochs, rest = cell.epochs, cell.left
+    far = f"epoch {epochs.last}  Dice {epochs.dice[-1]:.3f} (best {max(epochs.dice):.3f})" if epochs.dice else "begins"
+    line = Table.grid(padding=(0, 2, 0, 0))
+    bar = ProgressBar(total=max(1.0, len(epochs.dice) + (rest.epochs or 0)), completed=len(epochs.dice), width=12)
+    time_left = "" if rest.seconds is None else f", about {span(rest.seconds)} left"
+    line.add_row(f"  {far}", bar, f"{span(cell.spent)}{time_left}")
+    return Text(f"{cell.spec.cell} on {cell.spec.split_id}", COLOURS[State.RUNNING]), line
 
-    >>> [span(s) for s in (0.42, 12.3, 200, 18600)]
-    ['0.4 s', '12 s', '3 min 20 s', '5 h 10 min']
-    """
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+def farewell(survey: Survey) -> str:
+    """The last line of a call that was stopped: how many cells are done, which were cut, and what is kept of them."""
+    cells = survey.look(afresh=True)
+    done = sum(cell.state is State.DONE for cell in cells)
+    words = [f"{done} of {len(cells)} cells are done"]
+    for cell in survey.cut():
+        kept = kept_epochs(RunFolder(survey.folder, cell.spec.run_id) / CHECKPOINT)
+        reached = max(cell.epochs.last, kept - 1)  # a checkpoint is written just before the history
+        where = f"after epoch {reached}" if reached >= 0 else "before its first epoch ended"
+        what = f"its checkpoint holds epoch {kept - 1}" if kept else "no checkpoint was written yet"
+        words.append(f"{cell.spec.cell} on {cell.spec.split_id} was cut {where}, {what}")
+    return "; ".join([*words, "the same command goes on from there"])
+
+
+def kept_epochs(checkpoint: Path) -> int:
+    """How many epochs a checkpoint holds; 0 where there is none that can be read."""
+    if not checkpoint.exists():
+        return 0
+    import torch
+
+    try:
+        return len(torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["history"])
+    except Exception:  # of a damaged file torch raises many kinds; the next call will tell
+        return 0
+
+
+def terminal() -> Console | None:
+    """The terminal on stdout where a picture can be drawn again and again; else None."""
+    if not sys.stdout.isatty():
+        return None
+    console = Console()
+    return None if console.is_dumb_terminal else console

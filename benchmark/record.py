@@ -27,7 +27,7 @@ from benchmark.spec import SCHEMA, RunSpec
 
 SPEC, ENVIRONMENT, HISTORY, SCORES = "spec.json", "environment.json", "history.csv", "scores.csv"
 PREDICTIONS, TIMING, RESULT, FAILURE = "predictions.zip", "timing.json", "result.json", "failure.json"
-CHECKPOINT, LOCK = "checkpoint.pt", ".lock"
+CHECKPOINT, MODEL, LOCK = "checkpoint.pt", "model.pt", ".lock"
 LOCK_PATIENCE_SECONDS = 1.0  # `locked` holds the lock for an instant; a run lasts longer
 
 
@@ -133,7 +133,8 @@ class RunFolder:
             heading = {"run_id": self.run_id, "split_id": spec.split_id, "protocol": spec.recipe.name}
             write_json(self / SPEC, {**heading, "phantom": phantom, "spec": spec.canonical()})
             write_json(self / ENVIRONMENT, environment)
-        (self / FAILURE).unlink(missing_ok=True)
+        for name in (FAILURE, MODEL):
+            (self / name).unlink(missing_ok=True)
         return resumable, why
 
     def write_history(self, history: Sequence[Mapping[str, float]]) -> None:
@@ -147,12 +148,16 @@ class RunFolder:
         predictions: Mapping[int, NDArray[np.bool_]],
         timing: Mapping[str, object],
         result: Mapping[str, object],
+        model: bytes | None = None,
     ) -> None:
-        """Write scores, predictions and timing, then result.json with their hashes, last."""
+        """Write scores, predictions, timing and the model where one is kept, then result.json with hashes, last."""
         write_bytes(self / SCORES, scores.to_csv(index=False).encode())
         write_bytes(self / PREDICTIONS, pack_masks(predictions))
         write_json(self / TIMING, timing)
-        hashes = {name: file_sha256(self / name) for name in (SCORES, PREDICTIONS)}
+        if model is not None:
+            write_bytes(self / MODEL, model)
+        hashed = (SCORES, PREDICTIONS) if model is None else (SCORES, PREDICTIONS, MODEL)
+        hashes = {name: file_sha256(self / name) for name in hashed}
         write_json(self / RESULT, {"schema": SCHEMA, "run_id": self.run_id, **result, "sha256": hashes})
 
     def fail(self, error: BaseException, trace: str) -> None:

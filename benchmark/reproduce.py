@@ -13,14 +13,18 @@ from typing import Any
 
 from benchmark import plan as planning
 from benchmark.arm import ArmEntry
-from benchmark.cli import request
 from benchmark.cores import allocate, usable_cores
 from benchmark.errors import BenchmarkError, SpecError
-from benchmark.progress import GridProgress, span
+from benchmark.grid_view import time_left
+from benchmark.kept import unkept
+from benchmark.progress import Lines, LiveGrid, Silent, terminal
 from benchmark.record import FAILURE, RunFolder, State, read_json
 from benchmark.request import PHANTOMS, Job, Request, prepare
 from benchmark.spec import RunSpec
+from benchmark.survey import Survey
+from benchmark.words import request
 
+WORKER_PATIENCE_SECONDS = 10.0  # for a worker that was told to stop
 PHANTOM_WORDS = (
     "These are drawn phantoms. They show that the machinery works from end to end and say nothing about 0.898:\n"
     "give the real slices with --data PATH, or --data figshare to download them."
@@ -62,17 +66,23 @@ def _chosen(job: Job, run_ids: Sequence[str]) -> list[RunSpec]:
 
 def _carry_out(asked: Request, job: Job, arms: Mapping[str, ArmEntry], options: argparse.Namespace) -> int:
     """Run a job here or in several processes and say what came of it; return the exit code."""
-    cards = _cards(options.device)
+    cards = cards_seen(options.device)
     _check(job, arms, on_card=cards > 0)
     if job.slices.phantom:
         print(PHANTOM_WORDS)
-    estimates = announce(job)
+    survey = Survey(job, arms)
+    announce(job, survey)
+    if options.keep_models and (told := unkept(job.specs, job.folder, arms)):
+        print(told)
     places = _places(options, job, cards)
     began = time.time()
+    how = (options.threads is None, options.keep_models)
+    screen = terminal()
+    progress = LiveGrid(survey, screen, len(places)) if screen else Lines(job.specs, job.folder, survey)
     if len(places) == 1:
-        found = _work(job, arms, places[0], options.threads is None, GridProgress(job.specs, estimates), began)
+        found = _work(job, arms, places[0], *how, progress, began)
     else:
-        found = _share(asked, arms, job, places, options.threads is None, began)
+        found = _share(asked, arms, job, places, *how, progress, began)
     return _conclude(job, found)
 
 
@@ -109,7 +119,8 @@ def _work(
     arms: Mapping[str, ArmEntry],
     place: tuple[str, int],
     keep_threads: bool,
-    progress: GridProgress,
+    keep_models: bool,
+    progress: Lines,
     began: float,
 ) -> dict[str, State]:
     """Run the job's cells in this process. began (seconds since 1970): a cell that failed since is not tried again."""
@@ -127,6 +138,7 @@ def _work(
             device=device,
             keep_threads=keep_threads,
             retry_failures_before=began,
+            keep_models=keep_models,
             on_note=progress.on_note,
             on_begin=progress.on_begin,
             on_epoch=progress.on_epoch,
@@ -145,7 +157,7 @@ def _check_params(entry: ArmEntry, params: Mapping[str, Any]) -> None:
         return
 
 
-def _cards(asked: str) -> int:
+def cards_seen(asked: str) -> int:
     """How many CUDA cards PyTorch sees, 0 where none is asked for; `SpecError` for a device that is not there."""
     if asked == "cpu":
         return 0
@@ -165,20 +177,25 @@ def _share(
     job: Job,
     places: Sequence[tuple[str, int]],
     keep_threads: bool,
+    keep_models: bool,
+    progress: Lines,
     began: float,
 ) -> dict[str, State]:
-    """Run the job in several processes; each takes the cells that no other holds."""
+    """Run the job in several processes, silent where the grid is shown; each takes the cells that no other holds."""
     fresh = multiprocessing.get_context("spawn")
-    team = [fresh.Process(target=_worker, args=(asked, dict(arms), place, keep_threads, began)) for place in places]
-    try:
-        for one in team:
-            one.start()
-        for one in team:
-            one.join()
-    finally:
-        for one in team:
-            if one.pid is not None:  # it was started
+    how = (keep_threads, keep_models, began, isinstance(progress, LiveGrid))
+    team = [fresh.Process(target=_worker, args=(asked, dict(arms), place, *how)) for place in places]
+    with progress:
+        try:
+            for one in team:
+                one.start()
+            for one in team:
+                one.join()
+        finally:
+            for one in (one for one in team if one.pid is not None):  # those that were started
                 one.terminate()  # does nothing to one that has ended; the others leave their cells to be gone on with
+            for one in (one for one in team if one.pid is not None):
+                one.join(WORKER_PATIENCE_SECONDS)  # what they leave can be told only then
     if broken := [one.exitcode for one in team if one.exitcode]:
         raise BenchmarkError(
             f"{len(broken)} of {len(team)} workers ended early, with exit codes {broken}; "
@@ -188,32 +205,31 @@ def _share(
 
 
 def _worker(
-    asked: Request, arms: Mapping[str, ArmEntry], place: tuple[str, int], keep_threads: bool, began: float
+    asked: Request,
+    arms: Mapping[str, ArmEntry],
+    place: tuple[str, int],
+    keep_threads: bool,
+    keep_models: bool,
+    began: float,
+    silent: bool,
 ) -> None:
     try:
         job = prepare(asked, arms)
-        _work(job, arms, place, keep_threads, GridProgress(job.specs, [None] * len(job.specs)), began)
+        progress = (Silent if silent else Lines)(job.specs, job.folder)
+        _work(job, arms, place, keep_threads, keep_models, progress, began)
     except BenchmarkError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit(130)  # the parent was interrupted too and says so
 
 
-def announce(job: Job) -> list[float | None]:
-    """Print what is about to be run and how long it may take; return each cell's estimate in seconds."""
-    found = planning.states(job.specs, job.folder)
-    split = next(iter(job.splits.values()))
-    images = len(split.train) + len(split.val) / 3
-    seen = planning.pace(job.folder, job.slices.dataset_id, images)
-    estimates = [planning.estimate(spec, images, seen) for spec in job.specs]
-    seconds, unknown = planning.left(estimates, found)
-    done = sum(state is State.DONE for state in found)
-    splits = ", ".join(job.splits)
-    print(f"Grid {job.grid.name}: {len(job.specs)} cells, {done} done, into {job.folder}/. Splits: {splits}.")
-    more = f", and {unknown} cells of unknown cost" if unknown else ""
-    if done < len(job.specs):
-        print(f"Estimated time: {span(seconds)}{more} (from {seen.seen_in}).")
-    return estimates
+def announce(job: Job, survey: Survey, *, with_time: bool = True) -> None:
+    """Print what is about to be run and how long it may take."""
+    cells = survey.look()
+    done, splits = sum(cell.state is State.DONE for cell in cells), ", ".join(job.splits)
+    print(f"Grid {job.grid.name}: {len(cells)} cells, {done} done, into {job.folder}/. Splits: {splits}.")
+    if with_time and done < len(cells):
+        print(f"Estimated time: {time_left(cells)}.")
 
 
 def _conclude(job: Job, found: Mapping[str, State]) -> int:

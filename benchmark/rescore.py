@@ -15,7 +15,7 @@ from benchmark.data.slices import SliceSet
 from benchmark.errors import RecordError
 from benchmark.evaluate import score
 from benchmark.record import RunFolder, State
-from benchmark.run_files import CURE, Reader, parse_scores, read_result, read_spec, same_number
+from benchmark.run_files import Reader, parse_scores, read_predictions, read_result, read_spec, same_number
 from benchmark.summary import summarise
 
 
@@ -80,10 +80,7 @@ def scored_anew(folder: RunFolder, slices: SliceSet) -> tuple[pd.DataFrame, Resc
             f"{slices.dataset_id[:12]}; give the slices it ran on"
         )
     get = Reader(folder / record.RESULT, read_result(folder))
-    predictions = folder / record.PREDICTIONS
-    if not predictions.is_file() or record.file_sha256(predictions) != get(f"sha256/{record.PREDICTIONS}"):
-        raise RecordError(f"{predictions}: is not the file that result.json has the hash of; {CURE}")
-    masks = record.unpack_masks(predictions)
+    masks = read_predictions(folder)
     new = score(slices, masks, _test_slices(folder, masks))
     return new, _change(folder, get, new)
 

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from benchmark import record
 from benchmark.errors import RecordError
@@ -72,6 +74,15 @@ def read_scores(folder: RunFolder, sha256: str) -> pd.DataFrame:
     if bad := [value for value in scores["dice"].tolist() if not 0 <= value <= 1]:
         raise RecordError(f"{path}: dice = {bad[0]!r} lies outside 0 to 1; rescore the runs")
     return scores
+
+
+def read_predictions(folder: RunFolder) -> dict[int, NDArray[np.bool_]]:
+    """Return slice number -> (H, W) bool of the stored test masks, after checking their hash."""
+    sha256 = Reader(folder / record.RESULT, read_result(folder))(f"sha256/{record.PREDICTIONS}")
+    path = folder / record.PREDICTIONS
+    if not path.is_file() or record.file_sha256(path) != sha256:
+        raise RecordError(f"{path}: is not the file that result.json has the hash of; {CURE}")
+    return record.unpack_masks(path)
 
 
 def parse_scores(content: bytes, path: Path) -> pd.DataFrame:

@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import preprocess, record
-from benchmark.arm import ArmEntry, Cases, FitReport, FloatImages, RunContext
+from benchmark.arm import ArmEntry, Cases, FitReport, FloatImages, Keepable, RunContext
 from benchmark.data.slices import SliceSet
 from benchmark.environment import RESUME_KEYS, describe
-from benchmark.errors import RunLockedError
+from benchmark.errors import ArmError, RunLockedError
 from benchmark.evaluate import binarise, predict_checked, score, simulated_clicks
 from benchmark.levels import Levels
 from benchmark.memory import keep_freed_memory, peak_mib
+from benchmark.model import Learned, pack
 from benchmark.record import RunFolder, State
 from benchmark.resize import enlarge_probability, scaled_spacing, shrink, shrink_masks
 from benchmark.seeding import make_deterministic
@@ -41,6 +42,7 @@ class Options:
     here, on_state once for every run, with the state it is left in; running is one that
     another process holds. A run that failed at or after retry_failures_before (seconds since
     1970) is not tried again: so workers that share a grid try a failing cell once.
+    keep_models: what an arm learned stays in its run's folder, for `predict`.
     """
 
     out: Path
@@ -48,10 +50,20 @@ class Options:
     checkpoint_every_seconds: float = 60.0
     keep_threads: bool = False
     retry_failures_before: float = math.inf
+    keep_models: bool = False
     on_begin: Callable[[RunSpec], None] = lambda spec: None
     on_note: Callable[[str], None] = lambda text: None
     on_epoch: Callable[[RunSpec, list[dict[str, float]]], None] = lambda spec, history: None
     on_state: Callable[[RunSpec, State], None] = lambda spec, state: None
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """All slices as an arm is fed them: N images of (h, w), their masks, and the standard histogram they were given."""
+
+    images: FloatImages | Levels
+    masks: NDArray[np.bool_]
+    landmarks: preprocess.Landmarks
 
 
 @dataclass
@@ -61,10 +73,10 @@ class Bench:
     slices: SliceSet
     splits: Mapping[str, Split]
     arms: Mapping[str, ArmEntry]
-    _last: tuple[Any, tuple[FloatImages | Levels, NDArray[np.bool_]]] | None = field(default=None, repr=False)
+    _last: tuple[Any, Prepared] | None = field(default=None, repr=False)
 
-    def prepared(self, spec: RunSpec, split: Split) -> tuple[FloatImages | Levels, NDArray[np.bool_]]:
-        """Return all images preprocessed as the spec asks, N of (h, w), and their masks."""
+    def prepared(self, spec: RunSpec, split: Split) -> Prepared:
+        """Return all slices preprocessed as the spec asks."""
         rule = spec.recipe.preprocess
         fit_ids = split.train if rule.nyul_fit == "train" else None
         key = (spec.shape, rule, fit_ids)
@@ -75,15 +87,15 @@ class Bench:
             masks = shrink_masks(self.slices.masks, spec.shape)
             tabulable = images.dtype.kind in "iu" and int(images.max()) - int(images.min()) < images[0].size // 2
             carry_out = preprocess.tabulate if tabulable else preprocess.apply  # long tables would take more memory
-            self._last = (key, (carry_out(images, landmarks), masks))
+            self._last = (key, Prepared(carry_out(images, landmarks), masks, landmarks))
         return self._last[1]
 
     def cases(self, spec: RunSpec, split: Split, wanted: tuple[int, ...]) -> Cases:
         """Return the preprocessed slices of one set, ascending by number."""
-        images, masks = self.prepared(spec, split)
+        all_of_them = self.prepared(spec, split)
         rows = np.isin(self.slices.slice_id, wanted)
         spacing = scaled_spacing(self.slices.spacing_mm, self.slices.shape, spec.shape)
-        return Cases(images[rows], masks[rows], self.slices.slice_id[rows], spacing)
+        return Cases(all_of_them.images[rows], all_of_them.masks[rows], self.slices.slice_id[rows], spacing)
 
 
 def run_grid(specs: Iterable[RunSpec], bench: Bench, options: Options) -> dict[str, State]:
@@ -188,8 +200,24 @@ def _carry_out(spec: RunSpec, folder: RunFolder, bench: Bench, options: Options)
             "fit": dict(report.facts),
             "test": summarise(scores),
         },
+        _model(arm, spec, bench, split, options),
     )
     (folder / record.CHECKPOINT).unlink(missing_ok=True)
+
+
+def _model(arm: Any, spec: RunSpec, bench: Bench, split: Split, options: Options) -> bytes | None:
+    """The file of what the arm learned; None where it is not asked for, or the arm cannot say it."""
+    if not options.keep_models:
+        return None
+    if not isinstance(arm, Keepable):
+        options.on_note(f"its model is not kept: arm {spec.arm} lacks the methods of benchmark.arm.Keepable")
+        return None
+    landmarks = bench.prepared(spec, split).landmarks
+    try:
+        return pack(Learned(arm.state(), landmarks, bench.slices.shape, bench.slices.spacing_mm), spec.arm)
+    except ArmError as error:  # the training is worth more than its model
+        options.on_note(f"its model is not kept: {error}")
+        return None
 
 
 def _predict(arm: Any, entry: ArmEntry, spec: RunSpec, bench: Bench, split: Split) -> dict[int, NDArray[np.bool_]]:

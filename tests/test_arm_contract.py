@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 import baselines
 from baselines import ARMS
-from benchmark.arm import Arm, ArmEntry, Cases, ClickArm, FitReport, FloatImages, ProbMaps, RunContext
+from benchmark.arm import Arm, ArmEntry, Cases, ClickArm, FitReport, FloatImages, Keepable, ProbMaps, RunContext
 from benchmark.errors import ArmError
 from benchmark.evaluate import simulated_clicks
+from benchmark.model import Learned, pack, unpack
+from benchmark.preprocess import Landmarks
 from benchmark.runner import Bench
 from benchmark.split import make
 
@@ -190,6 +192,30 @@ def test_the_same_seed_gives_the_same_bits(name: str) -> None:
 @pytest.mark.parametrize("name", TRAINED)
 def test_another_seed_gives_another_network(name: str) -> None:
     assert np.abs(fitted(name, seed=2).maps - fitted(name).maps).max() > 1e-4
+
+
+@pytest.mark.parametrize("name", ARMS)
+def test_what_was_kept_gives_the_same_bits(name: str) -> None:
+    """state, a file, weights-only reading, restore into a fresh arm: predictions bit for bit, no generator touched."""
+    one, fresh = fitted(name), build(name)
+    assert isinstance(one.arm, Keepable)
+    packed = pack(Learned(one.arm.state(), Landmarks((1.0, 99.0), (0.0, 100.0)), (64, 64), (1.0, 1.0)), name)
+    states = random_states()
+    fresh.restore(unpack(packed, Path("model.pt")).state, RunContext(small_recipe(), seed=0))
+    assert random_states() == states
+    assert ask(fresh, one.test).tobytes() == one.maps.tobytes()
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_network_has_no_state_before_it_is_fitted(name: str) -> None:
+    with pytest.raises(ArmError, match="before fit"):
+        build(name).state()
+
+
+@pytest.mark.parametrize("name", [name for name in ARMS if name not in LEARN_NOTHING])
+def test_a_state_of_another_arm_is_not_taken(name: str) -> None:
+    with pytest.raises((ArmError, RuntimeError)):
+        build(name).restore({"something": 1.0}, RunContext(small_recipe(), seed=0))
 
 
 def test_no_arm_was_only_skipped(request: pytest.FixtureRequest) -> None:

@@ -17,16 +17,16 @@ from bench_forms import ROOT, TINY_GRID, finish, process
 from run_records import halves, squares, write_run
 
 from baselines import ARMS
-from benchmark import collect
+from benchmark import collect, judging
 from benchmark.__main__ import VERBS, main
 from benchmark.cli import SECTION_NAMES, parser
-from benchmark.cli import request as to_request
 from benchmark.data.slices import SliceSet
 from benchmark.grid import expand, load_grid
 from benchmark.protocol import load_recipe
 from benchmark.request import Request, prepare
 from benchmark.spec import RunSpec
 from benchmark.split import Split
+from benchmark.words import request as to_request
 
 Capture = pytest.CaptureFixture[str]
 
@@ -261,7 +261,7 @@ def test_exported_slices_are_the_same_slices(capsys: Capture, slices: SliceSet) 
 
 
 def test_plan_runs_nothing_and_tells_every_cell(capsys: Capture, tmp_path: Path) -> None:
-    assert main(["plan", "--data", "phantoms"]) == 0
+    assert main(["plan", "--data", "phantoms", "--format", "list"]) == 0
     told = capsys.readouterr().out
     assert "Grid quick: 18 cells, 0 done, into runs-quick/. Splits: by-image-1." in told
     assert "a guess of 100 GFLOP/s" in told
@@ -294,7 +294,7 @@ def test_a_run_compared_and_rescored(capsys: Capture, tmp_path: Path) -> None:
     assert "1 cells, 1 done" in (told := capsys.readouterr().out)
     assert "otsu(rim=0.2): done, from before" in told
     assert "begins" not in told
-    assert main(["plan", *words]) == 0
+    assert main(["plan", *words, "--format", "list"]) == 0
     assert re.search(r"otsu\(rim=0.2\) +done", capsys.readouterr().out)
     assert main(["compare", "--runs", "out"]) == 0
     told = capsys.readouterr().out
@@ -343,7 +343,7 @@ def test_compare_in_every_format(capsys: Capture, written: Path, form: str, begi
 def test_csv_is_nothing_but_csv(capsys: Capture, written: Path, monkeypatch: pytest.MonkeyPatch, section: str) -> None:
     """Even where a run was left out."""
     found = replace(collect.collect(written), superseded=("an-old-run",))
-    monkeypatch.setattr(collect, "collect", lambda root: found)
+    monkeypatch.setattr(judging, "collect", lambda root: found)
     assert main(["compare", "--runs", "mine", "--section", section, "--format", "csv"]) == 0
     told = capsys.readouterr()
     table = pd.read_csv(io.StringIO(told.out))

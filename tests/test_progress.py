@@ -1,20 +1,40 @@
-"""What is told while a grid runs, at a clock that the test holds."""
+"""What is told while a grid runs: lines at a clock that the test holds, and the grid on a terminal that it is given."""
 
 from __future__ import annotations
 
+import errno
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
-from bench_forms import spec_of
+from bench_forms import ROOT, spec_of
+from rich.console import Console
 
 from baselines import ARMS
 from benchmark import progress
+from benchmark import survey as surveying
+from benchmark.__main__ import main
 from benchmark.data.slices import SliceSet
-from benchmark.progress import GridProgress, span
+from benchmark.grid import Grid
+from benchmark.plan import Estimate
+from benchmark.progress import Lines, LiveGrid, Silent, at_work_lines, farewell, kept_epochs, terminal
 from benchmark.protocol import Recipe
-from benchmark.record import State
-from benchmark.spec import RunSpec
+from benchmark.record import RunFolder, State
+from benchmark.reproduce import _worker
+from benchmark.request import Job, Request
 from benchmark.split import make
+from benchmark.survey import Cell, Epochs, Survey
 
 Capture = pytest.CaptureFixture[str]
+ROW = {"epoch": 0, "train_loss": 0.9, "val_loss": 0.8, "val_dice": 0.25, "seconds": 2.0}
+HISTORY = "epoch,train_loss,val_loss,val_dice,seconds\n0,0.9,0.8,0.25,2.0\n1,0.9,0.8,0.125,4.0\n"
 
 
 class Clock:
@@ -32,81 +52,363 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def specs(slices: SliceSet, recipe: Recipe) -> list[RunSpec]:
+def job(slices: SliceSet, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+    """Three kernels, two epochs each."""
+    monkeypatch.setattr(surveying, "reproduction_folder", lambda: tmp_path / "shipped")
     split = make(slices, recipe.split, 1)
-    return [spec_of("unet", ARMS["unet"], slices, split, recipe, kernel_size=kernel, alpha=0.5) for kernel in (3, 5, 7)]
+    specs = [spec_of("unet", ARMS["unet"], slices, split, recipe, kernel_size=k, alpha=0.5) for k in (3, 5, 7)]
+    return Job(slices, {split.split_id: split}, specs, Grid("some", (), (1,)), tmp_path / "runs")
 
 
-ROW = {"epoch": 0, "train_loss": 0.9, "val_loss": 0.8, "val_dice": 0.25, "seconds": 2.0}
+def begun(job: Job, place: int) -> RunFolder:
+    """A cell with two epochs behind it."""
+    folder = RunFolder(job.folder, job.specs[place].run_id)
+    folder.path.mkdir(parents=True)
+    for name, text in {"spec.json": "{}", "environment.json": "{}", "history.csv": HISTORY}.items():
+        (folder / name).write_text(text)
+    return folder
 
 
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0, "0.0 s"),
-        (9.94, "9.9 s"),
-        (59.4, "59 s"),
-        (60, "1 min 0 s"),
-        (3599.4, "59 min 59 s"),
-        (3600, "1 h 0 min"),
-        (108 * 3600, "108 h 0 min"),
-    ],
-)
-def test_words_for_a_time(seconds: float, words: str) -> None:
-    assert span(seconds) == words
-
-
-def test_a_grid_told_from_begin_to_end(clock: Clock, specs: list[RunSpec], capsys: Capture) -> None:
-    with GridProgress(specs, [10.0, 20.0, 30.0]) as told:
-        told.on_state(specs[0], State.DONE)  # 20 + 30 s are left
-        told.on_begin(specs[1])
+def test_a_grid_told_from_begin_to_end(clock: Clock, job: Job, capsys: Capture) -> None:
+    with Lines(job.specs, job.folder) as told:
+        told.on_state(job.specs[0], State.DONE)
+        told.on_begin(job.specs[1])
+        told.on_note("as it is")
         clock.now += 2
-        told.on_epoch(specs[1], [ROW])
-        told.on_epoch(specs[1], [ROW, {**ROW, "epoch": 1, "val_dice": 0.125}])
+        told.on_epoch(job.specs[1], [ROW])
+        told.on_epoch(job.specs[1], [ROW, {**ROW, "epoch": 1, "val_dice": 0.125}])
         clock.now += 38
-        told.on_state(specs[1], State.DONE)  # 40 s where 20 were expected: the last will take 60
-        told.on_begin(specs[2])
+        told.on_state(job.specs[1], State.DONE)
+        told.on_begin(job.specs[2])
         clock.now += 1
-        told.on_state(specs[2], State.FAILED)
+        told.on_state(job.specs[2], State.FAILED)
     assert capsys.readouterr().out.splitlines() == [
         "[1/3] unet(alpha=0.5, kernel_size=3) seed 1: done, from before",
-        "[2/3] unet(alpha=0.5, kernel_size=5) seed 1: begins  about 50 s left",
+        "[2/3] unet(alpha=0.5, kernel_size=5) seed 1: begins",
+        "    as it is",
         "    epoch 0  validation Dice 0.250 (best 0.250)  2.0 s an epoch",
         "    epoch 1  validation Dice 0.125 (best 0.250)  2.0 s an epoch",
         "[2/3] unet(alpha=0.5, kernel_size=5) seed 1: done in 40 s",
-        "[3/3] unet(alpha=0.5, kernel_size=7) seed 1: begins  about 1 min 0 s left",
+        "[3/3] unet(alpha=0.5, kernel_size=7) seed 1: begins",
         "[3/3] unet(alpha=0.5, kernel_size=7) seed 1: failed in 1.0 s",
     ]
 
 
-def test_a_cell_of_another_process_is_said_to_be_left_to_it(
-    clock: Clock, specs: list[RunSpec], capsys: Capture
-) -> None:
-    with GridProgress(specs, [1.0, 1.0, 1.0]) as told:
-        told.on_state(specs[0], State.RUNNING)
+def test_with_a_survey_the_time_left_of_all_cells_is_told(job: Job, capsys: Capture) -> None:
+    """The guess, at 100 GFLOP/s: 7.96 + 22.12 + 43.37 GFLOP / 64, 16 + 4 / 3 images, 2 epochs: 0.4 s."""
+    with Lines(job.specs, job.folder, Survey(job, ARMS)) as told:
+        told.on_begin(job.specs[0])
+    assert capsys.readouterr().out == "[1/3] unet(alpha=0.5, kernel_size=3) seed 1: begins  about 0.4 s left\n"
+
+
+def test_where_an_estimate_is_missing_no_time_is_promised(job: Job, capsys: Capture) -> None:
+    job.specs[0].params["kernel_size"] = 11  # type: ignore[index]
+    with Lines(job.specs, job.folder, Survey(job, ARMS)) as told:
+        told.on_begin(job.specs[0])
+    assert capsys.readouterr().out.endswith("begins\n")
+
+
+def test_a_cell_of_another_process_is_said_to_be_left_to_it(job: Job, capsys: Capture) -> None:
+    Lines(job.specs, job.folder).on_state(job.specs[0], State.RUNNING)
     assert capsys.readouterr().out == (
         "[1/3] unet(alpha=0.5, kernel_size=3) seed 1: left to the process that is running it\n"
     )
 
 
-def test_where_an_estimate_is_missing_no_time_is_promised(clock: Clock, specs: list[RunSpec], capsys: Capture) -> None:
-    with GridProgress(specs, [1.0, None, 1.0]) as told:
-        told.on_begin(specs[0])
-    assert capsys.readouterr().out.endswith("begins\n")
-
-
-def test_an_arm_without_epochs_says_nothing(clock: Clock, specs: list[RunSpec], capsys: Capture) -> None:
-    with GridProgress(specs, [1.0] * 3) as told:
-        told.on_epoch(specs[0], [])
+def test_an_arm_without_epochs_says_nothing(job: Job, capsys: Capture) -> None:
+    Lines(job.specs, job.folder).on_epoch(job.specs[0], [])
     assert capsys.readouterr().out == ""
 
 
-def test_a_line_is_never_wrapped(clock: Clock, slices: SliceSet, recipe: Recipe, capsys: Capture) -> None:
+def test_what_a_checkpoint_held_is_gone_on_after(job: Job, capsys: Capture) -> None:
+    """Told once, before the first new epoch, which is told as ever."""
+    told, (spec, *_) = Lines(job.specs, job.folder), job.specs
+    (begun(job, 0) / "checkpoint.pt").touch()
+    told.on_begin(spec)
+    told.on_epoch(spec, [ROW])
+    told.on_epoch(spec, [ROW, {**ROW, "epoch": 1, "val_dice": 0.5}])
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "    goes on after epoch 0  validation Dice 0.250 (best 0.250)",
+        "    epoch 1  validation Dice 0.500 (best 0.500)  2.0 s an epoch",
+    ]
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["dropped", "dropped and written anew"])
+def test_a_training_whose_checkpoint_was_dropped_starts_over(job: Job, capsys: Capture, again: bool) -> None:
+    told, (spec, *_) = Lines(job.specs, job.folder), job.specs
+    checkpoint = begun(job, 0) / "checkpoint.pt"
+    checkpoint.touch()
+    os.utime(checkpoint, (1, 1))
+    told.on_begin(spec)
+    checkpoint.unlink()
+    if again:
+        checkpoint.touch()
+    told.on_epoch(spec, [ROW])
+    assert "goes on" not in capsys.readouterr().out
+
+
+def test_a_line_is_never_wrapped(slices: SliceSet, recipe: Recipe, tmp_path: Path, capsys: Capture) -> None:
     """A log file has no width, and whoever searches it wants whole lines."""
     entry = ARMS["region-growing"]
     spec = spec_of("region-growing", entry, slices, make(slices, recipe.split, 1), recipe)
-    with GridProgress([spec], [None]) as told:
-        told.on_begin(spec)
+    Lines([spec], tmp_path).on_begin(spec)
     (line,) = capsys.readouterr().out.splitlines()
     assert len(line) > 80
     assert line.endswith(": begins")
+
+
+def everything(told: Lines, job: Job) -> None:
+    """All that can be told, once."""
+    told.on_state(job.specs[0], State.DONE)
+    told.on_begin(job.specs[1])
+    told.on_note("a note")
+    told.on_epoch(job.specs[1], [ROW])
+    told.on_state(job.specs[1], State.DONE)
+
+
+def test_a_worker_of_a_parent_that_shows_the_grid_is_silent(job: Job, capsys: Capture) -> None:
+    told = Silent(job.specs, job.folder)
+    everything(told, job)
+    with pytest.raises(KeyboardInterrupt), told:
+        raise KeyboardInterrupt
+    assert capsys.readouterr().out == ""
+
+
+def screen(width: int = 100, height: int = 30) -> Console:
+    return Console(width=width, height=height, file=io.StringIO(), force_terminal=True)
+
+
+def test_on_a_terminal_only_what_the_grid_does_not_show_is_told_above_it(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    console = screen()
+    with LiveGrid(Survey(job, ARMS), console) as told:
+        everything(told, job)
+    assert isinstance(console.file, io.StringIO)
+    text = re.sub(r"\x1b\[[0-9;?]*\w", "", console.file.getvalue())
+    assert "    a note" in text
+    assert "[2/3] unet(alpha=0.5, kernel_size=5) seed 1: done in " in text
+    for line in ("from before", "begins", "an epoch"):
+        assert line not in text
+    assert text.count("Cells: 0 done, 0 running") > 1
+
+
+@pytest.mark.parametrize("height", [10, 30])
+def test_the_picture_is_no_higher_than_the_terminal_and_shows_the_cells_at_work(job: Job, height: int) -> None:
+    folder, console = begun(job, 1), screen(80, height)
+    with folder.lock():
+        told = LiveGrid(Survey(job, ARMS), console)
+        lines = ["".join(part.text for part in line) for line in console.render_lines(told.frame(), pad=False)]
+    assert len(lines) <= height
+    assert lines[-2] == "unet(alpha=0.5, kernel_size=5) seed 1 on by-image-1"
+    assert re.match(r"  epoch 1  Dice 0\.125 \(best 0\.250\)  \S+  \d\.\d s, about 0\.0 s left", lines[-1])
+    assert any(line.startswith("unet 5x5") for line in lines) == (height == 30)
+
+
+def test_a_cell_at_work_in_words(job: Job) -> None:
+    """8 epochs of 20: two fifths of the bar."""
+    begins = at_work_lines(Cell(job.specs[0], State.RUNNING, left=Estimate(None)))
+    at_eight = Cell(job.specs[0], State.RUNNING, Epochs((2.0,) * 8, (0.5,) * 8), 16.0, Estimate(24.0, 12))
+    console = Console(width=100, file=io.StringIO(), color_system=None)
+    with console.capture() as got:
+        console.print(*begins, *at_work_lines(at_eight), sep="\n")
+    lines = [line.rstrip() for line in got.get().splitlines() if line.strip()]
+    assert re.fullmatch(r"  begins  \S* *0\.0 s", lines[1])
+    assert lines[3].startswith("  epoch 7  Dice 0.500 (best 0.500)  ")
+    assert lines[3].endswith("16 s, about 24 s left")
+
+
+def test_a_disk_that_does_not_answer_ends_no_training(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = LiveGrid(Survey(job, ARMS), screen())
+
+    def broken() -> None:
+        raise OSError(errno.EIO, "no answer")
+
+    monkeypatch.setattr(told.seen, "look", broken)
+    assert "no answer" in str(told.frame())
+
+
+def test_the_last_line_of_a_call_that_was_stopped(job: Job, capsys: Capture) -> None:
+    """How many cells are done; which were cut, where, and what of it is kept; that the same command goes on."""
+    import torch
+
+    survey = Survey(job, ARMS)
+    RunFolder(job.folder, job.specs[0].run_id).path.mkdir(parents=True)
+    (job.folder / job.specs[0].run_id / "result.json").write_text("{}")
+    torch.save({"history": [ROW]}, begun(job, 1) / "checkpoint.pt")
+    begun(job, 2)
+    with pytest.raises(KeyboardInterrupt), Lines(job.specs, job.folder, survey):
+        raise KeyboardInterrupt
+    words = capsys.readouterr().out
+    assert words == (
+        "1 of 3 cells are done; unet(alpha=0.5, kernel_size=5) seed 1 on by-image-1 was cut after epoch 1, its "
+        "checkpoint holds epoch 0; unet(alpha=0.5, kernel_size=7) seed 1 on by-image-1 was cut after epoch 1, "
+        "no checkpoint was written yet; the same command goes on from there\n"
+    )
+    (job.folder / job.specs[2].run_id / "history.csv").unlink()
+    assert "kernel_size=7) seed 1 on by-image-1 was cut before its first epoch ended, no" in farewell(survey)
+
+
+def test_of_a_damaged_checkpoint_nothing_is_kept(tmp_path: Path) -> None:
+    assert kept_epochs(tmp_path / "checkpoint.pt") == 0
+    (tmp_path / "checkpoint.pt").write_bytes(b"PK nothing")
+    assert kept_epochs(tmp_path / "checkpoint.pt") == 0
+
+
+def test_what_is_no_terminal_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even where colours are forced: a picture drawn again and again would fill a log file with itself."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    assert terminal() is None
+
+
+@pytest.mark.parametrize(("kind", "drawable"), [("xterm", True), ("dumb", False)])
+def test_a_terminal_that_cannot_move_its_cursor_gets_lines(
+    kind: str, drawable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Tty(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("TERM", kind)
+    monkeypatch.setattr("sys.stdout", Tty())
+    assert (terminal() is not None) == drawable
+
+
+@pytest.mark.parametrize("silent", [True, False])
+def test_a_worker_says_nothing_where_its_parent_shows_the_grid(
+    silent: bool, tmp_path: Path, capsys: Capture, few_phantoms: None
+) -> None:
+    asked = Request(data="phantoms", only={"arm": ["otsu"]}, out=tmp_path / "out")
+    _worker(asked, ARMS, ("cpu", 1), False, False, 0.0, silent)
+    assert list(tmp_path.glob("out/*/result.json"))
+    assert ("done in" in capsys.readouterr().out) == (not silent)
+
+
+# A process with everything imported, which forks a child for each line of words: `reproduce`, but with few phantoms
+# and a checkpoint after every epoch, which else is written once a minute; epochs of a tenth of a second or more
+DRIVER = """
+import os, sys, time
+from functools import partial
+
+import baselines.unet
+from benchmark import runner
+from benchmark.__main__ import main
+from benchmark.data import phantoms
+from benchmark.record import RunFolder
+
+write_history = RunFolder.write_history
+RunFolder.write_history = lambda *words: (time.sleep(0.1), write_history(*words))
+phantoms.draw = partial(phantoms.draw, patients=8, slices_per_patient=3)
+runner.Options = partial(runner.Options, checkpoint_every_seconds=0)
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        print("child", os.getpid(), flush=True)
+        code = main(line.split())
+        sys.stdout.flush()
+        os._exit(code)
+    print("exit", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+GRID = """\
+seeds = [452669]
+
+[set]
+"training.max_epochs" = 30
+"training.patience" = 30
+"training.batch_size" = 4
+"network.channels" = [4, 8, 8, 8, 8, 8]
+
+[[arms]]
+name = "otsu"
+
+[[arms]]
+name = "unet"
+alpha = 0.5
+"""
+
+
+class Screen:
+    """The driver on a pseudo-terminal of 100 x 30, and what its latest child has written there."""
+
+    def __init__(self, cwd: Path) -> None:
+        self.ours, theirs = os.openpty()
+        size = {"COLUMNS": "100", "LINES": "30", "TERM": "xterm-256color", "PYTHONPATH": f"{ROOT}"}
+        self.child = subprocess.Popen(
+            [sys.executable, "-c", DRIVER], cwd=cwd, env={**os.environ, **size}, text=True,
+            stdin=subprocess.PIPE, stdout=theirs, stderr=theirs,
+        )  # fmt: skip
+        os.close(theirs)
+        self.raw = ""
+
+    @property
+    def text(self) -> str:
+        """Without escape codes."""
+        return re.sub(r"\x1b\[[0-9;?]*\w", "", self.raw).replace("\r", "")
+
+    def run(self, words: str) -> None:
+        assert self.child.stdin is not None
+        self.raw = ""
+        self.child.stdin.write(f"{words}\n")
+        self.child.stdin.flush()
+
+    def wait_for(self, pattern: str, seconds: float = 120) -> str:
+        """Read until the text has the pattern; return its group."""
+        end = time.monotonic() + seconds
+        while not (found := re.search(pattern, self.text)):
+            assert time.monotonic() < end, self.text
+            self.raw += os.read(self.ours, 65536).decode(errors="replace")
+        return found[1]
+
+    def close(self) -> None:
+        self.child.communicate()
+        os.close(self.ours)
+
+
+@pytest.fixture
+def driver(tmp_path: Path) -> Iterator[Screen]:
+    (tmp_path / "tiny.toml").write_text(GRID)
+    one = Screen(tmp_path)
+    yield one
+    one.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a system with pseudo-terminals")
+def test_on_a_terminal_a_grid_that_is_stopped_goes_on_and_ends(driver: Screen) -> None:
+    """Ctrl-C in the midst of a training; the same command shows at once what is done and goes on after that epoch."""
+    words = "reproduce --data phantoms --grid tiny.toml --out out --threads 1"
+    driver.run(words)
+    pid = driver.wait_for(r"child (\d+)")
+    driver.wait_for(r"(epoch \d+)  Dice")
+    os.kill(int(pid), signal.SIGINT)
+    assert driver.wait_for(r"exit (\d+)") == "130"
+    assert "\x1b[" in driver.raw
+    assert re.search(r"unet 5x5 +running", driver.text)
+    last = " ".join(driver.text[driver.text.rindex("1 of 2 cells are done; unet(") :].split())
+    (cut,), (kept,) = (re.findall(pattern, last) for pattern in (r"was cut after epoch (\d+),", r"holds epoch (\d+);"))
+    assert int(cut) - int(kept) in (0, 1)  # 1: stopped before that epoch's checkpoint was written
+    assert "stopped; the same command goes on where this one was exit 130" in last
+    driver.run(words)
+    assert driver.wait_for(r"exit (\d+)") == "0"
+    assert "Grid tiny: 2 cells, 1 done" in driver.text
+    assert f"goes on after epoch {kept} " in driver.text
+    assert "Cells: 2 done, 0 running, 0 partial (begun), 0 failed (tried again), 0 pending" in driver.text
+
+
+def test_elsewhere_no_escape_code_is_written(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, few_phantoms: None
+) -> None:
+    """By `plan` and `reproduce`, even where a terminal is claimed by TERM."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    (tmp_path / "tiny.toml").write_text(GRID.replace("30", "1"))
+    words = ["--data", "phantoms", "--grid", "tiny.toml", "--out", "out"]
+    for call in (["plan", *words], ["reproduce", *words, "--threads", "1"], ["plan", *words]):
+        assert main(call) == 0
+    told = capsys.readouterr().out
+    assert "\x1b" not in told
+    assert re.search(r"unet 5x5 +pending", told)
+    assert "    epoch 0  validation Dice " in told
+    assert re.search(r"unet 5x5 +done", told)

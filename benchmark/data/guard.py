@@ -29,12 +29,12 @@ def decoding(origin: object, cure: str = DAMAGED) -> Iterator[None]:
         raise DataError(f"{origin}: cannot be read ({type(error).__name__}: {what}); {cure}") from error
 
 
-def read_capped(path: Path, limit: int) -> bytes:
+def read_capped(path: Path, limit: int, cure: str = "not read") -> bytes:
     """Return the bytes of a file, or raise `UnsafeDataError` where it holds more than limit."""
     with decoding(path):
         size = path.stat().st_size
         if size > limit:
-            raise UnsafeDataError(f"{path}: {size} bytes, but a file of this kind needs at most {limit}; not read")
+            raise UnsafeDataError(f"{path}: {size} bytes, but a file of this kind needs at most {limit}; {cure}")
         return path.read_bytes()
 
 

@@ -28,6 +28,8 @@ SUFFIXES = (".nii.gz", ".nii")
 MAX_BYTES = 2 * MAX_PIXELS + 4096
 THICKNESS_MM = 6.0  # of the Cheng dataset
 GRID_TOLERANCE_MM = 1e-3
+UNREAD = "not read; split a volume into slices"
+ONE_SLICE = "one file holds one slice (columns, rows, 1): split the volume"
 COLUMNS = ("slice", "label", "patient_id")
 
 
@@ -57,22 +59,12 @@ def read(folder: Path) -> Iterator[RawSlice]:
 
 def decode(path: Path) -> tuple[NDArray[Any], NDArray[np.float64], tuple[float, float]]:
     """Return one slice (H, W) as stored, its affine (4, 4), and its (row, column) pixel size in mm."""
-    nibabel: Any = import_module("nibabel")
-    data = _content(path)
+    image = opened(path)
     with decoding(path):
-        image = nibabel.Nifti1Image.from_bytes(data)
-        header = image.header
+        header, stored = image.header, image.dataobj  # NiBabel clears offset and scale in its header
         shape = tuple(int(side) for side in header.get_data_shape())
         if len(shape) < 2 or any(side != 1 for side in shape[2:]):
-            raise DataError(f"{path}: shape {shape}; one file holds one slice (columns, rows, 1): split the volume")
-        check_pixels(shape, path)
-        stored = image.dataobj  # what the file says; NiBabel clears offset and scale in its header
-        needed = int(stored.offset) + math.prod(shape) * stored.dtype.itemsize
-        if needed > len(data):
-            raise UnsafeDataError(
-                f"{path}: header promises {shape} {stored.dtype}, {needed} bytes, but the file holds {len(data)}; "
-                "it is cut short or lying: copy it again"
-            )
+            raise DataError(f"{path}: shape {shape}; {ONE_SLICE}")
         if (stored.slope, stored.inter) != (1, 0):
             raise DataError(f"{path}: intensities are scaled ({stored.slope}, {stored.inter}); store plain integers")
         columns_mm, rows_mm = (float(str(np.float32(side))) for side in header.get_zooms()[:2])
@@ -83,15 +75,35 @@ def decode(path: Path) -> tuple[NDArray[Any], NDArray[np.float64], tuple[float, 
         return upright, np.asarray(image.affine, dtype=np.float64), (rows_mm, columns_mm)
 
 
+def opened(path: Path) -> Any:
+    """Return NiBabel's image of a file whose header promises one slice, along any axes, and no more than is there."""
+    nibabel: Any = import_module("nibabel")
+    data = _content(path)
+    with decoding(path):
+        image = nibabel.Nifti1Image.from_bytes(data)
+        shape = tuple(int(side) for side in image.header.get_data_shape())
+        if sum(side > 1 for side in shape) > 2 and min(shape) > 0:
+            raise DataError(f"{path}: shape {shape}; {ONE_SLICE}")
+        check_pixels(shape, path)
+        stored = image.dataobj  # what the file says; NiBabel clears offset and scale in its header
+        needed = int(stored.offset) + math.prod(shape) * stored.dtype.itemsize
+        if needed > len(data):
+            raise UnsafeDataError(
+                f"{path}: header promises {shape} {stored.dtype}, {needed} bytes, but the file holds {len(data)}; "
+                "it is cut short or lying: copy it again"
+            )
+        return image
+
+
 def _content(path: Path) -> bytes:
     """Return the unpacked bytes of a file, or raise `UnsafeDataError` where they are too many for a slice."""
-    data = read_capped(path, MAX_BYTES)
+    data = read_capped(path, MAX_BYTES, UNREAD)
     if not path.name.lower().endswith(".gz"):
         return data
     with decoding(path), gzip.open(path) as stream:
         data = stream.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
-        raise UnsafeDataError(f"{path}: unpacks to more than {MAX_BYTES} bytes; a slice needs far less; not read")
+        raise UnsafeDataError(f"{path}: unpacks to more than {MAX_BYTES} bytes; a slice needs far less; {UNREAD}")
     return data
 
 

@@ -37,10 +37,7 @@ class Cell:
     @property
     def name(self) -> str:
         """unet 5x5, alpha 0.5; arms without a kernel by their name alone."""
-        if self.kernel_size is None:
-            return self.arm
-        alpha = "" if pd.isna(self.alpha) else f", alpha {self.alpha:g}"
-        return f"{self.arm} {self.kernel_size}x{self.kernel_size}{alpha}"
+        return cell_name(self.arm, self.kernel_size, self.alpha)
 
     @property
     def seeded(self) -> bool:
@@ -72,6 +69,13 @@ class Cell:
     def where(self, keep: Callable[[pd.DataFrame], pd.Series[bool]]) -> Cell:
         """The cell on the rows that keep says True of; its runs stay."""
         return replace(self, rows=self.rows[keep(self.rows)])
+
+
+def cell_name(arm: str, kernel_size: int | None, alpha: float) -> str:
+    """What a person calls a cell; see `Cell.name`."""
+    if kernel_size is None:
+        return arm
+    return f"{arm} {kernel_size}x{kernel_size}" + ("" if pd.isna(alpha) else f", alpha {alpha:g}")
 
 
 @dataclass(frozen=True, eq=False)

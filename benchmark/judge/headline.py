@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from benchmark.collect import Collected
-from benchmark.judge.cells import Cell, cell_of, protocol_of
+from benchmark.judge.cells import Cell, cell_name, cell_of, protocol_of
 from benchmark.judge.comparable import in_cell
 from benchmark.judge.contrast import DICE, between_seeds, contrast, mean
 from benchmark.judge.estimate import Estimate, Variance
@@ -73,7 +73,7 @@ def headline(collected: Collected, reference: Reference, tolerances: Tolerances)
             "missed": [f"{x:.1%}" if x == x else "" for x in numbers["missed"]],
         }
     )
-    title = f"{cell.arm} {cell.kernel_size}x{cell.kernel_size}, alpha {cell.alpha:g}: the thesis's best cell."
+    title = f"{cell_name(cell.arm, cell.kernel_size, cell.alpha)}: the thesis's best cell."
     note = (
         "The interval is for the mean over patients, training sets and seeds to come, the seeds' variance pooled over "
         "both kinds of split; every slice counts once, averaged over its seeds. "

@@ -10,6 +10,7 @@ from benchmark.judge.cells import Cell
 from benchmark.judge.contrast import Statistic, difference_within
 from benchmark.judge.estimate import clustered_share
 from benchmark.judge.ground import FEW_PATIENTS, Finding, Ground, Standing, side, told
+from benchmark.judge.reference import ClaimRule, Sizes
 
 CONFIRMED, CONTRADICTED, UNDECIDED, NOT_TESTABLE = Standing
 FEWEST_TRAININGS = 3  # before "no training does so" means anything
@@ -96,8 +97,8 @@ def necrotic_centres(on: Ground) -> Finding:
         return Finding(NOT_TESTABLE, "5x5, alpha 0.5 was not run", cells="0 of 1")
     if lacking := on.lacking([on.printed], ("core_sensitivity", "sensitivity", "truth_mm2")):
         return Finding(NOT_TESTABLE, lacking, cells="1 of 1")
-    rows = cell.rows[cell.rows["truth_mm2"] >= on.sizes.edges_mm2[1]]
-    missed = (rows["core_sensitivity"] < on.rule.core_missed) & (rows["sensitivity"] >= on.rule.core_missed)
+    rows = largest_third(cell.rows, on.sizes)
+    missed = centre_missed(rows, on.rule)
     habit = missed.groupby([rows["split_id"], rows["slice_id"], rows["patient_id"]], dropna=False).agg(["mean", "size"])
     habit = habit.loc[habit["size"] >= FEWEST_TRAININGS, "mean"]
     if habit.empty:
@@ -109,6 +110,19 @@ def necrotic_centres(on: Ground) -> Finding:
     share, low, high = clustered_share(hits, patients.tolist(), on.rule.level)
     measured = f"{hits.sum()} of {len(hits)} large tumours, share {share:.2f} [{low:.2f}, {high:.2f}]"
     return _some(on, low, high, "the large tumours", measured, "1 of 1")
+
+
+def largest_third(rows: pd.DataFrame, sizes: Sizes) -> pd.DataFrame:
+    """The rows (run and slice) of the large tumours."""
+    return rows[rows["truth_mm2"] >= sizes.edges_mm2[1]]
+
+
+def centre_missed(rows: pd.DataFrame, rule: ClaimRule) -> pd.Series[bool]:
+    """True where the tumour's core was missed though the tumour was not; beside rows. Of a large one it is the centre.
+
+    Both shares that were found are held against `core_missed`.
+    """
+    return (rows["core_sensitivity"] < rule.core_missed) & (rows["sensitivity"] >= rule.core_missed)
 
 
 def _some(on: Ground, low: float, high: float, of: str, measured: str, cells: str) -> Finding:

@@ -7,6 +7,7 @@ its distance, and size 0. The median and the mean over detected tumours stand be
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pandas as pd
 
@@ -17,6 +18,7 @@ from benchmark.judge.results import CLICK
 from benchmark.judge.tables import Table, between, digits
 
 LIMITS = 1.96  # SDs to each side of the bias, 95 % of normal differences: Bland & Altman, Lancet 327 (1986) 307
+THIRDS = ("small", "middle", "large")  # of the tumours, by `Sizes`
 EACH_ONCE = "Every slice counts once, averaged over the seeds that tested it."
 COLUMNS = ("nsd_1mm", "nsd_2mm", "hd95_mm", "assd_mm")
 SIZES = {"area, mm2": "mm2", "longest diameter, mm": "diameter_mm", "its perpendicular, mm": "perpendicular_mm"}
@@ -44,6 +46,13 @@ def by_size(cell: Cell, sizes: Sizes) -> Iterator[tuple[str, pd.DataFrame]]:
     for name, inside in groups.items():
         if inside.any():
             yield name, cell.rows[inside]
+
+
+def thirds(truth_mm2: pd.Series[float], sizes: Sizes) -> pd.Series[str]:
+    """Each area as small, middle or large (an ordered category); NaN without a tumour. A limit is of the larger."""
+    ends = [0.0, *sizes.edges_mm2, float("inf")]
+    found = pd.cut(truth_mm2.where(truth_mm2 > 0), ends, right=False, labels=list(THIRDS))
+    return pd.Series(found, index=truth_mm2.index)
 
 
 def _table(panel: Panel, sizes: Sizes, of: Callable[[pd.DataFrame], list[dict[str, object]]]) -> pd.DataFrame:
@@ -110,7 +119,7 @@ def agreement_table(panel: Panel, sizes: Sizes) -> Table:
     The bias is over slices, each averaged over its seeds; its 95 % interval has patients as
     the unit and leaves out the seeds' own spread. The limits hold 95 % of single measurements.
     """
-    numbers = _table(panel, sizes, _agreement)
+    numbers = _table(panel, sizes, agreement)
     unit = [0 if name == "area, mm2" else 1 for name in numbers["quantity"]]
 
     def cells(*names: str) -> list[str]:
@@ -135,7 +144,8 @@ def agreement_table(panel: Panel, sizes: Sizes) -> Table:
     return Table(title, numbers, shown, (note, EACH_ONCE, *_left_out(panel)))
 
 
-def _agreement(rows: pd.DataFrame) -> list[dict[str, object]]:
+def agreement(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Bias and limits of agreement of each of `SIZES` over a cell's rows; see `agreement_table`."""
     found = []
     for name, of in SIZES.items():
         difference = rows[f"predicted_{of}"] - rows[f"truth_{of}"]

@@ -12,7 +12,7 @@ from benchmark.judge import comparable
 from benchmark.judge.cells import Panel, panels
 from benchmark.judge.claims_table import Judged, claims_table, judge_claims, on_its_terms
 from benchmark.judge.compare import Row, compare, verdict_table
-from benchmark.judge.ground import Standing
+from benchmark.judge.ground import Standing, side
 from benchmark.judge.headline import headline
 from benchmark.judge.interval import power_table
 from benchmark.judge.leak import Leak, leak_table, leaks
@@ -24,6 +24,26 @@ from benchmark.judge.tables import Table, digits
 from benchmark.judge.versus import duels, versus_table
 
 MORE_DRAWS, MORE_SEEDS = (1, 2, 5), (3, 5, 10)  # of the table of what more runs would bring
+
+
+LEFT = {1: "lower by patient", -1: "higher by patient", 0: "undecided"}  # by the side of 0 that the interval is on
+
+
+@dataclass(frozen=True)
+class Answer:
+    """verdict: a word or two; lines: sentences; beside: in text, verdict and first sentence follow the question."""
+
+    question: str
+    verdict: str
+    lines: tuple[str, ...]
+    beside: bool = False
+
+    def text(self, number: int) -> list[str]:
+        """The answer in lines, the question first."""
+        first = f"{number}. {self.question}"
+        if not self.beside:
+            return [first, *(f"   {line}" for line in self.lines)]
+        return [f"{first} {self.verdict}: {self.lines[0]}", *(f"   {line}" for line in self.lines[1:])]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,35 +74,42 @@ class Judgement:
     def leaks(self) -> list[Leak]:
         return leaks(self.collected)
 
-    def answers(self) -> list[str]:
-        """The three questions, each answered in a sentence or two."""
-        return [*self._does_it_hold(), *self._do_claims_hold(), *self._what_is_left()]
+    def questions(self) -> list[Answer]:
+        """The three questions, each answered by a word or two and the sentences behind them."""
+        return [self._does_it_hold(), self._do_claims_hold(), self._what_is_left()]
 
-    def _does_it_hold(self) -> list[str]:
+    def answers(self) -> list[str]:
+        """The three questions as lines of text."""
+        return [line for number, one in enumerate(self.questions(), 1) for line in one.text(number)]
+
+    def _does_it_hold(self) -> Answer:
         row = self.rows[-1]
-        lines = [f"1. Does {row.reference:g} hold? {row.verdict.value}: {row.why}."]
+        lines = [f"{row.why}."]
         if row.spread and row.spread.seeds:
             margin = row.spread.smallest_margin(row.reference, self.tolerances.dice.level)
-            lines += [f"   Equivalence: two one-sided tests pass at a margin of {margin:.3f} or more (secondary)."]
-        return lines
+            lines += [f"Equivalence: two one-sided tests pass at a margin of {margin:.3f} or more (secondary)."]
+        return Answer(f"Does {row.reference:g} hold?", row.verdict.value, tuple(lines), beside=True)
 
-    def _do_claims_hold(self) -> list[str]:
-        lines = []
+    def _do_claims_hold(self) -> Answer:
+        lines, counts = [], []
         for panel, judged in self.claims:
             named = {what: [one.claim.id for one in judged if one.text.standing is what] for what in Standing}
             open_ones = len(named.pop(Standing.NOT_TESTABLE))
             told = [f"{what}: {', '.join(ids)}" for what, ids in named.items() if ids]
-            lines.append(f"   {panel.title}: {'; '.join([*told, f'{Standing.NOT_TESTABLE}: {open_ones}'])}.")
-        return ["2. Do its claims hold?", *(lines or ["   No run on its terms."])]
+            lines.append(f"{panel.title}: {'; '.join([*told, f'{Standing.NOT_TESTABLE}: {open_ones}'])}.")
+            counts.append([f"{len(ids)} {what}" for what, ids in named.items() if ids])
+        verdict = ", ".join(counts[0]) or str(Standing.NOT_TESTABLE) if counts else str(Standing.NOT_TESTABLE)
+        return Answer("Do its claims hold?", verdict, tuple(lines or ["No run on its terms."]))
 
-    def _what_is_left(self) -> list[str]:
-        lines = []
+    def _what_is_left(self) -> Answer:
+        lines, verdicts = [], []
         for one in self.leaks:
             if one.image.runs.iloc[0]["phantom"]:
                 continue
             row = leak_table([one], self.tolerances.leak).numbers.iloc[0]
+            verdicts.append(LEFT[side(one.difference, self.tolerances.leak.level)])
             lines.append(
-                f"   {row['arm']}, {row['data']}, {row['size']}, {row['precision']}: {row['dice_image']:.3f} by image, "
+                f"{row['arm']}, {row['data']}, {row['size']}, {row['precision']}: {row['dice_image']:.3f} by image, "
                 f"{row['dice_patient']:.3f} by patient on the same {row['slices']} slices; "
                 + (
                     f"difference {row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]."
@@ -90,8 +117,9 @@ class Judgement:
                     else "no interval without two known patients and, for an arm that trains, two seeds on one split."
                 )
             )
-        nothing = ["   Not known yet: no arm was run by image and by patient from the same seed on a slice in common."]
-        return ["3. What is left when no patient is in both train and test?", *(lines or nothing)]
+        nothing = ["Not known yet: no arm was run by image and by patient from the same seed on a slice in common."]
+        question = "What is left when no patient is in both train and test?"
+        return Answer(question, verdicts[0] if verdicts else "not known yet", tuple(lines or nothing))
 
     def verdicts(self) -> list[Table]:
         """The printed numbers, and what more runs would bring."""

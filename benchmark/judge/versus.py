@@ -13,7 +13,7 @@ from enum import StrEnum
 
 import pandas as pd
 
-from benchmark.judge.cells import Cell, Panel
+from benchmark.judge.cells import Cell, Panel, cell_name
 from benchmark.judge.contrast import DICE, between_seeds, common, contrast, mean
 from benchmark.judge.estimate import Estimate, Variance, holm
 from benchmark.judge.reference import ContrastRule, Key
@@ -137,7 +137,7 @@ def versus_table(panel: Panel, rows: Sequence[Duel], rule: ContrastRule) -> Tabl
 
 
 def _key(key: Key) -> str:
-    return f"{key.arm} {key.kernel_size}x{key.kernel_size}, alpha {key.alpha:g}"
+    return cell_name(key.arm, key.kernel_size, key.alpha)
 
 
 def _columns(table: pd.DataFrame, *names: str) -> list[tuple[object, ...]]:

@@ -1,0 +1,143 @@
+"""The model of a finished run: found by run_id, held against the run's record, and made ready to predict."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from benchmark import record
+from benchmark.arm import Arm, ArmEntry, Keepable, RunContext
+from benchmark.collect import run_folders
+from benchmark.errors import BenchmarkError, RecordError, SpecError, known
+from benchmark.model import AGAIN, Learned, unpack
+from benchmark.preprocess import Landmarks
+from benchmark.protocol import Recipe, override
+from benchmark.record import MODEL, RunFolder, State
+from benchmark.run_files import Reader, read_result, read_spec
+from benchmark.spec import RunSpec
+
+SHOWN = 5  # run_ids in a message
+
+
+@dataclass(frozen=True, eq=False)
+class KeptModel:
+    """A fitted arm, and what its images must be made to look like.
+
+    fed (h, w): the size in pixels of the images it takes. landmarks, shape (H, W) and
+    spacing_mm (row, column) are those of the slices it comes from, before they were resized;
+    slices and patients count these (0 patients: unknown), phantom is True for drawn ones.
+    """
+
+    run_id: str
+    arm: Arm
+    landmarks: Landmarks
+    fed: tuple[int, int]
+    shape: tuple[int, int]
+    spacing_mm: tuple[float, float]
+    slices: int
+    patients: int
+    phantom: bool
+
+
+def load(root: Path, run_id: str, arms: Mapping[str, ArmEntry], device: str) -> KeptModel:
+    """Return the model of a finished run under root, ready on a device.
+
+    Raises `RecordError` for a run that is not there or not done, one without a model, a model
+    that is not the recorded one or not readable, and an arm that is not installed, needs a
+    click, or has changed since; nothing is read from a model before its hash agrees.
+    """
+    folder = find(root, run_id)
+    spec = Reader(folder / record.SPEC, read_spec(folder))
+    result = Reader(folder / record.RESULT, read_result(folder))
+    arm = _arm(spec, arms)
+    learned = unpack(_recorded(folder / MODEL, result), folder / MODEL)
+    _restore(arm, learned, spec, RunContext(_recipe(spec), seed=0, device=device))
+    height, width = spec("spec/shape")
+    return KeptModel(
+        run_id=run_id,
+        arm=arm,
+        landmarks=learned.landmarks,
+        fed=(height, width),
+        shape=learned.shape,
+        spacing_mm=learned.spacing_mm,
+        slices=result("dataset/slices"),
+        patients=result("dataset/patients"),
+        phantom=result("dataset/phantom"),
+    )
+
+
+def find(root: Path, run_id: str) -> RunFolder:
+    """Return the folder of a finished run; `RecordError` names the nearest run, and those that have a model."""
+    if not root.is_dir():
+        raise SpecError(f"--runs {root}: there is no such folder; give the folder that reproduce wrote its runs to")
+    there = {folder.run_id: folder for folder in run_folders(root)}
+    if run_id not in there:
+        near = "".join(f"; the nearest is {name}" for name in get_close_matches(Path(run_id).name, there, 1))
+        models = [name for name, folder in there.items() if (folder / MODEL).exists()]
+        listed = ", ".join(models[:SHOWN]) + (", ..." if len(models) > SHOWN else "")
+        raise RecordError(
+            f"--run {run_id}: {root} has no such run{near}; with a model: {listed or 'none, see --keep-models'}"
+        )
+    if (state := there[run_id].state) is not State.DONE:
+        raise RecordError(f"--run {run_id}: is {state}, not done; let reproduce --keep-models finish it first")
+    return there[run_id]
+
+
+def _arm(spec: Reader, arms: Mapping[str, ArmEntry]) -> Any:
+    """The run's arm, not fitted yet."""
+    name = spec("spec/arm")
+    if name not in arms:
+        raise RecordError(f"{spec.path}: {known('arm', name, arms)}; install the package that brings it")
+    if arms[name].needs_click:
+        raise RecordError(f"{spec.path}: arm {name} needs a click in each tumour; choose a run of an automatic arm")
+    return arms[name].load()(**arms[name].resolve(spec.table("spec/params")))
+
+
+def _recipe(spec: Reader) -> Recipe:
+    sections = spec.table("spec/protocol")
+    return override(
+        Recipe(), spec("protocol"), {f"{s}.{k}": v for s, keys in sections.items() for k, v in keys.items()}
+    )
+
+
+def _recorded(path: Path, result: Reader) -> bytes:
+    """The bytes of the model file, which must be those that result.json has the hash of."""
+    expected = result.table("sha256").get(MODEL)
+    if expected is None:
+        raise RecordError(f"{path.parent}: the run was finished without its model; {AGAIN}")
+    try:
+        packed = path.read_bytes()
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read ({error.strerror}); copy it back, or {AGAIN}") from error
+    if hashlib.sha256(packed).hexdigest() != expected:
+        raise RecordError(f"{path}: is not the file that result.json has the hash of; copy it back, or {AGAIN}")
+    return packed
+
+
+def _restore(arm: Any, learned: Learned, spec: Reader, context: RunContext) -> None:
+    try:
+        arm.restore(learned.state, context)
+    except Exception as error:  # whatever an arm does with a state that is not its own, or torch with a device
+        told = str(error).partition("\n")[0]
+        raise RecordError(
+            f"{spec.path.with_name(MODEL)}: does not fit arm {spec('spec/arm')} as it is now ({told}); take the code "
+            f"that trained it, named in {record.ENVIRONMENT}, or {AGAIN}"
+        ) from error
+
+
+def unkept(specs: Iterable[RunSpec], root: Path, arms: Mapping[str, ArmEntry]) -> str:
+    """A sentence that names the runs done without a model though their arm could keep one; "" where there are none."""
+    done = [spec for spec in specs if RunFolder(root, spec.run_id).state is State.DONE]
+    bare = [one.run_id for one in done if not (root / one.run_id / MODEL).exists() and _keeps(arms[one.arm])]
+    return f"Note: done before, without a model ({AGAIN}, or give another --out): {', '.join(bare)}." if bare else ""
+
+
+def _keeps(entry: ArmEntry) -> bool:
+    try:
+        return issubclass(entry.load(), Keepable)
+    except BenchmarkError:  # an arm that cannot be imported is told of when a cell of it is run
+        return False

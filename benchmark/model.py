@@ -1,0 +1,89 @@
+"""What an arm learned as the bytes of one file, model.pt: plain values and tensors, never code."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import ArmError, RecordError
+from benchmark.preprocess import Landmarks
+
+FORMAT = 1
+AGAIN = "move the run's folder away and train it again with --keep-models"
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """The state of a fitted arm, and the slices that it and its landmarks come from.
+
+    landmarks: the standard histogram its images were given; shape (H, W) and spacing_mm
+    (row, column): of the slices themselves, before they were resized for the arm.
+    """
+
+    state: Mapping[str, Any]
+    landmarks: Landmarks
+    shape: tuple[int, int]
+    spacing_mm: tuple[float, float]
+
+
+def pack(learned: Learned, arm: str) -> bytes:
+    """Return the bytes of a model file; `ArmError` names the arm whose state is more than plain values and tensors."""
+    import torch
+
+    packed = io.BytesIO()
+    content = {
+        "format": FORMAT,
+        "state": dict(learned.state),
+        "percentiles": list(learned.landmarks.percentiles),
+        "values": list(learned.landmarks.values),
+        "whole": learned.landmarks.whole,
+        "shape": list(learned.shape),
+        "spacing_mm": list(learned.spacing_mm),
+    }
+    try:
+        torch.save(content, packed)
+        _content(packed.getvalue())
+    except Exception as error:  # a state may hold anything
+        raise ArmError(
+            f"arm {arm}: its state holds more than plain values and tensors ({type(error).__name__}); "
+            "mend its method state, or run it without --keep-models"
+        ) from error
+    return packed.getvalue()
+
+
+def unpack(packed: bytes, path: Path) -> Learned:
+    """Read what `pack` wrote; nothing in it is carried out. `RecordError` names the path where it is anything else."""
+    try:
+        content = _content(packed)
+        if content["format"] == FORMAT:
+            return _learned(content)
+    except Exception as error:  # torch, zipfile and pickle raise many kinds at hostile bytes
+        raise RecordError(
+            f"{path}: is no model of plain values and tensors ({type(error).__name__}), and nothing in it was run; "
+            f"{AGAIN}"
+        ) from error
+    raise RecordError(f"{path}: has format {content['format']!r}, but this version reads {FORMAT}; {AGAIN}")
+
+
+def _content(packed: bytes) -> dict[str, Any]:
+    import torch
+
+    content: dict[str, Any] = torch.load(io.BytesIO(packed), map_location="cpu", weights_only=True)
+    return content
+
+
+def _learned(content: Mapping[str, Any]) -> Learned:
+    """Raises any exception where a value is not what `pack` writes."""
+    percentiles, values = (tuple(map(float, content[name])) for name in ("percentiles", "values"))
+    (height, width), (row_mm, column_mm) = content["shape"], content["spacing_mm"]
+    sizes = [float(one) for one in (height, width, row_mm, column_mm)]
+    if not all(map(math.isfinite, [*percentiles, *values, *sizes])) or min(sizes) <= 0:
+        raise ValueError("a number out of range")
+    if len(percentiles) != len(values) or len(values) < 2:
+        raise ValueError("landmarks that do not pair")
+    landmarks = Landmarks(percentiles, values, bool(content["whole"]))
+    return Learned(dict(content["state"]), landmarks, (int(height), int(width)), (float(row_mm), float(column_mm)))

@@ -1,0 +1,219 @@
+"""A user's slice as a file: read upright, and a mask of it written on the file's own grid.
+
+A PNG, WebP or TIFF is taken as it is displayed. A NIfTI file is brought to the radiological display
+by its header, whatever the order and direction of its axes: columns run to the patient's left
+(to the back in a sagittal slice), rows to the back (down in a coronal or sagittal one).
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from benchmark.data import nifti, pairs
+from benchmark.data.guard import decoding
+from benchmark.data.slices import IMAGE_DTYPES
+from benchmark.errors import DataError
+
+SUFFIXES = (*nifti.SUFFIXES, *pairs.SUFFIXES)
+MASK, OVERLAY = "_mask", "_overlay"  # end the names of what is written
+DISPLAY = {0: ("P", "I", "R"), 1: ("L", "I", "A"), 2: ("L", "P", "S")}  # columns, rows, across; by the axis across
+SANE_MM = (0.01, 100.0)  # sides of a pixel; anything else is another unit
+SPACING_AGREES = 1e-3  # share by which a header's pixel size may differ from its affine's
+WINDOW = (0.5, 99.5)  # percentiles of an image that are shown black and white
+VERMILLION = (213, 94, 0)  # of Okabe and Ito's palette, which the colour-blind can tell apart
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """How a NIfTI file lays a slice out: its header and affine, its shape, and the turn to the display and back."""
+
+    header: Any
+    affine: NDArray[np.float64]
+    shape: tuple[int, ...]
+    forth: NDArray[np.float64]
+    back: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """One slice upright. image (H, W): uint8, int16 or uint16 as stored, anything else as float64 in [0, 1].
+
+    spacing_mm: (row, column) size of a pixel, None where the file does not tell.
+    """
+
+    path: Path
+    image: NDArray[Any]
+    spacing_mm: tuple[float, float] | None = None
+    grid: Grid | None = None
+
+    def encode(self, mask: NDArray[np.bool_]) -> bytes:
+        """Return an upright mask (H, W) as a file in the picture's form: NIfTI of 0 and 1, else PNG of 0 and 255."""
+        return _png(mask.astype(np.uint8) * 255) if self.grid is None else _nifti(self.grid, mask)
+
+
+def stem(path: Path) -> str:
+    """The file's name without its suffix; `DataError` for a suffix that is not one of `SUFFIXES`."""
+    for suffix in SUFFIXES:
+        if path.name.lower().endswith(suffix):
+            return path.name[: -len(suffix)]
+    raise DataError(f"{path}: must end in {', '.join(SUFFIXES)}; convert it, a DICOM series to NIfTI")
+
+
+def outputs(path: Path) -> tuple[str, str]:
+    """The names of the mask and the overlay that are written for a slice."""
+    suffix = ".nii.gz" if path.name.lower().endswith(nifti.SUFFIXES) else ".png"
+    return f"{stem(path)}{MASK}{suffix}", f"{stem(path)}{OVERLAY}.png"
+
+
+def find(places: Iterable[Path]) -> list[Path]:
+    """Return the files named, and every slice in the folders named, by name; each once.
+
+    In a folder, hidden files and other kinds are passed over, and so are N_mask and N_overlay where N
+    is there too. Raises `DataError` for a path that is not there, and a folder without slices.
+    """
+    found: dict[Path, Path] = {}
+    for place in places:
+        if not place.exists():
+            raise DataError(f"{place}: not there; give images of one slice each, or folders of them")
+        for path in _inside(place) if place.is_dir() else [place]:
+            found.setdefault(path.resolve(), path)
+    return list(found.values())
+
+
+def _inside(folder: Path) -> list[Path]:
+    with decoding(folder, "check the path and your right to read it"):
+        files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    slices = [path for path in files if path.name.lower().endswith(SUFFIXES)]
+    names = {stem(path) for path in slices}
+    made = {name + end for name in names for end in (MASK, OVERLAY)}
+    if not slices:
+        raise DataError(f"{folder}: no slice in it; looked for files that end in {', '.join(SUFFIXES)}")
+    return [path for path in slices if stem(path) not in made]
+
+
+def read(path: Path) -> Picture:
+    """Read one slice. Raises `DataError` that names the file for what is not one grey slice, upright or to be turned.
+
+    That is: colour, several slices, values that are not finite, a constant image, and a NIfTI
+    header without orientation or with contradicting pixel sizes.
+    """
+    stem(path)
+    if path.name.lower().endswith(nifti.SUFFIXES):
+        return _read_nifti(path)
+    return Picture(path, _grey(pairs.decode(path), path))
+
+
+def _grey(array: NDArray[Any], path: Path) -> NDArray[Any]:
+    """Check the values of an image, and bring those of unusual kinds to [0, 1]: Nyul's scale starts from there too."""
+    if array.dtype.kind not in "buif":
+        raise DataError(f"{path}: holds {array.dtype}; store grey levels as whole or real numbers")
+    if array.ndim != 2 or min(array.shape) < 2:
+        raise DataError(f"{path}: {array.shape} pixels; a slice has two sides of two pixels or more")
+    if not np.isfinite(array).all():
+        raise DataError(
+            f"{path}: {np.count_nonzero(~np.isfinite(array))} values are not finite; mend or crop the image"
+        )
+    if array.min() == array.max():
+        raise DataError(f"{path}: constant image, every pixel is {array.flat[0]}; remove it")
+    if array.dtype in IMAGE_DTYPES:
+        return array
+    low, high = float(array.min()), float(array.max())
+    if not math.isfinite(high - low):
+        raise DataError(f"{path}: values from {low:g} to {high:g} are too far apart; scale the image")
+    return (array.astype(np.float64) - low) / (high - low)
+
+
+def _read_nifti(path: Path) -> Picture:
+    image = nifti.opened(path)
+    with decoding(path), np.errstate(all="ignore"):  # what overflows is not finite, and told as that
+        shape = tuple(int(side) for side in image.header.get_data_shape())
+        solid = (*shape, 1, 1, 1)[:3]
+        if sorted(side > 1 for side in solid) != [False, True, True] or math.prod(solid) != math.prod(shape):
+            raise DataError(f"{path}: shape {shape}; a slice has two sides of two pixels or more, in three dimensions")
+        grid = _grid(image, path, shape, solid.index(1))
+        stored = np.asarray(image.dataobj)
+        stored = stored.astype(stored.dtype.newbyteorder("="), copy=False).reshape(solid)
+        upright = np.ascontiguousarray(_turned(stored, grid.forth)[:, :, 0].T)
+    return Picture(path, _grey(upright, path), _spacing(image, path, grid), grid)
+
+
+def _grid(image: Any, path: Path, shape: tuple[int, ...], across: int) -> Grid:
+    """Read the orientation; `DataError` where the header does not tell it. across: the axis of length 1."""
+    orientations: Any = import_module("nibabel.orientations")
+    affine = np.asarray(image.affine, dtype=np.float64)
+    told = int(image.header["qform_code"]) > 0 or int(image.header["sform_code"]) > 0
+    own = orientations.io_orientation(affine) if told and np.isfinite(affine).all() else np.full((3, 2), np.nan)
+    if not np.isfinite(own).all():
+        raise DataError(f"{path}: its header tells no orientation; set its sform or qform, or save it as PNG, upright")
+    display = orientations.axcodes2ornt(DISPLAY[int(own[across, 0])])
+    forth, back = orientations.ornt_transform(own, display), orientations.ornt_transform(display, own)
+    return Grid(image.header.copy(), affine, shape, forth, back)
+
+
+def _spacing(image: Any, path: Path, grid: Grid) -> tuple[float, float]:
+    """(row, column) pixel size in mm, upright."""
+    affines: Any = import_module("nibabel.affines")
+    columns, rows = (int(np.flatnonzero(grid.forth[:, 0] == place)[0]) for place in (0, 1))
+    zooms = (*image.header.get_zooms(), 1.0, 1.0)
+    found = float(str(np.float32(zooms[rows]))), float(str(np.float32(zooms[columns])))
+    by_affine = affines.voxel_sizes(grid.affine)[[rows, columns]]
+    if not all(SANE_MM[0] <= side <= SANE_MM[1] for side in found):
+        raise DataError(f"{path}: pixels of {found} mm in its header must lie in {SANE_MM}; mend its pixdim")
+    if not np.allclose(found, by_affine, rtol=SPACING_AGREES, atol=0):
+        raise DataError(f"{path}: pixels of {found} mm by its pixdim, {by_affine.tolist()} by its affine; mend one")
+    return found
+
+
+def _turned(array: NDArray[Any], turn: NDArray[np.float64]) -> NDArray[Any]:
+    orientations: Any = import_module("nibabel.orientations")
+    turned: NDArray[Any] = orientations.apply_orientation(array, turn)
+    return turned
+
+
+def _nifti(grid: Grid, mask: NDArray[np.bool_]) -> bytes:
+    nibabel: Any = import_module("nibabel")
+    own = _turned(mask.T[:, :, None].astype(np.uint8), grid.back).reshape(grid.shape)
+    image = nibabel.Nifti1Image(own, grid.affine, grid.header)
+    image.set_data_dtype(np.uint8)
+    image.header["cal_min"] = image.header["cal_max"] = 0  # the image's own window hides a mask
+    return gzip.compress(image.to_bytes(), compresslevel=4, mtime=0)
+
+
+def overlay(image: NDArray[Any], mask: NDArray[np.bool_]) -> bytes:
+    """Return a PNG of an image (H, W) in grey, with the outermost pixels of its mask in colour."""
+    levels = image.astype(np.float64)
+    low, high = np.percentile(levels, WINDOW)
+    if not high > low:
+        low, high = levels.min(), levels.max()
+    grey = (((levels - low) / (high - low)).clip(0, 1) * 255).round().astype(np.uint8)
+    colour = np.repeat(grey[:, :, None], 3, axis=2)
+    colour[mask & ~ndimage.binary_erosion(mask)] = VERMILLION
+    return _png(colour)
+
+
+def _png(array: NDArray[np.uint8]) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(array).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def clashes(paths: Sequence[Path]) -> tuple[Path, Path] | None:
+    """Two slices whose outputs would have one name, also where case does not count; None where there are none."""
+    owner: dict[str, Path] = {}
+    for path in paths:
+        for name in outputs(path):
+            if owner.setdefault(name.casefold(), path) is not path:
+                return owner[name.casefold()], path
+    return None

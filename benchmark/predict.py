@@ -1,0 +1,197 @@
+"""Other slices outlined by a kept model, and what is outlined measured: masks, overlays and one table.
+
+A slice goes the way of the run's own: resized to what the arm is fed, preprocessed with the
+run's landmarks, outlined, and brought back to its own pixels. One of the run's slices gets the mask
+that the run stored. Slices are fed one at a time: rounding, too, must not depend on the others.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from tabulate import tabulate
+
+from benchmark import preprocess
+from benchmark.data.guard import MAX_PIXELS
+from benchmark.diameters import diameters
+from benchmark.errors import DataError
+from benchmark.evaluate import binarise, predict_checked
+from benchmark.kept import KeptModel
+from benchmark.pictures import SANE_MM, Picture, clashes, outputs, overlay, read
+from benchmark.resize import enlarge_probability, scaled_spacing, shrink
+
+TABLE = "measures.csv"
+FIELD_OF_VIEW = 1.2  # times larger or smaller than in training, from which a warning stands beside a result
+DIGITS = 4  # of mm, as in scores.csv
+WARNING = (
+    "This is a research tool and no medical device; nothing here may guide the care of a patient.\n"
+    "The model learned from {seen}, each showing an outlined tumour. It was never tried on\n"
+    "healthy slices or on other tumours, and outlines something on most slices."
+)
+
+Size = tuple[int, int]
+Spacing = tuple[float, float]
+
+
+def outline(model: KeptModel, image: NDArray[Any], spacing_mm: Spacing | None) -> NDArray[np.bool_]:
+    """Return the mask (H, W) of one upright image (H, W); without spacing_mm its pixels have the training's form.
+
+    Raises `DataError` for an image that has no contrast left at the size the arm is fed.
+    """
+    framed = _framed(image, frame(model, image.shape, spacing_mm))
+    fed = preprocess.apply(_resized(framed[None], model), model.landmarks)
+    maps = enlarge_probability(predict_checked(model.arm, fed, None), framed.shape)
+    top, left = _margins(image.shape, framed.shape)
+    return binarise(maps)[0, top : top + image.shape[0], left : left + image.shape[1]]
+
+
+def frame(model: KeptModel, shape: tuple[int, ...], spacing_mm: Spacing | None) -> Size:
+    """Return the least (H, W) that holds an image and has, in mm, the sides' ratio of the slices trained on."""
+    row_mm, column_mm = spacing_mm or model.spacing_mm
+    height, width = shape[0] * row_mm, shape[1] * column_mm
+    ratio = model.shape[0] * model.spacing_mm[0] / (model.shape[1] * model.spacing_mm[1])
+    if height < width * ratio:
+        return max(shape[0], round(width * ratio / row_mm)), shape[1]
+    return shape[0], max(shape[1], round(height / ratio / column_mm))
+
+
+def _margins(shape: tuple[int, ...], framed: tuple[int, ...]) -> Size:
+    return (framed[0] - shape[0]) // 2, (framed[1] - shape[1]) // 2
+
+
+def _framed(image: NDArray[Any], size: Size) -> NDArray[Any]:
+    """The image in the middle of a larger one, filled up with its least value."""
+    top, left = _margins(image.shape, size)
+    sides = ((top, size[0] - image.shape[0] - top), (left, size[1] - image.shape[1] - left))
+    return np.pad(image, sides, constant_values=image.min())
+
+
+def _resized(images: NDArray[Any], model: KeptModel) -> NDArray[Any]:
+    """(1, H, W) to the size the arm is fed: as in the run for slices of the run's size, else enlarged bilinearly."""
+    larger = max(images.shape[1], model.fed[0]), max(images.shape[2], model.fed[1])
+    if larger != images.shape[1:] and images.shape[1:] != model.shape:  # `shrink` enlarges in blocks
+        tensor = torch.from_numpy(images.astype(np.float64))[:, None]
+        images = F.interpolate(tensor, size=larger, mode="bilinear", align_corners=False)[:, 0].numpy()
+    return shrink(images, model.fed)
+
+
+def doubt(model: KeptModel, shape: tuple[int, ...], spacing_mm: Spacing | None) -> str:
+    """A warning where a slice shows much more or less than those trained on; "" where not, or where none can tell."""
+    if spacing_mm is None:
+        return ""
+    here = scaled_spacing(spacing_mm, frame(model, shape, spacing_mm), model.fed)
+    there = scaled_spacing(model.spacing_mm, model.shape, model.fed)
+    times = max(here[0] / there[0], here[1] / there[1])
+    if 1 / FIELD_OF_VIEW <= times <= FIELD_OF_VIEW:
+        return ""
+    return f"shows {times:.2f} times the field of view of the slices trained on: unreliable"
+
+
+def measured(mask: NDArray[np.bool_], spacing_mm: Spacing | None) -> dict[str, Any]:
+    """Area of a mask (H, W), and the diameters of its largest component, in pixels and in mm where spacing is known.
+
+    An empty mask has area and diameters 0. Diameters in pixels hold where pixels are square.
+    """
+    by_pixel = diameters(mask, (1.0, 1.0))
+    by_mm = diameters(mask, spacing_mm) if spacing_mm else None
+    area = int(mask.sum())
+    return {
+        "tumour_found": bool(area),
+        "area_mm2": round(area * spacing_mm[0] * spacing_mm[1], DIGITS) if spacing_mm else None,
+        "longest_diameter_mm": round(by_mm.longest_mm, DIGITS) if by_mm else None,
+        "perpendicular_mm": round(by_mm.perpendicular_mm, DIGITS) if by_mm else None,
+        "area_pixels": area,
+        "longest_diameter_pixels": round(by_pixel.longest_mm, DIGITS),
+        "perpendicular_pixels": round(by_pixel.perpendicular_mm, DIGITS),
+        "row_spacing_mm": spacing_mm[0] if spacing_mm else None,
+        "column_spacing_mm": spacing_mm[1] if spacing_mm else None,
+    }
+
+
+def check(model: KeptModel, paths: Sequence[Path], out: Path, spacing_mm: Spacing | None) -> None:
+    """Raise `DataError` for whatever would stop the work half-way: a bad file, a name taken, a spacing that is none."""
+    if spacing_mm is not None and not all(SANE_MM[0] <= side <= SANE_MM[1] for side in spacing_mm):
+        raise DataError(f"--spacing {spacing_mm} mm must be two numbers from {SANE_MM[0]:g} to {SANE_MM[1]:g}")
+    if pair := clashes(paths):
+        raise DataError(f"{pair[0]} and {pair[1]} would be written to one name; give them apart, with an --out each")
+    for name in (TABLE, *(name for path in paths for name in outputs(path))):
+        if (out / name).exists():
+            raise DataError(f"{out / name}: exists already and is left as it is; give another --out, or remove it")
+    for path in paths:
+        picture = read(path)
+        height, width = frame(model, picture.image.shape, spacing_of(picture, spacing_mm))
+        if height * width > MAX_PIXELS:
+            raise DataError(
+                f"{path}: filled up to the form of the slices trained on it has {height}x{width} pixels; crop it"
+            )
+
+
+def spacing_of(picture: Picture, given_mm: Spacing | None) -> Spacing | None:
+    """The header's pixel size, else the given one; `DataError` where they contradict each other."""
+    if given_mm is not None and picture.spacing_mm not in (None, given_mm):
+        raise DataError(
+            f"{picture.path}: its header says {picture.spacing_mm} mm a pixel, but {given_mm} mm was given; "
+            "leave the option out, or mend the header"
+        )
+    return picture.spacing_mm or given_mm
+
+
+def predict(model: KeptModel, paths: Sequence[Path], out: Path, spacing_mm: Spacing | None) -> pd.DataFrame:
+    """Outline slices, write mask, overlay and `TABLE` into out, and return the table, one row per slice.
+
+    Everything is checked before the model is asked, and appears in out only when all is done.
+    Raises `DataError` as `check` and `outline` do; then nothing was written.
+    """
+    check(model, paths, out, spacing_mm)
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".predict-", dir=out) as room:
+        quiet = not Console().is_terminal
+        rows = [_one(model, path, Path(room), spacing_mm) for path in track(paths, "predict", disable=quiet)]
+        table = pd.DataFrame(rows)
+        (Path(room) / TABLE).write_bytes(table.to_csv(index=False).encode())
+        for name in (*(name for path in paths for name in outputs(path)), TABLE):
+            os.replace(Path(room) / name, out / name)
+    return table
+
+
+def _one(model: KeptModel, path: Path, room: Path, given_mm: Spacing | None) -> dict[str, Any]:
+    """Outline one slice and write its mask and overlay; return its row of the table."""
+    picture = read(path)
+    spacing_mm = spacing_of(picture, given_mm)
+    try:
+        mask = outline(model, picture.image, spacing_mm)
+    except DataError as error:
+        raise DataError(f"{path}: at {model.fed[0]}x{model.fed[1]} pixels: {error}") from error
+    for name, content in zip(outputs(path), (picture.encode(mask), overlay(picture.image, mask)), strict=True):
+        (room / name).write_bytes(content)
+    note = doubt(model, picture.image.shape, spacing_mm)
+    return {"file": str(path), **measured(mask, spacing_mm), "run_id": model.run_id, "note": note}
+
+
+def report(table: pd.DataFrame, model: KeptModel) -> str:
+    """The table as text, one line per slice, and what its reader must know."""
+    rows = [(row["file"], *_words(row), row["note"]) for row in table.to_dict("records")]
+    lines = tabulate(rows, headers=("slice", "tumour", "area", "diameters", "note"), disable_numparse=True)
+    patients = f"{model.patients} patients" if model.patients else "an unknown number of patients"
+    seen = f"{model.slices} drawn phantoms" if model.phantom else f"2D slices of {patients} ({model.slices} slices)"
+    return f"{lines}\n\n{WARNING.format(seen=seen)}"
+
+
+def _words(row: dict[Any, Any]) -> tuple[str, str, str]:
+    """Whether there is a tumour, its area, and its diameters, in mm where the spacing is known."""
+    if not row["tumour_found"]:
+        return "none", "", ""
+    unit, square = ("pixels", "pixels") if pd.isna(row["area_mm2"]) else ("mm", "mm2")
+    longest, perpendicular = row[f"longest_diameter_{unit}"], row[f"perpendicular_{unit}"]
+    return "outlined", f"{row[f'area_{square}']:.0f} {square}", f"{longest:.1f} x {perpendicular:.1f} {unit}"

@@ -1,0 +1,344 @@
+"""Models that are kept: when, what is in the file, and that nothing else is ever taken for one."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from bench_forms import FAULTY, PINCHED, Faulty, bits, small_recipe, spec_of
+from data_forms import damaged
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import costly, law
+
+from baselines import ARMS
+from benchmark import preprocess, record, rescore
+from benchmark.arm import ArmEntry, RunContext
+from benchmark.data.slices import SliceSet
+from benchmark.errors import BenchmarkError, RecordError, SpecError
+from benchmark.kept import KeptModel, load, unkept
+from benchmark.model import Learned, pack, unpack
+from benchmark.preprocess import Landmarks
+from benchmark.protocol import Recipe
+from benchmark.record import RunFolder, State, read_json, write_json
+from benchmark.runner import Bench, Options, run_grid
+from benchmark.spec import RunSpec
+from benchmark.split import Split, make
+
+
+@dataclass
+class Odd(Faulty):
+    """Keeps what no file of plain values can hold."""
+
+    def state(self) -> dict[str, Any]:
+        return {"step": os.getcwd}
+
+    def restore(self, state: Mapping[str, Any], context: RunContext) -> None:
+        raise AssertionError("was never kept")
+
+
+TABLE = {**ARMS, "faulty": FAULTY, "pinched": PINCHED, "odd": ArmEntry.of(Odd)}
+LEARNED = Learned({"cut": 0.25}, Landmarks((1.0, 99.0), (0.0, 100.0)), (64, 96), (0.5, 0.7))
+
+
+@pytest.fixture(scope="module")
+def split(slices: SliceSet, recipe: Recipe) -> Split:
+    return make(slices, recipe.split, 1)
+
+
+def run(out: Path, slices: SliceSet, split: Split, *specs: RunSpec, **more: Any) -> list[State]:
+    return list(run_grid(specs, Bench(slices, {split.split_id: split}, TABLE), Options(out, **more)).values())
+
+
+@pytest.fixture(scope="module")
+def specs(slices: SliceSet, recipe: Recipe, split: Split) -> dict[str, RunSpec]:
+    return {name: spec_of(name, TABLE[name], slices, split, recipe) for name in ("unet", "threshold", "faulty", "odd")}
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory, slices: SliceSet, split: Split, specs: dict[str, RunSpec]) -> Path:
+    """Two finished runs with their models; to be copied before anything is done to it."""
+    out = tmp_path_factory.mktemp("kept")
+    assert run(out, slices, split, specs["unet"], specs["threshold"], keep_models=True) == [State.DONE] * 2
+    return out
+
+
+@pytest.fixture
+def one(kept: Path, specs: dict[str, RunSpec], tmp_path: Path) -> RunFolder:
+    """A copy of the finished run of the threshold arm."""
+    folder = RunFolder(tmp_path / "runs", specs["threshold"].run_id)
+    shutil.copytree(kept / folder.run_id, folder.path)
+    return folder
+
+
+def loaded(folder: RunFolder, arms: Mapping[str, ArmEntry] = TABLE) -> KeptModel:
+    return load(folder.path.parent, folder.run_id, arms, "cpu")
+
+
+def refused(folder: RunFolder, *words: str, arms: Mapping[str, ArmEntry] = TABLE) -> None:
+    """Loading raises one RecordError, of one line, with all the words."""
+    with pytest.raises(RecordError) as caught:
+        loaded(folder, arms)
+    assert "\n" not in str(caught.value)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def put(folder: RunFolder, packed: bytes) -> None:
+    """Give the run another model, and a result.json that vouches for it."""
+    (folder / "model.pt").write_bytes(packed)
+    result = read_json(folder / "result.json")
+    result["sha256"]["model.pt"] = hashlib.sha256(packed).hexdigest()
+    write_json(folder / "result.json", result)
+
+
+def test_a_kept_model_stands_in_the_record(one: RunFolder) -> None:
+    hashes = read_json(one / "result.json")["sha256"]
+    assert sorted(hashes) == ["model.pt", "predictions.zip", "scores.csv"]
+    assert hashes["model.pt"] == hashlib.sha256((one / "model.pt").read_bytes()).hexdigest()
+
+
+def test_whether_models_are_kept_changes_nothing_else(
+    kept: Path, tmp_path: Path, slices: SliceSet, split: Split, specs: dict[str, RunSpec]
+) -> None:
+    """The same run_ids and the same bits; without being asked for, no model."""
+    assert run(tmp_path, slices, split, specs["unet"], specs["threshold"]) == [State.DONE] * 2
+    assert bits(tmp_path) == bits(kept)
+    assert not list(tmp_path.glob("*/model.pt"))
+    assert not any("model.pt" in read_json(path)["sha256"] for path in tmp_path.glob("*/result.json"))
+
+
+@pytest.mark.parametrize(
+    ("arm", "words"), [("faulty", "lacks the methods of benchmark.arm.Keepable"), ("odd", "more than plain values")]
+)
+def test_an_arm_that_cannot_keep_is_told_and_recorded(
+    tmp_path: Path, slices: SliceSet, split: Split, specs: dict[str, RunSpec], arm: str, words: str
+) -> None:
+    told: list[str] = []
+    assert run(tmp_path, slices, split, specs[arm], keep_models=True, on_note=told.append) == [State.DONE]
+    assert len(told) == 1
+    assert told[0].startswith("its model is not kept: arm " + arm)
+    assert words in told[0]
+    assert not list(tmp_path.glob("*/model.pt"))
+
+
+def test_the_landmarks_travel_with_the_model(slices: SliceSet, tmp_path: Path) -> None:
+    """Those learned on the training slices alone, where the protocol says so, at the size the arm was fed."""
+    recipe = small_recipe(preprocess__nyul_fit="train")
+    split = make(slices, recipe.split, 1)
+    spec = spec_of("threshold", ARMS["threshold"], slices, split, recipe)
+    run(tmp_path, slices, split, spec, keep_models=True)
+    rule = recipe.preprocess
+    train = slices.images[np.isin(slices.slice_id, split.train)]
+    model = load(tmp_path, spec.run_id, TABLE, "cpu")
+    assert model.landmarks == preprocess.fit_nyul(train, rule.nyul_percentiles)
+    assert model.landmarks != preprocess.fit_nyul(slices.images, rule.nyul_percentiles)
+    assert (model.fed, model.shape, model.spacing_mm) == ((64, 64), slices.shape, slices.spacing_mm)
+    assert (model.slices, model.patients, model.phantom) == (24, 8, True)
+
+
+def test_a_run_cut_before_its_result_is_run_again_and_leaves_no_model_unasked(
+    tmp_path: Path, slices: SliceSet, split: Split, specs: dict[str, RunSpec], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model is written before result.json, so that a run with a result has all that it vouches for."""
+    spec, write = specs["threshold"], record.write_json
+
+    def cut(path: Path, content: Mapping[str, Any]) -> None:
+        if path.name == "result.json":
+            raise KeyboardInterrupt
+        write(path, content)
+
+    monkeypatch.setattr(record, "write_json", cut)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, slices, split, spec, keep_models=True)
+    folder = RunFolder(tmp_path, spec.run_id)
+    assert folder.state is State.PARTIAL
+    assert (folder / "model.pt").exists()
+    (folder / ".model.pt.1.tmp").write_bytes(b"half")  # of a process that was killed in writing
+    monkeypatch.setattr(record, "write_json", write)
+    assert run(tmp_path, slices, split, spec) == [State.DONE]
+    assert not list(folder.path.glob("*model.pt*"))
+
+
+def test_rescoring_leaves_the_model_vouched_for(one: RunFolder, slices: SliceSet) -> None:
+    before = read_json(one / "result.json")["sha256"]
+    (one / "scores.csv").write_text("damaged")
+    (change,) = rescore.rescore(one.path.parent, slices)
+    assert change.repaired
+    assert read_json(one / "result.json")["sha256"] == before
+    assert loaded(one).run_id == one.run_id
+
+
+def test_runs_done_without_a_model_are_named_once(
+    kept: Path, tmp_path: Path, slices: SliceSet, split: Split, specs: dict[str, RunSpec]
+) -> None:
+    """Not those that have one, are not done, or whose arm could not keep one."""
+    run(tmp_path, slices, split, specs["threshold"], specs["faulty"])
+    asked = [specs["threshold"], specs["faulty"], specs["unet"]]
+    told = unkept(asked, tmp_path, TABLE)
+    assert told.endswith(f"or give another --out): {specs['threshold'].run_id}.")
+    assert unkept([specs["unet"], specs["threshold"]], kept, TABLE) == ""
+    lost = {**TABLE, "threshold": ArmEntry("no_such_package:Arm")}
+    assert unkept(asked, tmp_path, lost) == ""  # an arm that is not there is told of elsewhere
+    run(tmp_path, slices, split, specs["threshold"], keep_models=True)
+    assert not (tmp_path / specs["threshold"].run_id / "model.pt").exists()  # what is done is left as it is
+
+
+@given(
+    landmarks=st.lists(st.floats(-1e9, 1e9), min_size=2, max_size=11),
+    whole=st.booleans(),
+    spacing_mm=st.tuples(st.floats(0.01, 100), st.floats(0.01, 100)),
+    weights=st.lists(st.floats(width=32), max_size=5),
+)
+@law
+def test_what_is_packed_comes_back_bit_for_bit(
+    landmarks: list[float], whole: bool, spacing_mm: tuple[float, float], weights: list[float]
+) -> None:
+    marks = Landmarks(tuple(map(float, range(len(landmarks)))), tuple(landmarks), whole)
+    state = {"weights": torch.tensor(weights), "steps": 3, "name": "a"}
+    back = unpack(pack(Learned(state, marks, (64, 96), spacing_mm), "some"), Path("model.pt"))
+    assert (back.landmarks, back.shape, back.spacing_mm) == (marks, (64, 96), spacing_mm)
+    assert back.state["weights"].numpy().tobytes() == state["weights"].numpy().tobytes()  # type: ignore[attr-defined]
+    assert (back.state["steps"], back.state["name"]) == (3, "a")
+
+
+@given(data=st.data())
+@costly
+def test_damaged_bytes_give_one_clear_error_or_plain_values(data: st.DataObject) -> None:
+    """Beneath the hash, which turns all of these away, reading itself is safe."""
+    packed = data.draw(damaged(pack(LEARNED, "some")))
+    try:
+        found = str(unpack(packed, Path("model.pt")).landmarks)
+    except BenchmarkError as error:
+        found = str(error)
+    assert found.startswith(("Landmarks(", "model.pt: "))
+    assert "\n" not in found
+
+
+class Trap:
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.mark,)
+
+
+def test_a_model_that_would_run_code_is_refused_and_runs_none(one: RunFolder, tmp_path: Path) -> None:
+    """Even where result.json vouches for it."""
+    mark, stream = tmp_path / "was_run", io.BytesIO()
+    torch.save({"format": 1, "state": Trap(mark)}, stream)
+    torch.load(io.BytesIO(stream.getvalue()), weights_only=False)
+    assert mark.exists()  # the trap works
+    mark.unlink()
+    put(one, stream.getvalue())
+    refused(one, "model.pt", "is no model of plain values and tensors (UnpicklingError)", "nothing in it was run")
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"percentiles": [1.0]},
+        {"percentiles": [1.0], "values": [0.0]},
+        {"values": [0.0, float("nan")]},
+        {"values": "ab"},
+        {"shape": [64]},
+        {"shape": [64, 0]},
+        {"spacing_mm": [0.5, float("inf")]},
+        {"state": None},
+        {"state": 3},
+        {"format": None},
+    ],
+    ids=str,
+)
+def test_values_that_are_no_model_are_refused(one: RunFolder, change: dict[str, Any]) -> None:
+    content = torch.load(io.BytesIO(pack(LEARNED, "some")), weights_only=True)
+    content |= change
+    stream = io.BytesIO()
+    torch.save({key: value for key, value in content.items() if value is not None}, stream)
+    put(one, stream.getvalue())
+    refused(one, "model.pt", "is no model of plain values and tensors")
+
+
+def test_a_later_format_is_named(one: RunFolder) -> None:
+    stream = io.BytesIO()
+    torch.save({"format": 2}, stream)
+    put(one, stream.getvalue())
+    refused(one, "has format 2, but this version reads 1", "train it again")
+
+
+def test_a_changed_model_is_refused(one: RunFolder) -> None:
+    content = bytearray((one / "model.pt").read_bytes())
+    content[len(content) // 2] ^= 1
+    (one / "model.pt").write_bytes(content)
+    refused(one, "model.pt", "is not the file that result.json has the hash of")
+
+
+def test_a_lost_model_is_told(one: RunFolder) -> None:
+    (one / "model.pt").unlink()
+    refused(one, "model.pt: cannot be read (No such file or directory)", "copy it back")
+
+
+def test_a_run_without_a_model_says_how_to_get_one(one: RunFolder) -> None:
+    result = read_json(one / "result.json")
+    del result["sha256"]["model.pt"]
+    write_json(one / "result.json", result)
+    refused(one, "finished without its model", "train it again with --keep-models")
+
+
+def test_an_unfinished_run_is_told(one: RunFolder) -> None:
+    (one / "result.json").unlink()
+    refused(one, f"--run {one.run_id}: is partial, not done")
+
+
+def test_an_unknown_run_names_the_nearest_and_those_with_a_model(one: RunFolder) -> None:
+    root = one.path.parent
+    with pytest.raises(RecordError) as caught:
+        load(root, f"runs/{one.run_id[:-3]}/", TABLE, "cpu")  # as the shell completes it, and cut
+    assert str(caught.value).endswith(f"; the nearest is {one.run_id}; with a model: {one.run_id}")
+    (one / "model.pt").unlink()
+    with pytest.raises(RecordError, match=r"--run \?: .* has no such run; with a model: none, see --keep-models"):
+        load(root, "?", TABLE, "cpu")
+
+
+def test_a_folder_of_runs_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="no/such: there is no such folder"):
+        load(tmp_path / "no/such", "x", TABLE, "cpu")
+
+
+def test_a_spec_that_was_changed_is_refused(one: RunFolder) -> None:
+    content = read_json(one / "spec.json")
+    content["spec"]["params"]["rim"] = 0.3
+    write_json(one / "spec.json", content)
+    refused(one, "spec.json", "was changed after the run")
+
+
+def test_an_arm_that_is_not_installed_is_named(one: RunFolder) -> None:
+    refused(one, "unknown arm 'threshold'; known: otsu", "install", arms={"otsu": ARMS["otsu"]})
+
+
+def test_an_arm_that_changed_since_is_told(one: RunFolder) -> None:
+    put(one, pack(replace(LEARNED, state={"level": 1.0}), "some"))
+    refused(one, "does not fit arm threshold as it is now", "environment.json")
+
+
+def test_weights_of_another_network_are_refused(kept: Path, specs: dict[str, RunSpec], tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path, specs["unet"].run_id)
+    shutil.copytree(kept / folder.run_id, folder.path)
+    put(folder, pack(replace(LEARNED, state={"conv": torch.ones(3)}), "some"))
+    refused(folder, "does not fit arm unet as it is now (Error(s) in loading state_dict")
+
+
+def test_an_arm_that_needs_a_click_is_refused(tmp_path: Path, slices: SliceSet, recipe: Recipe, split: Split) -> None:
+    spec = spec_of("click-region-growing", ARMS["click-region-growing"], slices, split, recipe)
+    run(tmp_path, slices, split, spec, keep_models=True)
+    refused(RunFolder(tmp_path, spec.run_id), "needs a click in each tumour; choose a run of an automatic arm")

@@ -1,0 +1,622 @@
+"""Other slices outlined by a kept model: the run's own masks, every orientation, measures, and what is refused."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pandas as pd
+import pytest
+from bench_forms import spec_of
+from data_forms import snapshot
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+from strategies import costly, law
+
+from baselines import ARMS
+from benchmark.__main__ import main
+from benchmark.arm import FloatImages
+from benchmark.data import nifti
+from benchmark.data.slices import SliceSet
+from benchmark.errors import BenchmarkError, DataError
+from benchmark.kept import KeptModel, load
+from benchmark.pictures import VERMILLION, find, overlay, read
+from benchmark.predict import doubt, frame, measured, outline, predict
+from benchmark.preprocess import Landmarks
+from benchmark.protocol import Recipe
+from benchmark.record import State, unpack_masks
+from benchmark.runner import Bench, Options, run_grid
+from benchmark.split import make
+
+Capture = pytest.CaptureFixture[str]
+SQUARE = 0.49  # mm
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A run with its model: the folder of runs, the run_id, the images of its test slices and the masks it stored."""
+
+    root: Path
+    run_id: str
+    images: dict[int, NDArray[Any]]
+    masks: dict[int, NDArray[np.bool_]]
+    spacing_mm: tuple[float, float]
+
+    @property
+    def model(self) -> KeptModel:
+        return load(self.root, self.run_id, ARMS, "cpu")
+
+
+@pytest.fixture(scope="module")
+def keep(tmp_path_factory: pytest.TempPathFactory, slices: SliceSet, recipe: Recipe) -> Callable[..., Kept]:
+    out = tmp_path_factory.mktemp("runs")
+    split = make(slices, recipe.split, 1)
+    images = dict(zip(slices.slice_id.tolist(), slices.images, strict=True))
+
+    def kept(arm: str, shape: tuple[int, int] = (64, 64)) -> Kept:
+        spec = spec_of(arm, ARMS[arm], slices, split, recipe, shape=shape)
+        done = run_grid([spec], Bench(slices, {split.split_id: split}, ARMS), Options(out, keep_models=True))
+        assert done == {spec.run_id: State.DONE}
+        masks = unpack_masks(out / spec.run_id / "predictions.zip")
+        return Kept(out, spec.run_id, {number: images[number] for number in masks}, masks, slices.spacing_mm)
+
+    return kept
+
+
+@pytest.fixture(scope="module")
+def unet(keep: Callable[..., Kept]) -> Kept:
+    return keep("unet")
+
+
+@pytest.fixture(scope="module")
+def model(unet: Kept) -> KeptModel:
+    return unet.model
+
+
+@pytest.fixture(scope="module")
+def image(unet: Kept) -> NDArray[Any]:
+    return next(iter(unet.images.values()))
+
+
+@dataclass
+class Spy:
+    """Keeps what it is fed, and marks what lies above a level."""
+
+    level: float = 0.0
+    fed: list[NDArray[np.float32]] = field(default_factory=list)
+
+    def predict(self, images: FloatImages) -> NDArray[np.float32]:
+        self.fed.append(images)
+        return (images > self.level).astype(np.float32)
+
+
+def spied(spy: Any, fed: tuple[int, int] = (64, 64), shape: tuple[int, int] = (64, 64)) -> KeptModel:
+    """A model of square pixels of 0.49 mm around an arm."""
+    marks = Landmarks((1.0, 50.0, 99.0), (0.0, 50.0, 100.0))
+    return KeptModel("a_run_00000000", spy, marks, fed, shape, (SQUARE, SQUARE), 100, 9, phantom=False)
+
+
+def png(path: Path, array: NDArray[Any]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path)
+    return path
+
+
+def volume(path: Path, array: NDArray[Any], affine: NDArray[Any] | None = None, **header: Any) -> Path:
+    """A NIfTI file of an array as it is."""
+    made = nibabel.Nifti1Image(array, np.diag([-SQUARE, -SQUARE, 6, 1]) if affine is None else affine)
+    for name, value in header.items():
+        made.header[name] = value
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(made.to_bytes() if path.suffix == ".nii" else gzip.compress(made.to_bytes()))
+    return path
+
+
+def patched(path: Path, offset: int, value: NDArray[Any]) -> None:
+    """A NIfTI file with other bytes in its header; offsets: qform_code and sform_code 252, srow_z 312."""
+    data = bytearray(volume(path, drawn()[:, :, None]).read_bytes())
+    data[offset : offset + value.nbytes] = value.tobytes()
+    path.write_bytes(data)
+
+
+def drawn(seed: int = 0, shape: tuple[int, int] = (64, 64)) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
+
+
+def mask_of(path: Path) -> NDArray[np.bool_]:
+    """The mask in a file, as that file lays it out."""
+    if path.suffix == ".png":
+        with Image.open(path) as picture:
+            found = np.asarray(picture)
+        assert set(np.unique(found)) <= {0, 255}
+        return found > 0
+    found = np.asarray(nibabel.load(path).dataobj)
+    assert found.dtype == np.uint8
+    assert set(np.unique(found)) <= {0, 1}
+    return found > 0
+
+
+@pytest.mark.parametrize(("arm", "shape"), [("unet", (64, 64)), ("unet", (96, 96)), ("threshold", (64, 64))])
+def test_a_slice_of_the_run_gets_the_mask_that_the_run_stored(
+    keep: Callable[..., Kept], tmp_path: Path, arm: str, shape: tuple[int, int]
+) -> None:
+    """Bit for bit, from PNG and from NIfTI, whatever size the arm was fed."""
+    kept = keep(arm, shape)
+    for number, image in kept.images.items():
+        png(tmp_path / "in" / f"p{number}.png", image)
+        (tmp_path / "in" / f"n{number}.nii.gz").write_bytes(nifti.encode(image, kept.spacing_mm))
+    predict(kept.model, find([tmp_path / "in"]), tmp_path / "out", None)
+    for number, mask in kept.masks.items():
+        np.testing.assert_array_equal(mask_of(tmp_path / "out" / f"p{number}_mask.png"), mask)
+        np.testing.assert_array_equal(mask_of(tmp_path / "out" / f"n{number}_mask.nii.gz")[:, :, 0].T, mask)
+    assert any(mask.any() for mask in kept.masks.values())
+
+
+DISPLAYS = {  # plane: where columns, rows and the axis across them lead to in the world (right, front, up)
+    "axial": [(-1, 0, 0), (0, -1, 0), (0, 0, 1)],
+    "coronal": [(-1, 0, 0), (0, 0, -1), (0, 1, 0)],
+    "sagittal": [(0, -1, 0), (0, 0, -1), (1, 0, 0)],
+}
+
+
+@given(
+    plane=st.sampled_from(sorted(DISPLAYS)),
+    order=st.permutations([0, 1, 2]),
+    flips=st.tuples(st.booleans(), st.booleans(), st.booleans()),
+    pixel_mm=st.tuples(st.sampled_from([0.5, 0.49]), st.sampled_from([0.5, 0.49]), st.just(6.0)),
+    tilt=st.floats(-0.3, 0.3),
+)
+@costly
+def test_a_mask_does_not_depend_on_how_a_file_lays_out_its_axes(
+    tmp_path_factory: pytest.TempPathFactory,
+    model: KeptModel,
+    image: NDArray[Any],
+    plane: str,
+    order: list[int],
+    flips: tuple[bool, bool, bool],
+    pixel_mm: tuple[float, float, float],
+    tilt: float,
+) -> None:
+    """Law: flipped, permuted and oblique files of one slice get the same mask in the world, on their own grid.
+
+    The oracle turns arrays and affines by hand: voxel v of the turned file is voxel M v of the displayed one.
+    """
+    turn = np.array([[1, 0, 0], [0, np.cos(tilt), -np.sin(tilt)], [0, np.sin(tilt), np.cos(tilt)]])
+    affine = np.eye(4)
+    affine[:3, :3] = turn @ (np.array(DISPLAYS[plane], dtype=float).T * pixel_mm)
+    affine[:3, 3] = (10, -20, 30)
+    upright = image.T[:, :, None]
+    step = np.zeros((4, 4))
+    step[3, 3] = 1
+    for new, old in enumerate(order):
+        step[old, new] = -1 if flips[new] else 1
+        step[old, 3] += upright.shape[old] - 1 if flips[new] else 0
+
+    def laid_out(array: NDArray[Any]) -> NDArray[Any]:
+        return np.flip(array.transpose(order), [i for i in range(3) if flips[i]])
+
+    out = tmp_path_factory.mktemp("turned")
+    path = volume(out / "a.nii", laid_out(upright), affine @ step)
+    (row,) = predict(model, [path], out, None).to_dict("records")
+    mask = outline(model, image, (pixel_mm[1], pixel_mm[0]))
+    assert 0 < mask.sum() < mask.size
+    written = nibabel.load(out / "a_mask.nii.gz")
+    np.testing.assert_array_equal(np.asarray(written.dataobj), laid_out(mask.T[:, :, None]))
+    np.testing.assert_allclose(written.affine, nibabel.load(path).affine)
+    assert (row["row_spacing_mm"], row["column_spacing_mm"]) == (pixel_mm[1], pixel_mm[0])
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (64, 64, 1), (64, 64, 1, 1), (1, 64, 64), (64, 1, 64, 1)])
+def test_a_mask_has_the_grid_of_its_file(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    """Shape, affine and its codes, units and pixdim; 0 and 1 as uint8, without the image's window."""
+    window = {"qform_code": 1, "sform_code": 4, "cal_max": 200, "xyzt_units": 2}
+    path = volume(tmp_path / "a.nii", drawn().reshape(shape), **window)
+    predict(spied(Spy()), [path], tmp_path / "out", None)
+    before, after = nibabel.load(path), nibabel.load(tmp_path / "out" / "a_mask.nii.gz")
+    assert after.shape == shape
+    np.testing.assert_array_equal(after.affine, before.affine)
+    for name in ("qform_code", "sform_code", "pixdim", "xyzt_units", "dim"):
+        np.testing.assert_array_equal(after.header[name], before.header[name])
+    assert (after.get_data_dtype(), float(after.header["cal_max"])) == (np.uint8, 0.0)
+
+
+@given(gain=st.sampled_from([0.25, 3.0, 1e-20, 1e20]), offset=st.sampled_from([-1.0, 0.0, 5.0]), scaled=st.booleans())
+@law
+def test_scaled_and_real_intensities_give_the_same_mask(
+    tmp_path_factory: pytest.TempPathFactory,
+    model: KeptModel,
+    image: NDArray[Any],
+    gain: float,
+    offset: float,
+    scaled: bool,
+) -> None:
+    """Law: Nyul's scale does not see a positive affine change, by the header or in the values."""
+    path = tmp_path_factory.mktemp("scaled") / "a.nii"
+    upright = image.T[:, :, None]
+    if scaled:
+        volume(path, upright)
+        data = bytearray(path.read_bytes())
+        data[112:120] = np.array([gain, offset * gain], "<f4").tobytes()  # scl_slope and scl_inter
+        path.write_bytes(data)
+    else:
+        volume(path, (upright * gain + offset * gain).astype(np.float64))
+    assert read(path).image.dtype == np.float64
+    np.testing.assert_array_equal(outline(model, read(path).image, None), outline(model, image, None))
+
+
+@pytest.mark.parametrize("form", ["uint16.png", "rgb.png", "float.tif", "lossless.webp", "palette.png"])
+def test_one_slice_in_any_picture_gives_one_mask(
+    tmp_path: Path, model: KeptModel, image: NDArray[Any], form: str
+) -> None:
+    kinds = {"uint16": np.uint16, "float": np.float32}
+    picture = Image.fromarray(image.astype(kinds.get(form.split(".")[0], np.uint8)))
+    if form == "rgb.png":
+        picture = picture.convert("RGB")
+    if form == "palette.png":
+        picture = picture.convert("P")
+    picture.save(tmp_path / form, lossless=True)
+    np.testing.assert_array_equal(outline(model, read(tmp_path / form).image, None), outline(model, image, None))
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing_mm", "framed"),
+    [
+        ((64, 64), None, (64, 64)),  # the run's own
+        ((100, 50), None, (100, 100)),
+        ((50, 100), (0.3, 0.3), (100, 100)),
+        ((100, 50), (0.5, 1.0), (100, 50)),  # 50 x 50 mm
+        ((100, 100), (0.5, 1.0), (200, 100)),  # 50 x 100 mm, filled up to 100 x 100 mm
+        ((3, 2), (1.0, 1.0), (3, 3)),
+    ],
+)
+def test_a_slice_is_framed_to_the_form_of_those_trained_on(
+    shape: tuple[int, int], spacing_mm: tuple[float, float] | None, framed: tuple[int, int]
+) -> None:
+    assert frame(spied(Spy()), shape, spacing_mm) == framed
+
+
+@given(
+    shape=st.tuples(st.integers(2, 300), st.integers(2, 300)),
+    spacing_mm=st.none() | st.tuples(st.floats(0.1, 5), st.floats(0.1, 5)),
+    own=st.tuples(st.sampled_from([64, 96, 512]), st.sampled_from([64, 96, 512])),
+)
+@law
+def test_a_frame_holds_the_slice_and_has_the_form(
+    shape: tuple[int, int], spacing_mm: tuple[float, float] | None, own: tuple[int, int]
+) -> None:
+    """Law: one side stays; the sides' ratio in mm is the model's to within half a pixel; a framed slice needs none."""
+    model = spied(Spy(), shape=own)
+    height, width = frame(model, shape, spacing_mm)
+    assert height >= shape[0]
+    assert width >= shape[1]
+    assert (height, width)[0] == shape[0] or (height, width)[1] == shape[1]
+    row_mm, column_mm = spacing_mm or (SQUARE, SQUARE)
+    high, wide = height * row_mm * own[1] / own[0], width * column_mm
+    assert abs(high - wide) <= max(row_mm * own[1] / own[0], column_mm) * (0.5 + 1e-9)
+    assert frame(model, own, None) == own
+
+
+def test_filling_up_is_what_a_file_already_filled_up_would_give(model: KeptModel, image: NDArray[Any]) -> None:
+    """48 rows of 64, in the middle of 64 filled up with the least value by hand."""
+    part = image[8:56]
+    filled = np.full_like(image, part.min())
+    filled[8:56] = part
+    np.testing.assert_array_equal(outline(model, part, None), outline(model, filled, None)[8:56])
+
+
+def test_the_arm_is_fed_its_own_size_in_its_own_range() -> None:
+    """Smaller slices are enlarged without blocks, larger ones averaged; the run's landmarks and rescaling follow."""
+    spy = Spy()
+    ramp = np.add.outer(np.zeros(32), np.arange(32)).astype(np.uint8)
+    assert outline(spied(spy), ramp, None).shape == (32, 32)
+    outline(spied(spy), np.kron(drawn(shape=(64, 64)), np.ones((2, 2), np.uint8)), None)
+    outline(spied(spy), drawn(shape=(64, 64)), None)
+    small, large, own = spy.fed
+    assert {one.shape for one in spy.fed} == {(1, 64, 64)}
+    assert (small.min(), small.max()) == (-1, 1)
+    assert (np.diff(small[0, 0])[1:-1] > 0).all()  # a ramp rises at every pixel, not at every second one
+    np.testing.assert_allclose(large, own, atol=1e-5)  # each pixel fourfold is averaged back
+
+
+def test_the_answer_for_a_slice_does_not_depend_on_the_others(unet: Kept, tmp_path: Path) -> None:
+    paths = [png(tmp_path / f"{number}.png", image) for number, image in unet.images.items()]
+    predict(unet.model, paths, tmp_path / "all", None)
+    predict(unet.model, paths[-1:], tmp_path / "one", None)
+    name = f"{paths[-1].stem}_mask.png"
+    assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "all" / name).read_bytes()
+
+
+def test_measures_are_those_of_the_mask() -> None:
+    """A row of 20 pixels of 2.0 x 0.5 mm: 20 mm2, 10 mm long, one pixel (2 mm) across."""
+    mask = np.zeros((64, 64), dtype=bool)
+    mask[30, 10:30] = True
+    assert measured(mask, (2.0, 0.5)) == {
+        "tumour_found": True,
+        "area_mm2": 20.0,
+        "longest_diameter_mm": 10.0,
+        "perpendicular_mm": 2.0,
+        "area_pixels": 20,
+        "longest_diameter_pixels": 20.0,
+        "perpendicular_pixels": 1.0,
+        "row_spacing_mm": 2.0,
+        "column_spacing_mm": 0.5,
+    }
+
+
+def test_without_a_spacing_there_are_pixels_only(tmp_path: Path) -> None:
+    """Never guessed: not from the training slices, nor from a picture's dots per inch."""
+    Image.fromarray(drawn()).save(tmp_path / "a.png", dpi=(72, 72))
+    predict(spied(Spy()), [tmp_path / "a.png"], tmp_path / "out", None)
+    (row,) = pd.read_csv(tmp_path / "out" / "measures.csv").to_dict("records")
+    assert {name for name, value in row.items() if pd.isna(value)} == {
+        "area_mm2", "longest_diameter_mm", "perpendicular_mm", "row_spacing_mm", "column_spacing_mm", "note",
+    }  # fmt: skip
+    assert row["area_pixels"] > 0
+
+
+def test_an_empty_mask_is_no_tumour(tmp_path: Path) -> None:
+    paths = [png(tmp_path / "a.png", drawn()), volume(tmp_path / "b.nii", drawn()[:, :, None])]
+    table = predict(spied(Spy(level=1.0)), paths, tmp_path / "out", None)
+    assert table["tumour_found"].tolist() == [False, False]
+    for name in ("area_pixels", "longest_diameter_pixels", "perpendicular_pixels"):
+        assert table[name].tolist() == [0, 0]
+    assert table["area_mm2"].tolist()[1] == 0
+    assert not mask_of(tmp_path / "out" / "a_mask.png").any()
+    assert not mask_of(tmp_path / "out" / "b_mask.nii.gz").any()
+
+
+@pytest.mark.parametrize(
+    ("spacing_mm", "told"),
+    [
+        ((0.49, 0.49), ""),
+        ((0.49 * 1.19, 0.49 * 1.19), ""),
+        ((0.49 / 1.19, 0.49 / 1.19), ""),
+        (None, ""),
+        ((0.49 * 1.21, 0.49 * 1.21), "shows 1.21 times the field of view"),
+        ((0.245, 0.245), "shows 0.50 times the field of view"),
+    ],
+)
+def test_another_field_of_view_is_doubted(spacing_mm: tuple[float, float] | None, told: str) -> None:
+    """From 20 % of the pixel that the arm is fed; half the pixels of half the size are no other view."""
+    assert doubt(spied(Spy()), (64, 64), spacing_mm).startswith(told)
+    assert bool(doubt(spied(Spy()), (64, 64), spacing_mm)) == bool(told)
+    if spacing_mm:
+        assert doubt(spied(Spy()), (128, 128), (spacing_mm[0] / 2, spacing_mm[1] / 2)).startswith(told)
+
+
+def test_an_overlay_shows_the_slice_in_grey_and_the_border_in_colour() -> None:
+    """A 4 x 4 mask has 12 border pixels; what is inside and outside stays grey."""
+    image = np.add.outer(np.zeros(32), np.arange(32)).astype(np.uint8)
+    mask = np.zeros((32, 32), dtype=bool)
+    mask[10:14, 10:14] = True
+    with Image.open(io.BytesIO(overlay(image, mask))) as picture:
+        assert picture.mode == "RGB"
+        pixels = np.asarray(picture)
+    coloured = (pixels == VERMILLION).all(axis=2)
+    expected = mask.copy()
+    expected[11:13, 11:13] = False
+    np.testing.assert_array_equal(coloured, expected)
+    grey = pixels[~coloured]
+    assert (grey == grey[:, :1]).all()
+    assert (pixels[0, 0].tolist(), pixels[0, -1].tolist()) == ([0, 0, 0], [255, 255, 255])
+
+
+def test_an_overlay_of_a_nearly_constant_slice_shows_what_differs() -> None:
+    image = np.zeros((64, 64), dtype=np.uint8)
+    image[5, 5] = 9
+    with Image.open(io.BytesIO(overlay(image, np.zeros((64, 64), dtype=bool)))) as picture:
+        assert np.asarray(picture)[5, 5].tolist() == [255, 255, 255]
+
+
+def test_a_folder_gives_its_slices_by_name_without_what_was_made_of_them(tmp_path: Path) -> None:
+    """Another's masks and overlays, without the slice beside them, are taken for slices."""
+    for name in ("b.png", "a.nii.gz", "b_mask.png", "b_overlay.png", "c_mask.png", ".d.png", "notes.txt", "A 1.TIF"):
+        (tmp_path / name).touch()
+    (tmp_path / "e.png").mkdir()
+    assert [path.name for path in find([tmp_path])] == ["A 1.TIF", "a.nii.gz", "b.png", "c_mask.png"]
+    assert find([tmp_path / "b.png", tmp_path])[0].name == "b.png"
+    assert len(find([tmp_path / "b.png", tmp_path])) == 4  # each once
+
+
+def refuse(model: KeptModel, folder: Path, *words: str, spacing_mm: tuple[float, float] | None = None) -> None:
+    """Predicting the folder raises one DataError, of one line, with the words; no arm was asked, nothing changed."""
+    spy, before = Spy(), snapshot(folder)
+    with pytest.raises(DataError) as caught:
+        predict(replace(model, arm=spy), find([folder]), folder / "out", spacing_mm)
+    assert "\n" not in str(caught.value)
+    for word in words:
+        assert word in str(caught.value)
+    assert spy.fed == []
+    assert snapshot(folder) == before
+
+
+def nothing(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def colour(path: Path) -> None:
+    png(path, np.stack([drawn(), drawn(1), drawn(2)], axis=2))
+
+
+RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
+BAD: dict[str, tuple[str, Callable[[Path], object], str]] = {
+    "0 bytes": ("x.png", nothing, "cannot be read"),
+    "0 bytes nii": ("x.nii", nothing, "cannot be read"),
+    "0 bytes nii.gz": ("x.nii.gz", nothing, "cannot be read"),
+    "colour": ("x.png", colour, "colour picture"),
+    "constant": ("x.png", lambda p: png(p, np.full((64, 64), 7, np.uint8)), "constant image, every pixel is 7"),
+    "constant nii": ("x.nii", lambda p: volume(p, np.ones((64, 64, 1))), "constant image"),
+    "one row": ("x.png", lambda p: png(p, drawn(shape=(1, 64))), "two sides of two pixels or more"),
+    "one line": ("x.nii", lambda p: volume(p, drawn(shape=(1, 64))), "two sides of two pixels or more"),
+    "beyond three": ("x.nii", lambda p: volume(p, drawn().reshape(1, 1, 64, 64)), "in three dimensions"),
+    "volume": ("x.nii.gz", lambda p: volume(p, np.zeros((64, 64, 5), np.int16)), "shape (64, 64, 5); one file holds"),
+    "large": ("x.nii.gz", lambda p: volume(p, np.zeros((256, 256, 300), np.int16)), "split a volume into slices"),
+    "nan": ("x.nii", lambda p: volume(p, np.full((64, 64, 1), np.nan)), "4096 values are not finite"),
+    "overflow": (
+        "x.nii",
+        lambda p: volume(p, np.where(drawn() > 127, 1.7e308, -1.7e308)),
+        "too far apart",
+    ),
+    "complex": ("x.nii", lambda p: volume(p, drawn()[:, :, None].astype(np.complex64)), "holds complex64"),
+    "rgb": ("x.nii", lambda p: volume(p, np.zeros((64, 64, 1), RGB)), "x.nii"),
+    "unoriented": ("x.nii", lambda p: patched(p, 252, np.zeros(2, "<i2")), "tells no orientation"),
+    "flat": ("x.nii", lambda p: patched(p, 312, np.zeros(4, "<f4")), "tells no orientation"),
+    "metres": ("x.nii", lambda p: volume(p, drawn(), np.diag([5e-4, 5e-4, 6e-3, 1])), "must lie in (0.01, 100.0)"),
+    "two sizes": ("x.nii", lambda p: volume(p, drawn(), pixdim=[1, 2, 2, 6, 0, 0, 0, 0]), "by its pixdim"),
+    "long": ("x.png", lambda p: png(p, drawn(shape=(2, 8000))), "has 8000x8000 pixels; crop it"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_file_is_named_before_any_work(tmp_path: Path, case: str) -> None:
+    name, write, words = BAD[case]
+    png(tmp_path / "a.png", drawn())
+    write(tmp_path / name)
+    refuse(spied(Spy()), tmp_path, name, words)
+
+
+def test_contrast_that_is_lost_at_the_fed_size_is_named(tmp_path: Path) -> None:
+    """One pixel of 2048 x 2048 that is 1 of 60000 brighter: 1 / 1024 of a level in 64 x 64, less than float32 tells."""
+    array = np.full((2048, 2048), 60_000, np.uint16)
+    array[5, 5] += 1
+    with pytest.raises(DataError, match=r"a\.png: at 64x64 pixels: constant image"):
+        predict(spied(Spy()), [png(tmp_path / "a.png", array)], tmp_path / "out", None)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_header_and_a_given_spacing_must_agree(tmp_path: Path) -> None:
+    path = volume(tmp_path / "a.nii", drawn())
+    refuse(spied(Spy()), tmp_path, "a.nii", "header says (0.49, 0.49)", "(1.0, 1.0)", spacing_mm=(1.0, 1.0))
+    table = predict(spied(Spy()), [path], tmp_path / "out", (0.49, 0.49))
+    assert table["row_spacing_mm"].tolist() == [0.49]
+
+
+def test_a_given_spacing_measures_a_picture(tmp_path: Path) -> None:
+    table = predict(spied(Spy()), [png(tmp_path / "a.png", drawn())], tmp_path / "out", (0.5, 0.25))
+    assert table["area_mm2"].tolist() == [round(0.125 * table["area_pixels"].tolist()[0], 4)]
+
+
+@pytest.mark.parametrize("taken", ["measures.csv", "a_mask.png", "a_overlay.png"])
+def test_nothing_is_overwritten(tmp_path: Path, taken: str) -> None:
+    png(tmp_path / "a.png", drawn())
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / taken).write_text("mine")
+    refuse(spied(Spy()), tmp_path, f"{taken}: exists already and is left as it is; give another --out")
+
+
+@pytest.mark.parametrize(("one", "other"), [("a.png", "a.tif"), ("a.nii", "a.nii.gz"), ("a.png", "A.webp")])
+def test_two_slices_of_one_name_are_refused(tmp_path: Path, one: str, other: str) -> None:
+    """Their masks or overlays would have one name, on some file systems at least."""
+    for name in (one, other):
+        (tmp_path / name).touch()
+    refuse(spied(Spy()), tmp_path, one, other, "would be written to one name")
+
+
+def test_an_arm_that_fails_half_way_leaves_nothing_behind(tmp_path: Path) -> None:
+    class Tired(Spy):
+        def predict(self, images: FloatImages) -> NDArray[np.float32]:
+            if self.fed:
+                raise KeyboardInterrupt
+            return super().predict(images)
+
+    paths = [png(tmp_path / f"{name}.png", drawn(i)) for i, name in enumerate("ab")]
+    with pytest.raises(KeyboardInterrupt):
+        predict(spied(Tired()), paths, tmp_path / "out", None)
+    assert list((tmp_path / "out").iterdir()) == []
+    predict(spied(Spy()), paths, tmp_path / "out", None)
+    assert len(list((tmp_path / "out").iterdir())) == 5
+
+
+def test_the_word_is_carried_out_and_warns(unet: Kept, tmp_path: Path, capsys: Capture) -> None:
+    """Masks, overlays and the table; on stdout the same table, and that this is no medical device."""
+    image, mask = next(iter(unet.images.values())), next(iter(unet.masks.values()))
+    path = png(tmp_path / "in" / "head.png", image)
+    words = ["predict", str(path), "--run", unet.run_id, "--runs", str(unet.root), "--device", "cpu"]
+    assert main([*words, "--out", str(tmp_path / "out"), "--spacing", "3.92", "3.92"]) == 0
+    told = capsys.readouterr().out
+    assert "research tool and no medical device" in told
+    assert "24 drawn phantoms" in told
+    assert f"{mask.sum() * 3.92**2:.0f} mm2" in told
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"head_mask.png", "head_overlay.png", "measures.csv"}
+    (row,) = pd.read_csv(tmp_path / "out" / "measures.csv").to_dict("records")
+    assert (row["file"], row["run_id"], row["area_pixels"]) == (str(path), unet.run_id, mask.sum())
+    np.testing.assert_array_equal(mask_of(tmp_path / "out" / "head_mask.png"), mask)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["no/such.png"], "no/such.png: not there"),
+        (["empty"], "empty: no slice in it; looked for"),
+        (["a.jpg"], "a.jpg: must end in"),
+        (["a.png", "--runs", "no/such"], "--runs no/such: there is no such folder"),
+        (["a.png", "--run", "unett"], "has no such run"),
+        (["a.png", "--spacing", "0", "1"], "must be two numbers from 0.01 to 100"),
+        (["a.png", "--spacing", "nan", "1"], "must be two numbers from 0.01 to 100"),
+        (["a.png", "--device", "abacus"], "--device abacus: must be auto, cpu"),
+    ],
+)
+def test_bad_words_are_one_line(
+    unet: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture, words: list[str], told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    png(tmp_path / "a.png", drawn())
+    (tmp_path / "a.jpg").touch()
+    assert main(["predict", "--run", unet.run_id, "--runs", str(unet.root), *words]) == 2
+    found = capsys.readouterr().err
+    assert found.startswith("error: ")
+    assert found.count("\n") == 1
+    assert told in found
+    assert not (tmp_path / "predictions").exists()
+
+
+@given(data=st.binary(max_size=400), name=st.sampled_from(["a.png", "a.tif", "a.webp", "a.nii", "a.nii.gz"]))
+@law
+def test_any_bytes_give_a_slice_or_one_clear_error(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, name: str
+) -> None:
+    path = tmp_path_factory.mktemp("bytes") / name
+    path.write_bytes(data)
+    with pytest.raises(BenchmarkError, match=name):
+        read(path)
+
+
+def test_from_a_grid_to_a_mask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture, few_phantoms: None
+) -> None:
+    """`reproduce` keeps nothing unasked, says so when asked too late, and keeps what it trains from then on."""
+    monkeypatch.chdir(tmp_path)
+    words = [
+        "reproduce",
+        "--data",
+        "phantoms",
+        "--grid",
+        "baselines",
+        "--only",
+        "arm=otsu,background",
+        "--threads",
+        "1",
+    ]
+    assert main([*words[:-3], "arm=otsu", *words[-2:], "--out", "a"]) == 0
+    (otsu,) = (path.name for path in Path("a").glob("otsu_*"))
+    capsys.readouterr()
+    assert main([*words, "--out", "a", "--keep-models"]) == 0
+    (note,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("Note: done before"))
+    assert note.endswith(f"or give another --out): {otsu}.")
+    assert [path.parent.name.partition("_")[0] for path in Path("a").glob("*/model.pt")] == ["background"]
+    png(Path("x.png"), drawn())
+    assert main(["predict", "x.png", "--runs", "a", "--run", otsu]) == 2
+    assert "finished without its model" in capsys.readouterr().err
+    background = next(Path("a").glob("background_*")).name
+    assert main(["predict", "x.png", "--runs", "a", "--run", background]) == 0
+    assert "none" in capsys.readouterr().out
+    assert not mask_of(Path("predictions/x_mask.png")).any()
