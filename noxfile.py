@@ -52,7 +52,7 @@ def reproduce(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", default=False)
 def plan(session: nox.Session) -> None:
-    """Say what reproduce would do with the same options, and how long it would take; runs nothing."""
+    """Show the grid that reproduce would run with the same options: states and the time left; runs nothing."""
     benchmark(session, "plan")
 
 
@@ -60,6 +60,12 @@ def plan(session: nox.Session) -> None:
 def compare(session: nox.Session) -> None:
     """Judge your runs, or the records shipped here, against the thesis's printed numbers."""
     benchmark(session, "compare")
+
+
+@nox.session(venv_backend="none", default=False)
+def report(session: nox.Session) -> None:
+    """Write one self-contained page and the thesis's figures: report/index.html; --data PATH adds pictures."""
+    benchmark(session, "report")
 
 
 @nox.session(venv_backend="none", default=False)
@@ -76,9 +82,9 @@ def score(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", default=False)
 def pages(session: nox.Session) -> None:
-    """Fill the tables of README.md and docs/findings.md in from the shipped records."""
+    """Make the tables and figures of README.md and docs/findings.md anew from the shipped records."""
     python = environment(session)
-    session.run(python, "-m", "benchmark.judge.pages", "README.md", "docs/findings.md", external=True)
+    session.run(python, "-m", "benchmark.report.pages", "README.md", "docs/findings.md", external=True)
 
 
 @nox.session(venv_backend="none", default=False)

@@ -18,10 +18,11 @@ TEXTS = [
                     "performance/*.md", ".github/**/*.yml")
     for path in sorted(ROOT.glob(pattern))
 ]  # fmt: skip
-STARTS_FAST = ["plan", "cli", "commands", "request", "collect", "record", "spec", "grid", "split", "protocol", "arm",
-               "stopping", "progress", "__main__", "environment", "evaluate", "rescore", "metrics", "surface",
-               "diameters", "cores", "run_files", "run_index", "audit", "outside"]  # fmt: skip
-FAST_ROOMS = ["data", "judge"]
+STARTS_FAST = ["plan", "cli", "words", "commands", "request", "collect", "record", "spec", "grid",
+               "split", "protocol", "arm", "stopping", "progress", "__main__", "environment", "evaluate",
+               "rescore", "metrics", "surface", "diameters", "cores", "survey", "grid_view", "grid_table",
+               "model", "kept", "pictures", "run_files", "run_index", "audit", "outside", "judging"]  # fmt: skip
+FAST_ROOMS = ["data", "judge", "report"]
 HEAVY = {"torch", "monai"}
 SYSTEM = ("/proc/", "/dev/")  # paths that mean the same on every Linux
 
@@ -112,9 +113,38 @@ def test_no_module_outgrows_a_sitting(path: Path) -> None:
 
 
 def test_every_file_stands_in_the_picture() -> None:
-    """docs/architecture.md names each module of benchmark/ and judge/; data/, protocols/ and grids/ as folders."""
+    """docs/architecture.md names each module of benchmark/, judge/ and report/; other rooms as folders."""
     picture = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     table = picture[: picture.index("## The road")]
-    modules = [*(ROOT / "benchmark").glob("*.py"), *(ROOT / "benchmark" / "judge").glob("*.py")]
+    rooms = (ROOT / "benchmark", ROOT / "benchmark" / "judge", ROOT / "benchmark" / "report")
+    modules = [path for room in rooms for path in room.glob("*.py")]
     missing = [p.name for p in sorted(modules) if p.name != "__init__.py" and p.name not in table]
     assert missing == []
+
+
+def rows_of_the_picture() -> dict[str, int]:
+    """Module name -> row of docs/architecture.md's table that names it."""
+    picture = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    found: dict[str, int] = {}
+    for row, line in enumerate(picture[: picture.index("## The road")].splitlines()):
+        room = Path("benchmark")
+        for name in re.findall(r"`([\w/.*]+\.py)`", line.split("|")[1] if line.startswith("| `") else ""):
+            path = Path(name)
+            if len(path.parts) > 1:
+                room = path.parent if path.parts[0] in ("benchmark", "baselines") else Path("benchmark") / path.parent
+            for module in ROOT.glob(str(room / path.name)):
+                found.setdefault(".".join(module.relative_to(ROOT).with_suffix("").parts), row)
+    return found
+
+
+def test_imports_point_upwards_in_the_picture() -> None:
+    """What a module imports when it is loaded stands in its own row of the table or in one above."""
+    row = rows_of_the_picture()
+    assert len(row) > 100
+    down = []
+    for module, place in row.items():
+        for node in tree_of(ROOT.joinpath(*module.split(".")).with_suffix(".py")).body:
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+                down += [f"{module} -> {name}" for name in names if row.get(name, -1) > place]
+    assert down == []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 from bench_forms import ROOT
@@ -10,19 +12,37 @@ from bench_forms import ROOT
 from benchmark.collect import collect, reproduction_folder
 from benchmark.errors import SpecError
 from benchmark.judge.cells import TERMS
-from benchmark.judge.pages import fill, shipped
 from benchmark.judge.precisions import precisions
 from benchmark.judge.reference import load_tolerances
+from benchmark.report.figure import save
+from benchmark.report.pages import FIGURES, figures_of, fill, shipped
+from benchmark.report.verdict_figures import verdict_figures
 
-PAGES = ("README.md", "docs/findings.md")
+FIGURES_FROM = {"README.md": "docs/figures", "docs/findings.md": "figures"}
+PAGES = tuple(FIGURES_FROM)
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_every_table_from_records_is_what_the_records_say(name: str) -> None:
     """`nox -s pages` would change nothing, and there is something for it to fill in."""
     page = (ROOT / name).read_text(encoding="utf-8")
-    assert page.count("<!-- table: ") + page.count("<!-- answers -->") == page.count("<!-- end -->") > 2
-    assert fill(page, shipped()) == page
+    places = sum(page.count(f"<!-- {what}") for what in ("table: ", "answers -->", "figure: "))
+    assert places == page.count("<!-- end -->") > 2
+    assert fill(page, shipped(), FIGURES_FROM[name]) == page
+
+
+def test_every_figure_of_a_page_is_drawn_from_the_records(tmp_path: Path) -> None:
+    """Its numbers are theirs; its drawing too, where the matplotlib is the one that drew it."""
+    slugs = {slug for name in PAGES for slug in figures_of((ROOT / name).read_text(encoding="utf-8"))}
+    assert slugs
+    assert {path.stem for path in (ROOT / FIGURES).iterdir()} == slugs
+    for figure in verdict_figures(shipped()):
+        if figure.slug in slugs:
+            save(figure, tmp_path, ("svg", "csv"))
+            stored = (ROOT / FIGURES / f"{figure.slug}.svg").read_text(encoding="utf-8")
+            assert (ROOT / FIGURES / f"{figure.slug}.csv").read_text() == (tmp_path / f"{figure.slug}.csv").read_text()
+            if f"Matplotlib v{version('matplotlib')}" in stored:
+                assert (tmp_path / f"{figure.slug}.svg").read_text(encoding="utf-8") == stored
 
 
 def test_places_are_filled_and_the_rest_left_alone() -> None:
@@ -35,9 +55,11 @@ def test_places_are_filled_and_the_rest_left_alone() -> None:
     assert fill(filled, shipped()) == filled
 
 
-@pytest.mark.parametrize("place", ["table: verdicts: No such", "table: nothing: The", "table: runs: Runs on"])
+@pytest.mark.parametrize(
+    "place", ["table: verdicts: No such", "table: nothing: The", "table: runs: Runs on", "figure: no-such"]
+)
 def test_a_table_that_is_not_there_is_named(place: str) -> None:
-    with pytest.raises(SpecError, match="there must be one"):
+    with pytest.raises(SpecError, match=r"there must be one|no verdict figure"):
         fill(f"<!-- {place} -->\n<!-- end -->", shipped())
 
 

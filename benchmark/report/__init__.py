@@ -1,0 +1,1 @@
+"""Figures and one page, drawn from finished runs and never from a rerun."""

@@ -1,0 +1,111 @@
+"""A stored prediction and the truth over their slice, cut out around the tumour, and how that is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from benchmark.report.figure import ORANGE, SKY
+from benchmark.report.gallery import grey
+from benchmark.report.outline import loops
+from benchmark.surface import bounding_box
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
+
+LEAST_SIDE = 128  # pixels: less shows no surroundings
+MARGIN = 0.15  # of the longer side of what is outlined, on each side
+BAR_MM = 10.0
+TRUTH: dict[str, Any] = {"edgecolor": SKY, "linestyle": "-", "linewidth": 1.0}
+FOUND: dict[str, Any] = {"edgecolor": ORANGE, "linestyle": (0, (2.4, 1.4)), "linewidth": 1.0}
+
+
+@dataclass(frozen=True, eq=False)
+class Crop:
+    """grey (h, w) uint8 from row top and column left of the slice; the outlines in pixels of the slice.
+
+    spacing_mm: (row, column) size of a pixel.
+    """
+
+    grey: NDArray[np.uint8]
+    top: int
+    left: int
+    truth: Sequence[NDArray[np.int64]]
+    predicted: Sequence[NDArray[np.int64]]
+    spacing_mm: tuple[float, float]
+
+
+def crop(
+    image: NDArray[np.generic],
+    truth: NDArray[np.bool_],
+    predicted: NDArray[np.bool_],
+    spacing_mm: tuple[float, float],
+) -> Crop:
+    """Cut a square around both masks, with a margin, out of an (H, W) slice.
+
+    At least `LEAST_SIDE` pixels, at most the slice, and moved inside it. Two empty masks show the corner of the slice.
+    """
+    box = bounding_box(truth | predicted)
+    longest = max(side.stop - side.start for side in box)
+    side = max(LEAST_SIDE, int(np.ceil(longest * (1 + 2 * MARGIN))))
+    rows, columns = (_around(part, side, length) for part, length in zip(box, image.shape, strict=True))
+    shown = grey(image)[rows, columns]
+    return Crop(shown, rows.start, columns.start, loops(truth), loops(predicted), spacing_mm)
+
+
+def _around(part: slice, side: int, length: int) -> slice:
+    start = (part.start + part.stop - side) // 2
+    start = max(0, min(start, length - side))
+    return slice(start, min(start + side, length))
+
+
+def shrunk(image: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """Average an (H, W) image to at most so many pixels along its longer side, its sides in proportion."""
+    share = min(1.0, side / max(image.shape))
+    height, width = (round(length * share) for length in image.shape)
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BOX))
+
+
+def show(axes: Axes, cut: Crop, *, truth: bool = True, predicted: bool = True) -> None:
+    """Draw a crop with its outlines and a bar of `BAR_MM`."""
+    from matplotlib.patheffects import withStroke
+
+    height, width = cut.grey.shape
+    extent = (cut.left, cut.left + width, cut.top + height, cut.top)
+    axes.imshow(cut.grey, cmap="gray", vmin=0, vmax=255, extent=extent, aspect=cut.spacing_mm[0] / cut.spacing_mm[1])
+    if truth:
+        outline(axes, cut.truth, TRUTH)
+    if predicted:
+        outline(axes, cut.predicted, FOUND)
+    edge = [withStroke(linewidth=2.2, foreground="#000000")]
+    start, bottom, bar = cut.left + 0.05 * width, cut.top + 0.95 * height, BAR_MM / cut.spacing_mm[1]
+    axes.plot([start, start + bar], [bottom, bottom], color="#ffffff", linewidth=1.4, path_effects=edge)
+    axes.text(start, bottom - 0.025 * height, f"{BAR_MM:g} mm", color="#ffffff", fontsize=6.5, path_effects=edge)
+    axes.set(xlim=extent[:2], ylim=extent[2:], xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+
+
+def outline(axes: Axes, rings: Iterable[NDArray[np.int64]], style: dict[str, Any]) -> None:
+    """Draw closed lines (V, 2) in the axes' units."""
+    from matplotlib.patches import Polygon
+
+    for ring in rings:
+        axes.add_patch(Polygon(ring, closed=True, fill=False, joinstyle="round", **style))
+
+
+def legend(canvas: Canvas, columns: int = 2) -> None:
+    """Say below everything which line is which."""
+    from matplotlib.lines import Line2D
+
+    lines = [
+        Line2D([], [], color=style["edgecolor"], linestyle=style["linestyle"], linewidth=1.4)
+        for style in (TRUTH, FOUND)
+    ]
+    words = ["truth (solid)", "prediction (dashed)"]
+    canvas.legend(lines, words, loc="outside lower center", ncols=columns, handlelength=3)

@@ -1,0 +1,86 @@
+"""Pages whose tables and figures come from records: `python -m benchmark.report.pages PAGE ...` makes them anew.
+
+Between `<!-- table: SECTION: TITLE -->` and `<!-- end -->` of a page stands the one table of a section
+of the shipped records' judgement whose title starts so, after `<!-- answers -->` its three answers, and after
+`<!-- figure: SLUG -->` the verdict figure of this name, which lies in docs/figures as SVG and CSV.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmark.collect import collect, reproduction_folder
+from benchmark.errors import SpecError
+from benchmark.judge.reference import load_reference, load_tolerances
+from benchmark.judge.sections import SECTIONS, Judgement
+from benchmark.judge.tables import Table
+from benchmark.report.figure import Figure, save
+from benchmark.report.verdict_figures import verdict_figures
+
+WHAT = r"answers|table: (?P<section>\w+): (?P<title>[^\n]+)|figure: (?P<slug>[^\n]+)"
+PLACE = re.compile(rf"(<!-- (?:{WHAT}) -->\n).*?(?P<end><!-- end -->)", re.DOTALL)
+FIGURES = Path("docs") / "figures"
+
+
+def fill(page: str, found: Judgement, figures: str = FIGURES.as_posix()) -> str:
+    """Return a page with every marked place filled in; `SpecError` for a table or figure that is not there.
+
+    figures is the way from the page to the folder of figures.
+    """
+    tables = {section: make(found) for section, make in SECTIONS.items()}
+    drawn = {figure.slug: figure for figure in verdict_figures(found)}
+
+    def content(place: re.Match[str]) -> str:
+        if place["section"]:
+            text = _table(tables.get(place["section"], ()), place["section"], place["title"]).render("markdown")
+        elif place["slug"]:
+            text = _image(drawn, place["slug"], figures)
+        else:
+            text = "```\n" + "\n".join(found.answers()) + "\n```"
+        return f"{place[1]}{text}\n{place['end']}"
+
+    return PLACE.sub(content, page)
+
+
+def _table(tables: Sequence[Table], section: str, title: str) -> Table:
+    named = [table for table in tables if table.title.startswith(title)]
+    if len(named) != 1:
+        raise SpecError(f"{len(named)} tables of section {section!r} start with {title!r}; there must be one")
+    return named[0]
+
+
+def _image(drawn: Mapping[str, Figure], slug: str, figures: str) -> str:
+    if slug not in drawn:
+        raise SpecError(f"no verdict figure is called {slug!r}; there are {', '.join(drawn)}")
+    return f"![{drawn[slug].alt}]({figures}/{slug}.svg)\n\n*{drawn[slug].caption}*"
+
+
+def figures_of(page: str) -> list[str]:
+    """The slugs of the figures that a page shows."""
+    return [place["slug"] for place in PLACE.finditer(page) if place["slug"]]
+
+
+def shipped() -> Judgement:
+    """The judgement of the records shipped with this package."""
+    return Judgement(collect(reproduction_folder()), load_reference(), load_tolerances())
+
+
+def make(path: Path, found: Judgement) -> None:
+    """Fill in one page of a checkout, whose root is the working directory, and draw its figures."""
+    page = path.read_text(encoding="utf-8")
+    path.write_text(fill(page, found, Path(os.path.relpath(FIGURES, path.parent)).as_posix()), encoding="utf-8")
+    wanted = set(figures_of(page))
+    for figure in verdict_figures(found):
+        if figure.slug in wanted:
+            FIGURES.mkdir(parents=True, exist_ok=True)
+            save(figure, FIGURES, ("svg", "csv"))
+
+
+if __name__ == "__main__":
+    judgement = shipped()
+    for name in sys.argv[1:]:
+        make(Path(name), judgement)

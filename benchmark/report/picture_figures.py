@@ -1,0 +1,218 @@
+"""Truth and stored prediction over the slices: the thesis's figures 18 to 22, their cases found by rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmark.data.slices import SliceSet
+from benchmark.judge.cells import Cell, title_of
+from benchmark.judge.ground import Ground
+from benchmark.record import RESULT, RunFolder
+from benchmark.report import failures, shapes
+from benchmark.report.crop import Crop, crop, legend, show
+from benchmark.report.failures import Cases
+from benchmark.report.figure import INK, WIDE, Figure, canvas
+from benchmark.report.gallery import stored_masks
+from benchmark.run_files import Reader, read_result, read_scores
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Canvas
+
+Key = tuple[str, int]  # run_id and slice number
+Pair = tuple[Key, int, NDArray[np.bool_]]  # a stored mask and the place of its slice in the set
+MADE = "Outlines follow pixel edges; the bar is 10 mm; black and white are the slice's 0.5 and 99.5 percentile."
+NO_VESSELS = "No source of these slices marks vessels: these are candidates for a reader's eye, and nothing more."
+PANEL = 1.76  # inches, of a picture without its words
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """where: which runs, in words; crops by run_id and slice; real: False for drawn phantoms."""
+
+    where: str
+    crops: Mapping[Key, Crop]
+    real: bool
+
+
+def picture_figures(on: Ground, root: Path, slices: SliceSet) -> list[Figure]:
+    """Return figures 18 to 22 of the reference cell from the predictions under root; a rule that found none says so.
+
+    None at all where that cell was not run, or on other slices than these. Raises `RecordError` for predictions that
+    are damaged or not those that were scored.
+    """
+    cell = on.best
+    if cell is None or set(cell.runs["dataset_id"]) != {slices.dataset_id}:
+        return []
+    rows = failures.rows_of(cell.runs, pd.concat([_scores(RunFolder(root, name)) for name in cell.runs["run_id"]]))
+    examples = failures.standings(rows)
+    shown = [
+        ("failures-lowest", "The lowest Dice", "", "", [failures.lowest(rows)]),
+        ("failures-small", "Small tumours", "19", "", [
+            failures.small(rows, on.sizes), failures.small_right(rows, on.sizes, on.rule)]),
+        ("failures-vessels", "Thin bright parts of the truth that were left out", "20", NO_VESSELS, [
+            strands(rows, root, slices)]),
+        ("failures-straight", "Truths with straight edges", "21", "", [straight(rows, slices, on.sizes.edges_mm2[0])]),
+        ("failures-centres", "Large tumours whose centre was missed", "22", "", [
+            failures.necrotic(rows, on.rule, on.sizes)]),
+    ]  # fmt: skip
+    keys = {key for cases in [examples, *(one for *_, found in shown for one in found)] for key in _keys(cases.table)}
+    scene = Scene(_where(cell, rows), _crops(keys, rows, root, slices), not slices.phantom)
+    return [_examples(examples, scene), *(_failures(*words, scene) for words in shown)]
+
+
+def strands(rows: pd.DataFrame, root: Path, slices: SliceSet) -> Cases:
+    """Find thin bright parts of the truth that a prediction leaves out, in all runs of these rows."""
+    areas = {
+        key: shapes.left_out_strand_mm2(slices.images[i], slices.masks[i], mask, slices.spacing_mm)
+        for key, i, mask in _stored(rows, root, slices)
+    }
+    rule = (
+        f"parts of the truth less than {shapes.STRAND_MM:g} mm wide that a training left out, their mean grey nearer "
+        f"to that of the tumour found than to that of the {shapes.AROUND_MM:g} mm around the truth; "
+        f"{shapes.LEAST_STRAND_MM2:g} mm² or more, largest first"
+    )
+    return failures.by_run(rows, areas, shapes.LEAST_STRAND_MM2, "candidate", rule, "left_out_mm2")
+
+
+def straight(rows: pd.DataFrame, slices: SliceSet, least_mm2: float) -> Cases:
+    """Find truths with straight edges among tumours of least_mm2 or more, on which pixels do not decide."""
+    where = _places(slices)
+    numbers = rows.loc[rows["truth_mm2"] >= least_mm2, "slice_id"].unique().tolist()
+    shares = {number: shapes.straight_share(slices.masks[where[number]]) for number in numbers}
+    rule = (
+        f"tumours of {least_mm2:g} mm² or more, by the share of the truth's outline that its four longest straight "
+        f"edges make up (Douglas and Peucker, {shapes.STRAIGHT_PIXELS:g} pixel), {shapes.LEAST_STRAIGHT:g} or more, "
+        "largest first"
+    )
+    return failures.by_truth(rows, shares, shapes.LEAST_STRAIGHT, "straight edges", rule, "straight_share")
+
+
+def _scores(folder: RunFolder) -> pd.DataFrame:
+    """A run's scores as they stand: those of a cell may be means of one seed's runs on two forms of the files."""
+    sha256 = Reader(folder / RESULT, read_result(folder))("sha256/scores.csv")
+    return read_scores(folder, sha256).assign(run_id=folder.run_id)
+
+
+def _stored(rows: pd.DataFrame, root: Path, slices: SliceSet) -> Iterator[Pair]:
+    """Every stored mask of the runs in rows, one run in memory at a time."""
+    where = _places(slices)
+    for run_id, part in rows.groupby("run_id"):
+        for number, mask in stored_masks(RunFolder(root, str(run_id)), part, slices).items():
+            yield (str(run_id), number), where[number], mask
+
+
+def _places(slices: SliceSet) -> dict[int, int]:
+    return {number: i for i, number in enumerate(slices.slice_id.tolist())}
+
+
+def _keys(table: pd.DataFrame) -> list[Key]:
+    return list(zip(table["run_id"], table["slice_id"], strict=True))
+
+
+def _crops(keys: set[Key], rows: pd.DataFrame, root: Path, slices: SliceSet) -> dict[Key, Crop]:
+    """Cut out each case; every run is read once."""
+    needed = rows[rows["run_id"].isin({run_id for run_id, _ in keys})]
+    return {
+        key: crop(slices.images[i], slices.masks[i], mask, slices.spacing_mm)
+        for key, i, mask in _stored(needed, root, slices)
+        if key in keys
+    }
+
+
+def _where(cell: Cell, rows: pd.DataFrame) -> str:
+    """Which runs, in words."""
+    splits, runs = sorted(set(rows["split_id"])), rows["run_id"].nunique()
+    named = splits[0] if len(splits) == 1 else f"{len(splits)} splits, {splits[0]} to {splits[-1]}"
+    trained = f"{runs} training{'s' if runs > 1 else ''}"
+    return f"{cell.name}, {title_of(cell.runs)}: {trained} on {named}; {rows['slice_id'].nunique()} test slices."
+
+
+def _examples(cases: Cases, scene: Scene) -> Figure:
+    return Figure(
+        slug="examples",
+        title="Truth, prediction, and both",
+        caption=f"{scene.where} From above: {cases.rule}; of each, the training nearest to that mean. {MADE}",
+        alt=f"Each slice with the outline of the truth, of the prediction, and of both. {_told(cases)}",
+        data=cases.table,
+        draw=partial(_draw_examples, crops=scene.crops),
+        thesis="18",
+        pictures=scene.real,
+    )
+
+
+def _failures(slug: str, title: str, thesis: str, note: str, found: Sequence[Cases], scene: Scene) -> Figure:
+    rules = [f"{_named(one)}: {one.rule} ({_count(one)})." for one in found]
+    filled = [one.table for one in found if one.found]
+    return Figure(
+        slug=slug,
+        title=title,
+        caption=" ".join([scene.where, *rules, *([note] if note else []), MADE]),
+        alt=" ".join([f"{title}.", *(f"{_named(one)}: {_told(one)}" for one in found)]),
+        data=pd.concat(filled or [found[0].table], ignore_index=True),
+        draw=partial(_draw_failures, found=found, crops=scene.crops),
+        thesis=thesis,
+        pictures=bool(filled) and scene.real,
+    )
+
+
+def _named(cases: Cases) -> str:
+    return cases.kind[0].upper() + cases.kind[1:]
+
+
+def _count(cases: Cases) -> str:
+    if len(cases.table) < cases.found:
+        return f"{len(cases.table)} of {cases.found} shown"
+    return f"{cases.found} met it" if cases.found else "none met it"
+
+
+def _told(cases: Cases) -> str:
+    """The cases in words, for who cannot see them."""
+    if not cases.found:
+        return "no tested slice meets the rule."
+    return "; ".join(f"{_heading(row)}" for row in cases.table.itertuples()).replace("\n", ", ") + "."
+
+
+def _heading(row: Any) -> str:
+    """What stands above a picture."""
+    found = f"{row.predicted_mm2:.0f} mm² found" if row.dice or not row.truth_mm2 else "missed"
+    return f"slice {row.slice_id}, Dice {row.dice:.2f}\n{row.truth_mm2:.0f} mm², {found}"
+
+
+def _draw_examples(data: pd.DataFrame, crops: Mapping[Key, Crop]) -> Canvas:
+    words = (("truth", True, False), ("prediction", False, True), ("both", True, True))
+    drawn, axes = canvas(5.2, len(data) * (PANEL + 0.5) + 0.3, len(data), 3, squeeze=False)
+    for row, line in zip(data.itertuples(), axes, strict=True):
+        for (name, truth, predicted), one in zip(words, line, strict=True):
+            show(one, crops[row.run_id, row.slice_id], truth=truth, predicted=predicted)
+            one.set_title(f"{_heading(row)}\n{name}" if name == "truth" else name, loc="left", fontsize=7)
+    legend(drawn)
+    return drawn
+
+
+def _draw_failures(data: pd.DataFrame, found: Sequence[Cases], crops: Mapping[Key, Crop]) -> Canvas:
+    height = sum(PANEL + 0.47 if one.found else 0.4 for one in found) + 0.25
+    ratios = [PANEL if one.found else 0.2 for one in found]
+    drawn, axes = canvas(WIDE, height, len(found), failures.MOST, squeeze=False, height_ratios=ratios)
+    for cases, line in zip(found, axes, strict=True):
+        for one in line:
+            one.set_axis_off()
+        for row, one in zip(cases.table.itertuples(), line, strict=False):
+            one.set_axis_on()
+            show(one, crops[row.run_id, row.slice_id])
+            one.set_title(_heading(row), loc="left", fontsize=7)
+        if not cases.found:
+            words = f"{_named(cases)}: no tested slice meets the rule"
+            line[0].text(0, 0.5, words, transform=line[0].transAxes, va="center", color=INK)
+        elif len(found) > 1:
+            line[0].set_ylabel(cases.kind, fontsize=7.5)
+    if any(one.found for one in found):
+        legend(drawn)
+    return drawn

@@ -1,0 +1,144 @@
+"""Where the numbers come from: the command behind each run, the machines, and what was decided for the thesis."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from benchmark.arm import ArmEntry
+from benchmark.errors import BenchmarkError, SpecError
+from benchmark.grid import Grid, load_grid
+from benchmark.judge.tables import Table, digits
+from benchmark.protocol import load_recipe
+from benchmark.record import ENVIRONMENT, SPEC, read_json
+
+GRIDS = ("thesis", "baselines", "quick")  # shipped; asked in this order
+PROTOCOLS = ("thesis", "patient")
+DATA = "path/to/slices"
+OPEN = re.compile(r"^(\w+) = (.+?)\s+# (.*\bopen\b.*)$")
+SECTION = re.compile(r"^\[([\w.-]+)\]")
+MACHINE = {  # of environment.json, as the table has them
+    "git_commit": "commit",
+    "git_dirty": "changed since",
+    "gpu": "GPU",
+    "processor": "processor",
+    "threads": "threads",
+    "system": "system",
+    "python": "Python",
+    "torch": "PyTorch",
+    "monai": "MONAI",
+    "numpy": "NumPy",
+    "cuda": "CUDA",
+    "deterministic_algorithms": "deterministic",
+}
+
+
+def command(spec_json: Mapping[str, Any], arms: Mapping[str, ArmEntry]) -> str | None:
+    """Return the command that makes a run, given its spec.json, on slices at `DATA`; None where no shipped grid has it.
+
+    On the same slices the command's run has the same run_id, unless it was made before the schema was raised.
+    """
+    spec = spec_json["spec"]
+    found = _grid_of(spec, arms)
+    if found is None:
+        return None
+    grid, axes = found
+    words = ["python", "-m", "benchmark", "reproduce", "--data", "phantoms" if spec_json["phantom"] else DATA]
+    words += [] if grid.name == ("quick" if spec_json["phantom"] else "thesis") else ["--grid", grid.name]
+    words += ["--only", f"arm={spec['arm']}", *(f"{name}={_text(spec['params'][name])}" for name in axes)]
+    words += [] if spec["seed"] is None else ["--seeds", str(spec["seed"])]
+    height, width = spec["shape"]
+    words += ["--image-size", str(height)] if height == width else []
+    protocol = spec_json["protocol"] if spec_json["protocol"] in PROTOCOLS else grid.protocol
+    words += [] if protocol == grid.protocol else ["--protocol", protocol]
+    number = re.search(r"(\d+)$", spec_json["split_id"])
+    words += ["--splits", number[1]] if number and number[1] != "1" else []
+    changed = sorted(_changed(spec["protocol"], load_recipe(protocol, grid.overrides).identity()))
+    words += ["--set", *changed] if changed else []
+    return shlex.join(words)
+
+
+def _grid_of(spec: Mapping[str, Any], arms: Mapping[str, ArmEntry]) -> tuple[Grid, tuple[str, ...]] | None:
+    """The first shipped grid that has a run's arm with its parameters, and the axes that choose among them."""
+    for name in GRIDS:
+        grid = load_grid(name)
+        for arm, axes in grid.arms:
+            if arm != spec["arm"] or arm not in arms:
+                continue
+            try:
+                params = arms[arm].resolve({axis: spec["params"].get(axis) for axis in axes})
+            except SpecError:
+                continue
+            if params == spec["params"] and all(spec["params"][axis] in values for axis, values in axes.items()):
+                return grid, tuple(axes)
+    return None
+
+
+def _changed(own: Mapping[str, Any], usual: Mapping[str, Any]) -> Iterator[str]:
+    """SECTION.KEY=VALUE of every value of a protocol that is not the usual one."""
+    for section, values in own.items():
+        for key, value in values.items():
+            if _text(usual.get(section, {}).get(key)) != _text(value):
+                yield f"{section}.{key}={_text(value)}"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(map(_text, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def commands_table(root: Path, runs: pd.DataFrame, arms: Mapping[str, ArmEntry]) -> Table:
+    """One row per run of a folder: its run_id, the command that makes it, and what it took."""
+    rows = []
+    for run in runs.sort_values("run_id").to_dict("records"):
+        made = command(read_json(root / run["run_id"] / SPEC), arms)
+        minutes = float(run["timing.fit_seconds"]) / 60
+        rows.append({"run_id": run["run_id"], "command": made, "commit": run["commit"], "device": run["device"],
+                     "fit_minutes": minutes})  # fmt: skip
+    numbers = pd.DataFrame(rows, columns=["run_id", "command", "commit", "device", "fit_minutes"])
+    shown = pd.DataFrame(
+        {
+            "run": numbers["run_id"],
+            "command": [made or "a grid file of your own, which names this arm" for made in numbers["command"]],
+            "commit": numbers["commit"],
+            "device": numbers["device"],
+            "training, min": digits(numbers["fit_minutes"], 1),
+        }
+    ).astype(str)
+    note = f"{DATA} stands for your copy of the slices. Finished runs are skipped, so a command can be given again."
+    return Table("The command behind each run.", numbers, shown, (note,))
+
+
+def machines_table(root: Path, runs: pd.DataFrame) -> Table:
+    """One row per kind of machine, versions and commit that runs were made with, and how many were."""
+    found = [read_json(root / run_id / ENVIRONMENT) for run_id in runs["run_id"]]
+    rows = pd.DataFrame([{key: one.get(key) for key in MACHINE} for one in found], columns=list(MACHINE)).astype(object)
+    rows["git_commit"] = ["+".join(str(c)[:7] for c in str(name).split("+")) for name in rows["git_commit"]]
+    rows = rows.where(rows.notna(), "").astype(str)
+    numbers = rows.groupby(list(MACHINE), as_index=False, sort=True).size().rename(columns={"size": "runs"})
+    numbers = numbers[["runs", *MACHINE]]
+    shown = numbers.rename(columns=MACHINE).astype(str)
+    return Table("Where the runs were made.", numbers, shown)
+
+
+def choices_table(protocol: str = "thesis") -> Table:
+    """Every setting that the thesis leaves open, its default here and why: read off the protocol's own comments."""
+    section, rows = "", []
+    text = (files("benchmark") / "protocols" / f"{protocol}.toml").read_text(encoding="utf-8")
+    for line in text.splitlines():
+        if heading := SECTION.match(line):
+            section = heading[1]
+        elif one := OPEN.match(line):
+            rows.append({"section": section, "setting": one[1], "default": one[2], "why": one[3]})
+    if not rows:
+        raise BenchmarkError(f"protocol {protocol!r}: no line says that it was open")
+    numbers = pd.DataFrame(rows)
+    note = "Each can be changed: --set SECTION.SETTING=VALUE. Numbers like 2.8 are sections of the thesis."
+    return Table("What the thesis leaves open, and what we chose.", numbers, numbers.copy(), (note,))

@@ -1,0 +1,145 @@
+"""The verdicts drawn: headline numbers with their intervals, patients by both splits, arms against the reference."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from benchmark.judge.cells import Panel, cell_name
+from benchmark.judge.headline import headline
+from benchmark.judge.leak import Leak
+from benchmark.judge.results import CLICK
+from benchmark.judge.sections import Judgement
+from benchmark.judge.versus import duels, versus_table
+from benchmark.report.figure import BLUE, COLUMN, GRID, INK, MUTED, ORANGE, VERMILLION, WIDE, Figure, canvas
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Canvas
+
+COLOURS = {"image": BLUE, "patient": VERMILLION}
+MARKERS = {"image": "o", "patient": "D"}
+
+
+def verdict_figures(found: Judgement) -> list[Figure]:
+    """The thesis's number beside ours, and what is left of it by patient."""
+    return [*_headline(found), *[figure for leak in found.leaks for figure in _leak(leak)]]
+
+
+def _headline(found: Judgement) -> list[Figure]:
+    data = headline(found.collected, found.reference, found.tolerances).numbers
+    ours = data[data["what"] == "ours"]
+    if ours.empty:
+        return []
+    cell, level = found.reference.best_cell, found.tolerances.leak.level
+    name = cell_name(cell.arm, cell.kernel_size, cell.alpha)
+    caption = (
+        f"Mean test Dice of {name}, with {level:.0%} intervals for the mean over patients, training sets and seeds to "
+        f"come. Line: {cell.dice_mean:g}, the thesis's printed mean of {cell.seeds} trainings on one split by image. "
+        "Rows of different image size or precision are different experiments."
+    )
+    told = "; ".join(f"by {r['split']}, {r['size']}, {r['precision']}: {_told(r)}" for r in ours.to_dict("records"))
+    alt = f"The thesis prints {cell.dice_mean:g}. Ours: {told}."
+    draw = partial(_draw_headline, printed=cell.dice_mean)
+    return [Figure("headline", "The thesis's number and ours", caption, alt, data, draw)]
+
+
+def _told(row: dict[str, object]) -> str:
+    interval = f" [{row['low']:.3f}, {row['high']:.3f}]" if pd.notna(row["low"]) else ""
+    return f"{row['dice']:.3f}{interval}"
+
+
+def _draw_headline(data: pd.DataFrame, printed: float) -> Canvas:
+    ours = data[data["what"] == "ours"].to_dict("records")
+    drawn, axes = canvas(WIDE, 0.75 + 0.36 * len(ours))
+    axes.axvline(printed, color=MUTED, linewidth=1, linestyle="--", zorder=0)
+    for y, row in enumerate(ours):
+        style = {"color": COLOURS[row["split"]], "marker": MARKERS[row["split"]], "markersize": 5}
+        if pd.notna(row["low"]):
+            axes.plot([row["low"], row["high"]], [y, y], color=style["color"], linewidth=2)
+        axes.plot(row["dice"], y, linestyle="none", **style)
+        axes.annotate(_told(row), (1.01, y), xycoords=("axes fraction", "data"), va="center", annotation_clip=False)
+    labels = [
+        f"by {row['split']}, {row['size']}, {row['precision']}\n{row['trainings']} trainings, {row['slices']} slices"
+        for row in ours
+    ]
+    axes.set_yticks(range(len(ours)), labels)
+    axes.set(ylim=(len(ours) - 0.5, -0.7), xlabel="mean test Dice")
+    axes.annotate(f"thesis {printed:g}", (printed, -0.62), ha="center", va="center", fontsize=7)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color=GRID, linewidth=0.4, alpha=0.6)
+    return drawn
+
+
+def _leak(leak: Leak) -> list[Figure]:
+    """One dot a patient: mean Dice when they could be trained on, against when they could not."""
+    first = leak.image.runs.iloc[0]
+    keys, names = ["patient_id", "slice_id"], ("by_image", "by_patient")
+    sides = [
+        cell.rows.groupby(keys)["dice"].mean().rename(name)
+        for cell, name in zip((leak.image, leak.patient), names, strict=True)
+    ]
+    by_slice = pd.concat(sides, axis=1, join="inner")
+    if by_slice.empty:
+        return []
+    data = by_slice.groupby("patient_id").agg(by_image=("by_image", "mean"), by_patient=("by_patient", "mean"),
+                                              slices=("by_image", "size")).reset_index()  # fmt: skip
+    size = f"{first['height']}x{first['width']}"
+    worse = int((data["by_patient"] < data["by_image"]).sum())
+    caption = (
+        f"{leak.image.name}, {size}, {first['precision']}: one dot a patient, larger for more slices; mean Dice over "
+        f"the same {leak.slices} slices, tested by image (the patient's other slices were mostly trained on) and by "
+        "patient (none was)."
+    )
+    alt = f"{worse} of {len(data)} patients have a lower mean Dice by patient than by image."
+    slug = f"patients-{leak.image.name}-{size}-{first['precision']}".replace(", ", "-").replace(
+        " ", "-"
+    )
+    return [Figure(slug, "By image against by patient, patient by patient", caption, alt, data, _draw_leak)]
+
+
+def _draw_leak(data: pd.DataFrame) -> Canvas:
+    drawn, axes = canvas(COLUMN, 3.2)
+    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle="--")
+    axes.scatter(data["by_image"], data["by_patient"], s=4 + 2.2 * data["slices"], color=BLUE, alpha=0.55, linewidths=0)
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="mean Dice of a patient, by image", ylabel="by patient")
+    axes.annotate("lower by patient", (0.97, 0.06), ha="right", fontsize=7)
+    return drawn
+
+
+def duel_figures(panel: Panel, found: Judgement) -> list[Figure]:
+    """Arms against the reference cell, where it met another under the same terms."""
+    rule = found.tolerances.contrasts
+    rows = duels(panel, rule)
+    data = versus_table(panel, rows, rule).numbers if len(rows) > 1 else pd.DataFrame({"difference": []})
+    data = data[data["difference"].notna()].reset_index(drop=True)
+    if data.empty:
+        return []
+    key = rule.reference
+    name = cell_name(key.arm, key.kernel_size, key.alpha)
+    caption = (
+        f"Mean test Dice minus that of {name}, on the splits of both, slice by slice, with {rule.level:.0%} intervals "
+        f"(patients are the unit, the seeds' spread added; before Holm). Filled: told apart after Holm. {CLICK}: saw "
+        "where the tumour is, and is no contrast."
+    )
+    told = "; ".join(f"{r['arm']}: {r['difference']:+.3f}, {r['standing']}" for r in data.to_dict("records"))
+    return [Figure("arms", "Arms against the reference cell", caption, f"{told}.", data, _draw_duels)]
+
+
+def _draw_duels(data: pd.DataFrame) -> Canvas:
+    drawn, axes = canvas(WIDE, 0.6 + 0.24 * len(data))
+    axes.axvline(0, color=MUTED, linewidth=0.9, linestyle="--", zorder=0)
+    for y, row in enumerate(data.to_dict("records")):
+        colour = ORANGE if row["click"] else BLUE
+        axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=1.8)
+        face = colour if row["standing"] in ("better", "worse") else "none"
+        axes.plot(
+            row["difference"], y, marker="s" if row["click"] else "o", color=colour, markerfacecolor=face, markersize=5
+        )
+    names = [f"{row['arm']} {CLICK}" if row["click"] else row["arm"] for row in data.to_dict("records")]
+    axes.set_yticks(range(len(data)), names)
+    axes.set(ylim=(len(data) - 0.5, -0.5), xlabel="difference of mean Dice")
+    axes.tick_params(axis="y", length=0, labelcolor=INK)
+    axes.grid(axis="x", color=GRID, linewidth=0.4, alpha=0.6)
+    return drawn

@@ -1,0 +1,180 @@
+"""Small pages for tests: hostile names, a table that is hard to sort, a gallery of squares."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from benchmark.judge.sections import Answer
+from benchmark.judge.tables import Table
+from benchmark.report.figure import Figure
+from benchmark.report.page import Chapter, Content, Shown
+
+HOSTILE = "</script><img src=x onerror=alert(1)>\"'&amp;{{ 1 }}"
+VOID = {"meta", "link", "input", "br", "img", "hr", "base", "source"}
+SIDE = 64
+
+
+def table(title: str = "Dice of every arm.", **columns: list[str]) -> Table:
+    """A table whose numbers and shown texts are the same columns."""
+    frame = pd.DataFrame(columns, dtype=str)
+    return Table(title, frame, frame)
+
+
+def arms() -> Table:
+    """Nine arms: by number 0.9 comes before 0.8913 but 0.10 after 0.09; one Dice missing; "by-image-10" after "-9"."""
+    dice = [0.1, 0.89134, None, 0.89126, 0.9, 0.09, 0.5, 0.6, 0.7]
+    numbers = pd.DataFrame({"Dice": dice})
+    shown = pd.DataFrame(
+        {
+            "split": [f"by-image-{n}" for n in (9, 10, 1, 2, 3, 4, 5, 6, 7)],
+            "Dice": ["" if one is None else f"{one:.3f}" for one in dice],
+            "missed": ["3/318", "2/106", "", "0/106", "10/100", "1/318", "1/2", "1/4", "1/5"],
+            "verdict": ["reproduced", "not reproduced", *["missing"] * 7],
+        }
+    )
+    return Table("Dice of every arm.", numbers, shown, ("Synthetic.",))
+
+
+def figure(slug: str = "lines", width: int = 252) -> Shown:
+    alt = f"Two lines, {slug}."
+    svg = f'<svg viewBox="0 0 {width} 100" role="img" aria-label="{alt}" class="figure"><path d="M0 0L9 9"/></svg>'
+    drawn = Figure(slug, f"Title of {slug}", f"Caption of {slug}.", alt, pd.DataFrame(), lambda data: None, thesis="15")  # type: ignore[arg-type,return-value]
+    return Shown(drawn, svg)
+
+
+def picture(level: int) -> str:
+    out = io.BytesIO()
+    Image.fromarray(np.full((SIDE, SIDE), level, dtype=np.uint8)).save(out, "PNG")
+    return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode()
+
+
+def gallery(slices: int = 30, name: str = "unet 5x5, alpha 0.5") -> dict[str, Any]:
+    """Slice n has 100 n mm2 and Dice n / 100 from the first run; the second, of otsu, tested slices 1 and 2."""
+    numbers = [str(n) for n in range(1, slices + 1)]
+    terms = {"terms": "phantoms, protocol thesis, 64x64, fp32", "split": "by-image-1"}
+    return {
+        "height": SIDE,
+        "width": SIDE,
+        "slices": {
+            n: {"image": picture(40), "patient": f"P{n}", "mm2": 100.0 * int(n), "truth": "M10 10L30 10L30 30Z"}
+            for n in numbers
+        },
+        "runs": [
+            {"id": "first", "arm": name, **terms, "seed": 1, "click": False},
+            {"id": "second", "arm": "otsu", **terms, "seed": None, "click": True},
+        ],
+        "outlines": {
+            "first": {n: {"d": "M12 10L32 10L32 30Z", "dice": int(n) / 100, "mm2": 90.0} for n in numbers},
+            "second": {"1": {"d": "", "dice": 0.0, "mm2": 0.0}, "2": {"d": "M1 1L2 2L3 1Z", "dice": None, "mm2": 1.0}},
+        },
+    }
+
+
+def content(**changes: Any) -> Content:
+    """A page with one of everything."""
+    answers = [
+        Answer("Does 0.898 hold?", "reproduced", ("0.898 lies in it.",)),
+        Answer("Do its claims hold?", "1 confirmed, 1 undecided", ("One line.", "Another.")),
+        Answer("What is left?", "lower by patient", ("0.84.",)),
+    ]
+    whole: dict[str, Any] = {
+        "title": "What was found",
+        "lead": "3 runs.",
+        "answers": answers,
+        "tables": [("Every arm", [arms(), table("Short.", a=["1"])]), ("Empty", [])],
+        "chapters": [Chapter("The grid", "All cells.", [figure(), figure("wide", 518)], ["No run of 9x9."])],
+        "gallery": gallery(),
+        "gallery_note": "Drawn phantoms.",
+        "commands": [table("Commands.", command=["nox -s reproduce"])],
+        "environments": [table("Machines.", python=["3.12"])],
+        "choices": [table("Choices.", key=[f"key {n}" for n in range(13)])],
+        "attribution": ["Slices: https://doi.org/10.6084/m9.figshare.1512427"],
+        "licence": "CC BY 4.0",
+        "citation": "Cheng, J.\nbrain tumor dataset",
+    }
+    return Content(**{**whole, **changes})
+
+
+def hostile() -> Content:
+    """A page on which every text is hostile."""
+    drawn = figure().figure
+    named = Figure("lines", HOSTILE, HOSTILE, drawn.alt, drawn.data, drawn.draw, thesis=HOSTILE)
+    nasty = table(HOSTILE, **{HOSTILE: [HOSTILE]})
+    nasty = Table(nasty.title, nasty.numbers, nasty.shown, (HOSTILE,))
+    return content(
+        title=HOSTILE,
+        lead=HOSTILE,
+        answers=[Answer(HOSTILE, HOSTILE, (HOSTILE,))],
+        tables=[(HOSTILE, [nasty])],
+        chapters=[Chapter(HOSTILE, HOSTILE, [Shown(named, figure().svg)], [HOSTILE])],
+        gallery=gallery(name=HOSTILE),
+        gallery_note=HOSTILE,
+        attribution=[HOSTILE],
+        licence=HOSTILE,
+        citation=HOSTILE,
+    )
+
+
+@dataclass
+class Element:
+    """One element of a parsed page; text is all the text within."""
+
+    tag: str
+    attributes: dict[str, str]
+    parents: tuple[Element, ...]
+    text: str = ""
+
+
+@dataclass
+class Page(HTMLParser):
+    """A page taken apart by the standard library; raises where tags do not nest."""
+
+    source: str
+    elements: list[Element] = field(default_factory=list)
+    open: list[Element] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.feed(self.source)
+        self.close()
+        assert not self.open, f"<{self.open[-1].tag}> is never closed"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        element = Element(tag, {name: value or "" for name, value in attrs}, tuple(self.open))
+        assert len(element.attributes) == len(attrs), f"<{tag}> has an attribute twice"
+        self.elements.append(element)
+        if tag not in VOID:
+            self.open.append(element)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open[-1].tag == tag, f"</{tag}> within <{self.open[-1].tag}>"
+        self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        for element in self.open:
+            element.text += data
+
+    def all(self, *tags: str, **attributes: str) -> list[Element]:
+        """Elements of these tags that have these attributes, in the page's order."""
+        return [e for e in self.elements if e.tag in tags and attributes.items() <= e.attributes.items()]
+
+    def one(self, tag: str, **attributes: str) -> Element:
+        (found,) = self.all(tag, **attributes)
+        return found
+
+    def within(self, parent: Element, *tags: str) -> list[Element]:
+        return [e for e in self.all(*tags) if any(above is parent for above in e.parents)]

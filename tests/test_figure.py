@@ -1,0 +1,100 @@
+"""Figures as files and as parts of a page."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from benchmark.report.figure import BLUE, COLUMN, GRID, INK, MUTED, PNG_DPI, Figure, canvas, inline, save, svg_of
+
+DATA = pd.DataFrame({"x": [1.0, 2.0], "y": [0.1 + 0.2, 1 / 3], "name": ["a", "b, c"]})
+
+
+def draw(data: pd.DataFrame) -> Any:
+    drawn, axes = canvas(COLUMN, 2)
+    axes.plot(data["x"], data["y"], marker="o", color=BLUE)
+    axes.axhline(0.2, color=MUTED)
+    axes.axhline(0.25, color=GRID)
+    axes.set_xlabel("length, mm")
+    return drawn
+
+
+def figure(slug: str = "one") -> Figure:
+    return Figure(slug, "Title", "Caption.", 'a line of "two" points & more', DATA, draw)
+
+
+def test_the_same_numbers_give_the_same_svg() -> None:
+    assert svg_of(figure()) == svg_of(figure())
+
+
+def test_a_figure_is_three_files_and_the_table_holds_its_numbers_to_the_last_bit(tmp_path: Path) -> None:
+    svg = save(figure(), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.csv", "one.png", "one.svg"]
+    assert (tmp_path / "one.svg").read_text() == svg
+    rows = list(csv.DictReader((tmp_path / "one.csv").read_text().splitlines()))
+    assert [(float(row["x"]), float(row["y"]), row["name"]) for row in rows] == list(DATA.itertuples(index=False))
+    with Image.open(tmp_path / "one.png") as picture:
+        assert picture.size == (round(COLUMN * PNG_DPI), 2 * PNG_DPI)
+
+
+def test_text_stays_text() -> None:
+    """It can be searched, read aloud and scaled."""
+    assert ">length, mm</text>" in svg_of(figure())
+
+
+class TestInAPage:
+    """`inline` makes an element that disturbs nothing around it."""
+
+    def test_it_is_named_for_who_cannot_see_it(self) -> None:
+        root = ElementTree.fromstring(inline(svg_of(figure()), figure()))
+        assert (root.get("role"), root.get("aria-label")) == ("img", 'a line of "two" points & more')
+
+    def test_it_brings_no_style_or_metadata_into_the_page(self) -> None:
+        found = ElementTree.iterparse(io.StringIO(inline(svg_of(figure()), figure())))
+        names = {element.tag.rpartition("}")[2] for _, element in found}
+        assert not names & {"style", "metadata", "script", "image"}
+        assert "path" in names
+
+    def test_every_mark_that_is_used_is_there_and_bears_the_figures_name(self) -> None:
+        text = inline(svg_of(figure()), figure())
+        there = re.findall(r' id="([^"]+)"', text)
+        used = re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', text)
+        assert {a or b for a, b in used} == set(there)
+        assert there
+        assert all(name.startswith("one-") for name in there)
+        assert len(set(there)) == len(there)
+
+    def test_two_figures_share_no_id(self) -> None:
+        one, two = (set(re.findall(r' id="([^"]+)"', inline(svg_of(f), f))) for f in (figure("one"), figure("two")))
+        assert one
+        assert not one & two
+
+    def test_it_takes_the_inks_of_the_page(self) -> None:
+        """Text in the page's colour, greys from its variables, no paper; the colours that mean something stay."""
+        text = inline(svg_of(figure()), figure())
+        assert "currentColor" in text
+        assert f"var(--muted, {MUTED})" in text
+        assert f"var(--line, {GRID})" in text
+        assert INK not in text
+        assert "#fffffe" not in text
+        assert BLUE in text
+
+    def test_it_has_the_size_of_its_box_alone(self) -> None:
+        root = ElementTree.fromstring(inline(svg_of(figure()), figure()))
+        assert root.get("width") is None
+        assert root.get("viewBox") == f"0 0 {COLUMN * 72:g} 144"
+
+
+@pytest.mark.parametrize("slug", ["one", "mean-dice"])
+def test_an_address_in_the_picture_is_none_on_the_network(slug: str) -> None:
+    """Nothing but namespaces looks like an address."""
+    text = inline(svg_of(figure(slug)), figure(slug))
+    assert set(re.findall(r'https?://[^"\s]+', text)) == {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}

@@ -1,0 +1,170 @@
+"""What the gallery shows is what the runs stored: every outline, Dice and area, over the slices that were tested."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from run_records import halves, rows_found, squares, write_run
+
+from benchmark import record
+from benchmark.collect import collect
+from benchmark.data.slices import SliceSet
+from benchmark.errors import RecordError
+from benchmark.record import RunFolder
+from benchmark.report.gallery import gallery, grey, webp
+
+SLICES = squares()
+SPLIT = halves(SLICES)  # tests slices 1 to 4
+PIXEL_MM2 = 0.49 * 0.49
+
+
+def of(root: Path, slices: SliceSet = SLICES) -> dict[str, Any]:
+    found = gallery(collect(root), root, slices)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found  # plain JSON types, numbers finite
+    return found
+
+
+def overwrite(folder: RunFolder, content: bytes) -> None:
+    """Other predictions, with their hash put right."""
+    (folder / record.PREDICTIONS).write_bytes(content)
+    result = record.read_json(folder / record.RESULT)
+    result["sha256"][record.PREDICTIONS] = record.file_sha256(folder / record.PREDICTIONS)
+    record.write_json(folder / record.RESULT, result)
+
+
+def test_outlines_are_those_stored(tmp_path: Path) -> None:
+    """Eight of ten rows of a 10 x 10 square found: Dice 2*80 / (80 + 100)."""
+    folder = write_run(tmp_path, SLICES, SPLIT, rows=8)
+    found = of(tmp_path)
+    assert (found["height"], found["width"]) == (64, 64)
+    assert list(found["outlines"][folder.run_id]) == ["1", "2", "3", "4"]
+    second = found["outlines"][folder.run_id]["2"]
+    assert second == {"d": "M20 6h10v8h-10z", "dice": 0.8889, "mm2": round(80 * PIXEL_MM2, 1)}
+    assert found["slices"]["2"]["truth"] == "M20 6h10v10h-10z"
+    assert found["slices"]["2"]["mm2"] == round(100 * PIXEL_MM2, 1)
+
+
+def test_a_missed_tumour_has_no_outline(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, SLICES, SPLIT, rows=0)
+    assert of(tmp_path)["outlines"][folder.run_id]["1"] == {"d": "", "dice": 0.0, "mm2": 0.0}
+
+
+def test_a_run_is_told_by_arm_terms_split_and_seed(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, SLICES, SPLIT, seed=3)
+    (run,) = of(tmp_path)["runs"]
+    assert run["terms"].endswith("protocol thesis, 512x512, fp32")
+    del run["terms"]
+    assert run == {
+        "id": folder.run_id,
+        "arm": "unet 5x5, alpha 0.5",
+        "split": "by-image-1",
+        "seed": 3,
+        "click": False,
+    }
+
+
+def test_an_arm_without_chance_has_no_seed_and_a_click_is_told(tmp_path: Path) -> None:
+    write_run(tmp_path, SLICES, SPLIT, arm="click-region-growing", params={}, seed=None, click=True)
+    (run,) = of(tmp_path)["runs"]
+    assert (run["arm"], run["seed"], run["click"]) == ("click-region-growing", None, True)
+
+
+def test_slices_that_no_run_tested_are_not_shown(tmp_path: Path) -> None:
+    write_run(tmp_path, SLICES, SPLIT)
+    assert list(of(tmp_path)["slices"]) == ["1", "2", "3", "4"]
+
+
+def test_without_a_run_nothing_is_shown(tmp_path: Path) -> None:
+    found = of(tmp_path)
+    assert (found["slices"], found["runs"], found["outlines"]) == ({}, [], {})
+
+
+def test_patients_are_the_slices_own(tmp_path: Path) -> None:
+    write_run(tmp_path, SLICES, SPLIT)
+    assert of(tmp_path)["slices"]["3"]["patient"] == "100361"
+    unknown = SLICES.with_patients([None] * len(SLICES))
+    assert of(tmp_path, unknown)["slices"]["3"]["patient"] is None
+
+
+def test_runs_of_other_slices_are_left_out_and_named(tmp_path: Path) -> None:
+    """ "dataset_id of run must equal slices.dataset_id"."""
+    others = squares(6, first=50)
+    own = write_run(tmp_path, SLICES, SPLIT)
+    other = write_run(tmp_path, others, halves(others))
+    found = of(tmp_path)
+    assert [run["id"] for run in found["runs"]] == [own.run_id]
+    assert found["left_out"] == [other.run_id]
+    assert list(found["outlines"]) == [own.run_id]
+
+
+def test_predictions_that_were_changed_are_refused(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, SLICES, SPLIT)
+    (folder / record.PREDICTIONS).write_bytes(record.pack_masks(rows_found(SLICES, SPLIT, 9)))
+    with pytest.raises(RecordError, match="hash"):
+        of(tmp_path)
+
+
+def test_predictions_that_were_not_scored_are_refused(tmp_path: Path) -> None:
+    """A Dice never stands beside another mask than its own."""
+    folder = write_run(tmp_path, SLICES, SPLIT)
+    overwrite(folder, record.pack_masks(rows_found(SLICES, SPLIT, 9)))
+    with pytest.raises(RecordError, match="slice 1 is not the one that was scored; rescore"):
+        of(tmp_path)
+
+
+def test_a_prediction_that_is_missing_is_refused(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, SLICES, SPLIT)
+    masks = rows_found(SLICES, SPLIT, 8)
+    del masks[3]
+    overwrite(folder, record.pack_masks(masks))
+    with pytest.raises(RecordError, match="slice 3"):
+        of(tmp_path)
+
+
+@pytest.mark.parametrize(("shape", "size"), [((64, 64), (64, 64)), ((512, 512), (256, 256)), ((512, 384), (192, 256))])
+def test_pictures_have_at_most_256_pixels_a_side(shape: tuple[int, int], size: tuple[int, int]) -> None:
+    """size is width, height."""
+    image = np.arange(shape[0] * shape[1]).reshape(shape).astype(np.uint16)
+    with Image.open(io.BytesIO(webp(image))) as picture:
+        assert (picture.format, picture.size) == ("WEBP", size)
+
+
+def test_a_picture_shows_its_slice(tmp_path: Path) -> None:
+    """The tumour of a square slice is its only bright part."""
+    write_run(tmp_path, SLICES, SPLIT)
+    head, content = of(tmp_path)["slices"]["1"]["image"].split(",")
+    assert head == "data:image/webp;base64"
+    with Image.open(io.BytesIO(base64.b64decode(content))) as picture:
+        pixels = np.asarray(picture.convert("L"))
+    assert pixels[8:12, 23:27].min() > 200
+    assert pixels[40:, 40:].max() < 50
+
+
+def test_the_window_cuts_half_a_percent_at_either_end() -> None:
+    """Levels 0 to 999 once each: percentile 0.5 is 4.995, 99.5 is 994.005."""
+    shown = grey(np.arange(1000, dtype=np.int16).reshape(20, 50)).ravel()
+    assert (shown[:5].max(), shown[995:].min()) == (0, 255)
+    assert shown[500] == round((500 - 4.995) / (994.005 - 4.995) * 255)
+    assert (np.diff(shown.astype(int)) >= 0).all()
+
+
+def test_a_slice_with_one_bright_pixel_shows_it() -> None:
+    image = np.zeros((64, 64), dtype=np.uint8)
+    image[3, 4] = 9
+    assert grey(image)[3, 4] == 255
+    assert np.count_nonzero(grey(image)) == 1
+
+
+def test_phantoms_are_shown_too(tmp_path: Path) -> None:
+    drawn = replace(SLICES, phantom=True)
+    write_run(tmp_path, drawn, SPLIT)
+    (run,) = of(tmp_path, drawn)["runs"]
+    assert run["terms"].startswith("phantoms")

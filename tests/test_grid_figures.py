@@ -1,0 +1,208 @@
+"""The grid drawn: its numbers by hand, what was not run shown as such, and every cell on the same test images."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+from run_records import join, table, terms
+
+from benchmark.collect import Collected
+from benchmark.judge.cells import panels
+from benchmark.judge.contrast import DICE, mean
+from benchmark.judge.ground import Ground, Reading, ground
+from benchmark.report.box_figures import box_figures, image_figures
+from benchmark.report.cost_figures import cost_figures
+from benchmark.report.figure import Figure, svg_of
+from benchmark.report.heat_figures import heat_figures, time_figures
+from benchmark.report.heat_map import ink_on
+from benchmark.report.shared_grid import Grid, shared
+
+PATIENTS = ["p", "p", "q"]
+
+
+def cell(
+    kernel: int, alpha: float, dice: Mapping[int, Sequence[float]], split: str = "by-image-1", **more: object
+) -> Collected:
+    params = f'{{"alpha":{alpha},"kernel_size":{kernel}}}'
+    area = {"truth_mm2": [100.0, 900.0, 2000.0]}
+    return table(dice, PATIENTS, measures=area, params=params, kernel_size=kernel, alpha=alpha, split_id=split, **more)
+
+
+def on(*cells: Collected) -> Ground:
+    (panel,) = panels(join(*cells))
+    reference, rules = terms()
+    return ground(panel, Reading.TEXT, reference, rules.claims, rules.sizes)
+
+
+def grid(*cells: Collected) -> Grid:
+    found = shared(on(*cells))
+    assert found is not None
+    return found
+
+
+TWO = (
+    cell(5, 0.5, {1: [0.9, 0.8, 0.7], 2: [0.7, 0.6, 0.5]}),  # means 0.8 and 0.6
+    cell(3, 0.9, {1: [0.5, 0.5, 0.2]}),
+)
+
+
+@cache
+def two() -> dict[str, Figure]:
+    """Of `TWO`, made once."""
+    return figures(grid(*TWO))
+
+
+@cache
+def drawn(slug: str) -> str:
+    return svg_of(two()[slug])
+
+
+def all_of(found: Grid) -> list[Figure]:
+    return [*box_figures(found), *heat_figures(found), *image_figures(found)]
+
+
+def figures(found: Grid) -> dict[str, Figure]:
+    return {figure.slug: figure for figure in all_of(found)}
+
+
+def value(figure: Figure, kernel: int, alpha: float) -> float:
+    data = figure.data
+    row = data[(data["kernel_size"] == kernel) & (data["alpha"] == alpha)]
+    return float(row["value"].iloc[0])
+
+
+class TestOnOneGround:
+    """Cells stand side by side on the test images that all of them met."""
+
+    def test_the_split_that_most_cells_were_run_on(self) -> None:
+        """Of 5x5 on draws 1, 2 and 3, and 3x3 on draw 2, only draw 2 counts."""
+        best = [cell(5, 0.5, {1: [0.9, 0.8, 0.7]}, f"by-image-{n}") for n in (1, 2, 3)]
+        found = grid(*best, cell(3, 0.5, {1: [0.1, 0.2, 0.3]}, "by-image-2"))
+        assert found.splits == ("by-image-2",)
+        assert [sorted(one.splits) for one in found.cells.values()] == [["by-image-2"]] * 2
+
+    def test_all_splits_where_every_cell_has_them(self) -> None:
+        both = [cell(k, 0.5, {1: [0.9, 0.8, 0.7]}, f"by-image-{n}") for k in (3, 5) for n in (1, 2)]
+        assert grid(*both).splits == ("by-image-1", "by-image-2")
+
+    def test_a_cell_run_elsewhere_is_left_out_and_told(self) -> None:
+        two = [cell(k, 0.5, {1: [0.9, 0.8, 0.7]}) for k in (3, 5)]
+        found = grid(*two, cell(7, 0.5, {1: [0.1, 0.2, 0.3]}, "by-image-4"))
+        assert found.left_out == ((7, 0.5),)
+        assert "1 cells were run on other splits only" in found.where
+
+    def test_no_cell_no_grid(self) -> None:
+        assert shared(on(cell(11, 0.5, {1: [0.1, 0.2, 0.3]}))) is None
+
+
+class TestHeatMaps:
+    def test_mean_by_hand_and_as_it_is_judged(self) -> None:
+        found = grid(*TWO)
+        figure = figures(found)["mean-dice"]
+        assert value(figure, 5, 0.5) == pytest.approx(0.7)
+        assert value(figure, 3, 0.9) == pytest.approx(0.4)
+        assert value(figure, 5, 0.5) == mean(found.cells[5, 0.5], DICE)
+
+    def test_variance_of_the_mean_between_seeds(self) -> None:
+        """0.8 and 0.6: (0.1^2 + 0.1^2) / 1 = 0.02; one seed has none."""
+        figure = two()["variance-of-mean-dice"]
+        assert value(figure, 5, 0.5) == pytest.approx(0.02)
+        assert np.isnan(value(figure, 3, 0.9))
+
+    def test_variance_over_slices(self) -> None:
+        """0.9, 0.8, 0.7 and 0.7, 0.6, 0.5: 0.01 each; 0.5, 0.5, 0.2: 2 x 0.1^2 + 0.2^2 = 0.06, halved."""
+        figure = two()["variance-over-slices"]
+        assert value(figure, 5, 0.5) == pytest.approx(0.01)
+        assert value(figure, 3, 0.9) == pytest.approx(0.03)
+
+    @pytest.mark.parametrize("slug", ["mean-dice", "variance-of-mean-dice", "variance-over-slices"])
+    def test_what_was_not_run_is_said_in_its_place(self, slug: str) -> None:
+        """34 of 36 cells; no number stands for them."""
+        figure = two()[slug]
+        assert svg_of(figure).count(">not run</text>") == 34
+        assert len(figure.data) == 2
+
+    def test_every_cell_tells_its_number_of_trainings(self) -> None:
+        text = drawn("mean-dice")
+        assert re.findall(r">n = (\d+)</text>", text) == ["1", "2"]
+
+    def test_the_printed_number_stands_on_the_map_of_means_alone(self) -> None:
+        maps = ("mean-dice", "variance-of-mean-dice", "variance-over-slices")
+        told = {slug: ">thesis 0.898</text>" in drawn(slug) for slug in maps}
+        assert [slug for slug, there in told.items() if there] == ["mean-dice"]
+
+    def test_it_is_marked_even_where_its_cell_was_not_run(self) -> None:
+        text = svg_of(figures(grid(TWO[1]))["mean-dice"])
+        assert ">thesis 0.898</text>" in text
+        assert text.count(">not run</text>") == 35
+
+    @pytest.mark.parametrize("grey", [0.0, 0.2, 0.46, 0.47, 0.8, 1.0])
+    def test_ink_stands_out_from_what_it_is_on(self, grey: float) -> None:
+        """WCAG's contrast (L1 + 0.05) / (L2 + 0.05) is at least 4.5 on every grey."""
+        luminance = grey / 12.92 if grey <= 0.04045 else ((grey + 0.055) / 1.055) ** 2.4
+        ink = {"#000000": 0.0, "#ffffff": 1.0}[ink_on((grey, grey, grey))]
+        high, low = max(ink, luminance), min(ink, luminance)
+        assert (high + 0.05) / (low + 0.05) >= 4.5
+
+
+class TestBoxes:
+    def test_every_slice_of_every_training_is_in_the_table(self) -> None:
+        data = two()["dice-by-kernel-and-alpha"].data
+        assert len(data) == 9
+        assert sorted(data.loc[data["kernel_size"] == 3, "dice"]) == [0.2, 0.5, 0.5]
+
+    @pytest.mark.parametrize(
+        ("slug", "missing"), [("dice-by-kernel-and-alpha", 34), ("dice-by-alpha", 7), ("dice-by-kernel", 2)]
+    )
+    def test_a_box_that_is_missing_says_so(self, slug: str, missing: int) -> None:
+        assert drawn(slug).count(">not run</text>") == missing
+
+    def test_n_counts_trainings(self) -> None:
+        found = re.findall(r">n=(\d+)</text>", drawn("dice-by-kernel"))
+        assert found == ["1", "2"]
+
+
+class TestEveryImage:
+    def test_slices_stand_by_their_median(self) -> None:
+        """Medians over three trainings: 0.7, 0.6, 0.5 of slices 0, 1, 2."""
+        data = two()["dice-by-image"].data
+        assert data.drop_duplicates("slice_id").set_index("slice_id")["rank"].to_dict() == {0: 3, 1: 2, 2: 1}
+
+    def test_one_training_is_no_spread(self) -> None:
+        assert "dice-by-image" not in figures(grid(TWO[1]))
+
+    def test_tumours_are_told_by_size(self) -> None:
+        text = drawn("dice-by-image")
+        assert all(f">{size} tumour</text>" in text for size in ("small", "middle", "large"))
+
+
+class TestCosts:
+    def test_minutes_of_every_cell(self) -> None:
+        (figure,) = time_figures(grid(TWO[0], cell(3, 0.9, {1: [0.5, 0.5, 0.2]}, **{"timing.fit_seconds": 90.0})))
+        assert value(figure, 5, 0.5) == 1
+        assert value(figure, 3, 0.9) == 1.5
+
+    def test_dice_against_cost_on_the_split_that_all_share(self) -> None:
+        otsu = cell(5, 0.5, {1: [0.3, 0.3, 0.3]}, arm="otsu")
+        otsu.runs["kernel_size"], otsu.runs["alpha"], otsu.runs["params"] = pd.NA, float("nan"), "{}"
+        (panel,) = panels(join(*TWO, otsu))
+        (figure,) = cost_figures(panel)
+        assert figure.data.set_index("arm")["dice"].round(9).to_dict() == {
+            "otsu": 0.3, "unet 5x5, alpha 0.5": 0.7, "unet 3x3, alpha 0.9": 0.4}  # fmt: skip
+        assert ">otsu</text>" in svg_of(figure)
+
+    def test_one_cell_is_no_comparison(self) -> None:
+        (panel,) = panels(TWO[0])
+        assert cost_figures(panel) == []
+
+
+def test_captions_tell_what_stands_behind_a_figure() -> None:
+    for figure in all_of(grid(*TWO)):
+        assert "2 of 36 cells" in figure.caption or "3 trainings of 2 cells" in figure.caption
+        assert figure.alt
+        assert figure.thesis

@@ -1,0 +1,279 @@
+"""The page as text: it asks for nothing, escapes everything, and holds all in its order."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections import Counter
+from importlib.resources import files
+from itertools import pairwise
+from urllib.parse import unquote
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from page_forms import HOSTILE, Page, arms, content, figure, gallery, hostile, table
+
+from benchmark.judge.tables import Table
+from benchmark.report.page import Content, leading_number, render, sheet, sort_values, tone
+
+PAGES = {
+    "whole": content(),
+    "hostile": hostile(),
+    "bare": Content("Nothing yet", "0 runs.", ()),
+    "no gallery": content(gallery=None, gallery_note="No predictions are stored."),
+}
+
+
+@pytest.fixture(scope="module", params=list(PAGES))
+def page(request: pytest.FixtureRequest) -> Page:
+    return Page(render(PAGES[request.param]))
+
+
+@pytest.fixture(scope="module")
+def whole() -> Page:
+    return Page(render(PAGES["whole"]))
+
+
+def test_a_page_asks_for_nothing(page: Page) -> None:
+    """Whatever a browser would fetch is data in the file; links lead within, to figures, or are followed by hand."""
+    for element in page.elements:
+        fetched = {"src", "srcset", "poster", "action", "background", "xlink:href"} & element.attributes.keys()
+        assert all(element.attributes[name].startswith("data:") for name in fetched)
+        href = element.attributes.get("href", "#")
+        by_hand = element.tag == "a" and "noopener" in element.attributes.get("rel", "")
+        assert re.match(r"#|data:|figures/[a-z-]+\.(png|svg|csv)$", href) or by_hand
+    assert not re.search(r"url\(|@import|@font-face", page.one("style").text)
+    assert not re.search(r"\bfetch\(|XMLHttpRequest|import\(|sendBeacon", page.all("script")[-1].text)
+
+
+def test_the_policy_forbids_all_but_the_pages_own_script(page: Page) -> None:
+    """Content-Security-Policy, level 3: a hash source is the base64 of the sha256 of the element's text."""
+    rules = page.one("meta", **{"http-equiv": "Content-Security-Policy"}).attributes["content"].split("; ")
+    digest = base64.b64encode(hashlib.sha256(page.all("script")[-1].text.encode()).digest()).decode()
+    assert {"default-src 'none'", "img-src data:", f"script-src 'sha256-{digest}'"} < set(rules)
+
+
+def test_hostile_names_stay_text() -> None:
+    """No name adds an element, an attribute or a script; each is read as it was written."""
+    nasty, plain = Page(render(hostile())), Page(render(content()))
+    assert nasty.all("img") == []
+    assert len(nasty.all("script")) == len(plain.all("script")) == 2
+    assert {name for e in nasty.elements for name in e.attributes} == {n for e in plain.elements for n in e.attributes}
+    (cell,) = nasty.within(nasty.one("table", id="table-1"), "td")
+    assert nasty.one("title").text == nasty.one("h1").text == nasty.all("th")[0].text == cell.text == HOSTILE
+    assert f"{HOSTILE} Redraws figure {HOSTILE} of the thesis." in nasty.one("figcaption").text
+
+
+def test_the_gallery_is_stored_whole() -> None:
+    stored = Page(render(hostile())).one("script", type="application/json").text
+    assert json.loads(stored) == gallery(name=HOSTILE)
+
+
+def test_a_gallery_with_nan_is_refused() -> None:
+    broken = gallery()
+    broken["outlines"]["first"]["1"]["dice"] = float("nan")
+    with pytest.raises(ValueError, match="JSON"):
+        render(content(gallery=broken))
+
+
+def test_verdicts_stand_first(whole: Page) -> None:
+    """Verdict, tables, figures, gallery, how it was run, what was decided, data."""
+    order = [e.attributes["id"] for e in whole.all("section")]
+    assert order == ["answers", "tables", "figures", "gallery", "records", "choices", "data"]
+
+
+def test_headings_never_skip_a_level(page: Page) -> None:
+    """WCAG technique H42: one h1, and each heading at most one level below the one before."""
+    levels = [int(e.tag[1]) for e in page.all("h1", "h2", "h3", "h4", "h5")]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+def test_ids_are_unique_and_every_reference_has_one(page: Page) -> None:
+    ids = Counter(e.attributes["id"] for e in page.elements if "id" in e.attributes)
+    assert set(ids.values()) == {1}
+    names = ("aria-labelledby", "data-filters", "data-counts", "for")
+    asked = {e.attributes[name] for e in page.elements for name in names if name in e.attributes}
+    asked |= {e.attributes["href"][1:] for e in page.all("a") if e.attributes["href"].startswith("#")}
+    assert asked <= set(ids)
+
+
+def test_every_control_has_a_name(page: Page) -> None:
+    assert all(e.text.strip() for e in page.all("button", "summary", "a", "legend", "caption", "th"))
+    for control in page.all("input", "select"):
+        assert any(above.tag == "label" for above in control.parents)
+
+
+def test_what_scrolls_can_be_reached_and_is_named(page: Page) -> None:
+    """WCAG 2.1.1: a box that scrolls takes the keyboard's focus."""
+    for box in (e for e in page.elements if "box" in e.attributes.get("class", "").split()):
+        assert box.attributes["tabindex"] == "0"
+        assert box.attributes["role"] in ("region", "group")
+        assert {"aria-label", "aria-labelledby"} & box.attributes.keys()
+
+
+def test_every_figure_is_told_in_words_and_links_its_files(whole: Page) -> None:
+    for shown, element in zip((figure(), figure("wide")), whole.all("figure"), strict=True):
+        (drawing,) = whole.within(element, "svg")
+        assert (drawing.attributes["role"], drawing.attributes["aria-label"]) == ("img", shown.figure.alt)
+        assert shown.figure.caption in element.text
+        assert "Redraws figure 15 of the thesis." in element.text
+        links = [e.attributes["href"] for e in whole.within(element, "a")]
+        assert links == [f"figures/{shown.figure.slug}.{form}" for form in ("png", "svg", "csv")]
+
+
+def test_a_wide_drawing_takes_the_whole_width(whole: Page) -> None:
+    """252 points are one column of a journal, 518 are both."""
+    assert [e.attributes.get("class") for e in whole.all("figure")] == [None, "wide"]
+
+
+def test_what_is_not_drawn_is_said(whole: Page) -> None:
+    assert "Not drawn. No run of 9x9." in whole.one("section", id="figures").text
+
+
+def test_without_a_gallery_its_note_says_why() -> None:
+    page = Page(render(PAGES["no gallery"]))
+    assert "No predictions are stored." in page.one("section", id="gallery").text
+    assert page.all("form", "dialog") == []
+
+
+def test_verdicts_never_speak_by_colour_alone(whole: Page) -> None:
+    told = [(e.attributes["class"], e.text) for e in whole.all("article")]
+    assert [name for name, _ in told] == ["answer good", "answer open", "answer found"]
+    assert [re.search(r"[✓✕?•] [\w ,]+", text)[0] for _, text in told] == [  # type: ignore[index]
+        "✓ reproduced", "? 1 confirmed, 1 undecided", "• lower by patient",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expected"),
+    [
+        ("reproduced", "good"),
+        ("not reproduced", "bad"),
+        ("missing", "open"),
+        ("2 confirmed", "good"),
+        ("3 confirmed, 1 undecided", "open"),
+        ("3 confirmed, 1 contradicted, 1 undecided", "bad"),
+        ("not testable yet", "open"),
+        ("lower by patient", "found"),
+        ("something new", "found"),
+    ],
+)
+def test_the_worst_of_several_verdicts_sets_the_tone(verdict: str, expected: str) -> None:
+    assert tone(verdict) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0.9%", 0.9),
+        ("3/318", 3 / 318),
+        ("0/0", None),
+        ("-0.105 to +0.034", -0.105),
+        ("+121", 121.0),
+        ("< 0.001", 0.001),
+        ("1e-05", 1e-05),
+        ("512x512", 512.0),
+        ("3 x 5", 3.0),
+        ("4 of 36", 4.0),
+        ("663 to 1263 mm2", 663.0),
+        ("", None),
+        ("under 663 mm2", None),
+        ("2026-11-23", None),
+        ("6c1f301", None),
+        ("56749f9", None),
+        ("12e4567", None),
+        ("2.13.0+cpu", None),
+    ],
+)
+def test_a_text_sorts_by_the_number_it_leads_with(text: str, expected: float | None) -> None:
+    """Dates, versions and commits begin with digits and are no numbers."""
+    assert leading_number(text) == expected
+
+
+def test_a_column_sorts_by_the_numbers_of_its_name() -> None:
+    """0.89134 and 0.89126 are both shown as 0.891."""
+    assert sort_values(arms(), 1) == [0.1, 0.89134, None, 0.89126, 0.9, 0.09, 0.5, 0.6, 0.7]
+
+
+@pytest.mark.parametrize("texts", [["all", "663 mm2"], ["", ""], ["reproduced", ""]])
+def test_a_column_with_a_text_sorts_as_text(texts: list[str]) -> None:
+    assert sort_values(table(tumours=texts), 0) is None
+
+
+def test_a_flag_is_no_number() -> None:
+    flagged = Table("", pd.DataFrame({"click": [True, False]}), pd.DataFrame({"click": ["yes", ""]}))
+    assert sort_values(flagged, 0) is None
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["C", "Z"])), min_size=1, max_size=5))
+def test_every_text_of_a_table_arrives(texts: list[str]) -> None:
+    """Law: what `shown` holds is what the page's cells hold, whatever the texts are."""
+    page = Page(render(Content("", "", (), tables=[("all", [table(a=texts, b=texts[::-1])])])))
+    cells = [
+        re.sub("^[✓✕?] ", "", e.text) if "good" in e.attributes.get("class", "") else e.text for e in page.all("td")
+    ]
+    assert cells == [text for pair in zip(texts, texts[::-1], strict=True) for text in pair]
+
+
+def test_a_table_takes_its_numbers_along(whole: Page) -> None:
+    link = next(e for e in whole.all("a") if e.attributes.get("download") == "table-1.csv")
+    kind, _, data = link.attributes["href"].partition(",")
+    assert kind == "data:text/csv;charset=utf-8"
+    assert unquote(data) == arms().render("csv") + "\n"
+
+
+@pytest.mark.parametrize(
+    ("rows", "filtered", "folded"), [(6, False, False), (7, True, False), (12, True, False), (13, True, True)]
+)
+def test_long_tables_fold_and_filter(rows: int, filtered: bool, folded: bool) -> None:
+    """Over 6 rows there is a box to filter; over 12 the table waits folded."""
+    prepared = sheet(table(a=["x"] * rows), "t")
+    assert (prepared.filtered, prepared.folded) == (filtered, folded)
+
+
+def test_the_same_content_gives_the_same_page() -> None:
+    assert render(content()) == render(content())
+
+
+PALETTE = {
+    name: pair
+    for name, *pair in re.findall(
+        r"--(\w+): light-dark\(#(\w{6}), #(\w{6})\)",
+        files("benchmark.report").joinpath("page.css").read_text(encoding="utf-8"),
+    )
+}
+
+
+def luminance(colour: str) -> float:
+    """WCAG 2.2's relative luminance of an sRGB colour, rrggbb."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    light = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), light, strict=True))
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_contrast_is_wcags() -> None:
+    """Black on white is 21:1; #767676 on white is 4.54:1, the well-known lightest grey that passes AA."""
+    assert contrast("000000", "ffffff") == pytest.approx(21)
+    assert contrast("767676", "ffffff") == pytest.approx(4.54, abs=0.005)
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+@pytest.mark.parametrize("ground", ["paper", "panel"])
+@pytest.mark.parametrize(
+    ("ink", "least"),
+    [*((name, 4.5) for name in ("ink", "muted", "link", "good", "bad", "open", "found")), ("edge", 3)],
+)
+def test_the_palette_reads(ink: str, ground: str, theme: int, least: float) -> None:
+    """WCAG AA: 4.5:1 for text (1.4.3), 3:1 for the edges of controls (1.4.11)."""
+    assert contrast(PALETTE[ink][theme], PALETTE[ground][theme]) >= least

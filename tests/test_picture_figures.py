@@ -1,0 +1,169 @@
+"""Truth and prediction over the slices: drawn from the stored masks, where they are, and readable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.text import Text
+from numpy.typing import NDArray
+from run_records import halves, rows_found, squares, terms, write_run
+
+from benchmark import record
+from benchmark.collect import collect
+from benchmark.errors import RecordError
+from benchmark.judge.cells import panels
+from benchmark.judge.ground import Ground, Reading, ground
+from benchmark.report.crop import crop, show
+from benchmark.report.figure import ORANGE, SKY, Figure, canvas, drawing, svg_of
+from benchmark.report.outline import loops
+from benchmark.report.picture_figures import picture_figures
+
+SLICES = squares(12)
+SPLIT = halves(SLICES)  # tests slices 1 to 6
+SLUGS = ["examples", "failures-lowest", "failures-small", "failures-vessels", "failures-straight", "failures-centres"]
+
+
+def on(root: Path) -> Ground:
+    reference, tolerances = terms()
+    (panel,) = panels(collect(root))
+    return ground(panel, Reading.TEXT, reference, tolerances.claims, tolerances.sizes)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three trainings that find 6, 8 and 9 rows of each square of ten."""
+    folder = tmp_path_factory.mktemp("runs")
+    for seed, rows in ((1, 6), (2, 8), (3, 9)):
+        write_run(folder, SLICES, SPLIT, seed=seed, rows=rows)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def figures(root: Path) -> dict[str, Figure]:
+    return {figure.slug: figure for figure in picture_figures(on(root), root, SLICES)}
+
+
+def test_figures_18_to_22(figures: dict[str, Figure]) -> None:
+    assert list(figures) == SLUGS
+    assert [figures[slug].thesis for slug in SLUGS] == ["18", "", "19", "20", "21", "22"]
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_every_figure_is_drawn_with_text_that_can_be_read(figures: dict[str, Figure], slug: str) -> None:
+    """ "readable at column width": no text below 6.5 points at the drawn size."""
+    with drawing(slug):
+        drawn = figures[slug].draw(figures[slug].data)
+        words = [text for text in drawn.findobj(Text) if text.get_text()]
+        assert min(text.get_fontsize() for text in words) >= 6.5
+    assert figures[slug].alt.endswith(".")
+
+
+def test_the_training_shown_and_its_numbers_stand_above_the_picture(figures: dict[str, Figure]) -> None:
+    """Dice of 6, 8 and 9 rows: 0.750, 0.889, 0.947, mean 0.862, nearest 8 rows; 100 and 80 pixels of 0.2401 mm2."""
+    lowest = figures["failures-lowest"]
+    assert lowest.data["seed"].unique().tolist() == [2]
+    text = svg_of(lowest)
+    assert "slice 1, Dice 0.89" in text
+    assert "24 mm², 19 mm² found" in text
+
+
+def test_where_a_rule_finds_none_the_figure_says_so_and_shows_none(figures: dict[str, Figure]) -> None:
+    centres = figures["failures-centres"]
+    assert (len(centres.data), centres.pictures) == (0, False)
+    assert "no tested slice meets the rule" in svg_of(centres)
+    assert "none met it" in centres.caption
+    assert "<image" not in svg_of(centres)
+
+
+def test_vessels_are_called_candidates(figures: dict[str, Figure]) -> None:
+    assert "candidates for a reader's eye" in figures["failures-vessels"].caption
+
+
+def test_the_caption_says_which_runs(figures: dict[str, Figure]) -> None:
+    assert "3 trainings on by-image-1; 6 test slices." in figures["examples"].caption
+
+
+def test_pictures_of_real_slices_ask_for_attribution(figures: dict[str, Figure]) -> None:
+    assert figures["examples"].pictures
+
+
+def test_the_same_runs_give_the_same_drawing(figures: dict[str, Figure], root: Path) -> None:
+    (again,) = [figure for figure in picture_figures(on(root), root, SLICES) if figure.slug == "failures-small"]
+    assert svg_of(again) == svg_of(figures["failures-small"])
+
+
+def test_other_slices_and_cells_that_were_not_run_show_nothing(root: Path, tmp_path: Path) -> None:
+    assert picture_figures(on(root), root, squares(6, first=50)) == []
+    write_run(tmp_path, SLICES, SPLIT, params={"alpha": 0.1, "kernel_size": 5})
+    assert picture_figures(on(tmp_path), tmp_path, SLICES) == []
+
+
+def test_damaged_predictions_are_refused(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, SLICES, SPLIT)
+    (folder / record.PREDICTIONS).write_bytes(record.pack_masks(rows_found(SLICES, SPLIT, 3)))
+    with pytest.raises(RecordError, match="hash"):
+        picture_figures(on(tmp_path), tmp_path, SLICES)
+
+
+def square(top: int, left: int, side: int, size: int = 512) -> NDArray[np.bool_]:
+    mask = np.zeros((size, size), dtype=bool)
+    mask[top : top + side, left : left + side] = True
+    return mask
+
+
+IMAGE = np.add.outer(np.arange(512), np.arange(512)).astype(np.uint16)
+
+
+@pytest.mark.parametrize(
+    ("truth", "predicted", "top", "left", "side"),
+    [
+        (square(200, 300, 20), square(200, 300, 20), 146, 246, 128),  # at least 128, around the middle at 210, 310
+        (square(0, 500, 12), square(0, 500, 12), 0, 384, 128),  # moved inside the slice
+        (square(100, 100, 200), square(150, 100, 200), 62, 37, 325),  # 250 rows in all, 15 % on each side
+        (square(0, 0, 512), square(0, 0, 1), 0, 0, 512),  # never more than the slice
+    ],
+)
+def test_crops_by_hand(truth: NDArray[np.bool_], predicted: NDArray[np.bool_], top: int, left: int, side: int) -> None:
+    cut = crop(IMAGE, truth, predicted, (0.49, 0.49))
+    assert (cut.top, cut.left, cut.grey.shape) == (top, left, (side, side))
+
+
+def test_a_slice_smaller_than_the_least_crop_is_shown_whole() -> None:
+    cut = crop(IMAGE[:64, :64], square(3, 3, 9, 64), square(3, 3, 9, 64), (0.49, 0.49))
+    assert (cut.top, cut.left, cut.grey.shape) == (0, 0, (64, 64))
+
+
+def test_outlines_lie_on_pixel_edges_over_their_pixels() -> None:
+    """Truth solid sky blue, prediction dashed orange; pixel (r, c) of the picture covers [c, c + 1] x [r, r + 1]."""
+    truth, predicted = square(200, 300, 20), square(205, 300, 20)
+    cut = crop(IMAGE, truth, predicted, (0.49, 0.49))
+    with drawing("crop"):
+        _, axes = canvas(3, 3)
+        show(axes, cut)
+    first, second = axes.patches
+    assert (to_hex(first.get_edgecolor()), first.get_linestyle()) == (SKY, "-")
+    assert to_hex(second.get_edgecolor()) == ORANGE
+    assert second.get_linestyle() != "-"
+    for patch, mask in ((first, truth), (second, predicted)):
+        np.testing.assert_array_equal(patch.get_xy()[:-1], loops(mask)[0])  # the last point closes it
+    (image,) = axes.images
+    assert image.get_extent() == [cut.left, cut.left + 128, cut.top + 128, cut.top]
+
+
+def test_the_bar_is_ten_millimetres() -> None:
+    """At 0.5 mm a pixel it spans 20 pixels, whatever the crop."""
+    with drawing("bar"):
+        _, axes = canvas(3, 3)
+        show(axes, crop(IMAGE, square(200, 300, 20), square(200, 300, 20), (0.5, 0.5)))
+    (bar,) = axes.lines
+    assert np.ptp(bar.get_xdata()) == pytest.approx(20)
+    assert np.ptp(bar.get_ydata()) == 0
+
+
+def test_slices_of_phantoms_need_no_attribution(tmp_path: Path) -> None:
+    drawn = squares(12, phantom=True)
+    write_run(tmp_path, drawn, SPLIT)
+    assert not any(figure.pictures for figure in picture_figures(on(tmp_path), tmp_path, drawn))

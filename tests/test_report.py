@@ -1,0 +1,212 @@
+"""The report as a user makes it: from whole folders and partial ones, with pictures and without, again and again."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from bench_forms import small_slices
+from run_records import halves, squares, terms, write_run
+
+from baselines import ARMS
+from benchmark import record
+from benchmark.__main__ import main
+from benchmark.collect import collect
+from benchmark.data.nifti import export
+from benchmark.data.slices import SliceSet
+from benchmark.errors import SpecError
+from benchmark.judge.sections import Judgement
+from benchmark.report import figure
+from benchmark.report.build import ATTRIBUTION, NO_PICTURES, Source, Written, write
+
+HISTORY = "epoch,train_loss,val_loss,val_dice\n" + "".join(f"{epoch},0.9,0.8,0.2\n" for epoch in range(9))
+SLICES = replace(small_slices(), phantom=False)  # as good as real ones: they have grey levels and a texture
+NOTHING = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"></svg>'
+
+
+def runs_in(root: Path, *, phantom: bool = False) -> SliceSet:
+    """Two seeds of the best cell and one of another kernel."""
+    slices = replace(SLICES, phantom=phantom)
+    for seed, params in ((1, 5), (2, 5), (1, 3)):
+        folder = write_run(
+            root,
+            slices,
+            halves(slices),
+            rows=10 - params - seed,
+            seed=seed,
+            params={"alpha": 0.5, "kernel_size": params},
+        )
+        (folder / record.HISTORY).write_text(HISTORY)
+    return slices
+
+
+def report(root: Path, out: Path, slices: SliceSet | None = None) -> Written:
+    return write(Source(root, Judgement(collect(root), *terms()), ARMS, slices), out)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    runs_in(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def plain(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Written:
+    return report(root, tmp_path_factory.mktemp("plain") / "report")
+
+
+@pytest.fixture(scope="module")
+def pictured(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Written:
+    return report(root, tmp_path_factory.mktemp("pictured") / "report", SLICES)
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are empty, which takes no time."""
+    monkeypatch.setattr(figure, "_drawn", lambda one, form: NOTHING)
+
+
+def files_of(written: Written) -> set[str]:
+    return {path.name for path in (written.page.parent / "figures").iterdir()}
+
+
+def test_every_figure_is_three_files_that_the_page_names(plain: Written) -> None:
+    text = plain.page.read_text(encoding="utf-8")
+    slugs = {name.rpartition(".")[0] for name in files_of(plain)}
+    assert files_of(plain) == {f"{slug}.{form}" for slug in slugs for form in ("png", "svg", "csv")}
+    assert plain.figures == len(slugs) > 10
+    assert set(re.findall(r'href="figures/([^"]+)"', text)) == files_of(plain)
+
+
+def test_without_the_data_there_is_no_picture_of_it(plain: Written) -> None:
+    """And the page says how to get some; no attribution is owed."""
+    text = plain.page.read_text(encoding="utf-8")
+    assert NO_PICTURES in text
+    assert ATTRIBUTION not in text
+    assert "data:image/webp" not in text
+
+
+def test_with_the_data_there_are_pictures_and_their_attribution(pictured: Written) -> None:
+    text = pictured.page.read_text(encoding="utf-8")
+    assert ATTRIBUTION in text
+    assert NO_PICTURES not in text
+    assert "data:image/webp" in text
+
+
+def test_overlays_are_stored_predictions(pictured: Written, root: Path) -> None:
+    """Every run and every test slice of it is in the gallery, by the outline of its stored mask."""
+    text = pictured.page.read_text(encoding="utf-8")
+    for run_id in collect(root).runs["run_id"]:
+        assert run_id in text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_phantoms_need_no_attribution_and_say_what_they_are(tmp_path: Path) -> None:
+    slices = runs_in(tmp_path / "runs", phantom=True)
+    text = report(tmp_path / "runs", tmp_path / "out", slices).page.read_text(encoding="utf-8")
+    assert ATTRIBUTION not in text
+    assert "say nothing about the thesis" in text
+
+
+def test_runs_of_which_none_is_finished(tmp_path: Path) -> None:
+    """A report starts on anything: nothing is drawn, and the page says what is missing."""
+    folder = write_run(tmp_path / "runs", SLICES, halves(SLICES))
+    (folder / record.RESULT).unlink()
+    written = report(tmp_path / "runs", tmp_path / "out")
+    text = written.page.read_text(encoding="utf-8")
+    assert written.figures == 0
+    assert "0 finished runs, 1 not finished" in text
+    assert "missing" in text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_lost_history_costs_its_curve_alone(plain: Written, tmp_path: Path) -> None:
+    runs_in(tmp_path / "runs")
+    for path in (tmp_path / "runs").glob(f"*/{record.HISTORY}"):
+        path.unlink()
+    written = report(tmp_path / "runs", tmp_path / "out")
+    assert written.figures == plain.figures - 1
+    assert "No curve: " in written.page.read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_an_older_report_is_brought_up_to_date_and_nothing_else_is_touched(root: Path, tmp_path: Path) -> None:
+    """Figures that are no longer drawn go; a file that a user laid beside them stays."""
+    runs = tmp_path / "runs"
+    runs_in(runs)
+    before = report(runs, tmp_path / "out")
+    old = files_of(before)
+    (tmp_path / "out" / "figures" / "mine.png").write_bytes(b"mine")
+    for folder in runs.glob("unet_alpha0.5_kernel-size3*"):
+        (folder / record.RESULT).unlink()
+    after = report(runs, tmp_path / "out")
+    assert 0 < after.figures < before.figures
+    assert files_of(after) < old | {"mine.png"}
+    assert "mine.png" in files_of(after)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_two_sets_of_terms_that_are_called_the_same_have_files_of_their_own(tmp_path: Path) -> None:
+    """Phantoms drawn in two ways are two datasets."""
+    runs_in(tmp_path / "runs", phantom=True)
+    one = report(tmp_path / "runs", tmp_path / "one")
+    other = squares(phantom=True)
+    (write_run(tmp_path / "runs", other, halves(other), seed=1) / record.HISTORY).write_text(HISTORY)
+    two = report(tmp_path / "runs", tmp_path / "two")
+    assert files_of(one) < files_of(two)
+    assert len(files_of(two)) == 3 * two.figures
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "index.html"])
+def test_a_folder_of_other_things_is_left_alone(root: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(SpecError, match="choose a"):
+        report(root, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_a_file_in_the_way_is_named(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "report").write_text("mine")
+    with pytest.raises(SpecError, match="is a file; name a folder"):
+        report(root, tmp_path / "report")
+
+
+@pytest.mark.usefixtures("undrawn")
+class TestTheVerb:
+    def test_it_says_what_it_wrote(self, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["report", "--runs", str(root), "--out", str(tmp_path / "out")]) == 0
+        said = capsys.readouterr().out
+        assert said.startswith(f"3 finished runs of {root}: ")
+        assert "No pictures of slices" in said
+        assert f"Open {tmp_path / 'out' / 'index.html'}" in said
+
+    def test_pictures_from_the_users_copy(self, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        export(SLICES, tmp_path / "slices")
+        words = ["--data", str(tmp_path / "slices")]
+        assert main(["report", "--runs", str(root), "--out", str(tmp_path / "out"), *words]) == 0
+        assert "keep its attribution line" in capsys.readouterr().out
+
+    def test_other_slices_are_refused_before_anything_is_written(
+        self, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        export(squares(6, first=20), tmp_path / "slices")
+        words = ["--data", str(tmp_path / "slices")]
+        assert main(["report", "--runs", str(root), "--out", str(tmp_path / "out"), *words]) == 2
+        assert "none of the 3 runs is of these slices" in capsys.readouterr().err
+        assert not (tmp_path / "out").exists()
+
+    def test_slices_named_by_the_environment_alone_are_no_error(
+        self, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        export(squares(6, first=20), tmp_path / "slices")
+        monkeypatch.setenv("MENINGIOMA_DATA", str(tmp_path / "slices"))
+        assert main(["report", "--runs", str(root), "--out", str(tmp_path / "out")]) == 0
+        assert "No pictures of slices" in capsys.readouterr().out
+
+    def test_a_folder_without_runs_is_named(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["report", "--runs", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+        assert "holds no run" in capsys.readouterr().err
