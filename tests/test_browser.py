@@ -190,7 +190,7 @@ def test_the_gallery_filters_by_arm(reader: Reader) -> None:
     """Otsu tested slices 1 and 2, found nothing on 1, and its Dice of 2 is not known."""
     choose(reader, "arm", "otsu")
     assert Select(reader.one("[name=run]")).first_selected_option.text == (
-        "by-image-1 · phantoms, protocol thesis, 64x64, fp32 · no seed · saw a click"
+        "by-image-1 · no seed · saw a click · phantoms, protocol thesis, 64x64, fp32"
     )
     assert reader.texts("#slices .told") == [
         "Slice 1, patient P1\nDice 0.000\nArea 100 mm², predicted nothing",
@@ -227,7 +227,7 @@ def test_outlines_come_and_go(reader: Reader) -> None:
     kinds = lambda: [str(e.get_attribute("class")) for e in reader.all("#slices li:nth-child(2) .outline")]  # noqa: E731
     assert kinds() == ["outline truth", "outline prediction"]
     reader.one("[name=truth]").send_keys(Keys.SPACE)
-    choose(reader, "other", "otsu · by-image-1 · phantoms, protocol thesis, 64x64, fp32 · no seed · saw a click")
+    choose(reader, "other", "otsu · by-image-1 · no seed · saw a click · phantoms, protocol thesis, 64x64, fp32")
     assert kinds() == ["outline prediction", "outline second"]
     assert "second run none" in reader.texts("#slices .told")[1]
     assert "second run not tested" in reader.texts("#slices .told")[2]

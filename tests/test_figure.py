@@ -13,7 +13,20 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from benchmark.report.figure import BLUE, COLUMN, GRID, INK, MUTED, PNG_DPI, Figure, canvas, inline, save, svg_of
+from benchmark.report.figure import (
+    BLUE,
+    COLUMN,
+    GRID,
+    INK,
+    MUTED,
+    ORANGE,
+    PNG_DPI,
+    Figure,
+    canvas,
+    inline,
+    save,
+    svg_of,
+)
 
 DATA = pd.DataFrame({"x": [1.0, 2.0], "y": [0.1 + 0.2, 1 / 3], "name": ["a", "b, c"]})
 
@@ -23,6 +36,7 @@ def draw(data: pd.DataFrame) -> Any:
     axes.plot(data["x"], data["y"], marker="o", color=BLUE)
     axes.axhline(0.2, color=MUTED)
     axes.axhline(0.25, color=GRID)
+    axes.axhline(0.3, color=ORANGE)
     axes.set_xlabel("length, mm")
     return drawn
 
@@ -78,14 +92,15 @@ class TestInAPage:
         assert not one & two
 
     def test_it_takes_the_inks_of_the_page(self) -> None:
-        """Text in the page's colour, greys from its variables, no paper; the colours that mean something stay."""
+        """Text in the page's colour, greys and blue from its variables, no paper; other colours stay."""
         text = inline(svg_of(figure()), figure())
         assert "currentColor" in text
         assert f"var(--muted, {MUTED})" in text
         assert f"var(--line, {GRID})" in text
         assert INK not in text
         assert "#fffffe" not in text
-        assert BLUE in text
+        assert f"stroke: var(--blue, {BLUE})" in text
+        assert f"stroke: {ORANGE}" in text
 
     def test_it_has_the_size_of_its_box_alone(self) -> None:
         root = ElementTree.fromstring(inline(svg_of(figure()), figure()))

@@ -272,8 +272,8 @@ def test_contrast_is_wcags() -> None:
 @pytest.mark.parametrize("ground", ["paper", "panel"])
 @pytest.mark.parametrize(
     ("ink", "least"),
-    [*((name, 4.5) for name in ("ink", "muted", "link", "good", "bad", "open", "found")), ("edge", 3)],
+    [*((name, 4.5) for name in ("ink", "muted", "link", "good", "bad", "open", "found")), ("edge", 3), ("blue", 3)],
 )
 def test_the_palette_reads(ink: str, ground: str, theme: int, least: float) -> None:
-    """WCAG AA: 4.5:1 for text (1.4.3), 3:1 for the edges of controls (1.4.11)."""
+    """WCAG AA: 4.5:1 for text (1.4.3), 3:1 for the edges of controls and for what is drawn (1.4.11)."""
     assert contrast(PALETTE[ink][theme], PALETTE[ground][theme]) >= least

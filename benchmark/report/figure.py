@@ -1,8 +1,8 @@
 """One figure: its numbers, its words, how it is drawn; saved as PNG, SVG and CSV, or put into a page.
 
 Inks are names here, not colours of the page: `inline` turns `INK` into the text colour around the figure, `MUTED`
-and `GRID` into the page's own greys and `PAPER` into nothing, so that one drawing serves light, dark and print.
-Colours are Okabe and Ito's, which the colour-blind tell apart; no figure says anything by colour alone.
+and `GRID` into the page's own greys, `BLUE` into its blue and `PAPER` into nothing, so that one drawing serves light,
+dark and print. Colours are Okabe and Ito's, which the colour-blind tell apart; no figure says anything by colour alone.
 """
 
 from __future__ import annotations
@@ -25,7 +25,13 @@ if TYPE_CHECKING:
 
 INK, MUTED, GRID, PAPER = "#1b1b1c", "#68686a", "#b4b4b6", "#fffffe"  # text, lesser text, lines that stand back
 BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION = "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00"
-PAGE_INKS = {INK: "currentColor", MUTED: f"var(--muted, {MUTED})", GRID: f"var(--line, {GRID})", PAPER: "none"}
+PAGE_INKS = {  # in a page; what is not here keeps its colour
+    INK: "currentColor",
+    MUTED: f"var(--muted, {MUTED})",
+    GRID: f"var(--line, {GRID})",
+    BLUE: f"var(--blue, {BLUE})",
+    PAPER: "none",
+}
 KERNEL_COLOURS = {3: BLUE, 5: VERMILLION, 7: GREEN, 9: PURPLE}
 KERNEL_MARKERS = {3: "v", 5: "o", 7: "s", 9: "D"}
 SEQUENTIAL = "cividis"  # lightness rises evenly, for the colour-blind too

@@ -40,7 +40,8 @@ def gallery(collected: Collected, root: Path, slices: SliceSet) -> dict[str, Any
     """
     own = collected.runs["dataset_id"] == slices.dataset_id
     kept = replace(collected, runs=collected.runs[own])
-    runs = [_run(panel, cell, run) for panel in panels(kept) for cell in panel.cells for run in _rows(cell)]
+    ordered = sorted(panels(kept), key=lambda panel: -panel.runs["height"].iloc[0])  # the finest first
+    runs = [_run(panel, cell, run) for panel in ordered for cell in panel.cells for run in _rows(cell)]
     of_run = dict(iter(collected.scores.groupby("run_id")))
     outlines = {run["id"]: _outlines(RunFolder(root, run["id"]), of_run[run["id"]], slices) for run in runs}
     return {

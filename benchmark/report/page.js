@@ -87,7 +87,7 @@ function gallery(data) {
   const list = byId("slices"), more = byId("more"), large = byId("large");
   const runs = new Map(data.runs.map((run) => [run.id, run]));
   const named = (run) => [
-    run.split, run.terms, run.seed == null ? "no seed" : `seed ${run.seed}`, ...(run.click ? ["saw a click"] : []),
+    run.split, run.seed == null ? "no seed" : `seed ${run.seed}`, ...(run.click ? ["saw a click"] : []), run.terms,
   ].join(" · ");
   let found = [], made = 0, open = -1;
 

@@ -13,7 +13,7 @@ from benchmark.judge.leak import Leak
 from benchmark.judge.results import CLICK
 from benchmark.judge.sections import Judgement
 from benchmark.judge.versus import duels, versus_table
-from benchmark.report.figure import BLUE, COLUMN, GRID, INK, MUTED, ORANGE, VERMILLION, WIDE, Figure, canvas
+from benchmark.report.figure import BLUE, COLUMN, GRID, INK, MUTED, VERMILLION, WIDE, Figure, canvas
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -93,9 +93,7 @@ def _leak(leak: Leak) -> list[Figure]:
         "patient (none was)."
     )
     alt = f"{worse} of {len(data)} patients have a lower mean Dice by patient than by image."
-    slug = f"patients-{leak.image.name}-{size}-{first['precision']}".replace(", ", "-").replace(
-        " ", "-"
-    )
+    slug = f"patients-{leak.image.name}-{size}-{first['precision']}".replace(", ", "-").replace(" ", "-")
     return [Figure(slug, "By image against by patient, patient by patient", caption, alt, data, _draw_leak)]
 
 
@@ -131,7 +129,7 @@ def _draw_duels(data: pd.DataFrame) -> Canvas:
     drawn, axes = canvas(WIDE, 0.6 + 0.24 * len(data))
     axes.axvline(0, color=MUTED, linewidth=0.9, linestyle="--", zorder=0)
     for y, row in enumerate(data.to_dict("records")):
-        colour = ORANGE if row["click"] else BLUE
+        colour = VERMILLION if row["click"] else BLUE
         axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=1.8)
         face = colour if row["standing"] in ("better", "worse") else "none"
         axes.plot(
