@@ -98,7 +98,8 @@ class Judgement:
             told = [f"{what}: {', '.join(ids)}" for what, ids in named.items() if ids]
             lines.append(f"{panel.title}: {'; '.join([*told, f'{Standing.NOT_TESTABLE}: {open_ones}'])}.")
             counts.append([f"{len(ids)} {what}" for what, ids in named.items() if ids])
-        verdict = ", ".join(counts[0]) or str(Standing.NOT_TESTABLE) if counts else str(Standing.NOT_TESTABLE)
+            counts[-1] += [f"{open_ones} {Standing.NOT_TESTABLE}"] if open_ones else []
+        verdict = ", ".join(counts[0]) if counts else str(Standing.NOT_TESTABLE)
         return Answer("Do its claims hold?", verdict, tuple(lines or ["No run on its terms."]))
 
     def _what_is_left(self) -> Answer:
