@@ -59,7 +59,8 @@ def compare(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
 
 def report(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     """Write the page and the figures of a folder of runs; return 0 whatever they say."""
-    from benchmark.report.build import Source, write
+    from benchmark.report.build import write
+    from benchmark.report.chapters import Source
 
     root = runs_of(options)
     found = Judgement(collect(root), load_reference(), load_tolerances())

@@ -59,7 +59,7 @@ def picture(level: int) -> str:
 def gallery(slices: int = 30, name: str = "unet 5x5, alpha 0.5") -> dict[str, Any]:
     """Slice n has 100 n mm2 and Dice n / 100 from the first run; the second, of otsu, tested slices 1 and 2."""
     numbers = [str(n) for n in range(1, slices + 1)]
-    terms = {"terms": "phantoms, protocol thesis, 64x64, fp32", "split": "by-image-1"}
+    terms = {"form": "64x64 fp32", "terms": "protocol thesis, phantoms", "split": "by-image-1"}
     return {
         "height": SIDE,
         "width": SIDE,
@@ -75,6 +75,7 @@ def gallery(slices: int = 30, name: str = "unet 5x5, alpha 0.5") -> dict[str, An
             "first": {n: {"d": "M12 10L32 10L32 30Z", "dice": int(n) / 100, "mm2": 90.0} for n in numbers},
             "second": {"1": {"d": "", "dice": 0.0, "mm2": 0.0}, "2": {"d": "M1 1L2 2L3 1Z", "dice": None, "mm2": 1.0}},
         },
+        "left_out": [{"id": name, "why": why} for name, why in (("a", "elsewhere"), ("b", name), ("c", "elsewhere"))],
     }
 
 
@@ -99,6 +100,8 @@ def content(**changes: Any) -> Content:
         "attribution": ["Slices: https://doi.org/10.6084/m9.figshare.1512427"],
         "licence": "CC BY 4.0",
         "citation": "Cheng, J.\nbrain tumor dataset",
+        "unfinished": ["one: failed", "two: partial"],
+        "superseded": ["three"],
     }
     return Content(**{**whole, **changes})
 
@@ -106,7 +109,7 @@ def content(**changes: Any) -> Content:
 def hostile() -> Content:
     """A page on which every text is hostile."""
     drawn = figure().figure
-    named = Figure("lines", HOSTILE, HOSTILE, drawn.alt, drawn.data, drawn.draw, thesis=HOSTILE)
+    named = Figure(HOSTILE, HOSTILE, HOSTILE, drawn.alt, drawn.data, drawn.draw, thesis=HOSTILE)
     nasty = table(HOSTILE, **{HOSTILE: [HOSTILE]})
     nasty = Table(nasty.title, nasty.numbers, nasty.shown, (HOSTILE,))
     return content(
@@ -120,6 +123,8 @@ def hostile() -> Content:
         attribution=[HOSTILE],
         licence=HOSTILE,
         citation=HOSTILE,
+        unfinished=[HOSTILE],
+        superseded=[HOSTILE],
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page_forms import content, hostile
+from page_forms import content, gallery, hostile, table
 
 from benchmark.report.page import Content, render
 
@@ -190,7 +190,7 @@ def test_the_gallery_filters_by_arm(reader: Reader) -> None:
     """Otsu tested slices 1 and 2, found nothing on 1, and its Dice of 2 is not known."""
     choose(reader, "arm", "otsu")
     assert Select(reader.one("[name=run]")).first_selected_option.text == (
-        "by-image-1 · no seed · saw a click · phantoms, protocol thesis, 64x64, fp32"
+        "64x64 fp32 · by-image-1 · no seed · saw a click · protocol thesis, phantoms"
     )
     assert reader.texts("#slices .told") == [
         "Slice 1, patient P1\nDice 0.000\nArea 100 mm², predicted nothing",
@@ -227,7 +227,7 @@ def test_outlines_come_and_go(reader: Reader) -> None:
     kinds = lambda: [str(e.get_attribute("class")) for e in reader.all("#slices li:nth-child(2) .outline")]  # noqa: E731
     assert kinds() == ["outline truth", "outline prediction"]
     reader.one("[name=truth]").send_keys(Keys.SPACE)
-    choose(reader, "other", "otsu · by-image-1 · no seed · saw a click · phantoms, protocol thesis, 64x64, fp32")
+    choose(reader, "other", "otsu · 64x64 fp32 · by-image-1 · no seed · saw a click · protocol thesis, phantoms")
     assert kinds() == ["outline prediction", "outline second"]
     assert "second run none" in reader.texts("#slices .told")[1]
     assert "second run not tested" in reader.texts("#slices .told")[2]
@@ -312,10 +312,45 @@ def test_print_opens_what_is_folded_and_drops_what_is_for_hands(reader: Reader) 
     reader.tells("Emulation.setEmulatedMedia", media="print", features=features)
     assert paper(reader) == "rgba(255, 255, 255, 1)"
     assert len(reader.all(folded)) == 13
-    for css in ("nav", "#theme", "#controls", "#more", ".tools"):
+    for css in ("nav", "#theme", "#controls", "#more", ".tools", ".files"):
         assert reader.all(css) == []
     assert {reader.style(css, "overflow-x") for css in (".sheet .box", ".art")} == {"visible"}
     assert base64.b64decode(reader.tells("Page.printToPDF")["data"]).startswith(b"%PDF-")
+
+
+def test_paper_says_which_runs_the_gallery_shows(reader: Reader) -> None:
+    """The lists in which they were chosen are not printed; on the screen they say it themselves."""
+    choose(reader, "other", "otsu")
+    assert reader.all("#which") == []
+    reader.tells("Emulation.setEmulatedMedia", media="print")
+    (told,) = reader.texts("#which")
+    first, _, second = told.partition("; dotted: ")
+    assert first == "unet 5x5, alpha 0.5 · 64x64 fp32 · by-image-1 · seed 1 · protocol thesis, phantoms"
+    assert second.startswith("otsu · 64x64 fp32 · by-image-1 · no seed · saw a click")
+
+
+def test_ranges_sort_by_where_they_begin(reader: Reader) -> None:
+    """Clicked twice, both ways: all, under 663, from 663, from 1263; no seeds stay last."""
+    ranges = ["1263 mm2 and more", "all", "663 to 1263 mm2", "under 663 mm2"]
+    reader.opens(content(tables=[("One", [table(tumours=ranges, seeds=["10 x 1", "- x 1", "2 x 3", "3 x 1"])])]))
+    head(reader, 1).click()
+    assert column(reader, 1) == ["all", "under 663 mm2", "663 to 1263 mm2", "1263 mm2 and more"]
+    head(reader, 1).click()
+    assert column(reader, 1) == ["1263 mm2 and more", "663 to 1263 mm2", "under 663 mm2", "all"]
+    head(reader, 2).click()
+    assert column(reader, 2) == ["2 x 3", "3 x 1", "10 x 1", "- x 1"]
+
+
+def test_a_gallery_of_lost_outlines_says_that_none_matches(reader: Reader) -> None:
+    """So that the tests above cannot pass on outlines that are not there."""
+    reader.opens(content(gallery={**gallery(), "outlines": {}}))
+    assert slices(reader) == []
+    assert reader.one("#shown").text == "0 of 0 tested slices match"
+
+
+def test_a_gallery_without_a_run_is_empty(reader: Reader) -> None:
+    reader.opens(content(gallery={**gallery(), "runs": [], "outlines": {}}))
+    assert slices(reader) == []
 
 
 def test_hostile_names_run_nothing(reader: Reader) -> None:

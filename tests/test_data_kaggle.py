@@ -153,7 +153,9 @@ def test_code_in_a_pickle_does_not_run(tmp_path: Path, protocol: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "function", [np.ndarray, np.dtype, np.empty, np.load, getattr, eval, object.__new__, bytearray], ids=lambda one: one.__name__
+    "function",
+    [np.ndarray, np.dtype, np.empty, np.load, getattr, eval, object.__new__, bytearray],
+    ids=lambda one: one.__name__,
 )
 def test_nothing_but_numpy_arrays_can_be_named(tmp_path: Path, function: Callable[..., Any]) -> None:
     """Even numpy.ndarray may only be named, never called: ndarray((10**13,)) would be ten terabytes."""

@@ -25,6 +25,7 @@ from benchmark.report.figure import (
     canvas,
     inline,
     save,
+    slugged,
     svg_of,
 )
 
@@ -113,3 +114,20 @@ def test_an_address_in_the_picture_is_none_on_the_network(slug: str) -> None:
     """Nothing but namespaces looks like an address."""
     text = inline(svg_of(figure(slug)), figure(slug))
     assert set(re.findall(r'https?://[^"\s]+', text)) == {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+
+
+def test_a_name_of_a_file_is_plain() -> None:
+    """Whatever an arm is called: ASCII letters, digits, points and hyphens."""
+    assert slugged("mine", 'a"><i>x', "größe 3x3, alpha 0.5") == "mine-a-i-x-gr-e-3x3-alpha-0.5"
+
+
+def test_a_name_is_no_formula() -> None:
+    """matplotlib would set what stands between dollars as mathematics, or fail at it."""
+    named = Figure("one", "t", "c", "a", DATA, lambda data: _titled(r"$\frac$"))
+    assert r">$\frac$</text>" in svg_of(named)
+
+
+def _titled(text: str) -> Any:
+    drawn, axes = canvas(COLUMN, 2)
+    axes.set_title(text)
+    return drawn

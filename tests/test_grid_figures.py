@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 
 import numpy as np
-import pandas as pd
 import pytest
 from run_records import join, table, terms
 
@@ -17,7 +16,7 @@ from benchmark.judge.contrast import DICE, mean
 from benchmark.judge.ground import Ground, Reading, ground
 from benchmark.report.box_figures import box_figures, image_figures
 from benchmark.report.cost_figures import cost_figures
-from benchmark.report.figure import Figure, svg_of
+from benchmark.report.figure import Figure, drawing, svg_of
 from benchmark.report.heat_figures import heat_figures, time_figures
 from benchmark.report.heat_map import ink_on
 from benchmark.report.shared_grid import Grid, shared
@@ -39,8 +38,8 @@ def on(*cells: Collected) -> Ground:
     return ground(panel, Reading.TEXT, reference, rules.claims, rules.sizes)
 
 
-def grid(*cells: Collected) -> Grid:
-    found = shared(on(*cells))
+def grid(*cells: Collected, printed: float | None = 0.898) -> Grid:
+    found = shared(on(*cells), printed)
     assert found is not None
     return found
 
@@ -94,7 +93,13 @@ class TestOnOneGround:
         two = [cell(k, 0.5, {1: [0.9, 0.8, 0.7]}) for k in (3, 5)]
         found = grid(*two, cell(7, 0.5, {1: [0.1, 0.2, 0.3]}, "by-image-4"))
         assert found.left_out == ((7, 0.5),)
-        assert "1 cells were run on other splits only" in found.where
+        assert "; 1 cell run on other splits only" in found.where
+
+    def test_trainings_on_other_splits_are_left_out_and_told(self) -> None:
+        """Else a map's mean and the headline's, which takes all splits, would seem to disagree."""
+        best = [cell(5, 0.5, {1: [0.9, 0.8, 0.7], 2: [0.9, 0.8, 0.7]}, f"by-image-{n}") for n in (1, 2)]
+        found = grid(*best, cell(3, 0.5, {1: [0.1, 0.2, 0.3]}))
+        assert found.where.endswith("3 trainings on by-image-1; 2 trainings of these cells on other splits not in it")
 
     def test_no_cell_no_grid(self) -> None:
         assert shared(on(cell(11, 0.5, {1: [0.1, 0.2, 0.3]}))) is None
@@ -141,6 +146,34 @@ class TestHeatMaps:
         assert ">thesis 0.898</text>" in text
         assert text.count(">not run</text>") == 35
 
+    def test_it_stands_in_its_own_cell(self) -> None:
+        """Kernel 5 is the second row of the map, alpha 0.5 the fifth column: no other cell has a printed number."""
+        (found,) = re.findall(r'x="([\d.]+)" y="([\d.]+)"[^>]*>thesis 0.898<', drawn("mean-dice"))
+        ticks = {t: float(x) for x, t in re.findall(r'x="([\d.]+)" y="[\d.]+"[^>]*>(0\.\d)<', drawn("mean-dice"))}
+        assert float(found[0]) == pytest.approx(ticks["0.5"], abs=2)
+        centres = sorted({float(y) for y in re.findall(r'y="([\d.]+)"[^>]*>not run<', drawn("mean-dice"))})
+        assert [abs(float(found[1]) - y) < (centres[1] - centres[0]) / 2 for y in centres] == [
+            False,
+            True,
+            False,
+            False,
+        ]
+        data = two()["mean-dice"].data
+        assert data.loc[data["printed"].notna(), ["kernel_size", "alpha", "printed"]].to_numpy().tolist() == [
+            [5, 0.5, 0.898]
+        ]
+
+    def test_runs_of_another_experiment_have_no_printed_number_beside_them(self) -> None:
+        for figure in (*all_of(grid(*TWO, printed=None)), *time_figures(grid(*TWO, printed=None))):
+            assert "0.898" not in svg_of(figure) + figure.caption + figure.alt
+            assert "59.5" not in figure.caption
+        assert any("0.898" in figure.caption for figure in all_of(grid(*TWO)))
+
+    def test_one_known_value_makes_no_scale(self) -> None:
+        """A colour bar around one number would invent a range."""
+        assert "Dice²" not in drawn("variance-of-mean-dice")
+        assert "Dice²" in drawn("variance-over-slices")
+
     @pytest.mark.parametrize("grey", [0.0, 0.2, 0.46, 0.47, 0.8, 1.0])
     def test_ink_stands_out_from_what_it_is_on(self, grey: float) -> None:
         """WCAG's contrast (L1 + 0.05) / (L2 + 0.05) is at least 4.5 on every grey."""
@@ -166,6 +199,19 @@ class TestBoxes:
         found = re.findall(r">n=(\d+)</text>", drawn("dice-by-kernel"))
         assert found == ["1", "2"]
 
+    def test_the_printed_mean_is_drawn_at_its_cell_alone(self) -> None:
+        """One dashed line as wide as a box, in the row of 5x5 at alpha 0.5, at 0.898."""
+        figure = two()["dice-by-kernel-and-alpha"]
+        with drawing("test"):
+            panels_drawn = figure.draw(figure.data).axes
+        lines = [(row, line) for row, axes in enumerate(panels_drawn) for line in axes.collections]
+        ((row, line),) = lines
+        assert row == 1
+        ((left, low), (right, high)) = line.get_segments()[0]
+        assert (low, high) == (0.898, 0.898)
+        assert left < 4 < right
+        assert right - left < 1
+
 
 class TestEveryImage:
     def test_slices_stand_by_their_median(self) -> None:
@@ -175,6 +221,12 @@ class TestEveryImage:
 
     def test_one_training_is_no_spread(self) -> None:
         assert "dice-by-image" not in figures(grid(TWO[1]))
+
+    def test_steady_images_are_counted(self) -> None:
+        """Spreads over the three trainings: 0.9 to 0.5, 0.8 to 0.5, 0.7 to 0.2; none below 0.05. Of one image 0.04."""
+        assert "On 0 of them" in two()["dice-by-image"].alt
+        close = grid(cell(5, 0.5, {1: [0.90, 0.80, 0.70], 2: [0.94, 0.70, 0.60]}))
+        assert "On 1 of them" in figures(close)["dice-by-image"].alt
 
     def test_tumours_are_told_by_size(self) -> None:
         text = drawn("dice-by-image")
@@ -187,22 +239,36 @@ class TestCosts:
         assert value(figure, 5, 0.5) == 1
         assert value(figure, 3, 0.9) == 1.5
 
-    def test_dice_against_cost_on_the_split_that_all_share(self) -> None:
-        otsu = cell(5, 0.5, {1: [0.3, 0.3, 0.3]}, arm="otsu")
-        otsu.runs["kernel_size"], otsu.runs["alpha"], otsu.runs["params"] = pd.NA, float("nan"), "{}"
-        (panel,) = panels(join(*TWO, otsu))
-        (figure,) = cost_figures(panel)
+    def test_dice_against_cost_on_the_split_of_most(self) -> None:
+        """5x5, 3x3 and Otsu were run on draw 1, a fourth on draw 2 alone: it is named, not drawn."""
+        params = {"arm": "otsu", "params": "{}", "kernel_size": None, "alpha": float("nan")}
+        otsu = cell(5, 0.5, {1: [0.3, 0.3, 0.3]})
+        otsu.runs[list(params)] = [list(params.values())]
+        elsewhere = cell(7, 0.5, {1: [0.9, 0.9, 0.9]}, "by-image-2")
+        (panel,) = panels(join(*TWO, otsu, elsewhere))
+        (figure,) = cost_figures(panel, "unet")
         assert figure.data.set_index("arm")["dice"].round(9).to_dict() == {
             "otsu": 0.3, "unet 5x5, alpha 0.5": 0.7, "unet 3x3, alpha 0.9": 0.4}  # fmt: skip
-        assert ">otsu</text>" in svg_of(figure)
+        assert figure.data["fit_minutes"].tolist() == [1, 1, 1]
+        assert "Run on other splits only: unet 7x7, alpha 0.5." in figure.caption
+        text = svg_of(figure)
+        assert all(f">{name}</text>" in text for name in ("otsu", "unet 3x3", "unet 5x5"))
+
+    def test_kernels_are_told_however_many_cells_there_are(self) -> None:
+        """A legend of four kernels, not of 36 cells."""
+        cells = [cell(k, a / 10, {1: [0.5, 0.5, 0.2]}) for k in (3, 5, 7, 9) for a in range(1, 10)]
+        (panel,) = panels(join(*cells))
+        (figure,) = cost_figures(panel, "unet")
+        assert len(figure.data) == 36
+        assert re.findall(r">(unet [^<]*)</text>", svg_of(figure)) == [f"unet {k}x{k}" for k in (3, 5, 7, 9)]
 
     def test_one_cell_is_no_comparison(self) -> None:
         (panel,) = panels(TWO[0])
-        assert cost_figures(panel) == []
+        assert cost_figures(panel, "unet") == []
 
 
 def test_captions_tell_what_stands_behind_a_figure() -> None:
     for figure in all_of(grid(*TWO)):
-        assert "2 of 36 cells" in figure.caption or "3 trainings of 2 cells" in figure.caption
+        assert "2 of 36 cells" in figure.caption or "3 trainings of 2 cells" in figure.caption  # of every image
         assert figure.alt
         assert figure.thesis

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import re
 from collections import Counter
 from importlib.resources import files
@@ -18,7 +19,8 @@ from hypothesis import strategies as st
 from page_forms import HOSTILE, Page, arms, content, figure, gallery, hostile, table
 
 from benchmark.judge.tables import Table
-from benchmark.report.page import Content, leading_number, render, sheet, sort_values, tone
+from benchmark.report.page import Content, render, sheet, tone
+from benchmark.report.sorting import leading_number, sort_values
 
 PAGES = {
     "whole": content(),
@@ -45,7 +47,7 @@ def test_a_page_asks_for_nothing(page: Page) -> None:
         assert all(element.attributes[name].startswith("data:") for name in fetched)
         href = element.attributes.get("href", "#")
         by_hand = element.tag == "a" and "noopener" in element.attributes.get("rel", "")
-        assert re.match(r"#|data:|figures/[a-z-]+\.(png|svg|csv)$", href) or by_hand
+        assert re.match(r"#|data:|figures/[\w.%-]+\.(png|svg|csv)$", href, re.ASCII) or by_hand
     assert not re.search(r"url\(|@import|@font-face", page.one("style").text)
     assert not re.search(r"\bfetch\(|XMLHttpRequest|import\(|sendBeacon", page.all("script")[-1].text)
 
@@ -127,6 +129,30 @@ def test_every_figure_is_told_in_words_and_links_its_files(whole: Page) -> None:
         assert links == [f"figures/{shown.figure.slug}.{form}" for form in ("png", "svg", "csv")]
 
 
+def test_a_hostile_slug_stays_one_file_name() -> None:
+    """A browser that follows the link asks for a file in figures/ and of exactly that name."""
+    nasty = Page(render(hostile()))
+    (element,) = nasty.all("figure")
+    links = [e.attributes["href"] for e in nasty.within(element, "a")]
+    assert [link.count("/") for link in links] == [1, 1, 1]
+    assert [unquote(link) for link in links] == [f"figures/{HOSTILE}.{form}" for form in ("png", "svg", "csv")]
+    assert re.fullmatch(r"[^\s<>\"']+", element.attributes["id"])
+
+
+def test_runs_that_are_not_shown_are_named_with_their_reasons(whole: Page) -> None:
+    text = whole.one("section", id="gallery").text
+    assert "Not here, elsewhere: a, c." in text
+    assert "Not here, unet 5x5, alpha 0.5: b." in text
+
+
+def test_unfinished_and_superseded_runs_stand_where_it_says_how_it_was_run(whole: Page) -> None:
+    assert [e.text for e in whole.within(whole.one("section", id="records"), "li")] == [
+        "one: failed", "two: partial", "three",
+    ]  # fmt: skip
+    bare = Page(render(content(unfinished=(), superseded=())))
+    assert bare.within(bare.one("section", id="records"), "ul") == []
+
+
 def test_a_wide_drawing_takes_the_whole_width(whole: Page) -> None:
     """252 points are one column of a journal, 518 are both."""
     assert [e.attributes.get("class") for e in whole.all("figure")] == [None, "wide"]
@@ -183,7 +209,9 @@ def test_the_worst_of_several_verdicts_sets_the_tone(verdict: str, expected: str
         ("4 of 36", 4.0),
         ("663 to 1263 mm2", 663.0),
         ("", None),
-        ("under 663 mm2", None),
+        ("under 663 mm2", math.nextafter(663, 0)),
+        ("underneath", None),
+        ("- x 2", None),
         ("2026-11-23", None),
         ("6c1f301", None),
         ("56749f9", None),
@@ -201,7 +229,28 @@ def test_a_column_sorts_by_the_numbers_of_its_name() -> None:
     assert sort_values(arms(), 1) == [0.1, 0.89134, None, 0.89126, 0.9, 0.09, 0.5, 0.6, 0.7]
 
 
-@pytest.mark.parametrize("texts", [["all", "663 mm2"], ["", ""], ["reproduced", ""]])
+def test_all_sorts_before_every_range_of_a_column() -> None:
+    ranges = ["663 to 1263 mm2", "all", "under 663 mm2", "-5"]
+    values = sort_values(table(tumours=ranges), 0)
+    assert values is not None
+    assert [text for _, text in sorted(zip(values, ranges, strict=True))] == [  # type: ignore[type-var]
+        "all", "-5", "under 663 mm2", "663 to 1263 mm2",
+    ]  # fmt: skip
+
+
+def test_a_dash_among_numbers_is_a_missing_number() -> None:
+    """Seeds x splits of an arm without seeds."""
+    assert sort_values(table(runs=["3 x 5", "- x 1", "-", ""]), 0) == [3, None, None, None]
+
+
+@pytest.mark.parametrize("shown", [None, float("nan"), pd.NA, pd.NaT])
+def test_what_is_missing_is_an_empty_cell(shown: object) -> None:
+    frame = pd.DataFrame({"a": ["1", shown]}, dtype=object)
+    prepared = sheet(Table("", pd.DataFrame({"b": [1, 2]}), frame), "t")
+    assert [(cell.text, cell.sort) for (cell,) in prepared.rows] == [("1", 1), ("", None)]
+
+
+@pytest.mark.parametrize("texts", [["all", "all"], ["all", "some", "663 mm2"], ["", ""], ["-", ""], ["reproduced", ""]])
 def test_a_column_with_a_text_sorts_as_text(texts: list[str]) -> None:
     assert sort_values(table(tumours=texts), 0) is None
 

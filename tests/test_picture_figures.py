@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.text import Text
 from numpy.typing import NDArray
-from run_records import halves, rows_found, squares, terms, write_run
+from run_records import as_before, halves, rows_found, squares, terms, write_run
 
 from benchmark import record
 from benchmark.collect import collect
 from benchmark.errors import RecordError
 from benchmark.judge.cells import panels
 from benchmark.judge.ground import Ground, Reading, ground
+from benchmark.report.case_words import heading
 from benchmark.report.crop import crop, show
 from benchmark.report.figure import ORANGE, SKY, Figure, canvas, drawing, svg_of
 from benchmark.report.outline import loops
@@ -66,8 +70,9 @@ def test_the_training_shown_and_its_numbers_stand_above_the_picture(figures: dic
     lowest = figures["failures-lowest"]
     assert lowest.data["seed"].unique().tolist() == [2]
     text = svg_of(lowest)
-    assert "slice 1, Dice 0.89" in text
-    assert "24 mm², 19 mm² found" in text
+    assert "slice 1, 24 mm², Dice 0.89" in text
+    assert "19 mm² predicted" in text
+    assert "found" not in text
 
 
 def test_where_a_rule_finds_none_the_figure_says_so_and_shows_none(figures: dict[str, Figure]) -> None:
@@ -101,11 +106,87 @@ def test_other_slices_and_cells_that_were_not_run_show_nothing(root: Path, tmp_p
     assert picture_figures(on(tmp_path), tmp_path, SLICES) == []
 
 
-def test_damaged_predictions_are_refused(tmp_path: Path) -> None:
+def by_slug(root: Path) -> dict[str, Figure]:
+    return {figure.slug: figure for figure in picture_figures(on(root), root, SLICES)}
+
+
+def test_trainings_whose_predictions_are_damaged_are_left_out_and_named(tmp_path: Path) -> None:
+    """Of 3 and 8 rows the mean is that of 8 alone; the caption counts one training."""
+    damaged, whole = write_run(tmp_path, SLICES, SPLIT, rows=3), write_run(tmp_path, SLICES, SPLIT, seed=2, rows=8)
+    (damaged / record.PREDICTIONS).write_bytes(b"")
+    figures = by_slug(tmp_path)
+    lowest = figures["failures-lowest"]
+    assert set(lowest.data["run_id"]) == {whole.run_id}
+    assert lowest.data["dice_mean"].tolist() == pytest.approx([16 / 18] * 4)
+    for figure in figures.values():
+        assert "1 training on by-image-1" in figure.caption
+        assert f"Left out: {damaged.run_id}/predictions.zip: is not the file" in figure.caption
+
+
+def test_without_a_training_that_can_be_read_nothing_is_drawn(tmp_path: Path) -> None:
     folder = write_run(tmp_path, SLICES, SPLIT)
     (folder / record.PREDICTIONS).write_bytes(record.pack_masks(rows_found(SLICES, SPLIT, 3)))
     with pytest.raises(RecordError, match="hash"):
         picture_figures(on(tmp_path), tmp_path, SLICES)
+
+
+@pytest.mark.parametrize("older", [1, 2], ids=["one of two", "all"])
+def test_a_rule_that_a_run_has_no_measure_for_is_not_judged_and_says_so(tmp_path: Path, older: int) -> None:
+    """Never "none met it": nobody looked at the older runs."""
+    for folder in [write_run(tmp_path, SLICES, SPLIT, seed=seed) for seed in (1, 2)][:older]:
+        as_before(folder)
+    figures = by_slug(tmp_path)
+    for slug, kind, column in (
+        ("failures-small", "Outline looks right", "nsd_1mm"),
+        ("failures-centres", "Centre missed", "core_sensitivity"),
+    ):
+        words = f"{kind}: not measured: no {column} in the scores of some runs; rescore them"
+        drawn = svg_of(figures[slug])
+        assert f"{words}." in figures[slug].caption
+        assert f"{words}." in figures[slug].alt
+        assert words in drawn
+        assert "met it" not in figures[slug].caption.partition(kind)[2]
+        assert f"{kind}: no tested slice" not in drawn
+
+
+def a_case(**changes: float) -> Any:
+    return SimpleNamespace(**{"slice_id": 7, "truth_mm2": 120.2, "predicted_mm2": 271.6, "dice": 0.4} | changes)
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        (a_case(), "slice 7, 120 mm², Dice 0.40\n272 mm² predicted"),  # most of it is no tumour: not "found"
+        (a_case(dice=0, predicted_mm2=29), "slice 7, 120 mm², missed\n29 mm² predicted elsewhere"),
+        (a_case(dice=0, predicted_mm2=0), "slice 7, 120 mm², missed\nnothing predicted"),
+        (a_case(truth_mm2=0, dice=0, predicted_mm2=29), "slice 7, 0 mm², Dice 0.00\n29 mm² predicted"),
+    ],
+)
+def test_what_is_predicted_is_not_called_found(case: Any, words: str) -> None:
+    assert heading(case) == words
+
+
+def test_headings_of_neighbours_do_not_meet(tmp_path: Path) -> None:
+    """The longest: a large tumour missed, with as much predicted elsewhere."""
+    write_run(tmp_path, SLICES, SPLIT)
+    lowest = by_slug(tmp_path)["failures-lowest"]
+    with drawing(lowest.slug):
+        drawn = lowest.draw(lowest.data)
+        for axes in drawn.axes:
+            axes.set_title(
+                heading(a_case(slice_id=708, dice=0, truth_mm2=8888, predicted_mm2=8888)), loc="left", fontsize=7
+            )
+        drawn.draw_without_rendering()
+        titles = drawn.findobj(lambda one: isinstance(one, Text) and one.get_text().startswith("slice 708"))
+        ends = sorted((box.x0, box.x1) for box in (title.get_window_extent() for title in titles))
+    assert len(ends) == 4
+    assert all(left[1] < right[0] for left, right in pairwise(ends))
+
+
+def test_the_rule_of_thin_parts_says_what_is_compared(figures: dict[str, Figure]) -> None:
+    """`shapes.left_out_strand_mm2` holds a part's mean against two medians."""
+    words = "mean grey nearer to the median of the tumour found than to that of the 5 mm around the truth"
+    assert words in figures["failures-vessels"].caption
 
 
 def square(top: int, left: int, side: int, size: int = 512) -> NDArray[np.bool_]:

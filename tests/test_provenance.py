@@ -15,7 +15,7 @@ from baselines import ARMS
 from benchmark.cli import parser
 from benchmark.collect import collect
 from benchmark.protocol import load_recipe
-from benchmark.report.provenance import DATA, choices_table, command, commands_table, machines_table
+from benchmark.report.provenance import DATA, OWN_GRID, choices_table, command, commands_table, machines_table
 from benchmark.request import prepare
 from benchmark.spec import RunSpec
 from benchmark.words import request
@@ -112,9 +112,12 @@ class TestChoices:
 
 
 def test_tables_are_text_throughout(tmp_path: Path) -> None:
+    """Of runs of a shipped grid and of none."""
     slices = squares()
     write_run(tmp_path, slices, halves(slices))
+    write_run(tmp_path, slices, halves(slices), params={"alpha": 0.55, "kernel_size": 5})
     runs = collect(tmp_path).runs
+    assert OWN_GRID in set(commands_table(tmp_path, runs, ARMS).shown["command"])
     for table in (commands_table(tmp_path, runs, ARMS), machines_table(tmp_path, runs), choices_table()):
         assert all(isinstance(value, str) for value in table.shown.to_numpy().ravel())
         assert isinstance(table.numbers, pd.DataFrame)

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
 from bench_forms import small_slices
-from run_records import halves, squares, terms, write_run
+from run_records import as_before, halves, join, squares, table, terms, write_run
 
 from baselines import ARMS
 from benchmark import record
 from benchmark.__main__ import main
-from benchmark.collect import collect
+from benchmark.collect import collect, reproduction_folder, run_folders
 from benchmark.data.nifti import export
 from benchmark.data.slices import SliceSet
 from benchmark.errors import SpecError
 from benchmark.judge.sections import Judgement
 from benchmark.report import figure
-from benchmark.report.build import ATTRIBUTION, NO_PICTURES, Source, Written, write
+from benchmark.report.build import ATTRIBUTION, Written, write
+from benchmark.report.chapters import NO_PICTURES, Source, chapters, ordered
+from benchmark.report.outline import svg_path
 
 HISTORY = "epoch,train_loss,val_loss,val_dice\n" + "".join(f"{epoch},0.9,0.8,0.2\n" for epoch in range(9))
+DRAWN = {"phantom": True, "dataset_id": "drawn"}
 SLICES = replace(small_slices(), phantom=False)  # as good as real ones: they have grey levels and a texture
 NOTHING = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"></svg>'
 
@@ -89,6 +94,12 @@ def test_without_the_data_there_is_no_picture_of_it(plain: Written) -> None:
     assert "data:image/webp" not in text
 
 
+def test_no_figure_shows_markup_for_numbers(pictured: Written) -> None:
+    """Names are no formulas, and so no tick may be one."""
+    for path in (pictured.page.parent / "figures").glob("*.svg"):
+        assert "$" not in path.read_text(encoding="utf-8"), path.name
+
+
 def test_with_the_data_there_are_pictures_and_their_attribution(pictured: Written) -> None:
     text = pictured.page.read_text(encoding="utf-8")
     assert ATTRIBUTION in text
@@ -98,9 +109,16 @@ def test_with_the_data_there_are_pictures_and_their_attribution(pictured: Writte
 
 def test_overlays_are_stored_predictions(pictured: Written, root: Path) -> None:
     """Every run and every test slice of it is in the gallery, by the outline of its stored mask."""
-    text = pictured.page.read_text(encoding="utf-8")
-    for run_id in collect(root).runs["run_id"]:
-        assert run_id in text
+    page = pictured.page.read_text(encoding="utf-8")
+    shown = json.loads(
+        re.findall(r'<script type="application/json" id="predictions">(.*?)</script>', page, re.DOTALL)[0]
+    )
+    runs = collect(root).runs["run_id"].tolist()
+    assert sorted(shown["outlines"]) == sorted(run["id"] for run in shown["runs"]) == runs
+    for run_id in runs:
+        masks = record.unpack_masks(root / run_id / record.PREDICTIONS)
+        drawn = {int(number): one["d"] for number, one in shown["outlines"][run_id].items()}
+        assert drawn == {number: svg_path(mask) for number, mask in masks.items()}
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -119,7 +137,8 @@ def test_runs_of_which_none_is_finished(tmp_path: Path) -> None:
     text = written.page.read_text(encoding="utf-8")
     assert written.figures == 0
     assert "0 finished runs, 1 not finished" in text
-    assert "missing" in text
+    assert f"{folder.run_id}: partial" in text
+    assert re.search(r"<td[^>]*>[^<]*(<[^>]+>[^<]*)*missing", text)
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -129,7 +148,31 @@ def test_a_lost_history_costs_its_curve_alone(plain: Written, tmp_path: Path) ->
         path.unlink()
     written = report(tmp_path / "runs", tmp_path / "out")
     assert written.figures == plain.figures - 1
-    assert "No curve: " in written.page.read_text(encoding="utf-8")
+    text = written.page.read_text(encoding="utf-8")
+    assert "The loss curve: unet_alpha0.5_kernel-size5" in text
+    assert str(tmp_path) not in text  # the page is made to be passed on
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_what_older_runs_do_not_hold_is_said(tmp_path: Path) -> None:
+    """Before areas and borders were measured: with pictures of the data, and in half of the runs."""
+    runs_in(tmp_path / "runs")
+    for count, folder in enumerate(run_folders(tmp_path / "runs")):
+        as_before(folder)
+        text = report(tmp_path / "runs", tmp_path / f"{count}", SLICES).page.read_text(encoding="utf-8")
+        if "kernel-size5" in folder.run_id:
+            assert "Some runs lack areas or diameters, so their figures are not drawn; rescore the runs." in text
+            assert "not measured" in text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_lost_predictions_cost_their_pictures_alone(tmp_path: Path) -> None:
+    runs_in(tmp_path / "runs")
+    for path in (tmp_path / "runs").glob(f"*/{record.PREDICTIONS}"):
+        path.unlink()
+    text = report(tmp_path / "runs", tmp_path / "out", SLICES).page.read_text(encoding="utf-8")
+    assert "/predictions.zip: is not the file" in text
+    assert str(tmp_path) not in text
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -158,6 +201,39 @@ def test_two_sets_of_terms_that_are_called_the_same_have_files_of_their_own(tmp_
     two = report(tmp_path / "runs", tmp_path / "two")
     assert files_of(one) < files_of(two)
     assert len(files_of(two)) == 3 * two.figures
+
+
+@cache
+def shipped() -> Source:
+    root = reproduction_folder()
+    return Source(root, Judgement(collect(root), *terms()), ARMS, None)
+
+
+class TestChapters:
+    """Each set of terms has a chapter, the thesis's own first."""
+
+    def test_their_order(self) -> None:
+        """Its image size, then those with more runs; then what is not on its terms."""
+        titles = [plan.title for plan in chapters(shipped())][1:-1]
+        assert titles[0] == "cheng-meningioma, protocol thesis, 512x512, fp32"
+        assert titles[1:3] == [f"cheng-meningioma, protocol thesis, 256x256, {name}" for name in ("fp32", "bf16")]
+        assert titles[3:] == ["cheng-meningioma, protocol patient, 256x256, fp32"]
+
+    def test_phantoms_come_last(self, tmp_path: Path) -> None:
+        """However many they are."""
+        parts = [table({1: [0.9, 0.8, 0.7]}, ["p", "q", "r"], alpha=0.5, **more) for more in ({}, *[DRAWN] * 3)]
+        found = Judgement(join(*parts), *terms())
+        assert [bool(panel.runs["phantom"].iloc[0]) for panel in ordered(found)] == [False, True]
+
+    def test_the_printed_number_stands_beside_its_own_experiment_alone(self) -> None:
+        """In the chapter at the thesis's size; figures off its terms redraw none of its."""
+        for plan in chapters(shipped()):
+            for one in plan.figures:
+                if "512x512-fp32" not in one.slug and not one.slug.startswith("headline"):
+                    assert "0.898" not in one.caption
+                if one.slug.startswith("patient-"):
+                    assert one.thesis == ""
+        assert any(one.thesis == "15" for plan in chapters(shipped()) for one in plan.figures)
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "index.html"])

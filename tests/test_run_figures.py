@@ -15,7 +15,7 @@ from benchmark.collect import Collected
 from benchmark.errors import RecordError
 from benchmark.judge.cells import Cell, panels
 from benchmark.judge.measures import agreement_table
-from benchmark.report.figure import Figure, svg_of
+from benchmark.report.figure import Figure, drawing, svg_of
 from benchmark.report.run_figures import cell_figures, curves, read_history
 
 HISTORY = "epoch,train_loss,val_loss,val_dice,seconds\n0,0.9,0.8,0.2,1\n1,0.5,0.4,0.6,1\n2,0.3,0.5,0.5,1\n"
@@ -118,3 +118,15 @@ def test_many_splits_are_counted(tmp_path: Path) -> None:
 def test_a_history_that_stops_before_the_best_epoch_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="has no epoch 7, which result"):
         figures(runs({1: [0.9, 0.8, 0.7]}, **{"fit.best_epoch": 7}), tmp_path)
+
+
+def test_dots_stand_at_predicted_minus_true(tmp_path: Path) -> None:
+    """+10, -20 and +30 mm2 at the means of both: 105, 890 and 2015; bias and limits stand in the table too."""
+    found = figures(runs({1: [0.9, 0.8, 0.7]}), tmp_path)["agreement-area"]
+    with drawing("test"):
+        (axes,) = found.draw(found.data).axes
+    (dots,) = [line for line in axes.lines if line.get_marker() == "."]
+    assert dots.get_xdata().tolist() == [105, 890, 2015]
+    assert dots.get_ydata().tolist() == [10, -20, 30]
+    assert found.data["bias"].unique() == pytest.approx([20 / 3])
+    assert {"lower_limit", "upper_limit"} <= set(found.data)

@@ -11,8 +11,8 @@ from run_records import join, table, terms
 from benchmark.collect import Collected, collect, reproduction_folder
 from benchmark.judge.leak import leak_table
 from benchmark.judge.sections import Judgement
-from benchmark.report.figure import Figure, svg_of
-from benchmark.report.verdict_figures import duel_figures, verdict_figures
+from benchmark.report.figure import Figure, drawing, svg_of
+from benchmark.report.verdict_figures import _draw_duels, duel_figures, verdict_figures
 
 PATIENTS = ["p", "p", "q", "r"]
 
@@ -81,3 +81,51 @@ def test_arms_against_the_reference() -> None:
 def test_an_arm_alone_is_no_contrast() -> None:
     found = judged(table({1: [0.9, 0.8, 0.9, 0.8]}, PATIENTS))
     assert duel_figures(found.panels[0], found) == []
+
+
+def test_what_was_told_apart_is_filled() -> None:
+    """Better and worse have the colour of their line inside, undecided have nothing."""
+    data = pd.DataFrame(
+        [
+            {"arm": "worse one", "click": False, "difference": -0.3, "low": -0.4, "high": -0.2, "standing": "worse"},
+            {
+                "arm": "unknown one",
+                "click": False,
+                "difference": -0.1,
+                "low": -0.3,
+                "high": 0.1,
+                "standing": "undecided",
+            },
+        ]
+    )
+    with drawing("test"):
+        (axes,) = _draw_duels(data).axes
+    marked = [line for line in axes.lines if line.get_marker() == "o"]
+    assert [line.get_markerfacecolor() != "none" for line in marked] == [True, False]
+
+
+def test_rows_that_would_be_called_the_same_tell_their_protocol() -> None:
+    one = table({1: [0.9, 0.8, 0.9, 0.8], 2: [0.9, 0.8, 0.8, 0.8]}, PATIENTS)
+    other = table({1: [0.9, 0.8, 0.9, 0.8], 2: [0.9, 0.8, 0.8, 0.8]}, PATIENTS, protocol="mine", protocol_hash="feed")
+    (figure,) = verdict_figures(judged(one, other))
+    assert "fp32, protocol thesis" in figure.alt
+    assert "fp32, protocol mine" in figure.alt
+    assert ">by image, 512x512, fp32, protocol mine (feed)</text>" in svg_of(figure)
+    assert "protocol" not in verdict_figures(judged(one))[0].alt
+
+
+def both_ways(**more: object) -> list[Collected]:
+    patient = {"split_unit": "patient", "split_id": "by-patient-1", "protocol": "patient", "protocol_hash": "feed"}
+    dice = {1: [0.9, 0.8, 0.9, 0.8], 2: [0.9, 0.8, 0.8, 0.8]}
+    return [table(dice, PATIENTS, **more), table(dice, PATIENTS, **patient, **more)]
+
+
+def test_phantoms_are_no_verdict_beside_real_slices_and_are_named_alone() -> None:
+    drawn_ones = {"phantom": True, "dataset_id": "drawn"}
+    both = verdict_figures(judged(*both_ways(), *both_ways(**drawn_ones)))
+    assert [figure.slug for figure in both][1:] == ["patients-unet-5x5-alpha-0.5-512x512-fp32"]
+    assert "cheng-meningioma" in both[1].caption
+    (alone,) = verdict_figures(judged(*both_ways(**drawn_ones)))
+    assert alone.slug == "patients-phantoms-unet-5x5-alpha-0.5-512x512-fp32"
+    assert "phantoms" in alone.title
+    assert "phantoms" in alone.caption

@@ -234,3 +234,14 @@ def test_what_is_shown() -> None:
     assert by_arm["seeds x splits"].tolist() == ["2 x 1", "2 x 1", "- x 1"]
     assert by_arm.loc["unet 5x5, alpha 0.5", "p (Holm)"] == ""
     assert made.title == "Arms against arms, cheng-meningioma, protocol thesis, 512x512, fp32."
+
+
+def test_cells_that_would_be_called_the_same_tell_what_differs() -> None:
+    """Two widths of one arm; what they share is not told, and the reference keeps its name."""
+    dice = {1: [0.9, 0.8, 0.9, 0.8]}
+    parts = [
+        table(dice, ["p", "p", "q", "r"], arm="mine", params=params, kernel_size=None, alpha=float("nan"))
+        for params in ('{"depth":4,"width":16}', '{"depth":4,"width":32}')
+    ]
+    (panel,) = panels(join(table(dice, ["p", "p", "q", "r"]), *parts))
+    assert [cell.name for cell in panel.cells] == ["mine (width 16)", "mine (width 32)", "unet 5x5, alpha 0.5"]

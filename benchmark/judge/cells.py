@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any
@@ -23,7 +24,8 @@ class Cell:
     """One arm with one set of parameters, on the splits and seeds it was run on.
 
     runs: its rows of `Collected.runs`; rows: one per run and test slice, with split_id,
-    seed (`NO_SEED` where it has none) and all columns of scores.csv.
+    seed (`NO_SEED` where it has none) and all columns of scores.csv. apart: the parameters in which it
+    differs from cells of its panel that would be called the same.
     """
 
     arm: str
@@ -33,11 +35,12 @@ class Cell:
     needs_click: bool
     runs: pd.DataFrame
     rows: pd.DataFrame
+    apart: str = ""
 
     @property
     def name(self) -> str:
-        """unet 5x5, alpha 0.5; arms without a kernel by their name alone."""
-        return cell_name(self.arm, self.kernel_size, self.alpha)
+        """unet 5x5, alpha 0.5; arms without a kernel by their name alone; then what tells it from one of that name."""
+        return cell_name(self.arm, self.kernel_size, self.alpha) + (f" ({self.apart})" if self.apart else "")
 
     @property
     def seeded(self) -> bool:
@@ -88,9 +91,22 @@ class Panel:
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
-        """The cells by arm and parameters, arms that saw a click last."""
+        """The cells by arm and parameters, arms that saw a click last; no two have one name."""
         grouped = self.runs.groupby(["needs_click", "arm", "params"])
-        return tuple(cell_of(runs, self.scores) for _, runs in grouped)
+        return told_apart([cell_of(runs, self.scores) for _, runs in grouped])
+
+
+def told_apart(cells: Sequence[Cell]) -> tuple[Cell, ...]:
+    """Return the cells with `apart` filled in where two have one name."""
+    alike: dict[str, list[dict[str, Any]]] = {}
+    for cell in cells:
+        alike.setdefault(cell.name, []).append(json.loads(cell.params))
+
+    def apart(cell: Cell) -> str:
+        others, own = alike[cell.name], json.loads(cell.params)
+        return ", ".join(f"{key} {own[key]}" for key in own if any(other.get(key) != own[key] for other in others))
+
+    return tuple(replace(cell, apart=apart(cell)) if len(alike[cell.name]) > 1 else cell for cell in cells)
 
 
 def cell_of(runs: pd.DataFrame, scores: pd.DataFrame) -> Cell:

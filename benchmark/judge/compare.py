@@ -144,10 +144,10 @@ def judge_dice(mean: float, half_width: float, seeds: int, printed: float, rule:
     if not math.isfinite(mean + half_width):
         return Verdict.INCONCLUSIVE, f"{mean:.3f} +- {half_width:.3f} is no interval"
     if abs(mean - printed) > half_width + rule.rounding:
-        return Verdict.NOT_REPRODUCED, f"{printed} lies outside {mean:.3f} +- {half_width:.3f}"
+        return Verdict.NOT_REPRODUCED, f"{printed} lies outside the prediction interval {mean:.3f} +- {half_width:.3f}"
     if half_width > rule.max_half_width:
         return Verdict.INCONCLUSIVE, f"interval +- {half_width:.3f} is wider than +- {rule.max_half_width}"
-    return Verdict.REPRODUCED, f"{printed} lies in {mean:.3f} +- {half_width:.3f}"
+    return Verdict.REPRODUCED, f"{printed} lies in the prediction interval {mean:.3f} +- {half_width:.3f}"
 
 
 def _exact(

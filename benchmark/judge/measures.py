@@ -96,8 +96,8 @@ def _left_out(panel: Panel) -> list[str]:
     return [f"Left out, until their runs are rescored: {', '.join(names)}."] if names else []
 
 
-def _by_slice(values: pd.Series[float], rows: pd.DataFrame) -> pd.Series[float]:
-    """Each slice averaged over its seeds."""
+def by_slice(values: pd.Series[float], rows: pd.DataFrame) -> pd.Series[float]:
+    """A column of a cell's rows, each slice on each split averaged over its seeds, by split, slice and patient."""
     of = rows.loc[values.index]
     return values.groupby([of["split_id"], of["slice_id"], of["patient_id"]], dropna=False).mean()
 
@@ -105,10 +105,10 @@ def _by_slice(values: pd.Series[float], rows: pd.DataFrame) -> pd.Series[float]:
 def _boundaries(rows: pd.DataFrame) -> list[dict[str, object]]:
     found = rows["tp"] > 0  # of a slice without a tumour neither is true, and it stays in the means
     missed = (~found)[rows["tp"] + rows["fn"] > 0]
-    row: dict[str, object] = {"slices": len(_by_slice(rows["dice"], rows))}
-    row["missed"] = float(_by_slice(missed, rows).mean())
+    row: dict[str, object] = {"slices": len(by_slice(rows["dice"], rows))}
+    row["missed"] = float(by_slice(missed, rows).mean())
     for name in ("dice", *COLUMNS):
-        values, detected = _by_slice(rows[name], rows), _by_slice(rows.loc[found, name], rows)
+        values, detected = by_slice(rows[name], rows), by_slice(rows.loc[found, name], rows)
         row |= {f"{name}_mean": values.mean(), f"{name}_median": values.median(), f"{name}_detected": detected.mean()}
     return [row]
 
@@ -149,12 +149,12 @@ def agreement(rows: pd.DataFrame) -> list[dict[str, Any]]:
     found = []
     for name, of in SIZES.items():
         difference = rows[f"predicted_{of}"] - rows[f"truth_{of}"]
-        by_slice = _by_slice(difference, rows)
-        bias, sd = float(by_slice.mean()), float(difference.std(ddof=1))
-        half = _half_width(by_slice)
+        once = by_slice(difference, rows)
+        bias, sd = float(once.mean()), float(difference.std(ddof=1))
+        half = _half_width(once)
         found.append(
-            {"quantity": name, "slices": len(by_slice),
-             "truth": _by_slice(rows[f"truth_{of}"], rows).mean(), "bias": bias,
+            {"quantity": name, "slices": len(once),
+             "truth": by_slice(rows[f"truth_{of}"], rows).mean(), "bias": bias,
              "low": bias - half, "high": bias + half,
              "lower_limit": bias - LIMITS * sd, "upper_limit": bias + LIMITS * sd}
         )  # fmt: skip

@@ -23,6 +23,7 @@ from benchmark.report.figure import (
     WIDE,
     Figure,
     canvas,
+    counted,
 )
 from benchmark.report.shared_grid import Grid, dice_rows, means_told
 
@@ -39,10 +40,12 @@ def box_figures(grid: Grid) -> list[Figure]:
     how = (
         "Median, quartiles, whiskers to 1.5 quartile ranges, dots beyond; n counts trainings, all their slices pooled."
     )
-    printed = f"Dashed: the thesis's printed mean, {reference.best_cell.dice_mean:g}."
-    both = partial(
-        _draw_both, kernels=reference.kernels, alphas=reference.alphas, printed=reference.best_cell.dice_mean
+    best = reference.best_cell
+    printed = (
+        "" if grid.printed is None else f" Dashed, at its cell: the one mean that the thesis prints, {grid.printed:g}."
     )
+    mark = None if grid.printed is None else (best.kernel_size, best.alpha, grid.printed)
+    both = partial(_draw_both, kernels=reference.kernels, alphas=reference.alphas, mark=mark)
     alphas = partial(_draw_by, of="alpha", values=reference.alphas, label="alpha (weight of false negatives)")
     kernels = partial(_draw_by, of="kernel_size", values=reference.kernels, label="kernel, pixels")
     pooled = (
@@ -52,7 +55,7 @@ def box_figures(grid: Grid) -> list[Figure]:
         Figure(
             "dice-by-kernel-and-alpha",
             "Dice by kernel and alpha",
-            f"Test Dice of single slices, seeds pooled: {grid.where}. {how} {printed}",
+            f"Test Dice of single slices, seeds pooled: {grid.where}. {how}{printed}",
             f"Box plots of test Dice, one row per kernel, one box per alpha. {means_told(grid)}",
             data,
             both,
@@ -65,7 +68,7 @@ def box_figures(grid: Grid) -> list[Figure]:
             f"Box plots of test Dice by alpha. {_medians(data, 'alpha')}",
             data,
             alphas,
-            "14 (as captioned in its text: by alpha)",
+            "14 (as captioned: by alpha)",
         ),
         Figure(
             "dice-by-kernel",
@@ -95,10 +98,15 @@ def _box(axes: object, values: Sequence[pd.Series[float]], places: Sequence[floa
         box.set_alpha(0.75)
 
 
-def _draw_both(data: pd.DataFrame, kernels: Sequence[int], alphas: Sequence[float], printed: float) -> Canvas:
+def _draw_both(
+    data: pd.DataFrame, kernels: Sequence[int], alphas: Sequence[float], mark: tuple[int, float, float] | None
+) -> Canvas:
+    """mark: kernel, alpha and Dice of the printed number."""
     drawn, rows = canvas(WIDE, 1.25 * len(kernels), len(kernels), sharex=True, sharey=True, squeeze=False)
     for axes, kernel in zip(rows[:, 0], kernels, strict=True):
-        axes.axhline(printed, color=GRID, linewidth=0.8, linestyle="--", zorder=0)
+        if mark and kernel == mark[0]:
+            place = list(alphas).index(mark[1])
+            axes.hlines(mark[2], place - 0.48, place + 0.48, color=INK, linewidth=1, linestyle="--", zorder=3)
         part = data[data["kernel_size"] == kernel]
         _fill(axes, part, "alpha", alphas, KERNEL_COLOURS.get(kernel, GRID))
         axes.set(ylim=(-0.2, 1.03), ylabel=f"{kernel}x{kernel}\nDice", yticks=(0, 0.5, 1))
@@ -145,9 +153,9 @@ def image_figures(grid: Grid) -> list[Figure]:
     spread = data.groupby("slice_id")["dice"].agg(["min", "max"])
     steady = int((spread["max"] - spread["min"] < 0.05).sum())
     caption = (
-        f"Every test slice of {split} over {trainings[split]} trainings of {len(grid.cells)} cells, by median: thick, "
-        f"quartiles; thin, from worst to best; marker, median, by the truth's area: small under {low:g} mm², large "
-        f"from {high:g} mm²."
+        f"Every test slice of {split} over {trainings[split]} trainings of {counted(len(grid.cells), 'cell')}, by "
+        f"median: thick, quartiles; thin, from worst to best; marker, median, by the truth's area: small under {low:g} "
+        f"mm², large from {high:g} mm²."
     )
     alt = (
         f"{len(spread)} test slices sorted by median Dice. On {steady} of them best and worst training are less than "

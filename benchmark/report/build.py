@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
-from benchmark.arm import ArmEntry
 from benchmark.data.slices import SliceSet
-from benchmark.errors import RecordError, SpecError
-from benchmark.judge.cells import Panel, data_of, protocol_of
-from benchmark.judge.claims_table import on_its_terms
-from benchmark.judge.ground import Ground, Reading, ground
-from benchmark.judge.sections import SECTIONS, Judgement
+from benchmark.errors import SpecError
+from benchmark.judge.sections import SECTIONS
 from benchmark.record import write_bytes
-from benchmark.report.box_figures import box_figures, image_figures
-from benchmark.report.cost_figures import cost_figures
-from benchmark.report.data_figures import data_figures
-from benchmark.report.figure import Figure, inline, save
+from benchmark.report.chapters import NO_PICTURES, Source, chapters, ordered
+from benchmark.report.figure import Figure, counted, inline, save
 from benchmark.report.gallery import gallery
-from benchmark.report.heat_figures import heat_figures, time_figures
 from benchmark.report.page import Chapter, Content, Shown, render
-from benchmark.report.picture_figures import picture_figures
 from benchmark.report.provenance import choices_table, commands_table, machines_table
-from benchmark.report.run_figures import cell_figures, curves
-from benchmark.report.shared_grid import shared
-from benchmark.report.verdict_figures import duel_figures, verdict_figures
 
 PAGE, FIGURES = "index.html", "figures"
 GENERATOR = 'name="generator" content="meningioma-bench'  # in every page of ours, and in no other
@@ -39,10 +29,6 @@ TITLES = {
     "measures": "Measures beyond Dice",
     "runs": "Every run",
 }
-NO_PICTURES = (
-    "Pictures of slices, the split, histograms and augmented examples are drawn from your own copy of the data only: "
-    "give it with --data."
-)
 ATTRIBUTION = (
     "Pictures of slices: Cheng, Jun (2017). brain tumor dataset. figshare. "
     "https://doi.org/10.6084/m9.figshare.1512427. CC BY 4.0; windowed, cropped and outlined here."
@@ -63,26 +49,6 @@ class Written:
     figures: int
 
 
-@dataclass(frozen=True, eq=False)
-class Source:
-    """root: the folder of runs; found: their judgement; arms: every arm; slices: the user's own copy, or None."""
-
-    root: Path
-    found: Judgement
-    arms: Mapping[str, ArmEntry]
-    slices: SliceSet | None
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """A chapter before its figures are drawn."""
-
-    title: str
-    lead: str
-    figures: Sequence[Figure]
-    notes: Sequence[str] = ()
-
-
 def write(source: Source, out: Path) -> Written:
     """Draw and write everything into a folder: figures/ first, index.html last and whole.
 
@@ -90,16 +56,17 @@ def write(source: Source, out: Path) -> Written:
     drawn are removed. Raises `SpecError` where out is a file, or a folder with other things and no report.
     """
     before = _earlier(out)
+    plans = list(chapters(source))  # what may fail comes first: nothing is written yet
+    pictures = _gallery(source)
     folder = out / FIGURES
     folder.mkdir(parents=True, exist_ok=True)
-    plans = list(chapters(source))
     drawn: set[str] = set()
     shown = []
     for plan in plans:
         figures = [_named_apart(figure, drawn) for figure in plan.figures]
-        pictures = [Shown(figure, inline(save(figure, folder), figure)) for figure in figures]
-        shown.append(Chapter(plan.title, plan.lead, pictures, plan.notes))
-    write_bytes(out / PAGE, render(content(source, shown)).encode())
+        drawings = [Shown(figure, inline(save(figure, folder), figure)) for figure in figures]
+        shown.append(Chapter(plan.title, plan.lead, drawings, plan.notes))
+    write_bytes(out / PAGE, render(content(source, shown, pictures)).encode())
     for slug in before - drawn:
         for form in ("png", "svg", "csv"):
             (folder / f"{slug}.{form}").unlink(missing_ok=True)
@@ -123,92 +90,20 @@ def _earlier(out: Path) -> set[str]:
         if GENERATOR in text:
             return set(re.findall(rf'href="{FIGURES}/([\w.-]+)\.csv"', text))
         raise SpecError(f"--out {out}: its {PAGE} is not a report of ours; choose another folder")
-    if out.is_dir() and any(path.name != FIGURES for path in out.iterdir()):
+    if out.is_dir() and any(path.name != FIGURES and path.name[0] != "." for path in out.iterdir()):
         raise SpecError(f"--out {out}: holds other files and no report; choose a folder of its own")
     return set()
 
 
-def chapters(source: Source) -> Iterator[Plan]:
-    """The chapters of figures in their order: verdicts, each set of terms, pictures, data."""
-    found = source.found
-    yield Plan("The verdicts, drawn", "", verdict_figures(found), () if found.collected.runs.size else ("No run yet.",))
-    panels = _ordered(found)
-    for panel in panels:
-        yield _panel(source, panel, first=panel is panels[0])
+def _gallery(source: Source) -> Mapping[str, Any] | None:
     if source.slices is None:
-        yield Plan("Pictures", "", (), (NO_PICTURES,))
-        return
-    yield _pictures(source, panels, source.slices)
-    yield Plan("The data", "What the networks are fed.", data_figures(source.slices), ())
+        return None
+    return gallery(source.found.collected, source.root, source.slices, ordered(source.found))
 
 
-def _pictures(source: Source, panels: Sequence[Panel], slices: SliceSet) -> Plan:
-    """Truth, prediction and failure cases of the first panel of these slices on which the reference cell was run."""
-    title = "Truth and prediction"
-    for panel in panels:
-        on = _ground(source.found, panel)
-        if on.best and panel.runs["dataset_id"].iloc[0] == slices.dataset_id:
-            lead = f"{on.best.name}, {panel.title}: stored predictions, and failure cases found by rule."
-            return Plan(title, lead, picture_figures(on, source.root, slices))
-    return Plan(title, "", (), ("No run of these slices is of the reference cell.",))
-
-
-def _ordered(found: Judgement) -> list[Panel]:
-    """Panels of the thesis's terms first, then its image size, then those of most runs; phantoms last."""
-
-    def place(panel: Panel) -> tuple[bool, bool, bool, int]:
-        first = panel.runs.iloc[0]
-        other_size = first["height"] != found.tolerances.dice.image_size
-        return bool(first["phantom"]), not _on_terms(found, panel), other_size, -len(panel.runs)
-
-    return sorted(found.panels, key=place)
-
-
-def _on_terms(found: Judgement, panel: Panel) -> bool:
-    return on_its_terms(panel, found.reference, found.tolerances)
-
-
-def _ground(found: Judgement, panel: Panel) -> Ground:
-    return ground(panel, Reading.TEXT, found.reference, found.tolerances.claims, found.tolerances.sizes)
-
-
-def _panel(source: Source, panel: Panel, *, first: bool) -> Plan:
-    """The figures of one set of terms. A grid of one cell is drawn for the first panel alone."""
-    found = source.found
-    on = _ground(found, panel)
-    grid = shared(on)
-    figures = [*duel_figures(panel, found)]
-    notes = []
-    if grid and (first or len(grid.cells) > 1):
-        figures += [*box_figures(grid), *heat_figures(grid), *image_figures(grid), *time_figures(grid)]
-    elif grid:
-        notes.append("One cell of the grid was run under these terms; the grid's figures begin with two.")
-    figures += cost_figures(panel)
-    if on.best:
-        try:
-            figures += curves(on.best, source.root)
-        except RecordError as error:  # a history decides nothing
-            notes.append(f"No curve: {error}")
-        figures += cell_figures(on.best, found.tolerances.sizes)
-    prefix = slug_of(panel)
-    named = [replace(figure, slug=f"{prefix}-{figure.slug}") for figure in figures]
-    lead = "On the thesis's terms." if _on_terms(found, panel) else ""
-    return Plan(panel.title, lead, named, tuple(notes))
-
-
-def slug_of(panel: Panel) -> str:
-    """The terms of a panel as the beginning of file names: thesis-512x512-fp32."""
-    first = panel.runs.iloc[0]
-    data = data_of(first)
-    words = [] if data == "cheng-meningioma" else [data]
-    words += [protocol_of(panel.runs), f"{first['height']}x{first['width']}", first["precision"]]
-    return re.sub(r"[^\w.]+", "-", "-".join(words)).strip("-")
-
-
-def content(source: Source, shown: Sequence[Chapter]) -> Content:
-    """Everything on the page, chapters of figures given."""
+def content(source: Source, shown: Sequence[Chapter], pictures: Mapping[str, Any] | None) -> Content:
+    """Everything on the page, chapters of figures and gallery given."""
     found, runs, slices = source.found, source.found.collected.runs, source.slices
-    pictures = gallery(found.collected, source.root, slices) if slices is not None else None
     real = slices is not None and not slices.phantom
     unfinished = found.collected.unfinished
     waiting = f", {len(unfinished)} not finished" if unfinished else ""
@@ -216,12 +111,14 @@ def content(source: Source, shown: Sequence[Chapter]) -> Content:
     drawn = f" {phantoms} of them are of drawn phantoms, which say nothing about the thesis." if phantoms else ""
     return Content(
         title="Does 0.898 hold? A rerun of a thesis on meningioma segmentation",
-        lead=f"{len(runs)} finished runs{waiting}, judged against the printed numbers and claims.{drawn}",
+        lead=f"{counted(len(runs), 'finished run')}{waiting}, judged against the printed numbers and claims.{drawn}",
         answers=found.questions(),
         tables=[(title, tables) for name, title in TITLES.items() if (tables := SECTIONS[name](found))],
         chapters=shown,
         gallery=pictures,
         gallery_note=_gallery_note(slices),
+        unfinished=[f"{run_id}: {state}" for run_id, state in unfinished],
+        superseded=list(found.collected.superseded),
         commands=[commands_table(source.root, runs, source.arms)],
         environments=[machines_table(source.root, runs)],
         choices=[choices_table()],

@@ -2,66 +2,76 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from benchmark.judge.cells import Panel
-from benchmark.judge.contrast import DICE, common, mean
+from benchmark.judge.cells import Cell, Panel, cell_name
+from benchmark.judge.contrast import DICE, mean
 from benchmark.judge.results import CLICK
-from benchmark.report.figure import GRID, INK, KERNEL_COLOURS, KERNEL_MARKERS, WIDE, Figure, canvas
+from benchmark.report.figure import GRID, INK, KERNEL_COLOURS, KERNEL_MARKERS, WIDE, Figure, canvas, logarithmic
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
+LEAST_MINUTES = 1e-4  # the axis is logarithmic
 OTHER_MARKERS = "^<>PX*hp8"  # of arms without a kernel, in order of their names
 
 
-def cost_figures(panel: Panel) -> list[Figure]:
-    """Dice against training time and parameters, for the cells of a panel that share a split; none below two cells."""
-    cells = common(panel.cells)
-    if len(cells) < 2 or any(cell.rows.empty for cell in cells):
+def cost_figures(panel: Panel, grid_arm: str) -> list[Figure]:
+    """Dice against training time and parameters, of the cells on the split that most were run on; none below two.
+
+    grid_arm: the arm whose cells are told by their kernel, whatever their alpha.
+    """
+    ran = Counter(split for cell in panel.cells for split in cell.splits)
+    split = min(ran, key=lambda name: (-ran[name], name))
+    cells = [cell.on(splits=[split]) for cell in panel.cells if split in cell.splits]
+    if len(cells) < 2:
         return []
-    data = pd.DataFrame(
-        [
-            {
-                "arm": f"{cell.name} {CLICK}" if cell.needs_click else cell.name,
-                "kernel_size": cell.kernel_size,
-                "dice": mean(cell, DICE),
-                "fit_minutes": float(cell.runs["timing.fit_seconds"].mean()) / 60,
-                "parameters": int(cell.runs["parameters"].iloc[0]),
-                "trainings": len(cell.runs),
-                "devices": ", ".join(sorted(set(cell.runs["device"]))),
-            }
-            for cell in cells
-        ]
-    )
-    splits, devices = ", ".join(sorted(cells[0].splits)), "; ".join(sorted(set(data["devices"])))
-    note = f"{CLICK}: saw where the tumour is. " if any(cell.needs_click for cell in cells) else ""
-    told = "; ".join(f"{row.arm}: Dice {row.dice:.3f}, {row.fit_minutes:.1f} min" for row in data.itertuples())
+    data = pd.DataFrame([_row(cell, grid_arm) for cell in cells])
+    lost = ", ".join(cell.name for cell in panel.cells if split not in cell.splits)
+    notes = [f"{CLICK}: saw where the tumour is."] if any(cell.needs_click for cell in cells) else []
+    notes += [f"Run on other splits only: {lost}."] if lost else []
+    devices = ", ".join(sorted(set(data["devices"])))
+    told = "; ".join(f"{row.arm}: Dice {row.dice:.3f}, {row.fit_minutes:.2g} min" for row in data.itertuples())
     caption = (
-        f"Every arm's mean test Dice on {splits} against the mean time of one training and its trained parameters. "
-        f"{note}Minutes are of the machine that trained ({devices}) and compare on one machine only."
+        f"Every arm's mean test Dice on {split} against the mean time of one training and its trained parameters. "
+        f"Minutes ({devices}) compare on one machine only. {' '.join(notes)}"
     )
-    return [Figure("dice-against-cost", "Dice against cost", caption, f"{told}.", data, _draw_cost)]
+    return [Figure("dice-against-cost", "Dice against cost", caption.strip(), f"{told}.", data, _draw_cost)]
+
+
+def _row(cell: Cell, grid_arm: str) -> dict[str, object]:
+    name = f"{cell.name} {CLICK}" if cell.needs_click else cell.name
+    of_grid = cell.arm == grid_arm and cell.kernel_size is not None
+    return {
+        "arm": name,
+        "group": cell_name(cell.arm, cell.kernel_size, float("nan")) if of_grid else name,
+        "kernel_size": cell.kernel_size if of_grid else None,
+        "dice": mean(cell, DICE),
+        "fit_minutes": float(cell.runs["timing.fit_seconds"].mean()) / 60,
+        "parameters": int(cell.runs["parameters"].iloc[0]),
+        "trainings": len(cell.runs),
+        "devices": ", ".join(sorted(set(cell.runs["device"]))),
+    }
 
 
 def _draw_cost(data: pd.DataFrame) -> Canvas:
     drawn, (left, right) = canvas(WIDE, 2.8, 1, 2, sharey=True)
     others = iter(OTHER_MARKERS * len(data))
-    for row in data.to_dict("records"):
-        known = pd.notna(row["kernel_size"])
-        colour = KERNEL_COLOURS.get(int(row["kernel_size"]), INK) if known else INK
-        marker = KERNEL_MARKERS.get(int(row["kernel_size"]), "o") if known else next(others)
-        style = {"marker": marker, "color": colour, "linestyle": "none", "markersize": 6}
-        style |= {"markerfacecolor": "none"} if CLICK in row["arm"] else {}
-        left.plot(max(row["fit_minutes"], 1e-3), row["dice"], label=row["arm"], **style)
-        right.plot(row["parameters"] / 1e6, row["dice"], **style)
+    for (group, kernel), part in data.groupby(["group", "kernel_size"], sort=False, dropna=False):
+        known = pd.notna(kernel)
+        marker = KERNEL_MARKERS.get(int(kernel), "o") if known else next(others)
+        style = {"marker": marker, "linestyle": "none", "markersize": 6}
+        style["color"] = KERNEL_COLOURS.get(int(kernel), INK) if known else INK
+        style |= {"markerfacecolor": "none"} if CLICK in group else {}
+        left.plot(part["fit_minutes"].clip(lower=LEAST_MINUTES), part["dice"], label=group, **style)
+        right.plot(part["parameters"] / 1e6, part["dice"], **style)
     left.set(xscale="log", xlabel="one training, minutes", ylabel="mean test Dice", ylim=(-0.03, 1.0))
-    left.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+    logarithmic(left.xaxis)
     right.set(xlabel="trained parameters, millions", xlim=(-0.5, None))
     for axes in (left, right):
         axes.grid(color=GRID, linewidth=0.4, alpha=0.6)
-    if len(data) <= 12:
-        drawn.legend(loc="outside right upper")
+    drawn.legend(loc="outside right upper")
     return drawn

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.report.figure import ORANGE, SKY
-from benchmark.report.gallery import grey
 from benchmark.report.outline import loops
+from benchmark.report.window import grey
 from benchmark.surface import bounding_box
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from benchmark.judge.reference import ClaimRule, Sizes
 MOST = 4  # cases of a kind
 COLUMNS = ("split_id", "seed", "run_id", "slice_id", "patient_id", "dice", "dice_mean", "trainings",
            "truth_mm2", "predicted_mm2")  # fmt: skip
+RIGHT, CENTRE = "outline looks right", "centre missed"  # kinds whose rules read columns that older runs lack
 EXACT = 12  # decimals to which numbers tie
 STANDINGS = (90, 50, 10)  # percentiles of the slices' mean Dice
 
@@ -29,12 +30,14 @@ class Cases:
 
     kind: a word or two; rule: which slices, in words; found: how many met it; table: the first `MOST` of them, with
     kind, rule, measure and value (what they were ordered or chosen by), and `COLUMNS`. Empty where none met it.
+    measured: False where the rule could not be held against all runs; then rule says why, and the table is empty.
     """
 
     kind: str
     rule: str
     found: int
     table: pd.DataFrame
+    measured: bool = True
 
 
 def rows_of(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
@@ -49,6 +52,15 @@ def rows_of(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     rows = rows.assign(dice_mean=dice.transform("mean").round(EXACT), trainings=dice.transform("size"))
     off = (rows["dice"] - rows["dice_mean"]).abs().round(EXACT)
     return rows.assign(off=off).sort_values(["slice_id", "off", "run_id"], ignore_index=True).drop(columns="off")
+
+
+def unmeasured(kind: str, lacking: str) -> Cases:
+    """No case, since some run lacks what the rule reads; lacking: which columns, and the cure.
+
+    Trainings that have it are not judged alone: "none met it" would then be said of trainings that nobody looked at.
+    """
+    table = pd.DataFrame(columns=["kind", "rule", "measure", "value", *COLUMNS])
+    return Cases(kind, f"not measured: {lacking}", 0, table, measured=False)
 
 
 def standings(rows: pd.DataFrame) -> Cases:
@@ -90,7 +102,7 @@ def small_right(rows: pd.DataFrame, sizes: Sizes, rule: ClaimRule) -> Cases:
         f"{usual:.3f}, lowest first"
     )
     chosen = chosen.sort_values(["dice", "slice_id", "run_id"]).drop_duplicates("slice_id")
-    return _cases(chosen, "outline looks right", words, "nsd_1mm")
+    return _cases(chosen, RIGHT, words, "nsd_1mm")
 
 
 def necrotic(rows: pd.DataFrame, rule: ClaimRule, sizes: Sizes) -> Cases:
@@ -101,7 +113,7 @@ def necrotic(rows: pd.DataFrame, rule: ClaimRule, sizes: Sizes) -> Cases:
         f"tumours of {sizes.edges_mm2[1]:g} mm² or more of whose core a training found less than a share of "
         f"{rule.core_missed:g}, though of the whole tumour as much or more; least core found first"
     )
-    return _cases(chosen.drop_duplicates("slice_id"), "centre missed", words, "core_sensitivity")
+    return _cases(chosen.drop_duplicates("slice_id"), CENTRE, words, "core_sensitivity")
 
 
 def by_truth(

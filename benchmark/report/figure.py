@@ -8,6 +8,7 @@ dark and print. Colours are Okabe and Ito's, which the colour-blind tell apart; 
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -67,6 +68,7 @@ SETTINGS: dict[str, Any] = {
     "figure.constrained_layout.use": True,
     "svg.fonttype": "none",  # text stays text: it can be read aloud, searched and scaled
     "image.interpolation": "none",
+    "text.parse_math": False,  # an arm may be called anything
 }
 SVG = "http://www.w3.org/2000/svg"
 XLINK = "http://www.w3.org/1999/xlink"
@@ -76,8 +78,8 @@ XLINK = "http://www.w3.org/1999/xlink"
 class Figure:
     """What a reader sees and what it was drawn from.
 
-    slug: its file name, unique in a report; alt: what it shows, for who cannot see it; thesis: the
-    number of the thesis's figure that it redraws, "" where it has none; data: every number drawn, in
+    slug: its file name, as `slugged` makes them, unique in a report; alt: what it shows, for who cannot see it;
+    thesis: the number of the thesis's figure that it redraws, "" where it has none; data: every number drawn, in
     full precision; draw: data -> canvas, called inside `drawing`; pictures: True where it shows the slices
     themselves, whose licence asks for attribution.
     """
@@ -90,6 +92,20 @@ class Figure:
     draw: Callable[[pd.DataFrame], Canvas] = field(repr=False)
     thesis: str = ""
     pictures: bool = False
+
+
+def counted(n: int, thing: str) -> str:
+    """One training, two trainings: a number with its noun.
+
+    >>> counted(1, "training"), counted(2, "training")
+    ('1 training', '2 trainings')
+    """
+    return f"{n} {thing}{'' if n == 1 else 's'}"
+
+
+def slugged(*words: str) -> str:
+    """Words as a file name and an id: ASCII letters, digits and points, anything else a hyphen."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(words)).strip("-")
 
 
 @contextmanager
@@ -107,6 +123,17 @@ def canvas(width: float, height: float, rows: int = 1, columns: int = 1, **more:
 
     drawn = MatplotlibFigure(figsize=(width, height))
     return drawn, drawn.subplots(rows, columns, **more)
+
+
+def logarithmic(axis: Any) -> None:
+    """Ticks of a logarithmic axis that is drawn on, plain numbers: fewer in each power of ten, the more there are."""
+    from matplotlib.ticker import LogLocator
+
+    low, high = axis.get_view_interval()
+    powers = math.log10(high / low)
+    axis.set_major_locator(LogLocator(subs=(1,) if powers > 3 else (1, 2, 5) if powers > 1 else range(1, 10)))
+    axis.set_major_formatter(lambda x, _: f"{x:g}")
+    axis.set_minor_formatter(lambda x, _: "")
 
 
 def svg_of(figure: Figure) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,54 +17,80 @@ from PIL import Image
 from benchmark.collect import Collected
 from benchmark.data.slices import SliceSet
 from benchmark.errors import RecordError
-from benchmark.judge.cells import Cell, Panel, panels
-from benchmark.metrics import count
+from benchmark.judge.cells import Cell, Panel, data_of, panels, protocol_of
+from benchmark.judge.reference import load_reference
 from benchmark.record import RunFolder
 from benchmark.report.outline import svg_path
-from benchmark.run_files import read_predictions
+from benchmark.report.stored import reason, stored_masks
+from benchmark.report.window import grey
 
-WINDOW = (0.5, 99.5)  # percentiles of a slice's grey levels, shown as black and white
 SIDE = 256  # pixels of the longer side: 708 slices of 512x512 then come to 4.9 MB of text, a sixth of their WebP files
 QUALITY = 75
-ROUNDING = 1e-9  # what arithmetic can leave of one Dice computed twice
 
 
-def gallery(collected: Collected, root: Path, slices: SliceSet) -> dict[str, Any]:
+def gallery(collected: Collected, root: Path, slices: SliceSet, order: Sequence[Panel] | None = None) -> dict[str, Any]:
     """Return what the gallery shows, as plain JSON types: the runs under root that are of these slices.
 
+    order: the panels of these runs, that whose runs come first at first; None puts the finest slices first. Before all
+    come the runs of the reference cell.
+
     height and width of the slices in pixels, in which all outlines are (x right, y down, fill-rule evenodd);
-    slices by number: image (a WebP as data URL, `WINDOW` as its grey levels), patient or None, mm2 of the truth
-    and its outline, for each slice that a run tested; runs: run_id, arm, terms, split, seed or None, click;
-    outlines by run_id and slice: d ("" where nothing was found), dice, mm2 of the prediction; left_out: the
-    run_ids of other slices. Raises `RecordError` for predictions that are damaged or not those that were scored.
+    slices by number: image (a WebP as data URL, its grey levels as `window.grey` makes them), patient or None, mm2 of
+    the truth and its outline, for each slice that a run tested; runs: id, arm, form (size and precision), terms (the
+    rest of them), split, seed or None, click; outlines by run and slice: d ("" where nothing was found), dice, mm2 of
+    the prediction; left_out: id and why of runs of other slices, and of those whose predictions are lost, damaged or
+    not those that were scored.
     """
     own = collected.runs["dataset_id"] == slices.dataset_id
-    kept = replace(collected, runs=collected.runs[own])
-    ordered = sorted(panels(kept), key=lambda panel: -panel.runs["height"].iloc[0])  # the finest first
-    runs = [_run(panel, cell, run) for panel in ordered for cell in panel.cells for run in _rows(cell)]
+    runs = _runs(_finest_first(collected, own) if order is None else order, slices)
     of_run = dict(iter(collected.scores.groupby("run_id")))
-    outlines = {run["id"]: _outlines(RunFolder(root, run["id"]), of_run[run["id"]], slices) for run in runs}
+    left_out = [{"id": name, "why": "of other slices"} for name in sorted(collected.runs.loc[~own, "run_id"])]
+    outlines = {}
+    for run_id in [run["id"] for run in runs]:
+        try:
+            outlines[run_id] = _outlines(RunFolder(root, run_id), of_run[run_id], slices)
+        except RecordError as error:
+            left_out.append({"id": run_id, "why": reason(error, root)})
     return {
         "height": slices.shape[0],
         "width": slices.shape[1],
         "slices": _slices(slices, {int(number) for found in outlines.values() for number in found}),
-        "runs": runs,
+        "runs": [run for run in runs if run["id"] in outlines],
         "outlines": outlines,
-        "left_out": sorted(collected.runs.loc[~own, "run_id"]),
+        "left_out": left_out,
     }
 
 
-def _rows(cell: Cell) -> Iterator[Any]:
-    return cell.runs.sort_values(["split_id", "seed", "run_id"]).itertuples()
+def _finest_first(collected: Collected, own: pd.Series[bool]) -> list[Panel]:
+    found = panels(replace(collected, runs=collected.runs[own]))
+    return sorted(found, key=lambda panel: -panel.runs["height"].iloc[0])
 
 
-def _run(panel: Panel, cell: Cell, run: Any) -> dict[str, Any]:
+def _runs(order: Sequence[Panel], slices: SliceSet) -> list[dict[str, Any]]:
+    best = load_reference().best_cell
+    cells = [
+        (panel, cell)
+        for panel in order
+        if panel.runs["dataset_id"].iloc[0] == slices.dataset_id
+        for cell in panel.cells
+    ]
+    first = (best.arm, best.kernel_size, best.alpha)
+    cells.sort(key=lambda one: (one[1].arm, one[1].kernel_size, one[1].alpha) != first)  # stable
+    return [_run(panel, cell, run) for panel, cell in cells for run in _rows(cell)]
+
+
+def _rows(cell: Cell) -> list[dict[Any, Any]]:
+    return cell.runs.sort_values(["split_id", "seed", "run_id"]).to_dict("records")
+
+
+def _run(panel: Panel, cell: Cell, run: Mapping[Any, Any]) -> dict[str, Any]:
     return {
-        "id": run.run_id,
+        "id": run["run_id"],
         "arm": cell.name,
-        "terms": panel.title,
-        "split": run.split_id,
-        "seed": None if pd.isna(run.seed) else int(run.seed),
+        "form": f"{run['height']}x{run['width']} {run['precision']}",
+        "terms": f"protocol {protocol_of(panel.runs)}, {data_of(run)}",
+        "split": run["split_id"],
+        "seed": None if pd.isna(run["seed"]) else int(run["seed"]),
         "click": cell.needs_click,
     }
 
@@ -79,23 +105,6 @@ def _outlines(folder: RunFolder, scores: pd.DataFrame, slices: SliceSet) -> dict
         }
         for number, dice in zip(scores["slice_id"].tolist(), scores["dice"].tolist(), strict=True)
     }
-
-
-def stored_masks(folder: RunFolder, scores: pd.DataFrame, slices: SliceSet) -> dict[int, NDArray[np.bool_]]:
-    """Return a run's test masks (H, W) bool by slice number: those whose Dice stands in its scores.
-
-    Raises `RecordError` as `read_predictions` does, and where a slice is not in both, or its mask has another Dice.
-    """
-    masks, where = read_predictions(folder), {number: i for i, number in enumerate(slices.slice_id.tolist())}
-    dice = dict(zip(scores["slice_id"].tolist(), scores["dice"].tolist(), strict=True))
-    odd = sorted(set(masks) ^ set(dice) | (set(dice) - set(where))) or [
-        number
-        for number, mask in masks.items()
-        if mask.shape != slices.shape or abs(count(mask, slices.masks[where[number]]).dice - dice[number]) > ROUNDING
-    ]
-    if odd:
-        raise RecordError(f"{folder.path}: the mask of slice {odd[0]} is not the one that was scored; rescore the runs")
-    return masks
 
 
 def _slices(slices: SliceSet, wanted: set[int]) -> dict[str, dict[str, Any]]:
@@ -120,13 +129,3 @@ def webp(image: NDArray[np.generic]) -> bytes:
     out = io.BytesIO()
     small.save(out, "WEBP", quality=QUALITY)
     return out.getvalue()
-
-
-def grey(image: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Map an (H, W) image to 0 to 255, linearly between the percentiles of `WINDOW`, cut beyond them."""
-    pixels = image.astype(np.float32)
-    low, high = np.percentile(pixels, WINDOW).astype(np.float32)
-    if not high > low:  # what is bright fills less than the window leaves out
-        low, high = pixels.min(), pixels.max()
-    share = (pixels - low) / (high - low)
-    return np.rint(share.clip(0, 1) * 255).astype(np.uint8)

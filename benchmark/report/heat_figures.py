@@ -13,8 +13,8 @@ from benchmark.report.shared_grid import Grid, means_told
 
 def heat_figures(grid: Grid) -> list[Figure]:
     """Mean and variance with n per cell, and the thesis's printed number marked."""
-    reference = grid.ground.reference
-    printed = reference.best_cell.dice_mean
+    reference, printed = grid.ground.reference, grid.printed
+    best = (reference.best_cell.kernel_size, reference.best_cell.alpha)
     table = [
         {
             "kernel_size": kernel,
@@ -31,16 +31,20 @@ def heat_figures(grid: Grid) -> list[Figure]:
     def data(column: str) -> pd.DataFrame:
         return numbers[["kernel_size", "alpha", "trainings", column]].rename(columns={column: "value"})
 
-    ringed = f"The thesis prints one number, {printed:g} for 5x5 and alpha 0.5 (ringed); hatched cells were not run."
+    ringed = "" if printed is None else f"Ringed: the one cell whose number the thesis prints, {printed:g}. "
+    means = data("mean")
+    of_best = (means["kernel_size"] == best[0]) & ((means["alpha"] - best[1]).abs() < 1e-9)
+    means = means.assign(printed=pd.Series(printed, index=means.index, dtype=float).where(of_best))
     told = "; ".join(f"{r['kernel_size']}x{r['kernel_size']}, alpha {r['alpha']:g}" for r in table)
     thousandths = "x 10⁻³ Dice²"
     return [
         Figure(
             "mean-dice",
             "Mean Dice",
-            f"Mean over test slices, each averaged over its trainings (n): {grid.where}. {ringed}",
+            f"Mean over test slices, each averaged over its trainings (n): {grid.where}. {ringed}Hatched cells were "
+            "not run.",
             f"Heat map of mean Dice by kernel and alpha. {means_told(grid)}",
-            data("mean"),
+            means,
             heat_map(reference, "mean Dice", lambda x: f"{x:.3f}", printed),
             "15",
         ),
@@ -48,8 +52,7 @@ def heat_figures(grid: Grid) -> list[Figure]:
             "variance-of-mean-dice",
             "Variance of the mean Dice between seeds",
             "Of the trainings' mean Dice on one split (n - 1), as the caption of the thesis's figure reads: "
-            f"{grid.where}. "
-            "A dash: one seed a split has no variance.",
+            f"{grid.where}. A dash: one seed a split has no variance.",
             f"Heat map of the variance between seeds. Cells run: {told}.",
             data("variance_of_mean"),
             heat_map(reference, thousandths, lambda x: f"{1e3 * x:.3f}"),
@@ -92,9 +95,11 @@ def time_figures(grid: Grid) -> list[Figure]:
     ]
     data = pd.DataFrame(rows)
     each = reference.hours * 60 / reference.trainings
+    own = f" The thesis's {reference.trainings} took {reference.hours:g} h on a laptop GPU, {each:.1f} min each."
     caption = (
-        f"Mean minutes of one training on {'; '.join(sorted(set(data['devices'])))}: {grid.where}. The thesis's "
-        f"{reference.trainings} trainings took {reference.hours:g} h on a laptop GPU, {each:.1f} min each."
+        f"Mean minutes of one training ({', '.join(sorted(set(data['devices'])))}): {grid.where}. Early stopping "
+        "decides how many epochs a training has, and what else a machine does how long they take: a small kernel can "
+        f"take longer.{own if grid.printed is not None else ''}"
     )
     told = "; ".join(f"{r['kernel_size']}x{r['kernel_size']}, alpha {r['alpha']:g}: {r['value']:.1f} min" for r in rows)
     draw = heat_map(reference, "minutes", lambda x: f"{x:.1f}")

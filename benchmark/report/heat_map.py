@@ -69,7 +69,7 @@ def _draw(
     axes.set(xlabel="alpha (weight of false negatives)", ylabel="kernel, pixels")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    if len(known):
+    if known.nunique() > 1:
         bar = drawn.colorbar(colours, ax=axes, label=unit, fraction=0.03, pad=0.01, format=lambda x, _: text(x))
         bar.outline.set_visible(False)
     return drawn

@@ -86,8 +86,8 @@ function gallery(data) {
   const form = byId("controls"), field = form.elements;
   const list = byId("slices"), more = byId("more"), large = byId("large");
   const runs = new Map(data.runs.map((run) => [run.id, run]));
-  const named = (run) => [
-    run.split, run.seed == null ? "no seed" : `seed ${run.seed}`, ...(run.click ? ["saw a click"] : []), run.terms,
+  const named = (run) => [ // what differs first: a narrow list cuts the rest off
+    run.form, run.split, run.seed == null ? "no seed" : `seed ${run.seed}`, ...(run.click ? ["saw a click"] : []), run.terms,
   ].join(" · ");
   let found = [], made = 0, open = -1;
 
@@ -160,6 +160,8 @@ function gallery(data) {
   function refresh() {
     field.second.disabled = !field.other.value;
     found = matching();
+    const chosen = [["", field.run.value], ["; dotted: ", field.other.value]].filter(([, id]) => id);
+    byId("which").textContent = chosen.map(([lead, id]) => `${lead}${runs.get(id).arm} · ${named(runs.get(id))}`).join("");
     made = 0;
     list.replaceChildren();
     extend();

@@ -18,7 +18,6 @@ from types import MappingProxyType
 from typing import Any, Protocol
 from urllib.parse import quote
 
-import pandas as pd
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -27,6 +26,7 @@ from benchmark.judge.compare import Verdict
 from benchmark.judge.ground import Standing
 from benchmark.judge.tables import Table
 from benchmark.report.figure import Figure
+from benchmark.report.sorting import sort_values, texts_of
 
 LONG = 12  # rows; a longer table waits folded
 FILTERED = 6  # rows; a longer table has a box to filter it
@@ -47,8 +47,6 @@ DECIDED: Mapping[str, str] = MappingProxyType(
     }
 )
 SIGNS = MappingProxyType({"good": "\N{CHECK MARK}", "bad": "\N{MULTIPLICATION X}", "open": "?", "found": "\N{BULLET}"})
-LEADING = re.compile(r"[<>~]?\s*([+-]?\d+(?:\.\d+)?(?:e[+-]\d+)?)(?:/(\d+))?(?![\w.]|-\w)", re.ASCII)
-SIZES = re.compile(r"(\d+)x\d")
 
 
 class Answer(Protocol):
@@ -97,7 +95,8 @@ class Content:
     lead: what was judged - folder, number of runs; tables: headings, each with its tables;
     gallery: slices, runs and outlines, None where there are none to show; gallery_note: whose pictures
     they are, or why there are none; choices: what was decided where the thesis was silent; attribution:
-    lines that the licence of the data asks for; citation: how to cite, its line breaks kept.
+    lines that the licence of the data asks for; citation: how to cite, its line breaks kept; unfinished,
+    superseded: runs that were not judged, each with a word of its state.
     """
 
     title: str
@@ -113,6 +112,8 @@ class Content:
     attribution: Sequence[str] = ()
     licence: str = ""
     citation: str = ""
+    unfinished: Sequence[str] = ()
+    superseded: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -195,16 +196,17 @@ def tone(verdict: str) -> str:
 
 def sheet(table: Table, name: str) -> Sheet:
     """Prepare a table for the page; name: its id there."""
-    values = [sort_values(table, place) for place in range(table.shown.shape[1])]
+    shown = texts_of(table.shown)
+    values = [sort_values(table, place) for place in range(shown.shape[1])]
     rows = [
         [
             cell(text, None if by is None else by[row], numeric=by is not None)
             for text, by in zip(texts, values, strict=True)
         ]
-        for row, texts in enumerate(table.shown.astype(str).itertuples(index=False, name=None))
+        for row, texts in enumerate(shown.itertuples(index=False, name=None))
     ]
     csv = "data:text/csv;charset=utf-8," + quote(table.render("csv") + "\n")
-    return Sheet(name, table.title, table.notes, list(table.shown), [by is not None for by in values], rows, csv)
+    return Sheet(name, table.title, table.notes, list(shown), [by is not None for by in values], rows, csv)
 
 
 def cell(text: str, sort: float | None, *, numeric: bool) -> Cell:
@@ -212,30 +214,6 @@ def cell(text: str, sort: float | None, *, numeric: bool) -> Cell:
     kind = DECIDED.get(text, "")
     kinds = ("number" if numeric else "", "long" if len(text) > LENGTHY else "", kind)
     return Cell(text, sort, " ".join(filter(None, kinds)), SIGNS.get(kind, ""))
-
-
-def sort_values(table: Table, place: int) -> list[float | None] | None:
-    """What a shown column sorts by: the numbers' column of its name, else each text's leading number, else None.
-
-    "0.9%" leads with 0.9, "3/318" with 3/318, "-0.1 to +0.2" with -0.1, "< 0.001" with 0.001 and "512x512" with 512;
-    an empty text is a missing number; one text that leads with none makes the column sort as text.
-    """
-    name, texts = table.shown.columns[place], table.shown.iloc[:, place].astype(str)
-    if name in table.numbers and pd.api.types.is_numeric_dtype(own := table.numbers[name]) and own.dtype != bool:
-        return [None if pd.isna(value) else float(value) for value in own]
-    led = [leading_number(text) for text in texts]
-    if not any(texts) or any(text and number is None for text, number in zip(texts, led, strict=True)):
-        return None
-    return led
-
-
-def leading_number(text: str) -> float | None:
-    """The number that a text begins with, as `sort_values` says; None for an empty text or another beginning."""
-    if size := SIZES.match(text):
-        return float(size[1])
-    found = LEADING.match(text)
-    of = float(found[2] or 1) if found else 0
-    return float(found[1]) / of if found and of else None
 
 
 def _text(name: str) -> str:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark.data.slices import SliceSet
+from benchmark.errors import RecordError
 from benchmark.judge.cells import Cell, title_of
 from benchmark.judge.ground import Ground
 from benchmark.record import RESULT, RunFolder
 from benchmark.report import failures, shapes
+from benchmark.report.case_words import count, heading, named, none, told
 from benchmark.report.crop import Crop, crop, legend, show
 from benchmark.report.failures import Cases
-from benchmark.report.figure import INK, WIDE, Figure, canvas
-from benchmark.report.gallery import stored_masks
+from benchmark.report.figure import INK, WIDE, Figure, canvas, counted
+from benchmark.report.stored import reason, stored_masks
 from benchmark.run_files import Reader, read_result, read_scores
 
 if TYPE_CHECKING:
@@ -42,44 +44,78 @@ class Scene:
     real: bool
 
 
+@dataclass(frozen=True, eq=False)
+class Read:
+    """scores of the trainings that could be read, one row per run and slice; strands_mm2: the largest thin bright part
+    of the truth that was left out, by run_id and slice; lost: what is wrong with the others, one line each.
+    """
+
+    scores: pd.DataFrame
+    strands_mm2: Mapping[Key, float]
+    lost: Sequence[str]
+
+
 def picture_figures(on: Ground, root: Path, slices: SliceSet) -> list[Figure]:
     """Return figures 18 to 22 of the reference cell from the predictions under root; a rule that found none says so.
 
-    None at all where that cell was not run, or on other slices than these. Raises `RecordError` for predictions that
-    are damaged or not those that were scored.
+    None at all where that cell was not run, or on other slices than these. Trainings whose predictions are lost,
+    damaged or not those that were scored are left out, and captions name them. Raises `RecordError` if none is left.
     """
     cell = on.best
     if cell is None or set(cell.runs["dataset_id"]) != {slices.dataset_id}:
         return []
-    rows = failures.rows_of(cell.runs, pd.concat([_scores(RunFolder(root, name)) for name in cell.runs["run_id"]]))
+    read = _read(cell.runs["run_id"].tolist(), root, slices)
+    rows = failures.rows_of(cell.runs, read.scores)
     examples = failures.standings(rows)
     shown = [
         ("failures-lowest", "The lowest Dice", "", "", [failures.lowest(rows)]),
         ("failures-small", "Small tumours", "19", "", [
-            failures.small(rows, on.sizes), failures.small_right(rows, on.sizes, on.rule)]),
+            failures.small(rows, on.sizes),
+            _measured(on, failures.RIGHT, "nsd_1mm", lambda: failures.small_right(rows, on.sizes, on.rule))]),
         ("failures-vessels", "Thin bright parts of the truth that were left out", "20", NO_VESSELS, [
-            strands(rows, root, slices)]),
+            strands(rows, read.strands_mm2)]),
         ("failures-straight", "Truths with straight edges", "21", "", [straight(rows, slices, on.sizes.edges_mm2[0])]),
         ("failures-centres", "Large tumours whose centre was missed", "22", "", [
-            failures.necrotic(rows, on.rule, on.sizes)]),
+            _measured(on, failures.CENTRE, "core_sensitivity", lambda: failures.necrotic(rows, on.rule, on.sizes))]),
     ]  # fmt: skip
     keys = {key for cases in [examples, *(one for *_, found in shown for one in found)] for key in _keys(cases.table)}
-    scene = Scene(_where(cell, rows), _crops(keys, rows, root, slices), not slices.phantom)
+    scene = Scene(_where(cell, rows, read.lost), _crops(keys, rows, root, slices), not slices.phantom)
     return [_examples(examples, scene), *(_failures(*words, scene) for words in shown)]
 
 
-def strands(rows: pd.DataFrame, root: Path, slices: SliceSet) -> Cases:
-    """Find thin bright parts of the truth that a prediction leaves out, in all runs of these rows."""
-    areas = {
-        key: shapes.left_out_strand_mm2(slices.images[i], slices.masks[i], mask, slices.spacing_mm)
-        for key, i, mask in _stored(rows, root, slices)
-    }
+def _measured(on: Ground, kind: str, column: str, find: Callable[[], Cases]) -> Cases:
+    """What a rule finds where every training has the column that it reads."""
+    lacking = on.lacking([on.printed], [column])
+    return failures.unmeasured(kind, lacking) if lacking else find()
+
+
+def _read(run_ids: Sequence[str], root: Path, slices: SliceSet) -> Read:
+    """Read the trainings of a cell, the masks of one in memory at a time."""
+    scores, areas, lost = [], {}, []
+    for run_id in run_ids:
+        try:
+            own = _scores(RunFolder(root, run_id))
+            areas.update({key: _strand_mm2(slices, i, mask) for key, i, mask in _stored(own, root, slices)})
+            scores.append(own)
+        except RecordError as error:
+            lost.append(reason(error, root))
+    if not scores:
+        raise RecordError(lost[0])
+    return Read(pd.concat(scores), areas, lost)
+
+
+def _strand_mm2(slices: SliceSet, i: int, mask: NDArray[np.bool_]) -> float:
+    return shapes.left_out_strand_mm2(slices.images[i], slices.masks[i], mask, slices.spacing_mm)
+
+
+def strands(rows: pd.DataFrame, areas_mm2: Mapping[Key, float]) -> Cases:
+    """Find thin bright parts of the truth that a prediction leaves out, given the largest by run_id and slice."""
     rule = (
         f"parts of the truth less than {shapes.STRAND_MM:g} mm wide that a training left out, their mean grey nearer "
-        f"to that of the tumour found than to that of the {shapes.AROUND_MM:g} mm around the truth; "
+        f"to the median of the tumour found than to that of the {shapes.AROUND_MM:g} mm around the truth; "
         f"{shapes.LEAST_STRAND_MM2:g} mm² or more, largest first"
     )
-    return failures.by_run(rows, areas, shapes.LEAST_STRAND_MM2, "candidate", rule, "left_out_mm2")
+    return failures.by_run(rows, areas_mm2, shapes.LEAST_STRAND_MM2, "candidate", rule, "left_out_mm2")
 
 
 def straight(rows: pd.DataFrame, slices: SliceSet, least_mm2: float) -> Cases:
@@ -127,12 +163,13 @@ def _crops(keys: set[Key], rows: pd.DataFrame, root: Path, slices: SliceSet) -> 
     }
 
 
-def _where(cell: Cell, rows: pd.DataFrame) -> str:
+def _where(cell: Cell, rows: pd.DataFrame, lost: Sequence[str]) -> str:
     """Which runs, in words."""
     splits, runs = sorted(set(rows["split_id"])), rows["run_id"].nunique()
-    named = splits[0] if len(splits) == 1 else f"{len(splits)} splits, {splits[0]} to {splits[-1]}"
-    trained = f"{runs} training{'s' if runs > 1 else ''}"
-    return f"{cell.name}, {title_of(cell.runs)}: {trained} on {named}; {rows['slice_id'].nunique()} test slices."
+    where = splits[0] if len(splits) == 1 else f"{len(splits)} splits, {splits[0]} to {splits[-1]}"
+    trained = counted(runs, "training")
+    words = f"{cell.name}, {title_of(cell.runs)}: {trained} on {where}; {rows['slice_id'].nunique()} test slices."
+    return " ".join([words, *(f"Left out: {why}." for why in lost)])
 
 
 def _examples(cases: Cases, scene: Scene) -> Figure:
@@ -140,7 +177,7 @@ def _examples(cases: Cases, scene: Scene) -> Figure:
         slug="examples",
         title="Truth, prediction, and both",
         caption=f"{scene.where} From above: {cases.rule}; of each, the training nearest to that mean. {MADE}",
-        alt=f"Each slice with the outline of the truth, of the prediction, and of both. {_told(cases)}",
+        alt=f"Each slice with the outline of the truth, of the prediction, and of both. {told(cases)}",
         data=cases.table,
         draw=partial(_draw_examples, crops=scene.crops),
         thesis="18",
@@ -149,41 +186,18 @@ def _examples(cases: Cases, scene: Scene) -> Figure:
 
 
 def _failures(slug: str, title: str, thesis: str, note: str, found: Sequence[Cases], scene: Scene) -> Figure:
-    rules = [f"{_named(one)}: {one.rule} ({_count(one)})." for one in found]
+    rules = [f"{named(one)}: {one.rule}{count(one)}." for one in found]
     filled = [one.table for one in found if one.found]
     return Figure(
         slug=slug,
         title=title,
         caption=" ".join([scene.where, *rules, *([note] if note else []), MADE]),
-        alt=" ".join([f"{title}.", *(f"{_named(one)}: {_told(one)}" for one in found)]),
+        alt=" ".join([f"{title}.", *(f"{named(one)}: {told(one)}" for one in found)]),
         data=pd.concat(filled or [found[0].table], ignore_index=True),
         draw=partial(_draw_failures, found=found, crops=scene.crops),
         thesis=thesis,
         pictures=bool(filled) and scene.real,
     )
-
-
-def _named(cases: Cases) -> str:
-    return cases.kind[0].upper() + cases.kind[1:]
-
-
-def _count(cases: Cases) -> str:
-    if len(cases.table) < cases.found:
-        return f"{len(cases.table)} of {cases.found} shown"
-    return f"{cases.found} met it" if cases.found else "none met it"
-
-
-def _told(cases: Cases) -> str:
-    """The cases in words, for who cannot see them."""
-    if not cases.found:
-        return "no tested slice meets the rule."
-    return "; ".join(f"{_heading(row)}" for row in cases.table.itertuples()).replace("\n", ", ") + "."
-
-
-def _heading(row: Any) -> str:
-    """What stands above a picture."""
-    found = f"{row.predicted_mm2:.0f} mm² found" if row.dice or not row.truth_mm2 else "missed"
-    return f"slice {row.slice_id}, Dice {row.dice:.2f}\n{row.truth_mm2:.0f} mm², {found}"
 
 
 def _draw_examples(data: pd.DataFrame, crops: Mapping[Key, Crop]) -> Canvas:
@@ -192,7 +206,7 @@ def _draw_examples(data: pd.DataFrame, crops: Mapping[Key, Crop]) -> Canvas:
     for row, line in zip(data.itertuples(), axes, strict=True):
         for (name, truth, predicted), one in zip(words, line, strict=True):
             show(one, crops[row.run_id, row.slice_id], truth=truth, predicted=predicted)
-            one.set_title(f"{_heading(row)}\n{name}" if name == "truth" else name, loc="left", fontsize=7)
+            one.set_title(f"{heading(row)}\n{name}" if name == "truth" else name, loc="left", fontsize=7)
     legend(drawn)
     return drawn
 
@@ -207,9 +221,9 @@ def _draw_failures(data: pd.DataFrame, found: Sequence[Cases], crops: Mapping[Ke
         for row, one in zip(cases.table.itertuples(), line, strict=False):
             one.set_axis_on()
             show(one, crops[row.run_id, row.slice_id])
-            one.set_title(_heading(row), loc="left", fontsize=7)
+            one.set_title(heading(row), loc="left", fontsize=7)
         if not cases.found:
-            words = f"{_named(cases)}: no tested slice meets the rule"
+            words = f"{named(cases)}: {none(cases)}"
             line[0].text(0, 0.5, words, transform=line[0].transAxes, va="center", color=INK)
         elif len(found) > 1:
             line[0].set_ylabel(cases.kind, fontsize=7.5)

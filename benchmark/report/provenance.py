@@ -21,6 +21,7 @@ from benchmark.record import ENVIRONMENT, SPEC, read_json
 GRIDS = ("thesis", "baselines", "quick")  # shipped; asked in this order
 PROTOCOLS = ("thesis", "patient")
 DATA = "path/to/slices"
+OWN_GRID = "a grid file of your own, which names this arm and its parameters"
 OPEN = re.compile(r"^(\w+) = (.+?)\s+# (.*\bopen\b.*)$")
 SECTION = re.compile(r"^\[([\w.-]+)\]")
 MACHINE = {  # of environment.json, as the table has them
@@ -106,7 +107,7 @@ def commands_table(root: Path, runs: pd.DataFrame, arms: Mapping[str, ArmEntry])
     shown = pd.DataFrame(
         {
             "run": numbers["run_id"],
-            "command": [made or "a grid file of your own, which names this arm" for made in numbers["command"]],
+            "command": [row["command"] or OWN_GRID for row in rows],
             "commit": numbers["commit"],
             "device": numbers["device"],
             "training, min": digits(numbers["fit_minutes"], 1),

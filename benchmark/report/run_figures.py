@@ -11,10 +11,10 @@ import pandas as pd
 
 from benchmark.errors import RecordError
 from benchmark.judge.cells import Cell
-from benchmark.judge.measures import SIZES, agreement, measured, thirds
+from benchmark.judge.measures import LIMITS, SIZES, agreement, by_slice, measured, thirds
 from benchmark.judge.reference import Sizes
 from benchmark.record import HISTORY
-from benchmark.report.figure import BLUE, COLUMN, GRID, INK, MUTED, VERMILLION, WIDE, Figure, canvas
+from benchmark.report.figure import BLUE, COLUMN, GRID, INK, MUTED, VERMILLION, WIDE, Figure, canvas, logarithmic
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -82,8 +82,7 @@ def _draw_curves(data: pd.DataFrame, best: int) -> Canvas:
 
 def _by_slice(cell: Cell, columns: list[str]) -> pd.DataFrame:
     """Each slice on each split averaged over its trainings."""
-    keys = ["split_id", "slice_id", "patient_id"]
-    return cell.rows.groupby(keys, as_index=False, dropna=False)[columns].mean()
+    return pd.DataFrame({name: by_slice(cell.rows[name], cell.rows) for name in columns}).reset_index()
 
 
 def _by_area(cell: Cell, sizes: Sizes) -> list[Figure]:
@@ -98,7 +97,7 @@ def _by_area(cell: Cell, sizes: Sizes) -> list[Figure]:
     low, high = sizes.edges_mm2
     caption = (
         f"{cell.name}: {len(data)} test slices of {_names(cell)}, each averaged over its trainings. Line: median of "
-        f"the {min(NEIGHBOURS, len(data))} slices nearest in area. Dotted: {low:g} and {high:g} mm², which part small, "
+        f"the up to {NEIGHBOURS} slices around in order of area. Dotted: {low:g} and {high:g} mm², which part small, "
         "middle and large."
     )
     alt = f"Dice against the truth's area on a logarithmic axis. Medians of {told}."
@@ -111,8 +110,6 @@ def _names(cell: Cell) -> str:
 
 
 def _draw_by_area(data: pd.DataFrame, edges: tuple[float, float]) -> Canvas:
-    from matplotlib.ticker import LogLocator
-
     drawn, axes = canvas(COLUMN, 2.5)
     axes.plot(data["truth_mm2"], data["dice"], ".", color=BLUE, alpha=0.45, markersize=3.5, markeredgewidth=0)
     middle = data["dice"].rolling(NEIGHBOURS, center=True, min_periods=min(len(data), NEIGHBOURS // 2)).median()
@@ -120,9 +117,7 @@ def _draw_by_area(data: pd.DataFrame, edges: tuple[float, float]) -> Canvas:
     for edge in edges:
         axes.axvline(edge, color=MUTED, linewidth=0.7, linestyle=":")
     axes.set(xscale="log", ylim=(-0.03, 1.03), xlabel="area of the truth, mm²", ylabel="Dice")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
-    axes.xaxis.set_minor_formatter(lambda x, _: "")
+    logarithmic(axes.xaxis)
     return drawn
 
 
@@ -133,14 +128,15 @@ def _agreement(cell: Cell) -> list[Figure]:
 
 def _agreement_of(cell: Cell, row: Mapping[str, Any]) -> Figure:
     of, name = SIZES[row["quantity"]], row["quantity"].replace("mm2", "mm²")
-    data = _by_slice(cell, [f"truth_{of}", f"predicted_{of}"])
+    drawn = {name: row[name] for name in ("bias", "lower_limit", "upper_limit")}
+    data = _by_slice(cell, [f"truth_{of}", f"predicted_{of}"]).assign(**drawn)
     quantity, unit = name.split(", ")
     lines = (row["lower_limit"], row["bias"], row["upper_limit"])
     low, bias, high = (f"{x:+.1f} {unit}" for x in lines)
     caption = (
         f"{cell.name}, {_names(cell)}: predicted minus true {quantity} of {len(data)} test slices, each averaged over "
-        f"its trainings. Line: bias, {bias}; dashed: limits of agreement, {low} and {high}, which hold 95 % of single "
-        "measurements."
+        f"its trainings. Line: bias, {bias}; dashed: limits of agreement, bias +- {LIMITS:g} SD of single "
+        f"measurements, {low} and {high}."
     )
     alt = f"Bland-Altman plot of {quantity}: bias {bias}, limits of agreement {low} to {high}."
     draw = partial(_draw_agreement, of=of, name=name, lines=lines)

@@ -9,6 +9,7 @@ import pandas as pd
 from benchmark.judge.cells import Cell
 from benchmark.judge.contrast import DICE, mean
 from benchmark.judge.ground import Ground, Spot
+from benchmark.report.figure import counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,13 +17,15 @@ class Grid:
     """The cells of the grid on the splits that they share, so that every cell met the same test images.
 
     ground: the whole of what was run; cells: by kernel and alpha, each on `splits`; left_out:
-    cells that were not run on these.
+    cells that were not run on these; printed: the thesis's mean Dice of its best cell, None where it is of another
+    experiment than these runs.
     """
 
     ground: Ground
     cells: dict[Spot, Cell]
     splits: tuple[str, ...]
     left_out: tuple[Spot, ...]
+    printed: float | None = None
 
     @property
     def trainings(self) -> int:
@@ -32,11 +35,13 @@ class Grid:
     def where(self) -> str:
         """Split and number of trainings, in words."""
         cells = f"{len(self.cells)} of {len(self.ground.spots())} cells"
-        lost = f"; {len(self.left_out)} cells were run on other splits only" if self.left_out else ""
-        return f"{cells}, {self.trainings} trainings on {', '.join(self.splits)}{lost}"
+        lost = f"; {counted(len(self.left_out), 'cell')} run on other splits only" if self.left_out else ""
+        more = sum(len(self.ground.cells[spot].runs) for spot in self.cells) - self.trainings
+        lost += f"; {counted(more, 'training')} of these cells on other splits not in it" if more else ""
+        return f"{cells}, {counted(self.trainings, 'training')} on {', '.join(self.splits)}{lost}"
 
 
-def shared(ground: Ground) -> Grid | None:
+def shared(ground: Ground, printed: float | None = None) -> Grid | None:
     """Restrict the cells to the splits that most of them were run on; None where no cell was run.
 
     Of splits run by equally many cells all are kept where the same cells ran them, else the first by name.
@@ -48,7 +53,7 @@ def shared(ground: Ground) -> Grid | None:
         return None
     spots, splits = max(ran.items(), key=lambda one: (len(one[0]), len(one[1])))
     cells = {spot: ground.cells[spot].on(splits=splits) for spot in sorted(spots)}
-    return Grid(ground, cells, tuple(splits), tuple(sorted(ground.cells.keys() - spots)))
+    return Grid(ground, cells, tuple(splits), tuple(sorted(ground.cells.keys() - spots)), printed)
 
 
 def dice_rows(grid: Grid) -> pd.DataFrame:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from benchmark.judge.cells import Panel, cell_name
+from benchmark.judge.cells import Panel, cell_name, data_of, protocol_of
 from benchmark.judge.headline import headline
 from benchmark.judge.leak import Leak
+from benchmark.judge.reference import DATASETS
 from benchmark.judge.results import CLICK
 from benchmark.judge.sections import Judgement
 from benchmark.judge.versus import duels, versus_table
-from benchmark.report.figure import BLUE, COLUMN, GRID, INK, MUTED, VERMILLION, WIDE, Figure, canvas
+from benchmark.report.figure import BLUE, COLUMN, GRID, INK, MUTED, VERMILLION, WIDE, Figure, canvas, counted, slugged
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -24,7 +25,8 @@ MARKERS = {"image": "o", "patient": "D"}
 
 def verdict_figures(found: Judgement) -> list[Figure]:
     """The thesis's number beside ours, and what is left of it by patient."""
-    return [*_headline(found), *[figure for leak in found.leaks for figure in _leak(leak)]]
+    real = [leak for leak in found.leaks if not leak.image.runs["phantom"].iloc[0]]
+    return [*_headline(found), *[figure for leak in real or found.leaks for figure in _leak(leak)]]
 
 
 def _headline(found: Judgement) -> list[Figure]:
@@ -35,11 +37,11 @@ def _headline(found: Judgement) -> list[Figure]:
     cell, level = found.reference.best_cell, found.tolerances.leak.level
     name = cell_name(cell.arm, cell.kernel_size, cell.alpha)
     caption = (
-        f"Mean test Dice of {name}, with {level:.0%} intervals for the mean over patients, training sets and seeds to "
-        f"come. Line: {cell.dice_mean:g}, the thesis's printed mean of {cell.seeds} trainings on one split by image. "
-        "Rows of different image size or precision are different experiments."
+        f"Mean test Dice of {name}, with {level:.0%} confidence intervals for the mean over patients, training sets "
+        f"and seeds to come. Line: {cell.dice_mean:g}, the thesis's printed mean of {cell.seeds} trainings on one "
+        "split by image. Rows of different image size or precision are different experiments."
     )
-    told = "; ".join(f"by {r['split']}, {r['size']}, {r['precision']}: {_told(r)}" for r in ours.to_dict("records"))
+    told = "; ".join(f"{name}: {_told(r)}" for name, r in zip(_names(ours), ours.to_dict("records"), strict=True))
     alt = f"The thesis prints {cell.dice_mean:g}. Ours: {told}."
     draw = partial(_draw_headline, printed=cell.dice_mean)
     return [Figure("headline", "The thesis's number and ours", caption, alt, data, draw)]
@@ -50,8 +52,18 @@ def _told(row: dict[str, object]) -> str:
     return f"{row['dice']:.3f}{interval}"
 
 
+def _names(ours: pd.DataFrame) -> list[str]:
+    """By image, 512x512, fp32; with the protocol where that is not the first of these."""
+    again = ours.duplicated(["split", "size", "precision"], keep=False)
+    return [
+        f"by {row.split}, {row.size}, {row.precision}" + (f", protocol {row.protocol}" if twice else "")
+        for row, twice in zip(ours.itertuples(), again, strict=True)
+    ]
+
+
 def _draw_headline(data: pd.DataFrame, printed: float) -> Canvas:
-    ours = data[data["what"] == "ours"].to_dict("records")
+    rows = data[data["what"] == "ours"]
+    ours, names = rows.to_dict("records"), _names(rows)
     drawn, axes = canvas(WIDE, 0.75 + 0.36 * len(ours))
     axes.axvline(printed, color=MUTED, linewidth=1, linestyle="--", zorder=0)
     for y, row in enumerate(ours):
@@ -61,8 +73,8 @@ def _draw_headline(data: pd.DataFrame, printed: float) -> Canvas:
         axes.plot(row["dice"], y, linestyle="none", **style)
         axes.annotate(_told(row), (1.01, y), xycoords=("axes fraction", "data"), va="center", annotation_clip=False)
     labels = [
-        f"by {row['split']}, {row['size']}, {row['precision']}\n{row['trainings']} trainings, {row['slices']} slices"
-        for row in ours
+        f"{name}\n{counted(row['trainings'], 'training')}, {counted(row['slices'], 'slice')}"
+        for name, row in zip(names, ours, strict=True)
     ]
     axes.set_yticks(range(len(ours)), labels)
     axes.set(ylim=(len(ours) - 0.5, -0.7), xlabel="mean test Dice")
@@ -88,13 +100,17 @@ def _leak(leak: Leak) -> list[Figure]:
     size = f"{first['height']}x{first['width']}"
     worse = int((data["by_patient"] < data["by_image"]).sum())
     caption = (
-        f"{leak.image.name}, {size}, {first['precision']}: one dot a patient, larger for more slices; mean Dice over "
+        f"{leak.image.name}, {data_of(first)}, {size}, {first['precision']}, protocols {protocol_of(leak.image.runs)} "
+        f"and {protocol_of(leak.patient.runs)}: one dot a patient, larger for more slices; mean Dice over "
         f"the same {leak.slices} slices, tested by image (the patient's other slices were mostly trained on) and by "
         "patient (none was)."
     )
     alt = f"{worse} of {len(data)} patients have a lower mean Dice by patient than by image."
-    slug = f"patients-{leak.image.name}-{size}-{first['precision']}".replace(", ", "-").replace(" ", "-")
-    return [Figure(slug, "By image against by patient, patient by patient", caption, alt, data, _draw_leak)]
+    data_name = data_of(first)
+    own = [] if data_name in DATASETS else [data_name]
+    slug = slugged("patients", *own, leak.image.name, size, first["precision"])
+    title = f"By image against by patient, patient by patient{', ' if own else ''}{', '.join(own)}"
+    return [Figure(slug, title, caption, alt, data, _draw_leak)]
 
 
 def _draw_leak(data: pd.DataFrame) -> Canvas:
