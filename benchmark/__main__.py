@@ -33,6 +33,9 @@ VERBS = {
 }
 
 
+GOING_ON = ("reproduce", "run")  # the verbs that find again what they had reached
+
+
 class Terminated(KeyboardInterrupt):
     """SIGTERM came: from a batch system before its time limit, or from `kill`."""
 
@@ -78,7 +81,8 @@ def main(words: list[str] | None = None) -> int:
         )
         return 2
     except KeyboardInterrupt as stopped:
-        print("\nstopped; the same command goes on where this one was", file=sys.stderr)
+        next_time = "the same command goes on where this one was" if options.verb in GOING_ON else "give it again"
+        print(f"\nstopped; {next_time}", file=sys.stderr)
         return 143 if isinstance(stopped, Terminated) else 130
 
 

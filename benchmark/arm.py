@@ -87,7 +87,7 @@ class FitReport:
 
 @runtime_checkable
 class Arm(Protocol):
-    """An automatic arm. Parameters are the fields of a frozen dataclass, all with defaults."""
+    """An automatic arm. Parameters are the fields of a dataclass, all with defaults."""
 
     deterministic: ClassVar[bool]  # True: the grid collapses its seeds to one run
     needs_click: ClassVar[bool]  # False here
@@ -122,7 +122,10 @@ class Keepable(Protocol):
         ...
 
     def restore(self, state: Mapping[str, Any], context: RunContext) -> None:
-        """Take the place of `fit`: `predict` then gives, on the same device, the bits it gave when state was taken."""
+        """Take the place of `fit`: `predict` then gives what it gave when state was taken.
+
+        With the same device, threads and images at once these are the same bits; else rounding may differ.
+        """
         ...
 
 

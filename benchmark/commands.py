@@ -119,9 +119,11 @@ def audit(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
 def predict(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     """Outline and measure the user's slices with the model of a run; return 0 whatever is found."""
     from benchmark.kept import load
-    from benchmark.pictures import find
+    from benchmark.picture_files import find, passed_over
 
     paths = find(options.images)
+    if told := passed_over(options.images):
+        print(told)
     cards = cards_seen(options.device)
     import torch
 

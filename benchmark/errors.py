@@ -4,6 +4,9 @@ Each message names the value, the rule it broke and the cure. The command line p
 it without a traceback and exits with code 2.
 """
 
+from collections.abc import Collection
+from difflib import get_close_matches
+
 
 class BenchmarkError(Exception):
     """Something the user can mend; the root of every exception below."""
@@ -48,3 +51,17 @@ def known(kind: str, name: object, choices: object) -> str:
     "unknown arm 'unett'; known: otsu, unet"
     """
     return f"unknown {kind} {name!r}; known: {', '.join(sorted(map(str, choices)))}"  # type: ignore[call-overload]
+
+
+def nearest(run_id: str, there: Collection[str]) -> str:
+    """Return "; the nearest is ..." for a run_id that is not there: one that begins so, else one spelt alike, else "".
+
+    The hash at the end is left out of the spelling: no hash is near to another.
+
+    >>> nearest("unet_k5", ["otsu_1", "unet_k3_2", "unet_k5_3"])
+    '; the nearest is unet_k5_3'
+    """
+    names = {one.rpartition("_")[0]: one for one in there}
+    alike = get_close_matches(run_id.rpartition("_")[0] or run_id, names, 1)
+    found = [one for one in there if run_id and one.startswith(run_id)] + [names[name] for name in alike]
+    return f"; the nearest is {found[0]}" if found else ""

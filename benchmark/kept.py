@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from benchmark import record
 from benchmark.arm import Arm, ArmEntry, Keepable, RunContext
 from benchmark.collect import run_folders
-from benchmark.errors import BenchmarkError, RecordError, SpecError, known
+from benchmark.errors import BenchmarkError, RecordError, SpecError, known, nearest
+from benchmark.evaluate import predict_checked
 from benchmark.model import AGAIN, Learned, unpack
 from benchmark.preprocess import Landmarks
 from benchmark.protocol import Recipe, override
@@ -29,7 +31,7 @@ class KeptModel:
 
     fed (h, w): the size in pixels of the images it takes. landmarks, shape (H, W) and
     spacing_mm (row, column) are those of the slices it comes from, before they were resized;
-    slices and patients count these (0 patients: unknown), phantom is True for drawn ones.
+    slices and patients count those it was trained on (0 patients: unknown), phantom is True for drawn ones.
     """
 
     run_id: str
@@ -55,8 +57,8 @@ def load(root: Path, run_id: str, arms: Mapping[str, ArmEntry], device: str) -> 
     result = Reader(folder / record.RESULT, read_result(folder))
     arm = _arm(spec, arms)
     learned = unpack(_recorded(folder / MODEL, result), folder / MODEL)
-    _restore(arm, learned, spec, RunContext(_recipe(spec), seed=0, device=device))
     height, width = spec("spec/shape")
+    _restore(arm, learned, spec, RunContext(_recipe(spec), seed=0, device=device), (height, width))
     return KeptModel(
         run_id=run_id,
         arm=arm,
@@ -64,8 +66,8 @@ def load(root: Path, run_id: str, arms: Mapping[str, ArmEntry], device: str) -> 
         fed=(height, width),
         shape=learned.shape,
         spacing_mm=learned.spacing_mm,
-        slices=result("dataset/slices"),
-        patients=result("dataset/patients"),
+        slices=learned.slices,
+        patients=learned.patients,
         phantom=result("dataset/phantom"),
     )
 
@@ -76,7 +78,7 @@ def find(root: Path, run_id: str) -> RunFolder:
         raise SpecError(f"--runs {root}: there is no such folder; give the folder that reproduce wrote its runs to")
     there = {folder.run_id: folder for folder in run_folders(root)}
     if run_id not in there:
-        near = "".join(f"; the nearest is {name}" for name in get_close_matches(Path(run_id).name, there, 1))
+        near = nearest(Path(run_id).name, there)
         models = [name for name, folder in there.items() if (folder / MODEL).exists()]
         listed = ", ".join(models[:SHOWN]) + (", ..." if len(models) > SHOWN else "")
         raise RecordError(
@@ -118,9 +120,12 @@ def _recorded(path: Path, result: Reader) -> bytes:
     return packed
 
 
-def _restore(arm: Any, learned: Learned, spec: Reader, context: RunContext) -> None:
+def _restore(arm: Any, learned: Learned, spec: Reader, context: RunContext, fed: tuple[int, int]) -> None:
+    """Put back what the arm learned, and ask it once: a state of other kinds may be told only then."""
+    ramp = np.linspace(-1, 1, fed[0] * fed[1], dtype=np.float32).reshape(1, *fed)
     try:
         arm.restore(learned.state, context)
+        predict_checked(arm, ramp, None)
     except Exception as error:  # whatever an arm does with a state that is not its own, or torch with a device
         told = str(error).partition("\n")[0]
         raise RecordError(
@@ -130,14 +135,21 @@ def _restore(arm: Any, learned: Learned, spec: Reader, context: RunContext) -> N
 
 
 def unkept(specs: Iterable[RunSpec], root: Path, arms: Mapping[str, ArmEntry]) -> str:
-    """A sentence that names the runs done without a model though their arm could keep one; "" where there are none."""
-    done = [spec for spec in specs if RunFolder(root, spec.run_id).state is State.DONE]
-    bare = [one.run_id for one in done if not (root / one.run_id / MODEL).exists() and _keeps(arms[one.arm])]
+    """A sentence that names the runs done without a model though their arm could keep one; "" where there are none.
+
+    Raises `RecordError` for a result.json that cannot be read.
+    """
+    folders = {spec.run_id: RunFolder(root, spec.run_id) for spec in specs if _keeps(arms[spec.arm])}
+    bare = [name for name, one in folders.items() if one.state is State.DONE and MODEL not in _hashes(one)]
     return f"Note: done before, without a model ({AGAIN}, or give another --out): {', '.join(bare)}." if bare else ""
+
+
+def _hashes(folder: RunFolder) -> Mapping[str, Any]:
+    return Reader(folder / record.RESULT, read_result(folder)).table("sha256")
 
 
 def _keeps(entry: ArmEntry) -> bool:
     try:
-        return issubclass(entry.load(), Keepable)
+        return not entry.needs_click and issubclass(entry.load(), Keepable)
     except BenchmarkError:  # an arm that cannot be imported is told of when a cell of it is run
         return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 from benchmark.errors import ArmError, RecordError
 from benchmark.preprocess import Landmarks
 
-FORMAT = 1
+FORMAT = 2
 AGAIN = "move the run's folder away and train it again with --keep-models"
 
 
@@ -21,13 +22,16 @@ class Learned:
     """The state of a fitted arm, and the slices that it and its landmarks come from.
 
     landmarks: the standard histogram its images were given; shape (H, W) and spacing_mm
-    (row, column): of the slices themselves, before they were resized for the arm.
+    (row, column): of the slices themselves, before they were resized for the arm; slices and
+    patients: how many it was trained on, 0 patients where they are not known.
     """
 
     state: Mapping[str, Any]
     landmarks: Landmarks
     shape: tuple[int, int]
     spacing_mm: tuple[float, float]
+    slices: int
+    patients: int
 
 
 def pack(learned: Learned, arm: str) -> bytes:
@@ -43,6 +47,8 @@ def pack(learned: Learned, arm: str) -> bytes:
         "whole": learned.landmarks.whole,
         "shape": list(learned.shape),
         "spacing_mm": list(learned.spacing_mm),
+        "slices": learned.slices,
+        "patients": learned.patients,
     }
     try:
         torch.save(content, packed)
@@ -70,8 +76,12 @@ def unpack(packed: bytes, path: Path) -> Learned:
 
 
 def _content(packed: bytes) -> dict[str, Any]:
+    """Raises any exception for what is no file of torch's, which are not compressed: so none unpacks to more."""
     import torch
 
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        if sum(one.file_size for one in archive.infolist()) > len(packed):
+            raise ValueError("it unpacks to more than it holds")
     content: dict[str, Any] = torch.load(io.BytesIO(packed), map_location="cpu", weights_only=True)
     return content
 
@@ -86,4 +96,8 @@ def _learned(content: Mapping[str, Any]) -> Learned:
     if len(percentiles) != len(values) or len(values) < 2:
         raise ValueError("landmarks that do not pair")
     landmarks = Landmarks(percentiles, values, bool(content["whole"]))
-    return Learned(dict(content["state"]), landmarks, (int(height), int(width)), (float(row_mm), float(column_mm)))
+    slices, patients = int(content["slices"]), int(content["patients"])
+    if slices < 1 or patients < 0:
+        raise ValueError("a count out of range")
+    shape, spacing_mm = (int(height), int(width)), (float(row_mm), float(column_mm))
+    return Learned(dict(content["state"]), landmarks, shape, spacing_mm, slices, patients)

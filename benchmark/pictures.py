@@ -10,7 +10,6 @@ from __future__ import annotations
 import gzip
 import io
 import math
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -25,12 +24,12 @@ from benchmark.data import nifti, pairs
 from benchmark.data.guard import decoding
 from benchmark.data.slices import IMAGE_DTYPES
 from benchmark.errors import DataError
+from benchmark.picture_files import stem
 
-SUFFIXES = (*nifti.SUFFIXES, *pairs.SUFFIXES)
-MASK, OVERLAY = "_mask", "_overlay"  # end the names of what is written
 DISPLAY = {0: ("P", "I", "R"), 1: ("L", "I", "A"), 2: ("L", "P", "S")}  # columns, rows, across; by the axis across
 SANE_MM = (0.01, 100.0)  # sides of a pixel; anything else is another unit
-SPACING_AGREES = 1e-3  # share by which a header's pixel size may differ from its affine's
+SPACING_AGREES = 1e-3  # share by which a header's pixel size may differ from its affine's, or from the one given
+UPRIGHT = 1e-3  # cosine of the angle between rows and columns, from which a slice is sheared
 WINDOW = (0.5, 99.5)  # percentiles of an image that are shown black and white
 VERMILLION = (213, 94, 0)  # of Okabe and Ito's palette, which the colour-blind can tell apart
 
@@ -63,46 +62,6 @@ class Picture:
         return _png(mask.astype(np.uint8) * 255) if self.grid is None else _nifti(self.grid, mask)
 
 
-def stem(path: Path) -> str:
-    """The file's name without its suffix; `DataError` for a suffix that is not one of `SUFFIXES`."""
-    for suffix in SUFFIXES:
-        if path.name.lower().endswith(suffix):
-            return path.name[: -len(suffix)]
-    raise DataError(f"{path}: must end in {', '.join(SUFFIXES)}; convert it, a DICOM series to NIfTI")
-
-
-def outputs(path: Path) -> tuple[str, str]:
-    """The names of the mask and the overlay that are written for a slice."""
-    suffix = ".nii.gz" if path.name.lower().endswith(nifti.SUFFIXES) else ".png"
-    return f"{stem(path)}{MASK}{suffix}", f"{stem(path)}{OVERLAY}.png"
-
-
-def find(places: Iterable[Path]) -> list[Path]:
-    """Return the files named, and every slice in the folders named, by name; each once.
-
-    In a folder, hidden files and other kinds are passed over, and so are N_mask and N_overlay where N
-    is there too. Raises `DataError` for a path that is not there, and a folder without slices.
-    """
-    found: dict[Path, Path] = {}
-    for place in places:
-        if not place.exists():
-            raise DataError(f"{place}: not there; give images of one slice each, or folders of them")
-        for path in _inside(place) if place.is_dir() else [place]:
-            found.setdefault(path.resolve(), path)
-    return list(found.values())
-
-
-def _inside(folder: Path) -> list[Path]:
-    with decoding(folder, "check the path and your right to read it"):
-        files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    slices = [path for path in files if path.name.lower().endswith(SUFFIXES)]
-    names = {stem(path) for path in slices}
-    made = {name + end for name in names for end in (MASK, OVERLAY)}
-    if not slices:
-        raise DataError(f"{folder}: no slice in it; looked for files that end in {', '.join(SUFFIXES)}")
-    return [path for path in slices if stem(path) not in made]
-
-
 def read(path: Path) -> Picture:
     """Read one slice. Raises `DataError` that names the file for what is not one grey slice, upright or to be turned.
 
@@ -110,6 +69,10 @@ def read(path: Path) -> Picture:
     header without orientation or with contradicting pixel sizes.
     """
     stem(path)
+    with decoding(path):
+        if not path.is_file():  # to open a pipe is to wait for ever
+            what = "a link to nothing" if path.is_symlink() and not path.exists() else "no regular file"
+            raise DataError(f"{path}: is {what}; mend or remove it")
     if path.name.lower().endswith(nifti.SUFFIXES):
         return _read_nifti(path)
     return Picture(path, _grey(pairs.decode(path), path))
@@ -140,7 +103,11 @@ def _read_nifti(path: Path) -> Picture:
     with decoding(path), np.errstate(all="ignore"):  # what overflows is not finite, and told as that
         shape = tuple(int(side) for side in image.header.get_data_shape())
         solid = (*shape, 1, 1, 1)[:3]
-        if sorted(side > 1 for side in solid) != [False, True, True] or math.prod(solid) != math.prod(shape):
+        if (
+            0 in shape
+            or sorted(side > 1 for side in solid) != [False, True, True]
+            or math.prod(solid) != math.prod(shape)
+        ):
             raise DataError(f"{path}: shape {shape}; a slice has two sides of two pixels or more, in three dimensions")
         grid = _grid(image, path, shape, solid.index(1))
         stored = np.asarray(image.dataobj)
@@ -157,9 +124,19 @@ def _grid(image: Any, path: Path, shape: tuple[int, ...], across: int) -> Grid:
     own = orientations.io_orientation(affine) if told and np.isfinite(affine).all() else np.full((3, 2), np.nan)
     if not np.isfinite(own).all():
         raise DataError(f"{path}: its header tells no orientation; set its sform or qform, or save it as PNG, upright")
+    _check_forms(image, path)
     display = orientations.axcodes2ornt(DISPLAY[int(own[across, 0])])
     forth, back = orientations.ornt_transform(own, display), orientations.ornt_transform(display, own)
     return Grid(image.header.copy(), affine, shape, forth, back)
+
+
+def _check_forms(image: Any, path: Path) -> None:
+    """Raise `DataError` where qform and sform turn the slice in two ways."""
+    orientations: Any = import_module("nibabel.orientations")
+    forms = [form for form, code in (image.get_qform(coded=True), image.get_sform(coded=True)) if code]
+    turns = ["".join(map(str, orientations.aff2axcodes(form))) for form in forms]
+    if len(set(turns)) > 1:
+        raise DataError(f"{path}: axes run to {turns[0]} by its qform, to {turns[1]} by its sform; mend or clear one")
 
 
 def _spacing(image: Any, path: Path, grid: Grid) -> tuple[float, float]:
@@ -171,6 +148,9 @@ def _spacing(image: Any, path: Path, grid: Grid) -> tuple[float, float]:
     by_affine = affines.voxel_sizes(grid.affine)[[rows, columns]]
     if not all(SANE_MM[0] <= side <= SANE_MM[1] for side in found):
         raise DataError(f"{path}: pixels of {found} mm in its header must lie in {SANE_MM}; mend its pixdim")
+    along, across = grid.affine[:3, rows], grid.affine[:3, columns]
+    if abs(along @ across) > UPRIGHT * math.prod(by_affine):
+        raise DataError(f"{path}: rows and columns are not at right angles (a sheared affine); resample it")
     if not np.allclose(found, by_affine, rtol=SPACING_AGREES, atol=0):
         raise DataError(f"{path}: pixels of {found} mm by its pixdim, {by_affine.tolist()} by its affine; mend one")
     return found
@@ -207,13 +187,3 @@ def _png(array: NDArray[np.uint8]) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(array).save(stream, "PNG")
     return stream.getvalue()
-
-
-def clashes(paths: Sequence[Path]) -> tuple[Path, Path] | None:
-    """Two slices whose outputs would have one name, also where case does not count; None where there are none."""
-    owner: dict[str, Path] = {}
-    for path in paths:
-        for name in outputs(path):
-            if owner.setdefault(name.casefold(), path) is not path:
-                return owner[name.casefold()], path
-    return None

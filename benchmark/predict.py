@@ -7,8 +7,6 @@ that the run stored. Slices are fed one at a time: rounding, too, must not depen
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,20 +21,23 @@ from rich.progress import track
 from tabulate import tabulate
 
 from benchmark import preprocess
+from benchmark.arm import ProbMaps
 from benchmark.data.guard import MAX_PIXELS
 from benchmark.diameters import diameters
 from benchmark.errors import DataError
 from benchmark.evaluate import binarise, predict_checked
 from benchmark.kept import KeptModel
-from benchmark.pictures import SANE_MM, Picture, clashes, outputs, overlay, read
-from benchmark.resize import enlarge_probability, scaled_spacing, shrink
+from benchmark.picture_files import check_names, outputs
+from benchmark.pictures import SANE_MM, SPACING_AGREES, Picture, overlay, read
+from benchmark.placing import check_free, place, room_in
+from benchmark.resize import enlarge_probability, shrink
 
 TABLE = "measures.csv"
 FIELD_OF_VIEW = 1.2  # times larger or smaller than in training, from which a warning stands beside a result
 DIGITS = 4  # of mm, as in scores.csv
 WARNING = (
     "This is a research tool and no medical device; nothing here may guide the care of a patient.\n"
-    "The model learned from {seen}, each showing an outlined tumour. It was never tried on\n"
+    "The model was trained on {seen}, each showing an outlined tumour. It was never tried on\n"
     "healthy slices or on other tumours, and outlines something on most slices."
 )
 
@@ -51,7 +52,7 @@ def outline(model: KeptModel, image: NDArray[Any], spacing_mm: Spacing | None) -
     """
     framed = _framed(image, frame(model, image.shape, spacing_mm))
     fed = preprocess.apply(_resized(framed[None], model), model.landmarks)
-    maps = enlarge_probability(predict_checked(model.arm, fed, None), framed.shape)
+    maps = _back(predict_checked(model.arm, fed, None), framed.shape, model)
     top, left = _margins(image.shape, framed.shape)
     return binarise(maps)[0, top : top + image.shape[0], left : left + image.shape[1]]
 
@@ -86,13 +87,19 @@ def _resized(images: NDArray[Any], model: KeptModel) -> NDArray[Any]:
     return shrink(images, model.fed)
 
 
+def _back(maps: ProbMaps, size: tuple[int, ...], model: KeptModel) -> ProbMaps:
+    """(1, h, w) to (1, H, W): as in the run for slices of the run's size, else averaged along axes that shrink."""
+    if size != model.shape:  # `enlarge_probability` shrinks by leaving pixels out
+        smaller = min(maps.shape[1], size[0]), min(maps.shape[2], size[1])
+        maps = np.asarray(shrink(maps, smaller), np.float32)
+    return enlarge_probability(maps, (size[0], size[1]))
+
+
 def doubt(model: KeptModel, shape: tuple[int, ...], spacing_mm: Spacing | None) -> str:
     """A warning where a slice shows much more or less than those trained on; "" where not, or where none can tell."""
     if spacing_mm is None:
         return ""
-    here = scaled_spacing(spacing_mm, frame(model, shape, spacing_mm), model.fed)
-    there = scaled_spacing(model.spacing_mm, model.shape, model.fed)
-    times = max(here[0] / there[0], here[1] / there[1])
+    times = frame(model, shape, spacing_mm)[0] * spacing_mm[0] / (model.shape[0] * model.spacing_mm[0])
     if 1 / FIELD_OF_VIEW <= times <= FIELD_OF_VIEW:
         return ""
     return f"shows {times:.2f} times the field of view of the slices trained on: unreliable"
@@ -123,11 +130,8 @@ def check(model: KeptModel, paths: Sequence[Path], out: Path, spacing_mm: Spacin
     """Raise `DataError` for whatever would stop the work half-way: a bad file, a name taken, a spacing that is none."""
     if spacing_mm is not None and not all(SANE_MM[0] <= side <= SANE_MM[1] for side in spacing_mm):
         raise DataError(f"--spacing {spacing_mm} mm must be two numbers from {SANE_MM[0]:g} to {SANE_MM[1]:g}")
-    if pair := clashes(paths):
-        raise DataError(f"{pair[0]} and {pair[1]} would be written to one name; give them apart, with an --out each")
-    for name in (TABLE, *(name for path in paths for name in outputs(path))):
-        if (out / name).exists():
-            raise DataError(f"{out / name}: exists already and is left as it is; give another --out, or remove it")
+    check_names(paths)
+    check_free(out, _names(paths))
     for path in paths:
         picture = read(path)
         height, width = frame(model, picture.image.shape, spacing_of(picture, spacing_mm))
@@ -139,29 +143,33 @@ def check(model: KeptModel, paths: Sequence[Path], out: Path, spacing_mm: Spacin
 
 def spacing_of(picture: Picture, given_mm: Spacing | None) -> Spacing | None:
     """The header's pixel size, else the given one; `DataError` where they contradict each other."""
-    if given_mm is not None and picture.spacing_mm not in (None, given_mm):
+    own_mm = picture.spacing_mm
+    if given_mm and own_mm and not np.allclose(own_mm, given_mm, rtol=SPACING_AGREES, atol=0):
         raise DataError(
-            f"{picture.path}: its header says {picture.spacing_mm} mm a pixel, but {given_mm} mm was given; "
+            f"{picture.path}: its header says {own_mm} mm a pixel, but {given_mm} mm was given; "
             "leave the option out, or mend the header"
         )
-    return picture.spacing_mm or given_mm
+    return own_mm or given_mm
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """What is written into out; the table, which every call writes, first."""
+    return [TABLE, *(name for path in paths for name in outputs(path))]
 
 
 def predict(model: KeptModel, paths: Sequence[Path], out: Path, spacing_mm: Spacing | None) -> pd.DataFrame:
     """Outline slices, write mask, overlay and `TABLE` into out, and return the table, one row per slice.
 
     Everything is checked before the model is asked, and appears in out only when all is done.
-    Raises `DataError` as `check` and `outline` do; then nothing was written.
+    Raises `DataError` as `check`, `outline` and `place` do; then nothing was written.
     """
     check(model, paths, out, spacing_mm)
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".predict-", dir=out) as room:
+    with room_in(out) as room:
         quiet = not Console().is_terminal
-        rows = [_one(model, path, Path(room), spacing_mm) for path in track(paths, "predict", disable=quiet)]
+        rows = [_one(model, path, room, spacing_mm) for path in track(paths, "predict", disable=quiet)]
         table = pd.DataFrame(rows)
-        (Path(room) / TABLE).write_bytes(table.to_csv(index=False).encode())
-        for name in (*(name for path in paths for name in outputs(path)), TABLE):
-            os.replace(Path(room) / name, out / name)
+        (room / TABLE).write_bytes(table.to_csv(index=False).encode())
+        place(room, out, _names(paths))
     return table
 
 
@@ -183,8 +191,8 @@ def report(table: pd.DataFrame, model: KeptModel) -> str:
     """The table as text, one line per slice, and what its reader must know."""
     rows = [(row["file"], *_words(row), row["note"]) for row in table.to_dict("records")]
     lines = tabulate(rows, headers=("slice", "tumour", "area", "diameters", "note"), disable_numparse=True)
-    patients = f"{model.patients} patients" if model.patients else "an unknown number of patients"
-    seen = f"{model.slices} drawn phantoms" if model.phantom else f"2D slices of {patients} ({model.slices} slices)"
+    patients = f" of {model.patients} patients" if model.patients else ""
+    seen = f"{model.slices} drawn phantoms" if model.phantom else f"{model.slices} 2D slices{patients}"
     return f"{lines}\n\n{WARNING.format(seen=seen)}"
 
 

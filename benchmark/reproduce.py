@@ -7,14 +7,13 @@ import multiprocessing
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from difflib import get_close_matches
+from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmark import plan as planning
 from benchmark.arm import ArmEntry
 from benchmark.cores import allocate, usable_cores
-from benchmark.errors import BenchmarkError, SpecError
+from benchmark.errors import BenchmarkError, SpecError, nearest
 from benchmark.grid_view import time_left
 from benchmark.kept import unkept
 from benchmark.progress import Lines, LiveGrid, Silent, terminal
@@ -29,6 +28,20 @@ PHANTOM_WORDS = (
     "These are drawn phantoms. They show that the machinery works from end to end and say nothing about 0.898:\n"
     "give the real slices with --data PATH, or --data figshare to download them."
 )
+
+
+@dataclass(frozen=True)
+class Manner:
+    """What all that share a job's cells are told.
+
+    keep_threads and keep_models as in `runner.Options`; a cell that failed since began (seconds since
+    1970) is not tried again; silent: workers say nothing, for their parent shows the grid.
+    """
+
+    keep_threads: bool
+    keep_models: bool
+    began: float
+    silent: bool
 
 
 def reproduce(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
@@ -49,16 +62,12 @@ def run(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
 def _chosen(job: Job, run_ids: Sequence[str]) -> list[RunSpec]:
     """The job's cells with these run_ids, in their order; `SpecError` for one that it does not have."""
     there = {spec.run_id: spec for spec in job.specs}
-    names = {run_id.rpartition("_")[0]: run_id for run_id in there}  # without the hash, which is near to nothing
     for run_id in run_ids:
         if not run_id:
             raise SpecError("--id is empty: the list has no such line, or the array has more tasks than the list needs")
         if run_id not in there:
-            near = "".join(
-                f"; the nearest is {names[name]}" for name in get_close_matches(run_id.rpartition("_")[0], names, 1)
-            )
             raise SpecError(
-                f"--id {run_id}: grid {job.grid.name} has no such cell with these options{near}; "
+                f"--id {run_id}: grid {job.grid.name} has no such cell with these options{nearest(run_id, there)}; "
                 "`plan --format ids` with the same options lists those that are open"
             )
     return [there[run_id] for run_id in dict.fromkeys(run_ids)]
@@ -75,14 +84,13 @@ def _carry_out(asked: Request, job: Job, arms: Mapping[str, ArmEntry], options: 
     if options.keep_models and (told := unkept(job.specs, job.folder, arms)):
         print(told)
     places = _places(options, job, cards)
-    began = time.time()
-    how = (options.threads is None, options.keep_models)
     screen = terminal()
+    how = Manner(options.threads is None, options.keep_models, time.time(), silent=screen is not None)
     progress = LiveGrid(survey, screen, len(places)) if screen else Lines(job.specs, job.folder, survey)
     if len(places) == 1:
-        found = _work(job, arms, places[0], *how, progress, began)
+        found = _work(job, arms, places[0], how, progress)
     else:
-        found = _share(asked, arms, job, places, *how, progress, began)
+        found = _share(asked, arms, job, places, how, progress)
     return _conclude(job, found)
 
 
@@ -115,15 +123,9 @@ def _check(job: Job, arms: Mapping[str, ArmEntry], on_card: bool) -> None:
 
 
 def _work(
-    job: Job,
-    arms: Mapping[str, ArmEntry],
-    place: tuple[str, int],
-    keep_threads: bool,
-    keep_models: bool,
-    progress: Lines,
-    began: float,
+    job: Job, arms: Mapping[str, ArmEntry], place: tuple[str, int], how: Manner, progress: Lines
 ) -> dict[str, State]:
-    """Run the job's cells in this process. began (seconds since 1970): a cell that failed since is not tried again."""
+    """Run the job's cells in this process."""
     import torch
 
     from benchmark.runner import Bench, Options, run_grid
@@ -133,18 +135,18 @@ def _work(
     if device.startswith("cuda"):
         torch.cuda.set_device(device)  # clocks and synchronising mean the current card
     with progress:
-        how = Options(
+        told = Options(
             out=job.folder,
             device=device,
-            keep_threads=keep_threads,
-            retry_failures_before=began,
-            keep_models=keep_models,
+            keep_threads=how.keep_threads,
+            retry_failures_before=how.began,
+            keep_models=how.keep_models,
             on_note=progress.on_note,
             on_begin=progress.on_begin,
             on_epoch=progress.on_epoch,
             on_state=progress.on_state,
         )
-        return run_grid(job.specs, Bench(job.slices, job.splits, arms), how)
+        return run_grid(job.specs, Bench(job.slices, job.splits, arms), told)
 
 
 def _check_params(entry: ArmEntry, params: Mapping[str, Any]) -> None:
@@ -176,15 +178,12 @@ def _share(
     arms: Mapping[str, ArmEntry],
     job: Job,
     places: Sequence[tuple[str, int]],
-    keep_threads: bool,
-    keep_models: bool,
+    how: Manner,
     progress: Lines,
-    began: float,
 ) -> dict[str, State]:
     """Run the job in several processes, silent where the grid is shown; each takes the cells that no other holds."""
     fresh = multiprocessing.get_context("spawn")
-    how = (keep_threads, keep_models, began, isinstance(progress, LiveGrid))
-    team = [fresh.Process(target=_worker, args=(asked, dict(arms), place, *how)) for place in places]
+    team = [fresh.Process(target=_worker, args=(asked, dict(arms), place, how)) for place in places]
     with progress:
         try:
             for one in team:
@@ -204,19 +203,11 @@ def _share(
     return dict(zip((s.run_id for s in job.specs), planning.states(job.specs, job.folder), strict=True))
 
 
-def _worker(
-    asked: Request,
-    arms: Mapping[str, ArmEntry],
-    place: tuple[str, int],
-    keep_threads: bool,
-    keep_models: bool,
-    began: float,
-    silent: bool,
-) -> None:
+def _worker(asked: Request, arms: Mapping[str, ArmEntry], place: tuple[str, int], how: Manner) -> None:
     try:
         job = prepare(asked, arms)
-        progress = (Silent if silent else Lines)(job.specs, job.folder)
-        _work(job, arms, place, keep_threads, keep_models, progress, began)
+        progress = (Silent if how.silent else Lines)(job.specs, job.folder)
+        _work(job, arms, place, how, progress)
     except BenchmarkError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

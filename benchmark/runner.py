@@ -212,9 +212,15 @@ def _model(arm: Any, spec: RunSpec, bench: Bench, split: Split, options: Options
     if not isinstance(arm, Keepable):
         options.on_note(f"its model is not kept: arm {spec.arm} lacks the methods of benchmark.arm.Keepable")
         return None
-    landmarks = bench.prepared(spec, split).landmarks
+    if bench.arms[spec.arm].needs_click:
+        options.on_note(f"its model is not kept: arm {spec.arm} needs a click, and predict gives none")
+        return None
+    slices, landmarks = bench.slices, bench.prepared(spec, split).landmarks
+    patients = {slices.patient_id[row] for row in np.flatnonzero(np.isin(slices.slice_id, split.train))}
+    known = 0 if None in patients else len(patients)
     try:
-        return pack(Learned(arm.state(), landmarks, bench.slices.shape, bench.slices.spacing_mm), spec.arm)
+        learned = Learned(arm.state(), landmarks, slices.shape, slices.spacing_mm, len(split.train), known)
+        return pack(learned, spec.arm)
     except ArmError as error:  # the training is worth more than its model
         options.on_note(f"its model is not kept: {error}")
         return None

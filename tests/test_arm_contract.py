@@ -199,7 +199,7 @@ def test_what_was_kept_gives_the_same_bits(name: str) -> None:
     """state, a file, weights-only reading, restore into a fresh arm: predictions bit for bit, no generator touched."""
     one, fresh = fitted(name), build(name)
     assert isinstance(one.arm, Keepable)
-    packed = pack(Learned(one.arm.state(), Landmarks((1.0, 99.0), (0.0, 100.0)), (64, 64), (1.0, 1.0)), name)
+    packed = pack(Learned(one.arm.state(), Landmarks((1.0, 99.0), (0.0, 100.0)), (64, 64), (1.0, 1.0), 16, 5), name)
     states = random_states()
     fresh.restore(unpack(packed, Path("model.pt")).state, RunContext(small_recipe(), seed=0))
     assert random_states() == states

@@ -91,6 +91,7 @@ def test_an_unknown_id_is_named_with_its_nearest(capsys: Capture, tmp_path: Path
     told = refused(capsys, f"{ids[2].rpartition('_')[0]}_01234567")  # of other options: the same name, another hash
     assert f"01234567: grid tiny has no such cell with these options; the nearest is {ids[2]}; " in told
     assert "`plan --format ids` with the same options lists those that are open" in told
+    assert f"; the nearest is {ids[0]}; " in refused(capsys, ids[0][:5])  # far in spelling, but it begins so
     assert "no such cell with these options; `plan" in refused(capsys, "?")
     assert "--id is empty: the list has no such line" in refused(capsys, ids[0], "")
     assert not list(tmp_path.glob("out/*/spec.json"))

@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import shutil
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +27,7 @@ from benchmark.arm import ArmEntry, RunContext
 from benchmark.data.slices import SliceSet
 from benchmark.errors import BenchmarkError, RecordError, SpecError
 from benchmark.kept import KeptModel, load, unkept
-from benchmark.model import Learned, pack, unpack
+from benchmark.model import FORMAT, Learned, pack, unpack
 from benchmark.preprocess import Landmarks
 from benchmark.protocol import Recipe
 from benchmark.record import RunFolder, State, read_json, write_json
@@ -47,7 +48,7 @@ class Odd(Faulty):
 
 
 TABLE = {**ARMS, "faulty": FAULTY, "pinched": PINCHED, "odd": ArmEntry.of(Odd)}
-LEARNED = Learned({"cut": 0.25}, Landmarks((1.0, 99.0), (0.0, 100.0)), (64, 96), (0.5, 0.7))
+LEARNED = Learned({"cut": 0.25}, Landmarks((1.0, 99.0), (0.0, 100.0)), (64, 96), (0.5, 0.7), 16, 5)
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +144,20 @@ def test_the_landmarks_travel_with_the_model(slices: SliceSet, tmp_path: Path) -
     assert model.landmarks == preprocess.fit_nyul(train, rule.nyul_percentiles)
     assert model.landmarks != preprocess.fit_nyul(slices.images, rule.nyul_percentiles)
     assert (model.fed, model.shape, model.spacing_mm) == ((64, 64), slices.shape, slices.spacing_mm)
-    assert (model.slices, model.patients, model.phantom) == (24, 8, True)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_model_counts_what_it_was_trained_on(
+    slices: SliceSet, split: Split, specs: dict[str, RunSpec], tmp_path: Path, known: bool
+) -> None:
+    """The training set alone; 0 patients where one of them is not known."""
+    patients = dict(zip(slices.slice_id.tolist(), slices.patient_id, strict=True))
+    patients = {number: name if known or number != split.train[0] else None for number, name in patients.items()}
+    run(tmp_path, replace(slices, patient_id=tuple(patients.values())), split, specs["threshold"], keep_models=True)
+    model = load(tmp_path, specs["threshold"].run_id, TABLE, "cpu")
+    expected = len({patients[number] for number in split.train}) if known else 0
+    assert (model.slices, model.patients, model.phantom) == (len(split.train), expected, True)
+    assert len(split.train) < len(slices)
 
 
 def test_a_run_cut_before_its_result_is_run_again_and_leaves_no_model_unasked(
@@ -187,6 +201,9 @@ def test_runs_done_without_a_model_are_named_once(
     told = unkept(asked, tmp_path, TABLE)
     assert told.endswith(f"or give another --out): {specs['threshold'].run_id}.")
     assert unkept([specs["unet"], specs["threshold"]], kept, TABLE) == ""
+    (tmp_path / specs["threshold"].run_id / "model.pt").write_bytes(b"another's")  # nothing vouches for it
+    assert unkept(asked, tmp_path, TABLE) == told
+    (tmp_path / specs["threshold"].run_id / "model.pt").unlink()
     lost = {**TABLE, "threshold": ArmEntry("no_such_package:Arm")}
     assert unkept(asked, tmp_path, lost) == ""  # an arm that is not there is told of elsewhere
     run(tmp_path, slices, split, specs["threshold"], keep_models=True)
@@ -205,8 +222,14 @@ def test_what_is_packed_comes_back_bit_for_bit(
 ) -> None:
     marks = Landmarks(tuple(map(float, range(len(landmarks)))), tuple(landmarks), whole)
     state = {"weights": torch.tensor(weights), "steps": 3, "name": "a"}
-    back = unpack(pack(Learned(state, marks, (64, 96), spacing_mm), "some"), Path("model.pt"))
-    assert (back.landmarks, back.shape, back.spacing_mm) == (marks, (64, 96), spacing_mm)
+    back = unpack(pack(Learned(state, marks, (64, 96), spacing_mm, 16, 5), "some"), Path("model.pt"))
+    assert (back.landmarks, back.shape, back.spacing_mm, back.slices, back.patients) == (
+        marks,
+        (64, 96),
+        spacing_mm,
+        16,
+        5,
+    )
     assert back.state["weights"].numpy().tobytes() == state["weights"].numpy().tobytes()  # type: ignore[attr-defined]
     assert (back.state["steps"], back.state["name"]) == (3, "a")
 
@@ -271,9 +294,29 @@ def test_values_that_are_no_model_are_refused(one: RunFolder, change: dict[str, 
 
 def test_a_later_format_is_named(one: RunFolder) -> None:
     stream = io.BytesIO()
-    torch.save({"format": 2}, stream)
+    torch.save({"format": FORMAT + 1}, stream)
     put(one, stream.getvalue())
-    refused(one, "has format 2, but this version reads 1", "train it again")
+    refused(one, f"has format {FORMAT + 1}, but this version reads {FORMAT}", "train it again")
+
+
+def test_a_model_that_unpacks_to_more_than_it_holds_is_refused(one: RunFolder) -> None:
+    """torch does not compress: 4 MB of zeros in some kB are no work of its own, and are not unpacked."""
+    stream = io.BytesIO()
+    large = pack(replace(LEARNED, state={"level": torch.zeros(1_000_000)}), "some")
+    with zipfile.ZipFile(io.BytesIO(large)) as plain, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as small:
+        for name in plain.namelist():
+            small.writestr(name, plain.read(name))
+    assert len(stream.getvalue()) < 50_000
+    put(one, stream.getvalue())
+    refused(one, "is no model of plain values and tensors (ValueError)")
+
+
+@pytest.mark.parametrize("level", ["high", None, torch.zeros(3)], ids=str)
+def test_a_state_of_the_wrong_kind_is_refused_before_any_slice(one: RunFolder, level: Any) -> None:
+    """Putting it back succeeds: it is told by asking the arm once."""
+    name = next(iter(unpack((one / "model.pt").read_bytes(), one / "model.pt").state))
+    put(one, pack(replace(LEARNED, state={name: level}), "some"))
+    refused(one, "does not fit arm threshold as it is now")
 
 
 def test_a_changed_model_is_refused(one: RunFolder) -> None:
@@ -305,6 +348,8 @@ def test_an_unknown_run_names_the_nearest_and_those_with_a_model(one: RunFolder)
     with pytest.raises(RecordError) as caught:
         load(root, f"runs/{one.run_id[:-3]}/", TABLE, "cpu")  # as the shell completes it, and cut
     assert str(caught.value).endswith(f"; the nearest is {one.run_id}; with a model: {one.run_id}")
+    with pytest.raises(RecordError, match=f"the nearest is {one.run_id}"):
+        load(root, "thres", TABLE, "cpu")  # as short as it is, none else begins so
     (one / "model.pt").unlink()
     with pytest.raises(RecordError, match=r"--run \?: .* has no such run; with a model: none, see --keep-models"):
         load(root, "?", TABLE, "cpu")
@@ -338,7 +383,13 @@ def test_weights_of_another_network_are_refused(kept: Path, specs: dict[str, Run
     refused(folder, "does not fit arm unet as it is now (Error(s) in loading state_dict")
 
 
-def test_an_arm_that_needs_a_click_is_refused(tmp_path: Path, slices: SliceSet, recipe: Recipe, split: Split) -> None:
+def test_an_arm_that_needs_a_click_is_not_kept_and_refused(
+    tmp_path: Path, slices: SliceSet, recipe: Recipe, split: Split
+) -> None:
     spec = spec_of("click-region-growing", ARMS["click-region-growing"], slices, split, recipe)
-    run(tmp_path, slices, split, spec, keep_models=True)
+    told: list[str] = []
+    run(tmp_path, slices, split, spec, keep_models=True, on_note=told.append)
+    assert told == ["its model is not kept: arm click-region-growing needs a click, and predict gives none"]
+    assert not (tmp_path / spec.run_id / "model.pt").exists()
+    assert unkept([spec], tmp_path, TABLE) == ""
     refused(RunFolder(tmp_path, spec.run_id), "needs a click in each tumour; choose a run of an automatic arm")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
-from bench_forms import spec_of
+from bench_forms import small_recipe, spec_of
 from data_forms import snapshot
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,14 +23,17 @@ from PIL import Image
 from strategies import costly, law
 
 from baselines import ARMS
-from benchmark.__main__ import main
+from benchmark.__main__ import VERBS, main
 from benchmark.arm import FloatImages
 from benchmark.data import nifti
+from benchmark.data.guard import decoding
 from benchmark.data.slices import SliceSet
 from benchmark.errors import BenchmarkError, DataError
 from benchmark.kept import KeptModel, load
-from benchmark.pictures import VERMILLION, find, overlay, read
-from benchmark.predict import doubt, frame, measured, outline, predict
+from benchmark.picture_files import find, passed_over
+from benchmark.pictures import VERMILLION, overlay, read
+from benchmark.placing import place
+from benchmark.predict import doubt, frame, measured, outline, predict, report
 from benchmark.preprocess import Landmarks
 from benchmark.protocol import Recipe
 from benchmark.record import State, unpack_masks
@@ -61,8 +65,9 @@ def keep(tmp_path_factory: pytest.TempPathFactory, slices: SliceSet, recipe: Rec
     split = make(slices, recipe.split, 1)
     images = dict(zip(slices.slice_id.tolist(), slices.images, strict=True))
 
-    def kept(arm: str, shape: tuple[int, int] = (64, 64)) -> Kept:
-        spec = spec_of(arm, ARMS[arm], slices, split, recipe, shape=shape)
+    def kept(arm: str, shape: tuple[int, int] = (64, 64), precision: str = "fp32") -> Kept:
+        how = recipe if precision == "fp32" else small_recipe(training__precision=precision)
+        spec = spec_of(arm, ARMS[arm], slices, split, how, shape=shape)
         done = run_grid([spec], Bench(slices, {split.split_id: split}, ARMS), Options(out, keep_models=True))
         assert done == {spec.run_id: State.DONE}
         masks = unpack_masks(out / spec.run_id / "predictions.zip")
@@ -144,12 +149,20 @@ def mask_of(path: Path) -> NDArray[np.bool_]:
     return found > 0
 
 
-@pytest.mark.parametrize(("arm", "shape"), [("unet", (64, 64)), ("unet", (96, 96)), ("threshold", (64, 64))])
+@pytest.mark.parametrize(
+    ("arm", "shape", "precision"),
+    [
+        ("unet", (64, 64), "fp32"),
+        ("unet", (64, 64), "bf16"),
+        ("unet", (96, 96), "fp32"),
+        ("threshold", (64, 64), "fp32"),
+    ],
+)
 def test_a_slice_of_the_run_gets_the_mask_that_the_run_stored(
-    keep: Callable[..., Kept], tmp_path: Path, arm: str, shape: tuple[int, int]
+    keep: Callable[..., Kept], tmp_path: Path, arm: str, shape: tuple[int, int], precision: str
 ) -> None:
-    """Bit for bit, from PNG and from NIfTI, whatever size the arm was fed."""
-    kept = keep(arm, shape)
+    """Bit for bit, from PNG and from NIfTI, whatever size the arm was fed and in whatever precision."""
+    kept = keep(arm, shape, precision)
     for number, image in kept.images.items():
         png(tmp_path / "in" / f"p{number}.png", image)
         (tmp_path / "in" / f"n{number}.nii.gz").write_bytes(nifti.encode(image, kept.spacing_mm))
@@ -252,7 +265,7 @@ def test_scaled_and_real_intensities_give_the_same_mask(
     np.testing.assert_array_equal(outline(model, read(path).image, None), outline(model, image, None))
 
 
-@pytest.mark.parametrize("form", ["uint16.png", "rgb.png", "float.tif", "lossless.webp", "palette.png"])
+@pytest.mark.parametrize("form", ["uint16.png", "rgb.png", "float.tif", "lossless.webp", "palette.png", "alpha.png"])
 def test_one_slice_in_any_picture_gives_one_mask(
     tmp_path: Path, model: KeptModel, image: NDArray[Any], form: str
 ) -> None:
@@ -262,6 +275,9 @@ def test_one_slice_in_any_picture_gives_one_mask(
         picture = picture.convert("RGB")
     if form == "palette.png":
         picture = picture.convert("P")
+    if form == "alpha.png":
+        picture = picture.convert("LA")
+        picture.putalpha(Image.fromarray((image > 100).astype(np.uint8)))
     picture.save(tmp_path / form, lossless=True)
     np.testing.assert_array_equal(outline(model, read(tmp_path / form).image, None), outline(model, image, None))
 
@@ -324,6 +340,16 @@ def test_the_arm_is_fed_its_own_size_in_its_own_range() -> None:
     assert (small.min(), small.max()) == (-1, 1)
     assert (np.diff(small[0, 0])[1:-1] > 0).all()  # a ramp rises at every pixel, not at every second one
     np.testing.assert_allclose(large, own, atol=1e-5)  # each pixel fourfold is averaged back
+
+
+def test_a_map_is_averaged_where_the_slice_is_smaller_than_what_the_arm_is_fed() -> None:
+    """16 columns fed as 64, of which three in every four are marked: 0.75 everywhere, where points would give 0.5."""
+
+    class Striped(Spy):
+        def predict(self, images: FloatImages) -> NDArray[np.float32]:
+            return np.broadcast_to((np.arange(64) % 4 != 2).astype(np.float32), images.shape).copy()
+
+    assert outline(spied(Striped()), drawn(shape=(16, 16)), None).all()
 
 
 def test_the_answer_for_a_slice_does_not_depend_on_the_others(unet: Kept, tmp_path: Path) -> None:
@@ -424,6 +450,55 @@ def test_a_folder_gives_its_slices_by_name_without_what_was_made_of_them(tmp_pat
     assert [path.name for path in find([tmp_path])] == ["A 1.TIF", "a.nii.gz", "b.png", "c_mask.png"]
     assert find([tmp_path / "b.png", tmp_path])[0].name == "b.png"
     assert len(find([tmp_path / "b.png", tmp_path])) == 4  # each once
+    assert passed_over([tmp_path, tmp_path / "b.png"]) == "Passed over: files of other kinds: 1, folders: 1."
+
+
+def test_nothing_passed_over_is_not_told(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    assert passed_over([tmp_path]) == ""
+
+
+def test_two_links_to_one_file_are_two_slices_and_a_link_to_nothing_is_told(tmp_path: Path) -> None:
+    png(tmp_path / "far" / "x.png", drawn())
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "b.png"):
+        (tmp_path / "in" / name).symlink_to(tmp_path / "far" / "x.png")
+    assert [path.name for path in find([tmp_path / "in"])] == ["a.png", "b.png"]
+    (tmp_path / "in" / "c.png").symlink_to(tmp_path / "nowhere.png")
+    with pytest.raises(DataError, match=r"c\.png: is a link to nothing; mend or remove it"):
+        predict(spied(Spy()), find([tmp_path / "in"]), tmp_path / "out", None)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("name", ["a.png", "a.nii"])
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(DataError, match=f"{name}: is no regular file"):
+        predict(spied(Spy()), [tmp_path / name], tmp_path / "out", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("\udcff.png", "udcff.png': its name is not UTF-8; rename it"),
+        ("x" * 247 + ".png", "_mask.png would be longer than 255 bytes"),
+        ("x" * 244 + ".png", "_overlay.png would be longer than 255 bytes"),
+        ("ü" * 122 + ".png", "_overlay.png would be longer than 255 bytes"),
+    ],
+    ids=["not UTF-8", "mask", "overlay", "bytes"],
+)
+def test_a_name_that_cannot_be_written_is_refused_before_anything_is_read(
+    tmp_path: Path, name: str, words: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        predict(spied(Spy()), [tmp_path / name], tmp_path / "out", None)
+    assert words in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+def test_a_name_of_255_bytes_can_be_written(tmp_path: Path) -> None:
+    predict(spied(Spy()), [png(tmp_path / f"{'x' * 243}.png", drawn())], tmp_path / "out", None)
+    assert max(len(path.name) for path in (tmp_path / "out").iterdir()) == 255
 
 
 def refuse(model: KeptModel, folder: Path, *words: str, spacing_mm: tuple[float, float] | None = None) -> None:
@@ -446,6 +521,31 @@ def colour(path: Path) -> None:
     png(path, np.stack([drawn(), drawn(1), drawn(2)], axis=2))
 
 
+def unsized(path: Path) -> None:
+    """A NIfTI file oriented by its qform alone, with a pixdim of 0: for NiBabel pixels of 1 mm."""
+    patched(path, 252, np.array([1, 0], "<i2"))
+    data = bytearray(path.read_bytes())
+    data[80:88] = bytes(8)
+    path.write_bytes(data)
+
+
+def two_ways(path: Path) -> None:
+    """A NIfTI file whose first axis runs to the right by its qform, and to the left by its sform."""
+    made = nibabel.Nifti1Image(drawn()[:, :, None], np.diag([-SQUARE, -SQUARE, 6, 1]))
+    made.set_qform(np.diag([SQUARE, -SQUARE, 6, 1]), 1)
+    path.write_bytes(made.to_bytes())
+
+
+def packed_as(path: Path, form: Any, compressed: bool) -> None:
+    data = form(drawn()[:, :, None], np.diag([-SQUARE, -SQUARE, 6, 1])).to_bytes()
+    path.write_bytes(gzip.compress(data) if compressed else data)
+
+
+SHEARED = np.array(
+    [[-SQUARE, -SQUARE * np.sin(0.01), 0, 0], [0, -SQUARE * np.cos(0.01), 0, 0], [0, 0, 6, 0], [0, 0, 0, 1]]
+)
+TURNED = Image.Exif()
+TURNED[274] = 6
 RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 BAD: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "0 bytes": ("x.png", nothing, "cannot be read"),
@@ -471,6 +571,25 @@ BAD: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "flat": ("x.nii", lambda p: patched(p, 312, np.zeros(4, "<f4")), "tells no orientation"),
     "metres": ("x.nii", lambda p: volume(p, drawn(), np.diag([5e-4, 5e-4, 6e-3, 1])), "must lie in (0.01, 100.0)"),
     "two sizes": ("x.nii", lambda p: volume(p, drawn(), pixdim=[1, 2, 2, 6, 0, 0, 0, 0]), "by its pixdim"),
+    "no pixel size": ("x.nii", unsized, "pixel size [0.0, 0.0] in its header; mend its pixdim"),
+    "no number": ("x.nii", lambda p: patched(p, 80, np.array([np.nan], "<f4")), "pixel size [nan, 0.49"),
+    "microns": ("x.nii", lambda p: volume(p, drawn(), xyzt_units=3), "lengths in microns; convert its header to mm"),
+    "in metres": ("x.nii", lambda p: volume(p, drawn(), xyzt_units=1), "lengths in metres"),
+    "sheared": ("x.nii", lambda p: volume(p, drawn()[:, :, None], SHEARED), "not at right angles"),
+    "two ways": ("x.nii", two_ways, "run to RPS by its qform, to LPS by its sform"),
+    "nothing deep": ("x.nii", lambda p: patched(p, 46, np.zeros(1, "<i2")), "shape (64, 64, 0); a slice has two sides"),
+    "NIfTI-2": ("x.nii", lambda p: packed_as(p, nibabel.Nifti2Image, False), "is NIfTI-2; save it as NIfTI-1"),
+    "NIfTI-2 gz": ("x.nii.gz", lambda p: packed_as(p, nibabel.Nifti2Image, True), "is NIfTI-2"),
+    "gzip": ("x.nii", lambda p: packed_as(p, nibabel.Nifti1Image, True), "is compressed; name it .nii.gz"),
+    "no gzip": ("x.nii.gz", lambda p: packed_as(p, nibabel.Nifti1Image, False), "is not compressed; name it .nii"),
+    "turned": ("x.png", lambda p: Image.fromarray(drawn()).save(p, exif=TURNED), "its orientation tag (6) turns it"),
+    "turned tif": ("x.tif", lambda p: Image.fromarray(drawn()).save(p, tiffinfo={274: 3}), "orientation tag (3)"),
+    "negative": (
+        "x.tif",
+        lambda p: Image.fromarray(drawn().astype(np.uint16)).save(p, tiffinfo={262: 0}),
+        "its least value is white",
+    ),
+    "lossy": ("x.webp", lambda p: Image.fromarray(drawn()).save(p), "save it as a grey PNG"),
     "long": ("x.png", lambda p: png(p, drawn(shape=(2, 8000))), "has 8000x8000 pixels; crop it"),
 }
 
@@ -489,13 +608,35 @@ def test_contrast_that_is_lost_at_the_fed_size_is_named(tmp_path: Path) -> None:
     array[5, 5] += 1
     with pytest.raises(DataError, match=r"a\.png: at 64x64 pixels: constant image"):
         predict(spied(Spy()), [png(tmp_path / "a.png", array)], tmp_path / "out", None)
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_wrong_with_a_header_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """By our error, and by nothing that NiBabel logs."""
+    unsized(tmp_path / "a.nii")
+    with pytest.raises(DataError):
+        read(tmp_path / "a.nii")
+    patched(tmp_path / "a.nii", 80, np.array([-SQUARE], "<f4"))  # mended by NiBabel, and its size is as told
+    assert read(tmp_path / "a.nii").spacing_mm == (SQUARE, SQUARE)
+    assert caplog.records == []
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged() -> None:
+    told = r"a\.png: cannot be read .* check the path and your right to read it"
+    with pytest.raises(DataError, match=told), decoding("a.png"):
+        raise PermissionError(13, "Permission denied")
+
+
+def test_an_8_bit_tiff_with_0_for_white_is_seen_as_it_is_displayed(tmp_path: Path) -> None:
+    Image.fromarray(drawn()).save(tmp_path / "a.tif", tiffinfo={262: 0})  # stored as 255 less its levels
+    assert (255 - drawn()).tobytes() in (tmp_path / "a.tif").read_bytes()
+    np.testing.assert_array_equal(read(tmp_path / "a.tif").image, drawn())
 
 
 def test_a_header_and_a_given_spacing_must_agree(tmp_path: Path) -> None:
     path = volume(tmp_path / "a.nii", drawn())
     refuse(spied(Spy()), tmp_path, "a.nii", "header says (0.49, 0.49)", "(1.0, 1.0)", spacing_mm=(1.0, 1.0))
-    table = predict(spied(Spy()), [path], tmp_path / "out", (0.49, 0.49))
+    table = predict(spied(Spy()), [path], tmp_path / "out", (0.490001, 0.49))  # printed with fewer digits
     assert table["row_spacing_mm"].tolist() == [0.49]
 
 
@@ -530,20 +671,129 @@ def test_an_arm_that_fails_half_way_leaves_nothing_behind(tmp_path: Path) -> Non
     paths = [png(tmp_path / f"{name}.png", drawn(i)) for i, name in enumerate("ab")]
     with pytest.raises(KeyboardInterrupt):
         predict(spied(Tired()), paths, tmp_path / "out", None)
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
     predict(spied(Spy()), paths, tmp_path / "out", None)
     assert len(list((tmp_path / "out").iterdir())) == 5
+
+
+def test_a_folder_that_was_there_stays(tmp_path: Path) -> None:
+    class Tired(Spy):
+        def predict(self, images: FloatImages) -> NDArray[np.float32]:
+            raise KeyboardInterrupt
+
+    (tmp_path / "out").mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        predict(spied(Tired()), [png(tmp_path / "a.png", drawn())], tmp_path / "out", None)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("taken", ["measures.csv", "a_mask.png", "a_overlay.png"])
+@pytest.mark.parametrize("links", [True, False])
+def test_what_appears_during_the_work_is_not_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: str, links: bool
+) -> None:
+    """Neither with links nor on a file system without them; and nothing else is left beside it."""
+
+    class Slow(Spy):
+        def predict(self, images: FloatImages) -> NDArray[np.float32]:
+            (tmp_path / "out" / taken).write_text("mine")
+            return super().predict(images)
+
+    if not links:
+        monkeypatch.setattr(os, "link", without_links)
+    with pytest.raises(DataError, match=f"{taken}: exists already and is left as it is"):
+        predict(spied(Slow()), [png(tmp_path / "a.png", drawn())], tmp_path / "out", None)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [taken]
+    assert (tmp_path / "out" / taken).read_text() == "mine"
+
+
+def without_links(source: Path, target: Path) -> None:
+    raise PermissionError(1, "Operation not permitted")
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_files_appear_all_or_none_wherever_placing_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool, at: int
+) -> None:
+    """An interrupt just after the first, second or last file leaves none; without one all are there, whole."""
+    names = ["a", "b", "c"]
+    for folder in ("room", "out"):
+        (tmp_path / folder).mkdir()
+    for name in names:
+        (tmp_path / "room" / name).write_text(name)
+    step, done = ("link", os.link) if links else ("replace", os.replace)
+
+    def stopped(source: Path, target: Path) -> None:
+        done(source, target)
+        if target.name == names[at]:
+            raise KeyboardInterrupt
+
+    if not links:
+        monkeypatch.setattr(os, "link", without_links)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, step, stopped)
+        with pytest.raises(KeyboardInterrupt):
+            place(tmp_path / "room", tmp_path / "out", names)
+    assert list((tmp_path / "out").iterdir()) == []
+    for name in names:
+        (tmp_path / "room" / name).write_text(name)
+    place(tmp_path / "room", tmp_path / "out", names)
+    assert {path.name: path.read_text() for path in (tmp_path / "out").iterdir()} == {name: name for name in names}
+
+
+def test_of_two_calls_at_once_one_writes_all_and_the_other_nothing(tmp_path: Path) -> None:
+    """The second begins and ends while the first is at work: each was free to write when it was checked."""
+    paths = [png(tmp_path / f"{name}.png", drawn(i)) for i, name in enumerate("ab")]
+
+    class Overtaken(Spy):
+        def predict(self, images: FloatImages) -> NDArray[np.float32]:
+            predict(spied(Spy()), paths[1:], tmp_path / "out", None)
+            return super().predict(images)
+
+    with pytest.raises(DataError, match=r"measures\.csv: exists already"):
+        predict(spied(Overtaken()), paths[:1], tmp_path / "out", None)
+    assert pd.read_csv(tmp_path / "out" / "measures.csv")["file"].tolist() == [str(paths[1])]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"b_mask.png", "b_overlay.png", "measures.csv"}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, "trained on 100 2D slices of 9 patients, each"),
+        ({"patients": 0}, "trained on 100 2D slices, each"),
+        ({"phantom": True}, "trained on 100 drawn phantoms, each"),
+    ],
+)
+def test_the_warning_says_what_the_model_was_trained_on(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    model = replace(spied(Spy()), **change)
+    table = predict(model, [png(tmp_path / "a.png", drawn())], tmp_path / "out", None)
+    assert f"The model was {words} showing an outlined tumour." in report(table, model)
+
+
+@pytest.mark.parametrize(("verb", "words"), [("predict", "give it again"), ("reproduce", "the same command goes on")])
+def test_a_call_that_is_stopped_promises_no_more_than_it_keeps(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture, verb: str, words: str
+) -> None:
+    def stopped(*told: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(VERBS, verb, stopped)
+    assert main([verb, *(["x.png", "--run", "x"] if verb == "predict" else [])]) == 130
+    assert capsys.readouterr().err.startswith(f"\nstopped; {words}")
 
 
 def test_the_word_is_carried_out_and_warns(unet: Kept, tmp_path: Path, capsys: Capture) -> None:
     """Masks, overlays and the table; on stdout the same table, and that this is no medical device."""
     image, mask = next(iter(unet.images.values())), next(iter(unet.masks.values()))
     path = png(tmp_path / "in" / "head.png", image)
-    words = ["predict", str(path), "--run", unet.run_id, "--runs", str(unet.root), "--device", "cpu"]
+    (path.parent / "notes.txt").touch()
+    words = ["predict", str(path.parent), "--run", unet.run_id, "--runs", str(unet.root), "--device", "cpu"]
     assert main([*words, "--out", str(tmp_path / "out"), "--spacing", "3.92", "3.92"]) == 0
     told = capsys.readouterr().out
+    assert "Passed over: files of other kinds: 1, folders: 0.\n" in told
     assert "research tool and no medical device" in told
-    assert "24 drawn phantoms" in told
+    assert f"trained on {unet.model.slices} drawn phantoms" in told
     assert f"{mask.sum() * 3.92**2:.0f} mm2" in told
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"head_mask.png", "head_overlay.png", "measures.csv"}
     (row,) = pd.read_csv(tmp_path / "out" / "measures.csv").to_dict("records")

@@ -27,7 +27,7 @@ from benchmark.plan import Estimate
 from benchmark.progress import Lines, LiveGrid, Silent, at_work_lines, farewell, kept_epochs, terminal
 from benchmark.protocol import Recipe
 from benchmark.record import RunFolder, State
-from benchmark.reproduce import _worker
+from benchmark.reproduce import Manner, _worker
 from benchmark.request import Job, Request
 from benchmark.split import make
 from benchmark.survey import Cell, Epochs, Survey
@@ -281,7 +281,7 @@ def test_a_worker_says_nothing_where_its_parent_shows_the_grid(
     silent: bool, tmp_path: Path, capsys: Capture, few_phantoms: None
 ) -> None:
     asked = Request(data="phantoms", only={"arm": ["otsu"]}, out=tmp_path / "out")
-    _worker(asked, ARMS, ("cpu", 1), False, False, 0.0, silent)
+    _worker(asked, ARMS, ("cpu", 1), Manner(keep_threads=False, keep_models=False, began=0.0, silent=silent))
     assert list(tmp_path.glob("out/*/result.json"))
     assert ("done in" in capsys.readouterr().out) == (not silent)
 

@@ -315,12 +315,13 @@ def test_two_processes_share_a_grid_and_no_cell_is_run_twice(alone: Path, tmp_pa
 
 def test_workers_give_the_bits_of_one_process(alone: Path, tmp_path: Path) -> None:
     words = ["-m", "benchmark", "reproduce", "--data", "phantoms", "--grid", str(alone / "tiny.toml"), "--out", "out",
-             "--threads", "1", "--workers", "2"]  # fmt: skip
+             "--threads", "1", "--workers", "2", "--keep-models"]  # fmt: skip
     code, told, err = finish(process(words, cwd=tmp_path))
     assert (code, err) == (0, "")
     assert set(begins(told).values()) == {1}
     assert len(begins(told)) == 4
     assert bits(tmp_path / "out") == bits(alone / "out")
+    assert len(list(tmp_path.glob("out/*/model.pt"))) == 4  # the wish reaches the workers
 
 
 @pytest.mark.parametrize("keep", [True, False])

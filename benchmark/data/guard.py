@@ -10,6 +10,7 @@ from benchmark.errors import BenchmarkError, DataError, UnsafeDataError
 
 MAX_PIXELS = 4096 * 4096  # a header that promises more is lying, or is no slice
 DAMAGED = "the file is damaged: copy or download it again"
+UNREADABLE = "check the path and your right to read it"
 
 
 @contextmanager
@@ -26,6 +27,8 @@ def decoding(origin: object, cure: str = DAMAGED) -> Iterator[None]:
         raise
     except Exception as error:
         what = (str(error).splitlines() or [""])[0][:200]
+        if cure == DAMAGED and isinstance(error, PermissionError | FileNotFoundError):
+            cure = UNREADABLE
         raise DataError(f"{origin}: cannot be read ({type(error).__name__}: {what}); {cure}") from error
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import logging
 import math
 import shutil
 import tempfile
@@ -31,6 +32,9 @@ GRID_TOLERANCE_MM = 1e-3
 UNREAD = "not read; split a volume into slices"
 ONE_SLICE = "one file holds one slice (columns, rows, 1): split the volume"
 COLUMNS = ("slice", "label", "patient_id")
+GZIP = b"\x1f\x8b"
+NIFTI1, NIFTI2 = ({size.to_bytes(4, order) for order in ("little", "big")} for size in (348, 540))  # a header's first
+UNITS = {0: "unknown", 1: "metres", 2: "mm", 3: "microns"}
 
 
 def looks_like(folder: Path) -> bool:
@@ -76,10 +80,15 @@ def decode(path: Path) -> tuple[NDArray[Any], NDArray[np.float64], tuple[float, 
 
 
 def opened(path: Path) -> Any:
-    """Return NiBabel's image of a file whose header promises one slice, along any axes, and no more than is there."""
+    """Return NiBabel's image of a file whose header promises one slice, along any axes, and no more than is there.
+
+    Raises `DataError` also where the header gives no pixel size, or not in mm.
+    """
     nibabel: Any = import_module("nibabel")
+    logging.getLogger("nibabel.global").setLevel(logging.CRITICAL + 1)  # what it finds is told in an error of ours
     data = _content(path)
     with decoding(path):
+        _check_header(nibabel, data, path)
         image = nibabel.Nifti1Image.from_bytes(data)
         shape = tuple(int(side) for side in image.header.get_data_shape())
         if sum(side > 1 for side in shape) > 2 and min(shape) > 0:
@@ -95,11 +104,27 @@ def opened(path: Path) -> Any:
         return image
 
 
+def _check_header(nibabel: Any, data: bytes, path: Path) -> None:
+    """Look at the header as it is stored: NiBabel takes a pixel size of 0 for 1 mm, and units for mm."""
+    if data[:4] in NIFTI2:
+        raise DataError(f"{path}: is NIfTI-2; save it as NIfTI-1")
+    raw = nibabel.Nifti1Header(data[:348], check=False)
+    sides = [float(mm) for mm, n in zip(raw["pixdim"][1:4], raw.get_data_shape(), strict=False) if n > 1]
+    if not all(math.isfinite(side) and side != 0 for side in sides):
+        raise DataError(f"{path}: pixel size {sides} in its header; mend its pixdim")
+    if (unit := int(raw["xyzt_units"]) & 7) not in (0, 2):
+        raise DataError(f"{path}: lengths in {UNITS.get(unit, f'unit {unit}')}; convert its header to mm")
+
+
 def _content(path: Path) -> bytes:
     """Return the unpacked bytes of a file, or raise `UnsafeDataError` where they are too many for a slice."""
     data = read_capped(path, MAX_BYTES, UNREAD)
     if not path.name.lower().endswith(".gz"):
+        if data.startswith(GZIP):
+            raise DataError(f"{path}: is compressed; name it .nii.gz")
         return data
+    if data[:4] in NIFTI1 | NIFTI2:
+        raise DataError(f"{path}: is not compressed; name it .nii")
     with decoding(path), gzip.open(path) as stream:
         data = stream.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
