@@ -21,7 +21,8 @@ TEXTS = [
 STARTS_FAST = ["plan", "cli", "words", "commands", "request", "collect", "record", "spec", "grid",
                "split", "protocol", "arm", "stopping", "progress", "__main__", "environment", "evaluate",
                "rescore", "metrics", "surface", "diameters", "cores", "survey", "grid_view", "grid_table",
-               "model", "kept", "picture_files", "pictures", "placing", "run_files", "run_index", "audit", "outside", "judging"]  # fmt: skip
+               "model", "kept", "picture_files", "pictures", "placing", "run_files", "run_index", "audit",
+               "outside", "judging"]  # fmt: skip
 FAST_ROOMS = ["data", "judge", "report"]
 HEAVY = {"torch", "monai"}
 SYSTEM = ("/proc/", "/dev/")  # paths that mean the same on every Linux
