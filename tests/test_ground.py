@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -38,7 +39,12 @@ PATIENTS = ["a", "a", "b", "b"]
 def cell(kernel: int, alpha: float, middle: float = 0.8, *, seeds: int = 2, **changes: Any) -> Collected:
     """Equal slices, seeds 0.01 apart: the clustered variance is 0, that between two seeds 0.01^2 / 2."""
     dice = {seed: [middle + 0.01 * (seed - (seeds - 1) / 2)] * 4 for seed in range(seeds)}
-    given = {"patients": PATIENTS, "kernel_size": kernel, "alpha": alpha, "params": f"{kernel} {alpha}"}
+    given = {
+        "patients": PATIENTS,
+        "kernel_size": kernel,
+        "alpha": alpha,
+        "params": f'{{"alpha":{json.dumps(alpha)},"kernel_size":{kernel}}}',
+    }
     return table(dice, **(given | changes))
 
 

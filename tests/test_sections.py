@@ -106,7 +106,7 @@ def test_the_first_answer_is_the_verdict() -> None:
     assert "? inconclusive: n = 1 of at least 3 seeds" in judge(some(1)).answers()[0]
     three = {1: [0.897] * 4, 2: [0.898] * 4, 3: [0.899] * 4}
     first, second = judge(table(three, PATIENTS)).answers()[:2]
-    assert first.startswith("1. Does 0.898 hold? reproduced: 0.898 lies in 0.898 +- ")
+    assert first.startswith("1. Does 0.898 hold? reproduced: 0.898 lies in the prediction interval 0.898 +- ")
     assert first.endswith(" (fp32).")
     assert second.startswith("   Equivalence: two one-sided tests pass at a margin of ")
 

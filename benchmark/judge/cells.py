@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -98,15 +99,16 @@ class Panel:
 
 def told_apart(cells: Sequence[Cell]) -> tuple[Cell, ...]:
     """Return the cells with `apart` filled in where two have one name."""
-    alike: dict[str, list[dict[str, Any]]] = {}
-    for cell in cells:
-        alike.setdefault(cell.name, []).append(json.loads(cell.params))
+    names = Counter(cell.name for cell in cells)
+    alike = {
+        name: [json.loads(cell.params) for cell in cells if cell.name == name] for name in names if names[name] > 1
+    }
 
     def apart(cell: Cell) -> str:
-        others, own = alike[cell.name], json.loads(cell.params)
-        return ", ".join(f"{key} {own[key]}" for key in own if any(other.get(key) != own[key] for other in others))
+        own = json.loads(cell.params)
+        return ", ".join(f"{key} {own[key]}" for key in own if any(o.get(key) != own[key] for o in alike[cell.name]))
 
-    return tuple(replace(cell, apart=apart(cell)) if len(alike[cell.name]) > 1 else cell for cell in cells)
+    return tuple(replace(cell, apart=apart(cell)) if cell.name in alike else cell for cell in cells)
 
 
 def cell_of(runs: pd.DataFrame, scores: pd.DataFrame) -> Cell:
