@@ -70,7 +70,7 @@ def report(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     if slices is None:
         print("No pictures of slices: they are drawn from your own copy of the data, given with --data.")
     elif not slices.phantom:
-        print("The report shows slices: keep its attribution line where you pass it on (CC BY 4.0).")
+        print("The report shows slices: keep its attribution line where you pass it on, as their licence asks.")
     print(f"Open {written.page} ({written.page.stat().st_size / 1e6:.1f} MB).")
     return 0
 

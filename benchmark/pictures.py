@@ -25,12 +25,12 @@ from benchmark.data.guard import decoding
 from benchmark.data.slices import IMAGE_DTYPES
 from benchmark.errors import DataError
 from benchmark.picture_files import stem
+from benchmark.window import grey
 
 DISPLAY = {0: ("P", "I", "R"), 1: ("L", "I", "A"), 2: ("L", "P", "S")}  # columns, rows, across; by the axis across
 SANE_MM = (0.01, 100.0)  # sides of a pixel; anything else is another unit
 SPACING_AGREES = 1e-3  # share by which a header's pixel size may differ from its affine's, or from the one given
 UPRIGHT = 1e-3  # cosine of the angle between rows and columns, from which a slice is sheared
-WINDOW = (0.5, 99.5)  # percentiles of an image that are shown black and white
 VERMILLION = (213, 94, 0)  # of Okabe and Ito's palette, which the colour-blind can tell apart
 
 
@@ -173,12 +173,7 @@ def _nifti(grid: Grid, mask: NDArray[np.bool_]) -> bytes:
 
 def overlay(image: NDArray[Any], mask: NDArray[np.bool_]) -> bytes:
     """Return a PNG of an image (H, W) in grey, with the outermost pixels of its mask in colour."""
-    levels = image.astype(np.float64)
-    low, high = np.percentile(levels, WINDOW)
-    if not high > low:
-        low, high = levels.min(), levels.max()
-    grey = (((levels - low) / (high - low)).clip(0, 1) * 255).round().astype(np.uint8)
-    colour = np.repeat(grey[:, :, None], 3, axis=2)
+    colour = np.repeat(grey(image)[:, :, None], 3, axis=2)
     colour[mask & ~ndimage.binary_erosion(mask)] = VERMILLION
     return _png(colour)
 

@@ -21,7 +21,7 @@ from benchmark.data.slices import SliceSet
 from benchmark.judge.cells import panels
 from benchmark.record import RunFolder
 from benchmark.report.gallery import gallery, webp
-from benchmark.report.window import grey
+from benchmark.window import grey
 
 SLICES = squares()
 SPLIT = halves(SLICES)  # tests slices 1 to 4

@@ -19,9 +19,10 @@ from benchmark.collect import collect, reproduction_folder, run_folders
 from benchmark.data.nifti import export
 from benchmark.data.slices import SliceSet
 from benchmark.errors import SpecError
+from benchmark.judge.reference import DATASETS
 from benchmark.judge.sections import Judgement
 from benchmark.report import figure
-from benchmark.report.build import ATTRIBUTION, Written, write
+from benchmark.report.build import ATTRIBUTION, OWN_DATA, Written, attribution, write
 from benchmark.report.chapters import NO_PICTURES, Source, chapters, ordered
 from benchmark.report.outline import svg_path
 
@@ -100,9 +101,11 @@ def test_no_figure_shows_markup_for_numbers(pictured: Written) -> None:
         assert "$" not in path.read_text(encoding="utf-8"), path.name
 
 
-def test_with_the_data_there_are_pictures_and_their_attribution(pictured: Written) -> None:
+def test_with_the_data_there_are_pictures_and_whose_they_are(pictured: Written) -> None:
+    """These are nobody's we know: no licence is claimed for them."""
     text = pictured.page.read_text(encoding="utf-8")
-    assert ATTRIBUTION in text
+    assert OWN_DATA in text
+    assert ATTRIBUTION not in text
     assert NO_PICTURES not in text
     assert "data:image/webp" in text
 
@@ -127,6 +130,7 @@ def test_phantoms_need_no_attribution_and_say_what_they_are(tmp_path: Path) -> N
     text = report(tmp_path / "runs", tmp_path / "out", slices).page.read_text(encoding="utf-8")
     assert ATTRIBUTION not in text
     assert "say nothing about the thesis" in text
+    assert "Redraws figure" not in text  # the thesis has none of phantoms
 
 
 def test_runs_of_which_none_is_finished(tmp_path: Path) -> None:
@@ -151,6 +155,13 @@ def test_a_lost_history_costs_its_curve_alone(plain: Written, tmp_path: Path) ->
     text = written.page.read_text(encoding="utf-8")
     assert "The loss curve: unet_alpha0.5_kernel-size5" in text
     assert str(tmp_path) not in text  # the page is made to be passed on
+
+
+def test_slices_of_the_dataset_are_attributed_to_its_author(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what they are, not by where they came from."""
+    assert attribution(SLICES) == OWN_DATA
+    monkeypatch.setitem(DATASETS, "cheng-meningioma", SLICES.dataset_id)
+    assert attribution(SLICES) == ATTRIBUTION
 
 
 @pytest.mark.usefixtures("undrawn")

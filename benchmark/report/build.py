@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmark.data.slices import SliceSet
 from benchmark.errors import SpecError
+from benchmark.judge.reference import DATASETS
 from benchmark.judge.sections import SECTIONS
 from benchmark.record import write_bytes
 from benchmark.report.chapters import NO_PICTURES, Source, chapters, ordered
@@ -32,6 +33,10 @@ TITLES = {
 ATTRIBUTION = (
     "Pictures of slices: Cheng, Jun (2017). brain tumor dataset. figshare. "
     "https://doi.org/10.6084/m9.figshare.1512427. CC BY 4.0; windowed, cropped and outlined here."
+)
+OWN_DATA = (
+    "Pictures of slices: of the data that this report was given, under their own licence. Where slices of the brain "
+    "tumor dataset are among them: Cheng, Jun (2017). figshare. https://doi.org/10.6084/m9.figshare.1512427. CC BY 4.0."
 )
 LICENCE = "Code: Apache-2.0. Slices: CC BY 4.0, not part of the repository. A research tool and no medical device."
 CITATION = """\
@@ -104,7 +109,6 @@ def _gallery(source: Source) -> Mapping[str, Any] | None:
 def content(source: Source, shown: Sequence[Chapter], pictures: Mapping[str, Any] | None) -> Content:
     """Everything on the page, chapters of figures and gallery given."""
     found, runs, slices = source.found, source.found.collected.runs, source.slices
-    real = slices is not None and not slices.phantom
     unfinished = found.collected.unfinished
     waiting = f", {len(unfinished)} not finished" if unfinished else ""
     phantoms = int(runs["phantom"].sum())
@@ -116,19 +120,22 @@ def content(source: Source, shown: Sequence[Chapter], pictures: Mapping[str, Any
         tables=[(title, tables) for name, title in TITLES.items() if (tables := SECTIONS[name](found))],
         chapters=shown,
         gallery=pictures,
-        gallery_note=_gallery_note(slices),
+        gallery_note=attribution(slices),
         unfinished=[f"{run_id}: {state}" for run_id, state in unfinished],
         superseded=list(found.collected.superseded),
         commands=[commands_table(source.root, runs, source.arms)],
         environments=[machines_table(source.root, runs)],
         choices=[choices_table()],
-        attribution=[ATTRIBUTION] if real else [],
+        attribution=[attribution(slices)] if slices is not None else [],
         licence=LICENCE,
         citation=CITATION,
     )
 
 
-def _gallery_note(slices: SliceSet | None) -> str:
+def attribution(slices: SliceSet | None) -> str:
+    """Whose the pictures are, or why there are none."""
     if slices is None:
         return NO_PICTURES
-    return "Drawn phantoms." if slices.phantom else ATTRIBUTION
+    if slices.phantom:
+        return "Pictures of slices: drawn phantoms."
+    return ATTRIBUTION if slices.dataset_id in DATASETS.values() else OWN_DATA

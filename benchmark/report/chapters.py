@@ -63,7 +63,8 @@ def chapters(source: Source) -> Iterator[Plan]:
         yield Plan("Pictures", "", (), (NO_PICTURES,))
         return
     yield _pictures(source, panels, source.slices)
-    yield Plan("The data", "What the networks are fed.", data_figures(source.slices), ())
+    own = source.slices.dataset_id == found.reference.dataset_id
+    yield Plan("The data", "What the networks are fed.", _beside_the_thesis(data_figures(source.slices), own), ())
 
 
 def _pictures(source: Source, panels: Sequence[Panel], slices: SliceSet) -> Plan:
@@ -74,7 +75,8 @@ def _pictures(source: Source, panels: Sequence[Panel], slices: SliceSet) -> Plan
         if on.best and panel.runs["dataset_id"].iloc[0] == slices.dataset_id:
             lead = f"{on.best.name}, {panel.title}: stored predictions, and failure cases found by rule."
             try:
-                return Plan(title, lead, picture_figures(on, source.root, slices))
+                figures = picture_figures(on, source.root, slices)
+                return Plan(title, lead, _beside_the_thesis(figures, _on_terms(source.found, panel)))
             except RecordError as error:
                 return Plan(title, lead, (), (reason(error, source.root),))
     return Plan(title, "", (), ("No run of these slices is of the reference cell.",))
@@ -120,12 +122,15 @@ def _panel(source: Source, panel: Panel, *, first: bool) -> Plan:
         figures += cell_figures(on.best, found.tolerances.sizes)
         if not measured(on.best):
             notes.append("Some runs lack areas or diameters, so their figures are not drawn; rescore the runs.")
-    named = [
-        replace(figure, slug=slugged(slug_of(panel), figure.slug), thesis=figure.thesis if own else "")
-        for figure in figures
-    ]
+    prefix = slug_of(panel)
+    named = [replace(figure, slug=slugged(prefix, figure.slug)) for figure in _beside_the_thesis(figures, own)]
     lead = "On the thesis's terms." if own else "Not on the thesis's terms: none of this is beside its figures."
     return Plan(panel.title, lead, named, tuple(notes))
+
+
+def _beside_the_thesis(figures: Sequence[Figure], own: bool) -> list[Figure]:
+    """The figures, which redraw none of the thesis's where they are not on its terms."""
+    return [replace(figure, thesis=figure.thesis if own else "") for figure in figures]
 
 
 def _as_printed(found: Judgement, panel: Panel) -> bool:

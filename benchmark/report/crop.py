@@ -12,8 +12,8 @@ from PIL import Image
 
 from benchmark.report.figure import ORANGE, SKY
 from benchmark.report.outline import loops
-from benchmark.report.window import grey
 from benchmark.surface import bounding_box
+from benchmark.window import grey
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

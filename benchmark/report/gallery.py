@@ -22,9 +22,9 @@ from benchmark.judge.reference import load_reference
 from benchmark.record import RunFolder
 from benchmark.report.outline import svg_path
 from benchmark.report.stored import reason, stored_masks
-from benchmark.report.window import grey
+from benchmark.window import grey
 
-SIDE = 256  # pixels of the longer side: 708 slices of 512x512 then come to 4.9 MB of text, a sixth of their WebP files
+SIDE = 256  # pixels of the longer side: a page of many hundred slices stays small enough to open
 QUALITY = 75
 
 
