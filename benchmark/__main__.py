@@ -14,6 +14,7 @@ from baselines import ARMS
 from benchmark import commands, judging
 from benchmark.arm import with_plugins
 from benchmark.cli import parser
+from benchmark.cores import let_waiting_threads_sleep
 from benchmark.errors import BenchmarkError
 from benchmark.reproduce import reproduce, run
 
@@ -64,6 +65,8 @@ def main(words: list[str] | None = None) -> int:
     0 well, 1 a cell failed or was not reproduced, 2 bad input, 130 interrupted, 143 terminated.
     """
     options = parser().parse_args(words)
+    if "torch" not in sys.modules:
+        let_waiting_threads_sleep(os.environ)
     try:
         with sigterm_stops():
             code = VERBS[options.verb](options, with_plugins(ARMS))

@@ -49,7 +49,10 @@ def _reproduce(verbs: Any) -> None:
     _grid_options(verb)
     _work_options(verb)
     verb.add_argument(
-        "--workers", type=positive, default=1, help="processes that share the grid, cores and cards (default: 1)"
+        "--workers",
+        type=positive,
+        help="processes that share the grid, cores and cards (default: 2 for a grid of minutes at 256x256 and below "
+        "on processor cores, else 1)",
     )
 
 

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import MutableMapping
 from pathlib import Path
 
+# How OpenMP's threads wait for each other. GNU's spin for milliseconds, so that one busy process beside a training
+# stops it almost altogether; these look about 4,000 times and then sleep. LLVM's know the second variable alone.
+WAITING = {"GOMP_SPINCOUNT": "4000", "OMP_WAIT_POLICY": "PASSIVE"}
+WAITING_CHOICES = (*WAITING, "KMP_BLOCKTIME")
+SMALL_SIDE = 256  # at this side and below two processes of half the threads were never the slower
+WORTH_SECONDS = 60.0  # starting a second process takes some seconds of these
 QUOTA = Path("/sys").joinpath("fs", "cgroup", "cpu.max")  # of a container: "200000 100000" are two cores
 
 
@@ -16,6 +23,24 @@ def usable_cores(quota: Path = QUOTA) -> int:
         return max(1, min(cores, int(granted) // int(period)))
     except (OSError, ValueError, ZeroDivisionError):  # no such file, or the word "max": no quota
         return cores
+
+
+def let_waiting_threads_sleep(variables: MutableMapping[str, str]) -> None:
+    """Set `WAITING` among environment variables, unless one of `WAITING_CHOICES` says that the user chose.
+
+    Must happen before torch is loaded: OpenMP reads the variables then, once. `python -m performance.sharing` measures
+    what it brings.
+    """
+    if not any(name in variables for name in WAITING_CHOICES):
+        variables.update(WAITING)
+
+
+def workers_that_pay(side: int, cells: int, seconds: float, cores: int, cards: int) -> int:
+    """How many processes should share a grid where the user does not say: 2 where that was measured to pay, else 1.
+
+    side: of the images that arms are given, in pixels; cells: still to be run; seconds: what they are likely to take.
+    """
+    return 2 if cards == 0 and cores > 1 and cells > 1 and side <= SMALL_SIDE and seconds > WORTH_SECONDS else 1
 
 
 def allocate(workers: int, cells: int, cores: int, cards: int, device: str) -> list[tuple[str, int]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmark import plan as planning
 from benchmark.arm import ArmEntry
-from benchmark.cores import allocate, usable_cores
+from benchmark.cores import allocate, usable_cores, workers_that_pay
 from benchmark.errors import BenchmarkError, SpecError, nearest
 from benchmark.grid_view import time_left
 from benchmark.kept import unkept
@@ -83,7 +83,7 @@ def _carry_out(asked: Request, job: Job, arms: Mapping[str, ArmEntry], options: 
     announce(job, survey)
     if options.keep_models and (told := unkept(job.specs, job.folder, arms)):
         print(told)
-    places = _places(options, job, cards)
+    places = _places(options, job, cards, survey)
     screen = terminal()
     how = Manner(options.threads is None, options.keep_models, time.time(), silent=screen is not None)
     progress = LiveGrid(survey, screen, len(places)) if screen else Lines(job.specs, job.folder, survey)
@@ -94,16 +94,19 @@ def _carry_out(asked: Request, job: Job, arms: Mapping[str, ArmEntry], options: 
     return _conclude(job, found)
 
 
-def _places(options: argparse.Namespace, job: Job, cards: int) -> list[tuple[str, int]]:
+def _places(options: argparse.Namespace, job: Job, cards: int, survey: Survey) -> list[tuple[str, int]]:
     """Device and threads of each worker, as asked for or as this machine's cores and cards allow.
 
     Where fewer cells are open than there are workers, the last are left out and the others
     keep their threads, so that every cell of a grid has as many.
     """
     cores = usable_cores()
-    shares = allocate(options.workers, len(job.specs), cores, cards, options.device)
-    still_open = sum(state is not State.DONE for state in planning.states(job.specs, job.folder))
-    places = [(device, options.threads or threads) for device, threads in shares][: max(1, still_open)]
+    still_open = [cell for cell in survey.look() if cell.state is not State.DONE]
+    seconds, _ = planning.left(cell.left for cell in still_open)
+    side = max((max(spec.shape) for spec in job.specs), default=0)
+    workers = options.workers or workers_that_pay(side, len(still_open), seconds, cores, cards)
+    shares = allocate(workers, len(job.specs), cores, cards, options.device)
+    places = [(device, options.threads or threads) for device, threads in shares][: max(1, len(still_open))]
     if len(places) > 1:
         devices = ", ".join(sorted({device for device, _ in places}))
         print(f"{len(places)} workers on {devices}; threads of each: {places[0][1]}.")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark.cores import usable_cores
+from benchmark.cores import let_waiting_threads_sleep, usable_cores
 from benchmark.data import WORDS
 from benchmark.errors import BenchmarkError, SpecError, known
 from benchmark.protocol import PRECISIONS, load_recipe
@@ -104,13 +105,13 @@ def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",")]
 
 
-def shown(words: Sequence[str]) -> str:
+def shown(words: Sequence[str], program: str = "performance") -> str:
     """Return the command as it may be published: a path of this machine stands as "path/to" and its purpose.
 
     >>> shown(["--data", "a/b c", "--out=x/y.md", "--rounds", "3"])
     'python -m performance --data path/to/slices --out=path/to/results --rounds 3'
     """
-    public = ["python", "-m", "performance"]
+    public = ["python", "-m", program]
     for word in words:
         option, equals, value = word.partition("=")
         if option in PATHS and equals:
@@ -125,6 +126,7 @@ def shown(words: Sequence[str]) -> str:
 def main(words: list[str] | None = None) -> int:
     """Carry out the command; 0 well, 2 bad input, 130 interrupted."""
     options = parser().parse_args(words)
+    let_waiting_threads_sleep(os.environ)  # of the contestants' processes: as python -m benchmark sets it
     try:
         measure(options, shown(sys.argv[1:] if words is None else words))
     except BenchmarkError as error:

@@ -25,11 +25,14 @@ class ContestantError(Exception):
     """A contestant could not finish; the message says why."""
 
 
-def run(job: Job) -> dict[str, Any]:
-    """Carry out a job in a fresh process; return its result's fields. Raises `ContestantError`."""
+def run(job: Job, **more: str) -> dict[str, Any]:
+    """Carry out a job in a fresh process; return its result's fields. Raises `ContestantError`.
+
+    more: environment variables beside this process's own.
+    """
     words = [sys.executable, "-m", "performance.child"]
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": str(job.threads)}
+    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": str(job.threads), **more}
     done = subprocess.run(words, input=pickle.dumps(job), capture_output=True, env=variables, check=False)
     lines = done.stdout.decode(errors="replace").splitlines()
     if done.returncode < 0:

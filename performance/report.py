@@ -19,11 +19,11 @@ PACKAGES = ("torch", "monai", "lightning", "torchio", "numpy")
 TITLE = """\
 # Speed
 
-Every section is written by `nox -s speed`; nothing here is written by hand. Contestants take turns, each in
-a fresh process: same slices, batch size, kernel, image size and machine. Medians over rounds; a ratio is
-taken within a round. images/s is of training alone; seconds per epoch are the whole split's, training and
-validation, at the measured speeds. GFLOP/s counts forward and backward of the network; the peak is the best
-of some matrix products and convolutions. Memory of a worker is what it does not share with the training process.
+Every section is written by `nox -s speed` or the command that it names; nothing here is written by hand.
+Contestants take turns, each in a fresh process: same slices, batch size, kernel, image size and machine. Medians
+over rounds; a ratio is taken within a round. images/s is of training alone; seconds per epoch are the whole split's,
+training and validation, at the measured speeds. GFLOP/s counts forward and backward of the network; the peak is the
+best of some matrix products and convolutions. Memory of a worker is what it does not share with the training process.
 """
 
 
@@ -34,21 +34,13 @@ def section(job: Job, course: Course, scores: Scores, gflop_per_image: float, co
     rounds = max(map(len, scores.by_label.values()), default=0)
     beside = OURS if OURS in scores.by_label else next(iter(scores.by_label))
     facts = describe(job.device, job.threads)
-    data = "phantoms" if course.phantom else "real slices"
     training = job.recipe.training
     recipe = f"kernel {job.kernel_size}, batch {training.batch_size}, {training.precision}, {job.device}"
-    timed = f"{len(job.train)} training and {len(job.val)} validation images"
     best = f"{peak[0]:.0f} GFLOP/s ({peak[1]})" if peak else f"not measured: {scores.reasons.get('peak')}"
-    lines = [
-        f"- machine: {machine(facts)}",
-        f"- versions: python {facts['python']}, {versions()}, commit {_commit(facts)}",
-        f"- data: {course.slices} {data}; of {course.epoch_train} and {course.epoch_val} an epoch, {timed} timed",
-        f"- peak: {best}; an image costs {gflop_per_image:.2f} GFLOP; {rounds} rounds",
-        f"- command: `{command}`",
-    ]
+    about = f"- peak: {best}; an image costs {gflop_per_image:.2f} GFLOP"
     parts = [
         f"## {datetime.now().astimezone():%Y-%m-%d %H:%M}, {course.side}x{course.side}, {recipe}",
-        "\n".join(lines),
+        facts_of(facts, course, job, rounds, command, about),
         markdown(heads(beside), main_table(scores.by_label, beside, work)),
     ]
     split = split_table(scores.by_label)
@@ -59,6 +51,20 @@ def section(job: Job, course: Course, scores: Scores, gflop_per_image: float, co
         ]
     failed = [f"- {label} failed: {reason}" for label, reason in scores.reasons.items()]
     return "\n\n".join([*parts, *(["\n".join(failed)] if failed else [])]) + "\n"
+
+
+def facts_of(facts: Mapping[str, object], course: Course, job: Job, rounds: int, command: str, more: str = "") -> str:
+    """What a section's numbers depend on: machine, versions, data, rounds, command, a line each; more: another line."""
+    data = "phantoms" if course.phantom else "real slices"
+    timed = f"{len(job.train)} training and {len(job.val)} validation images"
+    lines = [
+        f"- machine: {machine(facts)}",
+        f"- versions: python {facts['python']}, {versions()}, commit {_commit(facts)}",
+        f"- data: {course.slices} {data}; of {course.epoch_train} and {course.epoch_val} an epoch, {timed} timed",
+        f"{more}; {rounds} rounds" if more else f"- {rounds} rounds",
+        f"- command: `{command}`",
+    ]
+    return "\n".join(lines)
 
 
 def legend(names: list[str]) -> str:

@@ -7,11 +7,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from bench_forms import finish, process
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import law
 
-from benchmark.cores import allocate, usable_cores
+from benchmark.cores import WAITING, allocate, let_waiting_threads_sleep, usable_cores, workers_that_pay
 
 counts = st.integers(1, 200)
 cards = st.integers(0, 9)
@@ -85,3 +86,39 @@ def test_a_quota_of_a_container_counts(
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(6)), raising=False)
     (tmp_path / "cpu.max").write_text(quota)
     assert usable_cores(tmp_path / "cpu.max") == expected
+
+
+@pytest.mark.parametrize("chosen", ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"])
+def test_how_threads_wait_is_left_to_who_chose_it(chosen: str) -> None:
+    variables = {chosen: "7", "PATH": "/bin"}
+    let_waiting_threads_sleep(variables)
+    assert variables == {chosen: "7", "PATH": "/bin"}
+
+
+def test_else_waiting_threads_sleep_before_torch_is_loaded(tmp_path: Path) -> None:
+    """OpenMP reads its variables when torch is loaded: the command line sets them, and loads no torch before."""
+    code = (
+        "import os, sys\n"
+        f"for name in {list(WAITING)}: os.environ.pop(name, None)\n"
+        "from benchmark.__main__ import main; main(['arms'])\n"
+        "print([os.environ.get(name) for name in ('GOMP_SPINCOUNT', 'OMP_WAIT_POLICY')], 'torch' in sys.modules)"
+    )
+    code_of_exit, out, _ = finish(process(["-c", code], tmp_path))
+    assert (code_of_exit, out.splitlines()[-1]) == (0, "['4000', 'PASSIVE'] False")
+
+
+@pytest.mark.parametrize(
+    ("side", "cells", "seconds", "cores", "cards", "expected"),
+    [
+        (256, 2, 61, 2, 0, 2),
+        (257, 2, 61, 2, 0, 1),  # larger images keep two threads busy
+        (256, 1, 61, 2, 0, 1),
+        (256, 2, 60, 2, 0, 1),  # a second process would not be worth its start
+        (256, 2, 61, 1, 0, 1),
+        (256, 2, 61, 2, 1, 1),
+    ],
+)
+def test_two_processes_share_a_grid_of_small_images_on_processor_cores(
+    side: int, cells: int, seconds: float, cores: int, cards: int, expected: int
+) -> None:
+    assert workers_that_pay(side, cells, seconds, cores, cards) == expected
