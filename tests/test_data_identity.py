@@ -1,4 +1,4 @@
-"""Slices of Cheng's dataset are recognised by their masks, in every form of files, and judged by what is known of them."""
+"""Slices of Cheng's dataset are recognised by their masks, in every form of files."""
 
 from __future__ import annotations
 
@@ -334,3 +334,14 @@ def test_each_verb_says_once_what_was_recognised(
     assert capsys.readouterr().out.count(LINE) == 1
     load_slices(Request(str(folder)), say=None)
     assert capsys.readouterr().out == ""
+
+
+def test_a_list_of_run_ids_holds_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A batch script reads it; `plan` for people begins with the line."""
+    words = ["plan", "--data", str(pictures(small_set(12), tmp_path / "set")), "--out", str(tmp_path / "runs")]
+    assert main([*words, "--format", "ids"]) == 0
+    ids = capsys.readouterr().out.splitlines()
+    assert len(ids) == 108
+    assert not any(" " in run_id for run_id in ids)
+    assert main(words) == 0
+    assert capsys.readouterr().out.splitlines()[0].startswith("None of the 12 masks is of Cheng's dataset")
