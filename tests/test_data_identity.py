@@ -268,9 +268,15 @@ def test_patients_that_are_renamed_throughout_keep_their_new_names() -> None:
     ("patients", "words"),
     [
         ((None, None, "x", "y", None, None), "slice 11: patient y.*Cheng's patient C, but slice 8: patient x"),
-        ((None, None, "x", None, None, None), "slice 11: patient C, .*but slice 8: patient x"),
-        (("x", "x", None, None, None, None), "slice 5: patient x, .*patient B, but slice 2: patient x, .*patient A"),
-        (("B", None, None, None, None, None), "slice 5: patient B, .*patient B, but slice 2: patient B, .*patient A"),
+        ((None, None, "x", None, None, None), "slice 11: patient C is .*but slice 8: patient x"),
+        (
+            ("x", "x", None, None, None, None),
+            "slice 5: patient x is .*patient B, but slice 2: patient x is .*patient A",
+        ),
+        (
+            ("B", None, None, None, None, None),
+            "slice 5: patient B is .*patient B, but slice 2: patient B is .*patient A",
+        ),
     ],
     ids=["one split in two", "one named in part", "two made one", "one named as another"],
 )

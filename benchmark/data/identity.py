@@ -174,8 +174,8 @@ def _check_patient(one: RawSlice, match: Known, seen: dict[tuple[str, str], tupl
         other, patient, origin = seen.setdefault(key, (named, match.patient_id, one.origin))
         if (other, patient) != (named, match.patient_id):
             raise DataError(
-                f"{one.origin}: patient {named}, and by its mask Cheng's patient {match.patient_id}, but {origin}: "
-                f"patient {other}, and Cheng's patient {patient}; one person has one name throughout: correct "
+                f"{one.origin}: patient {named} is by its mask Cheng's patient {match.patient_id}, but {origin}: "
+                f"patient {other} is Cheng's patient {patient}; one person needs one name throughout: correct "
                 "patient_id, or leave it empty for every slice of Cheng's"
             )
 
