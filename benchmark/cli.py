@@ -101,7 +101,7 @@ def _report(verbs: Any) -> None:
 
 def _data(verbs: Any) -> None:
     verb = _verb(verbs, "data", "say what was found in a folder, zip or download: slices, patients, sizes, fingerprint")
-    verb.add_argument("data", nargs="?", help=SOURCE_HELP)
+    verb.add_argument("data", nargs="?", help=f"{SOURCE_HELP}; forms and rules: docs/data.md")
     _data_options(verb)
 
 
@@ -174,7 +174,8 @@ def _data_options(verb: argparse.ArgumentParser) -> None:
         "--labels",
         type=labels,
         default="1",
-        help="classes to use: 1 meningioma, 2 glioma, 3 pituitary, or all (default: 1)",
+        help="tumours to use: 1 meningioma, 2 glioma, 3 pituitary, such as 1,2, or all (default: 1); slices of Cheng's "
+        "dataset are told apart by their masks, others by index.csv",
     )
     verb.add_argument("--allow-empty-masks", action="store_true", help="accept slices without a tumour")
     verb.add_argument(

@@ -26,8 +26,9 @@ from benchmark.words import request
 
 def plan(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     """Print the grid as a table of states, or a line a cell, or the run_ids of those not yet done; runs nothing."""
-    job = prepare(request(options), arms, keep_splits=False)
-    if options.format == "ids":  # nothing but them: nox shows stderr on stdout too
+    only_ids = options.format == "ids"  # nothing but them: nox shows stderr on stdout too
+    job = prepare(request(options), arms, keep_splits=False, say=None if only_ids else print)
+    if only_ids:
         found = planning.states(job.specs, job.folder)
         open_ones = (spec.run_id for spec, state in zip(job.specs, found, strict=True) if state is not State.DONE)
         print("".join(f"{run_id}\n" for run_id in open_ones), end="")

@@ -208,7 +208,7 @@ def _share(
 
 def _worker(asked: Request, arms: Mapping[str, ArmEntry], place: tuple[str, int], how: Manner) -> None:
     try:
-        job = prepare(asked, arms)
+        job = prepare(asked, arms, say=None)  # the parent has said it
         progress = (Silent if how.silent else Lines)(job.specs, job.folder)
         _work(job, arms, place, how, progress)
     except BenchmarkError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,25 +66,34 @@ class Job:
     folder: Path
 
 
-def load_slices(request: Request) -> SliceSet:
-    """Read the request's slices, whatever their form."""
-    return data.load(
+def load_slices(request: Request, say: Callable[[str], None] | None = print) -> SliceSet:
+    """Read the request's slices, whatever their form; say, if any, is given their note, where they have one."""
+    slices = data.load(
         request.source,
         labels=request.labels,
         allow_empty_masks=request.allow_empty_masks,
         spacing_mm=request.spacing_mm,
     )
+    if say is not None and slices.note:
+        say(slices.note)
+    return slices
 
 
-def prepare(request: Request, arms: Mapping[str, ArmEntry], *, keep_splits: bool = True) -> Job:
+def prepare(
+    request: Request,
+    arms: Mapping[str, ArmEntry],
+    *,
+    keep_splits: bool = True,
+    say: Callable[[str], None] | None = print,
+) -> Job:
     """Load the data, read or draw the splits, expand the grid. Writes nothing but new splits, to keep them.
 
-    Raises a `BenchmarkError` for anything that is not as it should be, before any folder
+    say is as in `load_slices`. Raises a `BenchmarkError` for anything that is not as it should be, before any folder
     is written to.
     """
     grid = load_grid(request.grid_name)
     recipe = load_recipe(request.protocol or grid.protocol, {**grid.overrides, **request.overrides})
-    slices = load_slices(request)
+    slices = load_slices(request, say)
     refuse_mixing(request.folder, slices)
     shape = slices.shape if request.image_size is None else (request.image_size, request.image_size)
     check_sides(shape, "--image-size")

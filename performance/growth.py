@@ -169,7 +169,7 @@ def plan(folder: Path) -> int:
     split = shipped_split()
     ids = np.array(sorted((*split.train, *split.val, *split.test)))
     known = {"dataset_id": CHENG_DATASET_ID, "fingerprint": CONTENT, "shape": (512, 512), "phantom": False}
-    request.load_slices = lambda asked: SimpleNamespace(slice_id=ids, **known)  # type: ignore[assignment,return-value]
+    request.load_slices = lambda *_: SimpleNamespace(slice_id=ids, **known)  # type: ignore[assignment,return-value]
     return verb(["plan", "--data", "none", "--grid", str(folder / "grid.toml"), "--out", str(folder / "runs")])
 
 

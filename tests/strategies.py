@@ -74,9 +74,9 @@ def slice_sets(draw: st.DrawFn, *, min_patients: int = 3, max_patients: int = 12
 
 
 def cheng_rows() -> list[dict[str, str]]:
-    """The shipped table: slice, patient_id and mask_sha256 of the 708 meningiomas."""
-    text = (files("benchmark.data") / "cheng_meningioma.csv").read_text(encoding="utf-8")
-    return list(csv.DictReader(text.splitlines()))
+    """The shipped table's rows of the 708 meningiomas: slice, label, patient_id and mask_sha256."""
+    text = (files("benchmark.data") / "cheng.csv").read_text(encoding="utf-8")
+    return [row for row in csv.DictReader(text.splitlines()) if row["label"] == "1"]
 
 
 def cheng_set() -> SliceSet:

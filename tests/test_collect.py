@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -81,12 +82,12 @@ def test_scores_come_back_bit_for_bit_with_patients_as_text(root: Path) -> None:
 
 
 def test_unknown_patients_stay_unknown(tmp_path: Path) -> None:
-    write_run(tmp_path, nameless := SLICES.with_patients([None] * len(SLICES)), halves(nameless))
+    write_run(tmp_path, nameless := replace(SLICES, patient_id=(None,) * len(SLICES)), halves(nameless))
     assert collect(tmp_path).scores["patient_id"].tolist() == [None] * 4
 
 
 def test_a_patient_called_na_is_a_patient(tmp_path: Path) -> None:
-    write_run(tmp_path, SLICES.with_patients(["NA"] * len(SLICES)), SPLIT)
+    write_run(tmp_path, replace(SLICES, patient_id=("NA",) * len(SLICES)), SPLIT)
     assert set(collect(tmp_path).scores["patient_id"]) == {"NA"}
 
 

@@ -151,7 +151,7 @@ def test_sets_differ_by_mark_and_not_by_colour_alone(figures: dict[str, Figure])
 
 
 def test_without_patients_only_the_split_by_image_is_drawn(slices: SliceSet) -> None:
-    figure = split_figure(slices.with_patients([None] * len(slices)), RECIPE)
+    figure = split_figure(replace(slices, patient_id=(None,) * len(slices)), RECIPE)
     assert figure.data["split"].unique().tolist() == ["by-image-1"]
     assert "no patient is known" in figure.caption
     assert "their patient" not in figure.caption

@@ -63,7 +63,7 @@ def test_export_is_the_same_bytes_each_time(tmp_path: Path) -> None:
 
 
 def test_unknown_patients_stay_unknown(tmp_path: Path) -> None:
-    back = load(write_nifti(small_set().with_patients([None, "x, y", 'a"b']), tmp_path / "set"))
+    back = load(write_nifti(replace(small_set(), patient_id=(None, "x, y", 'a"b')), tmp_path / "set"))
     assert back.patient_id == (None, "x, y", 'a"b')
 
 

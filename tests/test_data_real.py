@@ -11,7 +11,7 @@ import pytest
 from data_forms import write_kaggle, write_nifti
 
 from benchmark.data import load
-from benchmark.data.identity import CHENG_DATASET_ID, recover
+from benchmark.data.identity import CHENG_DATASET_ID, identify
 from benchmark.data.slices import SliceSet, gather, iterate
 
 SOURCE = os.environ.get("MENINGIOMA_DATA")
@@ -57,7 +57,7 @@ def test_numbers_and_patients_come_back(few: SliceSet) -> None:
         few.label,
         (None,) * len(few),
     )
-    back = recover(lost)
+    back = gather(identify(iterate(lost)))
     assert (back.fingerprint, back.patient_id) == (few.fingerprint, few.patient_id)
 
 

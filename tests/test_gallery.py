@@ -92,7 +92,7 @@ def test_without_a_run_nothing_is_shown(tmp_path: Path) -> None:
 def test_patients_are_the_slices_own(tmp_path: Path) -> None:
     write_run(tmp_path, SLICES, SPLIT)
     assert of(tmp_path)["slices"]["3"]["patient"] == "100361"
-    unknown = SLICES.with_patients([None] * len(SLICES))
+    unknown = replace(SLICES, patient_id=(None,) * len(SLICES))
     assert of(tmp_path, unknown)["slices"]["3"]["patient"] is None
 
 

@@ -143,7 +143,7 @@ def test_changed_predictions_are_refused(folder: RunFolder) -> None:
 def test_patients_are_never_lost(folder: RunFolder) -> None:
     before = files_of(folder)
     with pytest.raises(RecordError, match="lack 4 patients"):
-        rescore(root_of(folder), SLICES.with_patients([None] * len(SLICES)))
+        rescore(root_of(folder), replace(SLICES, patient_id=(None,) * len(SLICES)))
     assert files_of(folder) == before
 
 

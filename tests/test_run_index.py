@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from benchmark.record import RunFolder
 from benchmark.rescore import rescore
 
 SLICES = squares()
-NAMELESS = SLICES.with_patients([None] * len(SLICES))
+NAMELESS = replace(SLICES, patient_id=(None,) * len(SLICES))
 SPLIT = halves(SLICES)
 
 

@@ -127,7 +127,7 @@ def test_cvind_that_is_missing_or_leaves_out_a_slice_or_splits_a_patient_is_refu
 
 def test_unknown_patients_are_refused_by_patient_and_welcome_by_image() -> None:
     slices = twelve_slices()
-    unknown = slices.with_patients([*slices.patient_id[:4], None, *slices.patient_id[5:]])
+    unknown = replace(slices, patient_id=(*slices.patient_id[:4], None, *slices.patient_id[5:]))
     with pytest.raises(SplitError, match="slice 5 has no patient number"):
         make(unknown, replace(BY_PATIENT, folds=3), 1)
     make(unknown, BY_IMAGE, 1)

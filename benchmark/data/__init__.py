@@ -33,8 +33,9 @@ def load(
     """Load a folder or zip of any known form, or the word "figshare" (download) or "phantoms" (drawn).
 
     labels chooses classes, None all. spacing_mm gives the (row, column) pixel size of
-    files that do not tell it. Slices of the Cheng dataset get their numbers and patients back
-    wherever those are unknown. Raises `DataError` for a path that is not there or of no
+    files that do not tell it. Slices of Cheng's dataset are recognised by their masks, in
+    any form, and get their numbers, labels and patients from a table: see
+    `identity.identify`; the set's note says so in one line. Raises `DataError` for a path that is not there or of no
     known form, and for every rule of `slices.gather`; `DownloadError` for "figshare".
     """
     if spacing_mm is not None and not all(0.01 <= side <= 100 for side in spacing_mm):
@@ -42,11 +43,14 @@ def load(
     if source == "phantoms":
         phantoms: SliceSet = import_module("benchmark.data.phantoms").draw()
         return phantoms if spacing_mm is None else replace(phantoms, spacing_mm=spacing_mm)
-    from benchmark.data.identity import CHENG_DATASET_ID, identify
+    from benchmark.data.identity import CHENG_DATASET_ID, Tally, identify
 
     path = locate(source)
     raw = _spaced(_reader(path).read(path), spacing_mm)
-    slices = gather(identify(raw), labels=labels, allow_empty_masks=allow_empty_masks)
+    labels = None if labels is None else set(labels)
+    tally = Tally()
+    slices = gather(identify(raw, tally=tally), labels=labels, allow_empty_masks=allow_empty_masks)
+    slices = replace(slices, note=tally.line(labels))
     if slices.dataset_id == CHENG_DATASET_ID and slices.spacing_mm != SPACING_MM:
         raise DataError(f"{path}: these are Cheng's slices of {SPACING_MM} mm a pixel, not {slices.spacing_mm} mm")
     return slices

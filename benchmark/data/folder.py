@@ -7,11 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from benchmark.data.guard import decoding
-from benchmark.data.slices import MENINGIOMA
 from benchmark.errors import DataError
 
 MAX_DIGITS = 18  # slice numbers are stored as int64
-Index = dict[int, tuple[int, str | None]]  # slice number -> label, patient
+Index = dict[int, tuple[int | None, str | None]]  # slice number -> label, patient; None where unknown
 
 
 def holds(folder: Path, suffixes: tuple[str, ...]) -> bool:
@@ -62,20 +61,22 @@ def paired(folder: Path, suffixes: tuple[str, ...]) -> list[tuple[int, Path, Pat
 def read_index(path: Path, needed: Iterable[int]) -> Index:
     """Read label and patient of every needed slice from index.csv.
 
-    Columns: slice, and label and patient_id where known. Without the file, every slice is
-    a meningioma of an unknown patient. Raises `DataError` for a missing column, a value
-    that is no whole number, a slice listed twice, or a needed slice that is not listed.
+    Columns: slice, and label and patient_id where known; None stands for a value that is
+    empty, and for every value where there is no file. Raises `DataError` for a missing
+    column, a value that is no whole number, a slice listed twice, or a needed slice that is
+    not listed.
     """
     if not path.exists():
-        return dict.fromkeys(needed, (MENINGIOMA, None))
+        return dict.fromkeys(needed, (None, None))
     rows: Index = {}
-    with decoding(path, "save it as comma-separated UTF-8 text"), path.open(newline="", encoding="utf-8-sig") as text:
-        reader = csv.DictReader(text)
+    with decoding(path, "save it as comma-separated UTF-8 text"), path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
         if "slice" not in (reader.fieldnames or ()):
             raise DataError(f"{path}: no column 'slice'; needed: slice, and label and patient_id where known")
         for line, row in enumerate(reader, start=2):
             number = _whole(row["slice"], "slice", f"{path}, line {line}")
-            label = _whole(row.get("label") or str(MENINGIOMA), "label", f"{path}, line {line}")
+            text = (row.get("label") or "").strip()
+            label = _whole(text, "label", f"{path}, line {line}") if text else None
             if number in rows:
                 raise DataError(f"{path}, line {line}: slice {number} is listed twice; remove one of the two lines")
             rows[number] = (label, (row.get("patient_id") or "").strip() or None)

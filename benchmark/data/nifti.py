@@ -45,7 +45,7 @@ def looks_like(folder: Path) -> bool:
 def read(folder: Path) -> Iterator[RawSlice]:
     """Yield every pair of the folder, by slice number, with the pixel size of its header.
 
-    Labels and patients come from `index.csv` (default: meningioma, unknown). Raises
+    Labels and patients come from `index.csv` (default of both: unknown, None). Raises
     `DataError` as `pairs.read` does, and for a volume of several slices, scaled intensities,
     or a mask on another grid than its image; `UnsafeDataError` for a header that
     promises more than the file holds.

@@ -27,8 +27,8 @@ def looks_like(folder: Path) -> bool:
 def read(folder: Path) -> Iterator[RawSlice]:
     """Yield every pair of the folder, in order of slice number.
 
-    An optional `index.csv` with the columns slice, label and patient_id tells the label
-    (default: meningioma) and the patient (default: unknown). Raises `DataError` for an
+    An optional `index.csv` with the columns slice, label and patient_id tells label and
+    patient (default of both: unknown, None). Raises `DataError` for an
     image without a mask, a mask without an image, a name that is no number, a slice that
     the index does not list, or a file that cannot be decoded.
     """

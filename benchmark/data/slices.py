@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ LABELS = {1: "meningioma", 2: "glioma", 3: "pituitary"}
 MENINGIOMA = 1
 SPACING_MM = (0.49, 0.49)  # of the Cheng dataset, rows then columns (thesis, section 2.1)
 IMAGE_DTYPES = (np.uint8, np.int16, np.uint16)
+NAMED = 20  # files that one error names
 SIDE_MULTIPLE, SIDE_MINIMUM = 32, 64  # five halvings, and InstanceNorm refuses a 1x1 bottom
 
 
@@ -24,11 +26,12 @@ class RawSlice:
     """One slice as a reader found it, before any rule is checked.
 
     image is (H, W) uint8, int16 or uint16; mask is (H, W) with two values at most, zero
-    being background; both upright. origin names the file in error messages.
+    being background; both upright. label is None where the source does not tell it. origin
+    names the file in error messages.
     """
 
     slice_id: int
-    label: int
+    label: int | None
     image: NDArray[np.generic]
     mask: NDArray[np.generic]
     origin: str
@@ -42,7 +45,8 @@ class SliceSet:
 
     images (N, H, W) uint8 | int16 | uint16; masks (N, H, W) bool, True = tumour;
     slice_id and label (N,) int64; patient_id N strings, None where unknown;
-    spacing_mm (row, column) size of a pixel; phantom is True for drawn data.
+    spacing_mm (row, column) size of a pixel; phantom is True for drawn data; note is one
+    line for the user on what was recognised and left out, "" where there is nothing to say.
     """
 
     images: NDArray[np.generic]
@@ -52,6 +56,7 @@ class SliceSet:
     patient_id: tuple[str | None, ...]
     spacing_mm: tuple[float, float] = SPACING_MM
     phantom: bool = False
+    note: str = ""
 
     def __len__(self) -> int:
         return len(self.slice_id)
@@ -79,10 +84,6 @@ class SliceSet:
             digest.update(f"{number}:{mask_hash(mask)}:".encode())
             digest.update(np.ascontiguousarray(image).tobytes())
         return digest.hexdigest()
-
-    def with_patients(self, patients: Iterable[str | None]) -> SliceSet:
-        """Return the same slices with other patient numbers."""
-        return replace(self, patient_id=tuple(patients))
 
 
 def mask_hash(mask: NDArray[np.bool_]) -> str:
@@ -128,7 +129,8 @@ def gather(
         if one.slice_id in kept:
             raise DataError(
                 f"{one.origin}: slice {one.slice_id} is there twice "
-                f"(also {kept[one.slice_id][0].origin}); remove one of the two"
+                f"(also {kept[one.slice_id][0].origin}); remove one of the two, or renumber one that is not Cheng's: "
+                "slices of Cheng's dataset have the numbers that go with their masks"
             )
         kept[one.slice_id] = (one, _checked_mask(one, allow_empty_masks))
     if not kept:
@@ -182,12 +184,8 @@ def _checked_mask(one: RawSlice, allow_empty: bool) -> NDArray[np.bool_]:
 def _check_uniform(slices: list[RawSlice]) -> None:
     """Raise unless all slices share one legal size, dtype and spacing."""
     first = slices[0]
+    _check_one_size(slices)
     for one in slices[1:]:
-        if one.image.shape != first.image.shape:
-            raise DataError(
-                f"{one.origin}: {_size(one.image)}, but {first.origin} is {_size(first.image)}; "
-                "one run needs one size: choose labels whose slices agree, or resize beforehand"
-            )
         if one.image.dtype != first.image.dtype:
             raise DataError(f"{one.origin}: {one.image.dtype}, but {first.origin} is {first.image.dtype}")
         if one.spacing_mm != first.spacing_mm:
@@ -195,6 +193,24 @@ def _check_uniform(slices: list[RawSlice]) -> None:
                 f"{one.origin}: pixel spacing {one.spacing_mm} mm, but {first.origin} has {first.spacing_mm} mm"
             )
     check_sides(first.image.shape, first.origin)
+
+
+def _check_one_size(slices: list[RawSlice]) -> None:
+    """Raise, counting the slices of each size and naming the fewer ones, unless all have one size."""
+    by_size: dict[tuple[int, ...], list[str]] = {}
+    for one in slices:
+        by_size.setdefault(one.image.shape, []).append(one.origin)
+    if len(by_size) == 1:
+        return
+    (most, same), *others = sorted(by_size.items(), key=lambda item: -len(item[1]))
+    origins = [origin for _, found in others for origin in found]
+    names = [origins[0], *(Path(origin).name for origin in origins[1:NAMED])]
+    raise DataError(
+        f"{', '.join(names)}{', ...' if len(origins) > NAMED else ''}: "
+        f"{', '.join(f'{len(found)} of {_sides(shape)}' for shape, found in others)}, but the other {len(same)} of "
+        f"these {len(slices)} slices are {_sides(most)} pixels; one run needs one size: choose labels whose slices "
+        "agree, or take those named out of the source, or resize them beforehand"
+    )
 
 
 def check_sides(shape: tuple[int, ...], origin: str) -> None:
@@ -207,7 +223,11 @@ def check_sides(shape: tuple[int, ...], origin: str) -> None:
 
 
 def _size(array: NDArray[np.generic]) -> str:
-    return "x".join(map(str, array.shape))
+    return _sides(array.shape)
+
+
+def _sides(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
 
 
 def iterate(slices: SliceSet) -> Iterator[RawSlice]:
