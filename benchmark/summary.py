@@ -24,8 +24,8 @@ def summarise(scores: pd.DataFrame) -> dict[str, float | int]:
     """Mean, SD (n - 1) and median Dice over slices, the mean over patients, the misses, and `FURTHER`.
 
     A tumour is missed where no pixel of it was found; the detected ones are the others. What cannot be
-    said is NaN; every number is rounded to `DECIMALS`. Scores written before the columns of `FURTHER` were measured give none of its numbers and
-    no missed_rate, so their records still hold exactly what they come to.
+    said is NaN; every number is rounded to `DECIMALS`. Scores written before the columns of `FURTHER`
+    were measured give none of its numbers and no missed_rate, so their records still hold what they come to.
     """
     dice = scores["dice"]
     tumour = scores["tp"] + scores["fn"] > 0

@@ -46,9 +46,10 @@ def test_every_figure_of_a_page_is_drawn_from_the_records(tmp_path: Path, judged
     for figure in verdict_figures(judged):
         if figure.slug in slugs:
             save(figure, tmp_path, ("svg", "csv"))
-            (stored, drawn), (numbers, own) = (
-                [(folder / f"{figure.slug}.{form}").read_text(encoding="utf-8") for folder in (ROOT / FIGURES, tmp_path)]
+            stored, drawn, numbers, own = (
+                (folder / f"{figure.slug}.{form}").read_text(encoding="utf-8")
                 for form in ("svg", "csv")
+                for folder in (ROOT / FIGURES, tmp_path)
             )
             assert apart(numbers, own) == []
             if f"Matplotlib v{version('matplotlib')}" in stored:
