@@ -29,13 +29,13 @@ def environment(session: nox.Session, name: str = "bench", extras: str = "test,t
         (ROOT / "pyproject.toml").read_bytes() + (ROOT / "constraints.txt").read_bytes() + sys.version.encode()
     ).hexdigest()
     stamp = folder / "made-from"
-    if not stamp.is_file() or stamp.read_text() != wanted:
+    if not stamp.is_file() or stamp.read_text(encoding="utf-8") != wanted:
         session.log(f"making the environment {folder.relative_to(ROOT)} (once; a few minutes)")
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         install = ["install", "-q", "--disable-pip-version-check", "-c", "constraints.txt", "-e", f".[{extras}]"]
         session.run(python, "-m", "pip", *install, external=True)
-        stamp.write_text(wanted)
+        stamp.write_text(wanted, encoding="utf-8")
     return python
 
 

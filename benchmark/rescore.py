@@ -140,7 +140,7 @@ def _write(folder: RunFolder, result: Mapping[str, Any], scores: pd.DataFrame) -
 
 def _csv(scores: pd.DataFrame) -> bytes:
     """As `RunFolder.finish` writes them."""
-    text: str = scores.to_csv(index=False)
+    text: str = scores.to_csv(index=False, lineterminator="\n")
     return text.encode()
 
 

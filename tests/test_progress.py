@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bench_forms import ROOT, spec_of
+from bench_forms import ROOT, spec_of, start
 from rich.console import Console
 
 from baselines import ARMS
@@ -335,10 +335,8 @@ class Screen:
     def __init__(self, cwd: Path) -> None:
         self.ours, theirs = os.openpty()
         size = {"COLUMNS": "100", "LINES": "30", "TERM": "xterm-256color", "PYTHONPATH": f"{ROOT}"}
-        self.child = subprocess.Popen(
-            [sys.executable, "-c", DRIVER], cwd=cwd, env={**os.environ, **size}, text=True,
-            stdin=subprocess.PIPE, stdout=theirs, stderr=theirs,
-        )  # fmt: skip
+        words = [sys.executable, "-c", DRIVER]
+        self.child = start(words, cwd, size, stdin=subprocess.PIPE, stdout=theirs, stderr=theirs)
         os.close(theirs)
         self.raw = ""
 

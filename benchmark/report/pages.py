@@ -72,7 +72,9 @@ def shipped() -> Judgement:
 def make(path: Path, found: Judgement) -> None:
     """Fill in one page of a checkout, whose root is the working directory, and draw its figures."""
     page = path.read_text(encoding="utf-8")
-    path.write_text(fill(page, found, Path(os.path.relpath(FIGURES, path.parent)).as_posix()), encoding="utf-8")
+    path.write_text(
+        fill(page, found, Path(os.path.relpath(FIGURES, path.parent)).as_posix()), encoding="utf-8", newline="\n"
+    )
     wanted = set(figures_of(page))
     for figure in verdict_figures(found):
         if figure.slug in wanted:
