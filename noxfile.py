@@ -95,8 +95,9 @@ def speed(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
-    """Run pytest -m "not gpu"."""
-    session.run(environment(session), "-m", "pytest", "-m", "not gpu", *session.posargs, external=True)
+    """Run pytest -m "not gpu" in as many processes as there are cores; your options after -- go before these."""
+    words = ["-m", "pytest", "-n", "auto", "--dist", "worksteal", "-m", "not gpu"]
+    session.run(environment(session), *words, *session.posargs, external=True)
 
 
 @nox.session(venv_backend="none", default=False)

@@ -18,6 +18,8 @@ from benchmark.__main__ import main
 from benchmark.cli import parser
 from benchmark.record import RunFolder, State
 
+pytestmark = pytest.mark.slow
+
 Capture = pytest.CaptureFixture[str]
 PAGE = ROOT / "docs" / "cluster.md"
 WORDS = ["--data", "phantoms", "--grid", "tiny.toml", "--out", "out"]

@@ -16,7 +16,10 @@ from bench_forms import bits, process
 
 from benchmark.record import read_json
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a system that can fork")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a system that can fork"),
+]
 
 # A process with everything imported, which forks a child for each folder named to it. Like `reproduce`, but with a
 # checkpoint after every epoch, and without the seconds that importing costs at every restart.

@@ -372,6 +372,7 @@ def driver(tmp_path: Path) -> Iterator[Screen]:
     one.close()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a system with pseudo-terminals")
 def test_on_a_terminal_a_grid_that_is_stopped_goes_on_and_ends(driver: Screen) -> None:
     """Ctrl-C in the midst of a training; the same command shows at once what is done and goes on after that epoch."""
