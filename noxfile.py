@@ -29,13 +29,13 @@ def environment(session: nox.Session, name: str = "bench", extras: str = "test,t
         (ROOT / "pyproject.toml").read_bytes() + (ROOT / "constraints.txt").read_bytes() + sys.version.encode()
     ).hexdigest()
     stamp = folder / "made-from"
-    if not stamp.is_file() or stamp.read_text() != wanted:
+    if not stamp.is_file() or stamp.read_text(encoding="utf-8") != wanted:
         session.log(f"making the environment {folder.relative_to(ROOT)} (once; a few minutes)")
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         install = ["install", "-q", "--disable-pip-version-check", "-c", "constraints.txt", "-e", f".[{extras}]"]
         session.run(python, "-m", "pip", *install, external=True)
-        stamp.write_text(wanted)
+        stamp.write_text(wanted, encoding="utf-8")
     return python
 
 
@@ -95,8 +95,9 @@ def speed(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
-    """Run pytest -m "not gpu"."""
-    session.run(environment(session), "-m", "pytest", "-m", "not gpu", *session.posargs, external=True)
+    """Run pytest -m "not gpu" in as many processes as there are cores; your options after -- go before these."""
+    words = ["-m", "pytest", "-n", "auto", "--dist", "worksteal", "-m", "not gpu"]
+    session.run(environment(session), *words, *session.posargs, external=True)
 
 
 @nox.session(venv_backend="none", default=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -64,6 +65,9 @@ def main(words: list[str] | None = None) -> int:
 
     0 well, 1 a cell failed or was not reproduced, 2 bad input, 130 interrupted, 143 terminated.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot spell is no reason to stop
+            stream.reconfigure(errors="backslashreplace")
     options = parser().parse_args(words)
     if "torch" not in sys.modules:
         let_waiting_threads_sleep(os.environ)

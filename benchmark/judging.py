@@ -120,7 +120,7 @@ def score(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
         print(f"\n{judged.doubt}")
     if options.out is not None:
         options.out.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(options.out, judged.scores.to_csv(index=False).encode())
+        write_bytes(options.out, judged.scores.to_csv(index=False, lineterminator="\n").encode())
         print(f"\nOne row per slice: {options.out}")
     beside = visitor_table(name, judged, collect(root), load_tolerances().contrasts.level)
     print(f"\n{beside.render()}" if beside else f"\nNo run in {root} was tested on this split.")

@@ -168,7 +168,7 @@ def predict(model: KeptModel, paths: Sequence[Path], out: Path, spacing_mm: Spac
         quiet = not Console().is_terminal
         rows = [_one(model, path, room, spacing_mm) for path in track(paths, "predict", disable=quiet)]
         table = pd.DataFrame(rows)
-        (room / TABLE).write_bytes(table.to_csv(index=False).encode())
+        (room / TABLE).write_bytes(table.to_csv(index=False, lineterminator="\n").encode())
         place(room, out, _names(paths))
     return table
 

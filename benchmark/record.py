@@ -140,7 +140,7 @@ class RunFolder:
     def write_history(self, history: Sequence[Mapping[str, float]]) -> None:
         """Rewrite history.csv, one row per finished epoch."""
         if history:
-            write_bytes(self / HISTORY, pd.DataFrame(history).to_csv(index=False).encode())
+            write_bytes(self / HISTORY, pd.DataFrame(history).to_csv(index=False, lineterminator="\n").encode())
 
     def finish(
         self,
@@ -151,7 +151,7 @@ class RunFolder:
         model: bytes | None = None,
     ) -> None:
         """Write scores, predictions, timing and the model where one is kept, then result.json with hashes, last."""
-        write_bytes(self / SCORES, scores.to_csv(index=False).encode())
+        write_bytes(self / SCORES, scores.to_csv(index=False, lineterminator="\n").encode())
         write_bytes(self / PREDICTIONS, pack_masks(predictions))
         write_json(self / TIMING, timing)
         if model is not None:

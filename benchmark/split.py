@@ -218,5 +218,5 @@ def write(split: Split, dataset_id: str, rule: SplitRule, path: Path) -> None:
     lines = [f'  "{key}": {json.dumps(value)}' for key, value in fields.items()]
     lines += [f'  "{name}": {json.dumps(list(getattr(split, name)))}' for name in SETS]
     temporary = path.with_suffix(f".{platform.node()}.{os.getpid()}.tmp")  # nodes share disks, and so pids
-    temporary.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    temporary.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8", newline="\n")
     os.replace(temporary, path)

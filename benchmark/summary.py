@@ -17,12 +17,15 @@ FURTHER = (  # number, column of scores.csv, of which slices, how: a missed tumo
 )
 
 
+DECIMALS = 9  # of every number: far below what a measure means, far above where two processors differ
+
+
 def summarise(scores: pd.DataFrame) -> dict[str, float | int]:
     """Mean, SD (n - 1) and median Dice over slices, the mean over patients, the misses, and `FURTHER`.
 
     A tumour is missed where no pixel of it was found; the detected ones are the others. What cannot be
-    said is NaN. Scores written before the columns of `FURTHER` were measured give none of its numbers and
-    no missed_rate, so their records still hold exactly what they come to.
+    said is NaN; every number is rounded to `DECIMALS`. Scores written before the columns of `FURTHER`
+    were measured give none of its numbers and no missed_rate, so their records still hold what they come to.
     """
     dice = scores["dice"]
     tumour = scores["tp"] + scores["fn"] > 0
@@ -32,7 +35,7 @@ def summarise(scores: pd.DataFrame) -> dict[str, float | int]:
     slices = {"all": scores, "detected": scores[detected]}
     further = {name: float(slices[of][column].agg(how)) for name, column, of, how in FURTHER if column in scores}
     rate = float(missed.sum() / tumour.sum()) if tumour.any() else float("nan")
-    return {
+    numbers: dict[str, float | int] = {
         "n": len(scores),
         "dice_mean": float(dice.mean()),
         "dice_sd": float(dice.std(ddof=1)) if len(dice) > 1 else float("nan"),
@@ -45,3 +48,4 @@ def summarise(scores: pd.DataFrame) -> dict[str, float | int]:
         "precision_mean": float(scores["precision"].mean()),
         **({"missed_rate": rate, **further} if further else {}),
     }
+    return {name: value if isinstance(value, int) else round(value, DECIMALS) for name, value in numbers.items()}

@@ -67,7 +67,7 @@ def timed(verb: str, folder: Path, warm: bool) -> float:
         shutil.rmtree(folder / "runs" / FOLDER, ignore_errors=True)
     begin = time.perf_counter()
     command = [sys.executable, "-m", "performance.growth", "--verb", verb, "--folder", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
     seconds = time.perf_counter() - begin
     if done.returncode not in (0, 1):  # 1: a number was not reproduced, as is right for made-up scores
         sys.exit(f"{verb} ended with exit code {done.returncode}:\n{done.stdout}{done.stderr}")
@@ -81,7 +81,7 @@ def make(folder: Path, runs: int) -> None:
     cells = int(np.prod([len(values) for values in axes.values()]))
     seeds = list(range(-(-runs // cells)))
     lines = [f"seeds = {seeds}", "[[arms]]", f'name = "{arm}"', *(f"{key} = {list(v)}" for key, v in axes.items())]
-    (folder / "grid.toml").write_text("\n".join(lines))
+    (folder / "grid.toml").write_text("\n".join(lines), encoding="utf-8")
     specs = expand(
         load_grid(str(folder / "grid.toml")),
         ARMS,
@@ -128,7 +128,7 @@ def drawn_scores(split: Split, rng: np.random.Generator) -> pd.DataFrame:
 def write_run(folder: RunFolder, spec: RunSpec, scores: pd.DataFrame) -> None:
     """Write the files of a finished run as `RunFolder` does, but without waiting for the disk at each."""
     folder.path.mkdir(parents=True)
-    table, pictures = scores.to_csv(index=False).encode(), b"no verb here opens it"
+    table, pictures = scores.to_csv(index=False, lineterminator="\n").encode(), b"no verb here opens it"
     (folder / record.SCORES).write_bytes(table)
     (folder / record.PREDICTIONS).write_bytes(pictures)
     hashes = {

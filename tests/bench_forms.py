@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -137,9 +140,32 @@ alpha = [0.3, 0.7]
 def process(words: list[str], cwd: Path, path: list[Path] | None = None, **more: Any) -> subprocess.Popen[str]:
     """Start Python with these words in a folder, this repository importable, and `path` before it."""
     places = [str(place) for place in [*(path or []), ROOT]]
-    environment: Mapping[str, str] = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
+    return start([sys.executable, *words], cwd, {"PYTHONPATH": os.pathsep.join(places)}, **more)
+
+
+def start(
+    words: list[str], cwd: Path, variables: Mapping[str, str] = MappingProxyType({}), **more: Any
+) -> subprocess.Popen[str]:
+    """Start a program in a folder with its outputs piped, more environment variables, and Ctrl-C not ignored."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
-    return subprocess.Popen([sys.executable, *words], cwd=cwd, env=environment, text=True, **pipes)
+    with interruptible():
+        return subprocess.Popen(words, cwd=cwd, env={**os.environ, **variables}, encoding="utf-8", **pipes)
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Inside, children begin with the default SIGINT, even where pytest was started to ignore it, as by `nohup`.
+
+    What is ignored stays ignored in a child, what is handled begins anew there.
+    """
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if ignored:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if ignored:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def finish(child: subprocess.Popen[str], seconds: float = 400) -> tuple[int, str, str]:

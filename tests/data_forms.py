@@ -49,7 +49,7 @@ def write_pairs(slices: SliceSet, folder: Path, *, index: bool = True, suffix: s
 
 
 def write_index(slices: SliceSet, folder: Path) -> None:
-    with (folder / "index.csv").open("w", newline="") as text:
+    with (folder / "index.csv").open("w", newline="", encoding="utf-8") as text:
         rows = zip(slices.slice_id, slices.label, slices.patient_id, strict=True)
         csv.writer(text).writerows([("slice", "label", "patient_id"), *rows])
 

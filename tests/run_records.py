@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -117,6 +118,7 @@ def as_before(folder: RunFolder) -> None:
     record.write_json(folder / record.RESULT, {**result, "test": kept, "sha256": hashes})
 
 
+@cache
 def terms() -> tuple[Reference, Tolerances]:
     return load_reference(), load_tolerances()
 

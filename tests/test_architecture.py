@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
-import pytest
 from bench_forms import ROOT
 
 SOURCES = sorted(p for package in ("benchmark", "baselines", "performance") for p in (ROOT / package).rglob("*.py"))
@@ -32,8 +32,21 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+def of(*packages: str) -> list[Path]:
+    """The modules of some packages."""
+    found = [path for path in SOURCES if path.parts[len(ROOT.parts)] in packages]
+    assert len(found) > 10
+    return found
+
+
+@cache
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+@cache
 def tree_of(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+    return ast.parse(read(path))
 
 
 def imports(nodes: list[ast.stmt] | Iterator[ast.AST]) -> set[str]:
@@ -47,26 +60,22 @@ def imports(nodes: list[ast.stmt] | Iterator[ast.AST]) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", [p for p in SOURCES if p.parts[len(ROOT.parts)] == "benchmark"], ids=name_of)
-def test_the_harness_knows_no_arm(path: Path) -> None:
+def test_the_harness_knows_no_arm() -> None:
     """`benchmark/` never imports `baselines/`, except its composition root; nothing imports the tests."""
-    found = imports(ast.walk(tree_of(path)))
-    assert ("baselines" in found) == (path.name == "__main__.py")
-    assert not found & {"tests", "pytest", "hypothesis"}
+    found = {path: imports(ast.walk(tree_of(path))) for path in of("benchmark")}
+    assert [name_of(path) for path, names in found.items() if "baselines" in names] == ["benchmark/__main__.py"]
+    assert [name_of(path) for path, names in found.items() if names & {"tests", "pytest", "hypothesis"}] == []
 
 
-@pytest.mark.parametrize("path", [p for p in SOURCES if p.parts[len(ROOT.parts)] != "performance"], ids=name_of)
-def test_nothing_needs_what_measures_its_speed(path: Path) -> None:
-    assert "performance" not in imports(ast.walk(tree_of(path)))
+def test_nothing_needs_what_measures_its_speed() -> None:
+    users = of("benchmark", "baselines")
+    assert [name_of(path) for path in users if "performance" in imports(ast.walk(tree_of(path)))] == []
 
 
-FAST = [ROOT / "benchmark" / f"{name}.py" for name in STARTS_FAST]
-FAST += [path for room in FAST_ROOMS for path in sorted((ROOT / "benchmark" / room).glob("*.py"))]
-
-
-@pytest.mark.parametrize("path", FAST, ids=name_of)
-def test_planning_and_judging_import_no_torch(path: Path) -> None:
-    assert not imports(tree_of(path).body) & HEAVY
+def test_planning_and_judging_import_no_torch() -> None:
+    fast = [ROOT / "benchmark" / f"{name}.py" for name in STARTS_FAST]
+    fast += [path for room in FAST_ROOMS for path in sorted((ROOT / "benchmark" / room).glob("*.py"))]
+    assert [name_of(path) for path in fast if imports(tree_of(path).body) & HEAVY] == []
 
 
 def test_arms_are_named_without_being_imported() -> None:
@@ -87,30 +96,34 @@ def lines(node: ast.ClassDef | ast.FunctionDef) -> int:
     return (node.body[-1].end_lineno or 0) - node.body[0].lineno + 1
 
 
-@pytest.mark.parametrize("path", [p for p in SOURCES if p.parts[len(ROOT.parts)] != "baselines"], ids=name_of)
-def test_what_is_public_is_explained(path: Path) -> None:
-    tree = tree_of(path)
-    assert ast.get_docstring(tree)
-    mute = [node.name for node in public(tree) if not ast.get_docstring(node) and lines(node) > 1]
+def test_what_is_public_is_explained() -> None:
+    """Every module of ours, its public classes and functions, and their public methods of more than four lines."""
+    mute = []
+    for path in of("benchmark", "performance"):
+        tree = tree_of(path)
+        nodes = [node.name for node in public(tree) if not ast.get_docstring(node) and lines(node) > 1]
+        mute += [f"{name_of(path)}: {name}" for name in ([] if ast.get_docstring(tree) else ["the module"]) + nodes]
     assert mute == []
 
 
-@pytest.mark.parametrize("path", [*SOURCES, ROOT / "noxfile.py"], ids=name_of)
-def test_no_source_names_a_path_of_one_machine(path: Path) -> None:
-    texts = [n.value for n in ast.walk(tree_of(path)) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
-    absolute = [text for text in texts if re.match(r"(/[A-Za-z]\w*/|[A-Za-z]:\\\w)", text)]
-    assert [text for text in absolute if not text.startswith(SYSTEM)] == []
-
-
-@pytest.mark.parametrize("path", TEXTS, ids=name_of)
-def test_no_text_names_a_path_of_one_machine(path: Path) -> None:
-    found = re.findall(r"(?<![\w.~$}])/(?:home|Users|root|tmp|mnt|opt|srv)/\w\S*", path.read_text(encoding="utf-8"))
+def test_no_source_names_a_path_of_one_machine() -> None:
+    found = []
+    for path in [*SOURCES, ROOT / "noxfile.py"]:
+        texts = [n.value for n in ast.walk(tree_of(path)) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+        absolute = [text for text in texts if re.match(r"(/[A-Za-z]\w*/|[A-Za-z]:\\\w)", text)]
+        found += [f"{name_of(path)}: {text}" for text in absolute if not text.startswith(SYSTEM)]
     assert found == []
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=name_of)
-def test_no_module_outgrows_a_sitting(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 260
+def test_no_text_names_a_path_of_one_machine() -> None:
+    of_one = re.compile(r"(?<![\w.~$}])/(?:home|Users|root|tmp|mnt|opt|srv)/\w\S*")
+    found = [f"{name_of(path)}: {place}" for path in TEXTS for place in of_one.findall(read(path))]
+    assert found == []
+
+
+def test_no_module_outgrows_a_sitting() -> None:
+    lengths = {name_of(path): len(read(path).splitlines()) for path in SOURCES}
+    assert {name: length for name, length in lengths.items() if length > 260} == {}
 
 
 def test_every_file_stands_in_the_picture() -> None:

@@ -6,18 +6,19 @@ import os
 import re
 import shlex
 import signal
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from bench_forms import ROOT, TINY_GRID, bits, finish, process
+from bench_forms import ROOT, TINY_GRID, bits, finish, process, start
 
 from benchmark import reproduce
 from benchmark.__main__ import main
 from benchmark.cli import parser
 from benchmark.record import RunFolder, State
+
+pytestmark = pytest.mark.slow
 
 Capture = pytest.CaptureFixture[str]
 PAGE = ROOT / "docs" / "cluster.md"
@@ -218,14 +219,13 @@ def test_the_script_of_the_page_runs_the_grid_to_the_bits_of_one_process(alone: 
         assert shown in script
         script = script.replace(shown, here)
     (tmp_path / "array.sh").write_text(script)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    listing = [sys.executable, "-m", "benchmark", "plan", *WORDS[:4], "--out", "runs", "--format", "ids"]
-    ids = subprocess.run(listing, env=environment, capture_output=True, text=True, check=True).stdout
+    listing = ["-m", "benchmark", "plan", *WORDS[:4], "--out", "runs", "--format", "ids"]
+    _, ids, _ = finish(process(listing, tmp_path))
     (tmp_path / "ids.txt").write_text(ids)
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     team = [
-        subprocess.Popen(["bash", "array.sh", "ids.txt"], env={**environment, "SLURM_ARRAY_TASK_ID": f"{task}"},
-                         text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        start(["bash", "array.sh", "ids.txt"], tmp_path,
+              {"PYTHONPATH": f"{ROOT}", "PATH": path, "SLURM_ARRAY_TASK_ID": f"{task}"})
         for task in (1, 2, 3)
     ]  # fmt: skip
     ends = [finish(one) for one in team]

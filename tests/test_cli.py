@@ -5,15 +5,15 @@ from __future__ import annotations
 import io
 import json
 import re
-import resource
 import signal
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from bench_forms import ROOT, TINY_GRID, finish, process
+from bench_forms import ROOT, TINY_GRID, finish, process, start
 from run_records import halves, squares, write_run
 
 from baselines import ARMS
@@ -410,6 +410,7 @@ def test_looking_needs_no_torch(tmp_path: Path) -> None:
 
 def test_help_comes_at_once(tmp_path: Path) -> None:
     """In processor seconds of a child, so that a busy machine does not matter."""
+    resource = pytest.importorskip("resource", reason="needs a system that tells the processor time of children")
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     code, told, _ = finish(process(["-m", "benchmark", "data", "--help"], cwd=tmp_path))
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -417,10 +418,13 @@ def test_help_comes_at_once(tmp_path: Path) -> None:
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 3
 
 
-@pytest.mark.parametrize(("sent", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="there a signal from another process ends it at once")
+@pytest.mark.parametrize(
+    ("workers", "sent", "expected"), [("1", signal.SIGINT, 130), ("2", signal.SIGINT, 130), ("2", signal.SIGTERM, 143)]
+)
 def test_a_call_that_is_stopped_says_how_to_go_on(
-    tmp_path: Path, sent: signal.Signals, expected: int, workers: str
+    tmp_path: Path, workers: str, sent: signal.Signals, expected: int
 ) -> None:
     """Only the parent is told, and its workers, which hold its stdout, end with it."""
     (tmp_path / "tiny.toml").write_text(TINY_GRID.replace("= 2\n", "= 200\n", 1))
@@ -434,6 +438,15 @@ def test_a_call_that_is_stopped_says_how_to_go_on(
     assert (code, err) == (expected, "\nstopped; the same command goes on where this one was\n")
     assert list(tmp_path.glob("out/*/spec.json"))
     assert not list(tmp_path.glob("out/*/failure.json"))
+
+
+def test_a_name_that_the_terminal_cannot_spell_stops_nothing(tmp_path: Path) -> None:
+    """Where output has another encoding than names, as in a C locale or on Windows."""
+    words = ["-m", "benchmark", "export", "phantoms", "größe"]
+    child = start([sys.executable, *words], tmp_path, {"PYTHONPATH": f"{ROOT}", "PYTHONIOENCODING": "ascii"})
+    code, told, err = finish(child)
+    assert (code, err) == (0, "")
+    assert r"gr\xf6\xdfe" in told
 
 
 def test_sigterm_is_as_before_when_a_call_has_ended(capsys: Capture) -> None:

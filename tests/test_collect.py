@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from bench_forms import finish, process
 from run_records import NEWER, OLDER_SUMMARY, as_before, halves, rows_found, squares, table, varied, write_run
 
 import benchmark.collect as module
@@ -269,8 +268,8 @@ def test_collecting_and_comparing_import_neither_torch_nor_scipy_stats(root: Pat
         "print(verdict_table(compare(*a)).render(), progress(*a), [t.render() for t in results_tables(c)]);"
         "assert not {'torch', 'monai', 'scipy.stats', 'scipy.ndimage'} & set(sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[1])
-    assert done.returncode == 0, done.stderr
+    code, _, err = finish(process(["-c", code], root))
+    assert code == 0, err
 
 
 def test_the_table_in_memory_has_only_columns_that_collecting_gives(root: Path) -> None:

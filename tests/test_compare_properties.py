@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 import pandas as pd
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from run_records import table, terms
@@ -15,6 +16,8 @@ from benchmark.collect import Collected
 from benchmark.judge.compare import Row, Verdict, compare, counts, exit_code, verdict_table
 from benchmark.judge.interval import of_draws
 from benchmark.judge.results import results_tables
+
+pytestmark = pytest.mark.slow
 
 SCORES = st.lists(st.floats(0, 1), min_size=4, max_size=4)
 PATIENTS = ["a", "a", "b", "c"]

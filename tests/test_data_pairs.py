@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import zlib
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from bench_forms import ROOT, finish, process
 from data_forms import (
     WRITERS,
     damaged,
@@ -239,8 +238,7 @@ def test_no_authors_folds_beside_pairs(folder: Path, monkeypatch: pytest.MonkeyP
 def test_importing_the_package_is_light() -> None:
     heavy = "torch h5py nibabel pooch PIL requests scipy pandas rich"
     code = f"import sys, benchmark.data; print([m for m in {heavy.split()!r} if m in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
+    assert finish(process(["-c", code], ROOT)) == (0, "[]\n", "")
 
 
 def test_gather_stacks_by_slice_number() -> None:

@@ -50,12 +50,12 @@ def test_the_same_numbers_give_the_same_svg() -> None:
     assert svg_of(figure()) == svg_of(figure())
 
 
-def test_a_figure_is_three_files_and_the_table_holds_its_numbers_to_the_last_bit(tmp_path: Path) -> None:
+def test_a_figure_is_three_files_and_the_table_holds_its_numbers_to_six_digits(tmp_path: Path) -> None:
     svg = save(figure(), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.csv", "one.png", "one.svg"]
-    assert (tmp_path / "one.svg").read_text() == svg
+    assert (tmp_path / "one.svg").read_text(encoding="utf-8") == svg
     rows = list(csv.DictReader((tmp_path / "one.csv").read_text().splitlines()))
-    assert [(float(row["x"]), float(row["y"]), row["name"]) for row in rows] == list(DATA.itertuples(index=False))
+    assert [(row["x"], row["y"], row["name"]) for row in rows] == [("1.0", "0.3", "a"), ("2.0", "0.333333", "b, c")]
     with Image.open(tmp_path / "one.png") as picture:
         assert picture.size == (round(COLUMN * PNG_DPI), 2 * PNG_DPI)
 

@@ -16,6 +16,11 @@ from bench_forms import bits, process
 
 from benchmark.record import read_json
 
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a system that can fork"),
+]
+
 # A process with everything imported, which forks a child for each folder named to it. Like `reproduce`, but with a
 # checkpoint after every epoch, and without the seconds that importing costs at every restart.
 DRIVER = """
@@ -80,7 +85,7 @@ class Driver:
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
     folder = tmp_path_factory.mktemp("driver")
-    with (folder / "errors").open("w+") as errors:
+    with (folder / "errors").open("w+", encoding="utf-8") as errors:
         child = process(["-c", DRIVER], folder, [Path(__file__).parent], stdin=subprocess.PIPE, stderr=errors)
         yield Driver(child)
         child.communicate()
@@ -110,7 +115,6 @@ def kill_after(driver: Driver, out: Path, lines: int, seconds: float, how: signa
     return heard[-1] == ["all"]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a system that can fork")
 def test_killed_again_and_again_a_grid_ends_with_the_same_bits(
     driver: Driver, unbroken: dict[str, bytes], tmp_path: Path
 ) -> None:

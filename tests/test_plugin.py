@@ -16,6 +16,8 @@ from benchmark.arm import ArmEntry, with_plugins
 from benchmark.errors import ArmError
 from benchmark.record import read_json
 
+pytestmark = pytest.mark.slow
+
 MODULE = '''
 """Somebody else's arm."""
 from dataclasses import dataclass

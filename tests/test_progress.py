@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bench_forms import ROOT, spec_of
+from bench_forms import ROOT, spec_of, start
 from rich.console import Console
 
 from baselines import ARMS
@@ -335,10 +335,8 @@ class Screen:
     def __init__(self, cwd: Path) -> None:
         self.ours, theirs = os.openpty()
         size = {"COLUMNS": "100", "LINES": "30", "TERM": "xterm-256color", "PYTHONPATH": f"{ROOT}"}
-        self.child = subprocess.Popen(
-            [sys.executable, "-c", DRIVER], cwd=cwd, env={**os.environ, **size}, text=True,
-            stdin=subprocess.PIPE, stdout=theirs, stderr=theirs,
-        )  # fmt: skip
+        words = [sys.executable, "-c", DRIVER]
+        self.child = start(words, cwd, size, stdin=subprocess.PIPE, stdout=theirs, stderr=theirs)
         os.close(theirs)
         self.raw = ""
 
@@ -374,6 +372,7 @@ def driver(tmp_path: Path) -> Iterator[Screen]:
     one.close()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a system with pseudo-terminals")
 def test_on_a_terminal_a_grid_that_is_stopped_goes_on_and_ends(driver: Screen) -> None:
     """Ctrl-C in the midst of a training; the same command shows at once what is done and goes on after that epoch."""

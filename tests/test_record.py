@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-import signal
+import subprocess
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -174,7 +174,7 @@ def test_history_is_rewritten_whole(begun: RunFolder) -> None:
 
 
 @pytest.fixture
-def other(folder: RunFolder) -> Iterator[int]:
+def other(folder: RunFolder) -> Iterator[subprocess.Popen[str]]:
     """The number of another process that holds the folder's lock."""
     code = (
         "import sys, time; from pathlib import Path; from benchmark.record import RunFolder\n"
@@ -184,18 +184,18 @@ def other(folder: RunFolder) -> Iterator[int]:
     child = process(["-c", code, str(folder.path.parent), folder.run_id], cwd=folder.path.parent)
     assert child.stdout is not None
     assert child.stdout.readline() == "held\n"
-    yield child.pid
+    yield child
     child.kill()
     child.communicate()
 
 
-def test_a_lock_lives_as_long_as_its_process(folder: RunFolder, other: int) -> None:
+def test_a_lock_lives_as_long_as_its_process(folder: RunFolder, other: subprocess.Popen[str]) -> None:
     assert folder.locked()
     assert folder.state is State.RUNNING
     with pytest.raises(RunLockedError, match="another process"), folder.lock():
         pass
-    os.kill(other, signal.SIGKILL)
-    os.waitpid(other, 0)
+    other.kill()
+    other.wait()
     assert not folder.locked()
     with folder.lock():
         assert folder.state is State.RUNNING

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,8 @@ from benchmark.report import figure
 from benchmark.report.build import ATTRIBUTION, OWN_DATA, Written, attribution, write
 from benchmark.report.chapters import NO_PICTURES, Source, chapters, ordered
 from benchmark.report.outline import svg_path
+
+pytestmark = pytest.mark.slow
 
 HISTORY = "epoch,train_loss,val_loss,val_dice\n" + "".join(f"{epoch},0.9,0.8,0.2\n" for epoch in range(9))
 DRAWN = {"phantom": True, "dataset_id": "drawn"}
@@ -60,12 +63,20 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def plain(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Written:
+def _coarse() -> Iterator[None]:
+    """Pictures of few points, which take less time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figure, "PNG_DPI", 20)
+        yield
+
+
+@pytest.fixture(scope="module")
+def plain(root: Path, _coarse: None, tmp_path_factory: pytest.TempPathFactory) -> Written:
     return report(root, tmp_path_factory.mktemp("plain") / "report")
 
 
 @pytest.fixture(scope="module")
-def pictured(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Written:
+def pictured(root: Path, _coarse: None, tmp_path_factory: pytest.TempPathFactory) -> Written:
     return report(root, tmp_path_factory.mktemp("pictured") / "report", SLICES)
 
 

@@ -61,6 +61,21 @@ def test_changed_scores_are_put_right(folder: RunFolder) -> None:
     assert len(collected(folder)) == 4
 
 
+def test_what_another_processor_measured_is_no_change(folder: RunFolder) -> None:
+    """Every number one part in 10^13 off, and the table's hash made to agree: nothing is rewritten."""
+    table = parse_scores((folder / "scores.csv").read_bytes(), folder / "scores.csv")
+    floats = table.select_dtypes("float").columns
+    assert len(floats) > 5
+    table[floats] *= 1 + 1e-13
+    table.to_csv(folder / "scores.csv", index=False)
+    result = record.read_json(folder / "result.json")
+    result["sha256"]["scores.csv"] = record.file_sha256(folder / "scores.csv")
+    record.write_json(folder / "result.json", result)
+    before = files_of(folder)
+    assert rescore(root_of(folder), SLICES) == [Rescored(folder.run_id)]
+    assert files_of(folder) == before
+
+
 @pytest.mark.parametrize("content", [b"", b"slice_id,dice\n", None])
 def test_a_damaged_table_is_repaired_from_the_predictions(folder: RunFolder, content: bytes | None) -> None:
     true = (folder / "scores.csv").read_bytes()

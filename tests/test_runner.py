@@ -26,6 +26,8 @@ from benchmark.runner import Bench, Options, run_grid, run_one
 from benchmark.spec import RunSpec
 from benchmark.split import Split, make
 
+pytestmark = pytest.mark.slow
+
 TABLE = {**ARMS, "faulty": FAULTY, "pinched": PINCHED}
 
 

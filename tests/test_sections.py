@@ -63,6 +63,12 @@ def judge(collected: Collected) -> Judgement:
     return Judgement(collected, *terms())
 
 
+@cache
+def judged(runs: str) -> Judgement:
+    """The judgement of one of `RUNS`."""
+    return judge(RUNS[runs])
+
+
 def everything(collected: Collected) -> str:
     """All answers and every section as text."""
     found = judge(collected)
@@ -73,7 +79,7 @@ def everything(collected: Collected) -> str:
 @pytest.mark.parametrize("runs", RUNS)
 def test_every_section_holds_whatever_was_run(runs: str, name: str) -> None:
     """In every format, with nothing for what is not known; and a section that may be empty says why."""
-    made = SECTIONS[name](judge(RUNS[runs]))
+    made = SECTIONS[name](judged(runs))
     assert made or name in WHY_EMPTY
     for form in FORMATS:
         text = render(made, form)
@@ -85,7 +91,7 @@ def test_every_section_holds_whatever_was_run(runs: str, name: str) -> None:
 
 @pytest.mark.parametrize("runs", RUNS)
 def test_there_are_always_three_answers(runs: str) -> None:
-    lines = judge(RUNS[runs]).answers()
+    lines = judged(runs).answers()
     assert [line[:2] for line in lines if not line.startswith("   ")] == ["1.", "2.", "3."]
     assert all(line.endswith((".", "?", "(secondary).")) for line in lines)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.judge.tables import FORMATS, Table, between, csv_of, digits, render
+from benchmark.judge.tables import FORMATS, Table, between, csv_of, digits, render, rounded_csv
 
 THIRD = 1 / 3
 NUMBERS = pd.DataFrame({"what": ["a, b", 'say "c"'], "share": [THIRD, float("nan")], "n": [3, 4]})
@@ -53,12 +53,35 @@ def test_latex_escapes_cells_and_comments_the_rest() -> None:
     ]
 
 
-def test_csv_is_the_numbers_at_full_precision() -> None:
+def test_csv_is_the_numbers_to_six_digits() -> None:
     found = parsed(TABLE.render("csv"))
     assert found.columns.tolist() == ["table", "what", "share", "n"]
     assert set(found["table"]) == {"The title, 5%."}
-    pd.testing.assert_frame_equal(found.drop(columns="table"), NUMBERS)
-    assert found["share"][0] == THIRD  # to the last bit
+    pd.testing.assert_frame_equal(found.drop(columns="table"), NUMBERS, rtol=5e-6)
+    assert found["share"][0] == 0.333333
+
+
+@pytest.mark.parametrize(
+    ("computed", "written"),
+    [
+        (0.873400154055, "0.8734"),
+        (0.873400154056, "0.8734"),  # by another processor
+        (1.23456789e-12, "1.23457e-12"),
+        (123.456789, "123.457"),
+        (np.float32(0.1), "0.1"),
+        (23850000.0, "23850000.0"),  # counted
+        (452669, "452669"),
+        (float("inf"), "inf"),
+        (float("nan"), '""'),
+        (None, '""'),
+        ("0.873400154055", "0.873400154055"),  # a name
+    ],
+)
+@pytest.mark.parametrize("kind", [None, object])
+def test_what_is_computed_is_written_to_six_digits_whatever_column_it_stands_in(
+    computed: object, written: str, kind: type | None
+) -> None:
+    assert rounded_csv(pd.DataFrame({"x": pd.Series([computed], dtype=kind)})) == f"x\n{written}\n"
 
 
 def test_several_tables_are_one_csv() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
+SIGNIFICANT = 6  # digits of a number in CSV: more than any measure here means, fewer than processors differ in
 FORMATS = {"text": "simple", "markdown": "github", "latex": "latex_booktabs", "csv": None}  # ours -> tabulate's
 
 
@@ -24,7 +27,7 @@ class Table:
     notes: tuple[str, ...] = ()
 
     def render(self, form: str = "text") -> str:
-        """Return the table in one of `FORMATS`; csv holds the numbers, the title in a first column, and no notes."""
+        """Return the table in one of `FORMATS`; csv is `rounded_csv` of the numbers, the title in a first column."""
         if form == "csv":
             return csv_of([self])
         style = str(FORMATS[form])
@@ -35,10 +38,27 @@ class Table:
 
 
 def csv_of(tables: Sequence[Table]) -> str:
-    """Return the numbers of some tables as one CSV with a column for each name, empty where a table lacks it."""
+    """Return the numbers of some tables as one `rounded_csv`, with a column for each name, empty where one lacks it."""
     parts = [one.numbers.astype(object).assign(table=one.title)[["table", *one.numbers]] for one in tables]
-    text: str = pd.concat(parts, ignore_index=True).to_csv(index=False, lineterminator="\n") if parts else ""
-    return text.rstrip("\n")
+    return rounded_csv(pd.concat(parts, ignore_index=True)).rstrip("\n") if parts else ""
+
+
+def rounded_csv(frame: pd.DataFrame) -> str:
+    """Return computed numbers as CSV, each to `SIGNIFICANT` digits; whole numbers as they are.
+
+    >>> print(rounded_csv(pd.DataFrame({"dice": [0.873400154055, 2 / 3], "seconds": [7360000.0, None]})), end="")
+    dice,seconds
+    0.8734,7360000.0
+    0.666667,
+    """
+    text: str = frame.map(_rounded).to_csv(index=False, lineterminator="\n")
+    return text
+
+
+def _rounded(value: object) -> object:
+    if not isinstance(value, float | np.floating) or not math.isfinite(value) or value.is_integer():
+        return value
+    return float(f"{value:.{SIGNIFICANT}g}")
 
 
 def render(tables: Sequence[Table], form: str) -> str:

@@ -19,6 +19,7 @@ from xml.etree import ElementTree
 
 import pandas as pd
 
+from benchmark.judge.tables import rounded_csv
 from benchmark.record import write_bytes
 
 if TYPE_CHECKING:
@@ -80,8 +81,8 @@ class Figure:
 
     slug: its file name, as `slugged` makes them, unique in a report; alt: what it shows, for who cannot see it;
     thesis: the number of the thesis's figure that it redraws, "" where it has none; data: every number drawn, in
-    full precision; draw: data -> canvas, called inside `drawing`; pictures: True where it shows the slices
-    themselves, whose licence asks for attribution.
+    full precision, of which the CSV keeps what means something (`rounded_csv`); draw: data -> canvas, called inside
+    `drawing`; pictures: True where it shows the slices themselves, whose licence asks for attribution.
     """
 
     slug: str
@@ -146,7 +147,7 @@ def save(figure: Figure, folder: Path, forms: Sequence[str] = ("svg", "png", "cs
     files = {"svg": svg_of(figure).encode()}
     if "png" in forms:
         files["png"] = _drawn(figure, "png")
-    files["csv"] = figure.data.to_csv(index=False, lineterminator="\n").encode()
+    files["csv"] = rounded_csv(figure.data).encode()
     for form in forms:
         write_bytes(folder / f"{figure.slug}.{form}", files[form])
     return files["svg"].decode()

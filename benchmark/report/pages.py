@@ -11,6 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from benchmark.collect import collect, reproduction_folder
@@ -31,14 +32,16 @@ def fill(page: str, found: Judgement, figures: str = FIGURES.as_posix()) -> str:
 
     figures is the way from the page to the folder of figures.
     """
-    tables = {section: make(found) for section, make in SECTIONS.items()}
-    drawn = {figure.slug: figure for figure in verdict_figures(found)}
+
+    @cache
+    def tables(section: str) -> Sequence[Table]:
+        return SECTIONS[section](found) if section in SECTIONS else ()
 
     def content(place: re.Match[str]) -> str:
         if place["section"]:
-            text = _table(tables.get(place["section"], ()), place["section"], place["title"]).render("markdown")
+            text = _table(tables(place["section"]), place["section"], place["title"]).render("markdown")
         elif place["slug"]:
-            text = _image(drawn, place["slug"], figures)
+            text = _image({figure.slug: figure for figure in verdict_figures(found)}, place["slug"], figures)
         else:
             text = "```\n" + "\n".join(found.answers()) + "\n```"
         return f"{place[1]}{text}\n{place['end']}"
@@ -72,7 +75,9 @@ def shipped() -> Judgement:
 def make(path: Path, found: Judgement) -> None:
     """Fill in one page of a checkout, whose root is the working directory, and draw its figures."""
     page = path.read_text(encoding="utf-8")
-    path.write_text(fill(page, found, Path(os.path.relpath(FIGURES, path.parent)).as_posix()), encoding="utf-8")
+    path.write_text(
+        fill(page, found, Path(os.path.relpath(FIGURES, path.parent)).as_posix()), encoding="utf-8", newline="\n"
+    )
     wanted = set(figures_of(page))
     for figure in verdict_figures(found):
         if figure.slug in wanted:
