@@ -263,7 +263,7 @@ def test_exported_slices_are_the_same_slices(capsys: Capture, slices: SliceSet) 
 def test_plan_runs_nothing_and_tells_every_cell(capsys: Capture, tmp_path: Path) -> None:
     assert main(["plan", "--data", "phantoms", "--format", "list"]) == 0
     told = capsys.readouterr().out
-    assert "Grid quick: 18 cells, 0 done, into runs-quick/. Splits: by-image-1." in told
+    assert "Grid quick: 12 cells, 0 done, into runs-quick/. Splits: by-image-1." in told
     assert "a guess of 100 GFLOP/s" in told
     assert len(re.findall(r"by-image-1 .* pending ", told)) == 18
     assert not list(tmp_path.rglob("spec.json"))

@@ -443,7 +443,7 @@ def test_the_job_installs_what_the_peers_need() -> None:
 
 def test_loading_tells_seconds_and_memory_step_by_step(capsys: pytest.CaptureFixture[str]) -> None:
     rows = loading.steps("phantoms", 64)
-    assert [row[0] for row in rows] == ["importing", "loading", "preprocessing all 96 slices"]
+    assert [row[0] for row in rows] == ["importing", "loading", "preprocessing all 192 slices"]
     assert all(seconds >= 0 for _, seconds, _, _ in rows)
     peaks = [most for _, _, now, most in rows if now is not None and most is not None]
     assert peaks == sorted(peaks)
