@@ -46,7 +46,7 @@ def benchmark(session: nox.Session, verb: str) -> None:
 
 @nox.session(venv_backend="none")
 def reproduce(session: nox.Session) -> None:
-    """Rerun the thesis's grid on the slices given with --data; on drawn phantoms without."""
+    """Rerun the thesis's grid on the slices given with --data; without, a demonstration: report-quick/index.html."""
     benchmark(session, "reproduce")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 from benchmark import plan as planning
 from benchmark.arm import ArmEntry
 from benchmark.cores import allocate, usable_cores, workers_that_pay
+from benchmark.demonstration import PHANTOM_WORDS, show
 from benchmark.errors import BenchmarkError, SpecError, nearest
 from benchmark.grid_view import time_left
 from benchmark.kept import unkept
@@ -24,10 +26,6 @@ from benchmark.survey import Survey
 from benchmark.words import request
 
 WORKER_PATIENCE_SECONDS = 10.0  # for a worker that was told to stop
-PHANTOM_WORDS = (
-    "These are drawn phantoms. They show that the machinery works from end to end and say nothing about 0.898:\n"
-    "give the real slices with --data PATH, or --data figshare to download them."
-)
 
 
 @dataclass(frozen=True)
@@ -45,11 +43,16 @@ class Manner:
 
 
 def reproduce(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
-    """Run a grid; return 0, or 1 where a cell failed."""
+    """Run a grid, and write the report of its folder where no data are given; return 0, or 1 where a cell failed."""
     asked = request(options)
-    if asked.source == PHANTOMS and asked.data is None:
+    demonstration = asked.source == PHANTOMS and asked.data is None
+    if demonstration:
         print("No data was given (--data, $MENINGIOMA_DATA or an earlier download): drawing phantoms instead.")
-    return _carry_out(asked, prepare(asked, arms), arms, options)
+    job = prepare(asked, arms)
+    code = _carry_out(asked, job, arms, options)
+    if demonstration:
+        show(job, arms)
+    return code
 
 
 def run(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
@@ -91,7 +94,7 @@ def _carry_out(asked: Request, job: Job, arms: Mapping[str, ArmEntry], options: 
         found = _work(job, arms, places[0], how, progress)
     else:
         found = _share(asked, arms, job, places, how, progress)
-    return _conclude(job, found)
+    return _conclude(asked, job, found)
 
 
 def _places(options: argparse.Namespace, job: Job, cards: int, survey: Survey) -> list[tuple[str, int]]:
@@ -226,7 +229,7 @@ def announce(job: Job, survey: Survey, *, with_time: bool = True) -> None:
         print(f"Estimated time: {time_left(cells)}.")
 
 
-def _conclude(job: Job, found: Mapping[str, State]) -> int:
+def _conclude(asked: Request, job: Job, found: Mapping[str, State]) -> int:
     """Print the table of the job's cells and what went wrong; return the exit code."""
     from benchmark.collect import collect
     from benchmark.judge.results import results_tables
@@ -242,5 +245,8 @@ def _conclude(job: Job, found: Mapping[str, State]) -> int:
     elsewhere = sum(state is State.RUNNING for state in found.values())
     if elsewhere:
         print(f"{elsewhere} cells are being run by another process.")
-    print(PHANTOM_WORDS if job.slices.phantom else f"Judge them with: python -m benchmark compare --runs {job.folder}")
+    runs, data = shlex.quote(str(job.folder)), shlex.quote(asked.source)
+    print(PHANTOM_WORDS if job.slices.phantom else f"Judge them: nox -s compare -- --runs {runs}")
+    if asked.data is not None or asked.source != PHANTOMS:
+        print(f"See them on one page: nox -s report -- --runs {runs} --data {data}")
     return 1 if failed else 0

@@ -22,7 +22,7 @@ STARTS_FAST = ["plan", "cli", "words", "commands", "request", "collect", "record
                "split", "protocol", "arm", "stopping", "progress", "__main__", "environment", "evaluate",
                "rescore", "metrics", "surface", "diameters", "cores", "survey", "grid_view", "grid_table",
                "model", "kept", "picture_files", "pictures", "placing", "run_files", "run_index", "audit",
-               "outside", "judging"]  # fmt: skip
+               "outside", "judging", "demonstration"]  # fmt: skip
 FAST_ROOMS = ["data", "judge", "report"]
 HEAVY = {"torch", "monai"}
 SYSTEM = ("/proc/", "/dev/")  # paths that mean the same on every Linux

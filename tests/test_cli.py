@@ -192,7 +192,7 @@ def test_where_slices_come_from(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 def test_an_override_is_another_run() -> None:
     plain, changed = run_ids(), run_ids("--set", "training.patience=3")
     assert not set(plain) & set(changed)
-    assert run_ids("--set", "training.patience=5") == plain  # the value it had
+    assert run_ids("--set", "training.learning_rate=1e-3") == plain  # the value it had
     two = ["training.patience=3", "training.max_epochs=9"]
     assert run_ids("--set", *two) == run_ids("--set", *reversed(two))
 
@@ -224,7 +224,7 @@ def test_the_quick_grid_covers_everything() -> None:
     specs = by_expansion("quick")
     assert {spec.arm for spec in specs} == set(ARMS)
     cells = {(spec.params["kernel_size"], spec.params["alpha"]) for spec in specs if spec.arm == "unet"}
-    assert cells == {(kernel, alpha) for kernel in (3, 5, 7, 9) for alpha in (0.1, 0.5, 0.9)}
+    assert cells == {(3, 0.5), (5, 0.5), (7, 0.5), (9, 0.5), (5, 0.1), (5, 0.9)}
 
 
 def test_the_baselines_grid_has_every_other_arm() -> None:
@@ -263,9 +263,9 @@ def test_exported_slices_are_the_same_slices(capsys: Capture, slices: SliceSet) 
 def test_plan_runs_nothing_and_tells_every_cell(capsys: Capture, tmp_path: Path) -> None:
     assert main(["plan", "--data", "phantoms", "--format", "list"]) == 0
     told = capsys.readouterr().out
-    assert "Grid quick: 18 cells, 0 done, into runs-quick/. Splits: by-image-1." in told
+    assert "Grid quick: 12 cells, 0 done, into runs-quick/. Splits: by-image-1." in told
     assert "a guess of 100 GFLOP/s" in told
-    assert len(re.findall(r"by-image-1 .* pending ", told)) == 18
+    assert len(re.findall(r"by-image-1 .* pending ", told)) == 12
     assert not list(tmp_path.rglob("spec.json"))
 
 

@@ -18,12 +18,12 @@ def phantoms() -> SliceSet:
     return draw()
 
 
-def test_default_is_96_slices_of_24_patients(phantoms: SliceSet) -> None:
-    assert phantoms.images.shape == phantoms.masks.shape == (96, 64, 64)
+def test_default_is_192_slices_of_48_patients(phantoms: SliceSet) -> None:
+    assert phantoms.images.shape == phantoms.masks.shape == (192, 64, 64)
     assert phantoms.images.dtype == np.uint8
     assert phantoms.phantom
-    assert phantoms.slice_id.tolist() == list(range(1, 97))
-    assert phantoms.patient_id == tuple(f"P{p:02d}" for p in range(1, 25) for _ in range(4))
+    assert phantoms.slice_id.tolist() == list(range(1, 193))
+    assert phantoms.patient_id == tuple(f"P{p:02d}" for p in range(1, 49) for _ in range(4))
     assert set(phantoms.label) == {1}
 
 
@@ -53,7 +53,7 @@ def test_a_patients_slices_do_not_depend_on_how_many_follow(phantoms: SliceSet) 
 
 
 def test_consecutive_slices_of_a_patient_show_one_mass(phantoms: SliceSet) -> None:
-    same_patient = np.arange(95) % 4 != 3
+    same_patient = np.arange(191) % 4 != 3
     before, after = phantoms.masks[:-1][same_patient], phantoms.masks[1:][same_patient]
     overlap = (before & after).sum((1, 2)) / np.minimum(before.sum((1, 2)), after.sum((1, 2)))
     assert overlap.min() > 0.5
@@ -77,6 +77,18 @@ def test_masses_enhance_but_do_not_stand_out_by_brightness_alone(phantoms: Slice
         brain = np.median(image[image > 40])
         assert np.percentile(image[mask], 90) > 1.15 * brain
         assert (image[~mask] > np.percentile(image[mask], 90)).sum() > 50  # skin and vessels are as bright
+
+
+def test_most_patients_have_something_outside_the_mass_as_bright_and_as_thick(phantoms: SliceSet) -> None:
+    """Orbits and nose: what is as bright as the mass has a disc as large, deep in the head, where skin and bone end."""
+    rivals = []
+    for image, mask in zip(phantoms.images, phantoms.masks, strict=True):
+        head = ndimage.binary_fill_holes(ndimage.gaussian_filter(image, 1) > 40)
+        deep = ndimage.distance_transform_edt(head) > 0.2 * np.sqrt(head.sum() / np.pi)
+        bright = image >= np.median(image[mask])
+        rivals.append([ndimage.distance_transform_edt(bright & deep & part).max() for part in (mask, ~mask)])
+    mass, other = np.array(rivals).T
+    assert 0.4 < (other >= mass).mean() < 0.8
 
 
 def test_some_masks_hold_a_dark_centre_and_some_are_small(phantoms: SliceSet) -> None:

@@ -97,7 +97,8 @@ def test_arms_without_alpha_have_a_column_of_their_own() -> None:
     assert there["otsu"] == [True, False, False, False]
     assert there["click-region-growing (click)"] == [True, False, False, False]
     assert there["attention-unet"] == [False, False, True, False]
-    assert there["unet 9x9"] == [False, True, True, True]
+    assert there["unet 5x5"] == [False, True, True, True]
+    assert there["unet 9x9"] == [False, False, True, False]
 
 
 def test_a_grid_that_knows_no_alpha_has_one_column_without_a_name() -> None:

@@ -151,11 +151,11 @@ def test_private_memory_is_less_than_all() -> None:
 
 
 def test_a_round_has_whole_batches_and_validation_to_match(course: Course) -> None:
-    """96 phantoms: 14 to test, 16 of 82 to validate; 8 of 66 images match 8 x 16 / 66 = 1.9, rounded to 2."""
-    assert (course.epoch_train, course.epoch_val, course.slices) == (66, 16, 96)
+    """192 phantoms: 29 to test, 33 of 163 to validate; 8 of 130 images match 8 x 33 / 130 = 2.03, rounded to 2."""
+    assert (course.epoch_train, course.epoch_val, course.slices) == (130, 33, 192)
     assert (len(course.train), len(course.val)) == (8, 2)
     assert len(prepare("phantoms", 64, 11, small_recipe()).train) == 8
-    assert len(prepare("phantoms", 64, None, small_recipe()).train) == 64
+    assert len(prepare("phantoms", 64, None, small_recipe()).train) == 128
     assert course.phantom
 
 
@@ -377,7 +377,7 @@ def test_the_command_prints_and_adds_a_section(
     text = out.read_text(encoding="utf-8")
     assert text.startswith("# Speed")
     assert "64x64, kernel 3, batch 4, fp32, cpu" in text
-    assert "96 phantoms; of 66 and 16 an epoch, 4 training and 1 validation images timed" in text
+    assert "192 phantoms; of 130 and 33 an epoch, 4 training and 1 validation images timed" in text
     assert f"`python -m performance {' '.join(words[:-1])} path/to/results`" in text
     assert re.search(r"\| ours +\| \d+\.\d\d +\| .* 1\.00 \(1\.00 - 1\.00\)", text)
     assert "ours: this repository's training" in printed
@@ -457,7 +457,7 @@ def test_the_job_installs_what_the_peers_need() -> None:
 
 def test_loading_tells_seconds_and_memory_step_by_step(capsys: pytest.CaptureFixture[str]) -> None:
     rows = loading.steps("phantoms", 64)
-    assert [row[0] for row in rows] == ["importing", "loading", "preprocessing all 96 slices"]
+    assert [row[0] for row in rows] == ["importing", "loading", "preprocessing all 192 slices"]
     assert all(seconds >= 0 for _, seconds, _, _ in rows)
     peaks = [most for _, _, now, most in rows if now is not None and most is not None]
     assert peaks == sorted(peaks)

@@ -2,7 +2,8 @@
 
 Everything is drawn in head coordinates, x and y in [-1, 1], so that one phantom looks the
 same at every size; only the noise belongs to the pixel grid. A patient's anatomy comes from
-streams keyed by (seed, patient); going from slice to slice it glides, without new draws.
+streams keyed by (seed, patient); going from slice to slice it glides, without new draws. As in
+real slices, much is as bright as a tumour: scalp, sinuses, vessels, and in most patients a face.
 """
 
 from __future__ import annotations
@@ -13,13 +14,12 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy import ndimage
 
+from benchmark.data.face import face
 from benchmark.data.slices import IMAGE_DTYPES, MENINGIOMA, SPACING_MM, RawSlice, SliceSet, check_sides, gather
+from benchmark.data.strokes import DURA, Floats, edge, spots, waves
 from benchmark.errors import SpecError, known
 
-Floats = NDArray[np.float64]
-
-HEAD, BRAIN, TUMOUR, VESSELS, TEXTURE, PIXELS = range(6)  # one random stream each
-DURA = 0.86  # the inner face of the skull, as a part of the head's radius
+HEAD, BRAIN, TUMOUR, VESSELS, TEXTURE, PIXELS, FACE = range(7)  # one random stream each
 SMALLEST, LARGEST = 0.05, 0.27  # tumour radius; 0.05 is 1.6 pixels at size 64
 FIELD_PIXELS = 512  # size at which a pixel measures SPACING_MM; smaller drawings have larger pixels
 PEAK = {"uint8": 255, "int16": 4095, "uint16": 4095}  # grey level of full brightness
@@ -27,7 +27,7 @@ PEAK = {"uint8": 255, "int16": 4095, "uint16": 4095}  # grey level of full brigh
 
 def draw(
     seed: int = 0,
-    patients: int = 24,
+    patients: int = 48,
     slices_per_patient: int = 4,
     size: int = 64,
     dtype: DTypeLike = np.uint8,
@@ -74,43 +74,20 @@ def _one(seed: int, patient: int, place: int, size: int) -> tuple[Floats, NDArra
     pixel = 2 / size
     radius, dura = _head(_stream(seed, patient, HEAD), place, x, y)
     light = _rings(radius, pixel)
+    light, radius, dura = face(_stream(seed, patient, FACE), place, grid, light, radius, dura)
     brain = _brain(_stream(seed, patient, BRAIN), place, grid, radius, pixel)
-    inside = _edge(radius - DURA, pixel)
+    inside = edge(radius - DURA, pixel)
     light += inside * (brain - light)
     light = _vessels(_stream(seed, patient, VESSELS), place, grid, light, inside, dura)
     light, mask = _tumour(_stream(seed, patient, TUMOUR), place, grid, light, radius, dura, pixel)
     texture = _stream(seed, patient, TEXTURE)
-    light *= 1 + 0.05 * _waves(texture, grid, place, 0.5, 2.5, 6)  # coil shading
-    light *= 1 + 0.03 * _waves(texture, grid, place, 20, 45, 30)
+    light *= 1 + 0.05 * waves(texture, grid, place, 0.5, 2.5, 6)  # coil shading
+    light *= 1 + 0.03 * waves(texture, grid, place, 20, 45, 30)
     light = ndimage.gaussian_filter(light, max(0.5, 0.005 / pixel))
     pixels = _stream(seed, patient, PIXELS, place)
     light *= pixels.uniform(0.75, 1.0)
     real, imaginary = pixels.normal(0, 0.015, (2, size, size))
     return np.hypot(light + real, imaginary), mask  # Rician: the magnitude of a noisy complex signal
-
-
-def _edge(distance: Floats, pixel: float) -> Floats:
-    """Return 1 inside (distance < 0), 0 outside, with a ramp as wide as a pixel: partial volume."""
-    return np.clip(0.5 - distance / max(pixel, 0.01), 0, 1)
-
-
-def _waves(rng: np.random.Generator, grid: Floats, place: float, low: float, high: float, count: int) -> Floats:
-    """Return smooth noise (size, size) of unit variance with wave numbers low to high; it glides with place."""
-    angle, phase = rng.uniform(0, 2 * np.pi, (2, count, 1))
-    number = rng.uniform(low, high, (count, 1))
-    phase = phase + 0.35 * place * rng.normal(0, 1, (count, 1))
-    across = number * np.cos(angle) * grid + phase
-    down = number * np.sin(angle) * grid
-    waves = np.einsum("ph,pw->hw", np.cos(down), np.cos(across)) - np.einsum("ph,pw->hw", np.sin(down), np.sin(across))
-    return np.asarray(waves * np.sqrt(2 / count))
-
-
-def _spots(grid: Floats, points: Floats, width: Floats) -> Floats:
-    """Return round soft spots (size, size) at points (P, 2) as x, y, at most 1; fainter if thinner than a pixel."""
-    seen = np.hypot(width, 1 / len(grid))[:, None]
-    across = np.exp(-(((grid - points[:, :1]) / seen) ** 2)) * width[:, None] / seen
-    down = np.exp(-(((grid - points[:, 1:]) / seen) ** 2))
-    return np.asarray(np.minimum(np.einsum("ph,pw->hw", down, across), 1))
 
 
 def _head(rng: np.random.Generator, place: int, x: Floats, y: Floats) -> tuple[Floats, Floats]:
@@ -134,19 +111,19 @@ def _rings(radius: Floats, pixel: float) -> Floats:
     """Return skin and fat, two tables of bone with marrow between, and the dura, around darkness."""
     light = np.zeros_like(radius)
     for outer, value in ((1.0, 0.55), (0.985, 0.85), (0.935, 0.10), (0.92, 0.34), (0.885, 0.08), (0.868, 0.42)):
-        light += _edge(radius - outer, pixel) * (value - light)
+        light += edge(radius - outer, pixel) * (value - light)
     return light
 
 
 def _brain(rng: np.random.Generator, place: int, grid: Floats, radius: Floats, pixel: float) -> Floats:
     """Return folded cortex, white matter, ventricles and falx."""
     x, y = grid[None, :], grid[:, None]
-    folds = np.abs(_waves(rng, grid, place, 16, 26, 60))
+    folds = np.abs(waves(rng, grid, place, 16, 26, 60))
     deep = np.clip((0.80 - radius) / 0.30, 0, 1)  # 0 at the surface, 1 where no sulcus reaches
     white = np.clip((folds - 0.45 + 1.3 * deep) / 0.4, 0, 1)
-    light = 0.29 + 0.065 * white + 0.008 * _waves(rng, grid, place, 4, 9, 12)
-    light -= 0.17 * _edge((folds - 0.28 * (1 - deep)) / 22, pixel) * (1 - deep) ** 0.5  # sulci
-    light -= 0.16 * _edge(0.835 - radius, pixel)  # fluid under the dura
+    light = 0.29 + 0.065 * white + 0.008 * waves(rng, grid, place, 4, 9, 12)
+    light -= 0.17 * edge((folds - 0.28 * (1 - deep)) / 22, pixel) * (1 - deep) ** 0.5  # sulci
+    light -= 0.16 * edge(0.835 - radius, pixel)  # fluid under the dura
     tilt, size = rng.uniform(0.25, 0.45), rng.uniform(0.8, 1.2) * (0.75 + 0.25 * np.cos(0.4 * place))
     middle = rng.normal(0, 0.01)
     for side in (-1, 1):
@@ -155,13 +132,13 @@ def _brain(rng: np.random.Generator, place: int, grid: Floats, radius: Floats, p
             w = y - cy
             v = u - cx + slope * w - 1.2 * w**2  # horns bend outwards
             ventricle = (np.hypot(v / (a * size), w / (b * size)) - 1) * a
-            light += _edge(ventricle, pixel) * (0.13 - light)
+            light += edge(ventricle, pixel) * (0.13 - light)
     third = (np.hypot((x - middle) / 0.014, (y - 0.03) / 0.07) - 1) * 0.014
-    light += _edge(third, pixel) * (0.15 - light)
+    light += edge(third, pixel) * (0.15 - light)
     apart = np.abs(y + 0.02) - 0.36  # the falx reaches from the skull to here
     cleft = np.abs(x - middle)
-    light += _edge(np.maximum(cleft - 0.022, -apart), pixel) * (0.18 - light)
-    light += _edge(np.maximum(cleft - 0.007, -apart), pixel) * (0.45 - light)
+    light += edge(np.maximum(cleft - 0.022, -apart), pixel) * (0.18 - light)
+    light += edge(np.maximum(cleft - 0.007, -apart), pixel) * (0.45 - light)
     return light
 
 
@@ -179,7 +156,7 @@ def _vessels(rng: np.random.Generator, place: int, grid: Floats, light: Floats, 
     dots = dura[rng.integers(360, size=16)] * rng.uniform(0.45, 0.97, (16, 1))
     points.append(dots + 0.01 * place * rng.normal(0, 1, (16, 2)))
     width.append(rng.uniform(0.006, 0.018, 16))
-    glow = _spots(grid, np.concatenate(points), np.concatenate(width)) * inside
+    glow = spots(grid, np.concatenate(points), np.concatenate(width)) * inside
     return light + glow * np.maximum(0.68 - light, 0)
 
 
@@ -215,16 +192,16 @@ def _tumour(
     if on_falx:
         walls = np.maximum(walls, 0.008 - side * x)
     outline = np.maximum(blob, walls)
-    inside = _edge(radius - DURA, pixel)
+    inside = edge(radius - DURA, pixel)
     light = light * (1 - swelling * np.clip(1 - blob / (0.8 * size + 0.05), 0, 1) * inside)
-    grain = _waves(rng, grid, place, 12, 30, 20)
+    grain = waves(rng, grid, place, 12, 30, 20)
     tissue = brightness * (1 + 0.04 * grain)
     if necrotic and size > 0.12:
-        holes = np.hypot(dx, dy) - size * (0.42 + 0.22 * _waves(rng, grid, place, 10, 22, 16))
-        tissue = tissue + _edge(holes, max(pixel, 0.03)) * (0.24 - tissue)
-    light = light + _edge(outline, pixel) * (tissue - light)
+        holes = np.hypot(dx, dy) - size * (0.42 + 0.22 * waves(rng, grid, place, 10, 22, 16))
+        tissue = tissue + edge(holes, max(pixel, 0.03)) * (0.24 - tissue)
+    light = light + edge(outline, pixel) * (tissue - light)
     if not on_falx:  # the dural tail, which the truth leaves out
-        tail = _edge(np.maximum(np.abs(radius - DURA + 0.01) - 0.012, blob - 0.5 * size), pixel)
+        tail = edge(np.maximum(np.abs(radius - DURA + 0.01) - 0.012, blob - 0.5 * size), pixel)
         light = np.maximum(light, 0.9 * brightness * tail)
     return light, _one_component(outline < 0, centre, grid)
 
