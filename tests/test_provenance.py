@@ -27,7 +27,7 @@ def written(spec: RunSpec, *, phantom: bool) -> dict[str, object]:
 
 
 VARIANTS = (
-    "--only arm=unet kernel_size=3,9 alpha=0.1 --seeds 5 --image-size 64",
+    "--only arm=unet kernel_size=5 alpha=0.1,0.9 --seeds 5 --image-size 64",
     "--only arm=otsu,threshold,click-region-growing",
     "--only arm=attention-unet --splits 3 --set training.precision=bf16 loss.pool_batch=true training.batch_size=8",
     "--grid thesis --only kernel_size=7 alpha=0.2 --seeds 2 --protocol patient --splits 2",
