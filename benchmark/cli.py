@@ -90,7 +90,7 @@ def _compare(verbs: Any) -> None:
 
 
 def _report(verbs: Any) -> None:
-    verb = _verb(verbs, "report", "write one self-contained page, and the thesis's figures as PNG, SVG and CSV")
+    verb = _verb(verbs, "report", "write one self-contained page, and the thesis's figures as PNG, SVG, PDF and CSV")
     verb.add_argument("--runs", type=Path, help=RUNS_HELP)
     verb.add_argument("--out", type=Path, default=Path("report"), help="folder of the report (default: report)")
     verb.add_argument(

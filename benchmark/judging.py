@@ -66,7 +66,7 @@ def report(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     found = Judgement(collect(root), load_reference(), load_tolerances())
     slices = own_copy(options, found.collected.runs)
     written = write(Source(root, found, arms, slices), options.out)
-    print(f"{len(found.collected.runs)} finished runs of {root}: {written.figures} figures, each as PNG, SVG and CSV.")
+    print(f"{len(found.collected.runs)} finished runs of {root}: {written.figures} figures as PNG, SVG, PDF and CSV.")
     if slices is None:
         print("No pictures of slices: they are drawn from your own copy of the data, given with --data.")
     elif not slices.phantom:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -14,12 +14,13 @@ from PIL import Image
 
 from benchmark.judge.sections import Answer
 from benchmark.judge.tables import Table
+from benchmark.report.contents import Chapter, Content, Part
 from benchmark.report.figure import Figure
-from benchmark.report.page import Chapter, Content, Shown
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&amp;{{ 1 }}"
 VOID = {"meta", "link", "input", "br", "img", "hr", "base", "source"}
 SIDE = 64
+DRAWN = ("lines", "wide", "further")
 
 
 def table(title: str = "Dice of every arm.", **columns: list[str]) -> Table:
@@ -43,11 +44,26 @@ def arms() -> Table:
     return Table("Dice of every arm.", numbers, shown, ("Synthetic.",))
 
 
-def figure(slug: str = "lines", width: int = 252) -> Shown:
-    alt = f"Two lines, {slug}."
-    svg = f'<svg viewBox="0 0 {width} 100" role="img" aria-label="{alt}" class="figure"><path d="M0 0L9 9"/></svg>'
-    drawn = Figure(slug, f"Title of {slug}", f"Caption of {slug}.", alt, pd.DataFrame(), lambda data: None, thesis="15")  # type: ignore[arg-type,return-value]
-    return Shown(drawn, svg)
+def figure(slug: str = "lines", *tables: Table) -> Figure:
+    alt, data = f"Two lines, {slug}.", pd.DataFrame()
+    words = f"Title of {slug}", f"Caption of {slug}.", alt
+    return Figure(slug, *words, data, lambda data: None, thesis="15", tables=tables)  # type: ignore[arg-type,return-value]
+
+
+def drawing(width: int = 252, alt: str = "Two lines.") -> str:
+    """252 points are one column of a journal, 518 are both."""
+    return f'<svg viewBox="0 0 {width} 100" role="img" aria-label="{alt}" class="figure"><path d="M0 0L9 9"/></svg>'
+
+
+def wide_table() -> Table:
+    """Ten columns of twenty letters each, of which two are essential."""
+    frame = pd.DataFrame({f"measure {n}": [f"{n} and then some more"] for n in range(10)})
+    return Table("Wide.", frame, frame, (), ("measure 0", "measure 9"))
+
+
+def page_of(*tables: Table) -> Content:
+    """A page of these tables alone, unfolded."""
+    return Content("", "", [Part("one", "One", [Chapter(tables=tables, opened=True)])])
 
 
 def picture(level: int) -> str:
@@ -86,45 +102,48 @@ def content(**changes: Any) -> Content:
         Answer("Do its claims hold?", "1 confirmed, 1 undecided", ("One line.", "Another.")),
         Answer("What is left?", "lower by patient", ("0.84.",)),
     ]
+    more = figure("further", wide_table())
+    grid = Chapter("All terms", "All cells.", [figure("lines", table("Beneath.", a=["1"])), figure("wide")],
+                   ["No run of 9x9."], more=[more])  # fmt: skip
+    waiting = Chapter("Runs not finished", lines=["one: failed", "two: partial"])
+    records = Chapter(tables=[table("Commands.", command=["nox -s reproduce"]), table("Machines.", python=["3.12"])])
+    choices = Chapter(tables=[table("Choices.", key=[f"key {n}" for n in range(13)])])
     whole: dict[str, Any] = {
         "title": "What was found",
         "lead": "3 runs.",
-        "answers": answers,
-        "tables": [("Every arm", [arms(), table("Short.", a=["1"])]), ("Empty", [])],
-        "chapters": [Chapter("The grid", "All cells.", [figure(), figure("wide", 518)], ["No run of 9x9."])],
+        "parts": [
+            Part("answers", "Answers", [Chapter()], answers),
+            Part("arms", "Every arm", [Chapter(tables=[arms(), table("Short.", a=["1"])], opened=True)]),
+            Part("grid", "The grid", [grid]),
+            Part("records", "How it was run", [records, waiting]),
+            Part("choices", "What was decided", [choices]),
+        ],
+        "drawings": {slug: drawing(518 if slug == "wide" else 252, figure(slug).alt) for slug in DRAWN},
         "gallery": gallery(),
         "gallery_note": "Drawn phantoms.",
-        "commands": [table("Commands.", command=["nox -s reproduce"])],
-        "environments": [table("Machines.", python=["3.12"])],
-        "choices": [table("Choices.", key=[f"key {n}" for n in range(13)])],
         "attribution": ["Slices: https://doi.org/10.6084/m9.figshare.1512427"],
         "licence": "CC BY 4.0",
         "citation": "Cheng, J.\nbrain tumor dataset",
-        "unfinished": ["one: failed", "two: partial"],
-        "superseded": ["three"],
     }
     return Content(**{**whole, **changes})
 
 
 def hostile() -> Content:
     """A page on which every text is hostile."""
-    drawn = figure().figure
-    named = Figure(HOSTILE, HOSTILE, HOSTILE, drawn.alt, drawn.data, drawn.draw, thesis=HOSTILE)
+    named = replace(figure(), slug=HOSTILE, title=HOSTILE, caption=HOSTILE, thesis=HOSTILE)
     nasty = table(HOSTILE, **{HOSTILE: [HOSTILE]})
     nasty = Table(nasty.title, nasty.numbers, nasty.shown, (HOSTILE,))
+    chapter = Chapter(HOSTILE, HOSTILE, [named], [HOSTILE], [nasty, wide_table()], [figure()], [HOSTILE])
     return content(
         title=HOSTILE,
         lead=HOSTILE,
-        answers=[Answer(HOSTILE, HOSTILE, (HOSTILE,))],
-        tables=[(HOSTILE, [nasty])],
-        chapters=[Chapter(HOSTILE, HOSTILE, [Shown(named, figure().svg)], [HOSTILE])],
+        parts=[Part("nasty", HOSTILE, [chapter], [Answer(HOSTILE, HOSTILE, (HOSTILE,))])],
+        drawings={HOSTILE: drawing(), "lines": drawing()},
         gallery=gallery(name=HOSTILE),
         gallery_note=HOSTILE,
         attribution=[HOSTILE],
         licence=HOSTILE,
         citation=HOSTILE,
-        unfinished=[HOSTILE],
-        superseded=[HOSTILE],
     )
 
 

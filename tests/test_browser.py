@@ -6,13 +6,20 @@ import base64
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from page_forms import content, gallery, hostile, table
+from page_forms import content, gallery, hostile, page_of, table, wide_table
 
-from benchmark.report.page import Content, render
+from baselines import ARMS
+from benchmark.collect import reproduction_folder
+from benchmark.judge.sections import SECTIONS
+from benchmark.report.contents import Content
+from benchmark.report.page import render
+from benchmark.report.pages import shipped
+from benchmark.report.provenance import choices_table, commands_table, machines_table
 
 pytest.importorskip("selenium", reason="selenium is not installed: pip install -e .[test]")
 from selenium.webdriver import Chrome, ChromeOptions
@@ -303,14 +310,76 @@ def test_a_phone_needs_no_sideways_scroll(reader: Reader, page: Content) -> None
     assert reader.runs("return [innerWidth, document.documentElement.scrollWidth <= innerWidth]") == [PHONE, True]
 
 
+CUT = "return [...document.querySelectorAll('.box')].filter((one) => one.scrollWidth > one.clientWidth + 1).length"
+
+
+def narrow(reader: Reader, width: int) -> None:
+    reader.tells("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+    reader.runs("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_nothing_is_wider_than_the_window(reader: Reader, width: int) -> None:
+    """With all that is folded open; what is too wide for a phone scrolls within its own box."""
+    narrow(reader, width)
+    assert reader.runs("return [innerWidth, document.documentElement.scrollWidth <= innerWidth]") == [width, True]
+    wider = """return [...document.querySelectorAll("main *")].filter((one) => !one.closest(".box, svg, .unseen")
+      && one.getBoundingClientRect().right > innerWidth + 1).length"""
+    assert reader.runs(wider) == 0
+    assert (reader.runs(CUT) == 0) is (width == 1280)
+
+
+def test_no_table_of_the_shipped_records_is_cut(reader: Reader) -> None:
+    """At 1280 pixels, before a switch for more columns is touched; one at least has such a switch."""
+    found = shipped()
+    tables = [table for make in SECTIONS.values() for table in make(found)]
+    tables += [commands_table(reproduction_folder(), found.collected.runs, ARMS),
+               machines_table(reproduction_folder(), found.collected.runs), choices_table()]  # fmt: skip
+    reader.opens(page_of(*tables))
+    narrow(reader, 1280)
+    cut = """return [...document.querySelectorAll(".sheet .box")].filter((one) => one.scrollWidth > one.clientWidth + 1)
+      .map((one) => one.querySelector("caption").textContent)"""
+    assert reader.runs(cut) == []
+    assert len(reader.all(".columns")) > 1
+
+
+def test_the_switch_shows_the_columns_that_wait(reader: Reader) -> None:
+    """By keyboard, without any script of the page, and hides them again; the other tables stay as they are."""
+    reader.opens(page_of(wide_table(), replace(wide_table(), title="Wide too.")))
+    heads = "#table-1 th"
+    assert [text.split()[1] for text in reader.texts(heads)] == ["0", "9"]
+    reader.tells("Emulation.setScriptExecutionDisabled", value=True)
+    reader.all(".columns")[0].send_keys(Keys.SPACE)
+    assert [text.split()[1] for text in reader.texts(heads)] == [str(n) for n in range(10)]
+    assert len(reader.all("#table-2 th")) == 2
+    reader.all(".columns")[0].send_keys(Keys.SPACE)
+    assert len(reader.all("#table-1 td")) == 2
+    reader.tells("Emulation.setScriptExecutionDisabled", value=False)
+
+
+@pytest.mark.parametrize("number", [3, 4], ids=["beneath a figure", "beneath a folded figure"])
+def test_a_link_to_a_folded_table_opens_it(reader: Reader, number: int) -> None:
+    assert reader.all(f"#table-{number}") == []
+    reader.one(f'#tables a[href="#table-{number}"]').send_keys(Keys.ENTER)
+    assert len(reader.all(f"#table-{number}")) == 1
+
+
+def test_a_folded_table_sorts_when_it_is_opened(reader: Reader) -> None:
+    """Its heads are buttons from the start."""
+    reader.one('#tables a[href="#table-7"]').send_keys(Keys.ENTER)
+    for _ in range(2):
+        reader.one("#table-7 th button").click()
+    assert reader.texts("#table-7 td")[:2] == ["key 12", "key 11"]
+
+
 def test_print_opens_what_is_folded_and_drops_what_is_for_hands(reader: Reader) -> None:
-    """In the dark theme too, paper is white."""
+    """In the dark theme too, paper is white; of a wide table it has the essential columns, as the screen does."""
     folded = "details:not([open]) td"
     assert reader.all(folded) == []
     features = [{"name": "prefers-color-scheme", "value": "dark"}]
     reader.tells("Emulation.setEmulatedMedia", media="print", features=features)
     assert paper(reader) == "rgba(255, 255, 255, 1)"
-    assert len(reader.all(folded)) == 13
+    assert len(reader.all(folded)) == 1 + 2 + 2 + 13  # of the figures, commands, machines and choices
     for css in ("nav", "#theme", "#controls", "#more", ".tools", ".files"):
         assert reader.all(css) == []
     assert {reader.style(css, "overflow-x") for css in (".sheet .box", ".art")} == {"visible"}
@@ -331,7 +400,7 @@ def test_paper_says_which_runs_the_gallery_shows(reader: Reader) -> None:
 def test_ranges_sort_by_where_they_begin(reader: Reader) -> None:
     """Clicked twice, both ways: all, under 663, from 663, from 1263; no seeds stay last."""
     ranges = ["1263 mm2 and more", "all", "663 to 1263 mm2", "under 663 mm2"]
-    reader.opens(content(tables=[("One", [table(tumours=ranges, seeds=["10 x 1", "- x 1", "2 x 3", "3 x 1"])])]))
+    reader.opens(page_of(table(tumours=ranges, seeds=["10 x 1", "- x 1", "2 x 3", "3 x 1"])))
     head(reader, 1).click()
     assert column(reader, 1) == ["all", "under 663 mm2", "663 to 1263 mm2", "1263 mm2 and more"]
     head(reader, 1).click()

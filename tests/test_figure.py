@@ -50,9 +50,9 @@ def test_the_same_numbers_give_the_same_svg() -> None:
     assert svg_of(figure()) == svg_of(figure())
 
 
-def test_a_figure_is_three_files_and_the_table_holds_its_numbers_to_six_digits(tmp_path: Path) -> None:
+def test_a_figure_is_four_files_and_the_table_holds_its_numbers_to_six_digits(tmp_path: Path) -> None:
     svg = save(figure(), tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.csv", "one.png", "one.svg"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.csv", "one.pdf", "one.png", "one.svg"]
     assert (tmp_path / "one.svg").read_text(encoding="utf-8") == svg
     rows = list(csv.DictReader((tmp_path / "one.csv").read_text().splitlines()))
     assert [(row["x"], row["y"], row["name"]) for row in rows] == [("1.0", "0.3", "a"), ("2.0", "0.333333", "b, c")]
@@ -60,9 +60,24 @@ def test_a_figure_is_three_files_and_the_table_holds_its_numbers_to_six_digits(t
         assert picture.size == (round(COLUMN * PNG_DPI), 2 * PNG_DPI)
 
 
-def test_text_stays_text() -> None:
-    """It can be searched, read aloud and scaled."""
+def test_the_same_numbers_give_the_same_files_on_any_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing in them says when or with what they were made; the SVG is the one that is drawn alone."""
+    made = []
+    for day in ("0", "86400"):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", day)  # what matplotlib would take for today
+        save(figure(), tmp_path)
+        made.append({path.name: path.read_bytes() for path in tmp_path.iterdir()})
+    assert made[0] == made[1]
+    assert made[0]["one.svg"].decode() == svg_of(figure())
+    assert made[0]["one.pdf"].startswith(b"%PDF-")
+    assert not re.search(rb"/(CreationDate|Creator|Producer)", made[0]["one.pdf"])
+
+
+def test_text_stays_text(tmp_path: Path) -> None:
+    """It can be searched, read aloud and scaled; in a PDF its letters are TrueType, which journals ask for."""
     assert ">length, mm</text>" in svg_of(figure())
+    save(figure(), tmp_path, ("pdf",))
+    assert b"/CIDFontType2" in (tmp_path / "one.pdf").read_bytes()
 
 
 class TestInAPage:

@@ -16,17 +16,34 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from page_forms import HOSTILE, Page, arms, content, figure, gallery, hostile, table
+from page_forms import (
+    DRAWN,
+    HOSTILE,
+    Page,
+    arms,
+    content,
+    drawing,
+    figure,
+    gallery,
+    hostile,
+    page_of,
+    table,
+    wide_table,
+)
 
+from benchmark.judge.sections import Answer
 from benchmark.judge.tables import Table
-from benchmark.report.page import Content, render, sheet, tone
+from benchmark.report.columns import lesser
+from benchmark.report.contents import Chapter, Content, Part, placed
+from benchmark.report.figure import FORMS
+from benchmark.report.page import render, sheet, tone
 from benchmark.report.sorting import leading_number, sort_values
 
 PAGES = {
     "whole": content(),
     "hostile": hostile(),
-    "bare": Content("Nothing yet", "0 runs.", ()),
-    "no gallery": content(gallery=None, gallery_note="No predictions are stored."),
+    "bare": Content("Nothing yet", "0 runs."),
+    "no gallery": content(gallery=None),
 }
 
 
@@ -47,7 +64,7 @@ def test_a_page_asks_for_nothing(page: Page) -> None:
         assert all(element.attributes[name].startswith("data:") for name in fetched)
         href = element.attributes.get("href", "#")
         by_hand = element.tag == "a" and "noopener" in element.attributes.get("rel", "")
-        assert re.match(r"#|data:|figures/[\w.%-]+\.(png|svg|csv)$", href, re.ASCII) or by_hand
+        assert re.match(r"#|data:|figures/[\w.%-]+\.(png|svg|pdf|csv)$", href, re.ASCII) or by_hand
     assert not re.search(r"url\(|@import|@font-face", page.one("style").text)
     assert not re.search(r"\bfetch\(|XMLHttpRequest|import\(|sendBeacon", page.all("script")[-1].text)
 
@@ -64,10 +81,10 @@ def test_hostile_names_stay_text() -> None:
     nasty, plain = Page(render(hostile())), Page(render(content()))
     assert nasty.all("img") == []
     assert len(nasty.all("script")) == len(plain.all("script")) == 2
-    assert {name for e in nasty.elements for name in e.attributes} == {n for e in plain.elements for n in e.attributes}
+    assert {name for e in nasty.elements for name in e.attributes} <= {n for e in plain.elements for n in e.attributes}
     (cell,) = nasty.within(nasty.one("table", id="table-1"), "td")
     assert nasty.one("title").text == nasty.one("h1").text == nasty.all("th")[0].text == cell.text == HOSTILE
-    assert f"{HOSTILE} Redraws figure {HOSTILE} of the thesis." in nasty.one("figcaption").text
+    assert f"{HOSTILE} Redraws figure {HOSTILE} of the thesis." in nasty.all("figcaption")[0].text
 
 
 def test_the_gallery_is_stored_whole() -> None:
@@ -82,10 +99,11 @@ def test_a_gallery_with_nan_is_refused() -> None:
         render(content(gallery=broken))
 
 
-def test_verdicts_stand_first(whole: Page) -> None:
-    """Verdict, tables, figures, gallery, how it was run, what was decided, data."""
+def test_parts_stand_in_their_order_then_the_gallery_the_tables_and_the_data(whole: Page) -> None:
+    """And so they do in the contents."""
     order = [e.attributes["id"] for e in whole.all("section")]
-    assert order == ["answers", "tables", "figures", "gallery", "records", "choices", "data"]
+    assert order == ["answers", "arms", "grid", "records", "choices", "gallery", "tables", "data"]
+    assert [e.attributes["href"] for e in whole.within(whole.one("nav"), "a")] == [f"#{name}" for name in order]
 
 
 def test_headings_never_skip_a_level(page: Page) -> None:
@@ -120,22 +138,22 @@ def test_what_scrolls_can_be_reached_and_is_named(page: Page) -> None:
 
 
 def test_every_figure_is_told_in_words_and_links_its_files(whole: Page) -> None:
-    for shown, element in zip((figure(), figure("wide")), whole.all("figure"), strict=True):
-        (drawing,) = whole.within(element, "svg")
-        assert (drawing.attributes["role"], drawing.attributes["aria-label"]) == ("img", shown.figure.alt)
-        assert shown.figure.caption in element.text
+    for slug, element in zip(DRAWN, whole.all("figure"), strict=True):
+        (drawn,) = whole.within(element, "svg")
+        assert (drawn.attributes["role"], drawn.attributes["aria-label"]) == ("img", figure(slug).alt)
+        assert figure(slug).caption in element.text
         assert "Redraws figure 15 of the thesis." in element.text
         links = [e.attributes["href"] for e in whole.within(element, "a")]
-        assert links == [f"figures/{shown.figure.slug}.{form}" for form in ("png", "svg", "csv")]
+        assert links == [f"figures/{slug}.{form}" for form in FORMS]
 
 
 def test_a_hostile_slug_stays_one_file_name() -> None:
     """A browser that follows the link asks for a file in figures/ and of exactly that name."""
     nasty = Page(render(hostile()))
-    (element,) = nasty.all("figure")
+    element = nasty.all("figure")[0]
     links = [e.attributes["href"] for e in nasty.within(element, "a")]
-    assert [link.count("/") for link in links] == [1, 1, 1]
-    assert [unquote(link) for link in links] == [f"figures/{HOSTILE}.{form}" for form in ("png", "svg", "csv")]
+    assert [link.count("/") for link in links] == [1, 1, 1, 1]
+    assert [unquote(link) for link in links] == [f"figures/{HOSTILE}.{form}" for form in FORMS]
     assert re.fullmatch(r"[^\s<>\"']+", element.attributes["id"])
 
 
@@ -145,27 +163,90 @@ def test_runs_that_are_not_shown_are_named_with_their_reasons(whole: Page) -> No
     assert "Not here, unet 5x5, alpha 0.5: b." in text
 
 
-def test_unfinished_and_superseded_runs_stand_where_it_says_how_it_was_run(whole: Page) -> None:
-    assert [e.text for e in whole.within(whole.one("section", id="records"), "li")] == [
-        "one: failed", "two: partial", "three",
-    ]  # fmt: skip
-    bare = Page(render(content(unfinished=(), superseded=())))
-    assert bare.within(bare.one("section", id="records"), "ul") == []
+def test_runs_that_were_not_judged_stand_where_it_says_how_it_was_run(whole: Page) -> None:
+    assert [e.text for e in whole.within(whole.one("section", id="records"), "li")] == ["one: failed", "two: partial"]
 
 
-def test_a_wide_drawing_takes_the_whole_width(whole: Page) -> None:
-    """252 points are one column of a journal, 518 are both."""
-    assert [e.attributes.get("class") for e in whole.all("figure")] == [None, "wide"]
+@pytest.mark.parametrize(
+    ("row", "kinds"),
+    [
+        ("w", ["wide"]),
+        ("n", ["beside"]),
+        ("nn", ["", ""]),
+        ("nnn", ["", "", "beside"]),
+        ("nwn", ["beside", "wide", "beside"]),
+        ("Nnn", ["beside", "", ""]),
+        ("nN", ["", ""]),
+        ("NN", ["beside", "beside"]),
+    ],
+)
+def test_narrow_drawings_stand_two_by_two_and_one_alone_has_its_words_beside_it(row: str, kinds: list[str]) -> None:
+    """w is wide and N narrow with tables, which end its row, for they take the whole width."""
+    figures = [figure(f"{n}", *([table(a=["1"])] if one == "N" else [])) for n, one in enumerate(row)]
+    drawings = {f"{n}": drawing(518 if one == "w" else 252) for n, one in enumerate(row)}
+    assert [shown.kind for shown in placed(figures, drawings)] == kinds
 
 
 def test_what_is_not_drawn_is_said(whole: Page) -> None:
-    assert "Not drawn. No run of 9x9." in whole.one("section", id="figures").text
+    assert "Not drawn. No run of 9x9." in whole.one("section", id="grid").text
 
 
-def test_without_a_gallery_its_note_says_why() -> None:
+def test_a_table_is_folded_beneath_its_figure(whole: Page) -> None:
+    """So is each of no figure, but for those of an opened chapter; further figures are folded with their tables."""
+    folded = [e for e in whole.all("details") if "open" not in e.attributes]
+    inside = [[one.attributes["id"] for one in whole.within(e, "table")] for e in folded]
+    assert inside == [["table-3"], ["table-4"], ["table-4"], ["table-5"], ["table-6"], ["table-7"]]
+    first = next(at for at, e in enumerate(whole.elements) if e.attributes.get("id") == "figure-lines")
+    after = [
+        e.attributes["id"] for e in whole.elements[first:] if e.tag in ("table", "figure") and "id" in e.attributes
+    ]
+    assert after[:3] == ["figure-lines", "table-3", "figure-wide"]
+
+
+def test_every_table_can_be_found_in_one_list(whole: Page) -> None:
+    """By its title, in the page's order."""
+    links = whole.within(whole.one("section", id="tables"), "a")
+    assert [e.attributes["href"] for e in links] == [f"#{e.attributes['id']}" for e in whole.all("table")]
+    assert [e.text for e in links] == [e.text for e in whole.all("caption")]
+
+
+class TestColumns:
+    """A table that is too wide for a page of 1280 pixels shows its essential columns first."""
+
+    def test_the_others_wait(self) -> None:
+        assert lesser(wide_table()) == [False, *[True] * 8, False]
+
+    def test_a_table_that_fits_keeps_all(self) -> None:
+        whole = wide_table()
+        narrow = Table("", whole.numbers, whole.shown.iloc[:, :4], (), whole.essential)
+        assert lesser(narrow) == [False] * 4
+
+    def test_where_none_is_named_none_waits(self) -> None:
+        whole = wide_table()
+        assert lesser(Table("", whole.numbers, whole.shown)) == [False] * 10
+
+    def test_head_and_cells_wait_together_behind_a_switch_that_counts_them(self, whole: Page) -> None:
+        table = whole.one("table", id="table-4")
+        box = [e for e in table.parents if e.tag == "details"][-1]
+        waiting = [e for e in whole.within(box, "th", "td") if "lesser" in e.attributes.get("class", "").split()]
+        assert [e.tag for e in waiting] == ["th"] * 8 + ["td"] * 8
+        (switch,) = [e for e in whole.within(box, "label") if "columns" in e.text]
+        assert switch.text.strip() == "8 more columns: Wide."
+
+
+def test_without_a_gallery_the_page_has_no_place_for_one() -> None:
     page = Page(render(PAGES["no gallery"]))
-    assert "No predictions are stored." in page.one("section", id="gallery").text
-    assert page.all("form", "dialog") == []
+    assert page.all("section", id="gallery") == page.all("a", href="#gallery") == page.all("form", "dialog") == []
+
+
+def test_an_answer_shows_two_sentences_and_folds_the_others() -> None:
+    """Together with its verdict they are read at once; the longest would hide the pictures."""
+    lines = tuple(f"Sentence {n}." for n in range(4))
+    page = Page(render(Content("", "", [Part("answers", "", [Chapter()], [Answer("Why?", "missing", lines)])])))
+    (card,) = page.all("article")
+    (folded,) = page.within(card, "details")
+    assert [e.text for e in page.within(card, "p")[1:]] == list(lines)
+    assert [e.text for e in page.within(folded, "summary", "p")] == ["2 more sentences", *lines[2:]]
 
 
 def test_verdicts_never_speak_by_colour_alone(whole: Page) -> None:
@@ -263,7 +344,7 @@ def test_a_flag_is_no_number() -> None:
 @given(st.lists(st.text(st.characters(exclude_categories=["C", "Z"])), min_size=1, max_size=5))
 def test_every_text_of_a_table_arrives(texts: list[str]) -> None:
     """Law: what `shown` holds is what the page's cells hold, whatever the texts are."""
-    page = Page(render(Content("", "", (), tables=[("all", [table(a=texts, b=texts[::-1])])])))
+    page = Page(render(page_of(table(a=texts, b=texts[::-1]))))
     cells = [
         re.sub("^[✓✕?] ", "", e.text) if "good" in e.attributes.get("class", "") else e.text for e in page.all("td")
     ]
@@ -277,13 +358,9 @@ def test_a_table_takes_its_numbers_along(whole: Page) -> None:
     assert unquote(data) == arms().render("csv") + "\n"
 
 
-@pytest.mark.parametrize(
-    ("rows", "filtered", "folded"), [(6, False, False), (7, True, False), (12, True, False), (13, True, True)]
-)
-def test_long_tables_fold_and_filter(rows: int, filtered: bool, folded: bool) -> None:
-    """Over 6 rows there is a box to filter; over 12 the table waits folded."""
-    prepared = sheet(table(a=["x"] * rows), "t")
-    assert (prepared.filtered, prepared.folded) == (filtered, folded)
+@pytest.mark.parametrize(("rows", "filtered"), [(6, False), (7, True)])
+def test_a_long_table_has_a_box_to_filter_it(rows: int, filtered: bool) -> None:
+    assert sheet(table(a=["x"] * rows), "t").filtered is filtered
 
 
 def test_the_same_content_gives_the_same_page() -> None:

@@ -21,10 +21,11 @@ from benchmark.data.nifti import export
 from benchmark.data.slices import SliceSet
 from benchmark.errors import SpecError
 from benchmark.judge.reference import DATASETS
-from benchmark.judge.sections import Judgement
+from benchmark.judge.sections import SECTIONS, Judgement
 from benchmark.report import figure
 from benchmark.report.build import ATTRIBUTION, OWN_DATA, Written, attribution, write
-from benchmark.report.chapters import NO_PICTURES, Source, chapters, ordered
+from benchmark.report.chapters import NO_PICTURES, Source, ordered, parts
+from benchmark.report.contents import Part
 from benchmark.report.outline import svg_path
 
 pytestmark = pytest.mark.slow
@@ -83,17 +84,17 @@ def pictured(root: Path, _coarse: None, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures are empty, which takes no time."""
-    monkeypatch.setattr(figure, "_drawn", lambda one, form: NOTHING)
+    monkeypatch.setattr(figure, "_drawn", lambda one, forms: dict.fromkeys(forms, NOTHING))
 
 
 def files_of(written: Written) -> set[str]:
     return {path.name for path in (written.page.parent / "figures").iterdir()}
 
 
-def test_every_figure_is_three_files_that_the_page_names(plain: Written) -> None:
+def test_every_figure_is_four_files_that_the_page_names(plain: Written) -> None:
     text = plain.page.read_text(encoding="utf-8")
     slugs = {name.rpartition(".")[0] for name in files_of(plain)}
-    assert files_of(plain) == {f"{slug}.{form}" for slug in slugs for form in ("png", "svg", "csv")}
+    assert files_of(plain) == {f"{slug}.{form}" for slug in slugs for form in ("png", "svg", "pdf", "csv")}
     assert plain.figures == len(slugs) > 10
     assert set(re.findall(r'href="figures/([^"]+)"', text)) == files_of(plain)
 
@@ -222,24 +223,69 @@ def test_two_sets_of_terms_that_are_called_the_same_have_files_of_their_own(tmp_
     (write_run(tmp_path / "runs", other, halves(other), seed=1) / record.HISTORY).write_text(HISTORY)
     two = report(tmp_path / "runs", tmp_path / "two")
     assert files_of(one) < files_of(two)
-    assert len(files_of(two)) == 3 * two.figures
+    assert len(files_of(two)) == 4 * two.figures
 
 
 @cache
-def shipped() -> Source:
+def shipped() -> dict[str, Part]:
     root = reproduction_folder()
-    return Source(root, Judgement(collect(root), *terms()), ARMS, None)
+    return {part.slug: part for part in parts(Source(root, Judgement(collect(root), *terms()), ARMS, None))}
 
 
-class TestChapters:
-    """Each set of terms has a chapter, the thesis's own first."""
+class TestParts:
+    """What a reader wants to see first, and within it each set of terms, the thesis's own first."""
 
     def test_their_order(self) -> None:
-        """Its image size, then those with more runs; then what is not on its terms."""
-        titles = [plan.title for plan in chapters(shipped())][1:-1]
-        assert titles[0] == "cheng-meningioma, protocol thesis, 512x512, fp32"
-        assert titles[1:3] == [f"cheng-meningioma, protocol thesis, 256x256, {name}" for name in ("fp32", "bf16")]
+        """The answers with the headline figure, pictures, the map of the grid; then the rest."""
+        assert list(shipped()) == ["answers", "pictures", "grid", "patients", "claims", "arms", "reference"]
+        assert [figure.slug for figure in shipped()["answers"].figures] == ["headline"]
+        assert len(shipped()["answers"].answers) == 3
+
+    def test_the_order_of_the_sets_of_terms(self) -> None:
+        """The thesis's image size, then those with more runs; then what is not on its terms."""
+        titles = [chapter.title for chapter in shipped()["reference"].chapters]
+        own = "cheng-meningioma, protocol thesis"
+        assert titles[:3] == [f"{own}, {name}" for name in ("512x512, fp32", "256x256, fp32", "256x256, bf16")]
         assert titles[3:] == ["cheng-meningioma, protocol patient, 256x256, fp32"]
+
+    def test_the_map_of_the_grid_is_shown_and_its_other_figures_are_folded(self) -> None:
+        first, second, rest = shipped()["grid"].chapters
+        assert [[figure.title for figure in chapter.figures] for chapter in (first, second)] == [["Mean Dice"]] * 2
+        assert len(first.more) > 3
+        assert "protocol patient, 256x256, fp32" in rest.notes[0]
+
+    def test_every_table_of_the_judgement_is_there_once(self) -> None:
+        """Under its figure or in its part; that of the runs stands where it says how they were made."""
+        found = Judgement(collect(reproduction_folder()), *terms())
+        tables = [table for part in shipped().values() for table in part.tables]
+        asked = [table for name, make in SECTIONS.items() if name != "runs" for table in make(found)]
+        assert sorted(table.title for table in tables) == sorted(table.title for table in asked)
+        assert [table.title for table in shipped()["answers"].figures[0].tables] == [
+            table.title for table in (*found.patients()[:1], *found.verdicts())
+        ]
+
+    def test_claims_that_can_be_tested_are_rows_and_the_others_one_line(self) -> None:
+        """Of ten claims six can be tested on no set of terms: they are named once, and in no table."""
+        *tables, last = shipped()["claims"].chapters
+        rows = [set(chapter.tables[0].numbers["claim"]) for chapter in tables]
+        assert set.union(*rows) == {"extremes-worse", "alpha-direction", "small-tumours", "necrotic-centres"}
+        assert all("not testable yet" not in set(chapter.tables[0].numbers["standing"]) for chapter in tables)
+        assert last.lead == (
+            "Not testable yet: 6 of the 10 claims (best-cell, small-kernels-mean, small-kernels-spread, "
+            "tversky-no-gain, image-spread, vessels-excluded)."
+        )
+        assert last.tables == ()
+
+    @pytest.mark.usefixtures("undrawn")
+    def test_a_demonstration_opens_with_its_own_map_and_pictures(self, tmp_path: Path) -> None:
+        """It says what it is, and asks after the thesis last."""
+        slices = runs_in(tmp_path / "runs", phantom=True)
+        text = report(tmp_path / "runs", tmp_path / "out", slices).page.read_text(encoding="utf-8")
+        assert "<h1>A demonstration on drawn phantoms</h1>" in text
+        assert "3 finished runs on drawn phantoms" in text
+        order = re.findall(r'<section id="(\w+)"', text)
+        assert order[:2] == ["grid", "pictures"]
+        assert order.index("answers") > order.index("reference")
 
     def test_phantoms_come_last(self, tmp_path: Path) -> None:
         """However many they are."""
@@ -249,13 +295,13 @@ class TestChapters:
 
     def test_the_printed_number_stands_beside_its_own_experiment_alone(self) -> None:
         """In the chapter at the thesis's size; figures off its terms redraw none of its."""
-        for plan in chapters(shipped()):
-            for one in plan.figures:
-                if "512x512-fp32" not in one.slug and not one.slug.startswith("headline"):
-                    assert "0.898" not in one.caption
-                if one.slug.startswith("patient-"):
-                    assert one.thesis == ""
-        assert any(one.thesis == "15" for plan in chapters(shipped()) for one in plan.figures)
+        drawn = [one for part in shipped().values() for one in part.figures]
+        for one in drawn:
+            if "512x512-fp32" not in one.slug and not one.slug.startswith("headline"):
+                assert "0.898" not in one.caption
+            if one.slug.startswith("patient-"):
+                assert one.thesis == ""
+        assert any(one.thesis == "15" for one in drawn)
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "index.html"])

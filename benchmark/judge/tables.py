@@ -18,13 +18,15 @@ FORMATS = {"text": "simple", "markdown": "github", "latex": "latex_booktabs", "c
 class Table:
     """numbers: one row per finding, full precision; shown: the same rows as a reader wants them, all strings.
 
-    title stands above, notes below, each a line.
+    title stands above, notes below, each a line. essential: the columns of shown that a narrow place keeps where all
+    of them are too wide for it; none named: all.
     """
 
     title: str
     numbers: pd.DataFrame
     shown: pd.DataFrame
     notes: tuple[str, ...] = ()
+    essential: tuple[str, ...] = ()
 
     def render(self, form: str = "text") -> str:
         """Return the table in one of `FORMATS`; csv is `rounded_csv` of the numbers, the title in a first column."""

@@ -1,4 +1,4 @@
-"""The report of a folder of runs, put together and written: figures as PNG, SVG and CSV, and the page last."""
+"""The report of a folder of runs, put together and written: figures as PNG, SVG, PDF and CSV, and the page last."""
 
 from __future__ import annotations
 
@@ -12,24 +12,17 @@ from typing import Any
 from benchmark.data.slices import SliceSet
 from benchmark.errors import SpecError
 from benchmark.judge.reference import DATASETS
-from benchmark.judge.sections import SECTIONS
 from benchmark.record import write_bytes
-from benchmark.report.chapters import NO_PICTURES, Source, chapters, ordered
-from benchmark.report.figure import Figure, counted, inline, save
+from benchmark.report.chapters import NO_PICTURES, Source, ordered, parts
+from benchmark.report.contents import Chapter, Content, Part
+from benchmark.report.figure import FORMS, Figure, counted, inline, save
 from benchmark.report.gallery import gallery
-from benchmark.report.page import Chapter, Content, Shown, render
+from benchmark.report.page import render
 from benchmark.report.provenance import choices_table, commands_table, machines_table
 
 PAGE, FIGURES = "index.html", "figures"
 GENERATOR = 'name="generator" content="meningioma-bench'  # in every page of ours, and in no other
-TITLES = {
-    "verdicts": "The printed numbers",
-    "patients": "Patients",
-    "claims": "The claims",
-    "arms": "Arms against arms",
-    "measures": "Measures beyond Dice",
-    "runs": "Every run",
-}
+TITLE = "Does 0.898 hold? A rerun of a thesis on meningioma segmentation"
 ATTRIBUTION = (
     "Pictures of slices: Cheng, Jun (2017). brain tumor dataset. figshare. "
     "https://doi.org/10.6084/m9.figshare.1512427. CC BY 4.0; windowed, cropped and outlined here."
@@ -48,7 +41,7 @@ The data: Cheng, Jun (2017). brain tumor dataset. figshare. https://doi.org/10.6
 
 @dataclass(frozen=True)
 class Written:
-    """page: where it is; figures: how many were drawn, each in three files."""
+    """page: where it is; figures: how many were drawn, each in all `FORMS`."""
 
     page: Path
     figures: int
@@ -61,28 +54,31 @@ def write(source: Source, out: Path) -> Written:
     drawn are removed. Raises `SpecError` where out is a file, or a folder with other things and no report.
     """
     before = _earlier(out)
-    plans = list(chapters(source))  # what may fail comes first: nothing is written yet
+    shown = _named_apart(parts(source))  # what may fail comes first: nothing is written yet
     pictures = _gallery(source)
     folder = out / FIGURES
     folder.mkdir(parents=True, exist_ok=True)
-    drawn: set[str] = set()
-    shown = []
-    for plan in plans:
-        figures = [_named_apart(figure, drawn) for figure in plan.figures]
-        drawings = [Shown(figure, inline(save(figure, folder), figure)) for figure in figures]
-        shown.append(Chapter(plan.title, plan.lead, drawings, plan.notes))
-    write_bytes(out / PAGE, render(content(source, shown, pictures)).encode())
-    for slug in before - drawn:
-        for form in ("png", "svg", "csv"):
+    drawings = {one.slug: inline(save(one, folder), one) for part in shown for one in part.figures}
+    write_bytes(out / PAGE, render(content(source, shown, drawings, pictures)).encode())
+    for slug in before - drawings.keys():
+        for form in FORMS:
             (folder / f"{slug}.{form}").unlink(missing_ok=True)
-    return Written(out / PAGE, len(drawn))
+    return Written(out / PAGE, len(drawings))
 
 
-def _named_apart(figure: Figure, taken: set[str]) -> Figure:
-    """The figure under a name of its own, which is then taken: two sets of terms can be called the same."""
-    slug = next(s for n in count(1) if (s := figure.slug if n == 1 else f"{figure.slug}-{n}") not in taken)
-    taken.add(slug)
-    return replace(figure, slug=slug)
+def _named_apart(shown: Sequence[Part]) -> list[Part]:
+    """The same parts, each figure under a name of its own: two sets of terms can be called the same."""
+    taken: set[str] = set()
+
+    def apart(figure: Figure) -> Figure:
+        slug = next(s for n in count(1) if (s := figure.slug if n == 1 else f"{figure.slug}-{n}") not in taken)
+        taken.add(slug)
+        return replace(figure, slug=slug)
+
+    def renamed(chapter: Chapter) -> Chapter:
+        return replace(chapter, figures=[*map(apart, chapter.figures)], more=[*map(apart, chapter.more)])
+
+    return [replace(part, chapters=[*map(renamed, part.chapters)]) for part in shown]
 
 
 def _earlier(out: Path) -> set[str]:
@@ -106,30 +102,41 @@ def _gallery(source: Source) -> Mapping[str, Any] | None:
     return gallery(source.found.collected, source.root, source.slices, ordered(source.found))
 
 
-def content(source: Source, shown: Sequence[Chapter], pictures: Mapping[str, Any] | None) -> Content:
-    """Everything on the page, chapters of figures and gallery given."""
-    found, runs, slices = source.found, source.found.collected.runs, source.slices
-    unfinished = found.collected.unfinished
+def content(
+    source: Source, shown: Sequence[Part], drawings: Mapping[str, str], pictures: Mapping[str, Any] | None
+) -> Content:
+    """Everything on the page: the parts, their drawings by slug, and the gallery given; how it was run comes last."""
+    runs, unfinished = source.found.collected.runs, source.found.collected.unfinished
     waiting = f", {len(unfinished)} not finished" if unfinished else ""
     phantoms = int(runs["phantom"].sum())
-    drawn = f" {phantoms} of them are of drawn phantoms, which say nothing about the thesis." if phantoms else ""
+    finished = f"{counted(len(runs), 'finished run')}{waiting}"
+    lead = f"{finished}, judged against the printed numbers and claims."
+    if source.demonstration:
+        lead = f"{finished} on drawn phantoms: they show what the benchmark does and say nothing about the thesis."
+    elif phantoms:
+        lead += f" {phantoms} of them are of drawn phantoms, which say nothing about the thesis."
     return Content(
-        title="Does 0.898 hold? A rerun of a thesis on meningioma segmentation",
-        lead=f"{counted(len(runs), 'finished run')}{waiting}, judged against the printed numbers and claims.{drawn}",
-        answers=found.questions(),
-        tables=[(title, tables) for name, title in TITLES.items() if (tables := SECTIONS[name](found))],
-        chapters=shown,
+        title="A demonstration on drawn phantoms" if source.demonstration else TITLE,
+        lead=lead,
+        parts=[*shown, *_how(source)],
+        drawings=drawings,
         gallery=pictures,
-        gallery_note=attribution(slices),
-        unfinished=[f"{run_id}: {state}" for run_id, state in unfinished],
-        superseded=list(found.collected.superseded),
-        commands=[commands_table(source.root, runs, source.arms)],
-        environments=[machines_table(source.root, runs)],
-        choices=[choices_table()],
-        attribution=[attribution(slices)] if slices is not None else [],
+        gallery_note=attribution(source.slices),
+        attribution=[attribution(source.slices)] if source.slices is not None else [],
         licence=LICENCE,
         citation=CITATION,
     )
+
+
+def _how(source: Source) -> list[Part]:
+    """Every run, the command and the machine behind it, and what was decided where the thesis is silent."""
+    collected = source.found.collected
+    made = commands_table(source.root, collected.runs, source.arms), machines_table(source.root, collected.runs)
+    waiting = [f"{run_id}: {state}" for run_id, state in collected.unfinished]
+    lists = {"Runs not finished": waiting, "Runs that a later record of the same run replaces": collected.superseded}
+    chapters = [Chapter(tables=(*source.found.runs(), *made)), *(Chapter(k, lines=v) for k, v in lists.items() if v)]
+    silent = "What was decided where the thesis is silent"
+    return [Part("records", "How it was run", chapters), Part("choices", silent, [Chapter(tables=(choices_table(),))])]
 
 
 def attribution(slices: SliceSet | None) -> str:

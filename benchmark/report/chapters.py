@@ -1,8 +1,8 @@
-"""The chapters of a report: which figures are drawn of what, and what is not drawn and why."""
+"""The parts of a report in their order: which figures are drawn of what, with their tables, and what is not drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,12 +10,14 @@ from benchmark.arm import ArmEntry
 from benchmark.data.slices import SliceSet
 from benchmark.errors import RecordError
 from benchmark.judge.cells import Panel, data_of, protocol_of
-from benchmark.judge.claims_table import on_its_terms
-from benchmark.judge.ground import Ground, Reading, ground
-from benchmark.judge.measures import measured
+from benchmark.judge.claims_table import Judged, claims_table, on_its_terms
+from benchmark.judge.ground import Ground, Reading, Standing, ground
+from benchmark.judge.measures import agreement_table, boundaries_table, measured
 from benchmark.judge.reference import DATASETS
 from benchmark.judge.sections import Judgement
+from benchmark.judge.versus import duels, versus_table
 from benchmark.report.box_figures import box_figures, image_figures
+from benchmark.report.contents import Chapter, Part
 from benchmark.report.cost_figures import cost_figures
 from benchmark.report.data_figures import data_figures
 from benchmark.report.figure import Figure, slugged
@@ -41,45 +43,149 @@ class Source:
     arms: Mapping[str, ArmEntry]
     slices: SliceSet | None
 
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """A chapter before its figures are drawn."""
-
-    title: str
-    lead: str
-    figures: Sequence[Figure]
-    notes: Sequence[str] = ()
+    @property
+    def demonstration(self) -> bool:
+        """True where every run is of drawn phantoms."""
+        runs = self.found.collected.runs
+        return bool(len(runs) and runs["phantom"].all())
 
 
-def chapters(source: Source) -> Iterator[Plan]:
-    """The chapters of figures in their order: verdicts, each set of terms, pictures, data."""
+def parts(source: Source) -> list[Part]:
+    """What a reader wants to see first: the answers, pictures and the grid; a demonstration's answers come last."""
+    made: dict[str, tuple[str, Callable[[Source], Iterator[Chapter]]]] = {
+        "answers": ("Answers", _answers),
+        "pictures": ("Truth and prediction", _pictures),
+        "grid": ("The grid", _grids),
+        "patients": ("By image against by patient", _patients),
+        "claims": ("The claims", _claims),
+        "arms": ("Arms against arms", _arms),
+        "reference": ("The reference cell, closely", _reference),
+        "inputs": ("The data", _inputs),
+    }
+    order = list(made)
+    if source.demonstration:
+        order = [
+            "grid",
+            "pictures",
+            *(name for name in order if name not in ("grid", "pictures", "answers")),
+            "answers",
+        ]
+    all_parts = [Part(name, made[name][0], tuple(made[name][1](source))) for name in order]
+    answers = tuple(source.found.questions())
+    all_parts = [replace(part, answers=answers) if part.slug == "answers" else part for part in all_parts]
+    return [part for part in all_parts if part.chapters]
+
+
+def _answers(source: Source) -> Iterator[Chapter]:
+    """The thesis's number beside ours, with the tables behind it."""
     found = source.found
-    yield Plan("The verdicts, drawn", "", verdict_figures(found), () if found.collected.runs.size else ("No run yet.",))
-    panels = ordered(found)
-    for panel in panels:
-        yield _panel(source, panel, first=panel is panels[0])
-    if source.slices is None:
-        yield Plan("Pictures", "", (), (NO_PICTURES,))
-        return
-    yield _pictures(source, panels, source.slices)
-    own = source.slices.dataset_id == found.reference.dataset_id
-    yield Plan("The data", "What the networks are fed.", _beside_the_thesis(data_figures(source.slices), own), ())
+    tables = (*found.patients()[:1], *found.verdicts())
+    drawn = [replace(one, tables=tables) for one in verdict_figures(found) if one.slug == "headline"]
+    yield Chapter(figures=drawn, tables=() if drawn else tables)
 
 
-def _pictures(source: Source, panels: Sequence[Panel], slices: SliceSet) -> Plan:
+def _pictures(source: Source) -> Iterator[Chapter]:
     """Truth, prediction and failure cases of the first panel of these slices on which the reference cell was run."""
-    title = "Truth and prediction"
-    for panel in panels:
+    if source.slices is None:
+        yield Chapter(notes=(NO_PICTURES,))
+        return
+    for panel in ordered(source.found):
         on = _ground(source.found, panel)
-        if on.best and panel.runs["dataset_id"].iloc[0] == slices.dataset_id:
-            lead = f"{on.best.name}, {panel.title}: stored predictions, and failure cases found by rule."
+        if on.best and panel.runs["dataset_id"].iloc[0] == source.slices.dataset_id:
+            lead = f"{on.best.name}, {panel.title}: stored predictions, and failure cases that fixed rules choose."
             try:
-                figures = picture_figures(on, source.root, slices)
-                return Plan(title, lead, _beside_the_thesis(figures, _on_terms(source.found, panel)))
+                first, *more = picture_figures(on, source.root, source.slices)
+                own = _on_terms(source.found, panel)
+                yield Chapter(lead=lead, figures=_named([first], own), more=_named(more, own))
             except RecordError as error:
-                return Plan(title, lead, (), (reason(error, source.root),))
-    return Plan(title, "", (), ("No run of these slices is of the reference cell.",))
+                yield Chapter(lead=lead, notes=(reason(error, source.root),))
+            return
+    yield Chapter(notes=("No run of these slices is of the reference cell.",))
+
+
+def _grids(source: Source) -> Iterator[Chapter]:
+    """The map of each set of terms under which two cells or more were run, and of the first in any case."""
+    found, alone, first = source.found, [], True
+    for panel in ordered(found):
+        own = _on_terms(found, panel)
+        grid = shared(_ground(found, panel), found.reference.best_cell.dice_mean if _as_printed(found, panel) else None)
+        if grid and (first or len(grid.cells) > 1):
+            mean, *more = heat_figures(grid)
+            more += [*box_figures(grid), *image_figures(grid), *time_figures(grid)]
+            yield Chapter(panel.title, _lead(own), _named([mean], own, panel), more=_named(more, own, panel))
+        elif grid:
+            alone.append(panel.title)
+        first = False
+    if alone:
+        yield Chapter(notes=(f"A map begins with two cells; one cell was run under: {'; '.join(alone)}.",))
+
+
+def _patients(source: Source) -> Iterator[Chapter]:
+    drawn = [one for one in verdict_figures(source.found) if one.slug != "headline"]
+    tables = tuple(source.found.patients()[1:])
+    if drawn or tables:
+        yield Chapter(figures=[*drawn[:-1], *(replace(one, tables=tables) for one in drawn[-1:])],
+                      tables=() if drawn else tables)  # fmt: skip
+
+
+def _claims(source: Source) -> Iterator[Chapter]:
+    """Each set of terms with the claims that its runs can test; the others once, in one line."""
+    found = source.found
+    open_ones = [{one.claim.id for one in rows if not _testable(one)} for _, rows in found.claims]
+    never = set.intersection(*open_ones) if open_ones else set()
+    names = [claim.id for claim in found.reference.claims if claim.id in never]
+    line = f"Not testable yet: {len(names)} of the {len(found.reference.claims)} claims ({', '.join(names)})."
+    for panel, rows in found.claims:
+        if tested := [one for one in rows if _testable(one)]:
+            yield Chapter(tables=(claims_table(panel, tested, found.reference, found.tolerances),), opened=True)
+    if names:
+        yield Chapter(lead=line)
+
+
+def _testable(one: Judged) -> bool:
+    return any(found.standing is not Standing.NOT_TESTABLE for found in (one.text, one.swapped))
+
+
+def _arms(source: Source) -> Iterator[Chapter]:
+    found = source.found
+    rule, arm = found.tolerances.contrasts, found.reference.best_cell.arm
+    for panel in ordered(found):
+        rows = duels(panel, rule)
+        tables = (versus_table(panel, rows, rule),) if len(rows) > 1 else ()
+        drawn = [replace(one, tables=tables) for one in duel_figures(panel, found)]
+        figures = _named([*drawn, *cost_figures(panel, arm)], _on_terms(found, panel), panel)
+        if figures or tables:
+            yield Chapter(panel.title, "", figures, tables=() if drawn else tables)
+
+
+def _reference(source: Source) -> Iterator[Chapter]:
+    """How the thesis's best cell was trained, and what its masks are like; the first set of terms is shown unfolded."""
+    found, first = source.found, True
+    for panel in ordered(found):
+        on, figures, notes, sizes = _ground(found, panel), list[Figure](), list[str](), found.tolerances.sizes
+        if on.best:
+            try:
+                figures = curves(on.best, source.root)
+            except RecordError as error:  # a history decides nothing
+                notes.append(f"The loss curve: {reason(error, source.root)}")
+            figures += cell_figures(on.best, sizes)
+            if not measured(on.best):
+                notes.append("Some runs lack areas or diameters, so their figures are not drawn; rescore the runs.")
+        kinds = {"dice-by-area": boundaries_table, "agreement-longest-diameter": agreement_table}
+        made = {slug: (table(panel, sizes),) for slug, table in kinds.items() if any(map(measured, panel.cells))}
+        figures = [replace(one, tables=made.pop(one.slug, ())) for one in figures]
+        figures = _named(figures, _on_terms(found, panel), panel)
+        tables = tuple(table for left in made.values() for table in left)
+        if figures or tables or notes:
+            shown, folded = (figures, []) if first else ([], figures)
+            yield Chapter(panel.title, "", shown, notes, tables, more=folded)
+            first = False
+
+
+def _inputs(source: Source) -> Iterator[Chapter]:
+    if source.slices is not None:
+        own = source.slices.dataset_id == source.found.reference.dataset_id
+        yield Chapter(lead="What the networks are fed.", figures=_named(data_figures(source.slices), own))
 
 
 def ordered(found: Judgement) -> list[Panel]:
@@ -101,42 +207,21 @@ def _ground(found: Judgement, panel: Panel) -> Ground:
     return ground(panel, Reading.TEXT, found.reference, found.tolerances.claims, found.tolerances.sizes)
 
 
-def _panel(source: Source, panel: Panel, *, first: bool) -> Plan:
-    """The figures of one set of terms. A grid of one cell is drawn for the first panel alone."""
-    found = source.found
-    on = _ground(found, panel)
-    own, best = _on_terms(found, panel), found.reference.best_cell
-    grid = shared(on, best.dice_mean if own and _as_printed(found, panel) else None)
-    figures = [*duel_figures(panel, found)]
-    notes = []
-    if grid and (first or len(grid.cells) > 1):
-        figures += [*box_figures(grid), *heat_figures(grid), *image_figures(grid), *time_figures(grid)]
-    elif grid:
-        notes.append("One cell of the grid was run under these terms; the grid's figures begin with two.")
-    figures += cost_figures(panel, best.arm)
-    if on.best:
-        try:
-            figures += curves(on.best, source.root)
-        except RecordError as error:  # a history decides nothing
-            notes.append(f"The loss curve: {reason(error, source.root)}")
-        figures += cell_figures(on.best, found.tolerances.sizes)
-        if not measured(on.best):
-            notes.append("Some runs lack areas or diameters, so their figures are not drawn; rescore the runs.")
-    prefix = slug_of(panel)
-    named = [replace(figure, slug=slugged(prefix, figure.slug)) for figure in _beside_the_thesis(figures, own)]
-    lead = "On the thesis's terms." if own else "Not on the thesis's terms: none of this is beside its figures."
-    return Plan(panel.title, lead, named, tuple(notes))
+def _lead(own: bool) -> str:
+    return "On the thesis's terms." if own else "Not on the thesis's terms: nothing here stands beside its figures."
 
 
-def _beside_the_thesis(figures: Sequence[Figure], own: bool) -> list[Figure]:
-    """The figures, which redraw none of the thesis's where they are not on its terms."""
-    return [replace(figure, thesis=figure.thesis if own else "") for figure in figures]
+def _named(figures: Sequence[Figure], own: bool, panel: Panel | None = None) -> list[Figure]:
+    """The figures under names that say their panel; off the thesis's terms they redraw none of its."""
+    prefix = [] if panel is None else [slug_of(panel)]
+    return [replace(one, slug=slugged(*prefix, one.slug), thesis=one.thesis if own else "") for one in figures]
 
 
 def _as_printed(found: Judgement, panel: Panel) -> bool:
-    """True where the printed mean is of the same experiment: fed at its size, in a precision it may have had."""
+    """True where the printed mean is of the same experiment: its terms, size, and a precision it may have had."""
     first, rule = panel.runs.iloc[0], found.tolerances.dice
-    return bool(first["height"] == first["width"] == rule.image_size and first["precision"] in rule.precisions)
+    of_size = first["height"] == first["width"] == rule.image_size
+    return bool(_on_terms(found, panel) and of_size and first["precision"] in rule.precisions)
 
 
 def slug_of(panel: Panel) -> str:

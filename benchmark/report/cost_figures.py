@@ -31,7 +31,7 @@ def cost_figures(panel: Panel, grid_arm: str) -> list[Figure]:
         return []
     data = pd.DataFrame([_row(cell, grid_arm) for cell in cells])
     lost = ", ".join(cell.name for cell in panel.cells if split not in cell.splits)
-    notes = [f"{CLICK}: saw where the tumour is."] if any(cell.needs_click for cell in cells) else []
+    notes = [f"{CLICK}: was given a point in the tumour."] if any(cell.needs_click for cell in cells) else []
     notes += [f"Run on other splits only: {lost}."] if lost else []
     devices = ", ".join(sorted(set(data["devices"])))
     told = "; ".join(f"{row.arm}: Dice {row.dice:.3f}, {row.fit_minutes:.2g} min" for row in data.itertuples())

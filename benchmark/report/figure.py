@@ -1,4 +1,4 @@
-"""One figure: its numbers, its words, how it is drawn; saved as PNG, SVG and CSV, or put into a page.
+"""One figure: its numbers, its words, how it is drawn; saved as PNG, SVG, PDF and CSV, or put into a page.
 
 Inks are names here, not colours of the page: `inline` turns `INK` into the text colour around the figure, `MUTED`
 and `GRID` into the page's own greys, `BLUE` into its blue and `PAPER` into nothing, so that one drawing serves light,
@@ -19,7 +19,7 @@ from xml.etree import ElementTree
 
 import pandas as pd
 
-from benchmark.judge.tables import rounded_csv
+from benchmark.judge.tables import Table, rounded_csv
 from benchmark.record import write_bytes
 
 if TYPE_CHECKING:
@@ -39,6 +39,12 @@ KERNEL_MARKERS = {3: "v", 5: "o", 7: "s", 9: "D"}
 SEQUENTIAL = "cividis"  # lightness rises evenly, for the colour-blind too
 COLUMN, WIDE = 3.5, 7.2  # inches: one column of a journal, both
 PNG_DPI = 300
+FORMS = ("png", "svg", "pdf", "csv")
+UNDATED: dict[str, dict[str, None]] = {  # what would differ from day to day, and from one matplotlib to the next
+    "svg": {"Date": None},
+    "png": {"Software": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
 SETTINGS: dict[str, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same widths everywhere
@@ -68,6 +74,7 @@ SETTINGS: dict[str, Any] = {
     "lines.linewidth": 1.2,
     "figure.constrained_layout.use": True,
     "svg.fonttype": "none",  # text stays text: it can be read aloud, searched and scaled
+    "pdf.fonttype": 42,  # TrueType: journals ask for it, and text stays text
     "image.interpolation": "none",
     "text.parse_math": False,  # an arm may be called anything
 }
@@ -82,7 +89,8 @@ class Figure:
     slug: its file name, as `slugged` makes them, unique in a report; alt: what it shows, for who cannot see it;
     thesis: the number of the thesis's figure that it redraws, "" where it has none; data: every number drawn, in
     full precision, of which the CSV keeps what means something (`rounded_csv`); draw: data -> canvas, called inside
-    `drawing`; pictures: True where it shows the slices themselves, whose licence asks for attribution.
+    `drawing`; pictures: True where it shows the slices themselves, whose licence asks for attribution; tables: those
+    that a page folds beneath it.
     """
 
     slug: str
@@ -93,6 +101,7 @@ class Figure:
     draw: Callable[[pd.DataFrame], Canvas] = field(repr=False)
     thesis: str = ""
     pictures: bool = False
+    tables: Sequence[Table] = ()
 
 
 def counted(n: int, thing: str) -> str:
@@ -137,28 +146,31 @@ def logarithmic(axis: Any) -> None:
     axis.set_minor_formatter(lambda x, _: "")
 
 
-def svg_of(figure: Figure) -> str:
-    """Draw a figure as SVG text; the same data give the same text."""
-    return _drawn(figure, "svg").decode()
-
-
-def save(figure: Figure, folder: Path, forms: Sequence[str] = ("svg", "png", "csv")) -> str:
-    """Write slug.svg, slug.png and slug.csv, or some of them, into a folder that is there; return the SVG text."""
-    files = {"svg": svg_of(figure).encode()}
-    if "png" in forms:
-        files["png"] = _drawn(figure, "png")
+def save(figure: Figure, folder: Path, forms: Sequence[str] = FORMS) -> str:
+    """Write slug.svg, slug.png, slug.pdf and slug.csv, or some, into a folder that is there; return the SVG text."""
+    files = _drawn(figure, ("svg", *(form for form in forms if form not in ("svg", "csv"))))
+    svg = files["svg"].decode()
     files["csv"] = rounded_csv(figure.data).encode()
     for form in forms:
         write_bytes(folder / f"{figure.slug}.{form}", files[form])
-    return files["svg"].decode()
+    return svg
 
 
-def _drawn(figure: Figure, form: str) -> bytes:
-    out = io.BytesIO()
+def svg_of(figure: Figure) -> str:
+    """Draw a figure as SVG text; the same data give the same text."""
+    return _drawn(figure, ("svg",))["svg"].decode()
+
+
+def _drawn(figure: Figure, forms: Sequence[str]) -> dict[str, bytes]:
+    """The bytes of a figure in some forms, drawn once."""
+    files = {}
     with drawing(figure.slug):
-        metadata = {"Date": None} if form == "svg" else {"Software": None}
-        figure.draw(figure.data).savefig(out, format=form, dpi=PNG_DPI, metadata=metadata)
-    return out.getvalue()
+        canvas = figure.draw(figure.data)
+        for form in forms:
+            out = io.BytesIO()
+            canvas.savefig(out, format=form, dpi=PNG_DPI, metadata=UNDATED[form])
+            files[form] = out.getvalue()
+    return files
 
 
 def inline(svg: str, figure: Figure) -> str:

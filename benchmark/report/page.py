@@ -11,11 +11,10 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
-from itertools import count
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
@@ -25,13 +24,13 @@ from benchmark import __version__
 from benchmark.judge.compare import Verdict
 from benchmark.judge.ground import Standing
 from benchmark.judge.tables import Table
-from benchmark.report.figure import Figure
+from benchmark.report.columns import lesser
+from benchmark.report.contents import Content, placed
+from benchmark.report.figure import FORMS
 from benchmark.report.sorting import sort_values, texts_of
 
-LONG = 12  # rows; a longer table waits folded
 FILTERED = 6  # rows; a longer table has a box to filter it
 LENGTHY = 40  # letters; a longer text is set in lines
-WIDE_POINTS = 300  # a drawing wider than this takes the page's whole width
 DECIDED: Mapping[str, str] = MappingProxyType(
     {
         Verdict.REPRODUCED: "good",
@@ -49,73 +48,6 @@ DECIDED: Mapping[str, str] = MappingProxyType(
 SIGNS = MappingProxyType({"good": "\N{CHECK MARK}", "bad": "\N{MULTIPLICATION X}", "open": "?", "found": "\N{BULLET}"})
 
 
-class Answer(Protocol):
-    """A question, its verdict in a word or two ("1 confirmed, 2 undecided" too), and the sentences behind it."""
-
-    @property
-    def question(self) -> str: ...
-    @property
-    def verdict(self) -> str: ...
-    @property
-    def lines(self) -> tuple[str, ...]: ...
-
-
-@dataclass(frozen=True, eq=False)
-class Shown:
-    """A figure and its drawing as an element of the page (`figure.inline`); its files are in figures/, by slug."""
-
-    figure: Figure
-    svg: str
-
-    @property
-    def points(self) -> float:
-        """The drawing's width in points, from its viewBox; `WIDE_POINTS` where it has none."""
-        found = re.search(r'viewBox="\S+ \S+ ([\d.]+) ', self.svg)
-        return float(found[1]) if found else WIDE_POINTS
-
-    @property
-    def wide(self) -> bool:
-        return self.points > WIDE_POINTS
-
-
-@dataclass(frozen=True)
-class Chapter:
-    """Some figures under one heading; notes: what is not drawn, and why."""
-
-    title: str
-    lead: str = ""
-    figures: Sequence[Shown] = ()
-    notes: Sequence[str] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class Content:
-    """All that the page shows, in its order. Texts are plain; a web address in the closing ones becomes a link.
-
-    lead: what was judged - folder, number of runs; tables: headings, each with its tables;
-    gallery: slices, runs and outlines, None where there are none to show; gallery_note: whose pictures
-    they are, or why there are none; choices: what was decided where the thesis was silent; attribution:
-    lines that the licence of the data asks for; citation: how to cite, its line breaks kept; unfinished,
-    superseded: runs that were not judged, each with a word of its state.
-    """
-
-    title: str
-    lead: str
-    answers: Sequence[Answer]
-    tables: Sequence[tuple[str, Sequence[Table]]] = ()
-    chapters: Sequence[Chapter] = ()
-    gallery: Mapping[str, Any] | None = None
-    gallery_note: str = ""
-    commands: Sequence[Table] = ()
-    environments: Sequence[Table] = ()
-    choices: Sequence[Table] = ()
-    attribution: Sequence[str] = ()
-    licence: str = ""
-    citation: str = ""
-    unfinished: Sequence[str] = ()
-    superseded: Sequence[str] = ()
-
-
 @dataclass(frozen=True)
 class Cell:
     """text as shown; sort: what its column sorts it by, None where a number is missing or the column sorts as text.
@@ -131,7 +63,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table as the page wants it; numeric: of each column, whether it sorts by number; csv: its numbers as a link."""
+    """A table as the page wants it; numeric: of each column, whether it sorts by number; csv: its numbers as a link.
+
+    lesser: of each column, whether it waits behind the switch for more columns.
+    """
 
     id: str
     title: str
@@ -140,10 +75,7 @@ class Sheet:
     numeric: Sequence[bool]
     rows: Sequence[Sequence[Cell]]
     csv: str
-
-    @property
-    def folded(self) -> bool:
-        return len(self.rows) > LONG
+    lesser: Sequence[bool]
 
     @property
     def filtered(self) -> bool:
@@ -156,20 +88,14 @@ def render(content: Content) -> str:
     Raises `ValueError` where the gallery holds NaN or infinity, which JSON cannot: give null.
     """
     script, style = _text("page.js"), _text("page.css")
-    numbers = count(1)
-    groups = {
-        name: [(heading, [sheet(table, f"table-{next(numbers)}") for table in tables]) for heading, tables in part]
-        for name, part in (
-            ("tables", content.tables),
-            ("records", (("Commands", content.commands), ("Environments", content.environments))),
-            ("choices", (("", content.choices),)),
-        )
-    }
+    tables = [table for part in content.parts for table in part.tables]
     page = _template().render(
         content=content,
-        **groups,
+        sheets={table: sheet(table, f"table-{number}") for number, table in enumerate(tables, 1)},
+        placed=partial(placed, drawings=content.drawings),
         tone=tone,
         signs=SIGNS,
+        forms=FORMS,
         style=Markup(style),
         script=Markup(script),
         policy=policy(script),
@@ -206,7 +132,8 @@ def sheet(table: Table, name: str) -> Sheet:
         for row, texts in enumerate(shown.itertuples(index=False, name=None))
     ]
     csv = "data:text/csv;charset=utf-8," + quote(table.render("csv") + "\n")
-    return Sheet(name, table.title, table.notes, list(shown), [by is not None for by in values], rows, csv)
+    waiting = lesser(table)
+    return Sheet(name, table.title, table.notes, list(shown), [by is not None for by in values], rows, csv, waiting)
 
 
 def cell(text: str, sort: float | None, *, numeric: bool) -> Cell:

@@ -114,7 +114,7 @@ def commands_table(root: Path, runs: pd.DataFrame, arms: Mapping[str, ArmEntry])
         }
     ).astype(str)
     note = f"{DATA} stands for your copy of the slices. Finished runs are skipped, so a command can be given again."
-    return Table("The command behind each run.", numbers, shown, (note,))
+    return Table("The command behind each run.", numbers, shown, (note,), ("run", "command"))
 
 
 def machines_table(root: Path, runs: pd.DataFrame) -> Table:
@@ -126,7 +126,8 @@ def machines_table(root: Path, runs: pd.DataFrame) -> Table:
     numbers = rows.groupby(list(MACHINE), as_index=False, sort=True).size().rename(columns={"size": "runs"})
     numbers = numbers[["runs", *MACHINE]]
     shown = numbers.rename(columns=MACHINE).astype(str)
-    return Table("Where the runs were made.", numbers, shown)
+    essential = ("runs", "commit", "GPU", "processor", "Python", "PyTorch")
+    return Table("Where the runs were made.", numbers, shown, (), essential)
 
 
 def choices_table(protocol: str = "thesis") -> Table:
