@@ -21,7 +21,8 @@ from benchmark.judge.reference import load_reference, load_tolerances
 from benchmark.judge.sections import SECTIONS, USUAL, WHY_EMPTY, Judgement
 from benchmark.judge.tables import render
 from benchmark.judge.visitor import visitor_table
-from benchmark.record import RESULT, write_bytes
+from benchmark.placing import write_bytes, writing
+from benchmark.record import RESULT
 from benchmark.request import PHANTOMS, load_slices
 from benchmark.summary import summarise
 from benchmark.words import request
@@ -119,7 +120,8 @@ def score(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     if judged.doubt:
         print(f"\n{judged.doubt}")
     if options.out is not None:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
+        with writing(options.out):
+            options.out.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(options.out, judged.scores.to_csv(index=False).encode())
         print(f"\nOne row per slice: {options.out}")
     beside = visitor_table(name, judged, collect(root), load_tolerances().contrasts.level)

@@ -13,7 +13,7 @@ from benchmark.data.slices import SliceSet
 from benchmark.errors import SpecError
 from benchmark.judge.reference import DATASETS
 from benchmark.judge.sections import SECTIONS
-from benchmark.record import write_bytes
+from benchmark.placing import room_in, write_bytes
 from benchmark.report.chapters import NO_PICTURES, Source, chapters, ordered
 from benchmark.report.figure import Figure, counted, inline, save
 from benchmark.report.gallery import gallery
@@ -58,20 +58,25 @@ def write(source: Source, out: Path) -> Written:
     """Draw and write everything into a folder: figures/ first, index.html last and whole.
 
     A folder that holds an earlier report is brought up to date; figures of it that are no longer
-    drawn are removed. Raises `SpecError` where out is a file, or a folder with other things and no report.
+    drawn are removed. Raises `SpecError` where out is a file, or a folder with other things and no report, and
+    `OutputError` where the disk refuses; then the folder is as it was.
     """
     before = _earlier(out)
     plans = list(chapters(source))  # what may fail comes first: nothing is written yet
     pictures = _gallery(source)
     folder = out / FIGURES
-    folder.mkdir(parents=True, exist_ok=True)
     drawn: set[str] = set()
     shown = []
-    for plan in plans:
-        figures = [_named_apart(figure, drawn) for figure in plan.figures]
-        drawings = [Shown(figure, inline(save(figure, folder), figure)) for figure in figures]
-        shown.append(Chapter(plan.title, plan.lead, drawings, plan.notes))
-    write_bytes(out / PAGE, render(content(source, shown, pictures)).encode())
+    with room_in(out) as room:
+        (room / FIGURES).mkdir()
+        for plan in plans:
+            figures = [_named_apart(figure, drawn) for figure in plan.figures]
+            drawings = [Shown(figure, inline(save(figure, room / FIGURES), figure)) for figure in figures]
+            shown.append(Chapter(plan.title, plan.lead, drawings, plan.notes))
+        write_bytes(room / PAGE, render(content(source, shown, pictures)).encode())
+        folder.mkdir(exist_ok=True)
+        for path in [*sorted((room / FIGURES).iterdir()), room / PAGE]:
+            path.replace(out / path.relative_to(room))
     for slug in before - drawn:
         for form in ("png", "svg", "csv"):
             (folder / f"{slug}.{form}").unlink(missing_ok=True)
