@@ -45,7 +45,7 @@ def test_a_refused_file_is_as_it_was_and_leaves_no_scrap(tmp_path: Path, full_di
 
 
 def test_the_outer_name_is_told_for_the_inner_may_be_temporary(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="^report: cannot be written") as caught, writing(Path("report")):
+    with pytest.raises(OutputError, match=r"^report: cannot be written") as caught, writing(Path("report")):
         write_bytes(tmp_path / "no" / "such" / "folder", b"")
     assert str(tmp_path) not in str(caught.value)
 
