@@ -50,7 +50,7 @@ def test_every_figure_of_a_page_is_drawn_from_the_records(tmp_path: Path) -> Non
 
 
 def test_the_outlined_slices_are_those_that_the_records_choose() -> None:
-    """The picture's numbers stand beside it, and its caption names the same slices with the same Dice, and the source."""
+    """The picture's numbers stand beside it; its caption names the same slices, the same Dice, and the source."""
     figure = outlined.outlined(shipped(), reproduction_folder())
     drawn = pd.read_csv(ROOT / FIGURES / f"{outlined.SLUG}.csv")
     assert drawn["slice_id"].tolist() == figure.data["slice_id"].tolist()
