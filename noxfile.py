@@ -82,9 +82,10 @@ def score(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", default=False)
 def pages(session: nox.Session) -> None:
-    """Make the tables and figures of README.md and docs/findings.md anew from the shipped records."""
+    """Make the tables and figures of README.md and docs/findings.md anew from the records; --data PATH: slices too."""
     python = environment(session)
-    session.run(python, "-m", "benchmark.report.pages", "README.md", "docs/findings.md", external=True)
+    words = ["-m", "benchmark.report.pages", "README.md", "docs/findings.md", *session.posargs]
+    session.run(python, *words, external=True)
 
 
 @nox.session(venv_backend="none", default=False)

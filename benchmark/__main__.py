@@ -58,6 +58,11 @@ def sigterm_stops() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
+def drop_stdout() -> None:
+    """Let go of what is still to be printed: Python would try once more at its end, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main(words: list[str] | None = None) -> int:
     """Carry out one command; return its exit code.
 
@@ -73,11 +78,16 @@ def main(words: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_stdout()
         return 0
     except OSError as error:
+        where = error.filename or "standard output"  # files are named, and of what is printed there is no name
+        if error.filename is None:
+            drop_stdout()
         print(
-            f"error: {error}; mend the path, its permissions or the disk, and give the command again", file=sys.stderr
+            f"error: {where}: {error.strerror or error}; mend the path, its permissions or the disk, and give the "
+            "command again",
+            file=sys.stderr,
         )
         return 2
     except KeyboardInterrupt as stopped:

@@ -24,6 +24,10 @@ class DownloadError(BenchmarkError):
     """The archive could not be fetched; the message names the manual way."""
 
 
+class OutputError(BenchmarkError):
+    """A file or folder cannot be written: no space, no permission, or something else in its place."""
+
+
 class SplitError(BenchmarkError):
     """A split is impossible, incomplete, or puts one slice or patient in two sets."""
 

@@ -21,7 +21,8 @@ from benchmark.judge.reference import load_reference, load_tolerances
 from benchmark.judge.sections import SECTIONS, USUAL, WHY_EMPTY, Judgement
 from benchmark.judge.tables import render
 from benchmark.judge.visitor import visitor_table
-from benchmark.record import RESULT, write_bytes
+from benchmark.placing import write_bytes, writing
+from benchmark.record import RESULT
 from benchmark.request import PHANTOMS, load_slices
 from benchmark.summary import summarise
 from benchmark.words import request
@@ -29,7 +30,7 @@ from benchmark.words import request
 if TYPE_CHECKING:
     from benchmark.outside import Judged
 
-OWN_RUNS = Path("runs")
+OWN_RUNS, PHANTOM_RUNS = Path("runs"), Path("runs-quick")  # where reproduce puts them; the second without data
 
 
 def compare(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
@@ -37,24 +38,42 @@ def compare(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     if options.format == "csv" and len(options.section) != 1:
         raise SpecError(f"--format csv needs one --section, of {', '.join(SECTIONS)}")
     root = runs_of(options)
-    own = "" if options.runs or root == OWN_RUNS else f"no runs in {OWN_RUNS}/, so the records shipped here: "
     found = Judgement(collect(root), load_reference(), load_tolerances())
-    if options.format == "text":
-        print(f"Judging {own}{root}: {len(found.collected.runs)} finished runs.\n")
+    whole = options.format == "text" and not options.section
+    aside = sys.stdout if whole else sys.stderr  # one section, and other formats, go into files and programs
+    if whole or not (options.runs or root == OWN_RUNS):
+        print(heading(root, len(found.collected.runs), options), end="\n\n", file=aside)
+    if whole:
         print("\n".join(found.answers()), end="\n\n")
     tables = {name: SECTIONS[name](found) for name in options.section or USUAL}
     if any(tables.values()):
         print(render([table for section in tables.values() for table in section], options.format))
-    aside = sys.stdout if options.format == "text" else sys.stderr  # other formats go into files and programs
     for name in options.section:
         if not tables[name]:
             print(f"Nothing to show under {name}: {WHY_EMPTY[name]}.", file=aside)
-    if options.format == "text" and not options.section:
-        print(f"\nMore: --section {', '.join(name for name in SECTIONS if name not in USUAL)}; --format markdown ...")
+    if whole:
+        others = ", ".join(name for name in SECTIONS if name not in USUAL)
+        print(f"\nMore: --section {others}; all columns of a table: --section NAME --format markdown, latex or csv.")
     if found.collected.superseded:
         left_out = ", ".join(found.collected.superseded)
-        print(f"\nLeft out, for the same run was made by later code: {left_out}", file=aside)
+        print(f"\nLeft out, since the same run was made again by later code: {left_out}", file=aside)
     return exit_code(found.rows, strict=options.strict)
+
+
+def heading(root: Path, runs: int, options: argparse.Namespace) -> str:
+    """Whose runs are judged; where nobody asked and these are the ones shipped here, also where the user's own lie."""
+    if options.runs or root == OWN_RUNS:
+        return f"Judging {root}: {runs} finished runs."
+    told = f"Judging the {runs} runs shipped here, since {OWN_RUNS}/ holds no finished run."
+    if finished(PHANTOM_RUNS):
+        told += f"\nYour own runs, on drawn phantoms, lie in {PHANTOM_RUNS}/. To judge them: "
+        told += f"--runs {PHANTOM_RUNS}\n(with nox: nox -s {options.verb} -- --runs {PHANTOM_RUNS})"
+    return told
+
+
+def finished(root: Path) -> bool:
+    """True where a folder of runs holds a finished one."""
+    return any(root.glob(f"*/{RESULT}"))
 
 
 def report(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
@@ -66,7 +85,8 @@ def report(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     found = Judgement(collect(root), load_reference(), load_tolerances())
     slices = own_copy(options, found.collected.runs)
     written = write(Source(root, found, arms, slices), options.out)
-    print(f"{len(found.collected.runs)} finished runs of {root}: {written.figures} figures as PNG, SVG, PDF and CSV.")
+    print(heading(root, len(found.collected.runs), options))
+    print(f"{written.figures} figures, each as PNG, SVG, PDF and CSV.")
     if slices is None:
         print("No pictures of slices: they are drawn from your own copy of the data, given with --data.")
     elif not slices.phantom:
@@ -102,7 +122,7 @@ def runs_of(options: argparse.Namespace) -> Path:
         raise SpecError(f"--runs {options.runs}: there is no such folder")
     if options.runs is not None and not any(run_folders(options.runs)):
         raise SpecError(f"--runs {options.runs}: holds no run; give the folder that reproduce wrote its runs to")
-    return options.runs or (OWN_RUNS if any(OWN_RUNS.glob(f"*/{RESULT}")) else reproduction_folder())
+    return options.runs or (OWN_RUNS if finished(OWN_RUNS) else reproduction_folder())
 
 
 def score(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
@@ -114,12 +134,13 @@ def score(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     root = runs_of(options)
     judged = judged_outside(options)
     split, name = judged.split, options.name or options.folder.resolve().name
-    print(f"{name}: masks of the {len(split.test)} test slices of {split.split_id}; how they came about is not known.")
+    print(f"{name}: masks of the {len(split.test)} test slices of {split.split_id}, taken as they are.")
     print(tabulate(summary_text(summarise(judged.scores)), tablefmt="plain", disable_numparse=True))
     if judged.doubt:
         print(f"\n{judged.doubt}")
     if options.out is not None:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
+        with writing(options.out):
+            options.out.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(options.out, judged.scores.to_csv(index=False).encode())
         print(f"\nOne row per slice: {options.out}")
     beside = visitor_table(name, judged, collect(root), load_tolerances().contrasts.level)

@@ -1,16 +1,53 @@
-"""Files that appear in a folder together or not at all, and never in the place of another's."""
+"""Files that appear whole or not at all, alone or several together; what the disk refuses, in one line."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmark.errors import DataError
+from benchmark.errors import DataError, OutputError
 
-ROOM = ".predict-"  # begins the name of a hidden folder in which files wait
+ROOM = ".unfinished-"  # begins the name of a hidden folder in which files wait
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Inside, what the disk refuses becomes an `OutputError` that names path, as the user gave it.
+
+    One within another: the outer path is named, for the inner may be a temporary name.
+    """
+    try:
+        yield
+    except BrokenPipeError:  # of standard output, not of a disk
+        raise
+    except (OSError, OutputError) as error:
+        refused = error.__cause__ if isinstance(error, OutputError) else error
+        why = getattr(refused, "strerror", None) or refused
+        raise OutputError(
+            f"{path}: cannot be written ({why}); free some space, mend its permissions, or choose another place"
+        ) from refused
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace a file atomically: temporary file in the same folder, flush, fsync, rename.
+
+    Raises `OutputError` where the disk refuses; then the file is as it was, and nothing else is left.
+    """
+    temporary = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.tmp")  # nodes share disks, and so pids
+    with writing(path):
+        try:
+            with temporary.open("wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(temporary, path)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 def check_free(folder: Path, names: Sequence[str]) -> None:
@@ -21,17 +58,21 @@ def check_free(folder: Path, names: Sequence[str]) -> None:
 
 
 @contextlib.contextmanager
-def room_in(folder: Path) -> Iterator[Path]:
-    """A hidden folder beside where files are to appear, gone afterwards; where the work fails, so is a folder made."""
-    made = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
+def room_in(folder: Path, asked: Path | None = None) -> Iterator[Path]:
+    """A hidden folder beside where files are to appear, gone afterwards; where the work fails, so are folders made.
+
+    Raises `OutputError`, which names asked (default: the folder), where the disk refuses a folder or a file.
+    """
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
     try:
-        with tempfile.TemporaryDirectory(prefix=ROOM, dir=folder) as room:
-            yield Path(room)
+        with writing(asked or folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=ROOM, dir=folder) as room:
+                yield Path(room)
     except BaseException:
-        if made:
+        for one in missing:
             with contextlib.suppress(OSError):  # another call has written there meanwhile
-                folder.rmdir()
+                one.rmdir()
         raise
 
 

@@ -161,7 +161,8 @@ def predict(model: KeptModel, paths: Sequence[Path], out: Path, spacing_mm: Spac
     """Outline slices, write mask, overlay and `TABLE` into out, and return the table, one row per slice.
 
     Everything is checked before the model is asked, and appears in out only when all is done.
-    Raises `DataError` as `check`, `outline` and `place` do; then nothing was written.
+    Raises `DataError` as `check`, `outline` and `place` do, and `OutputError` where the disk refuses; then
+    nothing was written.
     """
     check(model, paths, out, spacing_mm)
     with room_in(out) as room:

@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import math
-import os
 import struct
 import zipfile
 import zlib
@@ -23,6 +22,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.errors import RecordError, RunLockedError
+from benchmark.placing import write_bytes as write_bytes
+from benchmark.placing import writing
 from benchmark.spec import SCHEMA, RunSpec
 
 SPEC, ENVIRONMENT, HISTORY, SCORES = "spec.json", "environment.json", "history.csv", "scores.csv"
@@ -98,7 +99,8 @@ class RunFolder:
 
         Raises `RunLockedError` where another process has it.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        with writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(self / LOCK, timeout=LOCK_PATIENCE_SECONDS):
                 yield
@@ -172,16 +174,6 @@ def joined(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
         commits.append(str(now.get("git_commit")))
     dirty = before.get("git_dirty") or now.get("git_dirty")
     return {**before, "git_commit": "+".join(commits) if commits != ["None"] else None, "git_dirty": dirty}
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Replace a file atomically: temporary file in the same folder, flush, fsync, rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, path)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -21,6 +19,7 @@ import numpy as np
 
 from benchmark.data.slices import SliceSet
 from benchmark.errors import SplitError
+from benchmark.placing import write_bytes, writing
 from benchmark.protocol import SplitRule
 
 SPLIT_SEED = 20241009  # of the draw alone; a run's seed never touches its split
@@ -213,10 +212,9 @@ def write(split: Split, dataset_id: str, rule: SplitRule, path: Path) -> None:
         if stored["dataset_id"] == dataset_id and all(stored[name] == getattr(split, name) for name in SETS):
             return
         raise SplitError(f"{path} holds another split (other slices or another rule); move it away first")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     fields = {"split_id": split.split_id, "dataset_id": dataset_id, "rule": rule_identity(rule)}
     lines = [f'  "{key}": {json.dumps(value)}' for key, value in fields.items()]
     lines += [f'  "{name}": {json.dumps(list(getattr(split, name)))}' for name in SETS]
-    temporary = path.with_suffix(f".{platform.node()}.{os.getpid()}.tmp")  # nodes share disks, and so pids
-    temporary.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_bytes(path, ("{\n" + ",\n".join(lines) + "\n}\n").encode())

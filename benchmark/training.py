@@ -26,6 +26,7 @@ from benchmark.errors import ArmError, RecordError
 from benchmark.execution import Execution, choose
 from benchmark.layers import dropout_keys, lighten
 from benchmark.losses import thesis_tversky, tumour_probability
+from benchmark.placing import writing
 from benchmark.protocol import Recipe
 from benchmark.resident import Resident
 from benchmark.seeding import epoch_order, torch_seed
@@ -57,11 +58,16 @@ class State:
             "best_weights": self.best_weights,
             "history": self.history,
         }
-        with temporary.open("wb") as stream:
-            torch.save(content, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        with writing(path):
+            try:
+                with temporary.open("wb") as stream:
+                    torch.save(content, stream)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                os.replace(temporary, path)
+            finally:
+                with contextlib.suppress(OSError):
+                    temporary.unlink(missing_ok=True)
 
     def load(self, path: Path, device: str) -> None:
         """Restore everything; only tensors and plain values are read, never code."""

@@ -23,6 +23,7 @@ from benchmark.cli import SECTION_NAMES, parser
 from benchmark.data.slices import SliceSet
 from benchmark.grid import expand, load_grid
 from benchmark.protocol import load_recipe
+from benchmark.report.build import Written
 from benchmark.request import Request, prepare
 from benchmark.spec import RunSpec
 from benchmark.split import Split
@@ -325,16 +326,15 @@ def written(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("form", "begins"), [("text", "Judging mine: 4 finished runs."), ("markdown", "**"), ("latex", "% ")]
+    ("form", "begins"), [("text", "The thesis's printed numbers."), ("markdown", "**"), ("latex", "% ")]
 )
 def test_compare_in_every_format(capsys: Capture, written: Path, form: str, begins: str) -> None:
     """All sections at once; what goes into a document has no greeting, and asides are on stderr."""
     assert main(["compare", "--runs", "mine", "--section", *SECTION_NAMES, "--format", form]) == 0
     told = capsys.readouterr()
     assert told.out.startswith(begins)
-    assert ("1. Does 0.898 hold?" in told.out) == (form == "text")
-    aside = "Nothing to show under claims: no run on the thesis's slices and protocol."
-    assert aside in (told.out if form == "text" else told.err).splitlines()
+    assert "1. Does 0.898 hold?" not in told.out
+    assert told.err == "Nothing to show under claims: nothing has been run on the thesis's slices with its protocol.\n"
     for title in ("The thesis's printed numbers.", "Arms against arms, dataset", "Measures by tumour size, dataset"):
         assert title in told.out
 
@@ -350,7 +350,52 @@ def test_csv_is_nothing_but_csv(capsys: Capture, written: Path, monkeypatch: pyt
     assert table.columns[0] == "table"
     assert table["table"].notna().all()
     assert told.out.count("an-old-run") == 0
-    assert told.err == "\nLeft out, for the same run was made by later code: an-old-run\n"
+    assert told.err == "\nLeft out, since the same run was made again by later code: an-old-run\n"
+
+
+def test_one_section_is_printed_alone(capsys: Capture, written: Path) -> None:
+    assert main(["compare", "--runs", "mine", "--section", "arms"]) == 0
+    told = capsys.readouterr()
+    assert told.out.startswith("Arms against arms, dataset")
+    assert "printed numbers" not in told.out
+    assert told.err == ""
+
+
+@pytest.mark.parametrize("words", [[], ["--section", *SECTION_NAMES]])
+def test_no_line_of_compare_is_wider_than_a_terminal(capsys: Capture, words: list[str]) -> None:
+    """Of the records shipped here, whose tables have up to fifteen columns."""
+    assert main(["compare", *words]) == 0
+    told = capsys.readouterr()
+    assert max(map(len, (told.out + told.err).splitlines())) <= 100
+    assert "More columns in compare's other formats" in told.out
+
+
+@pytest.mark.parametrize("verb", ["compare", "report"])
+def test_after_runs_on_phantoms_it_says_where_they_lie(
+    capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    """And how to judge them; not where real slices were run, or a folder was named."""
+    (tmp_path / "page").touch()
+    monkeypatch.setattr("benchmark.report.build.write", lambda source, out: Written(tmp_path / "page", 0))
+    here = "Your own runs, on drawn phantoms, lie in runs-quick/. To judge them: --runs runs-quick"
+    slices = squares(8)
+    assert main([verb]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("Judging the ")
+    assert " runs shipped here, since runs/ holds no finished run.\n" in told
+    assert here not in told
+    write_run(tmp_path / "runs-quick", slices, halves(slices), rows=5, seed=1, params={"alpha": 0.5, "kernel_size": 5})
+    assert main([verb]) == 0
+    told = capsys.readouterr().out
+    assert here in told
+    assert f"nox -s {verb} -- --runs runs-quick" in told
+    assert main([verb, "--runs", "runs-quick"]) == 0
+    assert capsys.readouterr().out.startswith("Judging runs-quick: 1 finished runs.\n")
+    write_run(tmp_path / "runs", slices, halves(slices), rows=5, seed=1, params={"alpha": 0.5, "kernel_size": 5})
+    assert main([verb]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("Judging runs: 1 finished runs.\n")
+    assert here not in told
 
 
 def test_an_empty_section_is_an_empty_csv(capsys: Capture, written: Path) -> None:
@@ -371,7 +416,7 @@ def test_without_a_finished_run_everything_is_missing(capsys: Capture, tmp_path:
     (tmp_path / "begun").mkdir()
     (tmp_path / "begun" / "spec.json").write_text("{}")
     assert main(["compare", "--runs", str(tmp_path)]) == 0
-    assert "1. Does 0.898 hold? missing: no such run." in capsys.readouterr().out
+    assert "1. Does 0.898 hold? missing.\n   not run yet.\n" in capsys.readouterr().out
     assert main(["compare", "--runs", str(tmp_path), "--strict"]) == 1
 
 

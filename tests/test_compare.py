@@ -62,20 +62,20 @@ def test_three_verdicts(middle: float, apart: float, seeds: int, verdict: Verdic
     assert found.n == seeds
     assert found.sd == (None if seeds == 1 else pytest.approx(apart * (1 if seeds == 3 else math.sqrt(0.5))))
     if seeds < 3:
-        assert f"n = {seeds} of at least 3" in found.why
+        assert f"{seeds} of the 3 seeds" in found.why
 
 
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"phantom": True}, "phantom data"),
-        ({"dataset_id": "another"}, "another dataset"),
-        ({"protocol_hash": "x"}, "not the values of protocol 'thesis'"),
+        ({"phantom": True}, "drawn phantoms, not slices"),
+        ({"dataset_id": "another"}, "other slices"),
+        ({"protocol_hash": "x"}, "other settings than protocol 'thesis'"),
         ({"height": 256, "width": 256}, "image size 256x256"),
         ({"width": 256}, "image size 512x256"),
         ({"precision": "bf16"}, "precision bf16"),
-        ({"split_id": "by-patient-2"}, "not a shipped split by image"),
-        ({"train": pd.NA, "val": pd.NA, "test": pd.NA}, "not a shipped split by image"),
+        ({"split_id": "by-patient-2"}, "not one of the splits by image shipped here"),
+        ({"train": pd.NA, "val": pd.NA, "test": pd.NA}, "not one of the splits by image shipped here"),
     ],
 )
 def test_what_is_not_comparable(changes: dict[str, Any], why: str) -> None:
@@ -175,7 +175,7 @@ def test_split_sizes_are_exact_and_any_arm_shows_them() -> None:
     assert row(table({1: [0.5] * 4}, PATIENTS, **other), "training images").verdict is Verdict.REPRODUCED
     assert row(table({1: [0.5] * 4}, PATIENTS, val=121), "validation images").verdict is Verdict.NOT_REPRODUCED
     by_patient = table({1: [0.5] * 4}, PATIENTS, split_rule="x", split_unit="patient")
-    assert row(by_patient, "test images").why == "split by patient under another rule"
+    assert row(by_patient, "test images").why == "split by patient, by another rule than the thesis's"
     own = table({1: [0.5] * 4}, PATIENTS, test=pd.NA)
     assert row(own, "test images").verdict is Verdict.NOT_COMPARABLE
 
@@ -206,13 +206,17 @@ def test_exit_codes() -> None:
 
 
 def test_the_text_shows_numbers_verdicts_and_their_count() -> None:
-    text = verdict_table(compare(all_good(), *terms())).render()
-    line = next(line for line in text.splitlines() if DICE in line)
+    made = verdict_table(compare(all_good(), *terms()))
+    text = made.render()
+    line = next(line for line in text.splitlines() if DICE.split(",")[0] in line)
     assert line.split()[0] == "+"
+    for word in ("0.898", "0.8980", "reproduced"):
+        assert word in line
+    line = next(line for line in made.render("markdown").splitlines() if DICE in line)
     for word in ("0.898", "0.8980", "0.0100", "0.0351", " 3 ", "reproduced", "(fp32)"):
         assert word in line
-    assert "Set-up, built to agree: 7 reproduced." in text
-    assert "Result: 1 reproduced. 0.898 is the best of 36 cells" in text
+    assert "Network and split, which were built to match: 7 reproduced." in text
+    assert "Result: 1 reproduced. The thesis's 0.898 is the best of 36 cells" in text
     assert "Result: no rows." in verdict_table([]).render()
 
 
@@ -223,8 +227,8 @@ def test_progress_counts_trainings_on_the_thesis_terms() -> None:
         table({1: [0.5] * 4}, PATIENTS, height=256),
         table({1: [0.5] * 4}, PATIENTS, alpha=0.55),
     )
-    assert progress(join(all_good(), *extra), *terms()).startswith("6 of 108 trainings")
-    assert progress(all_good(), *terms()).endswith("1 of 36 cells whole")
+    assert progress(join(all_good(), *extra), *terms()).startswith("Run so far: 6 of the 108 trainings")
+    assert progress(all_good(), *terms()).endswith("1 of 36 cells have all 3 seeds.")
 
 
 def test_from_folders_to_verdicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,7 +299,7 @@ def test_arms_that_saw_a_click_are_marked_and_last() -> None:
     grower = table({1: [0.9] * 4}, PATIENTS, arm="a_grower", params="{}", needs_click=True, seed=pd.NA)
     blocks = results_tables(join(grower, table({1: [0.8] * 4}, PATIENTS)))
     assert blocks[0].numbers["arm"].tolist() == ["unet", "a_grower"]
-    text = blocks[0].render()
+    text = blocks[0].render("markdown")
     assert "a_grower (click)" in text
     assert "unet (click)" not in text
     assert text.splitlines()[-1].startswith("(click): semi-automatic")

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmark.data import load, nifti
-from benchmark.errors import DataError, UnsafeDataError
+from benchmark.errors import DataError, OutputError, UnsafeDataError
 
 MILLIMETRES = st.integers(1, 50_000).map(lambda tenths_of_micrometres: tenths_of_micrometres / 10_000)
 
@@ -104,14 +104,14 @@ def test_failed_export_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(nifti, "encode", full)
-    with pytest.raises(DataError, match="No space left"):
+    with pytest.raises(OutputError, match="No space left"):
         nifti.export(small_set(), tmp_path / "set")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_export_below_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(DataError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot be written"):
         nifti.export(small_set(), tmp_path / "file" / "set")
 
 

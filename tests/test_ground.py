@@ -73,7 +73,7 @@ def test_one_training_stands_at_two_places() -> None:
 
 @pytest.mark.parametrize("reading", Reading)
 def test_cells_off_the_grid_are_left_out(reading: Reading) -> None:
-    """An alpha between, a kernel beyond, another network, an arm without either, one that saw a click."""
+    """An alpha between, a kernel beyond, another network, an arm without either, one that was given a click."""
     others = (
         cell(5, 0.55),
         cell(11, 0.5),
@@ -200,5 +200,5 @@ def test_words() -> None:
     assert told(estimate(0.0, 1e4), 0.95, ratio=True).startswith("1.00 [0.00, ")  # exp(19600) is no float
     assert name_of((3, 0.5)) == "3x3, alpha 0.5"
     found = {(3, 0.5): estimate(0.2), (7, 0.5): estimate(-0.1), (9, 0.5): None}
-    assert nearest(found, 0.95) == "it minus 7x7, alpha 0.5: -0.100 [-0.100, -0.100]"
+    assert nearest(found, 0.95) == "difference from 7x7, alpha 0.5: -0.100 [-0.100, -0.100]"
     assert (nearest({(3, 0.5): None}, 0.95), nearest({}, 0.95)) == ("not known", "")

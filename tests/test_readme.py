@@ -6,14 +6,18 @@ import re
 from importlib.metadata import version
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from bench_forms import ROOT
+from PIL import Image
+from run_records import squares
 
 from benchmark.collect import collect, reproduction_folder
 from benchmark.errors import SpecError
 from benchmark.judge.cells import TERMS
 from benchmark.judge.precisions import precisions
 from benchmark.judge.reference import load_tolerances
+from benchmark.report import outlined
 from benchmark.report.figure import save
 from benchmark.report.pages import FIGURES, figures_of, fill, shipped
 from benchmark.report.verdict_figures import verdict_figures
@@ -43,6 +47,31 @@ def test_every_figure_of_a_page_is_drawn_from_the_records(tmp_path: Path) -> Non
             assert (ROOT / FIGURES / f"{figure.slug}.csv").read_text() == (tmp_path / f"{figure.slug}.csv").read_text()
             if f"Matplotlib v{version('matplotlib')}" in stored:
                 assert (tmp_path / f"{figure.slug}.svg").read_text(encoding="utf-8") == stored
+
+
+def test_the_outlined_slices_are_those_that_the_records_choose() -> None:
+    """The picture's numbers stand beside it; its caption names the same slices, the same Dice, and the source."""
+    figure = outlined.outlined(shipped(), reproduction_folder())
+    drawn = pd.read_csv(ROOT / FIGURES / f"{outlined.SLUG}.csv")
+    assert drawn["slice_id"].tolist() == figure.data["slice_id"].tolist()
+    assert drawn["run_id"].tolist() == figure.data["run_id"].tolist()
+    assert drawn["dice"].tolist() == pytest.approx(figure.data["dice"].tolist())
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for row in drawn.itertuples():
+        assert (
+            readme.count(f"slice {row.slice_id}: Dice {row.dice:.3f} (mean {row.dice_mean:.3f})") == 2
+        )  # alt, caption
+    assert "Cheng, Jun (2017), brain tumor dataset, figshare, [doi:10.6084/m9.figshare.1512427]" in readme
+    assert "CC BY 4.0; cropped, windowed and outlined here" in readme
+    picture = ROOT / FIGURES / f"{outlined.SLUG}.webp"
+    assert picture.stat().st_size < 200_000
+    with Image.open(picture) as opened:
+        assert (opened.format, opened.width > 1000) == ("WEBP", True)
+
+
+def test_slices_are_outlined_of_the_records_data_alone() -> None:
+    with pytest.raises(SpecError, match="not the slices of the records"):
+        outlined.outlined(shipped(), reproduction_folder(), squares(8))
 
 
 def test_places_are_filled_and_the_rest_left_alone() -> None:

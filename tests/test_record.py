@@ -25,7 +25,7 @@ from strategies import costly, law
 from benchmark import record
 from benchmark.data.slices import SliceSet
 from benchmark.environment import RESUME_KEYS
-from benchmark.errors import RecordError, RunLockedError
+from benchmark.errors import OutputError, RecordError, RunLockedError
 from benchmark.protocol import Recipe
 from benchmark.record import RunFolder, State, pack_masks, read_json, unpack_masks, write_bytes, write_json
 from benchmark.spec import SCHEMA, RunSpec
@@ -143,7 +143,7 @@ def test_a_crash_before_the_rename_leaves_the_old_file(tmp_path: Path, monkeypat
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", crash)
-        with pytest.raises(OSError, match="power"):
+        with pytest.raises(OutputError, match="power"):
             write_bytes(path, b"new")
     assert path.read_bytes() == b"old"
     write_bytes(path, b"newer")

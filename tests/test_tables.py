@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.judge.tables import FORMATS, Table, between, csv_of, digits, render
+from benchmark.judge.tables import FORMATS, WIDTH, Table, between, csv_of, digits, render
 
 THIRD = 1 / 3
 NUMBERS = pd.DataFrame({"what": ["a, b", 'say "c"'], "share": [THIRD, float("nan")], "n": [3, 4]})
@@ -105,3 +105,45 @@ def test_between() -> None:
 
 def test_csv_of_one_is_its_csv() -> None:
     assert csv_of([TABLE]) == TABLE.render("csv")
+
+
+WIDE = pd.DataFrame(
+    {
+        "what was asked": [
+            "a question of some twenty words, which is far more than one cell of a table should hold " * 2
+        ]
+        * 2,
+        "mean Dice": ["0.100", "0.200"],
+        "a long heading over short numbers": ["1", "2"],
+        "95% interval": ["-0.123 to +0.234", ""],
+    }
+)
+
+
+def test_text_keeps_within_a_terminal_and_loses_no_word() -> None:
+    """Headings are wrapped before texts are, and numbers stay whole."""
+    text = Table("A title, " * 20, WIDE, WIDE, ("A note, " * 20,)).render()
+    assert max(map(len, text.splitlines())) <= WIDTH == 100
+    assert text.count("question") == text.count("should") == 4
+    assert text.count("title,") == text.count("note,") == 20
+    assert "-0.123 to +0.234" in text
+
+
+def test_a_wide_text_keeps_the_essential_columns_and_says_which_are_left_out() -> None:
+    made = Table("t", WIDE, WIDE, ("Note.",), ("what was asked", "mean Dice"))
+    lines = made.render().splitlines()
+    assert lines[1].split("  ")[0] == "what was asked"
+    assert "mean" in lines[1]
+    assert "interval" not in lines[1]
+    assert " ".join(lines[-3:]) == (
+        "Note. More columns in compare's other formats, such as --format markdown: a long heading over short numbers, "
+        "95% interval."
+    )
+    for form in ("markdown", "latex"):
+        assert "a long heading over short numbers" in made.render(form).splitlines()[2 if form == "markdown" else 3]
+    assert parsed(made.render("csv")).columns.tolist() == ["table", *WIDE]
+
+
+def test_a_text_that_fits_keeps_every_column() -> None:
+    made = Table("t", NUMBERS, SHOWN, (), ("share",))
+    assert made.render() == Table("t", NUMBERS, SHOWN).render()

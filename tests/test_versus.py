@@ -70,7 +70,7 @@ def test_within_the_spread_of_seeds_nothing_is_decided() -> None:
     """t = 0.02 / 0.014142 = 1.414 with df 2: p = 0.29."""
     row = judged(cell(0.5, flat(0.81)), cell(0.6, flat(0.83)))["unet 5x5, alpha 0.6"]
     assert row.p == pytest.approx(2 * stats.t.sf(math.sqrt(2), 2))
-    assert (row.standing, row.why) == (Standing.UNDECIDED, "p 0.29 after Holm")
+    assert (row.standing, row.why) == (Standing.UNDECIDED, "p = 0.29 after Holm's correction")
 
 
 def test_the_level_decides() -> None:
@@ -143,14 +143,14 @@ def test_two_arms_without_seeds_have_their_patients_alone() -> None:
 def test_without_two_seeds_anywhere_nothing_is_decided() -> None:
     row = judged(cell(0.5, {1: [0.9] * 4}), cell(0.6, {1: [0.1] * 4}))["unet 5x5, alpha 0.6"]
     assert (row.difference, row.p, row.standing) == (None, None, Standing.UNDECIDED)
-    assert row.why == "the spread between trainings is unknown: no cell has two seeds"
+    assert row.why == "no cell was trained from two seeds, so the variation between trainings is unknown"
 
 
 @pytest.mark.parametrize("patients", [[None] * 4, ["a", "a", "b", None], ["a"] * 4])
 def test_without_two_known_patients_nothing_is_decided(patients: list[str | None]) -> None:
     row = judged(cell(0.5, flat(0.81), patients), cell(0.6, flat(0.91), patients))["unet 5x5, alpha 0.6"]
     assert (row.difference, row.p, row.standing) == (None, None, Standing.UNDECIDED)
-    assert row.why == "a patient is unknown, or there is one alone"
+    assert row.why == "some slices have no patient number, or there is only one patient"
 
 
 def test_cells_meet_on_common_splits_alone() -> None:
@@ -166,7 +166,7 @@ def test_no_split_in_common(click: bool, standing: Standing) -> None:
     elsewhere = {"first_slice": 10, "split_id": "by-image-2", "needs_click": click}
     row = judged(cell(0.5, flat(0.81)), cell(0.6, flat(0.91), **elsewhere))["unet 5x5, alpha 0.6"]
     assert (row.difference, row.p, row.standing) == (None, None, standing)
-    assert row.why == "no split in common with unet 5x5, alpha 0.5"
+    assert row.why == "tested on other splits than unet 5x5, alpha 0.5"
     assert row.dice == pytest.approx(0.91)
 
 
@@ -185,8 +185,8 @@ def test_a_click_is_no_contrast_and_stands_last() -> None:
 def test_a_click_is_marked_and_explained() -> None:
     made = shown(cell(0.5, flat(0.81)), classical("click-region-growing", [0.99] * 4, needs_click=True))
     assert made.shown["arm"].tolist() == ["unet 5x5, alpha 0.5", "click-region-growing (click)"]
-    assert "never rank it" in made.notes[-1]
-    assert "never rank it" not in " ".join(shown(cell(0.5, flat(0.81)), cell(0.6, flat(0.91))).notes)
+    assert "do not rank it" in made.notes[-1]
+    assert "do not rank it" not in " ".join(shown(cell(0.5, flat(0.81)), cell(0.6, flat(0.91))).notes)
 
 
 def test_best_first_with_the_reference_in_its_place() -> None:

@@ -10,8 +10,6 @@ import csv
 import gzip
 import logging
 import math
-import shutil
-import tempfile
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -24,6 +22,7 @@ from benchmark.data.folder import holds, paired, read_index
 from benchmark.data.guard import MAX_PIXELS, check_pixels, decoding, read_capped
 from benchmark.data.slices import RawSlice, SliceSet, iterate
 from benchmark.errors import DataError, UnsafeDataError
+from benchmark.placing import room_in
 
 SUFFIXES = (".nii.gz", ".nii")
 MAX_BYTES = 2 * MAX_PIXELS + 4096
@@ -135,23 +134,14 @@ def _content(path: Path) -> bytes:
 def export(slices: SliceSet, folder: Path) -> None:
     """Write the slices as NIfTI pairs with an index.csv; reading them back gives the same fingerprint.
 
-    The folder appears whole or not at all. Raises `DataError` where it exists already, or
-    the disk refuses.
+    The folder appears whole or not at all. Raises `DataError` where it exists already, and
+    `OutputError` where the disk refuses.
     """
     if folder.exists():
         raise DataError(f"{folder}: exists already and is left as it is; choose another folder or remove it")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        room = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be written ({error}); choose another folder") from error
-    try:
+    with room_in(folder.parent, asked=folder) as room:
         _write(slices, room / folder.name)
         (room / folder.name).rename(folder)
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be written ({error}); choose another folder or free some space") from error
-    finally:
-        shutil.rmtree(room, ignore_errors=True)
 
 
 def _write(slices: SliceSet, folder: Path) -> None:

@@ -13,14 +13,20 @@ from benchmark.judge.reference import Reference, Tolerances
 Run = Mapping[str, Any]  # one row of Collected.runs
 NEEDS: Mapping[str, Callable[[Run, Reference, Tolerances], str | None]] = {  # need -> why a run does not meet it
     "dataset": lambda run, ref, tol: (
-        "phantom data" if run["phantom"] else None if run["dataset_id"] == ref.dataset_id else "another dataset"
+        "drawn phantoms, not slices"
+        if run["phantom"]
+        else None
+        if run["dataset_id"] == ref.dataset_id
+        else "other slices"
     ),
     "network": lambda run, ref, tol: None if run["network_hash"] == tol.network_hash else "other network settings",
     "split-rule": lambda run, ref, tol: (
-        None if run["split_rule"] == tol.split_rule else f"split by {run['split_unit']} under another rule"
+        None
+        if run["split_rule"] == tol.split_rule
+        else f"split by {run['split_unit']}, by another rule than the thesis's"
     ),
     "protocol": lambda run, ref, tol: (
-        None if run["protocol_hash"] == tol.protocol_hash else f"not the values of protocol {tol.protocol!r}"
+        None if run["protocol_hash"] == tol.protocol_hash else f"other settings than protocol {tol.protocol!r}"
     ),
     "image-size": lambda run, ref, tol: (
         None if run["height"] == run["width"] == tol.dice.image_size else f"image size {run['height']}x{run['width']}"
@@ -29,7 +35,9 @@ NEEDS: Mapping[str, Callable[[Run, Reference, Tolerances], str | None]] = {  # n
         None if run["precision"] in tol.dice.precisions else f"precision {run['precision']}"
     ),
     "split": lambda run, ref, tol: (
-        None if run["split_id"] in tol.dice.splits and not pd.isna(run["test"]) else "not a shipped split by image"
+        None
+        if run["split_id"] in tol.dice.splits and not pd.isna(run["test"])
+        else "not one of the splits by image shipped here"
     ),
 }
 JUDGED = [  # the columns that NEEDS look at
@@ -79,5 +87,5 @@ def progress(collected: Collected, reference: Reference, tolerances: Tolerances)
         for kernel in reference.kernels
         for alpha in reference.alphas
     ]
-    whole = f"{seeds.count(most)} of {len(seeds)} cells whole"
-    return f"{sum(seeds)} of {reference.trainings} trainings of the thesis's grid run; {whole}"
+    complete = f"{seeds.count(most)} of {len(seeds)} cells have all {most} seeds"
+    return f"Run so far: {sum(seeds)} of the {reference.trainings} trainings of the thesis's grid; {complete}."

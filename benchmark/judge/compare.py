@@ -21,7 +21,10 @@ from benchmark.judge.interval import Spread, spread
 from benchmark.judge.reference import DiceRule, Reference, Tolerances
 from benchmark.judge.tables import Table
 
-SELECTION = "0.898 is the best of 36 cells, chosen on its own test set; ours is that one cell, chosen beforehand."
+SELECTION = (
+    "The thesis's 0.898 is the best of 36 cells, chosen on its own test set; ours is that one cell, chosen beforehand."
+)
+ESSENTIAL = ("", "quantity", "thesis", "ours", "verdict", "why")
 SET_NAMES = {"train": "training", "val": "validation", "test": "test"}
 
 
@@ -93,7 +96,7 @@ class _Judge:
         usable, why = self._usable(mine, margin.needs)
         sizes = [int(size) for size in usable[name].dropna()]
         if len(usable) and not sizes:
-            why = "not a shipped split, so its sizes are unknown"
+            why = "not one of the splits shipped here, so its sizes are unknown"
         printed = self.reference.split_sizes[name]
         return _exact(f"{SET_NAMES[name]} images", printed, sizes, margin.within, why, margin.required, len(mine))
 
@@ -123,7 +126,7 @@ class _Judge:
         """Return the runs that meet every need, by run_id, and why the others do not."""
         runs = runs.sort_values("run_id")
         reasons = why_not(runs, needs, self.reference, self.tolerances)
-        return runs[reasons.isna()], "; ".join(sorted(set(reasons.dropna()))) or "no such run"
+        return runs[reasons.isna()], "; ".join(sorted(set(reasons.dropna()))) or "not run yet"
 
 
 def judged_draws(runs: pd.DataFrame, rule: DiceRule) -> pd.DataFrame:
@@ -140,13 +143,16 @@ def judge_dice(mean: float, half_width: float, seeds: int, printed: float, rule:
     half_width of the prediction interval around the mean; seeds: the fewest on any draw.
     """
     if seeds < rule.min_seeds:
-        return Verdict.INCONCLUSIVE, f"n = {seeds} of at least {rule.min_seeds} seeds"
+        return Verdict.INCONCLUSIVE, f"{seeds} of the {rule.min_seeds} seeds that a verdict needs have been run"
     if not math.isfinite(mean + half_width):
-        return Verdict.INCONCLUSIVE, f"{mean:.3f} +- {half_width:.3f} is no interval"
+        return Verdict.INCONCLUSIVE, "the scores give no interval"
     if abs(mean - printed) > half_width + rule.rounding:
         return Verdict.NOT_REPRODUCED, f"{printed} lies outside the prediction interval {mean:.3f} +- {half_width:.3f}"
     if half_width > rule.max_half_width:
-        return Verdict.INCONCLUSIVE, f"interval +- {half_width:.3f} is wider than +- {rule.max_half_width}"
+        return (
+            Verdict.INCONCLUSIVE,
+            f"the prediction interval, +- {half_width:.3f}, is wider than +- {rule.max_half_width}",
+        )
     return Verdict.REPRODUCED, f"{printed} lies in the prediction interval {mean:.3f} +- {half_width:.3f}"
 
 
@@ -159,7 +165,8 @@ def _exact(
     ours = max(values, key=lambda value: (abs(value - printed), value))
     agree = abs(ours - printed) <= within + 1e-9
     verdict = Verdict.REPRODUCED if agree else Verdict.NOT_REPRODUCED
-    why = f"within {within}" if agree else f"differs by more than {within}"
+    limit = "at most" if agree else "more than"
+    why = f"differs by {limit} {within:g}" if within else "equal" if agree else "not equal"
     return Row(name, printed, ours, len(values), verdict, why, required, set_up=True)
 
 
@@ -215,9 +222,9 @@ def verdict_table(rows: Sequence[Row]) -> Table:
             "why": numbers["why"],
         }
     )
-    notes = [f"Set-up, built to agree: {_tally(row for row in rows if row.set_up)}."]
+    notes = [f"Network and split, which were built to match: {_tally(row for row in rows if row.set_up)}."]
     notes += [f"Result: {_tally(row for row in rows if not row.set_up)}. {SELECTION}"]
-    return Table("The thesis's printed numbers.", numbers, shown, tuple(notes))
+    return Table("The thesis's printed numbers.", numbers, shown, tuple(notes), ESSENTIAL)
 
 
 def _tally(rows: Iterable[Row]) -> str:

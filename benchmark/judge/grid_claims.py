@@ -20,7 +20,7 @@ def best_cell(on: Ground) -> Finding:
     """
     mine, grid = on.printed, on.spots()
     if mine not in on.cells:
-        return Finding(NOT_TESTABLE, "that cell was not run", cells=f"0 of {len(grid)}")
+        return Finding(NOT_TESTABLE, "5x5, alpha 0.5 has not been run", cells=f"0 of {len(grid)}")
     others = [spot for spot in on.cells if spot != mine]
     cells = f"{len(others) + 1} of {len(grid)}"
     found = {spot: on.contrast({mine: 1.0, spot: -1.0}, DICE) for spot in others}
@@ -28,7 +28,7 @@ def best_cell(on: Ground) -> Finding:
     if beaten := better(found, on.rule.level):
         return Finding(CONTRADICTED, f"{name_of(beaten)} is better", measured, cells)
     if len(others) + 1 < len(grid):
-        return Finding(NOT_TESTABLE, "not all cells were run; none is shown to be better", measured, cells)
+        return Finding(NOT_TESTABLE, "not all cells have been run; none so far is shown to be better", measured, cells)
     pairs = [common([on.cells[mine], on.cells[spot]]) for spot in others]
     calm = 2 * sum(mean(my, LOG_SD) <= mean(its, LOG_SD) for my, its in pairs) >= len(on.cells)
     ahead = sum(side(one, on.rule.level) > 0 for one in found.values())
@@ -47,12 +47,12 @@ def extremes_worse(on: Ground) -> Finding:
         near = [spot for spot in on.spots([kernel], NEAR) if spot in on.cells]
         weights |= average(near, 1 / len(groups)) | average(on.spots([kernel], EXTREME), -1 / len(groups))
     cells = f"{len(weights)} of {len(on.reference.kernels) * len(EXTREME + NEAR)}"
-    return judge(on, weights, cells, DICE, +1, "near 0.5 - extremes, mean Dice")
+    return judge(on, weights, cells, DICE, +1, "mean Dice, alphas near 0.5 minus extreme alphas:")
 
 
 def small_kernels_mean(on: Ground) -> Finding:
     """Mean Dice of kernels 3 and 5 minus that of 7 and 9, over the alphas at which all four were run."""
-    return judge(on, *_by_kernel(on), DICE, +1, "small - large kernels, mean Dice")
+    return judge(on, *_by_kernel(on), DICE, +1, "mean Dice, small minus large kernels:")
 
 
 def small_kernels_spread(on: Ground) -> Finding:
@@ -64,7 +64,7 @@ def small_kernels_spread(on: Ground) -> Finding:
     dice = (on.cells[spot].rows.groupby(["split_id", "seed"])["dice"] for spot in weights)
     if any((by_run.max() == by_run.min()).any() for by_run in dice):
         return Finding(UNDECIDED, "a training has the same Dice on every slice, so no SD to compare", cells=cells)
-    return judge(on, weights, cells, LOG_SD, -1, "small / large kernels, SD over slices", ratio=True)
+    return judge(on, weights, cells, LOG_SD, -1, "SD over slices, small kernels over large ones:", ratio=True)
 
 
 def tversky_no_gain(on: Ground) -> Finding:
@@ -81,7 +81,7 @@ def tversky_no_gain(on: Ground) -> Finding:
     if beaten := better(found, on.rule.level):
         return Finding(CONTRADICTED, f"{name_of(beaten)} beats alpha 0.5", measured, cells)
     if len(pairs) < total:
-        return Finding(NOT_TESTABLE, "not all alphas were run; none is shown to beat 0.5", measured, cells)
+        return Finding(NOT_TESTABLE, "not all alphas have been run; none so far is shown to beat 0.5", measured, cells)
     level = 1 - (1 - on.rule.level) / total
     if all(side(one, level, -on.rule.gain) > 0 for one in found.values()):
         return Finding(CONFIRMED, f"no alpha is better by more than {on.rule.gain}", measured, cells)
@@ -101,20 +101,20 @@ def alpha_direction(on: Ground) -> Finding:
         weights |= {(kernel, float(a)): float(w) for a, w in zip(alphas, slopes, strict=True)}
     cells = f"{len(weights)} of {len(on.spots())}"
     if not weights:
-        return Finding(NOT_TESTABLE, "no kernel was run at an alpha on each side of 0.5", cells=cells)
+        return Finding(NOT_TESTABLE, "no kernel size has been run with alphas on both sides of 0.5", cells=cells)
     if lacking := on.lacking(weights, ("sensitivity", "precision")):
         return Finding(NOT_TESTABLE, lacking, cells=cells)
     found = [on.contrast(weights, mean_of(column)) for column in ("sensitivity", "precision")]
     up, down = (side(one, on.rule.level) for one in found)
-    measured = "; ".join(f"{word} {told(one, on.rule.level)} per 1 of alpha" for word, one in
+    measured = "; ".join(f"{word} {told(one, on.rule.level)} per unit of alpha" for word, one in
                          zip(("sensitivity", "precision"), found, strict=True))  # fmt: skip
     if None in found:
         return Finding(UNDECIDED, on.unknown(weights, DICE), measured, cells)
     if up < 0 or down > 0:
-        return Finding(CONTRADICTED, "one of them goes the other way", measured, cells)
+        return Finding(CONTRADICTED, "one of the two goes the other way", measured, cells)
     both = up > 0 and down < 0
-    return Finding(CONFIRMED if both else UNDECIDED, "both go as said" if both else "the slopes are not told from 0",
-                   measured, cells)  # fmt: skip
+    why = "sensitivity rises and precision falls with alpha" if both else "at least one of the two slopes may be 0"
+    return Finding(CONFIRMED if both else UNDECIDED, why, measured, cells)
 
 
 def _alphas(on: Ground, kernel: int) -> list[float]:

@@ -13,11 +13,11 @@ from benchmark.judge.estimate import Estimate, Variance, holm
 from benchmark.judge.reference import ClaimRule, Reference, Sizes
 
 Spot = tuple[int, float]  # kernel size and alpha
-NO_SPREAD = "no cell has two seeds, so the spread between trainings is unknown"
-TOO_FEW_ENTER = "slices enter it in fewer than two seeds of any cell"
-NO_SPLIT = "its cells share no split"
-NO_SLICE = "no test slice enters it"
-FEW_PATIENTS = "a patient is unknown, or there are fewer than two"
+NO_SPREAD = "no cell was trained from two seeds, so the variation between trainings is unknown"
+TOO_FEW_ENTER = "no cell has slices that count here from two seeds"
+NO_SPLIT = "the cells it compares were tested on different splits"
+NO_SLICE = "no test slice counts here"
+FEW_PATIENTS = "some slices have no patient number, or there are fewer than two patients"
 LARGEST = 700.0  # exp of more is no float
 ROUNDING = 1e-9  # what arithmetic can leave of an exact tie
 
@@ -156,14 +156,14 @@ def judge(
 ) -> Finding:
     """Judge one contrast that a claim puts above (sign 1) or below (-1) zero; ratio: it is told as exp of itself."""
     if not weights:
-        return Finding(Standing.NOT_TESTABLE, "the cells that it sets against each other were not run", cells=cells)
+        return Finding(Standing.NOT_TESTABLE, "the trainings needed to test this have not been run", cells=cells)
     found = on.contrast(weights, statistic)
     measured = f"{name} {told(found, on.rule.level, ratio=ratio)}"
     if found is None:
         return Finding(Standing.UNDECIDED, on.unknown(weights, statistic), measured, cells)
     where = side(found, on.rule.level)
     standing = {sign: Standing.CONFIRMED, -sign: Standing.CONTRADICTED}.get(where, Standing.UNDECIDED)
-    why = {1: "the interval lies above", -1: "the interval lies below", 0: "the interval holds"}[where]
+    why = {1: "the interval lies above", -1: "the interval lies below", 0: "the interval includes"}[where]
     return Finding(standing, f"{why} {1 if ratio else 0}", measured, cells)
 
 
@@ -190,7 +190,7 @@ def nearest(found: Mapping[Spot, Estimate | None], level: float) -> str:
     if not known:
         return "not known" if found else ""
     spot = min(known, key=lambda spot: (known[spot].value, spot))
-    return f"it minus {name_of(spot)}: {told(known[spot], level)}"
+    return f"difference from {name_of(spot)}: {told(known[spot], level)}"
 
 
 def name_of(spot: Spot) -> str:

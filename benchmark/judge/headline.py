@@ -75,11 +75,12 @@ def headline(collected: Collected, reference: Reference, tolerances: Tolerances)
     )
     title = f"{cell_name(cell.arm, cell.kernel_size, cell.alpha)}: the thesis's best cell."
     note = (
-        "The interval is for the mean over patients, training sets and seeds to come, the seeds' variance pooled over "
-        "both kinds of split; every slice counts once, averaged over its seeds. "
-        "By image and by patient test other slices: rows of this table are no measure of what the split does."
+        "The interval says where the mean would lie with new patients, training sets and seeds; the variance between "
+        "seeds is pooled over both kinds of split. Every slice counts once, averaged over its seeds. Splits by image "
+        "and by patient test different slices: do not compare these rows to judge the split; use the next table."
     )
-    return Table(title, numbers, shown, (note,))
+    return Table(title, numbers, shown, (note,), ("", "split", "fed at", "precision", "trainings", "test slices",
+                                                  "mean Dice", f"{level:.0%} interval", "missed"))  # fmt: skip
 
 
 def _row(cell: Cell, seeds: Variance | None, level: float) -> dict[str, object]:

@@ -24,7 +24,7 @@ def small_tumours(on: Ground) -> Finding:
     """
     cell = on.best
     if cell is None:
-        return Finding(NOT_TESTABLE, "5x5, alpha 0.5 was not run", cells="0 of 1")
+        return Finding(NOT_TESTABLE, "5x5, alpha 0.5 has not been run", cells="0 of 1")
     if lacking := on.lacking([on.printed], ("nsd_1mm", "truth_mm2")):
         return Finding(NOT_TESTABLE, lacking, cells="1 of 1")
     edges = on.sizes.edges_mm2
@@ -37,14 +37,19 @@ def small_tumours(on: Ground) -> Finding:
     limits = (0.0, on.rule.outline_right_nsd_1mm)
     statistics = [Statistic("small - large", partial(small_minus_large, least=least)) for least in limits]
     found = [on.within(cell, statistic) for statistic in statistics]
-    measured = "small - large tumours, Dice: " + "; ".join(
-        f"{word} {told(one, on.rule.level)}" for word, one in zip(("all", "outline right"), found, strict=True)
+    measured = "Dice, small minus large tumours: " + "; ".join(
+        f"{word} {told(one, on.rule.level)}" for word, one in zip(("all", "outline looks right"), found, strict=True)
     )
     if None in found:
         return Finding(UNDECIDED, on.unknown([on.printed], statistics[found.index(None)]), measured, "1 of 1")
     sides = [side(one, on.rule.level) for one in found]
     standing = CONTRADICTED if 1 in sides else CONFIRMED if sides == [-1, -1] else UNDECIDED
-    return Finding(standing, "both below 0" if standing is CONFIRMED else "not both below 0", measured, "1 of 1")
+    return Finding(
+        standing,
+        "both differences are below 0" if standing is CONFIRMED else "at least one difference may be 0",
+        measured,
+        "1 of 1",
+    )
 
 
 def image_spread(on: Ground) -> Finding:
@@ -57,7 +62,7 @@ def image_spread(on: Ground) -> Finding:
     count = pd.Series([split for split, _ in whole], dtype=str).value_counts()
     cells = f"{count.max() if len(count) else 0} of {len(on.spots())}"
     if not len(count) or count.max() < on.rule.fewest_cells:
-        why = f"fewer than {on.rule.fewest_cells} cells with two seeds on one split"
+        why = f"fewer than {on.rule.fewest_cells} cells have been trained from two seeds on one split"
         return Finding(NOT_TESTABLE, why, cells=cells)
     split = sorted(count.index[count == count.max()])[0]
     means = [
@@ -71,8 +76,8 @@ def image_spread(on: Ground) -> Finding:
     dice = rows.groupby(["patient_id", "slice_id"])["dice"].agg(["min", "max"])
     patients = dice.index.get_level_values("patient_id").tolist()
     shares = {
-        "well by all": dice["min"] >= on.rule.well,
-        "differ": dice["max"] - dice["min"] >= on.rule.vary,
+        "segmented well by all": dice["min"] >= on.rule.well,
+        "models differ": dice["max"] - dice["min"] >= on.rule.vary,
     }
     ends = {name: clustered_share(hit.to_numpy(), patients, on.rule.level) for name, hit in shares.items()}
     measured = "; ".join(f"{name} {value:.2f} [{low:.2f}, {high:.2f}]" for name, (value, low, high) in ends.items())
@@ -94,7 +99,7 @@ def necrotic_centres(on: Ground) -> Finding:
     """
     cell = on.best
     if cell is None:
-        return Finding(NOT_TESTABLE, "5x5, alpha 0.5 was not run", cells="0 of 1")
+        return Finding(NOT_TESTABLE, "5x5, alpha 0.5 has not been run", cells="0 of 1")
     if lacking := on.lacking([on.printed], ("core_sensitivity", "sensitivity", "truth_mm2")):
         return Finding(NOT_TESTABLE, lacking, cells="1 of 1")
     rows = largest_third(cell.rows, on.sizes)
@@ -102,13 +107,13 @@ def necrotic_centres(on: Ground) -> Finding:
     habit = missed.groupby([rows["split_id"], rows["slice_id"], rows["patient_id"]], dropna=False).agg(["mean", "size"])
     habit = habit.loc[habit["size"] >= FEWEST_TRAININGS, "mean"]
     if habit.empty:
-        return Finding(UNDECIDED, f"no large tumour was tested by {FEWEST_TRAININGS} trainings", cells="1 of 1")
+        return Finding(UNDECIDED, f"no large tumour was tested by {FEWEST_TRAININGS} trainings or more", cells="1 of 1")
     patients = habit.index.get_level_values("patient_id")
     if patients.isna().any() or patients.nunique() < 2:
         return Finding(UNDECIDED, FEW_PATIENTS, cells="1 of 1")
     hits = (habit >= on.rule.consistently).to_numpy()
     share, low, high = clustered_share(hits, patients.tolist(), on.rule.level)
-    measured = f"{hits.sum()} of {len(hits)} large tumours, share {share:.2f} [{low:.2f}, {high:.2f}]"
+    measured = f"centre missed in {hits.sum()} of {len(hits)} large tumours, {share:.2f} [{low:.2f}, {high:.2f}]"
     return _some(on, low, high, "the large tumours", measured, "1 of 1")
 
 
@@ -129,12 +134,12 @@ def _some(on: Ground, low: float, high: float, of: str, measured: str, cells: st
     """Judge a share that a claim calls "some": more than `share`."""
     limit = f"{on.rule.share:.0%} of {of}"
     if low > on.rule.share:
-        return Finding(CONFIRMED, f"above {limit}", measured, cells)
+        return Finding(CONFIRMED, f"more than {limit}", measured, cells)
     if high < on.rule.share:
-        return Finding(CONTRADICTED, f"below {limit}", measured, cells)
-    return Finding(UNDECIDED, f"not told from {limit}", measured, cells)
+        return Finding(CONTRADICTED, f"less than {limit}", measured, cells)
+    return Finding(UNDECIDED, f"too few cases to say whether it is more than {limit}", measured, cells)
 
 
 def vessels_excluded(on: Ground) -> Finding:
     """Vessels that the truth includes: no source of these slices marks them, so no record can tell."""
-    return Finding(NOT_TESTABLE, "no source of these slices marks vessels; only a reader's eye can tell")
+    return Finding(NOT_TESTABLE, "vessels are marked in no copy of these slices; a radiologist would have to look")

@@ -88,12 +88,16 @@ def boundaries_table(panel: Panel, sizes: Sizes) -> Table:
         }
     )
     note = "missed: no pixel of the tumour was found; detected: mean over the others. Definitions: docs/measures.md."
-    return Table(f"Measures by tumour size, {panel.title}.", numbers, shown, (note, EACH_ONCE, *_left_out(panel)))
+    essential = ("arm", "tumours", "slices", "missed", "Dice", "median", "detected", "NSD 1 mm", "NSD 2 mm")
+    notes = (note, EACH_ONCE, *_left_out(panel))
+    return Table(f"Measures by tumour size, {panel.title}.", numbers, shown, notes, essential)
 
 
 def _left_out(panel: Panel) -> list[str]:
     names = [cell.name for cell in panel.cells if not measured(cell)]
-    return [f"Left out, until their runs are rescored: {', '.join(names)}."] if names else []
+    return (
+        [f"Left out, for their runs lack these measures until they are rescored: {', '.join(names)}."] if names else []
+    )
 
 
 def by_slice(values: pd.Series[float], rows: pd.DataFrame) -> pd.Series[float]:
@@ -139,7 +143,7 @@ def agreement_table(panel: Panel, sizes: Sizes) -> Table:
             "limits of agreement": cells("lower_limit", "upper_limit"),
         }
     )
-    note = "The interval is around the bias, patients being the unit; the spread between trainings is not in it."
+    note = "The interval is around the bias, with patients as the unit; variation between trainings is not included."
     title = f"Sizes against the truth (Bland-Altman), {panel.title}."
     return Table(title, numbers, shown, (note, EACH_ONCE, *_left_out(panel)))
 

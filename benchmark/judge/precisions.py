@@ -107,4 +107,5 @@ def precisions_table(rows: Sequence[Row], rule: PrecisionRule) -> Table:
             "verdict": numbers["agreement"],
         }
     )
-    return Table("Lower precisions, against the spread between seeds.", numbers, shown)
+    essential = ("arm", "size", "split", "precision", "seeds", "Dice", f"Dice {rule.plain}", "difference", "verdict")
+    return Table("Lower precisions, against the variation between seeds.", numbers, shown, (), essential)

@@ -10,7 +10,9 @@ from benchmark.judge.tables import Table, digits
 
 CONDITIONS = (*TERMS, "split_id", "split_fingerprint")  # two runs share a row only if they agree in all of these
 CLICK = "(click)"
-LEGEND = f"{CLICK}: semi-automatic; it was shown a pixel inside each tumour, so never rank it with the others."
+LEGEND = f"{CLICK}: semi-automatic: it was given a pixel inside each tumour, so do not rank it with the others."
+
+ESSENTIAL = ("split", "arm", "params", "seeds", "mean Dice", "SD seeds", "median", "missed", "fit, min")
 
 
 def results_tables(collected: Collected) -> list[Table]:
@@ -28,7 +30,7 @@ def results_tables(collected: Collected) -> list[Table]:
         cells = group.groupby(["split_id", "split_fingerprint", "needs_click", "arm", "params"])
         rows = pd.DataFrame([_row(cell) for _, cell in cells])
         notes = (LEGEND,) if rows["click"].any() else ()
-        tables.append(Table(f"Runs on {title_of(group)}.", rows, _cells(rows), notes))
+        tables.append(Table(f"Runs on {title_of(group)}.", rows, _cells(rows), notes, ESSENTIAL))
     return tables
 
 

@@ -20,30 +20,36 @@ from benchmark.judge.measures import agreement_table, boundaries_table, measured
 from benchmark.judge.precisions import precisions, precisions_table
 from benchmark.judge.reference import Reference, Tolerances
 from benchmark.judge.results import results_tables
-from benchmark.judge.tables import Table, digits
+from benchmark.judge.tables import Table, digits, wrapped
 from benchmark.judge.versus import duels, versus_table
 
 MORE_DRAWS, MORE_SEEDS = (1, 2, 5), (3, 5, 10)  # of the table of what more runs would bring
 
 
 LEFT = {1: "lower by patient", -1: "higher by patient", 0: "undecided"}  # by the side of 0 that the interval is on
+NEAREST = "at the image size and precision nearest the thesis's at which it can be tested."
 
 
 @dataclass(frozen=True)
 class Answer:
-    """verdict: a word or two; lines: sentences; beside: in text, verdict and first sentence follow the question."""
+    """verdict: a word or two; lines: sentences."""
 
     question: str
     verdict: str
     lines: tuple[str, ...]
-    beside: bool = False
 
     def text(self, number: int) -> list[str]:
-        """The answer in lines, the question first."""
-        first = f"{number}. {self.question}"
-        if not self.beside:
-            return [first, *(f"   {line}" for line in self.lines)]
-        return [f"{first} {self.verdict}: {self.lines[0]}", *(f"   {line}" for line in self.lines[1:])]
+        """The answer in lines of a terminal's width: the question with its verdict, then the sentences below it."""
+        sentences = (part for line in self.lines for part in wrapped(line, "   "))
+        return [f"{number}. {self.question} {self.verdict}.", *sentences]
+
+
+def _claim(panel: Panel, one: Judged) -> str:
+    """One claim's verdict in a sentence; the other reading of alpha where it makes another verdict."""
+    first = panel.runs.iloc[0]
+    terms = f"{one.claim.id}; at {first['height']}x{first['width']}, {first['precision']}"
+    swapped = "" if one.swapped.standing is one.text.standing else f"; {one.swapped.standing} if alpha was swapped"
+    return f'{one.text.standing}: "{one.claim.statement}" ({terms}{swapped}).'
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,10 +71,27 @@ class Judgement:
 
     @cached_property
     def claims(self) -> list[tuple[Panel, list[Judged]]]:
-        """Every claim on every panel of the thesis's terms, its own image size first."""
+        """Every claim on every panel of the thesis's protocol; the terms nearest the thesis's first.
+
+        Nearest by image size, then a precision that the thesis may have had before others.
+        """
+        rule = self.tolerances.dice
+
+        def distance(panel: Panel) -> tuple[int, bool]:
+            first = panel.runs.iloc[0]
+            return abs(int(first["height"]) - rule.image_size), first["precision"] not in rule.precisions
+
         own = [panel for panel in self.panels if on_its_terms(panel, self.reference, self.tolerances)]
-        own.sort(key=lambda panel: panel.runs.iloc[0]["height"] != self.tolerances.dice.image_size)
-        return [(panel, judge_claims(panel, self.reference, self.tolerances)) for panel in own]
+        return [(panel, judge_claims(panel, self.reference, self.tolerances)) for panel in sorted(own, key=distance)]
+
+    @cached_property
+    def claims_once(self) -> list[tuple[Panel, Judged]]:
+        """Each claim once: on the terms nearest the thesis's on which it can be tested, else on the nearest of all."""
+        by_claim = zip(*([(panel, one) for one in judged] for panel, judged in self.claims), strict=True)
+        return [
+            next((on for on in found if on[1].text.standing is not Standing.NOT_TESTABLE), found[0])
+            for found in by_claim
+        ]
 
     @cached_property
     def leaks(self) -> list[Leak]:
@@ -76,7 +99,7 @@ class Judgement:
 
     def questions(self) -> list[Answer]:
         """The three questions, each answered by a word or two and the sentences behind them."""
-        return [self._does_it_hold(), self._do_claims_hold(), self._what_is_left()]
+        return [self._does_it_hold(), self._do_claims_hold(), self._without_a_shared_patient()]
 
     def answers(self) -> list[str]:
         """The three questions as lines of text."""
@@ -87,22 +110,26 @@ class Judgement:
         lines = [f"{row.why}."]
         if row.spread and row.spread.seeds:
             margin = row.spread.smallest_margin(row.reference, self.tolerances.dice.level)
-            lines += [f"Equivalence: two one-sided tests pass at a margin of {margin:.3f} or more (secondary)."]
-        return Answer(f"Does {row.reference:g} hold?", row.verdict.value, tuple(lines), beside=True)
+            lines += [
+                f"Equality is shown only to within {margin:.3f} (two one-sided tests; secondary, decides nothing)."
+            ]
+        return Answer(f"Does {row.reference:g} hold?", row.verdict.value, tuple(lines))
 
     def _do_claims_hold(self) -> Answer:
-        lines, counts = [], []
-        for panel, judged in self.claims:
-            named = {what: [one.claim.id for one in judged if one.text.standing is what] for what in Standing}
-            open_ones = len(named.pop(Standing.NOT_TESTABLE))
-            told = [f"{what}: {', '.join(ids)}" for what, ids in named.items() if ids]
-            lines.append(f"{panel.title}: {'; '.join([*told, f'{Standing.NOT_TESTABLE}: {open_ones}'])}.")
-            counts.append([f"{len(ids)} {what}" for what, ids in named.items() if ids])
-            counts[-1] += [f"{open_ones} {Standing.NOT_TESTABLE}"] if open_ones else []
-        verdict = ", ".join(counts[0]) if counts else str(Standing.NOT_TESTABLE)
-        return Answer("Do its claims hold?", verdict, tuple(lines or ["No run on its terms."]))
+        question, by_verdict = "Do its claims hold?", {what: list[tuple[Panel, Judged]]() for what in Standing}
+        for panel, one in self.claims_once:
+            by_verdict[one.text.standing].append((panel, one))
+        waiting = [one.claim.id for _, one in by_verdict[Standing.NOT_TESTABLE]]
+        verdict = ", ".join(f"{len(ones)} {what}" for what, ones in by_verdict.items() if ones)
+        if not verdict:
+            return Answer(question, str(Standing.NOT_TESTABLE), ("Nothing has been run with the thesis's settings.",))
+        del by_verdict[Standing.NOT_TESTABLE]
+        lines = [_claim(panel, one) for ones in by_verdict.values() for panel, one in ones]
+        if waiting:
+            lines.append(f"{Standing.NOT_TESTABLE}: {', '.join(waiting)} (compare --section claims says why).")
+        return Answer(question, verdict, (*lines, "Each claim is judged once, " + NEAREST))
 
-    def _what_is_left(self) -> Answer:
+    def _without_a_shared_patient(self) -> Answer:
         lines, verdicts = [], []
         for one in self.leaks:
             if one.image.runs.iloc[0]["phantom"]:
@@ -110,16 +137,17 @@ class Judgement:
             row = leak_table([one], self.tolerances.leak).numbers.iloc[0]
             verdicts.append(LEFT[side(one.difference, self.tolerances.leak.level)])
             lines.append(
-                f"{row['arm']}, {row['data']}, {row['size']}, {row['precision']}: {row['dice_image']:.3f} by image, "
-                f"{row['dice_patient']:.3f} by patient on the same {row['slices']} slices; "
+                f"{row['arm']} on {row['data']} at {row['size']}, {row['precision']}: {row['dice_patient']:.3f} split "
+                f"by patient, {row['dice_image']:.3f} split by image, on the same {row['slices']} slices; "
                 + (
-                    f"difference {row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]."
+                    f"by image minus by patient {row['difference']:+.3f}, {self.tolerances.leak.level:.0%} interval "
+                    f"{row['low']:+.3f} to {row['high']:+.3f}."
                     if one.difference
-                    else "no interval without two known patients and, for an arm that trains, two seeds on one split."
+                    else "an interval needs two known patients and, for an arm that trains, two seeds on one split."
                 )
             )
-        nothing = ["Not known yet: no arm was run by image and by patient from the same seed on a slice in common."]
-        question = "What is left when no patient is in both train and test?"
+        nothing = ["No arm has been run in splits by image and by patient from the same seed on a slice in common."]
+        question = "How high is the score when no patient is in both train and test?"
         return Answer(question, verdicts[0] if verdicts else "not known yet", tuple(lines or nothing))
 
     def verdicts(self) -> list[Table]:
@@ -135,9 +163,10 @@ class Judgement:
             )
             names = {"half_width": "expected +-", "difference": f"difference found with power {rule.power:g}"}
             note = (
-                f"A verdict of reproduced needs +- {rule.max_half_width:g} or less, and {rule.min_seeds} seeds a draw."
+                f"A verdict of reproduced needs +- {rule.max_half_width:g} or less, and {rule.min_seeds} seeds on each "
+                "draw."
             )
-            title = f"What more trainings would bring, at the spread of these {spread.n}."
+            title = f"What more trainings would bring, if they vary as these {spread.n} do."
             tables.append(Table(title, numbers, shown.rename(columns=names), (note,)))
         return tables
 
@@ -180,10 +209,10 @@ SECTIONS: Mapping[str, Callable[[Judgement], Sequence[Table]]] = MappingProxyTyp
 )
 WHY_EMPTY = MappingProxyType(  # of the sections that may be
     {
-        "claims": "no run on the thesis's slices and protocol",
-        "arms": "nothing was run under the same terms as the reference cell",
-        "measures": "no runs have them all yet; `python -m benchmark rescore` adds them to older ones",
-        "runs": "none is finished",
+        "claims": "nothing has been run on the thesis's slices with its protocol",
+        "arms": "no other arm has been run under the same terms as unet 5x5, alpha 0.5",
+        "measures": "no runs have them all yet; `python -m benchmark rescore` adds them to older runs",
+        "runs": "no run is finished",
     }
 )
 USUAL = ("verdicts", "patients", "claims", "arms", "runs")  # the others when asked for

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
-from tabulate import tabulate
+from tabulate import MIN_PADDING, tabulate
 
 FORMATS = {"text": "simple", "markdown": "github", "latex": "latex_booktabs", "csv": None}  # ours -> tabulate's
+WIDTH = 100  # columns of a terminal that text keeps within
+GAP = 2  # blanks between two columns of text
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
     """numbers: one row per finding, full precision; shown: the same rows as a reader wants them, all strings.
 
-    title stands above, notes below, each a line. essential: the columns of shown that a narrow place keeps where all
-    of them are too wide for it; none named: all.
+    title stands above, notes below, each a line. essential: the columns of shown that a terminal or a page keeps where
+    all of them are too wide for it; none named: all.
     """
 
     title: str
@@ -26,14 +29,62 @@ class Table:
     essential: tuple[str, ...] = ()
 
     def render(self, form: str = "text") -> str:
-        """Return the table in one of `FORMATS`; csv holds the numbers, the title in a first column, and no notes."""
+        """Return the table in one of `FORMATS`; csv holds the numbers, the title in a first column, and no notes.
+
+        Text keeps within `WIDTH`: with the essential columns alone where all are wider, then with words wrapped.
+        """
         if form == "csv":
             return csv_of([self])
+        if form == "text":
+            return "\n".join(self._lines())
         style = str(FORMATS[form])
         table = tabulate(self.shown.to_dict("list"), headers="keys", tablefmt=style, disable_numparse=True)
-        mark = {"markdown": "**{}**\n", "latex": "% {}"}.get(form, "{}")
+        mark = {"markdown": "**{}**\n", "latex": "% {}"}[form]
         note = {"latex": "% {}"}.get(form, "{}")
         return "\n".join([mark.format(self.title), table, *([""] if self.notes else []), *map(note.format, self.notes)])
+
+    def _lines(self) -> list[str]:
+        """The table as text, no line wider than `WIDTH` unless one word is."""
+        columns = {str(name): [str(text) for text in texts] for name, texts in self.shown.to_dict("list").items()}
+        notes = list(self.notes)
+        if self.essential and sum(natural(columns)) + GAP * (len(columns) - 1) > WIDTH:
+            left_out = [name for name in columns if name not in self.essential]
+            columns = {name: texts for name, texts in columns.items() if name in self.essential}
+            notes.append(f"More columns in compare's other formats, such as --format markdown: {', '.join(left_out)}.")
+        widths = fitted(columns)
+        table = tabulate(
+            columns,
+            headers="keys",
+            tablefmt=str(FORMATS["text"]),
+            disable_numparse=True,
+            maxcolwidths=widths,
+            maxheadercolwidths=[max(width - MIN_PADDING, 1) for width in widths],
+        )
+        parts = [wrapped(self.title), table.splitlines(), *([[""]] if notes else []), *map(wrapped, notes)]
+        return [line for part in parts for line in part]
+
+
+def wrapped(text: str, indent: str = "") -> list[str]:
+    """Text as lines of at most `WIDTH` columns; words, paths and numbers stay whole."""
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def natural(columns: Mapping[str, Sequence[str]]) -> list[int]:
+    """The width of each column as tabulate makes it: of its heading and some blanks, or its longest text."""
+    return [max(len(name) + MIN_PADDING, *map(len, texts), 0) for name, texts in columns.items()]
+
+
+def fitted(columns: Mapping[str, Sequence[str]]) -> list[int]:
+    """Widths of columns that fit within `WIDTH`: headings are wrapped first, then the widest columns' texts."""
+    widths, room = natural(columns), WIDTH - GAP * (len(columns) - 1)
+    if sum(widths) > room:
+        words = {name: max(map(len, name.split()), default=0) + MIN_PADDING for name in columns}
+        widths = [max(words[name], *map(len, texts), 0) for name, texts in columns.items()]
+    while sum(widths) > room:
+        widths[widths.index(max(widths))] -= 1
+    return [max(width, 1) for width in widths]
 
 
 def csv_of(tables: Sequence[Table]) -> str:

@@ -28,7 +28,7 @@ class Standing(StrEnum):
     BETTER = "better"
     WORSE = "worse"
     UNDECIDED = "undecided"
-    CLICK = "not a contrast"
+    CLICK = "not ranked"
 
 
 @dataclass(frozen=True)
@@ -77,13 +77,13 @@ def _duel(cell: Cell, reference: Cell, seeds: Variance | None) -> Duel:
     mine, other = common([cell, reference])
     if mine.rows.empty:
         standing = Standing.CLICK if cell.needs_click else Standing.UNDECIDED
-        return Duel(cell, mean(cell, DICE), None, None, None, standing, f"no split in common with {reference.name}")
+        return Duel(cell, mean(cell, DICE), None, None, None, standing, f"tested on other splits than {reference.name}")
     difference = contrast([(1.0, mine), (-1.0, other)], DICE, seeds)
     if cell.needs_click:
-        return Duel(mine, mean(mine, DICE), difference, None, None, Standing.CLICK, "saw a click")
+        return Duel(mine, mean(mine, DICE), difference, None, None, Standing.CLICK, "was given a click")
     if difference is None:
-        unknown = "the spread between trainings is unknown: no cell has two seeds"
-        why = "a patient is unknown, or there is one alone" if seeds else unknown
+        unknown = "no cell was trained from two seeds, so the variation between trainings is unknown"
+        why = "some slices have no patient number, or there is only one patient" if seeds else unknown
         return Duel(mine, mean(mine, DICE), None, None, None, Standing.UNDECIDED, why)
     p = difference.p_value()
     return Duel(mine, mean(mine, DICE), difference, p, _wilcoxon(mine, other), Standing.UNDECIDED)
@@ -93,7 +93,7 @@ def _judged(row: Duel, p: float, rule: ContrastRule) -> Duel:
     """The one place where a difference is called real."""
     assert row.difference is not None
     if p >= 1 - rule.level:
-        return replace(row, p=p, standing=Standing.UNDECIDED, why=f"p {p:.2g} after Holm")
+        return replace(row, p=p, standing=Standing.UNDECIDED, why=f"p = {p:.2g} after Holm's correction")
     return replace(row, p=p, standing=Standing.BETTER if row.difference.value > 0 else Standing.WORSE)
 
 
@@ -127,13 +127,15 @@ def versus_table(panel: Panel, rows: Sequence[Duel], rule: ContrastRule) -> Tabl
         }
     )
     notes = [
-        f"Differences are from {_key(rule.reference)}, on the splits of both, given their training sets.",
-        "The interval is before Holm, p after. A mean is over all splits of its cell.",
-        "Costs are of one training, the mean over a cell's runs; minutes are those of the machine that it ran on.",
+        f"Differences are from {_key(rule.reference)}, on common splits; variation between training sets not included.",
+        "p (Holm) is corrected for the number of arms compared, the interval is not. A mean is over its cell's splits.",
+        "Costs are of one training, averaged over a cell's runs; minutes depend on the machine.",
     ]
     if numbers["click"].any():
         notes.append(LEGEND)
-    return Table(f"Arms against arms, {panel.title}.", numbers, shown, tuple(notes))
+    essential = ("arm", "seeds x splits", "mean Dice", "difference", f"{rule.level:.0%} interval", "p (Holm)",
+                 "verdict")  # fmt: skip
+    return Table(f"Arms against arms, {panel.title}.", numbers, shown, tuple(notes), essential)
 
 
 def _key(key: Key) -> str:

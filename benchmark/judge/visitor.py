@@ -58,7 +58,7 @@ def visitor_table(name: str, judged: Judged, collected: Collected, level: float)
         }
     )
     notes = [
-        "On the same slices, patients being the unit; how much another training of the tool would differ is unknown."
+        "On the same slices, with patients as the unit; how another training of the tool would differ is not included."
     ]
     if numbers["arm"].str.endswith(CLICK).any():
         notes.append(LEGEND)

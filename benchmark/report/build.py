@@ -12,7 +12,7 @@ from typing import Any
 from benchmark.data.slices import SliceSet
 from benchmark.errors import SpecError
 from benchmark.judge.reference import DATASETS
-from benchmark.record import write_bytes
+from benchmark.placing import room_in, write_bytes
 from benchmark.report.chapters import NO_PICTURES, Source, ordered, parts
 from benchmark.report.contents import Chapter, Content, Part
 from benchmark.report.figure import FORMS, Figure, counted, inline, save
@@ -51,15 +51,20 @@ def write(source: Source, out: Path) -> Written:
     """Draw and write everything into a folder: figures/ first, index.html last and whole.
 
     A folder that holds an earlier report is brought up to date; figures of it that are no longer
-    drawn are removed. Raises `SpecError` where out is a file, or a folder with other things and no report.
+    drawn are removed. Raises `SpecError` where out is a file, or a folder with other things and no report, and
+    `OutputError` where the disk refuses; then the folder is as it was.
     """
     before = _earlier(out)
     shown = _named_apart(parts(source))  # what may fail comes first: nothing is written yet
     pictures = _gallery(source)
     folder = out / FIGURES
-    folder.mkdir(parents=True, exist_ok=True)
-    drawings = {one.slug: inline(save(one, folder), one) for part in shown for one in part.figures}
-    write_bytes(out / PAGE, render(content(source, shown, drawings, pictures)).encode())
+    with room_in(out) as room:
+        (room / FIGURES).mkdir()
+        drawings = {one.slug: inline(save(one, room / FIGURES), one) for part in shown for one in part.figures}
+        write_bytes(room / PAGE, render(content(source, shown, drawings, pictures)).encode())
+        folder.mkdir(exist_ok=True)
+        for path in [*sorted((room / FIGURES).iterdir()), room / PAGE]:
+            path.replace(out / path.relative_to(room))
     for slug in before - drawings.keys():
         for form in FORMS:
             (folder / f"{slug}.{form}").unlink(missing_ok=True)

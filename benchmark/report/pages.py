@@ -2,11 +2,13 @@
 
 Between `<!-- table: SECTION: TITLE -->` and `<!-- end -->` of a page stands the one table of a section
 of the shipped records' judgement whose title starts so, after `<!-- answers -->` its three answers, and after
-`<!-- figure: SLUG -->` the verdict figure of this name, which lies in docs/figures as SVG and CSV.
+`<!-- figure: SLUG -->` the verdict figure of this name, which lies in docs/figures as SVG and CSV. The one figure
+that shows slices, `outlined-slices`, is drawn anew with `--data PATH` alone; its words come from the records.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import sys
@@ -14,12 +16,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmark.collect import collect, reproduction_folder
-from benchmark.errors import SpecError
+from benchmark.data.slices import SliceSet
+from benchmark.errors import BenchmarkError, SpecError
 from benchmark.judge.reference import load_reference, load_tolerances
 from benchmark.judge.sections import SECTIONS, Judgement
 from benchmark.judge.tables import Table
+from benchmark.report import outlined
 from benchmark.report.figure import Figure, save
 from benchmark.report.verdict_figures import verdict_figures
+from benchmark.request import Request, load_slices
 
 WHAT = r"answers|table: (?P<section>\w+): (?P<title>[^\n]+)|figure: (?P<slug>[^\n]+)"
 PLACE = re.compile(rf"(<!-- (?:{WHAT}) -->\n).*?(?P<end><!-- end -->)", re.DOTALL)
@@ -33,6 +38,8 @@ def fill(page: str, found: Judgement, figures: str = FIGURES.as_posix()) -> str:
     """
     tables = {section: make(found) for section, make in SECTIONS.items()}
     drawn = {figure.slug: figure for figure in verdict_figures(found)}
+    if outlined.SLUG in figures_of(page):
+        drawn[outlined.SLUG] = outlined.outlined(found, reproduction_folder())
 
     def content(place: re.Match[str]) -> str:
         if place["section"]:
@@ -56,7 +63,8 @@ def _table(tables: Sequence[Table], section: str, title: str) -> Table:
 def _image(drawn: Mapping[str, Figure], slug: str, figures: str) -> str:
     if slug not in drawn:
         raise SpecError(f"no verdict figure is called {slug!r}; there are {', '.join(drawn)}")
-    return f"![{drawn[slug].alt}]({figures}/{slug}.svg)\n\n*{drawn[slug].caption}*"
+    form = "webp" if slug == outlined.SLUG else "svg"
+    return f"![{drawn[slug].alt}]({figures}/{slug}.{form})\n\n*{drawn[slug].caption}*"
 
 
 def figures_of(page: str) -> list[str]:
@@ -69,8 +77,11 @@ def shipped() -> Judgement:
     return Judgement(collect(reproduction_folder()), load_reference(), load_tolerances())
 
 
-def make(path: Path, found: Judgement) -> None:
-    """Fill in one page of a checkout, whose root is the working directory, and draw its figures."""
+def make(path: Path, found: Judgement, slices: SliceSet | None = None) -> None:
+    """Fill in one page of a checkout, whose root is the working directory, and draw its figures.
+
+    The one that shows slices is left as it is where none are given.
+    """
     page = path.read_text(encoding="utf-8")
     path.write_text(fill(page, found, Path(os.path.relpath(FIGURES, path.parent)).as_posix()), encoding="utf-8")
     wanted = set(figures_of(page))
@@ -78,9 +89,24 @@ def make(path: Path, found: Judgement) -> None:
         if figure.slug in wanted:
             FIGURES.mkdir(parents=True, exist_ok=True)
             save(figure, FIGURES, ("svg", "csv"))
+    if slices and outlined.SLUG in wanted:
+        outlined.save_picture(outlined.outlined(found, reproduction_folder(), slices), FIGURES)
+
+
+def main(words: Sequence[str]) -> None:
+    """Fill in the pages named, with the slices given; a mistake ends it with one line."""
+    parser = argparse.ArgumentParser(prog="nox -s pages --", description="Make pages anew from the shipped records.")
+    parser.add_argument("pages", nargs="+", type=Path, help="Markdown files, from the root of the repository")
+    parser.add_argument("--data", help="the 708 slices, to draw the picture of outlined slices anew")
+    options = parser.parse_args(words)
+    try:
+        judgement = shipped()
+        slices = load_slices(Request(data=options.data)) if options.data else None
+        for page in options.pages:
+            make(page, judgement, slices)
+    except BenchmarkError as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":
-    judgement = shipped()
-    for name in sys.argv[1:]:
-        make(Path(name), judgement)
+    main(sys.argv[1:])

@@ -37,9 +37,9 @@ def _headline(found: Judgement) -> list[Figure]:
     cell, level = found.reference.best_cell, found.tolerances.leak.level
     name = cell_name(cell.arm, cell.kernel_size, cell.alpha)
     caption = (
-        f"Mean test Dice of {name}, with {level:.0%} confidence intervals for the mean over patients, training sets "
-        f"and seeds to come. Line: {cell.dice_mean:g}, the thesis's printed mean of {cell.seeds} trainings on one "
-        "split by image. Rows of different image size or precision are different experiments."
+        f"Mean test Dice of {name}; the {level:.0%} intervals say where it would lie with new patients, training sets "
+        f"and seeds. Line: {cell.dice_mean:g}, the thesis's printed mean of {cell.seeds} trainings on one split by "
+        "image. Rows of different image size or precision are different experiments."
     )
     told = "; ".join(f"{name}: {_told(r)}" for name, r in zip(_names(ours), ours.to_dict("records"), strict=True))
     alt = f"The thesis prints {cell.dice_mean:g}. Ours: {told}."
@@ -134,7 +134,7 @@ def duel_figures(panel: Panel, found: Judgement) -> list[Figure]:
     name = cell_name(key.arm, key.kernel_size, key.alpha)
     caption = (
         f"Mean test Dice minus that of {name}, on the splits of both, slice by slice, with {rule.level:.0%} intervals "
-        "(patients are the unit, variation between seeds is included, and nothing is corrected for the number of arms). "
+        "(patients are the unit, variation between seeds is included, uncorrected for the number of arms). "
         "Filled: the difference stands after Holm's correction for that number. "
         f"{CLICK}: was given a point in the tumour, so do not rank it with the others."
     )

@@ -1,0 +1,120 @@
+"""A disk that refuses: one line that names the place the user gave, and nothing half-written left in it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from pathlib import Path
+
+import pytest
+from bench_forms import finish, process
+from data_forms import snapshot
+from run_records import halves, squares, write_run
+
+from benchmark.__main__ import main
+from benchmark.errors import OutputError
+from benchmark.placing import room_in, write_bytes, writing
+
+Capture = pytest.CaptureFixture[str]
+FULL = "cannot be written (No space left on device); free some space"
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names can still be made, and no byte reaches the disk: what fsync says then."""
+
+    def refuse(stream: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    slices = squares(8)
+    write_run(tmp_path / "runs", slices, halves(slices), rows=5, seed=1, params={"alpha": 0.5, "kernel_size": 5})
+    return tmp_path / "runs"
+
+
+def test_a_refused_file_is_as_it_was_and_leaves_no_scrap(tmp_path: Path, full_disk: None) -> None:
+    (tmp_path / "a.csv").write_text("old")
+    with pytest.raises(OutputError, match=rf"a\.csv: {FULL.replace('(', '.').replace(')', '.')}"):
+        write_bytes(tmp_path / "a.csv", b"new")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_the_outer_name_is_told_for_the_inner_may_be_temporary(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"^report: cannot be written") as caught, writing(Path("report")):
+        write_bytes(tmp_path / "no" / "such" / "folder", b"")
+    assert str(tmp_path) not in str(caught.value)
+
+
+def test_a_reader_of_standard_output_that_is_gone_is_no_disk() -> None:
+    with pytest.raises(BrokenPipeError), writing(Path("report")):
+        raise BrokenPipeError
+
+
+def test_folders_that_were_made_for_a_refused_file_are_gone(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    with (
+        pytest.raises(OutputError, match="asked: "),
+        room_in(tmp_path / "mine" / "a" / "b", asked=Path("asked")) as room,
+    ):
+        write_bytes(room / "no" / "such", b"")
+    assert snapshot(tmp_path) == snapshot(tmp_path / "mine") == {}
+    assert list(tmp_path.iterdir()) == [tmp_path / "mine"]
+
+
+def test_a_report_that_does_not_fit_leaves_no_figure(runs: Path, full_disk: None, capsys: Capture) -> None:
+    out = runs.parent / "new" / "report"
+    assert main(["report", "--runs", str(runs), "--out", str(out)]) == 2
+    assert capsys.readouterr().err == f"error: {out}: {FULL}, mend its permissions, or choose another place\n"
+    assert not out.parent.exists()
+
+
+def test_a_report_that_does_not_fit_leaves_the_earlier_one_as_it_was(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    out = runs.parent / "report"
+    assert main(["report", "--runs", str(runs), "--out", str(out)]) == 0
+    before = snapshot(out)
+    done, calls = os.fsync, []
+
+    def refuse_later(stream: int) -> None:
+        calls.append(stream)
+        if len(calls) > 7:  # some figures fit
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        done(stream)
+
+    monkeypatch.setattr(os, "fsync", refuse_later)
+    assert main(["report", "--runs", str(runs), "--out", str(out)]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {out}: {FULL}")
+    assert len(calls) == 8
+    assert snapshot(out) == before
+
+
+@pytest.mark.parametrize("words", ["report --runs runs --out {}", "export phantoms {}", "reproduce --out {}"])
+def test_a_place_below_a_file_is_one_line(
+    words: str, runs: Path, few_phantoms: None, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """As in a folder that may not be written, which nothing is for who runs the tests as root."""
+    monkeypatch.chdir(runs.parent)
+    Path("file").write_text("mine")
+    before = snapshot(runs.parent)
+    assert main(words.format("file/out").split()) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: file/out")
+    assert re.search(r"cannot be written \((Not a directory|File exists)\); ", err)
+    assert err.count("\n") == 1
+    assert snapshot(runs.parent) == before
+
+
+def test_standard_output_on_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    """Linux's /dev/full stands for it; where there is none there is nothing to try."""
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full on this system")
+    program = "import os, sys; os.dup2(os.open('/dev/full', os.O_WRONLY), 1); from benchmark.__main__ import main; "
+    code, _, err = finish(process(["-c", f"{program}sys.exit(main(['arms']))"], cwd=tmp_path))
+    assert (code, err.count("\n")) == (2, 1)
+    assert err.startswith("error: standard output: No space left on device; ")
