@@ -21,8 +21,8 @@ GAP = 2  # blanks between two columns of text
 class Table:
     """numbers: one row per finding, full precision; shown: the same rows as a reader wants them, all strings.
 
-    title stands above, notes below, each a line. essential: the columns of shown that a narrow place, such as text
-    within `WIDTH`, keeps where all of them are too wide for it; none named: all.
+    title stands above, notes below, each a line. essential: the columns of shown that a terminal or a page keeps where
+    all of them are too wide for it; none named: all.
     """
 
     title: str
