@@ -21,7 +21,7 @@ from benchmark.judge.reference import load_reference, load_tolerances
 from benchmark.judge.sections import SECTIONS, USUAL, WHY_EMPTY, Judgement
 from benchmark.judge.tables import render
 from benchmark.judge.visitor import visitor_table
-from benchmark.placing import write_bytes, writing
+from benchmark.placing import room_in, write_bytes
 from benchmark.record import RESULT
 from benchmark.request import PHANTOMS, load_slices
 from benchmark.summary import summarise
@@ -139,9 +139,9 @@ def score(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     if judged.doubt:
         print(f"\n{judged.doubt}")
     if options.out is not None:
-        with writing(options.out):
-            options.out.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(options.out, judged.scores.to_csv(index=False, lineterminator="\n").encode())
+        with room_in(options.out.parent, asked=options.out) as room:
+            write_bytes(room / options.out.name, judged.scores.to_csv(index=False, lineterminator="\n").encode())
+            (room / options.out.name).replace(options.out)
         print(f"\nOne row per slice: {options.out}")
     beside = visitor_table(name, judged, collect(root), load_tolerances().contrasts.level)
     print(f"\n{beside.render()}" if beside else f"\nNo run in {root} was tested on this split.")

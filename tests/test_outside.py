@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -367,7 +368,7 @@ def asked(
 def test_the_verb(asked: Callable[..., list[str]], capsys: Capture, tmp_path: Path) -> None:
     assert main(asked("--name", "their tool", "--out", "new/scores.csv")) == 0
     told = capsys.readouterr().out
-    assert told.startswith("their tool: masks of the 4 test slices of split.json; ")
+    assert told.startswith("their tool: masks of the 4 test slices of split.json, ")
     assert "mean Dice                 1.0000" in told
     assert "missed tumours            0\n" in told
     assert "seem to be" not in told
@@ -403,3 +404,15 @@ def test_the_verb_names_a_wrong_folder_before_any_slice_is_read(
     (tmp_path / "masks" / "5.png").unlink()
     assert main(asked()) == 2
     assert "1 of the 4 test slices have no mask (5)" in capsys.readouterr().err
+
+
+def test_scores_that_do_not_fit_leave_no_folder(
+    asked: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    def refuse(stream: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    assert main(asked("--out", "new/scores.csv")) == 2
+    assert capsys.readouterr().err.startswith("error: new/scores.csv: cannot be written (No space left on device); ")
+    assert not Path("new").exists()
