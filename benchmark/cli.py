@@ -11,7 +11,7 @@ from benchmark.words import labels, numbers, positive
 
 EXAMPLES = """\
 examples:
-  python -m benchmark reproduce                      no data needed: every arm on drawn phantoms, minutes
+  python -m benchmark reproduce                      no data needed: every arm on drawn phantoms, in minutes
   python -m benchmark data path/to/slices            what is in a folder, zip or download
   python -m benchmark plan --data path/to/slices     the thesis's 108 trainings: state and time, nothing run
   python -m benchmark reproduce --data path/to/slices --only kernel_size=5 alpha=0.5 --seeds 452669
@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _reproduce(verbs: Any) -> None:
     verb = _verb(
-        verbs, "reproduce", "train and score every cell of a grid; skips what is done, goes on where it stopped"
+        verbs, "reproduce", "train and score every cell of a grid; finished cells are skipped, stopped ones go on"
     )
     _grid_options(verb)
     _work_options(verb)
@@ -54,7 +54,9 @@ def _reproduce(verbs: Any) -> None:
 
 
 def _run(verbs: Any) -> None:
-    verb = _verb(verbs, "run", "carry out single cells of a grid by their run_id, as a task of a batch system does")
+    verb = _verb(
+        verbs, "run", "train and score single cells of a grid, named by run_id, as a task of a batch system does"
+    )
     _grid_options(verb)
     _work_options(verb)
     verb.set_defaults(workers=1)
@@ -80,9 +82,19 @@ def _compare(verbs: Any) -> None:
     )
     verb.add_argument("--runs", type=Path, help=RUNS_HELP)
     verb.add_argument(
-        "--section", nargs="+", action="extend", default=[], choices=SECTION_NAMES, help="only these (default: most)"
+        "--section",
+        nargs="+",
+        action="extend",
+        default=[],
+        choices=SECTION_NAMES,
+        help="these tables alone (default: most)",
     )
-    verb.add_argument("--format", choices=tuple(FORMATS), default="text", help="of the tables (default: text)")
+    verb.add_argument(
+        "--format",
+        choices=tuple(FORMATS),
+        default="text",
+        help="of the tables: text (default) fits 100 columns, the others have every column of a table",
+    )
     verb.add_argument("--strict", action="store_true", help="exit code 1 also for missing or inconclusive rows")
 
 
@@ -152,7 +164,7 @@ def _predict(verbs: Any) -> None:
         "--out", type=Path, default=Path("predictions"), help="folder for masks and measures (default: predictions)"
     )
     verb.add_argument(
-        "--spacing", type=float, nargs=2, metavar=("ROW", "COLUMN"), help="pixel size in mm where files do not tell"
+        "--spacing", type=float, nargs=2, metavar=("ROW", "COLUMN"), help="pixel size in mm where files do not say it"
     )
     verb.add_argument("--device", default="auto", help=DEVICE_HELP)
 
@@ -175,7 +187,7 @@ def _data_options(verb: argparse.ArgumentParser) -> None:
     )
     verb.add_argument("--allow-empty-masks", action="store_true", help="accept slices without a tumour")
     verb.add_argument(
-        "--spacing", type=float, nargs=2, metavar=("ROW", "COLUMN"), help="pixel size in mm where files do not tell"
+        "--spacing", type=float, nargs=2, metavar=("ROW", "COLUMN"), help="pixel size in mm where files do not say it"
     )
 
 
@@ -185,12 +197,16 @@ def _work_options(verb: argparse.ArgumentParser) -> None:
         "--threads", type=positive, help="processor threads of each worker (default: usable cores / workers)"
     )
     verb.add_argument(
-        "--keep-models", action="store_true", help="keep each trained model in its run's folder, for predict"
+        "--keep-models",
+        action="store_true",
+        help="keep each trained model in its run's folder, so that predict can use it",
     )
 
 
 def _grid_options(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--data", help=f"{SOURCE_HELP}; default: $MENINGIOMA_DATA, an earlier download, else phantoms")
+    verb.add_argument(
+        "--data", help=f"{SOURCE_HELP}; default: $MENINGIOMA_DATA, else an earlier download, else phantoms"
+    )
     verb.add_argument("--grid", help="thesis, baselines, quick, or a TOML file (default: thesis; on phantoms quick)")
     verb.add_argument("--protocol", help="thesis, patient, or a TOML file (default: the grid's)")
     verb.add_argument(
@@ -203,7 +219,9 @@ def _grid_options(verb: argparse.ArgumentParser) -> None:
     )
     verb.add_argument("--seeds", type=numbers, help="seeds instead of the grid's, such as 452669,1")
     verb.add_argument("--splits", type=numbers, help="draws or folds of the protocol's split, such as 1,2 (default: 1)")
-    verb.add_argument("--image-size", type=positive, help="side in pixels that arms are fed (default: the slices' own)")
+    verb.add_argument(
+        "--image-size", type=positive, help="side in pixels of the images that arms get (default: the slices' own)"
+    )
     verb.add_argument(
         "--set",
         nargs="+",
@@ -211,7 +229,7 @@ def _grid_options(verb: argparse.ArgumentParser) -> None:
         default=[],
         metavar="SECTION.KEY=VALUE",
         dest="overrides",
-        help="change a value of the protocol: training.learning_rate=3e-4; the runs are other runs then",
+        help="change a setting of the protocol, such as training.learning_rate=3e-4; it makes runs of their own",
     )
     verb.add_argument("--out", type=Path, help="folder of runs (default: runs; on phantoms runs-quick)")
     _data_options(verb)

@@ -313,7 +313,7 @@ class TestTheVerb:
     def test_it_says_what_it_wrote(self, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["report", "--runs", str(root), "--out", str(tmp_path / "out")]) == 0
         said = capsys.readouterr().out
-        assert said.startswith(f"3 finished runs of {root}: ")
+        assert said.startswith(f"Judging {root}: 3 finished runs.\n")
         assert "No pictures of slices" in said
         assert f"Open {tmp_path / 'out' / 'index.html'}" in said
 

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from benchmark import data
 from benchmark.collect import collect, reproduction_folder
 from benchmark.data.slices import SliceSet
 from benchmark.errors import BenchmarkError, SpecError
@@ -24,7 +25,6 @@ from benchmark.judge.tables import Table
 from benchmark.report import outlined
 from benchmark.report.figure import Figure, save
 from benchmark.report.verdict_figures import verdict_figures
-from benchmark.request import Request, load_slices
 
 WHAT = r"answers|table: (?P<section>\w+): (?P<title>[^\n]+)|figure: (?P<slug>[^\n]+)"
 PLACE = re.compile(rf"(<!-- (?:{WHAT}) -->\n).*?(?P<end><!-- end -->)", re.DOTALL)
@@ -101,7 +101,7 @@ def main(words: Sequence[str]) -> None:
     options = parser.parse_args(words)
     try:
         judgement = shipped()
-        slices = load_slices(Request(data=options.data)) if options.data else None
+        slices = data.load(options.data) if options.data else None
         for page in options.pages:
             make(page, judgement, slices)
     except BenchmarkError as error:

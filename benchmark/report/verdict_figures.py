@@ -134,9 +134,8 @@ def duel_figures(panel: Panel, found: Judgement) -> list[Figure]:
     name = cell_name(key.arm, key.kernel_size, key.alpha)
     caption = (
         f"Mean test Dice minus that of {name}, on the splits of both, slice by slice, with {rule.level:.0%} intervals "
-        "(patients are the unit, variation between seeds is included, uncorrected for the number of arms). "
-        "Filled: the difference stands after Holm's correction for that number. "
-        f"{CLICK}: was given a point in the tumour, so do not rank it with the others."
+        "(patients are the unit, variation between seeds included; not corrected for the number of arms). Filled: "
+        f"different after Holm's correction. {CLICK}: was given a click in the tumour, and is not ranked."
     )
     told = "; ".join(f"{r['arm']}: {r['difference']:+.3f}, {r['standing']}" for r in data.to_dict("records"))
     return [Figure("arms", "Arms against the reference cell", caption, f"{told}.", data, _draw_duels)]
