@@ -117,7 +117,8 @@ def content(
     finished = f"{counted(len(runs), 'finished run')}{waiting}"
     lead = f"{finished}, judged against the printed numbers and claims."
     if source.demonstration:
-        lead = f"{finished} on drawn phantoms: they show what the benchmark does and say nothing about the thesis."
+        done = counted(len(runs), "finished run")
+        lead = f"{done} on drawn phantoms{waiting}: they show what the benchmark does and say nothing about the thesis."
     elif phantoms:
         lead += f" {phantoms} of them are of drawn phantoms, which say nothing about the thesis."
     return Content(
