@@ -38,7 +38,8 @@ def let_waiting_threads_sleep(variables: MutableMapping[str, str]) -> None:
 def workers_that_pay(side: int, cells: int, seconds: float, cores: int, cards: int) -> int:
     """How many processes should share a grid where the user does not say: 2 where that was measured to pay, else 1.
 
-    side: of the images that arms are given, in pixels; cells: still to be run; seconds: what they are likely to take.
+    side: of the images that arms are given, in pixels; cells: of the whole grid, and seconds: what they are likely to
+    take, done or not, so that a grid that is gone on with keeps its threads, and cells their bits.
     """
     return 2 if cards == 0 and cores > 1 and cells > 1 and side <= SMALL_SIDE and seconds > WORTH_SECONDS else 1
 

@@ -104,12 +104,11 @@ def _places(options: argparse.Namespace, job: Job, cards: int, survey: Survey) -
     keep their threads, so that every cell of a grid has as many.
     """
     cores = usable_cores()
-    still_open = [cell for cell in survey.look() if cell.state is not State.DONE]
-    seconds, _ = planning.left(cell.left for cell in still_open)
     side = max((max(spec.shape) for spec in job.specs), default=0)
-    workers = options.workers or workers_that_pay(side, len(still_open), seconds, cores, cards)
+    workers = options.workers or workers_that_pay(side, len(job.specs), survey.seconds_in_all(), cores, cards)
     shares = allocate(workers, len(job.specs), cores, cards, options.device)
-    places = [(device, options.threads or threads) for device, threads in shares][: max(1, len(still_open))]
+    still_open = sum(state is not State.DONE for state in planning.states(job.specs, job.folder))
+    places = [(device, options.threads or threads) for device, threads in shares][: max(1, still_open)]
     if len(places) > 1:
         devices = ", ".join(sorted({device for device, _ in places}))
         print(f"{len(places)} workers on {devices}; threads of each: {places[0][1]}.")

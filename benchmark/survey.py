@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmark.arm import ArmEntry
 from benchmark.collect import reproduction_folder
-from benchmark.plan import Estimate, Lesson, estimate, lesson, lessons
+from benchmark.plan import Estimate, Lesson, estimate, left, lesson, lessons
 from benchmark.record import ENVIRONMENT, HISTORY, RunFolder, State
 from benchmark.request import Job
 from benchmark.spec import RunSpec
@@ -81,6 +81,10 @@ class Survey:
             for cell in self.look(afresh=True)
             if cell.state is State.PARTIAL and changed(self._folder(cell.spec) / ENVIRONMENT) >= self.began - 1
         ]
+
+    def seconds_in_all(self) -> float:
+        """What every cell would take from its beginning, done or not; 0 for one of which nothing is known."""
+        return left(self._estimate(spec, Epochs()) for spec in self.specs)[0]
 
     def _folder(self, spec: RunSpec) -> RunFolder:
         return RunFolder(self.folder, spec.run_id)

@@ -166,3 +166,11 @@ def test_a_lesson_of_a_damaged_cell_is_passed_over(job: Job) -> None:
     assert survey.look(afresh=True)[0].state is State.DONE
     none: list[Lesson] = []
     assert survey.own == none
+
+
+def test_a_grid_takes_as_long_in_all_whatever_is_done(job: Job) -> None:
+    """Else a grid that is gone on with could be shared among other threads than before, and its bits change."""
+    before = Survey(job, ARMS).seconds_in_all()
+    assert before == pytest.approx(sum(cell.left.seconds or 0 for cell in Survey(job, ARMS).look()))
+    begin(job, 0, State.DONE)
+    assert Survey(job, ARMS).seconds_in_all() == pytest.approx(before)
