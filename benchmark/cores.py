@@ -7,8 +7,8 @@ from collections.abc import MutableMapping
 from pathlib import Path
 
 # How OpenMP's threads wait for each other. GNU's spin for milliseconds, so that one busy process beside a training
-# stops it almost altogether; these look about 4,000 times and then sleep. LLVM's know the second variable alone.
-WAITING = {"GOMP_SPINCOUNT": "4000", "OMP_WAIT_POLICY": "PASSIVE"}
+# stops it almost altogether; these look about 2,000 times and then sleep. LLVM's know the second variable alone.
+WAITING = {"GOMP_SPINCOUNT": "2000", "OMP_WAIT_POLICY": "PASSIVE"}
 WAITING_CHOICES = (*WAITING, "KMP_BLOCKTIME")
 SMALL_SIDE = 256  # at this side and below two processes of half the threads were never the slower
 WORTH_SECONDS = 60.0  # starting a second process takes some seconds of these

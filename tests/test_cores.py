@@ -104,7 +104,7 @@ def test_else_waiting_threads_sleep_before_torch_is_loaded(tmp_path: Path) -> No
         "print([os.environ.get(name) for name in ('GOMP_SPINCOUNT', 'OMP_WAIT_POLICY')], 'torch' in sys.modules)"
     )
     code_of_exit, out, _ = finish(process(["-c", code], tmp_path))
-    assert (code_of_exit, out.splitlines()[-1]) == (0, "['4000', 'PASSIVE'] False")
+    assert (code_of_exit, out.splitlines()[-1]) == (0, "['2000', 'PASSIVE'] False")
 
 
 @pytest.mark.parametrize(

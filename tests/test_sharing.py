@@ -52,7 +52,7 @@ def test_each_way_of_waiting_is_timed_alone_and_beside_a_busy_process(
     assert sharing.main(words) == 0
     text = (tmp_path / "RESULTS.md").read_text(encoding="utf-8")
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")]
-    ours = "ours: GOMP_SPINCOUNT=4000, OMP_WAIT_POLICY=PASSIVE"
+    ours = "ours: GOMP_SPINCOUNT=2000, OMP_WAIT_POLICY=PASSIVE"
     assert ["alone", "as torch comes", "50.0", "1.00 (1.00 - 1.00)"] in rows
     assert ["alone", ours, "40.0", "0.80 (0.80 - 0.80)"] in rows
     assert ["beside one busy process", "as torch comes", "6.2", "1.00 (1.00 - 1.00)"] in rows
