@@ -15,6 +15,7 @@ from data_forms import damaged, loads_or_refuses, mat_bytes, refused, small_set,
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.io import savemat
+from scipy.sparse import csc_matrix
 
 from benchmark.data import authors_folds, load
 from benchmark.data.cvind import read_cvind
@@ -208,6 +209,38 @@ def test_cvind_without_its_variable(tmp_path: Path, modern: bool) -> None:
 def test_cvind_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not there"):
         read_cvind(tmp_path)
+
+
+@given(
+    folds=st.lists(st.integers(1, 100), min_size=1, max_size=40),
+    dtype=st.sampled_from(["f8", "f4", "u1", "i2", "i4", "u8"]),
+    compressed=st.booleans(),
+)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_scipy_writes_in_the_older_format_is_read(
+    tmp_path: Path, folds: list[int], dtype: str, compressed: bool
+) -> None:
+    """scipy is the oracle; it shrinks small whole numbers and puts up to four bytes into a tag."""
+    content = {"a": np.eye(3), "cvind": np.array(folds, dtype)[:, None]}
+    savemat(tmp_path / "cvind.mat", content, do_compression=compressed)
+    assert read_cvind(tmp_path) == dict(enumerate(folds, start=1))
+
+
+def test_a_sparse_array_is_no_vector_of_folds(tmp_path: Path) -> None:
+    savemat(tmp_path / "cvind.mat", {"cvind": csc_matrix(np.array([[1.0, 0, 3]]))})
+    with pytest.raises(DataError, match="no array of numbers"):
+        read_cvind(tmp_path)
+
+
+def test_a_type_that_matlab_does_not_know_is_an_error(tmp_path: Path) -> None:
+    """Byte 184 is the type of the values; scipy's own reader ends the process on such a file."""
+    path = write_cvind(tmp_path / "cvind.mat", np.array([[1.0, 2, 3]]), False)
+    content = bytearray(path.read_bytes())
+    assert content[184] == 9  # double
+    content[184] = 255
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"cvind.mat: cannot be read .* damaged"):
+        read_cvind(path)
 
 
 @pytest.mark.parametrize("modern", [True, False], ids=["v7.3", "v5"])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,9 @@ NAME = "cvind"
 MAX_BYTES = 1024 * 1024  # the published file has 5736
 MAX_SLICES = 100_000
 MAX_FOLDS = 100
+MATRIX, COMPRESSED = 14, 15  # types of data elements
+NUMERIC = range(6, 16)  # classes of arrays: double to uint64; below are cells, structures, text and sparse ones
+NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}  # type -> dtype
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"  # at 0, or behind MATLAB's user block of 512 bytes
 
 
@@ -52,13 +58,35 @@ def _v73(data: bytes, path: Path) -> NDArray[Any]:
 
 
 def _v5(data: bytes, path: Path) -> NDArray[Any]:
-    from scipy.io import loadmat, whosmat
+    """Read MATLAB's level 5 format, as MathWorks' "MAT-File Format" has it; scipy's reader crashes on a bad type."""
+    order = {b"IM": "<", b"MI": ">"}[data[126:128]]
+    for kind, body in _elements(data[128:], order):
+        if kind == COMPRESSED:
+            inflated = zlib.decompressobj().decompress(body, MAX_BYTES)
+            kind, body = next(_elements(inflated, order))
+        parts = list(_elements(body, order)) if kind == MATRIX else []
+        if len(parts) >= 4 and parts[2][1] == NAME.encode():  # flags, dimensions, name, values
+            if np.frombuffer(parts[0][1], f"{order}u4")[0] & 0xFF not in NUMERIC:
+                raise ValueError(f"{NAME} is no array of numbers")
+            shape = tuple(np.frombuffer(parts[1][1], f"{order}i4").tolist())
+            _check_length(shape, path)
+            kind, body = parts[3]
+            return np.frombuffer(body, order + NUMBERS[kind]).reshape(shape, order="F")
+    raise DataError(f"{path}: no variable {NAME!r} in it; is it another file under this name?")
 
-    shapes = {name: shape for name, shape, _ in whosmat(BytesIO(data))}
-    if NAME not in shapes:
-        raise DataError(f"{path}: no variable {NAME!r} in it; is it another file under this name?")
-    _check_length(shapes[NAME], path)
-    return np.asarray(loadmat(BytesIO(data), variable_names=[NAME])[NAME])
+
+def _elements(data: bytes, order: str) -> Iterator[tuple[int, bytes]]:
+    """Yield type and content of the data elements that follow each other, small ones of up to four bytes too."""
+    at = 0
+    while at + 8 <= len(data):
+        kind, size = struct.unpack_from(f"{order}2I", data, at)
+        if kind >> 16:  # small: size and type share four bytes, the content is in the next four
+            kind, size, start, at = kind & 0xFFFF, kind >> 16, at + 4, at + 8
+        else:
+            start, at = at + 8, at + 8 + size + (-size % 8 if kind != COMPRESSED else 0)
+        if start + size > len(data):
+            raise ValueError(f"an element of {size} bytes does not fit the file")
+        yield kind, data[start : start + size]
 
 
 def _check_length(shape: tuple[int, ...], path: Path) -> None:
