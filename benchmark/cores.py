@@ -10,7 +10,7 @@ from pathlib import Path
 # stops it almost altogether; these look about 2,000 times and then sleep. LLVM's know the second variable alone.
 WAITING = {"GOMP_SPINCOUNT": "2000", "OMP_WAIT_POLICY": "PASSIVE"}
 WAITING_CHOICES = (*WAITING, "KMP_BLOCKTIME")
-SMALL_SIDE = 256  # at this side and below two processes of half the threads were never the slower
+SMALL_SIDE = 256  # here and below two processes of one thread were never slower than one of two, measured on two cores
 WORTH_SECONDS = 60.0  # starting a second process takes some seconds of these
 QUOTA = Path("/sys").joinpath("fs", "cgroup", "cpu.max")  # of a container: "200000 100000" are two cores
 
@@ -39,9 +39,10 @@ def workers_that_pay(side: int, cells: int, seconds: float, cores: int, cards: i
     """How many processes should share a grid where the user does not say: 2 where that was measured to pay, else 1.
 
     side: of the images that arms are given, in pixels; cells: of the whole grid, and seconds: what they are likely to
-    take, done or not, so that a grid that is gone on with keeps its threads, and cells their bits.
+    take, done or not, so that a grid that is gone on with keeps its workers, unless what was learnt meanwhile moves the
+    estimate across `WORTH_SECONDS`. A training that was begun keeps its threads in any case.
     """
-    return 2 if cards == 0 and cores > 1 and cells > 1 and side <= SMALL_SIDE and seconds > WORTH_SECONDS else 1
+    return 2 if cards == 0 and cores % 2 == 0 and cells > 1 and side <= SMALL_SIDE and seconds > WORTH_SECONDS else 1
 
 
 def allocate(workers: int, cells: int, cores: int, cards: int, device: str) -> list[tuple[str, int]]:

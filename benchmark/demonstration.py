@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmark.arm import ArmEntry
 from benchmark.collect import collect
+from benchmark.errors import BenchmarkError
 from benchmark.request import Job
 
 REPORT = Path("report-quick")  # as runs-quick: never where the report of real slices is
@@ -27,7 +28,8 @@ def show(job: Job, arms: Mapping[str, ArmEntry]) -> None:
         page = _written(job, arms)
     except Exception as error:
         again = f"python -m benchmark report --runs {shlex.quote(str(job.folder))} --out ANOTHER_FOLDER"
-        print(f"The report could not be written: {type(error).__name__}: {error}.")
+        reason = str(error) if isinstance(error, BenchmarkError) else f"{type(error).__name__}: {error}"
+        print(f"The report could not be written: {reason}.")
         print(f"The runs are kept in {job.folder}/; try again with: {again}")
     else:
         print(f"Open {page}")

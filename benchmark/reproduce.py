@@ -105,7 +105,8 @@ def _places(options: argparse.Namespace, job: Job, cards: int, survey: Survey) -
     """
     cores = usable_cores()
     side = max((max(spec.shape) for spec in job.specs), default=0)
-    workers = options.workers or workers_that_pay(side, len(job.specs), survey.seconds_in_all(), cores, cards)
+    pay = workers_that_pay(side, len(job.specs), survey.seconds_in_all(), cores, cards)
+    workers = options.workers or (pay if pay * (options.threads or 1) <= cores else 1)
     shares = allocate(workers, len(job.specs), cores, cards, options.device)
     still_open = sum(state is not State.DONE for state in planning.states(job.specs, job.folder))
     places = [(device, options.threads or threads) for device, threads in shares][: max(1, still_open)]

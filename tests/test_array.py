@@ -145,6 +145,20 @@ def test_more_threads_than_cores_are_told(capsys: Capture, monkeypatch: pytest.M
     assert "Note: 2 threads share the 1 cores that this process may use" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("threads", "expected"), [((), [("cpu", 1)] * 2), (("--threads", "2"), [("cpu", 2)])])
+def test_a_second_worker_joins_unasked_only_where_there_are_cores_for_it(
+    threads: tuple[str, ...], expected: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch, few_phantoms: None
+) -> None:
+    """Two cores, and cells of minutes: two workers of one thread, but one of two threads where two were asked for."""
+    monkeypatch.setattr(reproduce, "usable_cores", lambda: 2)
+    monkeypatch.setattr(reproduce.Survey, "seconds_in_all", lambda self: 600.0)
+    seen: list[list[tuple[str, int]]] = []
+    monkeypatch.setattr(reproduce, "_share", lambda asked, arms, job, places, *more: seen.append(places) or {})
+    monkeypatch.setattr(reproduce, "_work", lambda job, arms, place, *more: seen.append([place]) or {})
+    assert main(["reproduce", *WORDS, "--device", "cpu", *threads]) == 0
+    assert seen == [expected]
+
+
 def test_workers_spread_over_the_cards(capsys: Capture, monkeypatch: pytest.MonkeyPatch, few_phantoms: None) -> None:
     """Two cards that are not there, so far as the start of the workers."""
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)

@@ -115,6 +115,7 @@ def test_else_waiting_threads_sleep_before_torch_is_loaded(tmp_path: Path) -> No
         (256, 1, 61, 2, 0, 1),
         (256, 2, 60, 2, 0, 1),  # a second process would not be worth its start
         (256, 2, 61, 1, 0, 1),
+        (256, 2, 61, 3, 0, 1),  # a core would have nothing to do
         (256, 2, 61, 2, 1, 1),
     ],
 )

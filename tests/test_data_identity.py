@@ -351,3 +351,12 @@ def test_a_list_of_run_ids_holds_nothing_else(tmp_path: Path, capsys: pytest.Cap
     assert not any(" " in run_id for run_id in ids)
     assert main(words) == 0
     assert capsys.readouterr().out.splitlines()[0].startswith("None of the 12 masks is of Cheng's dataset")
+
+
+def test_slices_left_out_are_counted_where_no_mask_is_known_too() -> None:
+    tally = identity.Tally(labelled=Counter({2: 1}), unlabelled=3)
+    assert tally.line([1]) == (
+        "None of the 4 masks is of Cheng's dataset; slices without a label (3) are taken for meningiomas; "
+        "left out: 1 glioma, by --labels."
+    )
+    assert tally.line([2]).endswith("left out: 3 meningiomas, by --labels.")

@@ -313,6 +313,17 @@ def test_a_folder_of_other_things_is_left_alone(root: Path, tmp_path: Path, name
     assert (tmp_path / name).read_text() == "mine"
 
 
+def test_figures_of_something_else_are_left_alone(root: Path, tmp_path: Path) -> None:
+    """A folder of figures without a report of ours beside it, such as of a text in LaTeX."""
+    mine = tmp_path / "figures" / "headline.csv"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    with pytest.raises(SpecError, match="holds other files and no report"):
+        report(root, tmp_path)
+    assert mine.read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["figures"]
+
+
 def test_a_file_in_the_way_is_named(root: Path, tmp_path: Path) -> None:
     (tmp_path / "report").write_text("mine")
     with pytest.raises(SpecError, match="is a file; name a folder"):

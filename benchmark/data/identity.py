@@ -77,14 +77,17 @@ class Tally:
         >>> tally.line([1])
         "708 of 3064 slices are Cheng's meningiomas; left out: 1426 gliomas, 930 pituitary tumours, by --labels."
         """
+        wanted = set(LABELS if labels is None else labels)
+        taken = Counter({MENINGIOMA: self.unlabelled})
+        left_out = {k: n for k, n in (self.cheng + self.labelled + taken).items() if k not in wanted}
+        less = f"; left out: {_listed(left_out)}, by --labels" if left_out else ""
         if not self.cheng:
             return (
                 f"None of the {self.total} masks is of Cheng's dataset; slices without a label "
-                f"({self.unlabelled}) are taken for meningiomas."
+                f"({self.unlabelled}) are taken for meningiomas{less}."
                 if self.unlabelled
                 else ""
             )
-        wanted = set(LABELS if labels is None else labels)
         used = {label: n for label, n in self.cheng.items() if label in wanted}
         if len(used) == 1:
             ((label, n),) = used.items()
@@ -93,9 +96,7 @@ class Tally:
             text = f"{sum(used.values())} of {self.total} slices are Cheng's" + (f": {_listed(used)}" if used else "")
         if others := {label: n for label, n in self.labelled.items() if label in wanted}:
             text += f"; beside them {_listed(others)} from elsewhere"
-        if left_out := {label: n for label, n in (self.cheng + self.labelled).items() if label not in wanted}:
-            text += f"; left out: {_listed(left_out)}, by --labels"
-        return f"{text}."
+        return f"{text}{less}."
 
 
 def _listed(counts: Mapping[int, int]) -> str:

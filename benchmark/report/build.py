@@ -48,7 +48,7 @@ class Written:
 
 
 def write(source: Source, out: Path) -> Written:
-    """Draw and write everything into a folder: figures/ first, index.html last and whole.
+    """Draw and write everything beside a folder, then move it there: index.html first, by which a report is known.
 
     A folder that holds an earlier report is brought up to date; figures of it that are no longer
     drawn are removed. Raises `SpecError` where out is a file, or a folder with other things and no report, and
@@ -63,7 +63,7 @@ def write(source: Source, out: Path) -> Written:
         drawings = {one.slug: inline(save(one, room / FIGURES), one) for part in shown for one in part.figures}
         write_bytes(room / PAGE, render(content(source, shown, drawings, pictures)).encode())
         folder.mkdir(exist_ok=True)
-        for path in [*sorted((room / FIGURES).iterdir()), room / PAGE]:
+        for path in [room / PAGE, *sorted((room / FIGURES).iterdir())]:
             path.replace(out / path.relative_to(room))
     for slug in before - drawings.keys():
         for form in FORMS:
@@ -89,15 +89,16 @@ def _named_apart(shown: Sequence[Part]) -> list[Part]:
 def _earlier(out: Path) -> set[str]:
     """The slugs of the report that a folder holds; `SpecError` for a folder of other things."""
     if out.exists() and not out.is_dir():
-        raise SpecError(f"--out {out}: is a file; name a folder for the report")
+        raise SpecError(f"{out}: is a file; name a folder for the report")
     page = out / PAGE
     if page.is_file():
         text = page.read_text(encoding="utf-8", errors="replace")
         if GENERATOR in text:
             return set(re.findall(rf'href="{FIGURES}/([\w.-]+)\.csv"', text))
-        raise SpecError(f"--out {out}: its {PAGE} is not a report of ours; choose another folder")
-    if out.is_dir() and any(path.name != FIGURES and path.name[0] != "." for path in out.iterdir()):
-        raise SpecError(f"--out {out}: holds other files and no report; choose a folder of its own")
+        raise SpecError(f"{out}: its {PAGE} is not a report of ours; choose another folder")
+    theirs = [path for path in out.iterdir() if path.name[0] != "."] if out.is_dir() else []
+    if any(path.name != FIGURES or not path.is_dir() or any(path.iterdir()) for path in theirs):
+        raise SpecError(f"{out}: holds other files and no report; choose a folder of its own")
     return set()
 
 
