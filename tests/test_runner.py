@@ -13,10 +13,8 @@ import pandas as pd
 import pytest
 import torch
 from bench_forms import FAULTY, PINCHED, TINY_GRID, Faulty, bits, finish, process, small_recipe, small_slices, spec_of
-from numpy.typing import NDArray
 
 from baselines import ARMS
-from benchmark import preprocess
 from benchmark.__main__ import main
 from benchmark.arm import ArmEntry
 from benchmark.data.slices import SliceSet
@@ -196,25 +194,6 @@ def test_the_sets_an_arm_sees_are_those_of_the_split(floor: Floor) -> None:
     assert (len(train), train.spacing_mm) == (16, floor.bench.slices.spacing_mm)
 
 
-@pytest.mark.parametrize(("protocol", "learned_from"), [("thesis", "all"), ("patient", "train")])
-def test_the_histogram_is_learned_on_the_images_that_the_protocol_names(
-    slices: SliceSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str, learned_from: str
-) -> None:
-    seen: list[NDArray[np.float32]] = []
-    fit = preprocess.fit_nyul
-
-    def spy(images: NDArray[np.float32], *rest: object) -> preprocess.Landmarks:
-        seen.append(images)
-        return fit(images, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(preprocess, "fit_nyul", spy)
-    floor = on(slices, small_recipe(protocol), tmp_path)
-    assert floor.run(floor.spec()) == [State.DONE]
-    rows = np.isin(slices.slice_id, floor.split.train) if learned_from == "train" else np.ones(24, bool)
-    assert len(seen) == 1  # once for the three sets
-    np.testing.assert_array_equal(seen[0], slices.images[rows])
-
-
 def test_test_images_reach_training_images_by_the_histogram_alone(slices: SliceSet, tmp_path: Path) -> None:
     """By patient, changing every test image changes nothing that an arm learns from; in the thesis it does."""
     changed = {}
@@ -227,17 +206,6 @@ def test_test_images_reach_training_images_by_the_histogram_alone(slices: SliceS
         before = floor.bench.cases(spec, floor.split, floor.split.train).images
         changed[protocol] = not np.array_equal(other.cases(spec, floor.split, floor.split.train).images, before)
     assert changed == {"thesis": True, "patient": False}
-
-
-def test_preprocessing_is_not_mixed_up_between_specs(floor: Floor) -> None:
-    whole = floor.spec(recipe=small_recipe(preprocess__nyul_foreground="whole"))
-
-    def images(spec: RunSpec) -> np.ndarray:
-        return floor.bench.cases(spec, floor.split, floor.split.train).images
-
-    first = images(floor.spec())
-    assert not np.array_equal(first, images(whole))
-    np.testing.assert_array_equal(images(floor.spec()), first)
 
 
 def test_an_arm_fed_smaller_images_is_scored_at_the_full_size(recipe: Recipe, tmp_path: Path) -> None:

@@ -1,0 +1,248 @@
+"""Cells that change in one setting, and what a cell must give by formulas that share nothing with the training loop.
+
+The network is MONAI's, every draw numpy's Philox, the loss the thesis's formula; only augmentation, dropout's
+masks and resizing, which have oracles of their own, are called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from bench_forms import FAULTY, small_slices
+from monai.networks.nets import AttentionUnet, UNet
+from numpy.typing import NDArray
+from torch import nn
+
+from baselines import ARMS
+from benchmark import augment, preprocess, record
+from benchmark.arm import Cases
+from benchmark.layers import KeyedDropout, lighten, set_keys
+from benchmark.model import unpack
+from benchmark.protocol import SplitRule, load_recipe, override
+from benchmark.record import RunFolder, State, read_json, unpack_masks
+from benchmark.resize import enlarge_probability, shrink, shrink_masks
+from benchmark.runner import Bench, Options, run_one
+from benchmark.spec import RunSpec
+from benchmark.split import make
+
+TABLE = {**ARMS, "faulty": FAULTY}
+SLICES = small_slices()  # 24 of 8 patients, 64 x 64; by image 16 train, 4 validate, 4 test
+SPLITS = {split.split_id: split for split in (make(SLICES, SplitRule(), number) for number in (1, 2))}
+CHANCES = [f"augmentation.{name}_p" for name in ("affine", "elastic", "motion", "bias", "intensity", "noise")]
+STILL: dict[str, Any] = {  # steps so small that no weight changes, on images as they are
+    **dict.fromkeys(CHANCES, 0.0),
+    "network.channels": [4, 8],
+    "network.dropout": 0.0,
+    "training.optimiser": "sgd",
+    "training.learning_rate": 1e-30,
+    "training.max_epochs": 1,
+    "training.batch_size": 3,  # 16 slices to learn from: the last batch has one
+}
+
+
+def changed(spec: RunSpec, settings: Mapping[str, Any]) -> RunSpec:
+    """The spec with settings replaced: a field of RunSpec, section.key of the recipe, or arm.parameter."""
+    values = {name: getattr(spec, name) for name in RunSpec.__dataclass_fields__}
+    for name, value in settings.items():
+        section, _, key = name.rpartition(".")
+        if not section:
+            values[key] = value
+        elif section in TABLE:
+            values["params"] = {**values["params"], key: value}
+        elif section == "recipe":
+            values["recipe"] = override(values["recipe"], value, {})
+        else:
+            values["recipe"] = override(values["recipe"], "wiring", {name: value})
+    return RunSpec(**values)
+
+
+def still(arm: str = "unet") -> RunSpec:
+    """A cell of this arm; a network stays as it was drawn."""
+    split, entry = SPLITS["by-image-1"], TABLE[arm]
+    given = {"alpha": 0.3, "kernel_size": 3}
+    return RunSpec(
+        arm=arm,
+        params=entry.resolve({name: value for name, value in given.items() if name in entry.defaults}),
+        recipe=load_recipe("thesis", STILL),
+        dataset_id=SLICES.dataset_id,
+        content_fingerprint=SLICES.fingerprint,
+        split_id=split.split_id,
+        split_fingerprint=split.fingerprint,
+        shape=SLICES.shape,
+        seed=None if entry.deterministic else 1,
+    )
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A finished run, as its folder holds it."""
+
+    spec: RunSpec
+    folder: RunFolder
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """Without seconds."""
+        table = pd.read_csv(self.folder / record.HISTORY).drop(columns="seconds")
+        return table.to_dict("records")  # type: ignore[return-value]
+
+    @property
+    def fit(self) -> dict[str, Any]:
+        return dict(read_json(self.folder / record.RESULT)["fit"])
+
+    @property
+    def masks(self) -> NDArray[np.bool_]:
+        """(N, H, W) of the test slices, ascending by number."""
+        stored = unpack_masks(self.folder / record.PREDICTIONS)
+        assert sorted(stored) == sorted(SPLITS[self.spec.split_id].test)
+        return np.stack([stored[number] for number in sorted(stored)])
+
+    @property
+    def weights(self) -> dict[str, torch.Tensor]:
+        path = self.folder / record.MODEL
+        return dict(unpack(path.read_bytes(), path).state)
+
+
+@dataclass(frozen=True)
+class Lab:
+    """Runs cells into one folder, each once."""
+
+    out: Path
+    agreed: set[str] = field(default_factory=set)
+
+    def run(self, spec: RunSpec) -> Cell:
+        folder = RunFolder(self.out, spec.run_id)
+        state = run_one(spec, Bench(SLICES, SPLITS, TABLE), Options(self.out, keep_models=True))
+        assert state is State.DONE, read_json(folder / record.FAILURE)["traceback"]
+        return Cell(spec, folder)
+
+
+def cases(spec: RunSpec, name: str) -> Cases:
+    """The train, val or test set as an arm must be fed it."""
+    rows = np.isin(SLICES.slice_id, getattr(SPLITS[spec.split_id], name))
+    images = preprocess.apply(shrink(SLICES.images[rows], spec.shape), landmarks(spec))
+    row_mm, column_mm = (64 * side / pixels for side, pixels in zip(SLICES.spacing_mm, spec.shape, strict=True))
+    masks = shrink_masks(SLICES.masks, spec.shape)[rows]
+    return Cases(images, masks, SLICES.slice_id[rows], (row_mm, column_mm))
+
+
+def landmarks(spec: RunSpec) -> preprocess.Landmarks:
+    """Nyul's standard histogram: the mean over images of their percentiles, each image's moved to 0 to 100."""
+    rule, percentiles = spec.recipe.preprocess, []
+    whole, train = rule.nyul_foreground == "whole", SPLITS[spec.split_id].train
+    for number, image in zip(SLICES.slice_id.tolist(), shrink(SLICES.images, spec.shape), strict=True):
+        if rule.nyul_fit == "all" or number in train:
+            own = np.percentile(image if whole else image[image > image.mean()], rule.nyul_percentiles)
+            percentiles.append((own - own[0]) / (own[-1] - own[0]) * 100)
+    return preprocess.Landmarks(rule.nyul_percentiles, tuple(np.mean(percentiles, axis=0).tolist()), whole)
+
+
+def philox(seed: int | None, stream: int, index: int = 0) -> np.random.Generator:
+    """The stream's generator in epoch 0, of a slice by its number."""
+    key, counter = np.array([seed, stream], np.uint64), np.array([0, 0, index, 0], np.uint64)
+    return np.random.Generator(np.random.Philox(key=key, counter=counter))
+
+
+def drawn(spec: RunSpec) -> nn.Module:
+    """MONAI's network with the spec's settings, its weights drawn from the spec's seed."""
+    network = spec.recipe.network
+    size = spec.params.get("kernel_size", 3)
+    words: dict[str, Any] = {
+        "channels": network.channels,
+        "strides": [2] * (len(network.channels) - 1),
+        "kernel_size": size,
+        "up_kernel_size": size,
+        "dropout": network.dropout,
+    }
+    with torch.random.fork_rng([]):
+        torch.manual_seed(int(philox(spec.seed, 1).integers(0, 2**63 - 1)))
+        if spec.arm == "attention-unet":
+            return AttentionUnet(2, 1, 2, **words)
+        return UNet(2, 1, 2, num_res_units=0, norm=network.norm, act=network.act, **words)
+
+
+def logits(model: nn.Module, images: torch.Tensor, spec: RunSpec) -> torch.Tensor:
+    """(B, H, W) -> (B, 2, H, W) in the spec's precision."""
+    with torch.autocast("cpu", torch.bfloat16, enabled=spec.recipe.training.precision == "bf16"):
+        return model(images[:, None]).float()  # type: ignore[no-any-return]
+
+
+def probabilities(z: torch.Tensor, spec: RunSpec) -> torch.Tensor:
+    """(B, 2, H, W) of background and tumour."""
+    return 1 / (1 + (-z).exp()) if spec.recipe.loss.activation == "sigmoid" else z.exp() / z.exp().sum(1, keepdim=True)
+
+
+def tversky(z: torch.Tensor, masks: torch.Tensor, spec: RunSpec) -> torch.Tensor:
+    """Thesis, 2.10: 1 - TP / (TP + alpha FN + (1 - alpha) FP), smoothed by 1e-5."""
+    settings, alpha = spec.recipe.loss, spec.params["alpha"]
+    p, t = probabilities(z, spec), torch.stack([~masks, masks], dim=1).float()
+    over = (0, 2, 3) if settings.pool_batch else (2, 3)
+    tp, fn, fp = (p * t).sum(over), ((1 - p) * t).sum(over), (p * (1 - t)).sum(over)
+    loss = 1 - (tp + 1e-5) / (tp + alpha * fn + (1 - alpha) * fp + 1e-5)
+    return (loss if settings.include_background else loss[..., 1:]).mean()
+
+
+def augmented(spec: RunSpec, train: Cases, rows: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images and masks of some training slices as epoch 0 shows them."""
+    table = augment.draw(spec.recipe.augmentation, spec.seed or 0, 0, train.slice_id[rows])
+    images, masks = torch.from_numpy(train.images[rows]), torch.from_numpy(train.masks[rows])
+    return augment.apply(table, images, masks, train.spacing_mm)
+
+
+def batches(spec: RunSpec, order: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    size = spec.recipe.training.batch_size
+    return [order[first : first + size] for first in range(0, len(order), size)]
+
+
+def train_loss(spec: RunSpec) -> float:
+    """The mean over images of epoch 0's batch losses, of a cell that stays as it was drawn."""
+    model, train, total = lighten(drawn(spec), [nn.Dropout]).train(), cases(spec, "train"), 0.0
+    layers = sum(isinstance(layer, KeyedDropout) for layer in model.modules())
+    for rows in batches(spec, philox(spec.seed, 2).permutation(len(train))):
+        draws = [philox(spec.seed, 3, number) for number in train.slice_id[rows].tolist()]
+        keys = [draw.integers(-(2**31), 2**31, (layers, 2), np.int32) for draw in draws]
+        set_keys(model, torch.from_numpy(np.stack(keys)))
+        with torch.inference_mode():
+            total += _loss(model, *augmented(spec, train, rows), spec) * len(rows)
+    return total / len(train)
+
+
+def _loss(model: nn.Module, images: torch.Tensor, masks: torch.Tensor, spec: RunSpec) -> float:
+    return float(tversky(logits(model, images, spec), masks, spec))
+
+
+def learned(spec: RunSpec, weights: Mapping[str, torch.Tensor]) -> nn.Module:
+    """The network with these weights, ready to outline."""
+    model = drawn(spec)
+    model.load_state_dict(dict(weights))
+    return model.eval()
+
+
+def validation(spec: RunSpec, weights: Mapping[str, torch.Tensor]) -> tuple[float, float]:
+    """Mean loss and mean Dice over the validation images."""
+    model, val = learned(spec, weights), cases(spec, "val")
+    masks = torch.from_numpy(val.masks)
+    with torch.inference_mode():
+        parts = batches(spec, np.arange(len(val)))
+        losses = [_loss(model, torch.from_numpy(val.images[rows]), masks[rows], spec) * len(rows) for rows in parts]
+    found = maps(spec, weights, val.images) > 0.5
+    dice = [2 * (a & b).sum() / (a.sum() + b.sum()) for a, b in zip(found, val.masks, strict=True)]
+    return sum(losses) / len(val), float(np.mean(dice))
+
+
+def maps(spec: RunSpec, weights: Mapping[str, torch.Tensor], images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N, H, W) tumour probability."""
+    with torch.inference_mode():
+        z = logits(learned(spec, weights), torch.from_numpy(images), spec)
+    return probabilities(z, spec)[:, 1].numpy()
+
+
+def outlines(spec: RunSpec, weights: Mapping[str, torch.Tensor]) -> NDArray[np.bool_]:
+    """(N, H, W) masks of the test slices at their own size."""
+    return enlarge_probability(maps(spec, weights, cases(spec, "test").images), SLICES.shape) > 0.5
