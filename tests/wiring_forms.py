@@ -195,16 +195,21 @@ def augmented(spec: RunSpec, train: Cases, rows: NDArray[np.int64]) -> tuple[tor
     return augment.apply(table, images, masks, train.spacing_mm)
 
 
-def batches(spec: RunSpec, order: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+def batches(spec: RunSpec, n: int) -> list[NDArray[np.int64]]:
+    """Rows of the n training slices, in epoch 0's order, by batch."""
+    return _parted(spec, philox(spec.seed, 2).permutation(n))
+
+
+def _parted(spec: RunSpec, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     size = spec.recipe.training.batch_size
-    return [order[first : first + size] for first in range(0, len(order), size)]
+    return [rows[first : first + size] for first in range(0, len(rows), size)]
 
 
 def train_loss(spec: RunSpec) -> float:
     """The mean over images of epoch 0's batch losses, of a cell that stays as it was drawn."""
     model, train, total = lighten(drawn(spec), [nn.Dropout]).train(), cases(spec, "train"), 0.0
     layers = sum(isinstance(layer, KeyedDropout) for layer in model.modules())
-    for rows in batches(spec, philox(spec.seed, 2).permutation(len(train))):
+    for rows in batches(spec, len(train)):
         draws = [philox(spec.seed, 3, number) for number in train.slice_id[rows].tolist()]
         keys = [draw.integers(-(2**31), 2**31, (layers, 2), np.int32) for draw in draws]
         set_keys(model, torch.from_numpy(np.stack(keys)))
@@ -229,7 +234,7 @@ def validation(spec: RunSpec, weights: Mapping[str, torch.Tensor]) -> tuple[floa
     model, val = learned(spec, weights), cases(spec, "val")
     masks = torch.from_numpy(val.masks)
     with torch.inference_mode():
-        parts = batches(spec, np.arange(len(val)))
+        parts = _parted(spec, np.arange(len(val)))
         losses = [_loss(model, torch.from_numpy(val.images[rows]), masks[rows], spec) * len(rows) for rows in parts]
     found = maps(spec, weights, val.images) > 0.5
     dice = [2 * (a & b).sum() / (a.sum() + b.sum()) for a, b in zip(found, val.masks, strict=True)]
