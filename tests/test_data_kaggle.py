@@ -43,7 +43,19 @@ def test_unknown_slices_get_numbers_that_do_not_depend_on_the_order(tmp_path: Pa
     two = load(write_kaggle(SLICES, tmp_path / "b", order=[3, 1, 4, 0, 2]))
     assert one.fingerprint == two.fingerprint
     assert set(one.patient_id) == {None}
-    assert (one.slice_id >= kaggle.FIRST_UNKNOWN).all()
+
+
+def test_unknown_slices_are_told_apart_by_image_mask_and_sides(tmp_path: Path) -> None:
+    """Two slices of one patient can share an image or a mask; each has a number of its own."""
+    image, mask = SLICES.images[0], SLICES.masks[0]
+    turned = image.reshape(96, 64), mask.reshape(96, 64)  # the same bytes
+    rows = [(image, mask), (SLICES.images[1], mask), (image, SLICES.masks[1]), (turned[0], mask), turned]
+    images, masks = zip(*rows, strict=True)
+    for name, content in (("images", objects(images)), ("masks", objects(masks)), ("labels", np.ones(len(rows)))):
+        np.save(tmp_path / f"{name}.npy", content, allow_pickle=True)
+    numbers = [one.slice_id for one in kaggle.read(tmp_path)]
+    assert len(set(numbers)) == len(rows)
+    assert min(numbers) >= kaggle.FIRST_UNKNOWN
 
 
 def test_ragged_rows_load_where_only_the_even_ones_are_chosen(tmp_path: Path) -> None:

@@ -185,6 +185,30 @@ def test_only_the_named_formats_are_opened(folder: Path) -> None:
     refused(folder, "2.png", "cannot be read")
 
 
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".tif"])
+def test_a_picture_is_read_only_where_its_orientation_tag_leaves_it_upright(folder: Path, suffix: str) -> None:
+    """Of EXIF's eight orientations the first is upright; 0 is written where none is known, 2 to 8 mirror or turn."""
+    grey = Image.fromarray(small_set().images[0])
+    (folder / "images" / "2.png").unlink()
+    for turn in range(9):
+        exif = Image.Exif()
+        exif[274] = turn
+        tag = {"tiffinfo": {274: turn}} if suffix == ".tif" else {"exif": exif}
+        grey.save(folder / "images" / f"2{suffix}", lossless=True, **tag)
+        if turn < 2:
+            assert load(folder).fingerprint == small_set().fingerprint
+        else:
+            refused(folder, f"2{suffix}", f"orientation tag ({turn}) turns it", "upright")
+
+
+def test_a_picture_whose_least_value_is_white_is_refused(folder: Path) -> None:
+    """Of 16 bits: those of 8 Pillow itself turns round."""
+    deep = Image.fromarray(np.arange(64 * 96, dtype=np.uint16).reshape(64, 96))
+    (folder / "images" / "2.png").unlink()
+    deep.save(folder / "images" / "2.tif", tiffinfo={262: 0})
+    refused(folder, "2.tif", "least value is white")
+
+
 def test_several_pictures_in_one_file(folder: Path) -> None:
     grey = Image.fromarray(np.zeros((64, 96), np.uint8))
     (folder / "images" / "2.png").unlink()
@@ -239,6 +263,29 @@ def test_importing_the_package_is_light() -> None:
     heavy = "torch h5py nibabel pooch PIL requests scipy pandas rich"
     code = f"import sys, benchmark.data; print([m for m in {heavy.split()!r} if m in sys.modules])"
     assert finish(process(["-c", code], ROOT)) == (0, "[]\n", "")
+
+
+def test_the_fingerprint_is_of_pixels_masks_numbers_and_spacing_and_of_nothing_else() -> None:
+    """So a run on the same slices with pixels said to be larger is another run: its distances are others."""
+    slices = small_set(dtype="int16")
+    image, mask = slices.images.copy(), slices.masks.copy()
+    image[2, 63, 95] += 1
+    mask[2, 63, 95] = True
+    fed = {
+        "as it is": slices,
+        "a pixel": replace(slices, images=image),
+        "the type of pixels": replace(slices, images=slices.images.astype(np.uint16)),  # the same bytes
+        "a pixel of a mask": replace(slices, masks=mask),
+        "a number": replace(slices, slice_id=np.array([2, 5, 9])),
+        "the height of pixels": replace(slices, spacing_mm=(0.5, 0.49)),
+        "their width": replace(slices, spacing_mm=(0.49, 0.5)),
+        "their orientation": replace(slices, spacing_mm=(0.5, 0.4)),
+        "turned": replace(slices, spacing_mm=(0.4, 0.5)),
+        "a micrometre": replace(slices, spacing_mm=(0.491, 0.49)),
+    }
+    assert len({one.fingerprint for one in fed.values()}) == len(fed)
+    told = replace(slices, label=np.array([1, 2, 3]), patient_id=(None,) * 3, note="read", phantom=True)
+    assert told.fingerprint == slices.fingerprint
 
 
 def test_gather_stacks_by_slice_number() -> None:
