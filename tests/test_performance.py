@@ -388,7 +388,7 @@ SMALL = ["--data", "phantoms", "--image-size", "64", "--kernel", "3", "--batch-s
 
 
 def test_the_command_prints_and_adds_a_section(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The contestant in a process of its own, as ever; the machine's peak here, of one small product and for a moment."""
+    """The contestant in a process of its own, as ever; the machine's peak here, of one small product."""
 
     def run(job: Job) -> dict[str, Any]:
         if job.target == "performance.peak":

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
@@ -52,7 +54,27 @@ class Stopped(Faulty):
         return FitReport()
 
 
-TABLE = {**ARMS, "faulty": FAULTY, "pinched": PINCHED, "soft": ArmEntry.of(Soft), "stopped": ArmEntry.of(Stopped)}
+@dataclass
+class Timed(Faulty):
+    """Naps and says that it took epochs of 2 and 4 seconds."""
+
+    epochs: int = 2
+
+    NAP: ClassVar[float] = 0.5
+    on_disk: ClassVar[list[object]] = []  # history.csv after the first epoch, and how often a checkpoint is due
+
+    def fit(self, train: Cases, val: Cases, context: RunContext) -> FitReport:
+        time.sleep(self.NAP)
+        rows = [{"epoch": 0, "seconds": 2.0, "gpu_seconds": 0.5}, {"epoch": 1, "seconds": 4.0, "gpu_seconds": 0.25}]
+        if self.epochs and context.checkpoint:
+            context.on_epoch(rows[:1])
+            history = context.checkpoint.with_name("history.csv").read_text()
+            type(self).on_disk = [history, context.checkpoint_every_seconds]
+        return FitReport(history=rows[: self.epochs], parameters=7, train_gflop_per_image=1.5)
+
+
+TABLE = {**ARMS, "faulty": FAULTY, "pinched": PINCHED, "soft": ArmEntry.of(Soft), "stopped": ArmEntry.of(Stopped),
+         "timed": ArmEntry.of(Timed)}  # fmt: skip
 
 
 @dataclass
@@ -227,11 +249,11 @@ def test_the_histogram_is_learned_on_the_images_that_the_protocol_names(
     seen: list[NDArray[np.float32]] = []
     fit = preprocess.fit_nyul
 
-    def spy(images: NDArray[np.float32], *rest: object) -> preprocess.Landmarks:
+    def fit_seen(images: NDArray[np.float32], *rest: object) -> preprocess.Landmarks:
         seen.append(images)
         return fit(images, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(preprocess, "fit_nyul", spy)
+    monkeypatch.setattr(preprocess, "fit_nyul", fit_seen)
     floor = floor_in(slices, small_recipe(protocol), tmp_path)
     assert floor.run(floor.spec()) == [State.DONE]
     rows = np.isin(slices.slice_id, floor.split.train) if learned_from == "train" else np.ones(24, bool)
@@ -375,9 +397,12 @@ def test_workers_give_the_bits_of_one_process(words: list[str], alone: dict[str,
     assert len(list(tmp_path.glob("out/*/model.pt"))) == 4  # the wish reaches the workers
 
 
-@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize(
+    ("keep", "now", "goes_on_with", "note"),
+    [(True, 2, 1, "goes on with the 1 threads"), (False, 2, 2, "the checkpoint is dropped"), (True, 1, 1, "")],
+)
 def test_an_interrupted_training_goes_on_with_the_threads_it_was_begun_with(
-    floor: Floor, monkeypatch: pytest.MonkeyPatch, keep: bool
+    floor: Floor, monkeypatch: pytest.MonkeyPatch, keep: bool, now: int, goes_on_with: int, note: str
 ) -> None:
     """Where they were not asked for: another number would drop the checkpoint."""
     monkeypatch.setattr(Stopped, "given", [])
@@ -386,14 +411,60 @@ def test_an_interrupted_training_goes_on_with_the_threads_it_was_begun_with(
         torch.set_num_threads(1)
         with pytest.raises(KeyboardInterrupt):
             floor.run(spec)
-        torch.set_num_threads(2)
+        torch.set_num_threads(now)
         assert floor.run(spec, keep_threads=keep, on_note=notes.append) == [State.DONE]
-        assert torch.get_num_threads() == 2
+        assert torch.get_num_threads() == now
     finally:
         torch.set_num_threads(usual)
-    assert Stopped.given == [(1, False), (1, True) if keep else (2, False)]
+    assert Stopped.given == [(1, False), (goes_on_with, keep)]
     folder = floor.folder(spec)
-    assert read_json(folder / "environment.json")["threads"] == (1 if keep else 2)
+    assert read_json(folder / "environment.json")["threads"] == goes_on_with
     assert read_json(folder / "timing.json")["resumed"] is keep
-    assert ("goes on with the 1 threads" if keep else "the checkpoint is dropped") in notes[0]
-    assert len(notes) == 1
+    assert len(notes) == bool(note)
+    assert note in "".join(notes)
+
+
+def test_the_time_of_a_training_is_that_of_its_epochs_and_its_history_is_on_the_disk_after_each(floor: Floor) -> None:
+    """Epochs of 2 s and 4 s, some of them spent before an interruption: the clock of this process tells less."""
+    spec = floor.spec("timed")
+    assert floor.run(spec, checkpoint_every_seconds=12.5) == [State.DONE]
+    folder = floor.folder(spec)
+    timing = read_json(folder / "timing.json")
+    assert (timing["fit_seconds"], timing["seconds_per_epoch"], timing["gpu_seconds"]) == (6.0, 3.0, 0.75)
+    assert (timing["parameters"], timing["train_gflop_per_image"]) == (7, 1.5)
+    assert 0 < timing["predict_seconds"] < Timed.NAP  # the fit, which naps, is no part of it
+    assert Timed.on_disk == ["epoch,seconds,gpu_seconds\n0,2.0,0.5\n", 12.5]
+    assert (folder / "history.csv").read_text() == "epoch,seconds,gpu_seconds\n0,2.0,0.5\n1,4.0,0.25\n"
+
+
+def test_an_arm_without_epochs_took_as_long_as_its_fit(floor: Floor) -> None:
+    spec = floor.spec("timed", epochs=0)
+    assert floor.run(spec) == [State.DONE]
+    timing = read_json(floor.folder(spec) / "timing.json")
+    assert timing["fit_seconds"] >= Timed.NAP
+    assert (timing["seconds_per_epoch"], timing["gpu_seconds"]) == (None, None)
+    assert not (floor.folder(spec) / "history.csv").exists()
+
+
+def test_slices_of_unknown_patients_count_none(recipe: Recipe, slices: SliceSet, tmp_path: Path) -> None:
+    floor = floor_in(replace(slices, patient_id=(None,) * 12 + slices.patient_id[12:]), recipe, tmp_path)
+    spec = floor.spec()
+    floor.run(spec)
+    dataset = read_json(floor.folder(spec) / "result.json")["dataset"]
+    assert dataset == {"slices": 24, "patients": 4, "phantom": True}
+
+
+def test_a_cell_that_another_process_ends_meanwhile_is_not_run_again(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is waited for at the lock, and by then it is done."""
+    monkeypatch.setattr("benchmark.record.LOCK_PATIENCE_SECONDS", 60.0)
+    spec = floor.spec()
+    folder = floor.folder(spec)
+    with ThreadPoolExecutor() as pool:
+        with folder.lock():
+            waiting = pool.submit(run_one, spec, floor.bench, floor.options())
+            time.sleep(0.3)
+            (folder / "result.json").write_text("{}")
+        assert waiting.result() is State.DONE
+    assert floor.begun == []
