@@ -277,7 +277,7 @@ def test_scores_without_a_needed_column_are_refused(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "value", "told"),
+    ("column", "value", "words"),
     [
         ("dice", "", "dice = nan is no number"),
         ("dice", "x", "dice = 'x' is no number"),
@@ -287,7 +287,7 @@ def test_scores_without_a_needed_column_are_refused(root: Path) -> None:
         ("sensitivity", "inf", "sensitivity = inf is no number"),
     ],
 )
-def test_scores_that_are_no_scores_are_refused(root: Path, column: str, value: str | None, told: str) -> None:
+def test_scores_that_are_no_scores_are_refused(root: Path, column: str, value: str | None, words: str) -> None:
     """Though the hash agrees."""
     folder = only(root)
     scores = pd.read_csv(folder / "scores.csv", dtype=str)
@@ -295,7 +295,7 @@ def test_scores_that_are_no_scores_are_refused(root: Path, column: str, value: s
     changed.to_csv(folder / "scores.csv", index=False)
     digest = record.file_sha256(folder / "scores.csv")
     edit(folder / "result.json", lambda c: c["sha256"].update({"scores.csv": digest}))
-    with pytest.raises(RecordError, match=f"{told}.*rescore"):
+    with pytest.raises(RecordError, match=f"{words}.*rescore"):
         collect(root)
 
 

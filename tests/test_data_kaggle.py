@@ -87,13 +87,13 @@ def test_labels_of_any_plain_kind(tmp_path: Path, labels: Any) -> None:
 
 
 @pytest.mark.parametrize("name", kaggle.NAMES)
-def test_missing_file(tmp_path: Path, name: str) -> None:
+def test_a_missing_file_of_the_three_is_named(tmp_path: Path, name: str) -> None:
     folder = write_kaggle(SLICES, tmp_path / "set")
     (folder / name).unlink()
     refused(folder, name, "not there", "side by side")
 
 
-def test_lengths_that_differ(tmp_path: Path) -> None:
+def test_files_of_different_lengths_are_refused(tmp_path: Path) -> None:
     folder = write_kaggle(SLICES, tmp_path / "set")
     np.save(folder / "labels.npy", np.ones(4))
     refused(folder, "images.npy 5, masks.npy 5, labels.npy 4")
@@ -114,13 +114,13 @@ def test_lengths_that_differ(tmp_path: Path) -> None:
         ("images", SLICES.images[..., None], "row 0: shape (64, 96, 1)"),
     ],
 )
-def test_bad_rows(tmp_path: Path, name: str, array: Any, words: str) -> None:
+def test_a_row_that_breaks_a_rule_is_named(tmp_path: Path, name: str, array: Any, words: str) -> None:
     folder = write_kaggle(SLICES, tmp_path / "set")
     np.save(folder / f"{name}.npy", array, allow_pickle=True)
     refused(folder, words)
 
 
-def test_the_same_row_twice(tmp_path: Path) -> None:
+def test_the_same_row_twice_is_refused(tmp_path: Path) -> None:
     refused(write_kaggle(SLICES, tmp_path / "set", order=[0, 1, 1]), "row 2", "there twice", "row 1")
 
 
@@ -198,7 +198,7 @@ def test_object_array_built_from_raw_bytes(tmp_path: Path) -> None:
         (b"\x80\x04K\x01.", "a int where an array belongs"),
     ],
 )
-def test_hostile_instructions(tmp_path: Path, payload: bytes, words: str) -> None:
+def test_instructions_that_no_array_needs_are_refused(tmp_path: Path, payload: bytes, words: str) -> None:
     assert words in str(hostile(tmp_path / "set", payload).value)
 
 

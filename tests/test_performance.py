@@ -55,7 +55,7 @@ def taken(train_seconds: float = 5.0, **more: Any) -> Measurement:
 
 
 @pytest.mark.parametrize("name", ["__main__", "clock", "contestants", "table"])
-def test_examples(name: str) -> None:
+def test_the_examples_in_docstrings_hold(name: str) -> None:
     failed, tried = doctest.testmod(import_module(f"performance.{name}"))
     assert tried > 0
     assert failed == 0
