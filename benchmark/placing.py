@@ -8,6 +8,7 @@ import platform
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 from benchmark.errors import DataError, OutputError
 
@@ -32,22 +33,30 @@ def writing(path: Path) -> Iterator[None]:
         ) from refused
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Replace a file atomically: temporary file in the same folder, flush, fsync, rename.
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Inside, a stream of what replaces a file: a temporary file in the same folder, flushed, synced and renamed last.
 
-    Raises `OutputError` where the disk refuses; then the file is as it was, and nothing else is left.
+    Raises `OutputError` where the disk refuses; then, or after any other error inside, the file is as it was and
+    nothing else is left.
     """
     temporary = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.tmp")  # nodes share disks, and so pids
     with writing(path):
         try:
             with temporary.open("wb") as stream:
-                stream.write(content)
+                yield stream
                 stream.flush()
                 os.fsync(stream.fileno())
             os.replace(temporary, path)
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace a file by these bytes, as `replacing` does."""
+    with replacing(path) as stream:
+        stream.write(content)
 
 
 def check_free(folder: Path, names: Sequence[str]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import itertools
-import os
 import pickle
 import time
 from collections.abc import Iterator, Sequence
@@ -26,7 +25,7 @@ from benchmark.errors import ArmError, RecordError
 from benchmark.execution import Execution, choose
 from benchmark.layers import dropout_keys, lighten
 from benchmark.losses import thesis_tversky, tumour_probability
-from benchmark.placing import writing
+from benchmark.placing import replacing
 from benchmark.protocol import Recipe
 from benchmark.resident import Resident
 from benchmark.seeding import epoch_order, torch_seed
@@ -50,7 +49,6 @@ class State:
 
     def save(self, path: Path) -> None:
         """Write everything atomically."""
-        temporary = path.with_suffix(".tmp")
         content = {
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -58,16 +56,8 @@ class State:
             "best_weights": self.best_weights,
             "history": self.history,
         }
-        with writing(path):
-            try:
-                with temporary.open("wb") as stream:
-                    torch.save(content, stream)
-                    stream.flush()
-                    os.fsync(stream.fileno())
-                os.replace(temporary, path)
-            finally:
-                with contextlib.suppress(OSError):
-                    temporary.unlink(missing_ok=True)
+        with replacing(path) as stream:
+            torch.save(content, stream)
 
     def load(self, path: Path, device: str) -> None:
         """Restore everything; only tensors and plain values are read, never code."""

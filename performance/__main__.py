@@ -8,12 +8,16 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmark.cores import let_waiting_threads_sleep, usable_cores
 from benchmark.data import WORDS
 from benchmark.errors import BenchmarkError, SpecError, known
 from benchmark.protocol import PRECISIONS, load_recipe
 from performance.contestants import CONTESTANTS, MAIN, entrants
+
+if TYPE_CHECKING:
+    from performance.rounds import Run
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 IMAGES_ON_A_PROCESSOR = 48  # three batches; with the defaults a run at 512 x 512 takes minutes
@@ -52,10 +56,10 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def measure(options: argparse.Namespace, command: str) -> None:
-    """Carry out one measurement and say, and write, what came of it."""
+def measure(options: argparse.Namespace, command: str, run: Run | None = None) -> None:
+    """Carry out one measurement and say, and write, what came of it; run: as in `main`."""
     from benchmark.training import gflop_per_image
-    from performance import report
+    from performance import child, report
     from performance.job import Job
     from performance.prepare import prepare
     from performance.rounds import play
@@ -72,7 +76,7 @@ def measure(options: argparse.Namespace, command: str) -> None:
     course = prepare(options.data, options.image_size, images, recipe)
     job = Job("", course.train, course.val, recipe, options.kernel, device, options.threads or cores)
     gflop = gflop_per_image(job.network(), course.train.shape)
-    scores = play(job, rows, options.rounds, lambda text: print(text, file=sys.stderr, flush=True))
+    scores = play(job, rows, options.rounds, lambda text: print(text, file=sys.stderr, flush=True), run or child.run)
     text = report.section(job, course, scores, gflop, command)
     print(text)
     print(report.legend(list(dict.fromkeys(row.name for row in rows))))
@@ -123,12 +127,12 @@ def shown(words: Sequence[str], program: str = "performance") -> str:
     return shlex.join(public)
 
 
-def main(words: list[str] | None = None) -> int:
-    """Carry out the command; 0 well, 2 bad input, 130 interrupted."""
+def main(words: list[str] | None = None, run: Run | None = None) -> int:
+    """Carry out the command; 0 well, 2 bad input, 130 interrupted. run carries out a job: by default a new process."""
     options = parser().parse_args(words)
     let_waiting_threads_sleep(os.environ)  # of the contestants' processes: as python -m benchmark sets it
     try:
-        measure(options, shown(sys.argv[1:] if words is None else words))
+        measure(options, shown(sys.argv[1:] if words is None else words), run)
     except BenchmarkError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -23,11 +23,8 @@ from performance.job import ALPHA, SEED, Job, Measurement
 from performance.resident import timed
 
 
-def measure(job: Job) -> Measurement:
-    """Time the same passes, dropout, loss and optimiser as a training has, but for job.change."""
-    if job.change != "free-memory":
-        keep_freed_memory()
-    make_deterministic(job.device)
+def step_for(job: Job) -> step.Step:
+    """Return the step that a training has, on a network of its own, but for job.change."""
     recipe, device, model = job.recipe, job.device, job.network()
     per_pass = {"batch-at-once": recipe.training.batch_size, "pass-1": 1, "pass-4": 4}
     how = execution_for(model, job.train.shape, recipe, device)
@@ -42,7 +39,16 @@ def measure(job: Job) -> Measurement:
     loss, rate = thesis_tversky(ALPHA, recipe.loss), recipe.training.learning_rate
     fused = job.change != "plain-adam"
     optimiser = OPTIMISERS[recipe.training.optimiser](model.parameters(), lr=rate, fused=fused)
-    one_step = step.Step(model, loss, optimiser, recipe.training.precision, device, how)
+    return step.Step(model, loss, optimiser, recipe.training.precision, device, how)
+
+
+def measure(job: Job) -> Measurement:
+    """Time the same passes, dropout, loss and optimiser as a training has, but for job.change."""
+    if job.change != "free-memory":
+        keep_freed_memory()
+    make_deterministic(job.device)
+    one_step, device = step_for(job), job.device
+    model, loss, how = one_step.model, one_step.loss, one_step.execution
     arrays = (job.train.images, job.train.masks, dropout_keys(model, SEED, 0, job.train.slice_id))
     resident, val = [on_device(array, device) for array in arrays], Resident.of(job.val, device)
 

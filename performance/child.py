@@ -34,17 +34,21 @@ def run(job: Job, **more: str) -> dict[str, Any]:
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     variables = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": str(job.threads), **more}
     done = subprocess.run(words, input=pickle.dumps(job), capture_output=True, env=variables, check=False)
-    lines = done.stdout.decode(errors="replace").splitlines()
-    if done.returncode < 0:
-        raise ContestantError(f"ended by signal {signal.Signals(-done.returncode).name}; was there memory enough?")
+    return understood(done.returncode, done.stdout, done.stderr)
+
+
+def understood(code: int, out: bytes, err: bytes) -> dict[str, Any]:
+    """Return the result that an ended process wrote last on its output; `ContestantError` says why there is none."""
+    if code < 0:
+        raise ContestantError(f"ended by signal {signal.Signals(-code).name}; was there memory enough?")
     try:
-        answer: dict[str, Any] = json.loads(lines[-1])
+        result: dict[str, Any] = json.loads(out.decode(errors="replace").splitlines()[-1])
     except (IndexError, ValueError):
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise ContestantError(said[-1] if said else f"ended with {done.returncode} and said nothing") from None
-    if "error" in answer:
-        raise ContestantError(answer["error"])
-    return answer
+        lines = err.decode(errors="replace").strip().splitlines()
+        raise ContestantError(lines[-1] if lines else f"ended with {code} and said nothing") from None
+    if "error" in result:
+        raise ContestantError(result["error"])
+    return result
 
 
 def measurement(fields: Mapping[str, Any]) -> Measurement:
@@ -52,17 +56,22 @@ def measurement(fields: Mapping[str, Any]) -> Measurement:
     return Measurement(**{**fields, "memory": Memory(**fields["memory"])})
 
 
-def main() -> int:
-    """Read a job, carry it out, write its result or the reason why there is none."""
+def answer(job: Job) -> dict[str, Any]:
+    """Carry out a job; return its result's fields, or the reason why there is none."""
     try:
-        answer = asdict(carry_out(pickle.load(sys.stdin.buffer)))  # type: ignore[call-overload]
+        return asdict(carry_out(job))  # type: ignore[call-overload,no-any-return]
+    except ModuleNotFoundError as error:
+        return {"error": f"{error.name} is not installed; `nox -s speed` installs it"}
+    except Exception as error:
+        return {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
+
+
+def main() -> int:
+    """Read a job and print its answer; nothing and 130 where it is interrupted."""
+    try:
+        print(json.dumps(answer(pickle.load(sys.stdin.buffer))))
     except KeyboardInterrupt:
         return 130
-    except ModuleNotFoundError as error:
-        answer = {"error": f"{error.name} is not installed; `nox -s speed` installs it"}
-    except Exception as error:
-        answer = {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
-    print(json.dumps(answer))
     return 0
 
 

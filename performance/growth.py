@@ -21,6 +21,7 @@ from importlib.resources import files
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -169,8 +170,8 @@ def plan(folder: Path) -> int:
     split = shipped_split()
     ids = np.array(sorted((*split.train, *split.val, *split.test)))
     known = {"dataset_id": CHENG_DATASET_ID, "fingerprint": CONTENT, "shape": (512, 512), "phantom": False}
-    request.load_slices = lambda *_: SimpleNamespace(slice_id=ids, **known)  # type: ignore[assignment,return-value]
-    return verb(["plan", "--data", "none", "--grid", str(folder / "grid.toml"), "--out", str(folder / "runs")])
+    with patch.object(request, "load_slices", lambda *_: SimpleNamespace(slice_id=ids, **known)):
+        return verb(["plan", "--data", "none", "--grid", str(folder / "grid.toml"), "--out", str(folder / "runs")])
 
 
 def gather(folder: Path) -> int:

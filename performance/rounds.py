@@ -22,9 +22,7 @@ class Scores:
     peaks: list[tuple[float, str]] = field(default_factory=list)
 
 
-def play(
-    job: Job, entrants: Sequence[Entrant], rounds: int, say: Callable[[str], None], run: Run = child.run
-) -> Scores:
+def play(job: Job, entrants: Sequence[Entrant], rounds: int, say: Callable[[str], None], run: Run) -> Scores:
     """Measure the machine's peak and every entrant in each round; the first round also splits the time.
 
     job is what all have in common. One that fails is not asked again, and the rest go on.

@@ -32,7 +32,7 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-def of(*packages: str) -> list[Path]:
+def modules_of(*packages: str) -> list[Path]:
     """The modules of some packages."""
     found = [path for path in SOURCES if path.parts[len(ROOT.parts)] in packages]
     assert len(found) > 10
@@ -62,13 +62,13 @@ def imports(nodes: list[ast.stmt] | Iterator[ast.AST]) -> set[str]:
 
 def test_the_harness_knows_no_arm() -> None:
     """`benchmark/` never imports `baselines/`, except its composition root; nothing imports the tests."""
-    found = {path: imports(ast.walk(tree_of(path))) for path in of("benchmark")}
+    found = {path: imports(ast.walk(tree_of(path))) for path in modules_of("benchmark")}
     assert [name_of(path) for path, names in found.items() if "baselines" in names] == ["benchmark/__main__.py"]
     assert [name_of(path) for path, names in found.items() if names & {"tests", "pytest", "hypothesis"}] == []
 
 
 def test_nothing_needs_what_measures_its_speed() -> None:
-    users = of("benchmark", "baselines")
+    users = modules_of("benchmark", "baselines")
     assert [name_of(path) for path in users if "performance" in imports(ast.walk(tree_of(path)))] == []
 
 
@@ -99,7 +99,7 @@ def lines(node: ast.ClassDef | ast.FunctionDef) -> int:
 def test_what_is_public_is_explained() -> None:
     """Every module of ours, its public classes and functions, and their public methods of more than four lines."""
     mute = []
-    for path in of("benchmark", "performance"):
+    for path in modules_of("benchmark", "performance"):
         tree = tree_of(path)
         nodes = [node.name for node in public(tree) if not ast.get_docstring(node) and lines(node) > 1]
         mute += [f"{name_of(path)}: {name}" for name in ([] if ast.get_docstring(tree) else ["the module"]) + nodes]

@@ -115,9 +115,9 @@ def test_the_table_holds_every_module_of_the_folder() -> None:
 
 @pytest.mark.parametrize("name", ARMS)
 def test_an_entry_says_what_its_class_says(name: str) -> None:
-    entry, told = ARMS[name], ArmEntry.of(ARMS[name].load())
-    assert told == entry
-    assert {k: type(v) for k, v in told.defaults.items()} == {k: type(v) for k, v in entry.defaults.items()}
+    entry, described = ARMS[name], ArmEntry.of(ARMS[name].load())
+    assert described == entry
+    assert {k: type(v) for k, v in described.defaults.items()} == {k: type(v) for k, v in entry.defaults.items()}
 
 
 @every_arm

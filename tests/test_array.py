@@ -46,21 +46,21 @@ def listed(capsys: Capture, *words: str) -> list[str]:
     """The lines of `plan --format ids`."""
     capsys.readouterr()
     assert main(["plan", *words, "--format", "ids"]) == 0
-    told = capsys.readouterr()
-    assert told.err == ""
-    return told.out.splitlines()
+    output = capsys.readouterr()
+    assert output.err == ""
+    return output.out.splitlines()
 
 
 def refused(capsys: Capture, *ids: str) -> str:
     capsys.readouterr()
     assert main(["run", *WORDS, "--id", *ids]) == 2
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1
-    return told
+    output = capsys.readouterr().err
+    assert output.count("\n") == 1
+    return output
 
 
-def begins(told: str) -> Counter[str]:
-    return Counter(re.findall(r"\] (.*): begins", told))
+def begins(output: str) -> Counter[str]:
+    return Counter(re.findall(r"\] (.*): begins", output))
 
 
 def test_the_list_is_what_is_open_in_the_order_of_the_grid(capsys: Capture, few_phantoms: None) -> None:
@@ -79,8 +79,8 @@ def test_the_list_is_what_is_open_in_the_order_of_the_grid(capsys: Capture, few_
 def test_only_the_cells_named_are_run(capsys: Capture, tmp_path: Path, few_phantoms: None) -> None:
     ids = listed(capsys, *WORDS)
     assert main(["run", *WORDS, "--id", ids[1], "--id", ids[0], ids[1], "--threads", "1"]) == 0
-    told = capsys.readouterr().out
-    assert begins(told) == {"otsu(rim=0.2)": 1, "background()": 1}
+    output = capsys.readouterr().out
+    assert begins(output) == {"otsu(rim=0.2)": 1, "background()": 1}
     assert {path.parent.name for path in tmp_path.glob("out/*/result.json")} == {ids[0], ids[1]}
     assert len(list(tmp_path.glob("out/*/spec.json"))) == 2
     assert main(["run", *WORDS, "--id", ids[1], "--threads", "1"]) == 0
@@ -89,9 +89,9 @@ def test_only_the_cells_named_are_run(capsys: Capture, tmp_path: Path, few_phant
 
 def test_an_unknown_id_is_named_with_its_nearest(capsys: Capture, tmp_path: Path, few_phantoms: None) -> None:
     ids = listed(capsys, *WORDS)
-    told = refused(capsys, f"{ids[2].rpartition('_')[0]}_01234567")  # of other options: the same name, another hash
-    assert f"01234567: grid tiny has no such cell with these options; the nearest is {ids[2]}; " in told
-    assert "`plan --format ids` with the same options lists those that are open" in told
+    output = refused(capsys, f"{ids[2].rpartition('_')[0]}_01234567")  # of other options: the same name, another hash
+    assert f"01234567: grid tiny has no such cell with these options; the nearest is {ids[2]}; " in output
+    assert "`plan --format ids` with the same options lists those that are open" in output
     assert f"; the nearest is {ids[0]}; " in refused(capsys, ids[0][:5])  # far in spelling, but it begins so
     assert "no such cell with these options; `plan" in refused(capsys, "?")
     assert "--id is empty: the list has no such line" in refused(capsys, ids[0], "")
@@ -102,9 +102,9 @@ def test_a_cell_that_another_process_runs_is_left_to_it(capsys: Capture, tmp_pat
     ids = listed(capsys, *WORDS)
     with RunFolder(tmp_path / "out", ids[1]).lock():
         assert main(["run", *WORDS, "--id", ids[1], "--threads", "1"]) == 0
-        told = capsys.readouterr().out
-        assert "left to the process that is running it" in told
-        assert "1 cells are being run by another process." in told
+        output = capsys.readouterr().out
+        assert "left to the process that is running it" in output
+        assert "1 cells are being run by another process." in output
         assert listed(capsys, *WORDS) == ids  # running is not done
     assert main(["run", *WORDS, "--id", ids[1], "--threads", "1"]) == 0
 
@@ -176,9 +176,9 @@ def test_workers_spread_over_the_cards(capsys: Capture, monkeypatch: pytest.Monk
     for device in ("auto", "cuda", "cuda:1"):
         assert main(["reproduce", *WORDS, "--device", device, "--workers", "3"]) == 0
     assert seen == ["cuda:0", "cuda:1", "cuda:0"] * 2 + ["cuda:1"] * 3
-    told = capsys.readouterr().out
-    assert "3 workers on cuda:0, cuda:1; threads of each: 2." in told
-    assert "3 workers on cuda:1; threads of each: 2." in told
+    output = capsys.readouterr().out
+    assert "3 workers on cuda:0, cuda:1; threads of each: 2." in output
+    assert "3 workers on cuda:1; threads of each: 2." in output
 
 
 @pytest.mark.skipif(not Path("/proc", "self", "task").exists(), reason="needs Linux, to find the workers")
@@ -244,7 +244,7 @@ def test_the_script_of_the_page_runs_the_grid_to_the_bits_of_one_process(alone: 
     ]  # fmt: skip
     ends = [finish(one) for one in team]
     assert [(code, err) for code, _, err in ends] == [(0, "")] * 3
-    assert [sum(begins(told).values()) for _, told, _ in ends] == [2, 2, 0]
+    assert [sum(begins(output).values()) for _, output, _ in ends] == [2, 2, 0]
     assert bits(tmp_path / "runs") == bits(alone / "out")
 
 
@@ -275,6 +275,6 @@ for child in children:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a system that can fork")
 def test_tasks_that_start_at_once_write_one_split(tmp_path: Path) -> None:
-    code, told, err = finish(process(["-c", RACE], tmp_path, [Path(__file__).parent]))
-    assert (code, told, err) == (0, "", "")
+    code, output, err = finish(process(["-c", RACE], tmp_path, [Path(__file__).parent]))
+    assert (code, output, err) == (0, "", "")
     assert [path.suffix for path in tmp_path.glob("splits/*/*")] == [".json"]

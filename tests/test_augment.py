@@ -41,7 +41,7 @@ def pictures(b: int = 1, h: int = H, w: int = W) -> tuple[torch.Tensor, torch.Te
     return torch.from_numpy((2 * light - 1).astype(np.float32)), torch.from_numpy(masks)
 
 
-def one(table: Table, image: torch.Tensor, spacing_mm: tuple[float, float] = SPACING) -> Floats:
+def changed(table: Table, image: torch.Tensor, spacing_mm: tuple[float, float] = SPACING) -> Floats:
     """Apply a one-row table to one (H, W) image and return it as float64."""
     done, _ = apply(table, image[None], torch.zeros(1, *image.shape, dtype=torch.bool), spacing_mm)
     return done[0].numpy().astype(np.float64)
@@ -191,7 +191,7 @@ def test_affine_agrees_with_scipy(scale: tuple[float, float], degrees: float) ->
     centre = np.array([(H - 1) / 2, (W - 1) / 2])
     above = image.numpy().astype(np.float64) + 1
     oracle = ndimage.affine_transform(above, matrix, centre - matrix @ centre, order=1, mode="grid-constant") - 1
-    result = one(neutral(scale=[scale], rotation=[angle]), image)
+    result = changed(neutral(scale=[scale], rotation=[angle]), image)
     np.testing.assert_allclose(result, oracle, atol=1e-4)
 
 
@@ -213,7 +213,7 @@ def test_elastic_agrees_with_scipy_s_bspline_and_map_coordinates() -> None:
     (image,), _ = pictures()
     where = np.mgrid[0:H, 0:W] + field_mm / np.array(SPACING)[:, None, None]
     oracle = ndimage.map_coordinates(image.numpy().astype(np.float64) + 1, where, order=1, mode="grid-constant") - 1
-    np.testing.assert_allclose(one(neutral(elastic=control), image), oracle, atol=1e-4)
+    np.testing.assert_allclose(changed(neutral(elastic=control), image), oracle, atol=1e-4)
 
 
 def test_affine_comes_after_elastic_in_one_resampling() -> None:
@@ -222,7 +222,7 @@ def test_affine_comes_after_elastic_in_one_resampling() -> None:
     control[0, 1] = 1.1  # all control points alike: the splines add up to 1, a pure move along columns
     x = np.mgrid[0:H, 0:W][1]
     ramp = torch.from_numpy((x / W).astype(np.float32))
-    moved = one(neutral(elastic=control, scale=[[1.0, 1.1]]), ramp, (1.0, 1.0))
+    moved = changed(neutral(elastic=control, scale=[[1.0, 1.1]]), ramp, (1.0, 1.0))
     expected = ((x - (W - 1) / 2) / 1.1 + 1 + (W - 1) / 2) / W
     np.testing.assert_allclose(moved[2:-2, 4:-4], expected[2:-2, 4:-4], atol=1e-5)
 
@@ -274,7 +274,7 @@ def test_an_affine_move_is_exactly_the_same_geometry_at_half_the_size() -> None:
         return torch.from_numpy(((0.3 * (x + 0.5) + 0.7 * (y + 0.5)) / n).astype(np.float32))
 
     table = neutral(scale=[[1.1, 0.95]], rotation=[0.1])
-    fine, coarse = one(table, ramp(128), (0.5, 0.5)), one(table, ramp(64), (1.0, 1.0))
+    fine, coarse = changed(table, ramp(128), (0.5, 0.5)), changed(table, ramp(64), (1.0, 1.0))
     blocks = fine.reshape(64, 2, 64, 2).mean(axis=(1, 3))
     np.testing.assert_allclose(blocks[10:-10, 10:-10], coarse[10:-10, 10:-10], atol=1e-5)
 
@@ -282,7 +282,10 @@ def test_an_affine_move_is_exactly_the_same_geometry_at_half_the_size() -> None:
 def test_doubling_the_spacing_alone_halves_the_displacement_in_pixels() -> None:
     control = np.full((1, 2, 7, 7), 4.0)  # a pure move of 4 mm in both directions
     (image,), _ = pictures()
-    near, far = one(neutral(elastic=control), image, (2.0, 2.0)), one(neutral(elastic=control), image, (1.0, 1.0))
+    near, far = (
+        changed(neutral(elastic=control), image, (2.0, 2.0)),
+        changed(neutral(elastic=control), image, (1.0, 1.0)),
+    )
     np.testing.assert_allclose(near[:-2, :-2], image[2:, 2:], atol=1e-5)
     np.testing.assert_allclose(far[:-4, :-4], image[4:, 4:], atol=1e-5)
 
@@ -304,7 +307,7 @@ def test_bias_field_agrees_with_a_double_loop() -> None:
                     power += coefficients[term] * (2 * y / (h - 1) - 1) ** i * (2 * x / (w - 1) - 1) ** j
                     term += 1
             expected[y, x] = (float(image[y, x]) + 1) * math.exp(power) - 1
-    np.testing.assert_allclose(one(neutral(bias=[coefficients]), image), expected, atol=1e-5)
+    np.testing.assert_allclose(changed(neutral(bias=[coefficients]), image), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -317,13 +320,13 @@ def test_bias_field_agrees_with_a_double_loop() -> None:
 )
 def test_intensity_scale_by_hand(factor: float, black_level: float, expected: list[float]) -> None:
     table = neutral(intensity=[factor], black_level=black_level)
-    np.testing.assert_allclose(one(table, torch.tensor([[-1.0, 0.0, 1.0]])), [expected], atol=1e-6)
+    np.testing.assert_allclose(changed(table, torch.tensor([[-1.0, 0.0, 1.0]])), [expected], atol=1e-6)
 
 
 def test_intensity_shift_by_hand() -> None:
     # +30 % of the grey range, which is 2 wide
     np.testing.assert_allclose(
-        one(neutral(shift=[0.6]), torch.tensor([[-1.0, 0.0, 1.0]])), [[-0.4, 0.6, 1.6]], atol=1e-6
+        changed(neutral(shift=[0.6]), torch.tensor([[-1.0, 0.0, 1.0]])), [[-0.4, 0.6, 1.6]], atol=1e-6
     )
 
 
@@ -448,7 +451,7 @@ def test_motion_agrees_with_numpy_s_fft_line_by_line(times: tuple[float, float])
     head_in = [0 if s == stretch[H // 2] else next(movements) for s in range(3)]
     mixed = np.stack([spectra[head_in[stretch[line]]][line] for line in range(H)])
     oracle = np.abs(np.fft.ifft2(np.fft.ifftshift(mixed, axes=0))) - 1
-    np.testing.assert_allclose(one(moving(times, degrees, shift), image), oracle, atol=2e-4)
+    np.testing.assert_allclose(changed(moving(times, degrees, shift), image), oracle, atol=2e-4)
 
 
 def test_motion_without_movement_is_the_identity() -> None:
@@ -468,7 +471,7 @@ def lines(table: Table, image: torch.Tensor, monkeypatch: pytest.MonkeyPatch) ->
     seen: list[torch.Tensor] = []
     inverse = torch.fft.ifft2
     monkeypatch.setattr(torch.fft, "ifft2", lambda spectrum: seen.append(spectrum) or inverse(spectrum))
-    one(table, image)
+    changed(table, image)
     still = torch.fft.fft2(image + 1)
     return ((seen[0][0] - still).abs().amax(dim=1) > 1e-3).numpy()
 
@@ -504,9 +507,9 @@ def test_motion_corrupts_along_rows_only() -> None:
     profile[20:60] = np.linspace(0.2, 1, 40)
     stripes = torch.from_numpy(np.repeat(profile[None], H, axis=0) - 1)
     shift = moving((0.25, 0.75), shift=((0, 7.8), (0, -7.8)))
-    np.testing.assert_allclose(one(shift, stripes), stripes, atol=1e-5)
+    np.testing.assert_allclose(changed(shift, stripes), stripes, atol=1e-5)
     bands = torch.from_numpy(np.repeat(profile[:H, None], W, axis=1) - 1)
-    assert np.abs(one(moving((0.25, 0.75), shift=((7.2, 0), (-7.2, 0))), bands) - bands.numpy()).max() > 0.05
+    assert np.abs(changed(moving((0.25, 0.75), shift=((7.2, 0), (-7.2, 0))), bands) - bands.numpy()).max() > 0.05
 
 
 def test_motion_touches_its_own_rows_of_the_batch_and_no_mask() -> None:

@@ -85,9 +85,9 @@ class Reader:
     def asked(self) -> set[str]:
         """The schemes of all that was requested since this was last asked, but for what the page's policy blocked."""
         events = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
-        told = [(event["method"], event["params"]) for event in events]
-        blocked = {what["requestId"] for name, what in told if what.get("blockedReason") == "csp"}
-        sent = [what for name, what in told if name == "Network.requestWillBeSent" and what["requestId"] not in blocked]
+        log = [(event["method"], event["params"]) for event in events]
+        blocked = {what["requestId"] for name, what in log if what.get("blockedReason") == "csp"}
+        sent = [what for name, what in log if name == "Network.requestWillBeSent" and what["requestId"] not in blocked]
         return {what["request"]["url"].partition(":")[0] for what in sent}
 
 
@@ -246,12 +246,12 @@ def test_a_slice_opens_larger_and_the_keyboard_leads_on(reader: Reader) -> None:
     """Enter opens, arrows go on and stop at the ends, Escape closes and gives the focus back."""
     card = reader.all("#slices button")[1]
     card.send_keys(Keys.ENTER)
-    told = reader.one("dialog p")
+    caption = reader.one("dialog p")
     keys = reader.driver.switch_to.active_element
-    assert told.text.startswith("Slice 2, patient P2.")
+    assert caption.text.startswith("Slice 2, patient P2.")
     for key, expected in [(Keys.ARROW_RIGHT, 3), (Keys.ARROW_LEFT, 2), (Keys.ARROW_LEFT, 1), (Keys.ARROW_LEFT, 1)]:
         keys.send_keys(key)
-        assert told.text.startswith(f"Slice {expected},")
+        assert caption.text.startswith(f"Slice {expected},")
     label = reader.one("dialog .stage svg").get_attribute("aria-label")
     assert label == "Slice 1, patient P1. Dice 0.010. Area 100 mm², predicted 90 mm²"
     keys.send_keys(Keys.ESCAPE)
@@ -391,8 +391,8 @@ def test_paper_says_which_runs_the_gallery_shows(reader: Reader) -> None:
     choose(reader, "other", "otsu")
     assert reader.all("#which") == []
     reader.tells("Emulation.setEmulatedMedia", media="print")
-    (told,) = reader.texts("#which")
-    first, _, second = told.partition("; dotted: ")
+    (legend,) = reader.texts("#which")
+    first, _, second = legend.partition("; dotted: ")
     assert first == "unet 5x5, alpha 0.5 · 64x64 fp32 · by-image-1 · seed 1 · protocol thesis, phantoms"
     assert second.startswith("otsu · 64x64 fp32 · by-image-1 · no seed · saw a click")
 

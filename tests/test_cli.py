@@ -41,10 +41,10 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few_phantoms: No
 def refused(capsys: Capture, *words: str) -> str:
     """The one line on stderr of a command that ends with exit code 2."""
     assert main(list(words)) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("error: ")
-    assert told.count("\n") == 1
-    return told
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    return error
 
 
 def misread(capsys: Capture, *words: str) -> str:
@@ -64,7 +64,7 @@ def run_ids(*words: str) -> list[str]:
 
 
 @pytest.mark.parametrize("verb", [[], *([verb] for verb in VERBS)])
-def test_help(capsys: Capture, verb: list[str]) -> None:
+def test_every_verb_has_a_help(capsys: Capture, verb: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main([*verb, "--help"])
     assert caught.value.code == 0
@@ -86,9 +86,9 @@ def test_a_wrong_path_is_named(capsys: Capture, verb: str) -> None:
 
 def test_a_folder_without_slices_says_what_was_looked_for(capsys: Capture, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    told = refused(capsys, "data", "empty")
-    assert "looked for" in told
-    assert "images.npy" in told
+    error = refused(capsys, "data", "empty")
+    assert "looked for" in error
+    assert "images.npy" in error
 
 
 @pytest.mark.parametrize("verb", ["compare", "rescore"])
@@ -97,7 +97,7 @@ def test_a_wrong_folder_of_runs_is_named(capsys: Capture, verb: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "says"),
     [
         (["--grid", "thesiss"], "unknown grid 'thesiss'; known: baselines, quick, thesis, or a path ending in .toml"),
         (["--grid", "no.toml"], "grid file no.toml is not there"),
@@ -116,28 +116,28 @@ def test_a_wrong_folder_of_runs_is_named(capsys: Capture, verb: str) -> None:
         (["--spacing", "0", "1"], "must be two numbers from 0.01 to 100"),
     ],
 )
-def test_an_unknown_word_lists_the_known_ones(capsys: Capture, words: list[str], told: str, tmp_path: Path) -> None:
+def test_an_unknown_word_lists_the_known_ones(capsys: Capture, words: list[str], says: str, tmp_path: Path) -> None:
     if words[0] == "--labels":  # phantoms know no labels
         assert main(["export", "phantoms", "some"]) == 0
         words = [*words, "--data", "some"]
     else:
         words = [*words, "--data", "phantoms"]
     capsys.readouterr()
-    assert told in refused(capsys, "plan", *words)
+    assert says in refused(capsys, "plan", *words)
     assert not list(tmp_path.rglob("by-*.json"))  # nothing was written
 
 
 def test_an_unknown_arm_or_parameter_in_a_grid(capsys: Capture, tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text('seeds = [1]\n[[arms]]\nname = "unett"\n')
     (tmp_path / "b.toml").write_text('seeds = [1]\n[[arms]]\nname = "unet"\nkernel = 3\n')
-    told = refused(capsys, "plan", "--data", "phantoms", "--grid", "a.toml")
-    assert "unknown arm 'unett'; known: attention-unet" in told
-    told = refused(capsys, "plan", "--data", "phantoms", "--grid", "b.toml")
-    assert "unknown parameter 'kernel'; known: alpha, kernel_size" in told
+    error = refused(capsys, "plan", "--data", "phantoms", "--grid", "a.toml")
+    assert "unknown arm 'unett'; known: attention-unet" in error
+    error = refused(capsys, "plan", "--data", "phantoms", "--grid", "b.toml")
+    assert "unknown parameter 'kernel'; known: alpha, kernel_size" in error
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "says"),
     [
         (["plan", "--seeds", "1,x"], "must be whole numbers separated by commas"),
         (["plan", "--labels", "meningioma"], "must be whole numbers separated by commas"),
@@ -155,8 +155,8 @@ def test_an_unknown_arm_or_parameter_in_a_grid(capsys: Capture, tmp_path: Path) 
         (["score", "masks"], "the following arguments are required: --split"),
     ],
 )
-def test_words_that_cannot_be_read(capsys: Capture, words: list[str], told: str) -> None:
-    assert told in misread(capsys, *words)
+def test_words_that_cannot_be_read(capsys: Capture, words: list[str], says: str) -> None:
+    assert says in misread(capsys, *words)
 
 
 def test_words_become_a_request() -> None:
@@ -235,38 +235,38 @@ def test_the_baselines_grid_has_every_other_arm() -> None:
     assert len([spec for spec in specs if spec.arm == "attention-unet"]) == 3
 
 
-def test_arms(capsys: Capture) -> None:
+def test_arms_are_listed_with_their_class_and_whether_they_need_a_click(capsys: Capture) -> None:
     assert main(["arms"]) == 0
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     for name, entry in ARMS.items():
-        assert re.search(rf"^{name} .*{entry.target}$", told, re.MULTILINE)
-    assert "needs a click" in told
+        assert re.search(rf"^{name} .*{entry.target}$", output, re.MULTILINE)
+    assert "needs a click" in output
 
 
 def test_data_says_what_is_there(capsys: Capture, slices: SliceSet) -> None:
     assert main(["data", "phantoms"]) == 0
-    told = capsys.readouterr().out
-    assert slices.fingerprint in told
-    assert slices.dataset_id in told
-    assert "24, numbers 1 to 24" in told
-    assert "phantoms (drawn phantoms)" in told
+    output = capsys.readouterr().out
+    assert slices.fingerprint in output
+    assert slices.dataset_id in output
+    assert "24, numbers 1 to 24" in output
+    assert "phantoms (drawn phantoms)" in output
 
 
 def test_exported_slices_are_the_same_slices(capsys: Capture, slices: SliceSet) -> None:
     assert main(["export", "phantoms", "pairs"]) == 0
     assert f"24 pairs written to pairs/; fingerprint {slices.fingerprint}" in capsys.readouterr().out
     assert main(["data", "pairs"]) == 0
-    told = capsys.readouterr().out
-    assert slices.fingerprint in told
-    assert "drawn" not in told
+    output = capsys.readouterr().out
+    assert slices.fingerprint in output
+    assert "drawn" not in output
 
 
 def test_plan_runs_nothing_and_tells_every_cell(capsys: Capture, tmp_path: Path) -> None:
     assert main(["plan", "--data", "phantoms", "--format", "list"]) == 0
-    told = capsys.readouterr().out
-    assert "Grid quick: 12 cells, 0 done, into runs-quick/. Splits: by-image-1." in told
-    assert "a guess of 100 GFLOP/s" in told
-    assert len(re.findall(r"by-image-1 .* pending ", told)) == 12
+    output = capsys.readouterr().out
+    assert "Grid quick: 12 cells, 0 done, into runs-quick/. Splits: by-image-1." in output
+    assert "a guess of 100 GFLOP/s" in output
+    assert len(re.findall(r"by-image-1 .* pending ", output)) == 12
     assert not list(tmp_path.rglob("spec.json"))
 
 
@@ -274,33 +274,33 @@ def test_phantoms_and_real_slices_never_share_a_folder(capsys: Capture, tmp_path
     run = tmp_path / "mixed" / "some-run"
     run.mkdir(parents=True)
     (run / "spec.json").write_text(json.dumps({"phantom": False}))
-    told = refused(capsys, "reproduce", "--data", "phantoms", "--out", "mixed")
-    assert "mixed holds runs on real slices, and these would be runs on phantoms; give another folder" in told
+    error = refused(capsys, "reproduce", "--data", "phantoms", "--out", "mixed")
+    assert "mixed holds runs on real slices, and these would be runs on phantoms; give another folder" in error
     (run / "spec.json").write_text(json.dumps({"phantom": True}))
     assert main(["export", "phantoms", "real"]) == 0
     capsys.readouterr()
-    told = refused(capsys, "plan", "--data", "real", "--out", "mixed")
-    assert "mixed holds runs on phantoms, and these would be runs on real slices" in told
+    error = refused(capsys, "plan", "--data", "real", "--out", "mixed")
+    assert "mixed holds runs on phantoms, and these would be runs on real slices" in error
     assert list((tmp_path / "mixed").iterdir()) == [run]
 
 
 def test_a_run_compared_and_rescored(capsys: Capture, tmp_path: Path) -> None:
     words = ["--data", "phantoms", "--only", "arm=otsu", "--out", "out"]
     assert main(["reproduce", *words, "--threads", "1"]) == 0
-    told = capsys.readouterr().out
-    assert "[1/1] otsu(rim=0.2): begins" in told
-    assert "[1/1] otsu(rim=0.2): done in" in told
-    assert "They show that the machinery works" in told
+    output = capsys.readouterr().out
+    assert "[1/1] otsu(rim=0.2): begins" in output
+    assert "[1/1] otsu(rim=0.2): done in" in output
+    assert "They show that the machinery works" in output
     assert main(["reproduce", *words, "--threads", "1"]) == 0
-    assert "1 cells, 1 done" in (told := capsys.readouterr().out)
-    assert "otsu(rim=0.2): done, from before" in told
-    assert "begins" not in told
+    assert "1 cells, 1 done" in (output := capsys.readouterr().out)
+    assert "otsu(rim=0.2): done, from before" in output
+    assert "begins" not in output
     assert main(["plan", *words, "--format", "list"]) == 0
     assert re.search(r"otsu\(rim=0.2\) +done", capsys.readouterr().out)
     assert main(["compare", "--runs", "out"]) == 0
-    told = capsys.readouterr().out
-    assert "Judging out: 1 finished runs." in told
-    assert "otsu" in told
+    output = capsys.readouterr().out
+    assert "Judging out: 1 finished runs." in output
+    assert "otsu" in output
     assert main(["compare", "--runs", "out", "--strict"]) == 1
     capsys.readouterr()
     assert main(["rescore", "--runs", "out", "--data", "phantoms"]) == 0
@@ -331,12 +331,14 @@ def written(tmp_path: Path) -> Path:
 def test_compare_in_every_format(capsys: Capture, written: Path, form: str, begins: str) -> None:
     """All sections at once; what goes into a document has no greeting, and asides are on stderr."""
     assert main(["compare", "--runs", "mine", "--section", *SECTION_NAMES, "--format", form]) == 0
-    told = capsys.readouterr()
-    assert told.out.startswith(begins)
-    assert "1. Does 0.898 hold?" not in told.out
-    assert told.err == "Nothing to show under claims: nothing has been run on the thesis's slices with its protocol.\n"
+    output = capsys.readouterr()
+    assert output.out.startswith(begins)
+    assert "1. Does 0.898 hold?" not in output.out
+    assert output.err == (
+        "Nothing to show under claims: nothing has been run on the thesis's slices with its protocol.\n"
+    )
     for title in ("The thesis's printed numbers.", "Arms against arms, dataset", "Measures by tumour size, dataset"):
-        assert title in told.out
+        assert title in output.out
 
 
 @pytest.mark.parametrize("section", [name for name in SECTION_NAMES if name != "claims"])
@@ -345,29 +347,29 @@ def test_csv_is_nothing_but_csv(capsys: Capture, written: Path, monkeypatch: pyt
     found = replace(collect.collect(written), superseded=("an-old-run",))
     monkeypatch.setattr(judging, "collect", lambda root: found)
     assert main(["compare", "--runs", "mine", "--section", section, "--format", "csv"]) == 0
-    told = capsys.readouterr()
-    table = pd.read_csv(io.StringIO(told.out))
+    output = capsys.readouterr()
+    table = pd.read_csv(io.StringIO(output.out))
     assert table.columns[0] == "table"
     assert table["table"].notna().all()
-    assert told.out.count("an-old-run") == 0
-    assert told.err == "\nLeft out, since the same run was made again by later code: an-old-run\n"
+    assert output.out.count("an-old-run") == 0
+    assert output.err == "\nLeft out, since the same run was made again by later code: an-old-run\n"
 
 
 def test_one_section_is_printed_alone(capsys: Capture, written: Path) -> None:
     assert main(["compare", "--runs", "mine", "--section", "arms"]) == 0
-    told = capsys.readouterr()
-    assert told.out.startswith("Arms against arms, dataset")
-    assert "printed numbers" not in told.out
-    assert told.err == ""
+    output = capsys.readouterr()
+    assert output.out.startswith("Arms against arms, dataset")
+    assert "printed numbers" not in output.out
+    assert output.err == ""
 
 
 @pytest.mark.parametrize("words", [[], ["--section", *SECTION_NAMES]])
 def test_no_line_of_compare_is_wider_than_a_terminal(capsys: Capture, words: list[str]) -> None:
     """Of the records shipped here, whose tables have up to fifteen columns."""
     assert main(["compare", *words]) == 0
-    told = capsys.readouterr()
-    assert max(map(len, (told.out + told.err).splitlines())) <= 100
-    assert "More columns in compare's other formats" in told.out
+    output = capsys.readouterr()
+    assert max(map(len, (output.out + output.err).splitlines())) <= 100
+    assert "More columns in compare's other formats" in output.out
 
 
 @pytest.mark.parametrize("verb", ["compare", "report"])
@@ -380,34 +382,34 @@ def test_after_runs_on_phantoms_it_says_where_they_lie(
     here = "Your own runs, on drawn phantoms, lie in runs-quick/. To judge them: --runs runs-quick"
     slices = squares(8)
     assert main([verb]) == 0
-    told = capsys.readouterr().out
-    assert told.startswith("Judging the ")
-    assert " runs shipped here, since runs/ holds no finished run.\n" in told
-    assert here not in told
+    output = capsys.readouterr().out
+    assert output.startswith("Judging the ")
+    assert " runs shipped here, since runs/ holds no finished run.\n" in output
+    assert here not in output
     write_run(tmp_path / "runs-quick", slices, halves(slices), rows=5, seed=1, params={"alpha": 0.5, "kernel_size": 5})
     assert main([verb]) == 0
-    told = capsys.readouterr().out
-    assert here in told
-    assert f"nox -s {verb} -- --runs runs-quick" in told
+    output = capsys.readouterr().out
+    assert here in output
+    assert f"nox -s {verb} -- --runs runs-quick" in output
     assert main([verb, "--runs", "runs-quick"]) == 0
     assert capsys.readouterr().out.startswith("Judging runs-quick: 1 finished runs.\n")
     write_run(tmp_path / "runs", slices, halves(slices), rows=5, seed=1, params={"alpha": 0.5, "kernel_size": 5})
     assert main([verb]) == 0
-    told = capsys.readouterr().out
-    assert told.startswith("Judging runs: 1 finished runs.\n")
-    assert here not in told
+    output = capsys.readouterr().out
+    assert output.startswith("Judging runs: 1 finished runs.\n")
+    assert here not in output
 
 
 def test_an_empty_section_is_an_empty_csv(capsys: Capture, written: Path) -> None:
     assert main(["compare", "--runs", "mine", "--section", "claims", "--format", "csv"]) == 0
-    told = capsys.readouterr()
-    assert (told.out, told.err.count("\n")) == ("", 1)
+    output = capsys.readouterr()
+    assert (output.out, output.err.count("\n")) == ("", 1)
 
 
 @pytest.mark.parametrize("sections", [[], ["--section", "arms", "runs"]])
 def test_csv_needs_one_section(capsys: Capture, tmp_path: Path, sections: list[str]) -> None:
-    told = refused(capsys, "compare", "--runs", str(tmp_path), *sections, "--format", "csv")
-    assert f"--format csv needs one --section, of {', '.join(SECTION_NAMES)}" in told
+    error = refused(capsys, "compare", "--runs", str(tmp_path), *sections, "--format", "csv")
+    assert f"--format csv needs one --section, of {', '.join(SECTION_NAMES)}" in error
 
 
 def test_without_a_finished_run_everything_is_missing(capsys: Capture, tmp_path: Path) -> None:
@@ -422,8 +424,8 @@ def test_without_a_finished_run_everything_is_missing(capsys: Capture, tmp_path:
 
 def test_a_card_that_is_not_there(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    told = refused(capsys, "reproduce", "--data", "phantoms", "--only", "arm=otsu", "--device", "cuda")
-    assert "PyTorch sees no CUDA card here" in told
+    error = refused(capsys, "reproduce", "--data", "phantoms", "--only", "arm=otsu", "--device", "cuda")
+    assert "PyTorch sees no CUDA card here" in error
 
 
 def test_workers_without_a_card_are_never_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -457,9 +459,9 @@ def test_help_comes_at_once(tmp_path: Path) -> None:
     """In processor seconds of a child, so that a busy machine does not matter."""
     resource = pytest.importorskip("resource", reason="needs a system that tells the processor time of children")
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    code, told, _ = finish(process(["-m", "benchmark", "data", "--help"], cwd=tmp_path))
+    code, output, _ = finish(process(["-m", "benchmark", "data", "--help"], cwd=tmp_path))
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert (code, told[:5]) == (0, "usage")
+    assert (code, output[:5]) == (0, "usage")
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 3
 
 
@@ -489,9 +491,9 @@ def test_a_name_that_the_terminal_cannot_spell_stops_nothing(tmp_path: Path) -> 
     """Where output has another encoding than names, as in a C locale or on Windows."""
     words = ["-m", "benchmark", "export", "phantoms", "größe"]
     child = start([sys.executable, *words], tmp_path, {"PYTHONPATH": f"{ROOT}", "PYTHONIOENCODING": "ascii"})
-    code, told, err = finish(child)
+    code, output, err = finish(child)
     assert (code, err) == (0, "")
-    assert r"gr\xf6\xdfe" in told
+    assert r"gr\xf6\xdfe" in output
 
 
 def test_sigterm_is_as_before_when_a_call_has_ended(capsys: Capture) -> None:
@@ -540,9 +542,9 @@ def test_words_that_would_train_something_else_are_refused(
 ) -> None:
     data = [] if "--data" in words else ["--data", "phantoms"]
     assert main(["plan", *data, *words]) == 2
-    told = capsys.readouterr().err
-    assert re.search(says, told)
-    assert told.count("\n") == 1
+    output = capsys.readouterr().err
+    assert re.search(says, output)
+    assert output.count("\n") == 1
 
 
 def test_two_options_of_one_kind_add_up(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,6 +19,7 @@ from benchmark.errors import RecordError
 from benchmark.evaluate import score
 from benchmark.protocol import load_recipe
 from benchmark.record import RunFolder, State
+from benchmark.run_files import same_number
 
 SLICES = squares()
 SPLIT = halves(SLICES)
@@ -70,6 +71,45 @@ def test_one_row_with_everything_that_decides_comparability(root: Path) -> None:
     assert {key: row[key] for key in expected} == expected
     assert row["test.dice_mean"] == pytest.approx(16 / 18)  # 8 rows of 10: 2 * 80 / (80 + 100)
     assert pd.isna(row["train"])  # this split is not a shipped one
+
+
+def test_a_row_says_what_kind_of_run_it_was(tmp_path: Path) -> None:
+    drawn = squares(phantom=True)
+    folder = write_run(tmp_path, drawn, halves(drawn), shape=(256, 512), click=True, params={"kernel_size": "wide"})
+    edit(folder / record.ENVIRONMENT, lambda facts: facts.update(gpu="A card", git_commit="aaaaaaaabb+ccccccccdd"))
+    row = collect(tmp_path).runs.iloc[0]
+    assert (row["height"], row["width"]) == (256, 512)
+    assert (row["phantom"], row["needs_click"]) == (True, True)
+    assert (row["device"], row["commit"]) == ("A card", "aaaaaaa+ccccccc")
+    assert pd.isna(row["kernel_size"])  # words are no axis of a table; params has them
+    assert row["params"] == '{"kernel_size":"wide"}'
+    edit(folder / record.ENVIRONMENT, lambda facts: facts.clear())
+    row = collect(tmp_path).runs.iloc[0]
+    assert (row["device"], row["commit"]) == ("unknown", "unknown")
+
+
+def test_a_recipe_leaves_out_what_decides_how_a_test_image_may_be_known_beforehand(tmp_path: Path) -> None:
+    """The rule of the split, and whose images teach the histogram; a network's hash has its own settings alone."""
+    recipes = [varied(), varied(split__unit="patient"), varied(preprocess__nyul_fit="train"),
+               varied(preprocess__nyul_foreground="whole"), varied(network__dropout=0.5)]  # fmt: skip
+    ids = [write_run(tmp_path, SLICES, SPLIT, recipe=recipe).run_id for recipe in recipes]
+    runs = collect(tmp_path).runs.set_index("run_id").loc[ids]
+    assert runs["protocol_hash"].nunique() == 5
+    assert pd.factorize(runs["recipe_hash"])[0].tolist() == [0, 0, 0, 1, 2]
+    assert pd.factorize(runs["network_hash"])[0].tolist() == [0, 0, 0, 0, 1]
+    assert pd.factorize(runs["split_rule"])[0].tolist() == [0, 1, 0, 0, 0]
+    assert runs["split_unit"].tolist() == ["image", "patient", "image", "image", "image"]
+
+
+@pytest.mark.parametrize(
+    ("stored", "value", "same"),
+    [(0.5, 0.5 + 4e-10, True), (0.5, 0.5 + 2e-9, False), (5e6, 5e6 + 0.004, True), (5e6, 5e6 + 0.006, False),
+     (0, 4e-10, True), (3, 3, True), (None, float("nan"), True), (None, 0.5, False), (0.5, float("nan"), False),
+     (True, 1, False), ("1", 1, False)],
+)  # fmt: skip
+def test_a_stored_number_may_differ_by_its_last_bits_alone(stored: object, value: float, same: bool) -> None:
+    """A billionth, of the number or of 1: another processor sums in another order."""
+    assert same_number(stored, value) is same
 
 
 def test_scores_come_back_bit_for_bit_with_patients_as_text(root: Path) -> None:
@@ -237,7 +277,7 @@ def test_scores_without_a_needed_column_are_refused(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "value", "told"),
+    ("column", "value", "words"),
     [
         ("dice", "", "dice = nan is no number"),
         ("dice", "x", "dice = 'x' is no number"),
@@ -247,7 +287,7 @@ def test_scores_without_a_needed_column_are_refused(root: Path) -> None:
         ("sensitivity", "inf", "sensitivity = inf is no number"),
     ],
 )
-def test_scores_that_are_no_scores_are_refused(root: Path, column: str, value: str | None, told: str) -> None:
+def test_scores_that_are_no_scores_are_refused(root: Path, column: str, value: str | None, words: str) -> None:
     """Though the hash agrees."""
     folder = only(root)
     scores = pd.read_csv(folder / "scores.csv", dtype=str)
@@ -255,7 +295,7 @@ def test_scores_that_are_no_scores_are_refused(root: Path, column: str, value: s
     changed.to_csv(folder / "scores.csv", index=False)
     digest = record.file_sha256(folder / "scores.csv")
     edit(folder / "result.json", lambda c: c["sha256"].update({"scores.csv": digest}))
-    with pytest.raises(RecordError, match=f"{told}.*rescore"):
+    with pytest.raises(RecordError, match=f"{words}.*rescore"):
         collect(root)
 
 

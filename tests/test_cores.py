@@ -34,7 +34,9 @@ devices = st.sampled_from(["auto", "cpu", "cuda", "cuda:3"])
         (2, 0, 8, 0, "auto", []),
     ],
 )
-def test_shares(workers: int, cells: int, cores: int, cards: int, device: str, expected: list[tuple[str, int]]) -> None:
+def test_workers_share_cores_and_cards_as_in_this_table(
+    workers: int, cells: int, cores: int, cards: int, device: str, expected: list[tuple[str, int]]
+) -> None:
     assert allocate(workers, cells, cores, cards, device) == expected
 
 

@@ -91,7 +91,7 @@ def test_smaller_pituitary_slices_do_not_stop_the_meningiomas(tmp_path: Path) ->
         ({"PID": np.array([[10, 13]], np.uint16)}, "cjdata/PID"),
     ],
 )
-def test_bad_fields(tmp_path: Path, replaced: dict[str, Any], words: str) -> None:
+def test_a_field_that_is_wrong_is_told_by_its_file(tmp_path: Path, replaced: dict[str, Any], words: str) -> None:
     refused(write_one(tmp_path / "set", **replaced), "2.mat", words)
 
 
@@ -130,7 +130,7 @@ def test_zip_that_lies_about_the_size(tmp_path: Path) -> None:
     refused(path, "1.mat")
 
 
-def test_encrypted_zip(tmp_path: Path) -> None:
+def test_an_encrypted_zip_is_refused(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "locked.zip", {"1.mat": mat_bytes(ONE)})
     data = bytearray(path.read_bytes())
     for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
@@ -144,7 +144,7 @@ def test_zip_without_slices(tmp_path: Path, members: dict[str, bytes]) -> None:
     refused(write_zip(tmp_path / "1512427.zip", members), "1512427.zip", "no N.mat", "unpack it once")
 
 
-def test_oversized_mat(tmp_path: Path) -> None:
+def test_a_mat_file_too_large_for_a_slice_is_refused(tmp_path: Path) -> None:
     with (tmp_path / "2.mat").open("wb") as file:
         os.truncate(file.fileno(), 17 * 1024 * 1024)  # sparse: nothing is written
     with pytest.raises(UnsafeDataError, match="17825792 bytes"):
@@ -193,7 +193,9 @@ def test_cvind_of_either_version_and_direction(tmp_path: Path, modern: bool, sha
         (np.ones((1, 200_000), np.uint8), "the archive has 3064"),
     ],
 )
-def test_bad_cvind(tmp_path: Path, modern: bool, values: Any, words: str) -> None:
+def test_folds_that_are_no_folds_are_refused_by_their_file(
+    tmp_path: Path, modern: bool, values: Any, words: str
+) -> None:
     path = write_cvind(tmp_path / "cvind.mat", values, modern)
     with pytest.raises(DataError, match=words) as caught:
         read_cvind(path)
@@ -246,7 +248,7 @@ def test_a_type_that_matlab_does_not_know_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("modern", [True, False], ids=["v7.3", "v5"])
 @given(data=st.data())
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_damaged_cvind(tmp_path: Path, modern: bool, data: st.DataObject) -> None:
+def test_damaged_folds_are_refused_or_read(tmp_path: Path, modern: bool, data: st.DataObject) -> None:
     path = tmp_path / "cvind.mat"
     whole = write_cvind(path, np.array([[1.0, 2, 3]]), modern).read_bytes()
     path.write_bytes(data.draw(damaged(whole)))
@@ -260,7 +262,7 @@ def test_damaged_cvind(tmp_path: Path, modern: bool, data: st.DataObject) -> Non
     assert str(path) in message
 
 
-def test_truncated_zip(tmp_path: Path) -> None:
+def test_a_zip_without_its_end_is_refused(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "cut.zip", {"1.mat": mat_bytes(ONE)})
     path.write_bytes(path.read_bytes()[:-30])
     assert not zipfile.is_zipfile(path)

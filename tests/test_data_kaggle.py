@@ -43,7 +43,19 @@ def test_unknown_slices_get_numbers_that_do_not_depend_on_the_order(tmp_path: Pa
     two = load(write_kaggle(SLICES, tmp_path / "b", order=[3, 1, 4, 0, 2]))
     assert one.fingerprint == two.fingerprint
     assert set(one.patient_id) == {None}
-    assert (one.slice_id >= kaggle.FIRST_UNKNOWN).all()
+
+
+def test_unknown_slices_are_told_apart_by_image_mask_and_sides(tmp_path: Path) -> None:
+    """Two slices of one patient can share an image or a mask; each has a number of its own."""
+    image, mask = SLICES.images[0], SLICES.masks[0]
+    turned = image.reshape(96, 64), mask.reshape(96, 64)  # the same bytes
+    rows = [(image, mask), (SLICES.images[1], mask), (image, SLICES.masks[1]), (turned[0], mask), turned]
+    images, masks = zip(*rows, strict=True)
+    for name, content in (("images", objects(images)), ("masks", objects(masks)), ("labels", np.ones(len(rows)))):
+        np.save(tmp_path / f"{name}.npy", content, allow_pickle=True)
+    numbers = [one.slice_id for one in kaggle.read(tmp_path)]
+    assert len(set(numbers)) == len(rows)
+    assert min(numbers) >= kaggle.FIRST_UNKNOWN
 
 
 def test_ragged_rows_load_where_only_the_even_ones_are_chosen(tmp_path: Path) -> None:
@@ -75,13 +87,13 @@ def test_labels_of_any_plain_kind(tmp_path: Path, labels: Any) -> None:
 
 
 @pytest.mark.parametrize("name", kaggle.NAMES)
-def test_missing_file(tmp_path: Path, name: str) -> None:
+def test_a_missing_file_of_the_three_is_named(tmp_path: Path, name: str) -> None:
     folder = write_kaggle(SLICES, tmp_path / "set")
     (folder / name).unlink()
     refused(folder, name, "not there", "side by side")
 
 
-def test_lengths_that_differ(tmp_path: Path) -> None:
+def test_files_of_different_lengths_are_refused(tmp_path: Path) -> None:
     folder = write_kaggle(SLICES, tmp_path / "set")
     np.save(folder / "labels.npy", np.ones(4))
     refused(folder, "images.npy 5, masks.npy 5, labels.npy 4")
@@ -102,13 +114,13 @@ def test_lengths_that_differ(tmp_path: Path) -> None:
         ("images", SLICES.images[..., None], "row 0: shape (64, 96, 1)"),
     ],
 )
-def test_bad_rows(tmp_path: Path, name: str, array: Any, words: str) -> None:
+def test_a_row_that_breaks_a_rule_is_named(tmp_path: Path, name: str, array: Any, words: str) -> None:
     folder = write_kaggle(SLICES, tmp_path / "set")
     np.save(folder / f"{name}.npy", array, allow_pickle=True)
     refused(folder, words)
 
 
-def test_the_same_row_twice(tmp_path: Path) -> None:
+def test_the_same_row_twice_is_refused(tmp_path: Path) -> None:
     refused(write_kaggle(SLICES, tmp_path / "set", order=[0, 1, 1]), "row 2", "there twice", "row 1")
 
 
@@ -186,7 +198,7 @@ def test_object_array_built_from_raw_bytes(tmp_path: Path) -> None:
         (b"\x80\x04K\x01.", "a int where an array belongs"),
     ],
 )
-def test_hostile_instructions(tmp_path: Path, payload: bytes, words: str) -> None:
+def test_instructions_that_no_array_needs_are_refused(tmp_path: Path, payload: bytes, words: str) -> None:
     assert words in str(hostile(tmp_path / "set", payload).value)
 
 

@@ -120,7 +120,7 @@ def test_stated_spacing_must_agree_with_the_header(folder: Path) -> None:
     refused(folder, "2.nii.gz", "header says (0.49, 0.49)", "(1.0, 1.0)", spacing_mm=(1.0, 1.0))
 
 
-def test_missing_mask(folder: Path) -> None:
+def test_an_image_without_its_mask_is_refused(folder: Path) -> None:
     (folder / "masks" / "5.nii.gz").unlink()
     refused(folder, "5.nii.gz", "no mask")
 

@@ -59,7 +59,7 @@ def test_one_dataset_id_for_every_form(tmp_path_factory: pytest.TempPathFactory,
 
 
 @pytest.mark.parametrize(("name", "expected"), [*((n, n) for n in FORMS if n != "figshare"), ("mats", "figshare")])
-def test_form_is_recognised(tmp_path: Path, name: str, expected: str) -> None:
+def test_every_form_is_recognised(tmp_path: Path, name: str, expected: str) -> None:
     assert form(WRITERS[name](small_set(1), tmp_path / "set")) == expected
 
 
@@ -69,7 +69,7 @@ def test_without_index_all_are_meningiomas_of_unknown_patients(tmp_path: Path) -
     assert set(back.label) == {1}
 
 
-def test_path_that_is_not_there(tmp_path: Path) -> None:
+def test_a_path_that_is_not_there_is_refused_and_the_words_are_listed(tmp_path: Path) -> None:
     refused(tmp_path / "nowhere", "nowhere", "not there", "figshare", "phantoms")
 
 
@@ -79,26 +79,28 @@ def test_unknown_form_says_what_was_looked_for(tmp_path: Path) -> None:
     refused(tmp_path / "notes.txt", "no known form")
 
 
-def test_two_forms_in_one_folder(tmp_path: Path) -> None:
+def test_two_forms_in_one_folder_are_refused(tmp_path: Path) -> None:
     folder = write_pairs(small_set(1), tmp_path / "set")
     (folder / "2.mat").write_bytes(b"")
     refused(folder, "pairs", "figshare", "keep one")
 
 
 @pytest.mark.parametrize(("lone", "missing"), [("masks", "mask"), ("images", "image")])
-def test_missing_half(folder: Path, lone: str, missing: str) -> None:
+def test_an_image_without_its_mask_is_refused_and_a_mask_without_its_image(
+    folder: Path, lone: str, missing: str
+) -> None:
     (folder / lone / "5.png").unlink()
     refused(folder, "5.png", f"no {missing}", f"{missing}s/5.png")
 
 
-def test_mask_not_binary(folder: Path) -> None:
+def test_a_mask_of_more_than_two_values_is_refused(folder: Path) -> None:
     mask = np.asarray(Image.open(folder / "masks" / "2.png")).copy()
     mask[0, :3] = [7, 9, 255]
     Image.fromarray(mask).save(folder / "masks" / "2.png")
     refused(folder, "2.png", "4 values (0, 7, 9, 255)", "PNG")
 
 
-def test_size_mismatch(folder: Path) -> None:
+def test_a_mask_of_another_size_than_its_image_is_refused(folder: Path) -> None:
     Image.fromarray(np.full((96, 64), 255, np.uint8)).save(folder / "masks" / "2.png")
     refused(folder, "2.png", "64x96", "96x64")
 
@@ -110,13 +112,13 @@ def test_empty_mask_only_where_allowed(folder: Path) -> None:
     assert [bool(mask.any()) for mask in back.masks] == [False, True, True]
 
 
-def test_wrong_dtype(folder: Path) -> None:
+def test_an_image_of_floats_is_refused(folder: Path) -> None:
     (folder / "images" / "2.png").unlink()
     Image.fromarray(np.zeros((64, 96), np.float32)).save(folder / "images" / "2.tif")
     refused(folder, "2.tif", "float32", "uint8, int16, uint16")
 
 
-def test_sixteen_bit_pictures(folder: Path) -> None:
+def test_pictures_of_sixteen_bits_keep_every_value(folder: Path) -> None:
     deep = np.arange(64 * 96, dtype=np.uint16).reshape(64, 96) * 10
     for number in (2, 5, 8):
         Image.fromarray(deep).save(folder / "images" / f"{number}.png")
@@ -125,12 +127,12 @@ def test_sixteen_bit_pictures(folder: Path) -> None:
     assert (back.images[0] == deep).all()
 
 
-def test_unknown_label(folder: Path) -> None:
+def test_an_unknown_label_is_refused_and_the_known_ones_are_listed(folder: Path) -> None:
     write_index(replace(small_set(), label=np.array([1, 4, 1])), folder)
     refused(folder, "5.png", "label 4", "2 (glioma)")
 
 
-def test_duplicate_slice(folder: Path) -> None:
+def test_two_files_of_one_slice_number_are_refused(folder: Path) -> None:
     (folder / "images" / "05.png").write_bytes((folder / "images" / "5.png").read_bytes())
     refused(folder, "slice 5 is there twice", "05.png", "remove")
 
@@ -185,6 +187,30 @@ def test_only_the_named_formats_are_opened(folder: Path) -> None:
     refused(folder, "2.png", "cannot be read")
 
 
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".tif"])
+def test_a_picture_is_read_only_where_its_orientation_tag_leaves_it_upright(folder: Path, suffix: str) -> None:
+    """Of EXIF's eight orientations the first is upright; 0 is written where none is known, 2 to 8 mirror or turn."""
+    grey = Image.fromarray(small_set().images[0])
+    (folder / "images" / "2.png").unlink()
+    for turn in range(9):
+        exif = Image.Exif()
+        exif[274] = turn
+        tag = {"tiffinfo": {274: turn}} if suffix == ".tif" else {"exif": exif}
+        grey.save(folder / "images" / f"2{suffix}", lossless=True, **tag)
+        if turn < 2:
+            assert load(folder).fingerprint == small_set().fingerprint
+        else:
+            refused(folder, f"2{suffix}", f"orientation tag ({turn}) turns it", "upright")
+
+
+def test_a_picture_whose_least_value_is_white_is_refused(folder: Path) -> None:
+    """Of 16 bits: those of 8 Pillow itself turns round."""
+    deep = Image.fromarray(np.arange(64 * 96, dtype=np.uint16).reshape(64, 96))
+    (folder / "images" / "2.png").unlink()
+    deep.save(folder / "images" / "2.tif", tiffinfo={262: 0})
+    refused(folder, "2.tif", "least value is white")
+
+
 def test_several_pictures_in_one_file(folder: Path) -> None:
     grey = Image.fromarray(np.zeros((64, 96), np.uint8))
     (folder / "images" / "2.png").unlink()
@@ -203,7 +229,7 @@ def test_several_pictures_in_one_file(folder: Path) -> None:
         ("slice,label\n2,\xff\n", "UTF-8"),
     ],
 )
-def test_bad_index(folder: Path, text: str, words: str) -> None:
+def test_an_index_that_breaks_a_rule_is_told_by_its_line(folder: Path, text: str, words: str) -> None:
     (folder / "index.csv").write_bytes(text.encode("latin-1"))
     refused(folder, "index.csv", words)
 
@@ -213,13 +239,13 @@ def test_index_saved_by_a_spreadsheet(folder: Path) -> None:
     assert len(load(folder)) == 3
 
 
-def test_stated_spacing(folder: Path) -> None:
+def test_a_stated_spacing_takes_the_place_of_the_usual_one(folder: Path) -> None:
     assert load(folder).spacing_mm == (0.49, 0.49)
     assert load(folder, spacing_mm=(0.5, 0.6)).spacing_mm == (0.5, 0.6)
     refused(folder, "pixel spacing", "from 0.01 to 100", spacing_mm=(0.5, float("nan")))
 
 
-def test_phantoms_word() -> None:
+def test_the_word_phantoms_loads_drawn_slices() -> None:
     phantoms = load("phantoms", spacing_mm=(1.0, 2.0))
     assert phantoms.phantom
     assert phantoms.spacing_mm == (1.0, 2.0)
@@ -239,6 +265,29 @@ def test_importing_the_package_is_light() -> None:
     heavy = "torch h5py nibabel pooch PIL requests scipy pandas rich"
     code = f"import sys, benchmark.data; print([m for m in {heavy.split()!r} if m in sys.modules])"
     assert finish(process(["-c", code], ROOT)) == (0, "[]\n", "")
+
+
+def test_the_fingerprint_is_of_pixels_masks_numbers_and_spacing_and_of_nothing_else() -> None:
+    """So a run on the same slices with pixels said to be larger is another run: its distances are others."""
+    slices = small_set(dtype="int16")
+    image, mask = slices.images.copy(), slices.masks.copy()
+    image[2, 63, 95] += 1
+    mask[2, 63, 95] = True
+    fed = {
+        "as it is": slices,
+        "a pixel": replace(slices, images=image),
+        "the type of pixels": replace(slices, images=slices.images.astype(np.uint16)),  # the same bytes
+        "a pixel of a mask": replace(slices, masks=mask),
+        "a number": replace(slices, slice_id=np.array([2, 5, 9])),
+        "the height of pixels": replace(slices, spacing_mm=(0.5, 0.49)),
+        "their width": replace(slices, spacing_mm=(0.49, 0.5)),
+        "their orientation": replace(slices, spacing_mm=(0.5, 0.4)),
+        "turned": replace(slices, spacing_mm=(0.4, 0.5)),
+        "a micrometre": replace(slices, spacing_mm=(0.491, 0.49)),
+    }
+    assert len({one.fingerprint for one in fed.values()}) == len(fed)
+    described = replace(slices, label=np.array([1, 2, 3]), patient_id=(None,) * 3, note="read", phantom=True)
+    assert described.fingerprint == slices.fingerprint
 
 
 def test_gather_stacks_by_slice_number() -> None:

@@ -42,7 +42,7 @@ def test_it_is_the_dataset_of_the_table(slices: SliceSet) -> None:
     assert slices.dataset_id == CHENG_DATASET_ID
 
 
-def test_tumour_sizes(slices: SliceSet) -> None:
+def test_tumours_have_the_sizes_that_the_archive_is_known_for(slices: SliceSet) -> None:
     """ "255 to 15,220 px, median 3,987"."""
     pixels = slices.masks.sum(axis=(1, 2))
     assert (pixels.min(), np.median(pixels), pixels.max()) == (255, 3987, 15220)

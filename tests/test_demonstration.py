@@ -42,9 +42,9 @@ def test_what_learns_nothing_or_little_misses_many_of_its_tumours() -> None:
 @pytest.mark.usefixtures("few_phantoms")
 def test_it_ends_by_writing_its_report_and_printing_the_path(capsys: Capture) -> None:
     assert main(OTSU) == 0
-    told = capsys.readouterr().out
-    assert told.endswith(f"\nOpen {PAGE}\n")
-    assert told.index("They show that the machinery works") < told.index("Writing their report into report-quick/")
+    output = capsys.readouterr().out
+    assert output.endswith(f"\nOpen {PAGE}\n")
+    assert output.index("They show that the machinery works") < output.index("Writing their report into report-quick/")
     page = PAGE.read_text(encoding="utf-8")
     assert "1 finished run" in page
     assert "Pictures of slices: drawn phantoms." in page  # nobody asked for them with --data
@@ -56,9 +56,9 @@ def test_what_was_done_before_is_reported_again(capsys: Capture) -> None:
     shutil.rmtree(PAGE.parent)
     capsys.readouterr()
     assert main(OTSU) == 0
-    told = capsys.readouterr().out
-    assert "done, from before" in told
-    assert told.endswith(f"\nOpen {PAGE}\n")
+    output = capsys.readouterr().out
+    assert "done, from before" in output
+    assert output.endswith(f"\nOpen {PAGE}\n")
     assert PAGE.is_file()
 
 
@@ -69,9 +69,9 @@ def test_whoever_names_slices_is_told_how_to_see_them(
 ) -> None:
     export(phantoms.draw(), Path("slices"))
     assert main([*OTSU, *words, "--out", "my runs"]) == 0
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert not PAGE.exists()
-    assert told.endswith(f"See them on one page: nox -s report -- --runs 'my runs' --data {words[1]}\n")
+    assert output.endswith(f"See them on one page: nox -s report -- --runs 'my runs' --data {words[1]}\n")
 
 
 @pytest.mark.usefixtures("few_phantoms")
@@ -79,10 +79,10 @@ def test_a_report_that_cannot_be_written_is_told_and_takes_nothing_from_the_runs
     PAGE.parent.mkdir()
     (PAGE.parent / "letter.txt").write_text("mine")
     assert main(OTSU) == 0
-    told = capsys.readouterr().out.splitlines()[-2:]
-    assert told[0].startswith("The report could not be written: report-quick: ")
-    assert "report-quick: holds other files and no report" in told[0]
-    assert told[1].endswith("try again with: python -m benchmark report --runs runs-quick --out ANOTHER_FOLDER")
+    output = capsys.readouterr().out.splitlines()[-2:]
+    assert output[0].startswith("The report could not be written: report-quick: ")
+    assert "report-quick: holds other files and no report" in output[0]
+    assert output[1].endswith("try again with: python -m benchmark report --runs runs-quick --out ANOTHER_FOLDER")
     assert [path.name for path in PAGE.parent.iterdir()] == ["letter.txt"]
     assert len(collect(Path("runs-quick")).runs) == 1
 

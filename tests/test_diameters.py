@@ -35,13 +35,13 @@ def test_a_row_of_pixels_is_as_long_as_their_number() -> None:
     assert measured(pixels("##### ....."), (0.5, 2.0)) == pytest.approx((10.0, 0.5))
 
 
-def test_a_rectangle() -> None:
+def test_the_diameters_of_a_rectangle_by_hand() -> None:
     # 3 x 4 pixels: from the middle of the first column's left edge to the middle of the last one's right edge,
     # 2 down and 4 across: sqrt(20). At right angles a chord goes 3 down, from top to bottom, and 1.5 across
     assert measured(pixels("####. ####. ####.")) == pytest.approx((math.sqrt(20), 1.5 * math.sqrt(5)))
 
 
-def test_an_l() -> None:
+def test_the_diameters_of_an_l_by_hand() -> None:
     # (row, column): the ends are (-0.5, 0) and (2.5, 2), or their mirror image: sqrt(13).
     # At right angles, along (-2, 3) from the corner (2.5, 0) to the hull's long side, column = row + 0.5:
     # 3 s = 2.5 - 2 s + 0.5 gives s = 0.6

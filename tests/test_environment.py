@@ -10,9 +10,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmark import environment, memory
 from benchmark.environment import PACKAGES, RESUME_KEYS, describe
+
+CODE = ("benchmark/environment.py", "baselines/unet.py", "reference_results/thesis.csv", "constraints.txt")
 
 
 def test_the_facts_are_flat_and_can_be_written() -> None:
@@ -37,9 +40,15 @@ def test_what_decides_about_resuming_is_recorded() -> None:
     assert set(RESUME_KEYS) <= set(describe("cpu", threads=1))
 
 
-def test_the_number_of_a_card_does_not_matter() -> None:
-    assert "cuda:1".partition(":")[0] == "cuda"
-    assert describe("cpu:0")["device_kind"] == "cpu"
+def test_a_training_goes_on_on_another_card_of_its_kind_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine of three cards, the last of another kind: the number of a card decides nothing, its name does."""
+    cards = {"cuda": "A", "cuda:0": "A", "cuda:1": "A", "cuda:2": "B"}
+    monkeypatch.setattr(torch.cuda, "get_device_name", cards.__getitem__)
+    facts = {device: describe(device, threads=1) for device in cards}
+    kinds = {device: [facts[device][key] for key in RESUME_KEYS] for device in cards}
+    assert kinds["cuda"] == kinds["cuda:0"] == kinds["cuda:1"] != kinds["cuda:2"]
+    assert (facts["cuda:2"]["device_kind"], facts["cuda:2"]["gpu"]) == ("cuda", "B")
+    assert kinds["cuda"] != [describe("cpu", threads=1)[key] for key in RESUME_KEYS]
 
 
 def git(folder: Path, *words: str) -> None:
@@ -52,8 +61,9 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A git checkout that the package believes to lie in."""
     for name in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"):
         monkeypatch.delenv(name, raising=False)
-    (tmp_path / "benchmark").mkdir()
-    (tmp_path / "benchmark" / "environment.py").write_text("# as committed\n")
+    for name in CODE:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("# as committed\n")
     monkeypatch.setattr(environment, "__file__", str(tmp_path / "benchmark" / "environment.py"))
     return tmp_path
 
@@ -67,8 +77,10 @@ def test_the_commit_and_whether_the_code_was_changed(checkout: Path) -> None:
     assert facts["git_dirty"] is False
     (checkout / "notes.txt").write_text("no code")
     assert describe("cpu")["git_dirty"] is False
-    (checkout / "benchmark" / "environment.py").write_text("# changed\n")
-    assert describe("cpu")["git_dirty"] is True
+    for name in CODE:
+        (checkout / name).write_text("# changed\n")
+        assert describe("cpu")["git_dirty"] is True, name
+        (checkout / name).write_text("# as committed\n")
 
 
 def test_outside_a_checkout_there_is_no_commit(checkout: Path) -> None:

@@ -46,7 +46,7 @@ def two() -> SliceSet:
     )
 
 
-def test_a_row_of_scores(two: SliceSet) -> None:
+def test_a_row_of_scores_by_hand(two: SliceSet) -> None:
     """Truth 4 pixels, predicted 3, of which 2 are true: TP 2, FP 1, FN 2, TN 12 - 5 = 7.
 
     Dice 2*2/(4+3), IoU 2/5, sensitivity 2/4, precision 2/3. All these pixels are border. Distances in mm, a
@@ -67,7 +67,7 @@ def test_a_row_of_scores(two: SliceSet) -> None:
         "predicted_perpendicular_mm": round(12 / 97 * math.hypot(0.5, 6), 4),
         "core_sensitivity": 0.5,
     }  # fmt: skip
-    assert (rows[1]["slice_id"], rows[1]["dice"], rows[1]["tn"]) == (9, 1.0, 11)
+    assert (rows[1]["slice_id"], rows[1]["patient_id"], rows[1]["dice"], rows[1]["tn"]) == (9, "B", 1.0, 11)
 
 
 def test_columns_come_in_the_order_of_the_file(two: SliceSet) -> None:
@@ -138,7 +138,7 @@ def test_a_false_alarm_where_there_is_no_tumour_misses_none() -> None:
     assert (found["missed"], found["dice_mean_detected"], found["dice_mean"]) == (0, 0.8, 0.4)
 
 
-def test_a_summary() -> None:
+def test_a_summary_by_hand() -> None:
     # mean (0.9 + 0.7 + 0 + 0.8) / 4 = 0.6; deviations 0.3, 0.1, -0.6, 0.2: squares 0.09 + 0.01 + 0.36 + 0.04 = 0.5
     # SD sqrt(0.5 / 3); median (0.7 + 0.8) / 2; detected (0.9 + 0.7 + 0.8) / 3 = 0.8; patients (0.8 + 0.4) / 2
     found = summarise(table([0.9, 0.7, 0.0, 0.8], ["A", "A", "B", "B"]))

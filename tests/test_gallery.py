@@ -28,7 +28,7 @@ SPLIT = halves(SLICES)  # tests slices 1 to 4
 PIXEL_MM2 = 0.49 * 0.49
 
 
-def of(root: Path, slices: SliceSet = SLICES) -> dict[str, Any]:
+def gallery_of(root: Path, slices: SliceSet = SLICES) -> dict[str, Any]:
     found = gallery(collect(root), root, slices)
     assert json.loads(json.dumps(found, allow_nan=False)) == found  # plain JSON types, numbers finite
     return found
@@ -45,7 +45,7 @@ def overwrite(folder: RunFolder, content: bytes) -> None:
 def test_outlines_are_those_stored(tmp_path: Path) -> None:
     """Eight of ten rows of a 10 x 10 square found: Dice 2*80 / (80 + 100)."""
     folder = write_run(tmp_path, SLICES, SPLIT, rows=8)
-    found = of(tmp_path)
+    found = gallery_of(tmp_path)
     assert (found["height"], found["width"]) == (64, 64)
     assert list(found["outlines"][folder.run_id]) == ["1", "2", "3", "4"]
     second = found["outlines"][folder.run_id]["2"]
@@ -56,12 +56,12 @@ def test_outlines_are_those_stored(tmp_path: Path) -> None:
 
 def test_a_missed_tumour_has_no_outline(tmp_path: Path) -> None:
     folder = write_run(tmp_path, SLICES, SPLIT, rows=0)
-    assert of(tmp_path)["outlines"][folder.run_id]["1"] == {"d": "", "dice": 0.0, "mm2": 0.0}
+    assert gallery_of(tmp_path)["outlines"][folder.run_id]["1"] == {"d": "", "dice": 0.0, "mm2": 0.0}
 
 
 def test_a_run_is_told_by_arm_terms_split_and_seed(tmp_path: Path) -> None:
     folder = write_run(tmp_path, SLICES, SPLIT, seed=3)
-    (run,) = of(tmp_path)["runs"]
+    (run,) = gallery_of(tmp_path)["runs"]
     assert run.pop("terms").startswith("protocol thesis, ")
     assert run == {
         "id": folder.run_id,
@@ -75,25 +75,25 @@ def test_a_run_is_told_by_arm_terms_split_and_seed(tmp_path: Path) -> None:
 
 def test_an_arm_without_chance_has_no_seed_and_a_click_is_told(tmp_path: Path) -> None:
     write_run(tmp_path, SLICES, SPLIT, arm="click-region-growing", params={}, seed=None, click=True)
-    (run,) = of(tmp_path)["runs"]
+    (run,) = gallery_of(tmp_path)["runs"]
     assert (run["arm"], run["seed"], run["click"]) == ("click-region-growing", None, True)
 
 
 def test_slices_that_no_run_tested_are_not_shown(tmp_path: Path) -> None:
     write_run(tmp_path, SLICES, SPLIT)
-    assert list(of(tmp_path)["slices"]) == ["1", "2", "3", "4"]
+    assert list(gallery_of(tmp_path)["slices"]) == ["1", "2", "3", "4"]
 
 
 def test_without_a_run_nothing_is_shown(tmp_path: Path) -> None:
-    found = of(tmp_path)
+    found = gallery_of(tmp_path)
     assert (found["slices"], found["runs"], found["outlines"]) == ({}, [], {})
 
 
 def test_patients_are_the_slices_own(tmp_path: Path) -> None:
     write_run(tmp_path, SLICES, SPLIT)
-    assert of(tmp_path)["slices"]["3"]["patient"] == "100361"
+    assert gallery_of(tmp_path)["slices"]["3"]["patient"] == "100361"
     unknown = replace(SLICES, patient_id=(None,) * len(SLICES))
-    assert of(tmp_path, unknown)["slices"]["3"]["patient"] is None
+    assert gallery_of(tmp_path, unknown)["slices"]["3"]["patient"] is None
 
 
 def test_runs_of_other_slices_are_left_out_and_named(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_runs_of_other_slices_are_left_out_and_named(tmp_path: Path) -> None:
     others = squares(6, first=50)
     own = write_run(tmp_path, SLICES, SPLIT)
     other = write_run(tmp_path, others, halves(others))
-    found = of(tmp_path)
+    found = gallery_of(tmp_path)
     assert [run["id"] for run in found["runs"]] == [own.run_id]
     assert found["left_out"] == [{"id": other.run_id, "why": "of other slices"}]
     assert list(found["outlines"]) == [own.run_id]
@@ -140,12 +140,12 @@ def test_a_run_whose_predictions_cannot_be_trusted_is_left_out_alone(
     """A Dice never stands beside another mask than its own; the other runs are shown, and the page says why."""
     folder, other = write_run(tmp_path, SLICES, SPLIT), write_run(tmp_path, SLICES, SPLIT, seed=2)
     damage(folder)
-    found = of(tmp_path)
+    found = gallery_of(tmp_path)
     assert [run["id"] for run in found["runs"]] == list(found["outlines"]) == [other.run_id]
-    ((name, told),) = (one.values() for one in found["left_out"])
+    ((name, reason),) = (one.values() for one in found["left_out"])
     assert name == folder.run_id
-    assert why in told
-    assert str(tmp_path) not in told
+    assert why in reason
+    assert str(tmp_path) not in reason
 
 
 def cell(kernel: int, alpha: float = 0.5) -> dict[str, float]:
@@ -164,7 +164,8 @@ def test_it_opens_on_the_reference_cell_under_the_first_terms_given(tmp_path: Pa
     order = [(256, 5), (512, 5), (256, 3), (512, 3)]
     given = gallery(collected, tmp_path, SLICES, coarse_first)
     assert [run["id"] for run in given["runs"]] == [runs[one] for one in order]
-    assert [run["id"] for run in of(tmp_path)["runs"]] == [runs[512 if size == 256 else 256, k] for size, k in order]
+    expected = [runs[512 if size == 256 else 256, kernel] for size, kernel in order]
+    assert [run["id"] for run in gallery_of(tmp_path)["runs"]] == expected
 
 
 def test_panels_of_other_slices_add_no_run(tmp_path: Path) -> None:
@@ -188,7 +189,7 @@ def test_pictures_have_at_most_256_pixels_a_side(shape: tuple[int, int], size: t
 def test_a_picture_shows_its_slice(tmp_path: Path) -> None:
     """The tumour of a square slice is its only bright part."""
     write_run(tmp_path, SLICES, SPLIT)
-    head, content = of(tmp_path)["slices"]["1"]["image"].split(",")
+    head, content = gallery_of(tmp_path)["slices"]["1"]["image"].split(",")
     assert head == "data:image/webp;base64"
     with Image.open(io.BytesIO(base64.b64decode(content))) as picture:
         pixels = np.asarray(picture.convert("L"))
@@ -214,5 +215,5 @@ def test_a_slice_with_one_bright_pixel_shows_it() -> None:
 def test_phantoms_are_shown_too(tmp_path: Path) -> None:
     drawn = replace(SLICES, phantom=True)
     write_run(tmp_path, drawn, SPLIT)
-    (run,) = of(tmp_path, drawn)["runs"]
+    (run,) = gallery_of(tmp_path, drawn)["runs"]
     assert run["terms"] == "protocol thesis, phantoms"

@@ -32,14 +32,14 @@ def cell(
     return table(dice, PATIENTS, measures=area, params=params, kernel_size=kernel, alpha=alpha, split_id=split, **more)
 
 
-def on(*cells: Collected) -> Ground:
+def evidence_of(*cells: Collected) -> Ground:
     (panel,) = panels(join(*cells))
     reference, rules = terms()
     return ground(panel, Reading.TEXT, reference, rules.claims, rules.sizes)
 
 
 def grid(*cells: Collected, printed: float | None = 0.898) -> Grid:
-    found = shared(on(*cells), printed)
+    found = shared(evidence_of(*cells), printed)
     assert found is not None
     return found
 
@@ -102,7 +102,7 @@ class TestOnOneGround:
         assert found.where.endswith("3 trainings on by-image-1; 2 trainings of these cells on other splits not in it")
 
     def test_no_cell_no_grid(self) -> None:
-        assert shared(on(cell(11, 0.5, {1: [0.1, 0.2, 0.3]}))) is None
+        assert shared(evidence_of(cell(11, 0.5, {1: [0.1, 0.2, 0.3]}))) is None
 
 
 class TestHeatMaps:
@@ -138,8 +138,8 @@ class TestHeatMaps:
 
     def test_the_printed_number_stands_on_the_map_of_means_alone(self) -> None:
         maps = ("mean-dice", "variance-of-mean-dice", "variance-over-slices")
-        told = {slug: ">thesis 0.898</text>" in drawn(slug) for slug in maps}
-        assert [slug for slug, there in told.items() if there] == ["mean-dice"]
+        has_line = {slug: ">thesis 0.898</text>" in drawn(slug) for slug in maps}
+        assert [slug for slug, there in has_line.items() if there] == ["mean-dice"]
 
     def test_it_is_marked_even_where_its_cell_was_not_run(self) -> None:
         text = svg_of(figures(grid(TWO[1]))["mean-dice"])

@@ -206,10 +206,10 @@ def test_what_is_no_terminal_gets_plain_aligned_lines_of_any_length(
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     monkeypatch.setenv("COLUMNS", "40")
     show(view(mixed()))
-    told = capsys.readouterr().out
-    assert "\x1b" not in told
-    assert told.isascii()
-    lines = told.splitlines()
+    output = capsys.readouterr().out
+    assert "\x1b" not in output
+    assert output.isascii()
+    lines = output.splitlines()
     assert [line for line in lines if line != line.rstrip()] == []
     assert len(lines[1]) > 100
     starts = [match.start() for match in re.finditer(r"0\.\d", lines[0])]

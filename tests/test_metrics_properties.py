@@ -49,7 +49,7 @@ def test_swapping_truth_and_prediction(pair: tuple[Mask, Mask]) -> None:
 
 @law
 @given(mask_pairs())
-def test_bounds(pair: tuple[Mask, Mask]) -> None:
+def test_every_measure_lies_in_its_bounds(pair: tuple[Mask, Mask]) -> None:
     """Every measure lies in [0, 1], and 0 <= iou <= dice."""
     found = count(*pair)
     assert all(0 <= getattr(found, name) <= 1 for name in MEASURES)

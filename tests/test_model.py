@@ -124,11 +124,11 @@ def test_whether_models_are_kept_changes_nothing_else(
 def test_an_arm_that_cannot_keep_is_told_and_recorded(
     tmp_path: Path, slices: SliceSet, split: Split, specs: dict[str, RunSpec], arm: str, words: str
 ) -> None:
-    told: list[str] = []
-    assert run(tmp_path, slices, split, specs[arm], keep_models=True, on_note=told.append) == [State.DONE]
-    assert len(told) == 1
-    assert told[0].startswith("its model is not kept: arm " + arm)
-    assert words in told[0]
+    notes: list[str] = []
+    assert run(tmp_path, slices, split, specs[arm], keep_models=True, on_note=notes.append) == [State.DONE]
+    assert len(notes) == 1
+    assert notes[0].startswith("its model is not kept: arm " + arm)
+    assert words in notes[0]
     assert not list(tmp_path.glob("*/model.pt"))
 
 
@@ -198,11 +198,11 @@ def test_runs_done_without_a_model_are_named_once(
     """Not those that have one, are not done, or whose arm could not keep one."""
     run(tmp_path, slices, split, specs["threshold"], specs["faulty"])
     asked = [specs["threshold"], specs["faulty"], specs["unet"]]
-    told = unkept(asked, tmp_path, TABLE)
-    assert told.endswith(f"or give another --out): {specs['threshold'].run_id}.")
+    output = unkept(asked, tmp_path, TABLE)
+    assert output.endswith(f"or give another --out): {specs['threshold'].run_id}.")
     assert unkept([specs["unet"], specs["threshold"]], kept, TABLE) == ""
     (tmp_path / specs["threshold"].run_id / "model.pt").write_bytes(b"another's")  # nothing vouches for it
-    assert unkept(asked, tmp_path, TABLE) == told
+    assert unkept(asked, tmp_path, TABLE) == output
     (tmp_path / specs["threshold"].run_id / "model.pt").unlink()
     lost = {**TABLE, "threshold": ArmEntry("no_such_package:Arm")}
     assert unkept(asked, tmp_path, lost) == ""  # an arm that is not there is told of elsewhere
@@ -387,9 +387,9 @@ def test_an_arm_that_needs_a_click_is_not_kept_and_refused(
     tmp_path: Path, slices: SliceSet, recipe: Recipe, split: Split
 ) -> None:
     spec = spec_of("click-region-growing", ARMS["click-region-growing"], slices, split, recipe)
-    told: list[str] = []
-    run(tmp_path, slices, split, spec, keep_models=True, on_note=told.append)
-    assert told == ["its model is not kept: arm click-region-growing needs a click, and predict gives none"]
+    notes: list[str] = []
+    run(tmp_path, slices, split, spec, keep_models=True, on_note=notes.append)
+    assert notes == ["its model is not kept: arm click-region-growing needs a click, and predict gives none"]
     assert not (tmp_path / spec.run_id / "model.pt").exists()
     assert unkept([spec], tmp_path, TABLE) == ""
     refused(RunFolder(tmp_path, spec.run_id), "needs a click in each tumour; choose a run of an automatic arm")

@@ -186,7 +186,7 @@ def test_another_size_names_both(folder: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "dtype", "told"),
+    ("values", "dtype", "says"),
     [
         ([0, 0.25, 0.5, 1], np.float32, "4 values (0.0, 0.25, 0.5, 1.0)"),
         ([0, 0.75], np.float32, "2 values (0.0, 0.75)"),
@@ -199,10 +199,10 @@ def test_another_size_names_both(folder: Path, suffix: str) -> None:
     ],
     ids=str,
 )
-def test_a_probability_map_or_several_classes(folder: Path, values: list[float], dtype: Any, told: str) -> None:
+def test_a_probability_map_or_several_classes(folder: Path, values: list[float], dtype: Any, says: str) -> None:
     (folder / "1.png").unlink()
     save(folder / "1.nii.gz", np.resize(np.array(values, dtype=dtype), (64, 64)))
-    refused(folder, "1.nii.gz", told, "threshold a probability map")
+    refused(folder, "1.nii.gz", says, "threshold a probability map")
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp"])
@@ -262,9 +262,9 @@ TURNS: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
 def test_turned_masks_are_told_and_left_as_they_are(name: str) -> None:
     slices = small_set(shape=(96, 96))
     masks = {number: TURNS[name](mask) for number, mask in truth(slices, (2, 5, 8)).items()}
-    told = turned(masks, slices)
-    assert told.startswith(f"The masks seem to be {name}: ")
-    assert "1.000 with that undone" in told
+    warning = turned(masks, slices)
+    assert warning.startswith(f"The masks seem to be {name}: ")
+    assert "1.000 with that undone" in warning
 
 
 def test_masks_that_are_poor_whichever_way_raise_no_doubt() -> None:
@@ -302,7 +302,7 @@ def test_a_split_written_here_is_read_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "says"),
     [
         ("", "cannot be read as JSON"),
         ('{"test": [1', "cannot be read as JSON"),
@@ -324,10 +324,10 @@ def test_a_split_written_here_is_read_back(tmp_path: Path) -> None:
     ],
     ids=lambda text: text[:40],
 )
-def test_a_bad_split_file_is_one_clear_error(tmp_path: Path, text: str, told: str) -> None:
+def test_a_bad_split_file_is_one_clear_error(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(SplitError) as caught:
         split_file(tmp_path, text)
-    assert told in str(caught.value)
+    assert says in str(caught.value)
     assert "theirs.json" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -350,8 +350,8 @@ def test_a_shipped_split_of_other_slices() -> None:
 
 def test_the_summary_says_what_is_not_known() -> None:
     """A measure that nobody gave words to stands under its own name."""
-    told = dict(summary_text({"n": 3, "dice_mean": 0.25, "dice_sd": float("nan"), "odd_thing_mm": 2.0}))
-    assert told == {"test slices": "3", "mean Dice": "0.2500", "SD over slices": "unknown", "odd thing mm": "2.0000"}
+    shown = dict(summary_text({"n": 3, "dice_mean": 0.25, "dice_sd": float("nan"), "odd_thing_mm": 2.0}))
+    assert shown == {"test slices": "3", "mean Dice": "0.2500", "SD over slices": "unknown", "odd thing mm": "2.0000"}
 
 
 @pytest.fixture
@@ -365,13 +365,15 @@ def asked(
     return lambda *more: ["score", "masks", "--split", "split.json", "--data", "phantoms", *more]
 
 
-def test_the_verb(asked: Callable[..., list[str]], capsys: Capture, tmp_path: Path) -> None:
+def test_the_verb_scores_a_folder_of_masks_and_writes_its_table(
+    asked: Callable[..., list[str]], capsys: Capture, tmp_path: Path
+) -> None:
     assert main(asked("--name", "their tool", "--out", "new/scores.csv")) == 0
-    told = capsys.readouterr().out
-    assert told.startswith("their tool: masks of the 4 test slices of split.json, ")
-    assert "mean Dice                 1.0000" in told
-    assert "missed tumours            0\n" in told
-    assert "seem to be" not in told
+    output = capsys.readouterr().out
+    assert output.startswith("their tool: masks of the 4 test slices of split.json, ")
+    assert "mean Dice                 1.0000" in output
+    assert "missed tumours            0\n" in output
+    assert "seem to be" not in output
     scores = pd.read_csv(tmp_path / "new" / "scores.csv")
     assert scores["slice_id"].tolist() == [1, 5, 9, 13]
     assert scores["dice"].tolist() == [1, 1, 1, 1]
@@ -389,9 +391,9 @@ def test_the_verb_says_where_masks_are_turned(
 ) -> None:
     write_masks(tmp_path / "masks", {n: m[::-1] for n, m in truth(slices, (1, 5, 9, 13)).items()})
     assert main(asked()) == 0
-    told = capsys.readouterr().out
-    assert told.startswith("masks: ")
-    assert "The masks seem to be " in told
+    output = capsys.readouterr().out
+    assert output.startswith("masks: ")
+    assert "The masks seem to be " in output
 
 
 def test_the_verb_names_a_wrong_folder_before_any_slice_is_read(

@@ -250,9 +250,9 @@ def test_an_answer_shows_two_sentences_and_folds_the_others() -> None:
 
 
 def test_verdicts_never_speak_by_colour_alone(whole: Page) -> None:
-    told = [(e.attributes["class"], e.text) for e in whole.all("article")]
-    assert [name for name, _ in told] == ["answer good", "answer open", "answer found"]
-    assert [re.search(r"[✓✕?•] [\w ,]+", text)[0] for _, text in told] == [  # type: ignore[index]
+    answers = [(e.attributes["class"], e.text) for e in whole.all("article")]
+    assert [name for name, _ in answers] == ["answer good", "answer open", "answer found"]
+    assert [re.search(r"[✓✕?•] [\w ,]+", text)[0] for _, text in answers] == [  # type: ignore[index]
         "✓ reproduced", "? 1 confirmed, 1 undecided", "• lower by patient",
     ]  # fmt: skip
 

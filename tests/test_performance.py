@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import doctest
-import io
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,13 +20,16 @@ from bench_forms import ROOT, small_recipe
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmark import execution, layers, step, training
+from baselines.unet import UNetArm
+from benchmark import layers, step, training
+from benchmark.arm import Cases
 from benchmark.errors import SpecError
+from benchmark.seeding import torch_seed
 from performance import __main__ as command
 from performance import bare, child, growth, loading, memory, peak, report, table
 from performance.clock import Clock
-from performance.contestants import CHANGES, CONTESTANTS, Entrant, entrants
-from performance.job import Job, Measurement, Memory
+from performance.contestants import CHANGES, CONTESTANTS, MAIN, Entrant, entrants
+from performance.job import SEED, Job, Measurement, Memory
 from performance.prepare import Course, prepare
 from performance.rounds import Scores, play
 
@@ -55,7 +55,7 @@ def taken(train_seconds: float = 5.0, **more: Any) -> Measurement:
 
 
 @pytest.mark.parametrize("name", ["__main__", "clock", "contestants", "table"])
-def test_examples(name: str) -> None:
+def test_the_examples_in_docstrings_hold(name: str) -> None:
     failed, tried = doctest.testmod(import_module(f"performance.{name}"))
     assert tried > 0
     assert failed == 0
@@ -111,16 +111,42 @@ def test_a_peer_moves_image_and_mask_together(module: str, job: Job) -> None:
     assert ((image > 0) != (moved > 0)).sum() < 0.1 * moved.sum()
 
 
-def test_the_networks_of_all_contestants_begin_alike(job: Job) -> None:
-    first, second = (job.network().state_dict() for _ in range(2))
-    assert all(torch.equal(first[name], second[name]) for name in first)
+@dataclass(frozen=True, eq=False)
+class Watched(Job):
+    """A job that keeps what the weights of each network are when its first image comes."""
+
+    begun: list[dict[str, torch.Tensor]] = field(default_factory=list)
+
+    def network(self) -> nn.Module:
+        model, seen = super().network(), list[bool]()
+
+        def keep(module: nn.Module, images: tuple[torch.Tensor]) -> None:
+            if not seen and not images[0].is_meta:  # counting the work of an image needs none
+                seen.append(True)
+                self.begun.append({name: weight.clone() for name, weight in module.state_dict().items()})
+
+        model.register_forward_pre_hook(keep)
+        return model
 
 
-def test_the_work_of_each_shape_is_what_torch_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(peak.MATRICES, "cpu", (16, 24))
-    monkeypatch.setattr(peak, "CONVOLUTIONS", ((2, 4, 8, 3),))
+@pytest.mark.parametrize("name", [name for name in CONTESTANTS if name in MAIN])
+def test_the_networks_of_all_contestants_begin_alike(name: str, job: Job) -> None:
+    """Each is asked to train, and begins with the weights that the arm draws from the job's seed."""
+    if CONTESTANTS[name].loads:
+        pytest.importorskip("lightning", reason="the peers need the speed extra")
+        pytest.importorskip("torchio", reason="the peers need the speed extra")
+    watched = Watched("", job.train, job.val, job.recipe, kernel_size=3)
+    import_module(CONTESTANTS[name].target).measure(watched)
+    torch.manual_seed(torch_seed(SEED, "weights"))
+    expected = UNetArm(kernel_size=3).build(job.recipe.network).state_dict()
+    (first,) = watched.begun
+    assert first.keys() == expected.keys()
+    assert all(torch.equal(first[weight], expected[weight]) for weight in expected)
+
+
+def test_the_work_of_each_shape_is_what_torch_counts() -> None:
     names = []
-    for name, gflop, work in list(peak._works("cpu", torch.float32)):
+    for name, gflop, work in peak.works("cpu", torch.float32, (16, 24), ((2, 4, 8, 3),)):
         with FlopCounterMode(display=False) as counter:
             work()
         assert gflop == pytest.approx(counter.get_total_flops() / 1e9)
@@ -128,14 +154,13 @@ def test_the_work_of_each_shape_is_what_torch_counts(monkeypatch: pytest.MonkeyP
     assert len(set(names)) == 4
 
 
-def test_the_peak_is_the_best_of_its_shapes(monkeypatch: pytest.MonkeyPatch, job: Job) -> None:
-    """A clock that moves on by a second with each look: 3 GFLOP in a second is the best of 1 and 3."""
-    works = [("small", 1.0, lambda: torch.zeros(1)), ("large", 3.0, lambda: torch.zeros(1))]
-    ticks = iter(range(10**9))
-    monkeypatch.setattr(peak, "SECONDS_PER_SHAPE", 1e-3)
-    monkeypatch.setattr(peak, "_works", lambda device, dtype: iter(works))
-    monkeypatch.setattr(Clock, "now", lambda clock: float(next(ticks)))
-    assert peak.measure(job) == peak.Peak(3.0, "large")
+def test_the_peak_is_the_fastest_repetition_of_the_best_shape() -> None:
+    """3 GFLOP in 4 s, then in 1 s; 4 GFLOP in 2 s, which is more work and slower; what begins too late is not made."""
+    made: list[str] = []
+    shapes = [(name, gflop, lambda name=name: made.append(name)) for name, gflop in (("small", 3.0), ("large", 4.0))]
+    looks = iter([0.0, 1.0, 5.0, 6.0, 7.0, 10.0, 20.0, 21.0, 23.0, 31.0])
+    assert peak.best(shapes, lambda: next(looks), seconds=10.0) == peak.Peak(3.0, "small")
+    assert made == ["small"] * 3 + ["large"] * 2  # the first of each warms up
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
@@ -203,10 +228,19 @@ def test_the_split_comes_from_the_round_that_has_one() -> None:
     assert rows == [["one", "-", "-", "1.2", "-", "-", "2.0", "3.0", "-"]]
 
 
-def test_clocks_add_up_what_they_hear(monkeypatch: pytest.MonkeyPatch) -> None:
-    times = iter([1.0, 3.0, 10.0, 10.5])
-    monkeypatch.setattr(Clock, "now", lambda clock: next(times))
-    clock = Clock("cpu")
+class Preset(Clock):
+    """A clock that shows preset times."""
+
+    def __init__(self, *readings: float) -> None:
+        super().__init__("cpu")
+        self.readings = iter(readings)
+
+    def now(self) -> float:
+        return next(self.readings)
+
+
+def test_clocks_add_up_what_they_hear() -> None:
+    clock = Preset(1.0, 3.0, 10.0, 10.5)
     for _ in range(2):
         with clock("forward"):
             pass
@@ -259,34 +293,29 @@ def test_tried_is_the_bare_network_and_every_change_of_it() -> None:
     assert [one.label for one in entrants(["tried"], [0])] == ["bare", *(f"bare:{change}" for change in CHANGES)]
 
 
-@pytest.mark.parametrize("change", [change for change in CHANGES if change != "compile"])
-def test_a_change_changes_what_it_says(change: str, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exactly one of what a step is made of differs from the bare network's."""
-    seen: list[dict[str, object]] = []
+@pytest.mark.parametrize("change", sorted(CHANGES.keys() - {"compile", "free-memory"}))  # of the machine, not the step
+def test_a_change_changes_what_it_says(change: str, job: Job) -> None:
+    """Exactly one of what a step is made of differs from the bare network's; at 512 x 512, where a pass has two."""
+    large = Cases(np.zeros((4, 512, 512), np.float32), np.zeros((4, 512, 512), bool), np.arange(4), (1.0, 1.0))
 
-    def spy(model: nn.Module, loss: object, optimiser: Any, *rest: Any) -> step.Step:
-        seen.append(
-            {
-                "passes": rest[-1].images_per_pass,
-                "looks": rest[-1].images_per_look,
-                "dropout": any(isinstance(layer, layers.KeyedDropout) for layer in model.modules()),
-                "prelu": any(isinstance(layer, layers.LightPReLU) for layer in model.modules()),
-                "fused": optimiser.defaults["fused"],
-                "last": any(w.ndim == 4 and w.is_contiguous(memory_format=torch.channels_last) and w.shape[1] > 1
-                            for w in model.parameters()),
-            }
-        )  # fmt: skip
-        return step.Step(model, loss, optimiser, *rest)  # type: ignore[arg-type]
+    def traits(change: str) -> dict[str, object]:
+        step = bare.step_for(replace(job, train=large, change=change))
+        weights = [weight for weight in step.model.parameters() if weight.ndim == 4 and weight.shape[1] > 1]
+        return {
+            "passes": step.execution.images_per_pass,
+            "looks": step.execution.images_per_look,
+            "dropout": {type(layer) for layer in step.model.modules()} & {layers.KeyedDropout, nn.Dropout},
+            "prelu": {type(layer) for layer in step.model.modules()} & {layers.LightPReLU, nn.PReLU},
+            "fused": step.optimiser.defaults["fused"],
+            "last": any(weight.is_contiguous(memory_format=torch.channels_last) for weight in weights),
+        }
 
-    kept: list[str] = []
-    monkeypatch.setattr(bare, "keep_freed_memory", lambda: kept.append("kept"))
-    monkeypatch.setattr(bare, "step", SimpleNamespace(Step=spy, record_function=step.record_function))
-    monkeypatch.setattr(execution, "CPU_PIXELS_PER_PASS", 2 * 64 * 64)
-    for one in ("", change):
-        before = len(kept)
-        bare.measure(replace(job, change=one, split=False))
-        seen[-1]["memory"] = len(kept) > before
-    assert sum(seen[0][key] != seen[1][key] for key in seen[0]) == 1
+    plain, changed = traits(""), traits(change)
+    about = {"batch-at-once": ("passes", 4), "pass-1": ("passes", 1), "pass-4": ("passes", 4), "look-16": ("looks", 16),
+             "torch-dropout": ("dropout", {nn.Dropout}), "torch-prelu": ("prelu", {nn.PReLU}),
+             "plain-adam": ("fused", False), "channels-last": ("last", True)}[change]  # fmt: skip
+    assert {key for key in plain if plain[key] != changed[key]} == {about[0]}
+    assert changed[about[0]] == about[1]
 
 
 def test_an_unknown_contestant_is_told_the_known_ones() -> None:
@@ -303,6 +332,20 @@ def test_a_process_of_its_own_gives_back_a_measurement(job: Job) -> None:
     assert isinstance(found.memory, Memory)
 
 
+@pytest.fixture
+def contestant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """Writes a contestant and returns the name of its module, which this process and its children find."""
+
+    def write(source: str) -> str:
+        name = f"contestant_{abs(hash(source))}"  # a module is imported once
+        (tmp_path / f"{name}.py").write_text(source)
+        return name
+
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return write
+
+
 @pytest.mark.parametrize(
     ("source", "says"),
     [
@@ -310,44 +353,31 @@ def test_a_process_of_its_own_gives_back_a_measurement(job: Job) -> None:
         ("def measure(job):\n raise ValueError('17 is odd\\nindeed')", "ValueError: 17 is odd"),
     ],
 )
-def test_a_contestant_tells_why_it_failed(
-    source: str, says: str, job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
-) -> None:
-    name = f"contestant_{len(source)}"  # a module is imported once
-    (tmp_path / f"{name}.py").write_text(source)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(child.pickle, "load", lambda stream: replace(job, target=name))
-    monkeypatch.setattr(child.sys, "stdin", io.TextIOWrapper(io.BytesIO()))
-    assert child.main() == 0
-    assert json.loads(capsys.readouterr().out) == {"error": says}
+def test_a_contestant_tells_why_it_failed(source: str, says: str, job: Job, contestant: Callable[[str], str]) -> None:
+    assert child.answer(replace(job, target=contestant(source))) == {"error": says}
 
 
 @pytest.mark.parametrize(
     ("code", "out", "err", "says"),
     [
         (0, b'chatter\n{"error": "17 is odd"}\n', b"", "17 is odd"),
-        (-9, b"", b"", "ended by signal SIGKILL; was there memory enough?"),
+        (-9, b'{"train_images": 8}', b"", "ended by signal SIGKILL; was there memory enough?"),
         (3, b"chatter", b"first\nsorry\n", "sorry"),
         (3, b"", b"", "ended with 3 and said nothing"),
     ],
 )
-def test_the_reason_of_a_failure_is_passed_on(
-    code: int, out: bytes, err: bytes, says: str, job: Job, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    done = subprocess.CompletedProcess([], code, out, err)
-    monkeypatch.setattr(child.subprocess, "run", lambda *words, **more: done)
+def test_the_reason_of_a_failure_is_passed_on(code: int, out: bytes, err: bytes, says: str) -> None:
     with pytest.raises(child.ContestantError) as caught:
-        child.run(job)
+        child.understood(code, out, err)
     assert str(caught.value) == says
+    assert child.understood(0, b'chatter\n{"train_images": 8}\n', err) == {"train_images": 8}
 
 
-def test_an_interrupted_contestant_says_nothing(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
-    def interrupted(stream: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(child.pickle, "load", interrupted)
-    assert child.main() == 130
-    assert capsys.readouterr().out == ""
+def test_an_interrupted_contestant_says_nothing(job: Job, contestant: Callable[[str], str]) -> None:
+    """In a process of its own, as ever: no traceback stands in for a reason."""
+    target = contestant("def measure(job):\n raise KeyboardInterrupt")
+    with pytest.raises(child.ContestantError, match="ended with 130 and said nothing"):
+        child.run(replace(job, target=target))
 
 
 # the command
@@ -357,23 +387,19 @@ SMALL = ["--data", "phantoms", "--image-size", "64", "--kernel", "3", "--batch-s
          "1", "--rounds", "1"]  # fmt: skip
 
 
-def test_the_command_prints_and_adds_a_section(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The contestant in a process of its own, as ever; the machine's peak here, and more quickly."""
+def test_the_command_prints_and_adds_a_section(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The contestant in a process of its own, as ever; the machine's peak here, of one small product."""
 
     def run(job: Job) -> dict[str, Any]:
-        return vars(peak.measure(job)) if job.target == "performance.peak" else child.run(job)
+        if job.target == "performance.peak":
+            return vars(peak.measure(job, sides={"cpu": (16,)}, convolutions=(), seconds=1e-3))
+        return child.run(job)
 
-    monkeypatch.setattr("performance.rounds.play.__defaults__", (run,))
-    monkeypatch.setattr(peak, "SECONDS_PER_SHAPE", 1e-3)
-    monkeypatch.setitem(peak.MATRICES, "cpu", (16, 24))
-    monkeypatch.setattr(peak, "CONVOLUTIONS", ((2, 4, 8, 3),))
     out = tmp_path / "RESULTS.md"
     words = [*SMALL, "--device", "cpu", "--contestants", "ours", "--out", str(out)]
-    assert command.main(words) == 0
-    printed, said = capsys.readouterr()
-    assert "failed" not in said
+    assert command.main(words, run) == 0
+    printed, progress = capsys.readouterr()
+    assert "failed" not in progress
     text = out.read_text(encoding="utf-8")
     assert text.startswith("# Speed")
     assert "64x64, kernel 3, batch 4, fp32, cpu" in text
@@ -414,26 +440,23 @@ def test_a_section_names_what_failed(job: Job, course: Course) -> None:
 )
 def test_bad_input_is_told_in_a_line(words: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main([*SMALL, "--device", "cpu", *words]) == 2
-    said = capsys.readouterr().err.strip()
-    assert says in said
-    assert "\n" not in said
+    error = capsys.readouterr().err.strip()
+    assert says in error
+    assert "\n" not in error
 
 
-def test_interrupted_is_130_and_writes_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupted(job: Job) -> None:
+def test_interrupted_is_130_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(job: Job) -> dict[str, Any]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("performance.rounds.play.__defaults__", (interrupted,))
-    assert command.main([*SMALL, "--device", "cpu", "--out", str(tmp_path / "RESULTS.md")]) == 130
+    assert command.main([*SMALL, "--device", "cpu", "--out", str(tmp_path / "RESULTS.md")], interrupted) == 130
     assert "stopped; nothing was written" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
-def test_only_printed_where_asked(tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("performance.rounds.play.__defaults__", (answering([]),))
-    assert command.main([*SMALL, "--device", "cpu", "--no-write", "--out", str(tmp_path / "RESULTS.md")]) == 0
+def test_only_printed_where_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*SMALL, "--device", "cpu", "--no-write", "--out", str(tmp_path / "RESULTS.md")]
+    assert command.main(words, answering([])) == 0
     assert "| torchio, " in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
 
@@ -465,8 +488,7 @@ def test_loading_tells_seconds_and_memory_step_by_step(capsys: pytest.CaptureFix
     assert "nowhere: not there" in capsys.readouterr().err
 
 
-def test_growth_times_every_verb_cold_and_warm(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
-    monkeypatch.setattr(growth, "RACY_SECONDS", 0.0)
+def test_growth_times_every_verb_cold_and_warm(capsys: pytest.CaptureFixture[str]) -> None:
     growth.main(["--runs", "2"])
     rows = capsys.readouterr().out.splitlines()[-3:]
     assert [row.split()[0] for row in rows] == ["plan", "collect", "compare"]
@@ -475,9 +497,8 @@ def test_growth_times_every_verb_cold_and_warm(capsys: pytest.CaptureFixture[str
 
 @pytest.mark.parametrize("verb", ["plan", "collect", "compare"])
 def test_the_runs_that_growth_makes_up_are_read_as_finished(
-    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(growth.request, "load_slices", growth.request.load_slices)  # put back after plan
     growth.make(tmp_path, 37)
     with pytest.raises(SystemExit) as ended:
         growth.main(["--verb", verb, "--folder", str(tmp_path)])

@@ -31,7 +31,7 @@ SPLIT = halves(SLICES)  # tests slices 1 to 6
 SLUGS = ["examples", "failures-lowest", "failures-small", "failures-vessels", "failures-straight", "failures-centres"]
 
 
-def on(root: Path) -> Ground:
+def evidence_of(root: Path) -> Ground:
     reference, tolerances = terms()
     (panel,) = panels(collect(root))
     return ground(panel, Reading.TEXT, reference, tolerances.claims, tolerances.sizes)
@@ -48,7 +48,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def figures(root: Path) -> dict[str, Figure]:
-    return {figure.slug: figure for figure in picture_figures(on(root), root, SLICES)}
+    return {figure.slug: figure for figure in picture_figures(evidence_of(root), root, SLICES)}
 
 
 def test_figures_18_to_22(figures: dict[str, Figure]) -> None:
@@ -94,18 +94,19 @@ def test_pictures_of_real_slices_ask_for_attribution(figures: dict[str, Figure])
 
 
 def test_the_same_runs_give_the_same_drawing(figures: dict[str, Figure], root: Path) -> None:
-    (again,) = [figure for figure in picture_figures(on(root), root, SLICES) if figure.slug == "failures-small"]
+    drawn = picture_figures(evidence_of(root), root, SLICES)
+    (again,) = [figure for figure in drawn if figure.slug == "failures-small"]
     assert svg_of(again) == svg_of(figures["failures-small"])
 
 
 def test_other_slices_and_cells_that_were_not_run_show_nothing(root: Path, tmp_path: Path) -> None:
-    assert picture_figures(on(root), root, squares(6, first=50)) == []
+    assert picture_figures(evidence_of(root), root, squares(6, first=50)) == []
     write_run(tmp_path, SLICES, SPLIT, params={"alpha": 0.1, "kernel_size": 5})
-    assert picture_figures(on(tmp_path), tmp_path, SLICES) == []
+    assert picture_figures(evidence_of(tmp_path), tmp_path, SLICES) == []
 
 
 def by_slug(root: Path) -> dict[str, Figure]:
-    return {figure.slug: figure for figure in picture_figures(on(root), root, SLICES)}
+    return {figure.slug: figure for figure in picture_figures(evidence_of(root), root, SLICES)}
 
 
 def test_trainings_whose_predictions_are_damaged_are_left_out_and_named(tmp_path: Path) -> None:
@@ -125,7 +126,7 @@ def test_without_a_training_that_can_be_read_nothing_is_drawn(tmp_path: Path) ->
     folder = write_run(tmp_path, SLICES, SPLIT)
     (folder / record.PREDICTIONS).write_bytes(record.pack_masks(rows_found(SLICES, SPLIT, 3)))
     with pytest.raises(RecordError, match="hash"):
-        picture_figures(on(tmp_path), tmp_path, SLICES)
+        picture_figures(evidence_of(tmp_path), tmp_path, SLICES)
 
 
 @pytest.mark.parametrize("older", [1, 2], ids=["one of two", "all"])
@@ -245,4 +246,4 @@ def test_the_bar_is_ten_millimetres() -> None:
 def test_slices_of_phantoms_need_no_attribution(tmp_path: Path) -> None:
     drawn = squares(12, phantom=True)
     write_run(tmp_path, drawn, SPLIT)
-    assert not any(figure.pictures for figure in picture_figures(on(tmp_path), tmp_path, drawn))
+    assert not any(figure.pictures for figure in picture_figures(evidence_of(tmp_path), tmp_path, drawn))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from bench_forms import finish, process
 from data_forms import snapshot
 from run_records import halves, squares, write_run
@@ -15,6 +17,9 @@ from run_records import halves, squares, write_run
 from benchmark.__main__ import main
 from benchmark.errors import OutputError
 from benchmark.placing import room_in, write_bytes, writing
+from benchmark.record import RunFolder, write_json
+from benchmark.stopping import EarlyStopping
+from benchmark.training import State
 
 Capture = pytest.CaptureFixture[str]
 FULL = "cannot be written (No space left on device); free some space"
@@ -42,6 +47,53 @@ def test_a_refused_file_is_as_it_was_and_leaves_no_scrap(tmp_path: Path, full_di
     with pytest.raises(OutputError, match=rf"a\.csv: {FULL.replace('(', '.').replace(')', '.')}"):
         write_bytes(tmp_path / "a.csv", b"new")
     assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
+    """What the disk is asked, in order: synced or renamed, which file (its inode), how many bytes it has by then."""
+    asked: list[tuple[str, int, int]] = []
+    sync, rename = os.fsync, os.replace
+
+    def fsync(stream: int) -> None:
+        sync(stream)
+        asked.append(("synced", os.fstat(stream).st_ino, os.fstat(stream).st_size))
+
+    def replace(source: Path, target: Path) -> None:
+        asked.append(("renamed", source.stat().st_ino, source.stat().st_size))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", replace)
+    return asked
+
+
+def write_checkpoint(path: Path) -> None:
+    network = torch.nn.Linear(2, 2)
+    State(network, torch.optim.Adam(network.parameters()), EarlyStopping(3)).save(path)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: write_bytes(path, b"new"),
+        lambda path: write_json(path, {"new": 1}),
+        lambda path: RunFolder(path.parent.parent, path.parent.name).write_history([{"epoch": 0}]),
+        write_checkpoint,
+    ],
+    ids=["bytes", "json", "history", "checkpoint"],
+)
+def test_a_file_is_on_the_disk_whole_before_it_gets_its_name(
+    tmp_path: Path, disk: list[tuple[str, int, int]], write: Callable[[Path], None]
+) -> None:
+    """Else a power cut after the rename may leave a name with nothing, or half of it, behind."""
+    path = tmp_path / "history.csv"
+    path.write_text("old")
+    write(path)
+    file, size = path.stat().st_ino, path.stat().st_size
+    assert path.read_bytes() != b"old"
+    assert disk == [("synced", file, size), ("renamed", file, size)]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_the_outer_name_is_told_for_the_inner_may_be_temporary(tmp_path: Path) -> None:

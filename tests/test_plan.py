@@ -107,6 +107,7 @@ def test_the_time_of_an_arm_without_epochs(slices: SliceSet) -> None:
     """0.05 s an image of 512 x 512 where nothing is known; else the median of like cells, whole."""
     otsu = spec(slices, "otsu", shape=(512, 512))
     assert estimate(otsu, 100, NOWHERE) == Estimate(pytest.approx(5.0))
+    assert estimate(spec(slices, "otsu"), 100, NOWHERE) == Estimate(pytest.approx(5.0 / 64))  # of 64 x 64
     seen = [Lesson(Kind.of(otsu.canonical()), seconds) for seconds in (8.0, 2.0, 3.0)]
     assert estimate(otsu, 100, {"runs": seen}) == Estimate(3.0, None, "like cells in runs")
 

@@ -64,14 +64,14 @@ def test_an_arm_of_another_package_is_listed_and_run(tmp_path: Path) -> None:
     site.mkdir()
     install(site, "dimmer", "extra_arms:Dimmer")
     grid.write_text(GRID)
-    code, told, err = finish(process(["-m", "benchmark", "arms"], tmp_path, [site]))
+    code, output, err = finish(process(["-m", "benchmark", "arms"], tmp_path, [site]))
     assert (code, err) == (0, "")
-    assert "extra_arms:Dimmer" in told
-    assert "gain=0.5" in told
+    assert "extra_arms:Dimmer" in output
+    assert "gain=0.5" in output
     words = ["reproduce", "--data", "phantoms", "--grid", "one.toml", "--out", "out", "--threads", "1"]
-    code, told, err = finish(process(["-m", "benchmark", *words], tmp_path, [site]))
+    code, output, err = finish(process(["-m", "benchmark", *words], tmp_path, [site]))
     assert (code, err) == (0, "")
-    assert "[1/1] dimmer(gain=0.75): done" in told  # deterministic: the two seeds are one run
+    assert "[1/1] dimmer(gain=0.75): done" in output  # deterministic: the two seeds are one run
     (result,) = tmp_path.glob("out/dimmer_gain0.75_*/result.json")
     assert read_json(result)["fit"] == {"gain": 0.75}
 
@@ -98,9 +98,9 @@ def test_a_broken_package_is_one_line(
     with pytest.raises(ArmError, match=words):
         with_plugins(ARMS)
     assert main(["arms"]) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("error: ")
-    assert told.count("\n") == 1
+    output = capsys.readouterr().err
+    assert output.startswith("error: ")
+    assert output.count("\n") == 1
 
 
 def test_the_arm_that_the_readme_shows_is_an_arm() -> None:

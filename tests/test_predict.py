@@ -103,7 +103,7 @@ class Spy:
         return (images > self.level).astype(np.float32)
 
 
-def spied(spy: Any, fed: tuple[int, int] = (64, 64), shape: tuple[int, int] = (64, 64)) -> KeptModel:
+def model_around(spy: Any, fed: tuple[int, int] = (64, 64), shape: tuple[int, int] = (64, 64)) -> KeptModel:
     """A model of square pixels of 0.49 mm around an arm."""
     marks = Landmarks((1.0, 50.0, 99.0), (0.0, 50.0, 100.0))
     return KeptModel("a_run_00000000", spy, marks, fed, shape, (SQUARE, SQUARE), 100, 9, phantom=False)
@@ -232,7 +232,7 @@ def test_a_mask_has_the_grid_of_its_file(tmp_path: Path, shape: tuple[int, ...])
     """Shape, affine and its codes, units and pixdim; 0 and 1 as uint8, without the image's window."""
     window = {"qform_code": 1, "sform_code": 4, "cal_max": 200, "xyzt_units": 2}
     path = volume(tmp_path / "a.nii", drawn().reshape(shape), **window)
-    predict(spied(Spy()), [path], tmp_path / "out", None)
+    predict(model_around(Spy()), [path], tmp_path / "out", None)
     before, after = nibabel.load(path), nibabel.load(tmp_path / "out" / "a_mask.nii.gz")
     assert after.shape == shape
     np.testing.assert_array_equal(after.affine, before.affine)
@@ -296,7 +296,7 @@ def test_one_slice_in_any_picture_gives_one_mask(
 def test_a_slice_is_framed_to_the_form_of_those_trained_on(
     shape: tuple[int, int], spacing_mm: tuple[float, float] | None, framed: tuple[int, int]
 ) -> None:
-    assert frame(spied(Spy()), shape, spacing_mm) == framed
+    assert frame(model_around(Spy()), shape, spacing_mm) == framed
 
 
 @given(
@@ -309,7 +309,7 @@ def test_a_frame_holds_the_slice_and_has_the_form(
     shape: tuple[int, int], spacing_mm: tuple[float, float] | None, own: tuple[int, int]
 ) -> None:
     """Law: one side stays; the sides' ratio in mm is the model's to within half a pixel; a framed slice needs none."""
-    model = spied(Spy(), shape=own)
+    model = model_around(Spy(), shape=own)
     height, width = frame(model, shape, spacing_mm)
     assert height >= shape[0]
     assert width >= shape[1]
@@ -332,9 +332,9 @@ def test_the_arm_is_fed_its_own_size_in_its_own_range() -> None:
     """Smaller slices are enlarged without blocks, larger ones averaged; the run's landmarks and rescaling follow."""
     spy = Spy()
     ramp = np.add.outer(np.zeros(32), np.arange(32)).astype(np.uint8)
-    assert outline(spied(spy), ramp, None).shape == (32, 32)
-    outline(spied(spy), np.kron(drawn(shape=(64, 64)), np.ones((2, 2), np.uint8)), None)
-    outline(spied(spy), drawn(shape=(64, 64)), None)
+    assert outline(model_around(spy), ramp, None).shape == (32, 32)
+    outline(model_around(spy), np.kron(drawn(shape=(64, 64)), np.ones((2, 2), np.uint8)), None)
+    outline(model_around(spy), drawn(shape=(64, 64)), None)
     small, large, own = spy.fed
     assert {one.shape for one in spy.fed} == {(1, 64, 64)}
     assert (small.min(), small.max()) == (-1, 1)
@@ -349,7 +349,7 @@ def test_a_map_is_averaged_where_the_slice_is_smaller_than_what_the_arm_is_fed()
         def predict(self, images: FloatImages) -> NDArray[np.float32]:
             return np.broadcast_to((np.arange(64) % 4 != 2).astype(np.float32), images.shape).copy()
 
-    assert outline(spied(Striped()), drawn(shape=(16, 16)), None).all()
+    assert outline(model_around(Striped()), drawn(shape=(16, 16)), None).all()
 
 
 def test_the_answer_for_a_slice_does_not_depend_on_the_others(unet: Kept, tmp_path: Path) -> None:
@@ -380,7 +380,7 @@ def test_measures_are_those_of_the_mask() -> None:
 def test_without_a_spacing_there_are_pixels_only(tmp_path: Path) -> None:
     """Never guessed: not from the training slices, nor from a picture's dots per inch."""
     Image.fromarray(drawn()).save(tmp_path / "a.png", dpi=(72, 72))
-    predict(spied(Spy()), [tmp_path / "a.png"], tmp_path / "out", None)
+    predict(model_around(Spy()), [tmp_path / "a.png"], tmp_path / "out", None)
     (row,) = pd.read_csv(tmp_path / "out" / "measures.csv").to_dict("records")
     assert {name for name, value in row.items() if pd.isna(value)} == {
         "area_mm2", "longest_diameter_mm", "perpendicular_mm", "row_spacing_mm", "column_spacing_mm", "note",
@@ -390,7 +390,7 @@ def test_without_a_spacing_there_are_pixels_only(tmp_path: Path) -> None:
 
 def test_an_empty_mask_is_no_tumour(tmp_path: Path) -> None:
     paths = [png(tmp_path / "a.png", drawn()), volume(tmp_path / "b.nii", drawn()[:, :, None])]
-    table = predict(spied(Spy(level=1.0)), paths, tmp_path / "out", None)
+    table = predict(model_around(Spy(level=1.0)), paths, tmp_path / "out", None)
     assert table["tumour_found"].tolist() == [False, False]
     for name in ("area_pixels", "longest_diameter_pixels", "perpendicular_pixels"):
         assert table[name].tolist() == [0, 0]
@@ -400,7 +400,7 @@ def test_an_empty_mask_is_no_tumour(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spacing_mm", "told"),
+    ("spacing_mm", "says"),
     [
         ((0.49, 0.49), ""),
         ((0.49 * 1.19, 0.49 * 1.19), ""),
@@ -410,12 +410,12 @@ def test_an_empty_mask_is_no_tumour(tmp_path: Path) -> None:
         ((0.245, 0.245), "shows 0.50 times the field of view"),
     ],
 )
-def test_another_field_of_view_is_doubted(spacing_mm: tuple[float, float] | None, told: str) -> None:
+def test_another_field_of_view_is_doubted(spacing_mm: tuple[float, float] | None, says: str) -> None:
     """From 20 % of the pixel that the arm is fed; half the pixels of half the size are no other view."""
-    assert doubt(spied(Spy()), (64, 64), spacing_mm).startswith(told)
-    assert bool(doubt(spied(Spy()), (64, 64), spacing_mm)) == bool(told)
+    assert doubt(model_around(Spy()), (64, 64), spacing_mm).startswith(says)
+    assert bool(doubt(model_around(Spy()), (64, 64), spacing_mm)) == bool(says)
     if spacing_mm:
-        assert doubt(spied(Spy()), (128, 128), (spacing_mm[0] / 2, spacing_mm[1] / 2)).startswith(told)
+        assert doubt(model_around(Spy()), (128, 128), (spacing_mm[0] / 2, spacing_mm[1] / 2)).startswith(says)
 
 
 def test_an_overlay_shows_the_slice_in_grey_and_the_border_in_colour() -> None:
@@ -466,7 +466,7 @@ def test_two_links_to_one_file_are_two_slices_and_a_link_to_nothing_is_told(tmp_
     assert [path.name for path in find([tmp_path / "in"])] == ["a.png", "b.png"]
     (tmp_path / "in" / "c.png").symlink_to(tmp_path / "nowhere.png")
     with pytest.raises(DataError, match=r"c\.png: is a link to nothing; mend or remove it"):
-        predict(spied(Spy()), find([tmp_path / "in"]), tmp_path / "out", None)
+        predict(model_around(Spy()), find([tmp_path / "in"]), tmp_path / "out", None)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
@@ -474,7 +474,7 @@ def test_two_links_to_one_file_are_two_slices_and_a_link_to_nothing_is_told(tmp_
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)
     with pytest.raises(DataError, match=f"{name}: is no regular file"):
-        predict(spied(Spy()), [tmp_path / name], tmp_path / "out", None)
+        predict(model_around(Spy()), [tmp_path / name], tmp_path / "out", None)
 
 
 @pytest.mark.parametrize(
@@ -491,13 +491,13 @@ def test_a_name_that_cannot_be_written_is_refused_before_anything_is_read(
     tmp_path: Path, name: str, words: str
 ) -> None:
     with pytest.raises(DataError) as caught:
-        predict(spied(Spy()), [tmp_path / name], tmp_path / "out", None)
+        predict(model_around(Spy()), [tmp_path / name], tmp_path / "out", None)
     assert words in str(caught.value)
     assert str(caught.value).isprintable()
 
 
 def test_a_name_of_255_bytes_can_be_written(tmp_path: Path) -> None:
-    predict(spied(Spy()), [png(tmp_path / f"{'x' * 243}.png", drawn())], tmp_path / "out", None)
+    predict(model_around(Spy()), [png(tmp_path / f"{'x' * 243}.png", drawn())], tmp_path / "out", None)
     assert max(len(path.name) for path in (tmp_path / "out").iterdir()) == 255
 
 
@@ -599,7 +599,7 @@ def test_a_bad_file_is_named_before_any_work(tmp_path: Path, case: str) -> None:
     name, write, words = BAD[case]
     png(tmp_path / "a.png", drawn())
     write(tmp_path / name)
-    refuse(spied(Spy()), tmp_path, name, words)
+    refuse(model_around(Spy()), tmp_path, name, words)
 
 
 def test_contrast_that_is_lost_at_the_fed_size_is_named(tmp_path: Path) -> None:
@@ -607,7 +607,7 @@ def test_contrast_that_is_lost_at_the_fed_size_is_named(tmp_path: Path) -> None:
     array = np.full((2048, 2048), 60_000, np.uint16)
     array[5, 5] += 1
     with pytest.raises(DataError, match=r"a\.png: at 64x64 pixels: constant image"):
-        predict(spied(Spy()), [png(tmp_path / "a.png", array)], tmp_path / "out", None)
+        predict(model_around(Spy()), [png(tmp_path / "a.png", array)], tmp_path / "out", None)
     assert not (tmp_path / "out").exists()
 
 
@@ -622,8 +622,8 @@ def test_what_is_wrong_with_a_header_is_told_once(tmp_path: Path, caplog: pytest
 
 
 def test_a_file_that_may_not_be_read_is_not_called_damaged() -> None:
-    told = r"a\.png: cannot be read .* check the path and your right to read it"
-    with pytest.raises(DataError, match=told), decoding("a.png"):
+    says = r"a\.png: cannot be read .* check the path and your right to read it"
+    with pytest.raises(DataError, match=says), decoding("a.png"):
         raise PermissionError(13, "Permission denied")
 
 
@@ -635,13 +635,13 @@ def test_an_8_bit_tiff_with_0_for_white_is_seen_as_it_is_displayed(tmp_path: Pat
 
 def test_a_header_and_a_given_spacing_must_agree(tmp_path: Path) -> None:
     path = volume(tmp_path / "a.nii", drawn())
-    refuse(spied(Spy()), tmp_path, "a.nii", "header says (0.49, 0.49)", "(1.0, 1.0)", spacing_mm=(1.0, 1.0))
-    table = predict(spied(Spy()), [path], tmp_path / "out", (0.490001, 0.49))  # printed with fewer digits
+    refuse(model_around(Spy()), tmp_path, "a.nii", "header says (0.49, 0.49)", "(1.0, 1.0)", spacing_mm=(1.0, 1.0))
+    table = predict(model_around(Spy()), [path], tmp_path / "out", (0.490001, 0.49))  # printed with fewer digits
     assert table["row_spacing_mm"].tolist() == [0.49]
 
 
 def test_a_given_spacing_measures_a_picture(tmp_path: Path) -> None:
-    table = predict(spied(Spy()), [png(tmp_path / "a.png", drawn())], tmp_path / "out", (0.5, 0.25))
+    table = predict(model_around(Spy()), [png(tmp_path / "a.png", drawn())], tmp_path / "out", (0.5, 0.25))
     assert table["area_mm2"].tolist() == [round(0.125 * table["area_pixels"].tolist()[0], 4)]
 
 
@@ -650,7 +650,7 @@ def test_nothing_is_overwritten(tmp_path: Path, taken: str) -> None:
     png(tmp_path / "a.png", drawn())
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / taken).write_text("mine")
-    refuse(spied(Spy()), tmp_path, f"{taken}: exists already and is left as it is; give another --out")
+    refuse(model_around(Spy()), tmp_path, f"{taken}: exists already and is left as it is; give another --out")
 
 
 @pytest.mark.parametrize(("one", "other"), [("a.png", "a.tif"), ("a.nii", "a.nii.gz"), ("a.png", "A.webp")])
@@ -658,7 +658,7 @@ def test_two_slices_of_one_name_are_refused(tmp_path: Path, one: str, other: str
     """Their masks or overlays would have one name, on some file systems at least."""
     for name in (one, other):
         (tmp_path / name).touch()
-    refuse(spied(Spy()), tmp_path, one, other, "would be written to one name")
+    refuse(model_around(Spy()), tmp_path, one, other, "would be written to one name")
 
 
 def test_an_arm_that_fails_half_way_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -670,9 +670,9 @@ def test_an_arm_that_fails_half_way_leaves_nothing_behind(tmp_path: Path) -> Non
 
     paths = [png(tmp_path / f"{name}.png", drawn(i)) for i, name in enumerate("ab")]
     with pytest.raises(KeyboardInterrupt):
-        predict(spied(Tired()), paths, tmp_path / "out", None)
+        predict(model_around(Tired()), paths, tmp_path / "out", None)
     assert not (tmp_path / "out").exists()
-    predict(spied(Spy()), paths, tmp_path / "out", None)
+    predict(model_around(Spy()), paths, tmp_path / "out", None)
     assert len(list((tmp_path / "out").iterdir())) == 5
 
 
@@ -683,7 +683,7 @@ def test_a_folder_that_was_there_stays(tmp_path: Path) -> None:
 
     (tmp_path / "out").mkdir()
     with pytest.raises(KeyboardInterrupt):
-        predict(spied(Tired()), [png(tmp_path / "a.png", drawn())], tmp_path / "out", None)
+        predict(model_around(Tired()), [png(tmp_path / "a.png", drawn())], tmp_path / "out", None)
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -702,7 +702,7 @@ def test_what_appears_during_the_work_is_not_overwritten(
     if not links:
         monkeypatch.setattr(os, "link", without_links)
     with pytest.raises(DataError, match=f"{taken}: exists already and is left as it is"):
-        predict(spied(Slow()), [png(tmp_path / "a.png", drawn())], tmp_path / "out", None)
+        predict(model_around(Slow()), [png(tmp_path / "a.png", drawn())], tmp_path / "out", None)
     assert [path.name for path in (tmp_path / "out").iterdir()] == [taken]
     assert (tmp_path / "out" / taken).read_text() == "mine"
 
@@ -748,11 +748,11 @@ def test_of_two_calls_at_once_one_writes_all_and_the_other_nothing(tmp_path: Pat
 
     class Overtaken(Spy):
         def predict(self, images: FloatImages) -> NDArray[np.float32]:
-            predict(spied(Spy()), paths[1:], tmp_path / "out", None)
+            predict(model_around(Spy()), paths[1:], tmp_path / "out", None)
             return super().predict(images)
 
     with pytest.raises(DataError, match=r"measures\.csv: exists already"):
-        predict(spied(Overtaken()), paths[:1], tmp_path / "out", None)
+        predict(model_around(Overtaken()), paths[:1], tmp_path / "out", None)
     assert pd.read_csv(tmp_path / "out" / "measures.csv")["file"].tolist() == [str(paths[1])]
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"b_mask.png", "b_overlay.png", "measures.csv"}
 
@@ -766,7 +766,7 @@ def test_of_two_calls_at_once_one_writes_all_and_the_other_nothing(tmp_path: Pat
     ],
 )
 def test_the_warning_says_what_the_model_was_trained_on(tmp_path: Path, change: dict[str, Any], words: str) -> None:
-    model = replace(spied(Spy()), **change)
+    model = replace(model_around(Spy()), **change)
     table = predict(model, [png(tmp_path / "a.png", drawn())], tmp_path / "out", None)
     assert f"The model was {words} showing an outlined tumour." in report(table, model)
 
@@ -775,7 +775,7 @@ def test_the_warning_says_what_the_model_was_trained_on(tmp_path: Path, change: 
 def test_a_call_that_is_stopped_promises_no_more_than_it_keeps(
     monkeypatch: pytest.MonkeyPatch, capsys: Capture, verb: str, words: str
 ) -> None:
-    def stopped(*told: object) -> int:
+    def stopped(*words: object) -> int:
         raise KeyboardInterrupt
 
     monkeypatch.setitem(VERBS, verb, stopped)
@@ -790,11 +790,11 @@ def test_the_word_is_carried_out_and_warns(unet: Kept, tmp_path: Path, capsys: C
     (path.parent / "notes.txt").touch()
     words = ["predict", str(path.parent), "--run", unet.run_id, "--runs", str(unet.root), "--device", "cpu"]
     assert main([*words, "--out", str(tmp_path / "out"), "--spacing", "3.92", "3.92"]) == 0
-    told = capsys.readouterr().out
-    assert "Passed over: files of other kinds: 1, folders: 0.\n" in told
-    assert "research tool and no medical device" in told
-    assert f"trained on {unet.model.slices} drawn phantoms" in told
-    assert f"{mask.sum() * 3.92**2:.0f} mm2" in told
+    output = capsys.readouterr().out
+    assert "Passed over: files of other kinds: 1, folders: 0.\n" in output
+    assert "research tool and no medical device" in output
+    assert f"trained on {unet.model.slices} drawn phantoms" in output
+    assert f"{mask.sum() * 3.92**2:.0f} mm2" in output
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"head_mask.png", "head_overlay.png", "measures.csv"}
     (row,) = pd.read_csv(tmp_path / "out" / "measures.csv").to_dict("records")
     assert (row["file"], row["run_id"], row["area_pixels"]) == (str(path), unet.run_id, mask.sum())
@@ -802,7 +802,7 @@ def test_the_word_is_carried_out_and_warns(unet: Kept, tmp_path: Path, capsys: C
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "says"),
     [
         (["no/such.png"], "no/such.png: not there"),
         (["empty"], "empty: no slice in it; looked for"),
@@ -815,7 +815,7 @@ def test_the_word_is_carried_out_and_warns(unet: Kept, tmp_path: Path, capsys: C
     ],
 )
 def test_bad_words_are_one_line(
-    unet: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture, words: list[str], told: str
+    unet: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture, words: list[str], says: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
@@ -825,7 +825,7 @@ def test_bad_words_are_one_line(
     found = capsys.readouterr().err
     assert found.startswith("error: ")
     assert found.count("\n") == 1
-    assert told in found
+    assert says in found
     assert not (tmp_path / "predictions").exists()
 
 

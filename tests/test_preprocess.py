@@ -38,10 +38,22 @@ def test_landmarks_of_the_whole_image_on_demand() -> None:
 
 
 def test_standard_landmarks_are_the_mean_after_moving_each_image_to_0_100() -> None:
-    # foregrounds 4, 6, 8 and 10, 12, 20: moved linearly to 0, 50, 100 and 0, 20, 100
-    images = np.stack([row(0, 0, 0, 0, 0, 4, 6, 8), row(0, 0, 0, 0, 0, 10, 12, 20)])
+    # foregrounds 4, 6, 8; 10, 12, 20 and 10, 14, 20: moved linearly to 0, 50, 100; 0, 20, 100 and 0, 40, 100.
+    # Their mean is 110/3, their median would be 40.
+    images = np.stack([row(0, 0, 0, 0, 0, *foreground) for foreground in ((4, 6, 8), (10, 12, 20), (10, 14, 20))])
     learned = fit_nyul(images, (0, 50, 100))
-    assert learned == Landmarks((0, 50, 100), (0.0, 35.0, 100.0))
+    assert (learned.percentiles, learned.whole) == ((0, 50, 100), False)
+    np.testing.assert_allclose(learned.values, (0, 110 / 3, 100), rtol=1e-15)
+
+
+def test_a_histogram_of_whole_images_is_learned_and_applied_on_every_pixel() -> None:
+    # all eight pixels: landmarks 0, 1, 8 move to 0, 12.5, 100; of the foreground 4, 6, 8 they would be 0, 50, 100
+    image = row(0, 0, 0, 0, 2, 4, 6, 8)
+    learned = fit_nyul(image[None], (0, 50, 100), whole=True)
+    assert learned == Landmarks((0, 50, 100), (0.0, 12.5, 100.0), whole=True)
+    # 0, 1, 8 go to 0, 40, 100: from 1 on a step of 1 is 60/7
+    mapped = apply_nyul(image, Landmarks((0, 50, 100), (0.0, 40.0, 100.0), whole=True))
+    np.testing.assert_allclose(mapped, [[0, 0, 0, 0, 340 / 7, 460 / 7, 580 / 7, 100]], atol=1e-12)
 
 
 def test_mapping_is_piecewise_linear_and_continued_beyond_both_ends() -> None:
@@ -90,8 +102,10 @@ def test_landmarks_that_differ_by_rounding_alone_count_as_one() -> None:
 
 
 def test_an_image_with_one_foreground_level_teaches_nothing() -> None:
+    # foreground 0.5, 0.75, 1 has three levels, though they are less than 1 apart
     shaped, flat = row(0, 0, 0, 0, 0, 4, 6, 8), row(0, 0, 0, 0, 0, 7, 7, 7)
     assert fit_nyul(np.stack([shaped, flat]), (0, 50, 100)).values == (0.0, 50.0, 100.0)
+    assert fit_nyul(np.stack([shaped / 8, flat]), (0, 50, 100)).values == (0.0, 50.0, 100.0)
     with pytest.raises(DataError, match="cannot be learned"):
         fit_nyul(np.stack([flat, flat]), (0, 50, 100))
 
@@ -121,6 +135,14 @@ def test_zscore_by_hand() -> None:
 def test_rescale_by_hand() -> None:
     # 0 -> -1, 4 -> 1, and 1 is a quarter of the way
     np.testing.assert_array_equal(rescale(np.array([[0.0, 1.0, 4.0]])), [[-1, -0.5, 1]])
+
+
+def test_all_steps_by_hand() -> None:
+    # foreground 4, 5, 8 goes to 0, 75, 100, and 0 to 0 - 4 x 75 = -300; a z-score changes no ratio of distances,
+    # so 4, 5 and 8 end at 300, 375 and 400 of 400 of the way from -1 to 1. Without Nyul's step 5 would end at 0.25.
+    image = row(0, 0, 0, 0, 0, 4, 5, 8)
+    result = apply(image[None], Landmarks((0, 50, 100), (0.0, 75.0, 100.0)))
+    np.testing.assert_allclose(result, [[[-1, -1, -1, -1, -1, 0.5, 0.875, 1]]], rtol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16])

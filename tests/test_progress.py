@@ -70,18 +70,18 @@ def begun(job: Job, place: int) -> RunFolder:
 
 
 def test_a_grid_told_from_begin_to_end(clock: Clock, job: Job, capsys: Capture) -> None:
-    with Lines(job.specs, job.folder) as told:
-        told.on_state(job.specs[0], State.DONE)
-        told.on_begin(job.specs[1])
-        told.on_note("as it is")
+    with Lines(job.specs, job.folder) as output:
+        output.on_state(job.specs[0], State.DONE)
+        output.on_begin(job.specs[1])
+        output.on_note("as it is")
         clock.now += 2
-        told.on_epoch(job.specs[1], [ROW])
-        told.on_epoch(job.specs[1], [ROW, {**ROW, "epoch": 1, "val_dice": 0.125}])
+        output.on_epoch(job.specs[1], [ROW])
+        output.on_epoch(job.specs[1], [ROW, {**ROW, "epoch": 1, "val_dice": 0.125}])
         clock.now += 38
-        told.on_state(job.specs[1], State.DONE)
-        told.on_begin(job.specs[2])
+        output.on_state(job.specs[1], State.DONE)
+        output.on_begin(job.specs[2])
         clock.now += 1
-        told.on_state(job.specs[2], State.FAILED)
+        output.on_state(job.specs[2], State.FAILED)
     assert capsys.readouterr().out.splitlines() == [
         "[1/3] unet(alpha=0.5, kernel_size=3) seed 1: done, from before",
         "[2/3] unet(alpha=0.5, kernel_size=5) seed 1: begins",
@@ -96,15 +96,15 @@ def test_a_grid_told_from_begin_to_end(clock: Clock, job: Job, capsys: Capture) 
 
 def test_with_a_survey_the_time_left_of_all_cells_is_told(job: Job, capsys: Capture) -> None:
     """The guess, at 100 GFLOP/s: 7.96 + 22.12 + 43.37 GFLOP / 64, 16 + 4 / 3 images, 2 epochs: 0.4 s."""
-    with Lines(job.specs, job.folder, Survey(job, ARMS)) as told:
-        told.on_begin(job.specs[0])
+    with Lines(job.specs, job.folder, Survey(job, ARMS)) as output:
+        output.on_begin(job.specs[0])
     assert capsys.readouterr().out == "[1/3] unet(alpha=0.5, kernel_size=3) seed 1: begins  about 0.4 s left\n"
 
 
 def test_where_an_estimate_is_missing_no_time_is_promised(job: Job, capsys: Capture) -> None:
     job.specs[0].params["kernel_size"] = 11  # type: ignore[index]
-    with Lines(job.specs, job.folder, Survey(job, ARMS)) as told:
-        told.on_begin(job.specs[0])
+    with Lines(job.specs, job.folder, Survey(job, ARMS)) as output:
+        output.on_begin(job.specs[0])
     assert capsys.readouterr().out.endswith("begins\n")
 
 
@@ -122,11 +122,11 @@ def test_an_arm_without_epochs_says_nothing(job: Job, capsys: Capture) -> None:
 
 def test_what_a_checkpoint_held_is_gone_on_after(job: Job, capsys: Capture) -> None:
     """Told once, before the first new epoch, which is told as ever."""
-    told, (spec, *_) = Lines(job.specs, job.folder), job.specs
+    output, (spec, *_) = Lines(job.specs, job.folder), job.specs
     (begun(job, 0) / "checkpoint.pt").touch()
-    told.on_begin(spec)
-    told.on_epoch(spec, [ROW])
-    told.on_epoch(spec, [ROW, {**ROW, "epoch": 1, "val_dice": 0.5}])
+    output.on_begin(spec)
+    output.on_epoch(spec, [ROW])
+    output.on_epoch(spec, [ROW, {**ROW, "epoch": 1, "val_dice": 0.5}])
     assert capsys.readouterr().out.splitlines()[1:] == [
         "    goes on after epoch 0  validation Dice 0.250 (best 0.250)",
         "    epoch 1  validation Dice 0.500 (best 0.500)  2.0 s an epoch",
@@ -135,15 +135,15 @@ def test_what_a_checkpoint_held_is_gone_on_after(job: Job, capsys: Capture) -> N
 
 @pytest.mark.parametrize("again", [False, True], ids=["dropped", "dropped and written anew"])
 def test_a_training_whose_checkpoint_was_dropped_starts_over(job: Job, capsys: Capture, again: bool) -> None:
-    told, (spec, *_) = Lines(job.specs, job.folder), job.specs
+    output, (spec, *_) = Lines(job.specs, job.folder), job.specs
     checkpoint = begun(job, 0) / "checkpoint.pt"
     checkpoint.touch()
     os.utime(checkpoint, (1, 1))
-    told.on_begin(spec)
+    output.on_begin(spec)
     checkpoint.unlink()
     if again:
         checkpoint.touch()
-    told.on_epoch(spec, [ROW])
+    output.on_epoch(spec, [ROW])
     assert "goes on" not in capsys.readouterr().out
 
 
@@ -157,19 +157,19 @@ def test_a_line_is_never_wrapped(slices: SliceSet, recipe: Recipe, tmp_path: Pat
     assert line.endswith(": begins")
 
 
-def everything(told: Lines, job: Job) -> None:
+def everything(output: Lines, job: Job) -> None:
     """All that can be told, once."""
-    told.on_state(job.specs[0], State.DONE)
-    told.on_begin(job.specs[1])
-    told.on_note("a note")
-    told.on_epoch(job.specs[1], [ROW])
-    told.on_state(job.specs[1], State.DONE)
+    output.on_state(job.specs[0], State.DONE)
+    output.on_begin(job.specs[1])
+    output.on_note("a note")
+    output.on_epoch(job.specs[1], [ROW])
+    output.on_state(job.specs[1], State.DONE)
 
 
 def test_a_worker_of_a_parent_that_shows_the_grid_is_silent(job: Job, capsys: Capture) -> None:
-    told = Silent(job.specs, job.folder)
-    everything(told, job)
-    with pytest.raises(KeyboardInterrupt), told:
+    output = Silent(job.specs, job.folder)
+    everything(output, job)
+    with pytest.raises(KeyboardInterrupt), output:
         raise KeyboardInterrupt
     assert capsys.readouterr().out == ""
 
@@ -183,8 +183,8 @@ def test_on_a_terminal_only_what_the_grid_does_not_show_is_told_above_it(
 ) -> None:
     monkeypatch.setattr("sys.stdout", io.StringIO())
     console = screen()
-    with LiveGrid(Survey(job, ARMS), console) as told:
-        everything(told, job)
+    with LiveGrid(Survey(job, ARMS), console) as output:
+        everything(output, job)
     assert isinstance(console.file, io.StringIO)
     text = re.sub(r"\x1b\[[0-9;?]*\w", "", console.file.getvalue())
     assert "    a note" in text
@@ -198,8 +198,8 @@ def test_on_a_terminal_only_what_the_grid_does_not_show_is_told_above_it(
 def test_the_picture_is_no_higher_than_the_terminal_and_shows_the_cells_at_work(job: Job, height: int) -> None:
     folder, console = begun(job, 1), screen(80, height)
     with folder.lock():
-        told = LiveGrid(Survey(job, ARMS), console)
-        lines = ["".join(part.text for part in line) for line in console.render_lines(told.frame(), pad=False)]
+        output = LiveGrid(Survey(job, ARMS), console)
+        lines = ["".join(part.text for part in line) for line in console.render_lines(output.frame(), pad=False)]
     assert len(lines) <= height
     assert lines[-2] == "unet(alpha=0.5, kernel_size=5) seed 1 on by-image-1"
     assert re.match(r"  epoch 1  Dice 0\.125 \(best 0\.250\)  \S+  \d\.\d s, about 0\.0 s left", lines[-1])
@@ -220,13 +220,13 @@ def test_a_cell_at_work_in_words(job: Job) -> None:
 
 
 def test_a_disk_that_does_not_answer_ends_no_training(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = LiveGrid(Survey(job, ARMS), screen())
+    output = LiveGrid(Survey(job, ARMS), screen())
 
     def broken() -> None:
         raise OSError(errno.EIO, "no answer")
 
-    monkeypatch.setattr(told.seen, "look", broken)
-    assert "no answer" in str(told.frame())
+    monkeypatch.setattr(output.seen, "look", broken)
+    assert "no answer" in str(output.frame())
 
 
 def test_the_last_line_of_a_call_that_was_stopped(job: Job, capsys: Capture) -> None:
@@ -406,8 +406,8 @@ def test_elsewhere_no_escape_code_is_written(
     words = ["--data", "phantoms", "--grid", "tiny.toml", "--out", "out"]
     for call in (["plan", *words], ["reproduce", *words, "--threads", "1"], ["plan", *words]):
         assert main(call) == 0
-    told = capsys.readouterr().out
-    assert "\x1b" not in told
-    assert re.search(r"unet 5x5 +pending", told)
-    assert "    epoch 0  validation Dice " in told
-    assert re.search(r"unet 5x5 +done", told)
+    output = capsys.readouterr().out
+    assert "\x1b" not in output
+    assert re.search(r"unet 5x5 +pending", output)
+    assert "    epoch 0  validation Dice " in output
+    assert re.search(r"unet 5x5 +done", output)

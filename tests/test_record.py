@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from bench_forms import FAULTY, process, spec_of
+from bench_forms import FAULTY, process, small_recipe, spec_of
 from data_forms import damaged
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,7 +32,8 @@ from benchmark.record import RunFolder, State, pack_masks, read_json, unpack_mas
 from benchmark.spec import SCHEMA, RunSpec
 from benchmark.split import make
 
-HERE = {"device_kind": "cpu", "torch": "2.10", "monai": "1.5", "numpy": "2.0", "threads": 1, "cores": 8}
+HERE = {"device_kind": "cpu", "gpu": None, "processor": "this", "torch": "2.10", "monai": "1.5", "numpy": "2.0",
+        "threads": 1, "cores": 8}  # fmt: skip
 
 
 @pytest.fixture
@@ -77,10 +79,55 @@ def test_a_folder_that_is_not_there_is_pending_and_stays_away(folder: RunFolder)
 
 def test_beginning_writes_the_spec_and_the_environment(begun: RunFolder, spec: RunSpec) -> None:
     assert begun.state is State.PARTIAL
-    stored = read_json(begun / "spec.json")
-    assert stored["spec"] == json.loads(json.dumps(spec.canonical()))
-    assert (stored["run_id"], stored["split_id"], stored["phantom"]) == (spec.run_id, "by-image-1", False)
+    assert read_json(begun / "spec.json") == {
+        "run_id": spec.run_id,
+        "split_id": "by-image-1",
+        "protocol": "thesis",
+        "phantom": False,
+        "spec": json.loads(json.dumps(spec.canonical())),
+    }
     assert read_json(begun / "environment.json") == HERE
+
+
+def test_the_protocol_and_phantoms_stand_beside_the_spec(folder: RunFolder, spec: RunSpec) -> None:
+    folder.path.mkdir()
+    folder.begin(replace(spec, recipe=small_recipe("patient"), split_id="by-patient-2"), HERE, RESUME_KEYS, True)
+    stored = read_json(folder / "spec.json")
+    assert (stored["protocol"], stored["split_id"], stored["phantom"]) == ("patient", "by-patient-2", True)
+
+
+@pytest.mark.parametrize(
+    ("written", "threads"), [(3, 3), (0, None), (-1, None), (True, None), ("2", None), (2.0, None), (None, None)]
+)
+def test_the_threads_a_run_was_begun_with_are_a_count_or_unknown(
+    begun: RunFolder, written: object, threads: int | None
+) -> None:
+    write_json(begun / "environment.json", {**HERE, "threads": written})
+    assert begun.threads == threads
+
+
+def test_without_its_environment_a_run_has_no_known_threads_and_its_checkpoint_is_not_gone_on_from(
+    begun: RunFolder, spec: RunSpec
+) -> None:
+    (begun / "checkpoint.pt").write_text("weights")
+    (begun / "environment.json").unlink()
+    assert begun.threads is None
+    assert begun.begin(spec, HERE, RESUME_KEYS) == (False, "")
+    assert not (begun / "checkpoint.pt").exists()
+
+
+def test_a_failure_counts_from_the_very_moment_on(begun: RunFolder) -> None:
+    assert not begun.failed_since(0)
+    begun.fail(ValueError("x"), "where")
+    os.utime(begun / "failure.json", (100, 100))
+    assert [begun.failed_since(moment) for moment in (99.5, 100, 100.5)] == [True, True, False]
+
+
+def test_a_lock_that_cannot_be_taken_is_nobodys_work(begun: RunFolder) -> None:
+    """As in a folder that may only be read; for root, who may write anywhere, a folder of that name does as well."""
+    (begun / ".lock").mkdir()
+    assert not begun.locked()
+    assert begun.state is State.PARTIAL
 
 
 def test_a_folder_of_another_run_is_refused_and_left_alone(begun: RunFolder, spec: RunSpec) -> None:
@@ -119,8 +166,10 @@ def test_a_checkpoint_is_gone_on_from_where_nothing_changed(begun: RunFolder, sp
 
 
 @pytest.mark.parametrize(
-    "change", [{"torch": "9.9"}, {"threads": 2}, {"device_kind": "cuda"}, {"monai": "9.9"}, {"numpy": "9.9"}]
-)
+    "change",
+    [{"torch": "9.9"}, {"threads": 2}, {"device_kind": "cuda"}, {"gpu": "A"}, {"processor": "another"},
+     {"monai": "9.9"}, {"numpy": "9.9"}],
+)  # fmt: skip
 def test_a_checkpoint_of_other_circumstances_is_dropped(
     begun: RunFolder, spec: RunSpec, change: dict[str, object]
 ) -> None:
@@ -231,7 +280,10 @@ def test_predictions_come_back_as_they_were_stored(
 @law
 @given(stored)
 def test_the_same_masks_give_the_same_bytes(masks: dict[int, NDArray[np.bool_]]) -> None:
-    assert pack_masks(masks) == pack_masks(dict(reversed(masks.items())))
+    packed = pack_masks(masks)
+    assert packed == pack_masks(dict(reversed(masks.items())))
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        assert all(member.date_time == (1980, 1, 1, 0, 0, 0) for member in archive.infolist())  # whenever it is packed
 
 
 @costly
@@ -285,3 +337,15 @@ def test_a_run_that_two_commits_worked_on_names_both(folder: RunFolder, spec: Ru
     assert (kept["git_commit"], kept["git_dirty"]) == ("aaaa+bbbb", True)
     folder.begin(spec, {**HERE, "git_commit": "aaaa", "git_dirty": False}, RESUME_KEYS)
     assert read_json(folder / record.ENVIRONMENT) == kept
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "both"),
+    [((None, None), (None, None), (None, None)), (("aaaa", True), ("aaaa", False), ("aaaa", True)),
+     (("aaaa", False), ("bbbb", False), ("aaaa+bbbb", False))],
+)  # fmt: skip
+def test_commits_that_worked_on_a_run_are_named_once_and_dirty_where_any_was(
+    before: tuple[object, object], now: tuple[object, object], both: tuple[object, object]
+) -> None:
+    facts = [dict(zip(("git_commit", "git_dirty"), pair, strict=True)) for pair in (before, now, both)]
+    assert record.joined({**HERE, **facts[0]}, facts[1]) == {**HERE, **facts[2]}

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from bench_forms import FAULTY, PINCHED, TINY_GRID, Faulty, bits, finish, process, small_recipe, small_slices, spec_of
+from data_forms import write_pairs
+from numpy.typing import NDArray
 
 from baselines import ARMS
 from benchmark.__main__ import main
-from benchmark.arm import ArmEntry
+from benchmark.arm import ArmEntry, Cases, FitReport, FloatImages, RunContext
 from benchmark.data.slices import SliceSet
 from benchmark.protocol import Recipe
 from benchmark.record import RunFolder, State, read_json, unpack_masks
@@ -26,7 +31,49 @@ from benchmark.split import Split, make
 
 pytestmark = pytest.mark.slow
 
-TABLE = {**ARMS, "faulty": FAULTY, "pinched": PINCHED}
+
+class Soft(Faulty):
+    """The brighter, the likelier tumour: -1 is 0, 1 is 1."""
+
+    def predict(self, images: FloatImages) -> NDArray[np.float32]:
+        return (images + 1) / 2
+
+
+class Stopped(Faulty):
+    """Is interrupted the first time, a checkpoint behind it, and tells what it is given each time."""
+
+    given: ClassVar[list[tuple[int, bool]]] = []  # threads, and whether there was a checkpoint
+
+    def fit(self, train: Cases, val: Cases, context: RunContext) -> FitReport:
+        assert context.checkpoint is not None
+        self.given.append((torch.get_num_threads(), context.checkpoint.exists()))
+        if len(self.given) == 1:
+            context.checkpoint.write_bytes(b"half")
+            raise KeyboardInterrupt
+        return FitReport()
+
+
+@dataclass
+class Timed(Faulty):
+    """Naps and says that it took epochs of 2 and 4 seconds."""
+
+    epochs: int = 2
+
+    NAP: ClassVar[float] = 0.5
+    on_disk: ClassVar[list[object]] = []  # history.csv after the first epoch, and how often a checkpoint is due
+
+    def fit(self, train: Cases, val: Cases, context: RunContext) -> FitReport:
+        time.sleep(self.NAP)
+        rows = [{"epoch": 0, "seconds": 2.0, "gpu_seconds": 0.5}, {"epoch": 1, "seconds": 4.0, "gpu_seconds": 0.25}]
+        if self.epochs and context.checkpoint:
+            context.on_epoch(rows[:1])
+            history = context.checkpoint.with_name("history.csv").read_text()
+            type(self).on_disk = [history, context.checkpoint_every_seconds]
+        return FitReport(history=rows[: self.epochs], parameters=7, train_gflop_per_image=1.5)
+
+
+TABLE = {**ARMS, "faulty": FAULTY, "pinched": PINCHED, "soft": ArmEntry.of(Soft), "stopped": ArmEntry.of(Stopped),
+         "timed": ArmEntry.of(Timed)}  # fmt: skip
 
 
 @dataclass
@@ -38,7 +85,7 @@ class Floor:
     recipe: Recipe
     out: Path
     begun: list[str] = field(default_factory=list)
-    told: list[tuple[str, State]] = field(default_factory=list)
+    ended: list[tuple[str, State]] = field(default_factory=list)
 
     def spec(self, arm: str = "faulty", recipe: Recipe | None = None, **more: object) -> RunSpec:
         return spec_of(arm, TABLE[arm], self.bench.slices, self.split, recipe or self.recipe, **more)  # type: ignore[arg-type]
@@ -47,7 +94,7 @@ class Floor:
         return Options(
             self.out,
             on_begin=lambda spec: self.begun.append(spec.run_id),
-            on_state=lambda spec, state: self.told.append((spec.run_id, state)),
+            on_state=lambda spec, state: self.ended.append((spec.run_id, state)),
             **more,  # type: ignore[arg-type]
         )
 
@@ -60,10 +107,10 @@ class Floor:
 
 @pytest.fixture
 def floor(slices: SliceSet, recipe: Recipe, tmp_path: Path) -> Floor:
-    return on(slices, recipe, tmp_path)
+    return floor_in(slices, recipe, tmp_path)
 
 
-def on(slices: SliceSet, recipe: Recipe, out: Path) -> Floor:
+def floor_in(slices: SliceSet, recipe: Recipe, out: Path) -> Floor:
     split = make(slices, recipe.split, 1)
     return Floor(Bench(slices, {split.split_id: split}, TABLE), split, recipe, out)
 
@@ -82,7 +129,7 @@ def test_what_is_done_is_not_touched(floor: Floor) -> None:
     after = {path: path.stat().st_mtime_ns for path in floor.folder(spec).path.iterdir() if path.name != ".lock"}
     assert after == before
     assert floor.begun == [spec.run_id]
-    assert floor.told == [(spec.run_id, State.DONE)] * 2
+    assert floor.ended == [(spec.run_id, State.DONE)] * 2
 
 
 def test_a_failing_cell_is_told_and_the_rest_goes_on(floor: Floor) -> None:
@@ -150,10 +197,10 @@ def test_a_cell_of_another_process_is_left_to_it(floor: Floor, monkeypatch: pyte
     monkeypatch.setattr("benchmark.record.LOCK_PATIENCE_SECONDS", 0.05)
     with floor.folder(spec).lock():
         assert run_one(spec, floor.bench, floor.options()) is State.RUNNING
-    assert (floor.begun, floor.told) == ([], [(spec.run_id, State.RUNNING)])
+    assert (floor.begun, floor.ended) == ([], [(spec.run_id, State.RUNNING)])
 
 
-def test_the_record_of_a_run(floor: Floor) -> None:
+def test_a_finished_run_records_what_it_learned_what_it_took_and_what_it_scored(floor: Floor) -> None:
     spec = floor.spec(level=0.25)
     floor.run(spec)
     folder, slices = floor.folder(spec), floor.bench.slices
@@ -198,7 +245,7 @@ def test_test_images_reach_training_images_by_the_histogram_alone(slices: SliceS
     """By patient, changing every test image changes nothing that an arm learns from; in the thesis it does."""
     changed = {}
     for protocol in ("thesis", "patient"):
-        floor = on(slices, small_recipe(protocol), tmp_path)
+        floor = floor_in(slices, small_recipe(protocol), tmp_path)
         spec, test = floor.spec(), np.isin(slices.slice_id, floor.split.test)
         images = slices.images.copy()
         images[test] = np.sqrt(images[test] / 255.0) * 255  # lighter
@@ -208,15 +255,33 @@ def test_test_images_reach_training_images_by_the_histogram_alone(slices: SliceS
     assert changed == {"thesis": True, "patient": False}
 
 
-def test_an_arm_fed_smaller_images_is_scored_at_the_full_size(recipe: Recipe, tmp_path: Path) -> None:
+def enlarged(maps: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(N, 64, 64) -> (N, 128, 128), bilinear by numpy alone: new pixel i has its centre at old (i + 0.5) / 2 - 0.5."""
+    places = (np.arange(128) + 0.5) / 2 - 0.5
+    for axis in (1, 2):
+        maps = np.apply_along_axis(lambda line: np.interp(places, np.arange(64), line), axis, maps)
+    return maps
+
+
+def test_an_arm_fed_smaller_images_is_scored_at_the_full_size(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its probabilities are enlarged and then cut at 0.5: the other way round the outline would be a staircase."""
+    monkeypatch.setattr("benchmark.runner.MASKS_AT_ONCE", 3)  # of four: how many at once changes nothing
     slices = small_slices(size=128)
-    floor = on(slices, recipe, tmp_path)
-    spec = floor.spec(shape=(64, 64))
+    floor = floor_in(slices, recipe, tmp_path)
+    spec = floor.spec("soft", shape=(64, 64))
     assert floor.run(spec) == [State.DONE]
-    train, folder = Faulty.seen["train"], floor.folder(spec)
+    train, folder = Soft.seen["train"], floor.folder(spec)
     assert train.images.shape == (16, 64, 64)
     assert train.spacing_mm == pytest.approx(tuple(2 * side for side in slices.spacing_mm))
-    assert {mask.shape for mask in unpack_masks(folder / "predictions.zip").values()} == {(128, 128)}
+    masks = unpack_masks(folder / "predictions.zip")
+    likely = (floor.bench.cases(spec, floor.split, floor.split.test).images + 1) / 2
+    expected, staircase = enlarged(likely), (likely > 0.5).repeat(2, axis=1).repeat(2, axis=2)
+    clear = np.abs(expected - 0.5) > 1e-6  # float32 against float64
+    assert clear.mean() > 0.99
+    np.testing.assert_array_equal(np.stack(list(masks.values()))[clear], (expected > 0.5)[clear])
+    assert ((expected > 0.5) != staircase).sum() > 100
     scores = pd.read_csv(folder / "scores.csv")
     assert (scores[["tp", "fp", "fn", "tn"]].sum(axis=1) == 128 * 128).all()
     true = {number: mask.sum() for number, mask in zip(slices.slice_id.tolist(), slices.masks, strict=True)}
@@ -250,78 +315,125 @@ def test_a_failed_cell_is_exit_code_1(
     grid.write_text('seeds = [1]\n[[arms]]\nname = "faulty"\nbreach = ["raises", "none"]\n')
     words = ["reproduce", "--data", "phantoms", "--grid", str(grid), "--out", str(tmp_path / "out"), "--threads", "1"]
     assert main(words) == 1
-    told = capsys.readouterr().out
-    assert re.search(r"failed: faulty_breachraises\S+: RuntimeError: out of luck", told)
-    assert "faulty(breach=none, level=0.0): done" in told
+    output = capsys.readouterr().out
+    assert re.search(r"failed: faulty_breachraises\S+: RuntimeError: out of luck", output)
+    assert "faulty(breach=none, level=0.0): done" in output
     monkeypatch.setattr(Faulty, "mended", True)
     assert main(words) == 0
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny grid, run by one process."""
-    folder = tmp_path_factory.mktemp("alone")
+def words(slices: SliceSet, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The command that runs the tiny grid on a folder of few slices, but for where to."""
+    folder = tmp_path_factory.mktemp("shared")
     (folder / "tiny.toml").write_text(TINY_GRID)
-    words = ["--data", "phantoms", "--grid", str(folder / "tiny.toml"), "--out", str(folder / "out"), "--threads", "1"]
-    assert main(["reproduce", *words]) == 0
-    return folder
+    data = write_pairs(slices, folder / "slices")
+    return ["reproduce", "--data", str(data), "--grid", str(folder / "tiny.toml"), "--threads", "1", "--out"]
 
 
-def begins(told: str) -> Counter[str]:
-    return Counter(re.findall(r"\] (.*): begins", told))
+@pytest.fixture(scope="module")
+def alone(words: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The bits of the tiny grid run by one process."""
+    out = tmp_path_factory.mktemp("alone")
+    assert main([*words, str(out)]) == 0
+    return bits(out)
 
 
-def test_two_processes_share_a_grid_and_no_cell_is_run_twice(alone: Path, tmp_path: Path) -> None:
-    words = ["-m", "benchmark", "reproduce", "--data", "phantoms", "--grid", str(alone / "tiny.toml"), "--out", "out",
-             "--threads", "1"]  # fmt: skip
-    team = [process(words, cwd=tmp_path) for _ in range(2)]
-    ends = [finish(one) for one in team]
+def times_begun(output: str) -> Counter[str]:
+    """How many times each cell was begun, by what a process printed."""
+    return Counter(re.findall(r"\] (.*): begins", output))
+
+
+def test_two_processes_share_a_grid_and_no_cell_is_run_twice(
+    words: list[str], alone: dict[str, bytes], tmp_path: Path
+) -> None:
+    team = [process(["-m", "benchmark", *words, "out"], cwd=tmp_path) for _ in range(2)]
+    ends = [finish(member) for member in team]
     assert [(code, err) for code, _, err in ends] == [(0, "")] * 2
-    counted = begins(ends[0][1]) + begins(ends[1][1])
-    assert len(counted) == 4
-    assert set(counted.values()) == {1}
-    assert bits(tmp_path / "out") == bits(alone / "out")
+    begun = times_begun(ends[0][1]) + times_begun(ends[1][1])
+    assert len(begun) == 4
+    assert set(begun.values()) == {1}
+    assert bits(tmp_path / "out") == alone
 
 
-def test_workers_give_the_bits_of_one_process(alone: Path, tmp_path: Path) -> None:
-    words = ["-m", "benchmark", "reproduce", "--data", "phantoms", "--grid", str(alone / "tiny.toml"), "--out", "out",
-             "--threads", "1", "--workers", "2", "--keep-models"]  # fmt: skip
-    code, told, err = finish(process(words, cwd=tmp_path))
+def test_workers_give_the_bits_of_one_process(words: list[str], alone: dict[str, bytes], tmp_path: Path) -> None:
+    more = ["out", "--workers", "2", "--keep-models"]
+    code, output, err = finish(process(["-m", "benchmark", *words, *more], cwd=tmp_path))
     assert (code, err) == (0, "")
-    assert set(begins(told).values()) == {1}
-    assert len(begins(told)) == 4
-    assert bits(tmp_path / "out") == bits(alone / "out")
+    assert set(times_begun(output).values()) == {1}
+    assert len(times_begun(output)) == 4
+    assert bits(tmp_path / "out") == alone
     assert len(list(tmp_path.glob("out/*/model.pt"))) == 4  # the wish reaches the workers
 
 
-@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize(
+    ("keep", "now", "goes_on_with", "note"),
+    [(True, 2, 1, "goes on with the 1 threads"), (False, 2, 2, "the checkpoint is dropped"), (True, 1, 1, "")],
+)
 def test_an_interrupted_training_goes_on_with_the_threads_it_was_begun_with(
-    recipe: Recipe, tmp_path: Path, keep: bool
+    floor: Floor, monkeypatch: pytest.MonkeyPatch, keep: bool, now: int, goes_on_with: int, note: str
 ) -> None:
     """Where they were not asked for: another number would drop the checkpoint."""
-    slices = small_slices()
-    floor = on(slices, small_recipe(training__max_epochs=3), tmp_path)
-    split = floor.split
-    bench = Bench(slices, {split.split_id: split}, ARMS)
-    spec = spec_of("unet", ARMS["unet"], slices, split, small_recipe(training__max_epochs=3), kernel_size=3)
-
-    def kill(spec: RunSpec, history: list[dict[str, float]]) -> None:
-        if len(history) == 2:
-            raise KeyboardInterrupt
-
-    usual, notes = torch.get_num_threads(), []
-    options = Options(tmp_path, checkpoint_every_seconds=0, on_epoch=kill)
+    monkeypatch.setattr(Stopped, "given", [])
+    spec, usual, notes = floor.spec("stopped"), torch.get_num_threads(), list[str]()
     try:
         torch.set_num_threads(1)
         with pytest.raises(KeyboardInterrupt):
-            run_one(spec, bench, options)
-        torch.set_num_threads(2)
-        how = Options(tmp_path, keep_threads=keep, on_note=notes.append)
-        assert run_one(spec, bench, how) is State.DONE
-        assert torch.get_num_threads() == 2
+            floor.run(spec)
+        torch.set_num_threads(now)
+        assert floor.run(spec, keep_threads=keep, on_note=notes.append) == [State.DONE]
+        assert torch.get_num_threads() == now
     finally:
         torch.set_num_threads(usual)
-    folder = RunFolder(tmp_path, spec.run_id)
-    assert read_json(folder / "environment.json")["threads"] == (1 if keep else 2)
+    assert Stopped.given == [(1, False), (goes_on_with, keep)]
+    folder = floor.folder(spec)
+    assert read_json(folder / "environment.json")["threads"] == goes_on_with
     assert read_json(folder / "timing.json")["resumed"] is keep
-    assert ("goes on with the 1 threads" if keep else "the checkpoint is dropped") in notes[0]
+    assert len(notes) == bool(note)
+    assert note in "".join(notes)
+
+
+def test_the_time_of_a_training_is_that_of_its_epochs_and_its_history_is_on_the_disk_after_each(floor: Floor) -> None:
+    """Epochs of 2 s and 4 s, some of them spent before an interruption: the clock of this process tells less."""
+    spec = floor.spec("timed")
+    assert floor.run(spec, checkpoint_every_seconds=12.5) == [State.DONE]
+    folder = floor.folder(spec)
+    timing = read_json(folder / "timing.json")
+    assert (timing["fit_seconds"], timing["seconds_per_epoch"], timing["gpu_seconds"]) == (6.0, 3.0, 0.75)
+    assert (timing["parameters"], timing["train_gflop_per_image"]) == (7, 1.5)
+    assert 0 < timing["predict_seconds"] < Timed.NAP  # the fit, which naps, is no part of it
+    assert Timed.on_disk == ["epoch,seconds,gpu_seconds\n0,2.0,0.5\n", 12.5]
+    assert (folder / "history.csv").read_text() == "epoch,seconds,gpu_seconds\n0,2.0,0.5\n1,4.0,0.25\n"
+
+
+def test_an_arm_without_epochs_took_as_long_as_its_fit(floor: Floor) -> None:
+    spec = floor.spec("timed", epochs=0)
+    assert floor.run(spec) == [State.DONE]
+    timing = read_json(floor.folder(spec) / "timing.json")
+    assert timing["fit_seconds"] >= Timed.NAP
+    assert (timing["seconds_per_epoch"], timing["gpu_seconds"]) == (None, None)
+    assert not (floor.folder(spec) / "history.csv").exists()
+
+
+def test_slices_of_unknown_patients_count_none(recipe: Recipe, slices: SliceSet, tmp_path: Path) -> None:
+    floor = floor_in(replace(slices, patient_id=(None,) * 12 + slices.patient_id[12:]), recipe, tmp_path)
+    spec = floor.spec()
+    floor.run(spec)
+    dataset = read_json(floor.folder(spec) / "result.json")["dataset"]
+    assert dataset == {"slices": 24, "patients": 4, "phantom": True}
+
+
+def test_a_cell_that_another_process_ends_meanwhile_is_not_run_again(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is waited for at the lock, and by then it is done."""
+    monkeypatch.setattr("benchmark.record.LOCK_PATIENCE_SECONDS", 60.0)
+    spec = floor.spec()
+    folder = floor.folder(spec)
+    with ThreadPoolExecutor() as pool:
+        with folder.lock():
+            waiting = pool.submit(run_one, spec, floor.bench, floor.options())
+            time.sleep(0.3)
+            (folder / "result.json").write_text("{}")
+        assert waiting.result() is State.DONE
+    assert floor.begun == []

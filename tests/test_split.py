@@ -335,4 +335,6 @@ def test_fingerprint_is_of_the_sets_and_not_of_the_name() -> None:
     one = Split("by-image-1", (1, 4), (2,), (3,))
     assert replace(one, split_id="other").fingerprint == one.fingerprint
     assert replace(one, train=(4, 1)).fingerprint == one.fingerprint
-    assert replace(one, val=(3,), test=(2,)).fingerprint != one.fingerprint
+    others = [replace(one, **{name: (9,)}) for name in ("train", "val", "test")]
+    others.append(replace(one, val=one.test, test=one.val))
+    assert len({other.fingerprint for other in (one, *others)}) == 5

@@ -85,7 +85,7 @@ def test_a_mask_is_no_distance_from_itself(mask: Mask, spacing_mm: tuple[float, 
 
 @law
 @given(pairs, spacings, tolerances)
-def test_ranges(pair: Pair, spacing_mm: tuple[float, float], t: float) -> None:
+def test_every_measure_lies_in_its_range(pair: Pair, spacing_mm: tuple[float, float], t: float) -> None:
     """NSD lies in [0, 1]; HD95 and ASSD in [0, the image's diagonal]."""
     found = border_distances(*pair, spacing_mm)
     assert 0 <= found.nsd(t) <= 1
