@@ -6,6 +6,7 @@ import itertools
 import math
 
 import numpy as np
+import plain_training
 import pytest
 import torch
 from hypothesis import given, settings
@@ -23,6 +24,14 @@ RANDOM = torch.tensor([[[1234567891, -987654321]]], dtype=torch.int32)  # keys o
 def mask(first: int, second: int, p: float = 0.3, units: int = UNITS) -> np.ndarray:
     pair = torch.tensor([[first, second]], dtype=torch.int32)
     return kept(pair[:, :1], pair[:, 1:], round(p * 65536), units)[0].numpy()
+
+
+@given(first=KEYS, second=KEYS, p=st.floats(0.001, 0.999), units=st.integers(1, 999))
+@settings(deadline=None, max_examples=60)
+def test_a_mask_is_the_hash_that_it_says(first: int, second: int, p: float, units: int) -> None:
+    """Unit for unit as written down a second time, unsigned, in numpy: other bits would be another training."""
+    expected = plain_training.kept_units(first, second, round(p * 65536), units)
+    np.testing.assert_array_equal(mask(first, second, p, units), expected)
 
 
 @given(first=KEYS, second=KEYS, p=st.sampled_from([0.1, 0.3, 0.5, 0.9]))
