@@ -1,8 +1,8 @@
 """Three epochs, and trainings that are killed, against a loop in plain PyTorch and MONAI (`plain_training`).
 
-Tolerances: both sides add the same numbers in another order. A summary of an epoch agrees to 1e-6 (measured:
-1e-7) and the weights to 1e-4 of the way they have gone (measured: 1e-6), on any processor; a training that
-learned from other draws ends a tenth of the way or more apart.
+Tolerances: both sides add the same numbers in another order. What an epoch is summed up in agrees to 1e-6
+(measured: 5e-8), the weights to 1e-4 of the way that they have gone (measured: 1e-6), which leaves room for other
+processors. A training that shuffles, or drops units, as another seed would ends a third of the way or more apart.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ARMS: dict[str, Callable[[], NetworkArm]] = {
     "unet": lambda: UNetArm(alpha=ALPHA, kernel_size=3),
     "attention-unet": lambda: AttentionUNetArm(alpha=ALPHA),
 }
-SUMMARY, WEIGHTS, OTHER_DRAWS = 1e-6, 1e-4, 0.05
+SUMMARY, WEIGHTS = 1e-6, 1e-4
 # of the attention U-Net: its running means hold biases before a norm, in which Adam scales rounding up to whole steps
 VALIDATION = {"unet": SUMMARY, "attention-unet": 5e-3}
 
@@ -189,11 +189,11 @@ def test_a_killed_training_goes_on_from_its_last_weights_and_keeps_its_best(
 def test_the_tolerance_tells_other_draws_apart(
     draws: str, four_epochs: Callable[[str], Plain], cases: dict[str, Cases], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A plain loop that draws as another seed would, in one stream, ends far outside of the tolerance."""
+    """A plain loop that draws as another seed would, in this stream alone, ends a thousand tolerances away."""
     number, stream = getattr(plain_training, draws.upper()), plain_training.stream
     monkeypatch.setattr(
         plain_training, "stream", lambda seed, name, *rest: stream(seed + (name == number), name, *rest)
     )
     other = plainly(untrained("unet", SEED, CHANNELS), cases, recipe_of(), epochs=3)
     monkeypatch.undo()
-    assert four_epochs("unet").apart(other.weights[2], 2) > OTHER_DRAWS
+    assert four_epochs("unet").apart(other.weights[2], 2) > 1000 * WEIGHTS
