@@ -174,7 +174,8 @@ def test_the_network_computes_in_the_precision_asked_for_and_the_loss_in_float32
     cases: dict[str, Cases], precision: str
 ) -> None:
     """In training, in validation and for predictions."""
-    inside: list[tuple[bool, bool]] = []
+    inside: list[tuple[bool, ...]] = []
+    cards = torch.backends.cuda.matmul, torch.backends.cudnn
     given_to_the_loss: list[tuple[Any, ...]] = []
 
     class Watched(nn.Module):
@@ -184,13 +185,13 @@ def test_the_network_computes_in_the_precision_asked_for_and_the_loss_in_float32
 
     model, recipe = lighten(network()).train(), small_recipe(training__precision=precision)
     model.register_forward_hook(
-        lambda *words: inside.append((torch.is_autocast_enabled("cpu"), torch.backends.cudnn.allow_tf32))
+        lambda *words: inside.append((torch.is_autocast_enabled("cpu"), *(card.allow_tf32 for card in cards)))
     )
     step = Step(model, Watched(), torch.optim.SGD(model.parameters(), lr=0.1), precision, "cpu", PLAIN)
     step([batch(cases["train"], model, slice(0, 2))], 2)
     validate(model, Watched(), Resident.of(cases["val"], "cpu"), RunContext(recipe, 5), 4)
     predict_network(model, cases["val"].images, RunContext(recipe, 5))
-    assert inside == [(precision == "bf16", precision == "tf32")] * 3
+    assert inside == [(precision == "bf16", precision == "tf32", precision == "tf32")] * 3
     assert given_to_the_loss == [(torch.float32, torch.float32, False)] * 2
 
 

@@ -26,7 +26,7 @@ def mask(first: int, second: int, p: float = 0.3, units: int = UNITS) -> np.ndar
     return kept(pair[:, :1], pair[:, 1:], round(p * 65536), units)[0].numpy()
 
 
-@given(first=KEYS, second=KEYS, p=st.floats(0.001, 0.999), units=st.integers(1, 999))
+@given(first=KEYS, second=KEYS, p=st.floats(0.001, 0.999), units=st.integers(1, 1 << 17))
 @settings(deadline=None, max_examples=60)
 def test_a_mask_is_the_hash_that_it_says(first: int, second: int, p: float, units: int) -> None:
     """Unit for unit as written down a second time, unsigned, in numpy: other bits would be another training."""
@@ -63,11 +63,6 @@ def test_sixteen_units_in_a_row_are_as_many_coins() -> None:
     counts = np.bincount(mask(12345, -678, 0.5, 16 * 20000).reshape(-1, 16).sum(axis=1), minlength=17)
     expected = stats.binom.pmf(np.arange(17), 16, 0.5) * 20000
     assert stats.chisquare(counts[3:14], expected[3:14] * counts[3:14].sum() / expected[3:14].sum()).pvalue > 1e-3
-
-
-@given(units=st.integers(1, 99), first=KEYS, second=KEYS)
-def test_a_mask_of_fewer_units_is_the_beginning_of_a_larger_one(units: int, first: int, second: int) -> None:
-    np.testing.assert_array_equal(mask(first, second, units=units), mask(first, second, units=100)[:units])
 
 
 def layered(p: float = 0.3) -> nn.Sequential:
