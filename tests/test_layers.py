@@ -113,8 +113,15 @@ def test_what_is_kept_is_scaled_and_the_gradient_has_the_same_mask() -> None:
     assert float(out.detach().mean()) == pytest.approx(1, abs=0.05)
 
 
+def lowbias32(x: int) -> int:
+    """Wellons' hash of 32 bits."""
+    x = (x ^ x >> 16) * 0x7FEB352D % 2**32
+    x = (x ^ x >> 15) * 0x846CA68B % 2**32
+    return x ^ x >> 16
+
+
 def test_a_layer_used_again_in_a_pass_draws_anew() -> None:
-    """Unrelated masks, over 40 keys; and the same ones in the next pass with the same keys."""
+    """Unrelated masks, over 40 keys, each use with the second key and a hash; the same ones in the next pass."""
     layer, x = KeyedDropout(0.5).train(), torch.ones(40, 1, 128, 128)
     keys = torch.from_numpy(np.random.default_rng(2).integers(-(2**31), 2**31, (40, 1, 2), dtype=np.int32))
     set_keys(layer, keys)
@@ -123,6 +130,10 @@ def test_a_layer_used_again_in_a_pass_draws_anew() -> None:
         z = [np.corrcoef(one, other)[0, 1] * 128 for one, other in zip(a, b, strict=True)]
         assert np.abs(z).max() < 5
         assert 0.6 < np.std(z) < 1.5
+    first, second = (int(key) % 2**32 for key in keys[0, 0])
+    for drawn in masks:
+        np.testing.assert_array_equal(drawn[0] > 0, plain_training.kept_units(first, second, 32768, 128 * 128))
+        first, second = second, lowbias32(first ^ second)
     set_keys(layer, keys)
     assert np.array_equal(layer(x).flatten(1).numpy(), masks[0])
 
