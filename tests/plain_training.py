@@ -137,7 +137,7 @@ def _dropouts(model: nn.Module) -> int:
 
 
 def _keyed_by_hand(model: nn.Module) -> list:
-    """Let each dropout layer keep the units that its keys choose; the list returned is to hold (L, 2) keys of each image."""
+    """Let each dropout layer keep the units that its keys choose; the list returned is to hold (L, 2) keys an image."""
     keys: list = []
 
     def hook(place: int, dropped: int) -> Callable[..., torch.Tensor | None]:
