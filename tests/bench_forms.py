@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -15,7 +15,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
 
+from benchmark import augment
 from benchmark.arm import ArmEntry, Cases, FitReport, FloatImages, RunContext
 from benchmark.data import phantoms
 from benchmark.data.slices import SliceSet
@@ -63,6 +66,19 @@ def spec_of(
         shape=shape or slices.shape,
         seed=None if entry.deterministic else seed,
     )
+
+
+def augmented(
+    recipe: Recipe, seed: int, train: Cases
+) -> Callable[[int, NDArray[np.int64]], tuple[torch.Tensor, torch.Tensor]]:
+    """The images and masks that a training sees, by (epoch, rows of train)."""
+
+    def pictures(epoch: int, rows: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
+        table = augment.draw(recipe.augmentation, seed, epoch, train.slice_id[rows])
+        grey, masks = torch.from_numpy(train.images[rows]), torch.from_numpy(train.masks[rows])
+        return augment.apply(table, grey, masks, train.spacing_mm)
+
+    return pictures
 
 
 @dataclass

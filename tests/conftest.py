@@ -9,11 +9,14 @@ from functools import partial
 os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"  # before anything imports torch
 
 import pytest
-from bench_forms import OUTCOME, small_recipe, small_slices
+from bench_forms import FAULTY, OUTCOME, small_recipe, small_slices, spec_of
 
+from benchmark.arm import Cases
 from benchmark.data import phantoms
 from benchmark.data.slices import SliceSet
 from benchmark.protocol import Recipe
+from benchmark.runner import Bench
+from benchmark.split import make
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -39,6 +42,14 @@ def slices() -> SliceSet:
 def recipe() -> Recipe:
     """The thesis's recipe with a network of few channels, two epochs, batches of four."""
     return small_recipe()
+
+
+@pytest.fixture(scope="session")
+def cases(slices: SliceSet, recipe: Recipe) -> dict[str, Cases]:
+    """The slices of "train", "val" and "test" as an arm gets them."""
+    split = make(slices, recipe.split, 1)
+    spec, bench = spec_of("any", FAULTY, slices, split, recipe), Bench(slices, {}, {})
+    return {part: bench.cases(spec, split, getattr(split, part)) for part in ("train", "val", "test")}
 
 
 @pytest.fixture

@@ -5,27 +5,25 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from bench_forms import FAULTY, small_recipe, spec_of
+from bench_forms import small_recipe
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from baselines.unet import UNetArm
 from benchmark.arm import Cases, FitReport, RunContext
 from benchmark.cuda_graph import Captured, Tensors
-from benchmark.data.slices import SliceSet
 from benchmark.errors import ArmError
 from benchmark.execution import PLAIN, Execution, choose
 from benchmark.layers import dropout_keys, lighten
 from benchmark.losses import thesis_tversky
-from benchmark.protocol import Network, Recipe
-from benchmark.runner import Bench
-from benchmark.split import make
+from benchmark.protocol import Network
 from benchmark.step import Pass, Step, tf32
-from benchmark.training import OPTIMISERS, train_network
+from benchmark.training import OPTIMISERS, Resident, predict_network, train_network, validate
 
 WAYS = {
     "images_per_pass": Execution(images_per_pass=4),
@@ -53,13 +51,6 @@ def capture_on_cpu(function: Callable[[], Tensors]) -> tuple[Tensors, Callable[[
 class CapturedOnCpu(Captured):
     def __init__(self, function: Callable[..., Tensors], example: Pass, buffers: list[torch.Tensor]) -> None:
         super().__init__(function, example, buffers, capture_on_cpu)
-
-
-@pytest.fixture(scope="module")
-def cases(slices: SliceSet, recipe: Recipe) -> dict[str, Cases]:
-    split = make(slices, recipe.split, 1)
-    spec, bench = spec_of("any", FAULTY, slices, split, recipe), Bench(slices, {}, {})
-    return {part: bench.cases(spec, split, getattr(split, part)) for part in ("train", "val", "test")}
 
 
 def network(norm: str = "INSTANCE") -> nn.Module:
@@ -159,19 +150,49 @@ def test_all_choices_together(cases: dict[str, Cases], monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    ("shape", "device", "whole", "expected"),
+    ("device", "precision", "shape", "size", "whole", "expected"),
     [
-        ((512, 512), "cpu", False, 2),
-        ((512, 512), "cpu", True, 16),
-        ((256, 256), "cpu", False, 8),
-        ((64, 64), "cpu", False, 16),
-        ((1024, 1024), "cpu", False, 1),
-        ((512, 512), "cuda:0", False, 16),
+        ("cpu", "fp32", (512, 512), 16, False, Execution(2, 2, 2)),
+        ("cpu", "bf16", (512, 512), 16, True, Execution(16, 16, 2)),
+        ("cpu", "fp32", (256, 256), 16, False, Execution(8, 8, 8)),
+        ("cpu", "fp32", (64, 64), 16, False, Execution(16, 128, 16)),
+        ("cpu", "fp32", (1024, 1024), 16, False, Execution(1, 1, 1)),
+        ("cpu", "fp32", (512, 256), 3, False, Execution(3, 4, 3)),
+        ("cuda:0", "fp32", (512, 512), 16, False, Execution(16, 64, 128, channels_last=False, cuda_graph=True)),
+        ("cuda:0", "tf32", (512, 512), 16, True, Execution(16, 16, 128, channels_last=True, cuda_graph=True)),
     ],
 )
-def test_images_per_pass(shape: tuple[int, int], device: str, whole: bool, expected: int) -> None:
-    """Two images of 512 x 512 on a processor; a card takes the batch."""
-    assert choose(device, "fp32", shape, 16, whole).images_per_pass == expected
+def test_what_suits_a_device(
+    device: str, precision: str, shape: tuple[int, int], size: int, whole: bool, expected: Execution
+) -> None:
+    """Two images of 512 x 512 on a processor, a card takes the batch; what mixes images is validated in batches too."""
+    assert choose(device, precision, shape, size, whole) == expected
+
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+def test_the_network_computes_in_the_precision_asked_for_and_the_loss_in_float32(
+    cases: dict[str, Cases], precision: str
+) -> None:
+    """In training, in validation and for predictions."""
+    inside: list[tuple[bool, ...]] = []
+    cards = torch.backends.cuda.matmul, torch.backends.cudnn
+    given_to_the_loss: list[tuple[Any, ...]] = []
+
+    class Watched(nn.Module):
+        def forward(self, logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+            given_to_the_loss.append((logits.dtype, truth.dtype, torch.is_autocast_enabled("cpu")))
+            return thesis_tversky(0.3)(logits, truth)
+
+    model, recipe = lighten(network()).train(), small_recipe(training__precision=precision)
+    model.register_forward_hook(
+        lambda *words: inside.append((torch.is_autocast_enabled("cpu"), *(card.allow_tf32 for card in cards)))
+    )
+    step = Step(model, Watched(), torch.optim.SGD(model.parameters(), lr=0.1), precision, "cpu", PLAIN)
+    step([batch(cases["train"], model, slice(0, 2))], 2)
+    validate(model, Watched(), Resident.of(cases["val"], "cpu"), RunContext(recipe, 5), 4)
+    predict_network(model, cases["val"].images, RunContext(recipe, 5))
+    assert inside == [(precision == "bf16", precision == "tf32", precision == "tf32")] * 3
+    assert given_to_the_loss == [(torch.float32, torch.float32, False)] * 2
 
 
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
@@ -253,8 +274,3 @@ def test_dropout_that_is_computed_anew_in_the_backward_pass_is_refused(cases: di
     step = Step(model, thesis_tversky(0.3), torch.optim.SGD(model.parameters()), "fp32", "cpu", PLAIN)
     with pytest.raises(ArmError, match="anew in its backward pass"):
         step([batch(cases["train"], model, slice(0, 2))], 2)
-
-
-@pytest.mark.parametrize("device", ["cpu", "cuda"])
-def test_what_mixes_images_is_validated_in_whole_batches_everywhere(device: str) -> None:
-    assert choose(device, "fp32", (64, 64), 4, whole=True).images_per_look == 4

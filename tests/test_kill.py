@@ -11,9 +11,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
+import plain_training
 import pytest
-from bench_forms import bits, process
+from bench_forms import augmented, bits, process, small_recipe
 
+from benchmark.arm import Cases
+from benchmark.model import unpack
 from benchmark.record import read_json
 
 pytestmark = [
@@ -36,7 +40,7 @@ from benchmark.runner import Bench, Options, run_grid
 from benchmark.split import make
 
 torch.set_num_threads(1)
-slices, recipe = small_slices(), small_recipe(training__max_epochs=4, training__patience=4)
+slices, recipe = small_slices(), small_recipe(training__max_epochs=4, training__patience=4, network__channels=[4, 8, 8])
 split = make(slices, recipe.split, 1)
 specs = [spec_of("unet", ARMS["unet"], slices, split, recipe, kernel_size=3),
          spec_of("attention-unet", ARMS["attention-unet"], slices, split, recipe)]
@@ -46,7 +50,7 @@ def say(*words):
 
 def work(out):
     say("child", os.getpid())
-    told = Options(out, checkpoint_every_seconds=0, on_begin=lambda spec: say("begins", spec.arm),
+    told = Options(out, checkpoint_every_seconds=0, keep_models=True, on_begin=lambda spec: say("begins", spec.arm),
                    on_epoch=lambda spec, history: say("epoch", spec.arm, len(history)),
                    on_state=lambda spec, state: say(state, spec.arm))
     run_grid(specs, Bench(slices, {split.split_id: split}, ARMS), told)
@@ -94,10 +98,37 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
 
 
 @pytest.fixture(scope="module")
-def unbroken(driver: Driver, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+def never_killed(driver: Driver, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("unbroken")
     assert list(driver.lines(out))[-1] == ["all"]
-    return bits(out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def unbroken(never_killed: Path) -> dict[str, bytes]:
+    return bits(never_killed)
+
+
+@pytest.mark.parametrize("name", ["unet", "attention-unet"])
+def test_the_grid_that_was_never_killed_trained_as_a_plain_loop_does(
+    never_killed: Path, cases: dict[str, Cases], name: str
+) -> None:
+    """The records that the killed grids are held to: the losses and the weights kept, as in `test_oracle`."""
+    (path,) = never_killed.glob(f"{name}_*/model.pt")
+    recipe = small_recipe(network__channels=[4, 8, 8])
+    train, val = cases["train"], cases["val"]
+    plain = plain_training.train(
+        plain_training.untrained(name, 1, (4, 8, 8)),
+        train.slice_id,
+        augmented(recipe, 1, train),
+        (val.images, val.masks),
+        seed=1,
+        alpha=0.5,
+        epochs=4,
+    )
+    history = pd.read_csv(path.with_name("history.csv"))
+    assert history["train_loss"].to_numpy() == pytest.approx([row["train_loss"] for row in plain.history], abs=1e-6)
+    assert plain.apart(unpack(path.read_bytes(), path).state, plain.best_epoch) < 1e-4
 
 
 def kill_after(driver: Driver, out: Path, lines: int, seconds: float, how: signal.Signals = signal.SIGKILL) -> bool:
@@ -132,23 +163,6 @@ def test_killed_again_and_again_a_grid_ends_with_the_same_bits(
     assert any(timing["resumed"] for timing in timings)
     assert not list(tmp_path.glob("*/*.tmp"))
     assert not list(tmp_path.glob("*/checkpoint.pt"))
-
-
-def test_every_epoch_is_a_place_to_be_killed(driver: Driver, unbroken: dict[str, bytes], tmp_path: Path) -> None:
-    """Killed after each epoch of the first network: every restart does one more."""
-    heard = []
-    for epoch in range(1, 4):
-        pid = 0
-        for line in driver.lines(tmp_path):
-            pid = int(line[1]) if line[0] == "child" else pid
-            heard.append(" ".join(line))
-            if line == ["epoch", "unet", f"{epoch}"]:
-                os.kill(pid, signal.SIGKILL)
-    told = [line for line in heard if line.startswith("epoch unet")]
-    assert told[0] == "epoch unet 1"
-    assert set(told) <= {f"epoch unet {n}" for n in range(1, 5)}
-    assert list(driver.lines(tmp_path))[-1] == ["all"]
-    assert bits(tmp_path) == unbroken
 
 
 def test_told_to_stop_a_training_goes_on_where_it_was(

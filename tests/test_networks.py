@@ -61,6 +61,12 @@ def test_a_kernel_that_is_no_odd_whole_number_is_refused(kernel: object) -> None
         UNetArm(kernel_size=kernel).build(Network())  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("kind", [UNetArm, AttentionUNetArm])
+def test_an_alpha_outside_0_1_is_refused_before_anything_is_trained(kind: type[UNetArm | AttentionUNetArm]) -> None:
+    with pytest.raises(SpecError, match=r"alpha = 1\.5 must lie in \[0, 1\]"):
+        kind(alpha=1.5)
+
+
 @pytest.mark.parametrize(
     "arm", [*(UNetArm(kernel_size=k) for k in (3, 5, 7, 9)), AttentionUNetArm()], ids=["3", "5", "7", "9", "attention"]
 )

@@ -94,6 +94,8 @@ def switches() -> Iterator[None]:
 
 @pytest.mark.usefixtures("switches")
 def test_determinism_reports_which_switches_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.use_deterministic_algorithms(False)
+    torch.backends.cudnn.benchmark = torch.utils.deterministic.fill_uninitialized_memory = True
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")  # what the user set stays
     assert make_deterministic("cuda:0") == {
         "deterministic_algorithms": True,
@@ -102,3 +104,7 @@ def test_determinism_reports_which_switches_took(monkeypatch: pytest.MonkeyPatch
     }
     assert make_deterministic("cpu")["cublas_workspace"] == "not used"
     assert torch.are_deterministic_algorithms_enabled()
+    assert not torch.backends.cudnn.benchmark
+    assert not torch.utils.deterministic.fill_uninitialized_memory
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    assert make_deterministic("cuda:0")["cublas_workspace"] == ":4096:8"  # which NVIDIA names as reproducible

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import math
+import os
 import pickle
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import IO, Any
 
 import numpy as np
 import pytest
 import torch
-from bench_forms import FAULTY, small_recipe, spec_of
+from bench_forms import small_recipe
 from torch import nn
 
 from baselines.attention_unet import AttentionUNetArm
 from baselines.unet import UNetArm
 from benchmark import execution, metrics, plan, training
 from benchmark.arm import Cases, FitReport, RunContext
-from benchmark.data.slices import SliceSet
-from benchmark.errors import ArmError, RecordError
+from benchmark.errors import ArmError, OutputError, RecordError
 from benchmark.losses import thesis_tversky
-from benchmark.network_arm import NetworkArm
-from benchmark.protocol import Network, Recipe
-from benchmark.runner import Bench
+from benchmark.protocol import Network
 from benchmark.seeding import make_deterministic
-from benchmark.split import make
 from benchmark.stopping import EarlyStopping
 from benchmark.training import Resident, State, gflop_per_image, predict_network, train_network, validate
 
@@ -37,13 +33,6 @@ Weights = dict[str, torch.Tensor]
 @pytest.fixture(scope="module", autouse=True)
 def _deterministic() -> None:
     make_deterministic("cpu")
-
-
-@pytest.fixture(scope="module")
-def cases(slices: SliceSet, recipe: Recipe) -> dict[str, Cases]:
-    split = make(slices, recipe.split, 1)
-    spec, bench = spec_of("any", FAULTY, slices, split, recipe), Bench(slices, {}, {})
-    return {part: bench.cases(spec, split, getattr(split, part)) for part in ("train", "val", "test")}
 
 
 def tiny_model() -> nn.Module:
@@ -61,39 +50,6 @@ def same(a: Weights, b: Weights) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-def untimed(report: FitReport) -> list[dict[str, float]]:
-    return [{key: value for key, value in row.items() if "seconds" not in key} for row in report.history]
-
-
-class KilledError(Exception):
-    """Stands for a kill: nothing after it is written."""
-
-
-@pytest.mark.parametrize("build", [UNetArm, AttentionUNetArm])
-def test_four_epochs_are_two_and_then_two_more(
-    build: Callable[[], NetworkArm], cases: dict[str, Cases], tmp_path: Path
-) -> None:
-    context = RunContext(small_recipe(training__max_epochs=4), seed=5, checkpoint_every_seconds=0)
-    whole = build()
-    report = whole.fit(cases["train"], cases["val"], replace(context, checkpoint=tmp_path / "whole.pt"))
-
-    def kill(history: list[dict[str, float]]) -> None:
-        if len(history) == 2:
-            raise KilledError
-
-    broken = replace(context, checkpoint=tmp_path / "broken.pt")
-    with pytest.raises(KilledError):
-        build().fit(cases["train"], cases["val"], replace(broken, on_epoch=kill))
-    heard: list[int] = []
-    second = build()
-    resumed = second.fit(cases["train"], cases["val"], replace(broken, on_epoch=lambda rows: heard.append(len(rows))))
-    assert heard == [2, 3, 4]  # what the checkpoint held, then each new epoch
-    assert untimed(resumed) == untimed(report)
-    assert resumed.facts == report.facts
-    assert same(weights(second.model), weights(whole.model))
-    assert second.predict(cases["test"].images).tobytes() == whole.predict(cases["test"].images).tobytes()
-
-
 def test_a_finished_checkpoint_trains_no_more(cases: dict[str, Cases], tmp_path: Path) -> None:
     context = RunContext(small_recipe(), 5, checkpoint=tmp_path / "c.pt", checkpoint_every_seconds=0)
     first = train_network(tiny_model(), 0.5, cases["train"], cases["val"], context)
@@ -101,10 +57,21 @@ def test_a_finished_checkpoint_trains_no_more(cases: dict[str, Cases], tmp_path:
     assert again.history == first.history  # with its seconds: not one epoch was run
 
 
-def test_checkpoints_are_as_far_apart_as_asked(cases: dict[str, Cases], tmp_path: Path) -> None:
-    context = RunContext(small_recipe(), 5, checkpoint=tmp_path / "c.pt", checkpoint_every_seconds=3600)
+def test_checkpoints_are_as_far_apart_as_asked(
+    cases: dict[str, Cases], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Epochs of 40 s and a checkpoint after 60: at 80 s, after the third, and 80 s later, after the fifth."""
+    path, now, held = tmp_path / "c.pt", [0.0], []
+
+    def epoch_of_40_seconds(history: list[dict[str, float]]) -> None:
+        held.append(len(torch.load(path, weights_only=True)["history"]) if path.exists() else 0)
+        now[0] += 40
+
+    monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: now[0], perf_counter=lambda: now[0]))
+    recipe = small_recipe(training__max_epochs=5)
+    context = RunContext(recipe, 5, checkpoint=path, checkpoint_every_seconds=60, on_epoch=epoch_of_40_seconds)
     train_network(tiny_model(), 0.5, cases["train"], cases["val"], context)
-    assert not (tmp_path / "c.pt").exists()
+    assert held == [0, 0, 3, 3, 5]
 
 
 def scripted(monkeypatch: pytest.MonkeyPatch, dices: list[float], losses: list[float] | None = None) -> list[Weights]:
@@ -301,27 +268,45 @@ def test_a_checkpoint_that_would_run_code_is_refused(cases: dict[str, Cases], tm
     assert not trap.exists()
 
 
-def test_a_checkpoint_is_replaced_at_once_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def state() -> State:
     model = tiny_model()
-    state = State(model, torch.optim.Adam(model.parameters()), EarlyStopping(2))
-    path = tmp_path / "checkpoint.pt"
+    return State(model, torch.optim.Adam(model.parameters()), EarlyStopping(2))
+
+
+def test_a_checkpoint_is_replaced_at_once_or_not_at_all(
+    state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What takes its place is whole and on the disk; where writing stops, the last one stands and nothing else."""
+    path, done = tmp_path / "checkpoint.pt", []
+    sync, put = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda number: (done.append(os.fstat(number).st_size), sync(number)))
+    monkeypatch.setattr(os, "replace", lambda *paths: (done.append("replaced"), put(*paths)))
     state.save(path)
     before = path.read_bytes()
+    assert done == [len(before), "replaced"]
 
-    def crash(*words: object) -> None:
-        raise KilledError
+    def crash(content: object, stream: IO[bytes]) -> None:
+        stream.write(b"half")
+        raise KeyboardInterrupt
 
     monkeypatch.setattr(torch, "save", crash)
-    with pytest.raises(KilledError):
+    with pytest.raises(KeyboardInterrupt):
         state.save(path)
     assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
-def test_every_stream_reaches_the_training(cases: dict[str, Cases]) -> None:
-    """The same seed is the same training whatever torch's own generator held before."""
-    losses = []
-    for noise in (1, 2):
-        torch.manual_seed(noise)
-        arm = UNetArm(kernel_size=3)
-        losses.append(untimed(arm.fit(cases["train"], cases["val"], RunContext(small_recipe(), 5))))
-    assert losses[0] == losses[1]
+def test_a_checkpoint_that_the_disk_refuses_is_named(state: State, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"missing.checkpoint\.pt: cannot be written"):
+        state.save(tmp_path / "missing" / "checkpoint.pt")
+
+
+@pytest.mark.parametrize("share", [0, 0.1, 0.9])
+def test_a_torn_checkpoint_is_named_with_the_cure(state: State, tmp_path: Path, share: float) -> None:
+    path = tmp_path / "checkpoint.pt"
+    state.save(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(RecordError, match=r"checkpoint.pt: cannot be read; remove it to start this training over"):
+        state.load(path, "cpu")

@@ -1,0 +1,156 @@
+"""The thesis's training in plain PyTorch, numpy and MONAI: what `benchmark.training` is held to.
+
+Nothing here is of the package under test. What a training draws is written down a second time
+(streams, dropout masks) or handed in (augmented images).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from monai.networks.nets import AttentionUnet, UNet
+from numpy.typing import NDArray
+from torch import nn
+
+WEIGHTS, ORDER, DROPOUT, OTHER = 1, 2, 3, 10  # numbers of the random streams
+LEVELS = 2**16  # of a dropout probability
+SMOOTH = 1e-5  # MONAI's, above and below the Tversky fraction
+
+Weights = dict[str, torch.Tensor]
+Augmented = Callable[[int, NDArray[np.int64]], tuple[torch.Tensor, torch.Tensor]]
+"""(epoch, rows of the training set) -> images (b, H, W) float32, masks (b, H, W) bool."""
+
+
+def stream(seed: int, name: int, epoch: int = 0, index: int = 0) -> np.random.Generator:
+    key, counter = np.array([seed, name], np.uint64), np.array([0, 0, index, epoch], np.uint64)
+    return np.random.Generator(np.random.Philox(key=key, counter=counter))
+
+
+def untrained(name: str, seed: int, channels: tuple[int, ...], dropout: float = 0.3) -> nn.Module:
+    """MONAI's network of this name with the weights of a seed, kernel 3 throughout."""
+    kind: Any = {"unet": UNet, "attention-unet": AttentionUnet}[name]
+    torch.manual_seed(int(stream(seed, WEIGHTS).integers(0, 2**63 - 1)))
+    strides = (2,) * (len(channels) - 1)
+    return kind(2, 1, 2, channels, strides, kernel_size=3, up_kernel_size=3, dropout=dropout)  # type: ignore[no-any-return]
+
+
+@dataclass
+class Plain:
+    """A training's history, the weights before it and after each epoch, and the greatest slope of each."""
+
+    start: Weights
+    history: list[dict[str, float]] = field(default_factory=list)
+    weights: list[Weights] = field(default_factory=list)
+    slopes: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def best_epoch(self) -> int:
+        """The first with the greatest validation Dice."""
+        return int(np.argmax([row["val_dice"] for row in self.history]))
+
+    def apart(self, found: Mapping[str, torch.Tensor], epoch: int) -> float:
+        """How far these weights lie from those after an epoch, as a share of the way that training had gone by then.
+
+        A bias before a norm has no slope but rounding, which Adam scales up to whole steps, and no effect: left out.
+        """
+        felt = [name for name, slope in self.slopes.items() if slope > 1e-5 * max(self.slopes.values())]
+        assert found.keys() == self.start.keys()
+        here = self.weights[epoch]
+        return _distance([found[n] - here[n] for n in felt]) / _distance([here[n] - self.start[n] for n in felt])
+
+
+def train(
+    model: nn.Module,
+    slice_id: NDArray[np.int64],
+    augmented: Augmented,
+    val: tuple[NDArray[np.float32], NDArray[np.bool_]],
+    *,
+    seed: int,
+    alpha: float,
+    epochs: int,
+    batch: int = 4,
+    rate: float = 1e-3,
+) -> Plain:
+    """Train for so many epochs; val is (N, H, W) images and masks."""
+    plain, keys = Plain(copy.deepcopy(model.state_dict())), _keyed_by_hand(model)
+    optimiser = torch.optim.Adam(model.parameters(), lr=rate, fused=False, foreach=False)
+    images, truth = (torch.from_numpy(array) for array in val)
+    for epoch in range(epochs):
+        model.train()
+        order, losses = stream(seed, ORDER, epoch).permutation(len(slice_id)), []
+        for number, rows in enumerate(np.split(order, range(batch, len(order), batch))):
+            torch.manual_seed(int(stream(seed, OTHER, epoch, number).integers(0, 2**63 - 1)))
+            keys[:] = [stream(seed, DROPOUT, epoch, int(one)) for one in slice_id[rows]]
+            keys[:] = [one.integers(-(2**31), 2**31, (_dropouts(model), 2), np.int32) for one in keys]
+            pictures, masks = augmented(epoch, rows)
+            each = tversky(model(pictures[:, None]), masks, alpha)  # (b,)
+            optimiser.zero_grad()
+            each.mean().backward()
+            for name, weight in model.named_parameters():
+                slope = 0.0 if weight.grad is None else float(weight.grad.abs().max())
+                plain.slopes[name] = max(slope, plain.slopes.get(name, 0.0))
+            optimiser.step()
+            losses += each.tolist()
+        model.eval()
+        with torch.no_grad():
+            logits = torch.cat([model(image[None, None]) for image in images])
+        row = {"val_loss": float(tversky(logits, truth, alpha).mean()), "val_dice": dice(logits, truth)}
+        plain.history.append({"epoch": epoch, "train_loss": float(np.mean(losses)), **row})
+        plain.weights.append(copy.deepcopy(model.state_dict()))
+    return plain
+
+
+def tversky(logits: torch.Tensor, truth: torch.Tensor, alpha: float) -> torch.Tensor:
+    """(b, 2, H, W), (b, H, W) -> (b,): 1 - TP / (TP + alpha FN + (1 - alpha) FP) of each image (thesis, 2.10)."""
+    p, t = logits.softmax(1)[:, 1], truth.float()
+    tp, fn, fp = ((x * y).sum((1, 2)) for x, y in ((p, t), (1 - p, t), (p, 1 - t)))
+    return 1 - (tp + SMOOTH) / (tp + alpha * fn + (1 - alpha) * fp + SMOOTH)
+
+
+def dice(logits: torch.Tensor, truth: torch.Tensor) -> float:
+    """Mean over images of 2 |A and B| / (|A| + |B|), A where tumour has more than half of the probability."""
+    found = (logits[:, 1] > logits[:, 0]).numpy()
+    return float(np.mean([2 * (a & b).sum() / (a.sum() + b.sum()) for a, b in zip(found, truth.numpy(), strict=True)]))
+
+
+def kept_units(first: int, second: int, dropped: int, units: int) -> NDArray[np.bool_]:
+    """Which units a dropout layer keeps: two rounds of multiply and xor-shift, 16 bits a unit."""
+    bits = np.arange((units + 1) // 2, dtype=np.uint32) ^ np.uint32(first % 2**32)
+    bits *= np.uint32(0x7FEB352D)
+    bits ^= (bits >> 15) ^ np.uint32(second % 2**32)
+    bits *= np.uint32(0x846CA68B)
+    bits ^= bits >> 16
+    return bits.view(np.int16)[:units] >= dropped - LEVELS // 2
+
+
+def _distance(differences: list[torch.Tensor]) -> float:
+    return float(torch.cat([one.flatten() for one in differences]).norm())
+
+
+def _dropouts(model: nn.Module) -> int:
+    return sum(type(layer) is nn.Dropout for layer in model.modules())
+
+
+def _keyed_by_hand(model: nn.Module) -> list:
+    """Let each dropout layer keep the units that its keys choose; the list returned is to hold (L, 2) keys an image."""
+    keys: list = []
+
+    def hook(place: int, dropped: int) -> Callable[..., torch.Tensor | None]:
+        def mask(layer: nn.Module, given: tuple[torch.Tensor], out: torch.Tensor) -> torch.Tensor | None:
+            if not layer.training:
+                return None
+            units = out[0].numel()
+            kept = np.stack([kept_units(*pair[place].tolist(), dropped, units) for pair in keys])
+            return out * torch.from_numpy(kept).view(out.shape) * (LEVELS / (LEVELS - dropped))
+
+        return mask
+
+    for place, layer in enumerate([layer for layer in model.modules() if type(layer) is nn.Dropout]):
+        layer.register_forward_hook(hook(place, round(layer.p * LEVELS)))
+        layer.p = 0.0  # the layer itself draws nothing
+    return keys

@@ -1,0 +1,199 @@
+"""Three epochs, and trainings that are killed, against a loop in plain PyTorch and MONAI (`plain_training`).
+
+Tolerances: both sides add the same numbers in another order. What an epoch is summed up in agrees to 1e-6
+(measured: 5e-8), the weights to 1e-4 of the way that they have gone (measured: 1e-6), which leaves room for other
+processors. A training that shuffles, or drops units, as another seed would ends a third of the way or more apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import plain_training
+import pytest
+import torch
+from bench_forms import augmented, small_recipe
+from plain_training import Plain, Weights, untrained
+from torch import nn
+
+from baselines.attention_unet import AttentionUNetArm
+from baselines.unet import UNetArm
+from benchmark import training
+from benchmark.arm import Cases, FitReport, RunContext
+from benchmark.execution import PLAIN, Execution
+from benchmark.network_arm import NetworkArm
+from benchmark.protocol import Recipe
+from benchmark.seeding import make_deterministic
+from benchmark.training import train_network
+
+SEED, ALPHA, CHANNELS = 5, 0.3, (4, 8, 8)
+ARMS: dict[str, Callable[[], NetworkArm]] = {
+    "unet": lambda: UNetArm(alpha=ALPHA, kernel_size=3),
+    "attention-unet": lambda: AttentionUNetArm(alpha=ALPHA),
+}
+SUMMARY, WEIGHTS = 1e-6, 1e-4
+# of the attention U-Net: its running means hold biases before a norm, in which Adam scales rounding up to whole steps
+VALIDATION = {"unet": SUMMARY, "attention-unet": 5e-3}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _deterministic() -> None:
+    make_deterministic("cpu")
+
+
+def recipe_of(**changes: Any) -> Recipe:
+    return small_recipe(**{"network__channels": list(CHANNELS), "training__max_epochs": 3, **changes})
+
+
+def plainly(model: nn.Module, cases: dict[str, Cases], recipe: Recipe, epochs: int = 3) -> Plain:
+    train, val = cases["train"], cases["val"]
+    handed_in = augmented(recipe, SEED, train)
+    settings = {"seed": SEED, "alpha": ALPHA, "epochs": epochs, "batch": recipe.training.batch_size}
+    return plain_training.train(model, train.slice_id, handed_in, (val.images, val.masks), **settings)
+
+
+def agree(report: FitReport, plain: Plain, validation: float = SUMMARY) -> None:
+    assert report.facts["best_epoch"] == plain.best_epoch
+    assert [row["epoch"] for row in report.history] == [row["epoch"] for row in plain.history]
+    for ours, theirs in zip(report.history, plain.history, strict=True):
+        assert ours["train_loss"] == pytest.approx(theirs["train_loss"], abs=SUMMARY)
+        assert ours["val_loss"] == pytest.approx(theirs["val_loss"], abs=validation)
+        assert ours["val_dice"] == pytest.approx(theirs["val_dice"], abs=validation)
+
+
+@pytest.mark.parametrize("name", ARMS)
+def test_an_arm_trains_as_a_plain_loop_does(name: str, cases: dict[str, Cases]) -> None:
+    """With dropout, from the seed to the weights of the best epoch."""
+    recipe, arm = recipe_of(), ARMS[name]()
+    report = arm.fit(cases["train"], cases["val"], RunContext(recipe, SEED))
+    plain = plainly(untrained(name, SEED, CHANNELS), cases, recipe)
+    agree(report, plain, VALIDATION[name])
+    assert plain.apart(arm.state(), plain.best_epoch) < WEIGHTS
+
+
+@pytest.mark.parametrize("how", [PLAIN, Execution(images_per_pass=4, images_per_look=3, images_per_augmentation=12)])
+def test_batches_that_go_through_in_unequal_passes_train_as_whole_ones(how: Execution, cases: dict[str, Cases]) -> None:
+    """16 slices in batches of 6, 6 and 4, in passes of 4, 2, 4, 2 and 4; no dropout. The mean loss is over images."""
+    recipe = recipe_of(training__batch_size=6, network__dropout=0.0)
+    ours, theirs = (untrained("unet", SEED, CHANNELS, dropout=0.0) for _ in range(2))
+    report = train_network(ours, ALPHA, cases["train"], cases["val"], RunContext(recipe, SEED), how)
+    plain = plainly(theirs, cases, recipe)
+    agree(report, plain)
+    assert plain.apart(ours.state_dict(), plain.best_epoch) < WEIGHTS
+
+
+class Odd(nn.Module):
+    """Draws from torch's own generator, has a layer that is not trained, and a weight that is not used."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(8)
+        self.row = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Dropout2d(0.5), nn.Conv2d(8, 2, 1))
+        self.row[0].requires_grad_(False)
+        self.unused = nn.Parameter(torch.ones(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.row(x)  # type: ignore[no-any-return]
+
+
+def test_a_network_of_another_kind_trains_as_in_a_plain_loop(cases: dict[str, Cases]) -> None:
+    """What it draws itself is of (seed, epoch, batch); what is frozen or not used stays as it was."""
+    ours, theirs, recipe = Odd(), Odd(), recipe_of()
+    report = train_network(ours, ALPHA, cases["train"], cases["val"], RunContext(recipe, SEED))
+    plain = plainly(theirs, cases, recipe)
+    agree(report, plain)
+    weights = ours.state_dict()
+    assert plain.apart(weights, plain.best_epoch) < WEIGHTS
+    for name in ("row.0.weight", "unused"):
+        assert torch.equal(weights[name], plain.start[name])
+    assert report.parameters == 8 * 2 + 2 + 3  # what is trained
+    assert all(weight.grad is None for weight in ours.parameters())  # no memory is held on to
+
+
+DICE = [0.6, 0.4, 0.3, 0.2]  # the best epoch is the first, before any kill
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[Weights]:
+    """Let validation return `DICE`, epoch by epoch; fills with the weights that it was shown."""
+    shown: list[Weights] = []
+
+    def validate(model: nn.Module, *rest: Any) -> tuple[float, float]:
+        shown.append({name: value.clone() for name, value in model.state_dict().items()})
+        return 0.5, DICE[len(shown) - 1]
+
+    monkeypatch.setattr(training, "validate", validate)
+    return shown
+
+
+@pytest.fixture(scope="module")
+def four_epochs(cases: dict[str, Cases]) -> Callable[[str], Plain]:
+    return cache(lambda name: plainly(untrained(name, SEED, CHANNELS), cases, recipe_of(), epochs=4))
+
+
+def untimed(report: FitReport) -> list[dict[str, float]]:
+    return [{key: value for key, value in row.items() if "seconds" not in key} for row in report.history]
+
+
+@pytest.mark.parametrize("killed_after", [1, 2, 3])
+@pytest.mark.parametrize("name", ARMS)
+def test_a_killed_training_goes_on_from_its_last_weights_and_keeps_its_best(
+    name: str,
+    killed_after: int,
+    seen: list[Weights],
+    four_epochs: Callable[[str], Plain],
+    cases: dict[str, Cases],
+    tmp_path: Path,
+) -> None:
+    """Every epoch is the plain loop's, the best one lies before the kill, and the end is that of no kill, bit for bit.
+
+    With a patience of 3 the fourth epoch is the last: whoever forgot the best one would go on.
+    """
+    recipe = recipe_of(training__max_epochs=8, training__patience=3)
+    context = RunContext(recipe, SEED, checkpoint=tmp_path / "c.pt", checkpoint_every_seconds=0)
+
+    def kill(history: list[dict[str, float]]) -> None:
+        if len(history) == killed_after:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ARMS[name]().fit(cases["train"], cases["val"], replace(context, on_epoch=kill))
+    heard: list[int] = []
+    second = ARMS[name]()
+    go_on = replace(context, on_epoch=lambda history: heard.append(len(history)))
+    resumed = second.fit(cases["train"], cases["val"], go_on)
+    assert heard == [*range(killed_after, 5)]  # what the checkpoint held, then each new epoch
+    plain = four_epochs(name)
+    assert len(seen) == 4
+    for epoch, weights in enumerate(seen):
+        assert plain.apart(weights, epoch) < WEIGHTS
+        assert resumed.history[epoch]["train_loss"] == pytest.approx(plain.history[epoch]["train_loss"], abs=SUMMARY)
+    assert [row["val_dice"] for row in resumed.history] == DICE
+    assert (resumed.facts["best_epoch"], resumed.facts["stop_epoch"], resumed.facts["stopped_early"]) == (0, 3, True)
+    assert all(torch.equal(value, seen[0][key]) for key, value in second.state().items())
+
+    seen.clear()
+    whole = ARMS[name]()
+    report = whole.fit(cases["train"], cases["val"], replace(context, checkpoint=None))
+    assert untimed(resumed) == untimed(report)
+    assert resumed.facts == report.facts
+    assert all(torch.equal(value, second.state()[key]) for key, value in whole.state().items())
+    assert second.predict(cases["test"].images).tobytes() == whole.predict(cases["test"].images).tobytes()
+
+
+@pytest.mark.parametrize("draws", ["order", "dropout"])
+def test_the_tolerance_tells_other_draws_apart(
+    draws: str, four_epochs: Callable[[str], Plain], cases: dict[str, Cases], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plain loop that draws as another seed would, in this stream alone, ends a thousand tolerances away."""
+    number, stream = getattr(plain_training, draws.upper()), plain_training.stream
+    monkeypatch.setattr(
+        plain_training, "stream", lambda seed, name, *rest: stream(seed + (name == number), name, *rest)
+    )
+    other = plainly(untrained("unet", SEED, CHANNELS), cases, recipe_of(), epochs=3)
+    monkeypatch.undo()
+    assert four_epochs("unet").apart(other.weights[2], 2) > 1000 * WEIGHTS
