@@ -6,6 +6,7 @@ import json
 import math
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from run_records import join, table, terms
@@ -142,7 +143,7 @@ def test_one_patient_or_an_unknown_one_shows_no_spread(patients: list[str | None
 
 
 def test_a_statistic_of_no_slice_is_said_to_be_one() -> None:
-    none = Statistic("of nothing", lambda rows: rows["dice"].iloc[:0])
+    none = Statistic("of nothing", lambda rows: np.full(len(rows), np.nan))
     found = on(cell(5, 0.5))
     assert found.within(found.cells[5, 0.5], none) is None
     assert found.unknown([(5, 0.5)], none) == NO_SLICE
