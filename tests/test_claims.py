@@ -8,6 +8,7 @@ which patients show no spread. So half width = t apart / 2 sqrt(sum of w^2), t a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -39,6 +40,7 @@ PATIENTS = ["a", "a", "b", "b"]
 KERNELS, ALPHAS = (3, 5, 7, 9), (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
+@cache
 def cell(
     kernel: int, alpha: float, middle: float = 0.8, *, apart: float = 0.01, seeds: int = 2, swing: float = 0.1,
     **changes: Any,
@@ -105,11 +107,15 @@ def test_cells_on_different_splits_are_not_set_against_each_other(claim: str) ->
 
 
 @cache
-def whole(best: float, swing: float, seeds: int = 2) -> Ground:
-    """All 36 cells at 0.8 and +-0.1, the printed one elsewhere."""
-    spots = [(k, a) for k in KERNELS for a in ALPHAS]
-    return on(*(cell(k, a, best, swing=swing, seeds=seeds) if (k, a) == (5, 0.5) else cell(k, a, seeds=seeds)
-                for k, a in spots))  # fmt: skip
+def alike(seeds: int, apart: float) -> Ground:
+    """All 36 cells at 0.8 and +-0.1."""
+    return on(*(cell(k, a, seeds=seeds, apart=apart) for k in KERNELS for a in ALPHAS))
+
+
+def whole(*others: Collected, seeds: int = 2, apart: float = 0.01) -> Ground:
+    """All 36 cells, some of them other ones."""
+    grid = alike(seeds, apart)
+    return replace(grid, cells={**grid.cells, **on(*others).cells})
 
 
 @pytest.mark.parametrize(
@@ -123,7 +129,7 @@ def whole(best: float, swing: float, seeds: int = 2) -> Ground:
 )
 def test_best_cell_on_the_whole_grid(best: float, swing: float, seeds: int, standing: Standing) -> None:
     assert T[36] * 0.005 * 2**0.5 == pytest.approx(0.014341, abs=1e-6)
-    found = CLAIMS["best-cell"](whole(best, swing, seeds))
+    found = CLAIMS["best-cell"](whole(cell(5, 0.5, best, swing=swing, seeds=seeds), seeds=seeds))
     assert (found.standing, found.cells) == (standing, "36 of 36")
     assert ("upper half" in found.why) == (swing > 0.1)
 
@@ -236,12 +242,8 @@ def test_no_alpha_gains(middle: float, standing: Standing) -> None:
     half = stats.t.isf(0.05 / 32 / 2, 36) * 0.0025 * 2**0.5
     assert 0.012 < half < 0.0125
     assert (half < 0.01 + middle - 0.8) == (standing is CONFIRMED)
-    found = CLAIMS["tversky-no-gain"](middles(middle))
+    found = CLAIMS["tversky-no-gain"](whole(*(cell(k, 0.5, middle, apart=0.005) for k in KERNELS), apart=0.005))
     assert (found.standing, found.cells) == (standing, "32 of 32")
-
-
-def middles(middle: float) -> Ground:
-    return on(*(cell(k, a, middle if a == 0.5 else 0.8, apart=0.005) for k in KERNELS for a in ALPHAS))
 
 
 # alpha-direction
@@ -389,7 +391,7 @@ def test_four_cells_on_one_split_are_the_fewest() -> None:
 
 @pytest.mark.parametrize("patients", ["aaaa", ["a", "b", "c", None]])
 def test_unknown_patients_leave_the_images_undecided(patients: Sequence[str | None]) -> None:
-    parts = [cell(k, 0.5, patients=list(patients)) for k in KERNELS]
+    parts = [cell(k, 0.5, patients=tuple(patients)) for k in KERNELS]
     found = judged("image-spread", *parts)
     assert (found.standing, found.why) == (UNDECIDED, FEW_PATIENTS)
 
@@ -460,7 +462,7 @@ def test_a_habit_needs_three_trainings_on_one_split() -> None:
 
 
 def test_no_record_tells_of_vessels() -> None:
-    found = CLAIMS["vessels-excluded"](whole(0.815, 0.05))
+    found = judged("vessels-excluded", cell(5, 0.5))
     assert found.standing is NOT_TESTABLE
     assert "a radiologist would have to look" in found.why
 
