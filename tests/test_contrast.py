@@ -107,6 +107,13 @@ def test_a_run_from_which_no_slice_enters_has_no_statistic() -> None:
     assert (found.by_slice.tolist(), found.by_run.tolist(), found.trainings) == ([0.9, 0.6], [pytest.approx(0.75)], 1)
 
 
+def test_the_log_sd_is_that_of_the_slices_themselves() -> None:
+    """0.7 and 0.9 lie 0.1 from their mean; n - 1 would make 0.1414 of it."""
+    found = reduced(cell(unseeded([0.7, 0.9], ["a", "b"])), LOG_SD)
+    assert found.by_run.tolist() == [pytest.approx(math.log(0.1))]
+    assert found.trainings == 0  # nothing was trained
+
+
 # Against the jackknife: the same statistic of the scores with one patient after another left out.
 
 

@@ -183,10 +183,12 @@ def test_distances_are_summed_up_with_the_missed_and_without() -> None:
 
 
 def test_a_false_alarm_is_neither_missed_nor_detected_but_in_the_mean() -> None:
-    # the second slice has no tumour: 1 of 1 tumours found, and its distance counts in the mean alone
-    scores = table([0.8, 0.0], ["A", "A"]).assign(fn=[1, 0], fp=[0, 5], hd95_mm=[4.0, 354.0])
+    # the last two slices have no tumour: 1 of 4 is missed, and their distances count in the mean alone
+    scores = table([0.8, 0.7, 0.6, 0.0, 0.0, 0.0], ["A"] * 6).assign(
+        fn=[1, 1, 1, 1, 0, 0], fp=5, hd95_mm=[4.0, 5.0, 6.0, 354.0, 354.0, 354.0]
+    )
     found = summarise(scores)
-    assert (found["missed_rate"], found["hd95_mm_mean"], found["hd95_mm_mean_detected"]) == (0.0, 179.0, 4.0)
+    assert (found["missed_rate"], found["hd95_mm_mean"], found["hd95_mm_mean_detected"]) == (0.25, 1077 / 6, 5.0)
 
 
 def test_without_a_tumour_no_rate_of_missed_ones_can_be_said() -> None:
