@@ -55,7 +55,7 @@ def spread(middle: float, apart: float, seeds: int = 3) -> dict[int, list[float]
         (0.5, 0.018, 3, Verdict.NOT_REPRODUCED),  # as wide, but wholly elsewhere
     ],
 )
-def test_three_verdicts(middle: float, apart: float, seeds: int, verdict: Verdict) -> None:
+def test_a_dice_is_judged_by_its_prediction_interval(middle: float, apart: float, seeds: int, verdict: Verdict) -> None:
     found = row(table(spread(middle, apart, seeds), PATIENTS))
     assert found.verdict is verdict, found.why
     assert found.ours == pytest.approx(middle)

@@ -24,7 +24,7 @@ PATIENTS = ["a", "a", "b", "b"]
 ONE_THREE_SEVEN = (1, 3, 7)  # slices of each patient
 
 
-def test_two_equal_patients() -> None:
+def test_the_error_of_two_equal_patients_by_hand() -> None:
     """0.8, 0.8 | 1.0, 1.0: the mean of two patients' means 0.8 and 1.0: s = 0.1414, s / sqrt(2) = 0.1, df 1."""
     found = clustered_mean(np.array([0.8, 0.8, 1.0, 1.0]), PATIENTS)
     assert (found.value, found.se) == (pytest.approx(0.9), pytest.approx(0.1))

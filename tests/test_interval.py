@@ -17,21 +17,21 @@ from benchmark.judge.interval import Spread, of_draws, power_table, sets_of, spr
 PATIENTS = ["a", "a", "b", "b"]
 
 
-def test_seeds_alone() -> None:
+def test_a_prediction_interval_of_equal_slices_holds_the_variance_between_seeds_alone() -> None:
     """Equal slices. Means 0.88, 0.90, 0.92: s = 0.02; v = 0.0004 (1/3 + 1/3); 4.302653 sqrt(v) = 0.070262."""
     found = of_draws([np.array([[0.88, 0.90, 0.92]] * 4)], [PATIENTS])
     assert (found.mean, found.sd, found.n, found.draws) == (pytest.approx(0.90), pytest.approx(0.02), 3, 1)
     assert found.half_width(3, 0.95) == pytest.approx(0.070262, abs=1e-6)
 
 
-def test_slices_alone() -> None:
+def test_a_prediction_interval_of_equal_seeds_holds_the_patients_variance_twice() -> None:
     """Equal seeds; two patients at 0.8 and 1.0: SE 0.1, for ours and for the fresh draw: v = 0.02, df still 1."""
     found = of_draws([np.array([[0.8] * 3, [0.8] * 3, [1.0] * 3, [1.0] * 3])], [PATIENTS])
     assert found.ours.value == found.fresh.value == pytest.approx(0.01)
     assert found.half_width(3, 0.95) == pytest.approx(12.706205 * math.sqrt(0.02), abs=1e-6)
 
 
-def test_all_sources_and_satterthwaite() -> None:
+def test_variances_of_seeds_and_patients_add_with_satterthwaites_degrees_of_freedom() -> None:
     """v: seeds 0.1^2 2/3 = 1/150 with df 2, ours and fresh 1/50 with df 1: 4/150, df 16 / (1/2 + 9/1) = 32/19."""
     found = of_draws([np.array([[0.7, 0.8, 0.9]] * 2 + [[0.9, 1.0, 1.1]] * 2)], [PATIENTS])
     assert found.error_of(3).df == pytest.approx(32 / 19)
@@ -100,7 +100,7 @@ def test_what_training_sets_bring_to_a_cell_of_unlike_draws() -> None:
     assert sets_of(cell_of(more.runs, more.scores), Variance(SEEDS, 3)) == NONE
 
 
-def test_draws_that_differ_no_more_than_they_must() -> None:
+def test_training_sets_bring_nothing_where_draws_differ_no_more_than_they_must() -> None:
     """Equal means: nothing is left for the training sets, and never less than nothing."""
     dice = np.array([[0.8, 0.9], [0.8, 0.9], [1.0, 1.1], [1.0, 1.1]])
     assert of_draws([dice, dice], [PATIENTS, ["c", "c", "d", "d"]]).sets == Variance(0.0, 1)
@@ -123,7 +123,7 @@ def test_the_smallest_margin_of_two_one_sided_tests() -> None:
     assert stats.t.cdf(t, 2) == pytest.approx(0.05, abs=1e-6)  # the one-sided test is just passed
 
 
-def test_from_a_cell_as_from_its_scores() -> None:
+def test_a_cell_spreads_as_its_scores_do_in_whatever_order() -> None:
     """Two draws with other slices and seeds of their own; the order of rows is free."""
     one = table({1: [0.7, 0.8, 0.9, 0.8], 2: [0.8, 0.8, 0.9, 0.9]}, PATIENTS)
     two = table({1: [0.6, 0.5, 0.9, 0.9]}, PATIENTS, first_slice=10, split_id="by-image-2")
@@ -139,7 +139,7 @@ def test_unknown_or_single_patients_are_refused(patients: list[str]) -> None:
         spread(cell_of(found.runs, found.scores))
 
 
-def test_what_more_runs_bring() -> None:
+def test_more_draws_and_seeds_narrow_the_interval_as_computed_by_hand() -> None:
     """At s = 0.02, fresh 0.0004 (20 df), r^2 = 0.0001 (4 df): 2 draws of 3 seeds by hand; never wider for more."""
     patients = Variance(0.0004, 20)
     measured = Spread(0.9, 3, 1, Variance(0.0004, 2), patients, patients, Variance(0.0001, 4))

@@ -268,7 +268,7 @@ def test_the_headlines_interval_by_hand() -> None:
     """
     alone = table({1: [0.7] * 4}, PATIENTS, split_unit="patient", split_id="by-patient-1", protocol_hash="feed")
     row = first(join(table({1: [0.8] * 4, 2: [0.82] * 4}, PATIENTS), alone)).iloc[2]
-    assert (row["low"], row["high"]) == (pytest.approx(0.7 - 0.179691), pytest.approx(0.7 + 0.179691))
+    assert (row["low"], row["high"]) == (pytest.approx(0.7 - 0.179693), pytest.approx(0.7 + 0.179693))
     row = first(table({1: [0.8] * 4, 2: [0.82] * 4}, PATIENTS)).iloc[1]
     assert (row["low"], row["high"]) == (pytest.approx(0.81 - 0.127062), pytest.approx(0.81 + 0.127062))
 

@@ -55,7 +55,7 @@ PLAIN = (0.80, 0.82, 0.84)  # SD 0.02; shifted, the pooled SD is the same and th
         (-0.0454, True, "different"),
     ],
 )
-def test_the_three_verdicts(shift: float, collapsed: bool, expected: str) -> None:
+def test_precisions_are_judged_by_the_spread_between_seeds(shift: float, collapsed: bool, expected: str) -> None:
     """Up to one SD of the plain precision; from 2.77645 sqrt(2/3) = 2.26696 SD; between; nothing equals a collapse."""
     assert agreement(PLAIN, [dice + shift for dice in PLAIN], collapsed, RULE) == expected
 

@@ -73,7 +73,7 @@ def test_within_the_spread_of_seeds_nothing_is_decided() -> None:
     assert (row.standing, row.why) == (Standing.UNDECIDED, "p = 0.29 after Holm's correction")
 
 
-def test_the_level_decides() -> None:
+def test_a_difference_is_real_at_one_level_and_not_at_a_higher_one() -> None:
     """p = 0.0194 of a difference of 0.10 is below 1 - 0.95 and above 1 - 0.99."""
     parts = cell(0.5, flat(0.81)), cell(0.6, flat(0.91))
     assert judged(*parts)["unet 5x5, alpha 0.6"].standing is Standing.BETTER

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from benchmark.judge.cells import Cell
 from benchmark.judge.contrast import Statistic, difference_within
 from benchmark.judge.estimate import clustered_share
-from benchmark.judge.ground import FEW_PATIENTS, Finding, Ground, Standing, side, told
+from benchmark.judge.ground import FEW_PATIENTS, Finding, Ground, Standing, in_words, side
 from benchmark.judge.reference import ClaimRule, Sizes
 
 CONFIRMED, CONTRADICTED, UNDECIDED, NOT_TESTABLE = Standing
@@ -32,7 +32,8 @@ def small_tumours(on: Ground) -> Finding:
     statistics = [small_minus_large(on.sizes, least) for least in (0.0, on.rule.outline_right_nsd_1mm)]
     found = [on.within(cell, statistic) for statistic in statistics]
     measured = "Dice, small minus large tumours: " + "; ".join(
-        f"{word} {told(one, on.rule.level)}" for word, one in zip(("all", "outline looks right"), found, strict=True)
+        f"{word} {in_words(one, on.rule.level)}"
+        for word, one in zip(("all", "outline looks right"), found, strict=True)
     )
     if None in found:
         return Finding(UNDECIDED, on.unknown([on.printed], statistics[found.index(None)]), measured, "1 of 1")
