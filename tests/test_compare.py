@@ -145,6 +145,19 @@ def test_seeds_on_different_slices_are_refused() -> None:
         row(replace(whole, scores=whole.scores.iloc[:-1]))
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"split_fingerprint": "another"}, "runs run_s1_0, run_s2_1: two different splits are called by-image-1"),
+        ({"patients": [*"abbb"]}, "runs run_s1_0, run_s2_1: a slice of by-image-1 is of two patients"),
+    ],
+)
+def test_runs_that_disagree_on_what_they_were_tested_on_are_refused(changes: dict[str, Any], words: str) -> None:
+    both = join(table({1: [0.9] * 4}, PATIENTS), table({2: [0.9] * 4}, **{"patients": PATIENTS, **changes}))
+    with pytest.raises(RecordError, match=words):
+        row(both)
+
+
 # Parameters and split sizes.
 
 
