@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from run_records import join, table, terms
@@ -134,6 +135,12 @@ def test_best_cell_on_the_whole_grid(best: float, swing: float, seeds: int, stan
     assert ("upper half" in found.why) == (swing > 0.1)
 
 
+def test_best_cell_must_be_shown_to_be_ahead_of_every_other_one() -> None:
+    """Of 34 by 0.015, above the 0.014341, and of the last by 0.005."""
+    found = CLAIMS["best-cell"](whole(cell(5, 0.5, 0.815, swing=0.05), cell(3, 0.4, 0.81)))
+    assert (found.standing, found.why) == (UNDECIDED, "better than 34 of the 35 others")
+
+
 def test_best_cell_falls_as_soon_as_one_is_better() -> None:
     """Two cells: T[2] 0.005 sqrt(2) = 0.030424, and 34 cells to go."""
     for middle, standing in ((0.831, CONTRADICTED), (0.830, NOT_TESTABLE), (0.7, NOT_TESTABLE)):
@@ -172,6 +179,14 @@ def test_extreme_alphas_are_judged_at_kernels_that_have_both_of_them_and_the_mid
         assert judged("extremes-worse", *row(5, [0.5] * len(alphas), alphas)).standing is NOT_TESTABLE
     found = judged("extremes-worse", *row(5, [0.8] * 3, [0.1, 0.5, 0.9]), *row(7, [0.1] * 2, [0.1, 0.5]))
     assert (found.standing, found.cells) == (UNDECIDED, "3 of 20")
+
+
+def test_extreme_alphas_of_two_kernels_weigh_alike_however_many_alphas_near_the_middle_were_run() -> None:
+    """Kernel 5: 0.82 at three alphas, 0.78 at the extremes; kernel 7: 0.81 at 0.5 alone, 0.79: (0.04 + 0.02) / 2."""
+    parts = row(5, [0.78, 0.82, 0.82, 0.82, 0.78], [0.1, 0.4, 0.5, 0.6, 0.9])
+    found = judged("extremes-worse", *parts, *row(7, [0.79, 0.81, 0.79], [0.1, 0.5, 0.9]))
+    assert found.measured.startswith("mean Dice, alphas near 0.5 minus extreme alphas: +0.030 [")
+    assert found.cells == "8 of 20"
 
 
 # small-kernels-mean and small-kernels-spread
@@ -277,6 +292,19 @@ def test_alpha_trades_precision_for_sensitivity(up: float, down: float, text: St
     assert T[2] * 0.005 * 50**0.5 == pytest.approx(0.152122, abs=1e-6)
     assert judged("alpha-direction", *slopes(up, down)).standing is text
     assert judged("alpha-direction", *slopes(up, down), reading=Reading.SWAPPED).standing is swapped
+
+
+def test_slopes_on_alpha_are_least_squares_of_each_kernel_and_their_mean() -> None:
+    """0.5 to 0.6 over 0.4 and 0.6; 0.2, 0.6 and 0.55 over 0.1, 0.5 and 0.6. Precision falls as sensitivity rises."""
+    of = {5: {0.4: 0.5, 0.6: 0.6}, 7: {0.1: 0.2, 0.5: 0.6, 0.6: 0.55}}
+    parts = [
+        table({s: [0.8] * 4 for s in (0, 1)}, PATIENTS, kernel_size=kernel, alpha=alpha, params=f"{kernel} {alpha}",
+              measures={"sensitivity": [found] * 4, "precision": [1 - found] * 4})
+        for kernel, by_alpha in of.items() for alpha, found in by_alpha.items()
+    ]  # fmt: skip
+    slope = np.mean([np.polyfit(list(by_alpha), list(by_alpha.values()), 1)[0] for by_alpha in of.values()])
+    assert f"sensitivity {slope:+.3f} [" in judged("alpha-direction", *parts).measured
+    assert f"precision {-slope:+.3f} [" in judged("alpha-direction", *parts).measured
 
 
 def test_slopes_on_alpha_need_alphas_on_both_sides_of_the_middle() -> None:

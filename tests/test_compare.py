@@ -110,6 +110,19 @@ def test_without_a_draw_of_three_seeds_the_fullest_is_shown() -> None:
     assert (found.ours, found.n, found.verdict) == (pytest.approx(0.92), 2, Verdict.INCONCLUSIVE)
 
 
+def test_of_draws_with_as_many_seeds_the_first_by_the_rule_is_shown() -> None:
+    draws = [
+        table(spread(dice, 0.01, 2), PATIENTS, split_id=f"by-image-{i}", first_slice=10 * i)
+        for i, dice in ((2, 0.92), (1, 0.88))
+    ]
+    assert row(join(*draws)).ours == pytest.approx(0.88)
+
+
+def test_the_printed_mean_is_of_three_seeds_however_many_ours_is_of() -> None:
+    """Four seeds 0.01 apart: s^2 = 0.0005 / 3, df 3: t(0.975) = 3.182446 sqrt(s^2 (1/4 + 1/3)) = 0.031379."""
+    assert row(table(spread(0.898, 0.01, 4), PATIENTS)).half_width == pytest.approx(0.031379, abs=1e-6)
+
+
 def test_two_precisions_never_share_a_mean() -> None:
     """The one with more seeds is judged; as many: fp32."""
     two, three = table(spread(0.8, 0.01, 2), PATIENTS), table(spread(0.9, 0.01), PATIENTS, precision="tf32")

@@ -199,9 +199,12 @@ def test_without_a_tumour_no_rate_of_missed_ones_can_be_said() -> None:
 
 
 def test_patients_of_different_weight() -> None:
-    # A has three slices of Dice 1, B one of 0: slices 0.75, patients 0.5
-    found = summarise(table([1, 1, 1, 0], ["A", "A", "A", "B"]))
-    assert (found["dice_mean"], found["dice_mean_by_patient"]) == (0.75, 0.5)
+    # A has three slices of Dice 1, B one of 0, C one of 0.8: slices 3.8 / 5, patients 1.8 / 3, not their median 0.8
+    found = summarise(table([1, 1, 1, 0, 0.8], ["A", "A", "A", "B", "C"]))
+    assert (found["dice_mean"], found["dice_mean_by_patient"]) == (pytest.approx(0.76), pytest.approx(0.6))
+    partly = summarise(table([1, 1, 0], ["A", "A", None]))
+    assert math.isnan(partly["dice_mean_by_patient"])
+    assert partly["patients"] == 0
 
 
 def test_what_cannot_be_said_is_nan() -> None:
