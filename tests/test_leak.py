@@ -264,10 +264,11 @@ def test_the_numbers_of_unlike_draws_by_hand() -> None:
 def test_the_headlines_interval_by_hand() -> None:
     """No variance between patients, s^2 = 0.0002 with df 1: SE sqrt(0.0002 / 2) = 0.01, 12.7062 x 0.01.
 
-    By patient one training has the variance between seeds from those by image: 12.7062 sqrt(0.0002).
+    By image one training has the variance between seeds from those by patient: 12.7062 sqrt(0.0002).
     """
-    alone = table({1: [0.7] * 4}, PATIENTS, split_unit="patient", split_id="by-patient-1", protocol_hash="feed")
-    row = first(join(table({1: [0.8] * 4, 2: [0.82] * 4}, PATIENTS), alone)).iloc[2]
+    patient = {"split_unit": "patient", "split_id": "by-patient-1", "protocol_hash": "feed"}
+    pair = table({1: [0.8] * 4, 2: [0.82] * 4}, PATIENTS, **patient)
+    row = first(join(table({1: [0.7] * 4}, PATIENTS), pair)).iloc[1]
     assert (row["low"], row["high"]) == (pytest.approx(0.7 - 0.179693), pytest.approx(0.7 + 0.179693))
     row = first(table({1: [0.8] * 4, 2: [0.82] * 4}, PATIENTS)).iloc[1]
     assert (row["low"], row["high"]) == (pytest.approx(0.81 - 0.127062), pytest.approx(0.81 + 0.127062))
