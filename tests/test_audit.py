@@ -8,6 +8,7 @@ from functools import cache
 from math import comb
 from pathlib import Path
 
+import numpy as np
 import pytest
 from strategies import cheng_rows, cheng_set, slice_set
 
@@ -133,6 +134,22 @@ def test_one_draw_is_its_own_mean() -> None:
     assert one.mean == one.low == one.high
     with pytest.raises(SplitError, match="0 random draws"):
         expected(BY_HAND, PATIENT_OF, 0)
+
+
+def test_the_spread_leaves_one_draw_in_forty_out_at_each_end() -> None:
+    """Of 41 draws 2.5 % of the 40 steps is one: the second least and the second greatest, each count by itself.
+
+    The draws themselves from means: the k-th is k times the mean of k minus k - 1 times that of k - 1.
+    """
+    who = {i: str(i // (1, 3, 7)[i % 3]) for i in range(1, 91)}  # patients of many sizes
+    split = Split("drawn", tuple(range(1, 41)), tuple(range(41, 61)), tuple(range(61, 91)))
+    means = [np.zeros(6), *(np.array(astuple(expected(split, who, k).mean)[1:]) for k in range(1, 42))]
+    draws = np.sort([k * means[k] - (k - 1) * means[k - 1] for k in range(1, 42)], axis=0)
+    found = expected(split, who, 41)
+    assert astuple(found.low)[1:] == pytest.approx(draws[1])
+    assert astuple(found.high)[1:] == pytest.approx(draws[-2])
+    assert (draws[0] < draws[1]).any()
+    assert (draws[-2] < draws[-1]).any()
 
 
 def test_the_table_shows_shares_with_their_counts() -> None:

@@ -8,9 +8,11 @@ which patients show no spread. So half width = t apart / 2 sqrt(sum of w^2), t a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from run_records import join, table, terms
@@ -39,6 +41,7 @@ PATIENTS = ["a", "a", "b", "b"]
 KERNELS, ALPHAS = (3, 5, 7, 9), (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
+@cache
 def cell(
     kernel: int, alpha: float, middle: float = 0.8, *, apart: float = 0.01, seeds: int = 2, swing: float = 0.1,
     **changes: Any,
@@ -50,14 +53,14 @@ def cell(
     return table(dice, **(given | changes))
 
 
-def on(*parts: Collected, reading: Reading = Reading.TEXT) -> Ground:
+def ground_of(*parts: Collected, reading: Reading = Reading.TEXT) -> Ground:
     reference, rules = terms()
     (panel,) = panels(join(*parts))
     return ground(panel, reading, reference, rules.claims, rules.sizes)
 
 
 def judged(claim: str, *parts: Collected, reading: Reading = Reading.TEXT) -> Finding:
-    return CLAIMS[claim](on(*parts, reading=reading))
+    return CLAIMS[claim](ground_of(*parts, reading=reading))
 
 
 def row(kernel: int, middles: Sequence[float], alphas: Iterable[float], **changes: Any) -> list[Collected]:
@@ -105,11 +108,15 @@ def test_cells_on_different_splits_are_not_set_against_each_other(claim: str) ->
 
 
 @cache
-def whole(best: float, swing: float, seeds: int = 2) -> Ground:
-    """All 36 cells at 0.8 and +-0.1, the printed one elsewhere."""
-    spots = [(k, a) for k in KERNELS for a in ALPHAS]
-    return on(*(cell(k, a, best, swing=swing, seeds=seeds) if (k, a) == (5, 0.5) else cell(k, a, seeds=seeds)
-                for k, a in spots))  # fmt: skip
+def alike(seeds: int, apart: float) -> Ground:
+    """All 36 cells at 0.8 and +-0.1."""
+    return ground_of(*(cell(k, a, seeds=seeds, apart=apart) for k in KERNELS for a in ALPHAS))
+
+
+def whole(*others: Collected, seeds: int = 2, apart: float = 0.01) -> Ground:
+    """All 36 cells, some of them other ones."""
+    grid = alike(seeds, apart)
+    return replace(grid, cells={**grid.cells, **ground_of(*others).cells})
 
 
 @pytest.mark.parametrize(
@@ -123,9 +130,15 @@ def whole(best: float, swing: float, seeds: int = 2) -> Ground:
 )
 def test_best_cell_on_the_whole_grid(best: float, swing: float, seeds: int, standing: Standing) -> None:
     assert T[36] * 0.005 * 2**0.5 == pytest.approx(0.014341, abs=1e-6)
-    found = CLAIMS["best-cell"](whole(best, swing, seeds))
+    found = CLAIMS["best-cell"](whole(cell(5, 0.5, best, swing=swing, seeds=seeds), seeds=seeds))
     assert (found.standing, found.cells) == (standing, "36 of 36")
     assert ("upper half" in found.why) == (swing > 0.1)
+
+
+def test_best_cell_must_be_shown_to_be_ahead_of_every_other_one() -> None:
+    """Of 34 by 0.015, above the 0.014341, and of the last by 0.005."""
+    found = CLAIMS["best-cell"](whole(cell(5, 0.5, 0.815, swing=0.05), cell(3, 0.4, 0.81)))
+    assert (found.standing, found.why) == (UNDECIDED, "better than 34 of the 35 others")
 
 
 def test_best_cell_falls_as_soon_as_one_is_better() -> None:
@@ -151,7 +164,9 @@ def test_best_cell_alone_and_better_ones_of_one_seed_claim_nothing() -> None:
     ("extreme", "standing"), [(0.788, CONFIRMED), (0.7885, UNDECIDED), (0.8115, UNDECIDED), (0.812, CONTRADICTED)]
 )
 @pytest.mark.parametrize("reading", Reading)
-def test_extremes(extreme: float, standing: Standing, reading: Reading) -> None:
+def test_extreme_alphas_are_judged_by_the_interval_of_their_difference(
+    extreme: float, standing: Standing, reading: Reading
+) -> None:
     """Weights 1/3 (3 cells) and -1/2 (2): sum of squares 5/6. T[5] 0.005 sqrt(5/6) = 0.011733, under both readings."""
     assert T[5] * 0.005 * (5 / 6) ** 0.5 == pytest.approx(0.011733, abs=1e-6)
     parts = row(5, [extreme, 0.8, 0.8, 0.8, extreme], [0.1, 0.4, 0.5, 0.6, 0.9])
@@ -159,11 +174,19 @@ def test_extremes(extreme: float, standing: Standing, reading: Reading) -> None:
     assert (found.standing, found.cells) == (standing, "5 of 20")
 
 
-def test_extremes_need_both_and_the_middle() -> None:
+def test_extreme_alphas_are_judged_at_kernels_that_have_both_of_them_and_the_middle() -> None:
     for alphas in ([0.1, 0.5], [0.1, 0.4, 0.6, 0.9], [0.5, 0.9]):
         assert judged("extremes-worse", *row(5, [0.5] * len(alphas), alphas)).standing is NOT_TESTABLE
     found = judged("extremes-worse", *row(5, [0.8] * 3, [0.1, 0.5, 0.9]), *row(7, [0.1] * 2, [0.1, 0.5]))
     assert (found.standing, found.cells) == (UNDECIDED, "3 of 20")
+
+
+def test_extreme_alphas_of_two_kernels_weigh_alike_however_many_alphas_near_the_middle_were_run() -> None:
+    """Kernel 5: 0.82 at three alphas, 0.78 at the extremes; kernel 7: 0.81 at 0.5 alone, 0.79: (0.04 + 0.02) / 2."""
+    parts = row(5, [0.78, 0.82, 0.82, 0.82, 0.78], [0.1, 0.4, 0.5, 0.6, 0.9])
+    found = judged("extremes-worse", *parts, *row(7, [0.79, 0.81, 0.79], [0.1, 0.5, 0.9]))
+    assert found.measured.startswith("mean Dice, alphas near 0.5 minus extreme alphas: +0.030 [")
+    assert found.cells == "8 of 20"
 
 
 # small-kernels-mean and small-kernels-spread
@@ -222,7 +245,7 @@ def test_kernels_meet_at_alphas_that_all_four_were_run_at(claim: str) -> None:
 @pytest.mark.parametrize(
     ("other", "standing"), [(0.831, CONTRADICTED), (0.830, NOT_TESTABLE), (0.5, NOT_TESTABLE)]
 )  # fmt: skip
-def test_an_alpha_that_gains(other: float, standing: Standing) -> None:
+def test_one_alpha_shown_to_beat_the_middle_contradicts_that_none_does(other: float, standing: Standing) -> None:
     """One pair: T[2] 0.005 sqrt(2) = 0.030424, at any kernel, under both readings."""
     for reading in Reading:
         found = judged("tversky-no-gain", cell(7, 0.5), cell(7, 0.6, other), reading=reading)
@@ -231,17 +254,13 @@ def test_an_alpha_that_gains(other: float, standing: Standing) -> None:
 
 
 @pytest.mark.parametrize(("middle", "standing"), [(0.8025, CONFIRMED), (0.802, UNDECIDED)])
-def test_no_alpha_gains(middle: float, standing: Standing) -> None:
+def test_that_no_alpha_gains_takes_all_to_gain_less_than_the_margin(middle: float, standing: Standing) -> None:
     """All 32 pairs, apart 0.005, t(36) at 0.05 / 32: 3.43 x 0.0025 sqrt(2) = 0.0121, to lie below 0.01 + the lead."""
     half = stats.t.isf(0.05 / 32 / 2, 36) * 0.0025 * 2**0.5
     assert 0.012 < half < 0.0125
     assert (half < 0.01 + middle - 0.8) == (standing is CONFIRMED)
-    found = CLAIMS["tversky-no-gain"](middles(middle))
+    found = CLAIMS["tversky-no-gain"](whole(*(cell(k, 0.5, middle, apart=0.005) for k in KERNELS), apart=0.005))
     assert (found.standing, found.cells) == (standing, "32 of 32")
-
-
-def middles(middle: float) -> Ground:
-    return on(*(cell(k, a, middle if a == 0.5 else 0.8, apart=0.005) for k in KERNELS for a in ALPHAS))
 
 
 # alpha-direction
@@ -268,19 +287,32 @@ def slopes(up: float, down: float, alphas: tuple[float, float] = (0.4, 0.6)) -> 
         (0.031, 0.031, CONTRADICTED, CONTRADICTED),
     ],
 )
-def test_alpha_pushes(up: float, down: float, text: Standing, swapped: Standing) -> None:
+def test_alpha_trades_precision_for_sensitivity(up: float, down: float, text: Standing, swapped: Standing) -> None:
     """Weights of a slope over 0.4 and 0.6: -+0.1 / 0.02 = -+5. T[2] 0.005 sqrt(50) = 0.152122. Swapped, it flips."""
     assert T[2] * 0.005 * 50**0.5 == pytest.approx(0.152122, abs=1e-6)
     assert judged("alpha-direction", *slopes(up, down)).standing is text
     assert judged("alpha-direction", *slopes(up, down), reading=Reading.SWAPPED).standing is swapped
 
 
-def test_alpha_needs_both_sides_of_the_middle() -> None:
+def test_slopes_on_alpha_are_least_squares_of_each_kernel_and_their_mean() -> None:
+    """0.5 to 0.6 over 0.4 and 0.6; 0.2, 0.6 and 0.55 over 0.1, 0.5 and 0.6. Precision falls as sensitivity rises."""
+    of = {5: {0.4: 0.5, 0.6: 0.6}, 7: {0.1: 0.2, 0.5: 0.6, 0.6: 0.55}}
+    parts = [
+        table({s: [0.8] * 4 for s in (0, 1)}, PATIENTS, kernel_size=kernel, alpha=alpha, params=f"{kernel} {alpha}",
+              measures={"sensitivity": [found] * 4, "precision": [1 - found] * 4})
+        for kernel, by_alpha in of.items() for alpha, found in by_alpha.items()
+    ]  # fmt: skip
+    slope = np.mean([np.polyfit(list(by_alpha), list(by_alpha.values()), 1)[0] for by_alpha in of.values()])
+    assert f"sensitivity {slope:+.3f} [" in judged("alpha-direction", *parts).measured
+    assert f"precision {-slope:+.3f} [" in judged("alpha-direction", *parts).measured
+
+
+def test_slopes_on_alpha_need_alphas_on_both_sides_of_the_middle() -> None:
     for alphas in ((0.5, 0.6), (0.1, 0.5), (0.6, 0.9)):
         assert judged("alpha-direction", *slopes(0.1, -0.1, alphas)).standing is NOT_TESTABLE
 
 
-def test_alpha_needs_sensitivity_and_precision() -> None:
+def test_slopes_on_alpha_need_sensitivity_and_precision_of_every_run() -> None:
     parts = [Collected(one.runs, one.scores.drop(columns="precision"), ()) for one in slopes(0.1, -0.1)]
     found = judged("alpha-direction", *parts)
     assert (found.standing, found.why) == (NOT_TESTABLE, "no precision in the scores of some runs; rescore them")
@@ -304,19 +336,19 @@ def sized(small: float, large: float = 0.8, right: float = 0.0, nsd: Sequence[fl
 @pytest.mark.parametrize(
     ("small", "standing"), [(0.731, CONFIRMED), (0.732, UNDECIDED), (0.858, UNDECIDED), (0.859, CONTRADICTED)]
 )
-def test_small_tumours(small: float, standing: Standing) -> None:
+def test_small_tumours_are_judged_by_the_interval_of_the_difference(small: float, standing: Standing) -> None:
     """T[1] 0.005 = 0.063531; the mean of the seeds is small + 0.005."""
     assert judged("small-tumours", sized(small)).standing is standing
 
 
-def test_small_tumours_where_the_outline_looks_right() -> None:
+def test_small_tumours_must_be_worse_where_the_outline_looks_right_too() -> None:
     """Low (0.5) where the outline is wrong alone is not the claim. NSD 0.9 looks right, 0.89 does not."""
     assert judged("small-tumours", sized(0.5, right=0.3, nsd=(0.89, 1, 1))).standing is UNDECIDED
     assert judged("small-tumours", sized(0.5, right=0.0, nsd=(0.9, 0.9, 1))).standing is CONFIRMED
     assert judged("small-tumours", sized(0.5, nsd=(1, 1, 0.89))).why == NO_SLICE
 
 
-def test_the_size_of_small_and_large() -> None:
+def test_tumours_between_small_and_large_are_left_out() -> None:
     """663 mm2 is neither: without it no slice is left to set against the large ones."""
     one = sized(0.5)
     scores = one.scores.assign(truth_mm2=one.scores["truth_mm2"].replace(SMALL, MIDDLE))
@@ -360,7 +392,7 @@ def test_some_images_are_easy_and_on_some_models_differ() -> None:
 
 
 @pytest.mark.parametrize(("n", "standing"), [(71, UNDECIDED), (72, CONTRADICTED)])
-def test_no_image_is_easy(n: int, standing: Standing) -> None:
+def test_that_some_images_are_easy_is_contradicted_by_many_patients_alone(n: int, standing: Standing) -> None:
     """None of n patients: Clopper and Pearson's upper end 1 - 0.025^(1/n) is 0.0506 at 71 and 0.0499 at 72."""
     found = judged("image-spread", *images(lambda i: [0.89, 0.6][i % 2 :][:1] * n, n))
     assert found.standing is standing
@@ -389,7 +421,7 @@ def test_four_cells_on_one_split_are_the_fewest() -> None:
 
 @pytest.mark.parametrize("patients", ["aaaa", ["a", "b", "c", None]])
 def test_unknown_patients_leave_the_images_undecided(patients: Sequence[str | None]) -> None:
-    parts = [cell(k, 0.5, patients=list(patients)) for k in KERNELS]
+    parts = [cell(k, 0.5, patients=tuple(patients)) for k in KERNELS]
     found = judged("image-spread", *parts)
     assert (found.standing, found.why) == (UNDECIDED, FEW_PATIENTS)
 
@@ -419,11 +451,13 @@ def centres(
         (([1, 1], [1, 1]), UNDECIDED),
     ],
 )
-def test_centres(core: Sequence[Sequence[float]], standing: Standing) -> None:
+def test_a_centre_that_two_of_three_trainings_miss_is_missed_as_a_habit(
+    core: Sequence[Sequence[float]], standing: Standing
+) -> None:
     assert judged("necrotic-centres", *centres(*core)).standing is standing
 
 
-def test_centres_of_found_large_tumours_alone_count() -> None:
+def test_only_centres_of_large_tumours_that_were_found_count_as_missed() -> None:
     """Missed altogether is no missed centre; below 1263 mm2 is not large, and no large tumour contradicts nothing."""
     core = ([0.0, 0.0],) * 3
     assert judged("necrotic-centres", *centres(*core, whole=0.49)).measured.startswith("centre missed in 0 of 20")
@@ -460,7 +494,7 @@ def test_a_habit_needs_three_trainings_on_one_split() -> None:
 
 
 def test_no_record_tells_of_vessels() -> None:
-    found = CLAIMS["vessels-excluded"](whole(0.815, 0.05))
+    found = judged("vessels-excluded", cell(5, 0.5))
     assert found.standing is NOT_TESTABLE
     assert "a radiologist would have to look" in found.why
 
@@ -499,14 +533,14 @@ def test_claims_are_judged_on_the_thesis_s_terms(changes: dict[str, Any], same: 
 def chosen(*val_dice: float | None) -> list[str]:
     """5x5 has the better test Dice, 0.85 against 0.8."""
     more = [{} if one is None else {"fit.val_dice": one} for one in val_dice]
-    return best_cells(on(cell(3, 0.5, 0.8, **more[0]), cell(5, 0.5, 0.85, **more[1])))
+    return best_cells(ground_of(cell(3, 0.5, 0.8, **more[0]), cell(5, 0.5, 0.85, **more[1])))
 
 
 def test_chosen_on_validation_beside_chosen_on_test() -> None:
     """THESIS.md 6.8: the best on the test set is optimistic, so the one chosen on validation is told too."""
-    (told,) = chosen(0.9, 0.7)
-    assert told.startswith("Best of 2 cells chosen by validation Dice: 3x3, alpha 0.5, test Dice 0.8000; ")
-    assert told.endswith("chosen by test Dice, which is optimistic: 5x5, alpha 0.5, 0.8500.")
+    (sentence,) = chosen(0.9, 0.7)
+    assert sentence.startswith("Best of 2 cells chosen by validation Dice: 3x3, alpha 0.5, test Dice 0.8000; ")
+    assert sentence.endswith("chosen by test Dice, which is optimistic: 5x5, alpha 0.5, 0.8500.")
     assert chosen(0.7, 0.9)[0].count("5x5, alpha 0.5") == 2
 
 
@@ -517,9 +551,9 @@ def test_no_cell_is_chosen_where_a_validation_dice_is_not_known(val_dice: tuple[
 
 def test_no_cell_is_chosen_among_different_splits() -> None:
     more = {"fit.val_dice": 0.9}
-    assert best_cells(on(cell(3, 0.5, **more), cell(5, 0.5, split_id="by-image-2", **more))) == []
+    assert best_cells(ground_of(cell(3, 0.5, **more), cell(5, 0.5, split_id="by-image-2", **more))) == []
     both = join(cell(3, 0.5, **more), cell(3, 0.5, 0.2, split_id="by-image-2", **{"fit.val_dice": 0.1}))
-    assert "test Dice 0.8000; chosen by test" in best_cells(on(both, cell(5, 0.5, **{"fit.val_dice": 0.5})))[0]
+    assert "test Dice 0.8000; chosen by test" in best_cells(ground_of(both, cell(5, 0.5, **{"fit.val_dice": 0.5})))[0]
 
 
 def test_an_arm_without_a_seed_is_no_cell_of_the_grid() -> None:

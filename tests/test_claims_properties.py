@@ -86,7 +86,7 @@ def grids(draw: st.DrawFn) -> Drawn:
     return Drawn(found, list(patients))
 
 
-def on(drawn: Drawn, reading: Reading = Reading.TEXT, level: float | None = None) -> Ground:
+def ground_of(drawn: Drawn, reading: Reading = Reading.TEXT, level: float | None = None) -> Ground:
     reference, rules = terms()
     (panel,) = panels(drawn.collected())
     rule = rules.claims if level is None else replace(rules.claims, level=level)
@@ -134,8 +134,8 @@ def test_the_order_of_runs_and_scores_changes_nothing(drawn: Drawn, seed: int) -
 @given(grids(), st.sampled_from([-0.5, 0.1, 0.25, 3.0]))
 def test_a_constant_added_to_every_dice_moves_no_difference(drawn: Drawn, shift: float) -> None:
     """Claims of differences and of spreads have the same standing, and the same cell is best on the test set."""
-    moved = on(drawn.rescored(lambda dice: dice + shift))
-    assert standings(moved, *OF_DIFFERENCES) == standings(on(drawn), *OF_DIFFERENCES)
+    moved = ground_of(drawn.rescored(lambda dice: dice + shift))
+    assert standings(moved, *OF_DIFFERENCES) == standings(ground_of(drawn), *OF_DIFFERENCES)
 
 
 @few
@@ -143,15 +143,15 @@ def test_a_constant_added_to_every_dice_moves_no_difference(drawn: Drawn, shift:
 def test_the_swapped_reading_is_the_text_s_of_mirrored_alphas(drawn: Drawn) -> None:
     """Alpha under one reading is 1 - alpha under the other (THESIS.md 6.1), and so are the findings."""
     mirrored = drawn.moved(lambda spot: (spot[0], round(1 - spot[1], 1)))
-    assert findings(on(drawn, Reading.SWAPPED)) == findings(on(mirrored))
-    assert best_cells(on(drawn, Reading.SWAPPED)) == best_cells(on(mirrored))
+    assert findings(ground_of(drawn, Reading.SWAPPED)) == findings(ground_of(mirrored))
+    assert best_cells(ground_of(drawn, Reading.SWAPPED)) == best_cells(ground_of(mirrored))
 
 
 @few
 @given(grids(), st.sampled_from([(0.5, 0.8), (0.8, 0.95), (0.9, 0.999)]))
 def test_a_higher_level_decides_nothing_that_was_open(drawn: Drawn, levels: tuple[float, float]) -> None:
     """Intervals grow with the level, so undecided never turns into confirmed or contradicted."""
-    low, high = (standings(on(drawn, level=level), *BY_INTERVAL) for level in levels)
+    low, high = (standings(ground_of(drawn, level=level), *BY_INTERVAL) for level in levels)
     for claim in BY_INTERVAL:
         if low[claim] not in TURNED:
             assert high[claim] is low[claim]
@@ -163,7 +163,7 @@ def test_small_and_large_kernels_in_each_other_s_place_turn_the_standing(drawn: 
     """Confirmed and contradicted change places, undecided and not testable stay."""
     other = drawn.moved(lambda spot: ({3: 7, 5: 9, 7: 3, 9: 5}[spot[0]], spot[1]))
     claims = ("small-kernels-mean", "small-kernels-spread")
-    before, after = standings(on(drawn), *claims), standings(on(other), *claims)
+    before, after = standings(ground_of(drawn), *claims), standings(ground_of(other), *claims)
     assert after == {claim: TURNED.get(standing, standing) for claim, standing in before.items()}
 
 
@@ -172,5 +172,8 @@ def test_small_and_large_kernels_in_each_other_s_place_turn_the_standing(drawn: 
 def test_what_was_left_of_one_in_place_of_each_dice_turns_claims_of_means(drawn: Drawn) -> None:
     """1 - Dice: extremes below the middle come to lie above it, and small kernels below large ones."""
     claims = ("extremes-worse", "small-kernels-mean")
-    before, after = standings(on(drawn), *claims), standings(on(drawn.rescored(lambda dice: 1 - dice)), *claims)
+    before, after = (
+        standings(ground_of(drawn), *claims),
+        standings(ground_of(drawn.rescored(lambda dice: 1 - dice)), *claims),
+    )
     assert after == {claim: TURNED.get(standing, standing) for claim, standing in before.items()}

@@ -55,7 +55,7 @@ def spread(middle: float, apart: float, seeds: int = 3) -> dict[int, list[float]
         (0.5, 0.018, 3, Verdict.NOT_REPRODUCED),  # as wide, but wholly elsewhere
     ],
 )
-def test_three_verdicts(middle: float, apart: float, seeds: int, verdict: Verdict) -> None:
+def test_a_dice_is_judged_by_its_prediction_interval(middle: float, apart: float, seeds: int, verdict: Verdict) -> None:
     found = row(table(spread(middle, apart, seeds), PATIENTS))
     assert found.verdict is verdict, found.why
     assert found.ours == pytest.approx(middle)
@@ -110,6 +110,19 @@ def test_without_a_draw_of_three_seeds_the_fullest_is_shown() -> None:
     assert (found.ours, found.n, found.verdict) == (pytest.approx(0.92), 2, Verdict.INCONCLUSIVE)
 
 
+def test_of_draws_with_as_many_seeds_the_first_by_the_rule_is_shown() -> None:
+    draws = [
+        table(spread(dice, 0.01, 2), PATIENTS, split_id=f"by-image-{i}", first_slice=10 * i)
+        for i, dice in ((2, 0.92), (1, 0.88))
+    ]
+    assert row(join(*draws)).ours == pytest.approx(0.88)
+
+
+def test_the_printed_mean_is_of_three_seeds_however_many_ours_is_of() -> None:
+    """Four seeds 0.01 apart: s^2 = 0.0005 / 3, df 3: t(0.975) = 3.182446 sqrt(s^2 (1/4 + 1/3)) = 0.031379."""
+    assert row(table(spread(0.898, 0.01, 4), PATIENTS)).half_width == pytest.approx(0.031379, abs=1e-6)
+
+
 def test_two_precisions_never_share_a_mean() -> None:
     """The one with more seeds is judged; as many: fp32."""
     two, three = table(spread(0.8, 0.01, 2), PATIENTS), table(spread(0.9, 0.01), PATIENTS, precision="tf32")
@@ -143,6 +156,19 @@ def test_seeds_on_different_slices_are_refused() -> None:
     whole = table(spread(0.9, 0.01), PATIENTS)
     with pytest.raises(RecordError, match="test slices differ between runs"):
         row(replace(whole, scores=whole.scores.iloc[:-1]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"split_fingerprint": "another"}, "runs run_s1_0, run_s2_1: two different splits are called by-image-1"),
+        ({"patients": [*"abbb"]}, "runs run_s1_0, run_s2_1: a slice of by-image-1 is of two patients"),
+    ],
+)
+def test_runs_that_disagree_on_what_they_were_tested_on_are_refused(changes: dict[str, Any], words: str) -> None:
+    both = join(table({1: [0.9] * 4}, PATIENTS), table({2: [0.9] * 4}, **{"patients": PATIENTS, **changes}))
+    with pytest.raises(RecordError, match=words):
+        row(both)
 
 
 # Parameters and split sizes.

@@ -76,14 +76,14 @@ def coverage(population: Pool, patients: int, interval: Interval, draws: int = D
     return hits / draws
 
 
-@pytest.mark.parametrize(
-    ("unit", "patients", "least"), [("patient", 12, 0.92), ("patient", 53, 0.93), ("image", 53, 0.92)]
-)
-def test_intervals_hold_the_truth_about_as_often_as_they_say(
-    records: Collected, unit: str, patients: int, least: float
-) -> None:
-    """At 12 patients (a fold) and 53 (a draw by image): not far under 95 %, Dice being skewed, and not over 98."""
-    assert least <= coverage(pool(records, unit), patients, studentised) <= 0.98
+@pytest.mark.parametrize(("unit", "patients"), [("patient", 5), ("patient", 12), ("patient", 53), ("image", 53)])
+def test_intervals_hold_the_truth_about_as_often_as_they_say(records: Collected, unit: str, patients: int) -> None:
+    """At 5 patients, 12 (a fold) and 53 (a draw by image): 95 %, known to +- 1.1, and a little more for unequal ones.
+
+    At 12 patients G - 1 degrees of freedom come to 93 %, those of slices and the normal quantile to 91 %, twice the
+    variance to 98 %.
+    """
+    assert 0.94 <= coverage(pool(records, unit), patients, studentised) <= 0.97
 
 
 def test_the_percentile_bootstrap_would_not(records: Collected) -> None:
@@ -120,12 +120,23 @@ def fresh_draw_hits(draws: int, seeds: int, training_sd: float, repetitions: int
 
 
 @pytest.mark.parametrize(
-    ("draws", "training_sd", "least"),
-    [(1, 0.0, 0.94), (1, 0.01, 0.92), (5, 0.0, 0.94), (5, 0.01, 0.94), (5, 0.02, 0.92)],
+    ("draws", "training_sd", "least", "most"),
+    [
+        (1, 0.0, 0.945, 0.97),
+        (1, 0.01, 0.93, 0.96),
+        (5, 0.0, 0.98, 0.995),
+        (5, 0.01, 0.965, 0.99),
+        (5, 0.02, 0.94, 0.97),
+    ],
 )
-def test_the_prediction_interval_holds_another_teams_mean(draws: int, training_sd: float, least: float) -> None:
-    """On a fresh split of the same slices: about as often as it says, or more often."""
-    assert fresh_draw_hits(draws, 3, training_sd) >= least
+def test_the_prediction_interval_holds_another_teams_mean(
+    draws: int, training_sd: float, least: float, most: float
+) -> None:
+    """On a fresh split of the same slices: about as often as it says; more often for five draws that share patients.
+
+    The normal quantile falls short of `least` on one draw, leaving out training sets on five that differ (88 %).
+    """
+    assert least <= fresh_draw_hits(draws, 3, training_sd) <= most
 
 
 def test_one_draw_cannot_tell_what_its_training_set_brought() -> None:
@@ -149,11 +160,14 @@ def by_hand(patients: list[str], arms: list[NDArray[np.float64]]) -> Estimate:
 
 
 def test_a_paired_difference_is_held_about_as_often_as_its_interval_says() -> None:
-    """Arms that are alike: 2000 draws of the arithmetic of a contrast, which is that of `contrast` on a few of them."""
+    """Arms that are alike: 2000 draws of the arithmetic of a contrast, which is that of `contrast` on a few of them.
+
+    With n in place of n - 1 degrees of freedom for three seeds it would be 93.4 %, with the normal quantile 90.5.
+    """
     names, random = [row["patient_id"] for row in cheng_rows()], rng(7)
     drawn = [two_arms(random, names) for _ in range(2000)]
     estimates = [by_hand(*one) for one in drawn]
-    assert 0.93 <= np.mean([abs(e.value) <= e.half_width(0.95) for e in estimates]) <= 0.97
+    assert 0.94 <= np.mean([abs(e.value) <= e.half_width(0.95) for e in estimates]) <= 0.96
     for (patients, arms), expected in zip(drawn[:3], estimates, strict=False):
         made = [table(dict(enumerate(arm.tolist())), patients) for arm in arms]
         cells = [cell_of(one.runs, one.scores) for one in made]

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy import stats
 
 from benchmark.judge.estimate import (
@@ -20,9 +21,10 @@ from benchmark.judge.estimate import (
 )
 
 PATIENTS = ["a", "a", "b", "b"]
+ONE_THREE_SEVEN = (1, 3, 7)  # slices of each patient
 
 
-def test_two_equal_patients() -> None:
+def test_the_error_of_two_equal_patients_by_hand() -> None:
     """0.8, 0.8 | 1.0, 1.0: the mean of two patients' means 0.8 and 1.0: s = 0.1414, s / sqrt(2) = 0.1, df 1."""
     found = clustered_mean(np.array([0.8, 0.8, 1.0, 1.0]), PATIENTS)
     assert (found.value, found.se) == (pytest.approx(0.9), pytest.approx(0.1))
@@ -57,13 +59,33 @@ def test_the_variance_is_unbiased_where_patients_means_vary_alike() -> None:
     assert expected == pytest.approx(share @ share)
 
 
-def test_unequal_patients_count_as_fewer() -> None:
-    """Ten patients, one of them with half of all slices: fewer than the nine degrees of freedom of equal ones."""
-    sizes = [1] * 9 + [9]
-    values = np.arange(18.0)
-    found = clustered_mean(values, np.repeat(list("abcdefghij"), sizes).tolist())
-    assert 1 < found.variance.df < 4
-    assert clustered_mean(values[:10], list("abcdefghij")).variance.df == pytest.approx(9)
+def test_patients_of_one_three_and_seven_slices_by_hand() -> None:
+    """Means 0, 1, 0 over 11 slices: mean 3/11; sums of deviations / 11 are -3, 24 and -21 over 121.
+
+    1 - 2w + sum of w^2 is (121 - 22 + 59) / 121 for the first, 114/121 and 26/121 for the others.
+    """
+    found = clustered_mean(
+        np.repeat([0.0, 1.0, 0.0], ONE_THREE_SEVEN), np.repeat(list("abc"), ONE_THREE_SEVEN).tolist()
+    )
+    assert found.value == pytest.approx(3 / 11)
+    assert found.variance.value == pytest.approx((3**2 / 158 + 24**2 / 114 + 21**2 / 26) / 121)
+
+
+@pytest.mark.parametrize("sizes", [ONE_THREE_SEVEN, (1,) * 9 + (9,)])
+def test_the_degrees_of_freedom_are_those_of_a_quadratic_form_in_patients_means(sizes: tuple[int, ...]) -> None:
+    """v = m'Am; where the means m vary alike, Satterthwaite's are (tr A)^2 / tr(A^2), less than of equal patients.
+
+    A from v itself: A_ij = (v(e_i + e_j) - v(e_i) - v(e_j)) / 2, for v(2 e_i) is 4 v(e_i).
+    """
+    names, units = [str(i) for i in np.repeat(range(len(sizes)), sizes)], np.eye(len(sizes))
+
+    def variance(means: NDArray[np.float64]) -> float:
+        return clustered_mean(np.repeat(means, sizes), names).variance.value
+
+    form = np.array([[(variance(e + f) - variance(e) - variance(f)) / 2 for f in units] for e in units])
+    df = clustered_mean(np.arange(float(sum(sizes))), names).variance.df
+    assert df == pytest.approx(np.trace(form) ** 2 / np.trace(form @ form))
+    assert df < len(sizes) - 1
 
 
 def test_one_patient_cannot_show_a_spread() -> None:
@@ -105,11 +127,15 @@ def test_holm_by_hand() -> None:
     assert holm([]) == []
 
 
-def test_shares() -> None:
-    """None of 53 patients: Clopper and Pearson's upper end is 1 - 0.025^(1/53) = 0.0672 (scipy's beta quantile)."""
-    names = [str(i) for i in range(53)]
-    value, low, high = clustered_share(np.zeros(53, dtype=bool), names, 0.95)
-    assert (value, low) == (0, 0)
-    assert high == pytest.approx(stats.beta.ppf(0.975, 1, 53))
-    assert clustered_share(np.ones(53, dtype=bool), names, 0.95) == (1, pytest.approx(1 - high), 1)
-    assert clustered_share(np.array([True, False, False]), list("abc"), 0.95)[1:] == (0.0, 1.0)  # cut to [0, 1]
+def test_where_no_or_every_slice_hits_the_far_end_is_clopper_and_pearsons_for_that_many_patients() -> None:
+    """Three patients of 1, 3 and 7 slices are three trials, not eleven; 53 of one slice are 53."""
+    for sizes in (ONE_THREE_SEVEN, (1,) * 53):
+        n, names = len(sizes), [str(i) for i in np.repeat(range(len(sizes)), sizes)]
+        none, every = (clustered_share(np.full(len(names), hit), names, 0.95) for hit in (False, True))
+        exact = [stats.binomtest(hits, n).proportion_ci(0.95, "exact") for hits in (0, n)]
+        assert none == (0, 0, pytest.approx(exact[0].high))
+        assert every == (1, pytest.approx(exact[1].low), 1)
+
+
+def test_the_interval_of_a_share_is_cut_to_between_0_and_1() -> None:
+    assert clustered_share(np.array([True, False, False]), list("abc"), 0.95)[1:] == (0.0, 1.0)

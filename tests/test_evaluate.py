@@ -183,10 +183,12 @@ def test_distances_are_summed_up_with_the_missed_and_without() -> None:
 
 
 def test_a_false_alarm_is_neither_missed_nor_detected_but_in_the_mean() -> None:
-    # the second slice has no tumour: 1 of 1 tumours found, and its distance counts in the mean alone
-    scores = table([0.8, 0.0], ["A", "A"]).assign(fn=[1, 0], fp=[0, 5], hd95_mm=[4.0, 354.0])
+    # the last two slices have no tumour: 1 of 4 is missed, and their distances count in the mean alone
+    scores = table([0.8, 0.7, 0.6, 0.0, 0.0, 0.0], ["A"] * 6).assign(
+        fn=[1, 1, 1, 1, 0, 0], fp=5, hd95_mm=[4.0, 5.0, 6.0, 354.0, 354.0, 354.0]
+    )
     found = summarise(scores)
-    assert (found["missed_rate"], found["hd95_mm_mean"], found["hd95_mm_mean_detected"]) == (0.0, 179.0, 4.0)
+    assert (found["missed_rate"], found["hd95_mm_mean"], found["hd95_mm_mean_detected"]) == (0.25, 1077 / 6, 5.0)
 
 
 def test_without_a_tumour_no_rate_of_missed_ones_can_be_said() -> None:
@@ -197,9 +199,12 @@ def test_without_a_tumour_no_rate_of_missed_ones_can_be_said() -> None:
 
 
 def test_patients_of_different_weight() -> None:
-    # A has three slices of Dice 1, B one of 0: slices 0.75, patients 0.5
-    found = summarise(table([1, 1, 1, 0], ["A", "A", "A", "B"]))
-    assert (found["dice_mean"], found["dice_mean_by_patient"]) == (0.75, 0.5)
+    # A has three slices of Dice 1, B one of 0, C one of 0.8: slices 3.8 / 5, patients 1.8 / 3, not their median 0.8
+    found = summarise(table([1, 1, 1, 0, 0.8], ["A", "A", "A", "B", "C"]))
+    assert (found["dice_mean"], found["dice_mean_by_patient"]) == (pytest.approx(0.76), pytest.approx(0.6))
+    partly = summarise(table([1, 1, 0], ["A", "A", None]))
+    assert math.isnan(partly["dice_mean_by_patient"])
+    assert partly["patients"] == 0
 
 
 def test_what_cannot_be_said_is_nan() -> None:

@@ -6,6 +6,7 @@ import json
 import math
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from run_records import join, table, terms
@@ -26,11 +27,11 @@ from benchmark.judge.ground import (
     average,
     better,
     ground,
+    in_words,
     judge,
     name_of,
     nearest,
     side,
-    told,
 )
 
 PATIENTS = ["a", "a", "b", "b"]
@@ -48,7 +49,7 @@ def cell(kernel: int, alpha: float, middle: float = 0.8, *, seeds: int = 2, **ch
     return table(dice, **(given | changes))
 
 
-def on(*parts: Collected, reading: Reading = Reading.TEXT) -> Ground:
+def ground_of(*parts: Collected, reading: Reading = Reading.TEXT) -> Ground:
     reference, rules = terms()
     (panel,) = panels(join(*parts))
     return ground(panel, reading, reference, rules.claims, rules.sizes)
@@ -64,11 +65,11 @@ def test_what_the_thesis_would_have_called_our_alpha(ours: float, monai: float) 
     assert (Reading.TEXT.of(ours), Reading.SWAPPED.of(ours)) == (ours, monai)
 
 
-def test_one_training_stands_at_two_places() -> None:
+def test_a_training_at_alpha_stands_at_one_minus_alpha_under_the_swapped_reading() -> None:
     runs = (cell(5, 0.1), cell(3, 0.7))
-    assert list(on(*runs).cells) == [(3, 0.7), (5, 0.1)]
-    assert list(on(*runs, reading=Reading.SWAPPED).cells) == [(3, 0.3), (5, 0.9)]
-    assert on(*runs, reading=Reading.SWAPPED).cells[5, 0.9].alpha == 0.1
+    assert list(ground_of(*runs).cells) == [(3, 0.7), (5, 0.1)]
+    assert list(ground_of(*runs, reading=Reading.SWAPPED).cells) == [(3, 0.3), (5, 0.9)]
+    assert ground_of(*runs, reading=Reading.SWAPPED).cells[5, 0.9].alpha == 0.1
 
 
 @pytest.mark.parametrize("reading", Reading)
@@ -81,14 +82,14 @@ def test_cells_off_the_grid_are_left_out(reading: Reading) -> None:
         cell(5, float("nan"), arm="otsu", kernel_size=pd.NA, seed=pd.NA, seeds=1),
         cell(5, 0.5, 0.1, needs_click=True),
     )
-    found = on(cell(5, 0.5), *others, reading=reading)
+    found = ground_of(cell(5, 0.5), *others, reading=reading)
     assert list(found.cells) == [(5, 0.5)]
     assert found.best is found.cells[5, 0.5]
     assert found.best.rows["dice"].mean() == pytest.approx(0.8)  # not that of the click
 
 
 def test_the_grid_is_the_thesis_s() -> None:
-    found = on(cell(3, 0.1))
+    found = ground_of(cell(3, 0.1))
     assert len(found.spots()) == len(set(found.spots())) == 36
     assert found.spots([3], [0.1, 0.9]) == [(3, 0.1), (3, 0.9)]
     assert found.complete([[(3, 0.1)], [(3, 0.1), (3, 0.5)]]) == [[(3, 0.1)]]
@@ -104,7 +105,7 @@ def test_two_precisions_are_two_grounds() -> None:
 
 def test_a_contrast_by_hand() -> None:
     """Two cells of two seeds: s^2 = 0.01^2 / 2, df 2; variance s^2 (1/2 + 1/2); t 4.302653 x 0.0070711 = 0.030424."""
-    found = on(cell(3, 0.5, 0.83), cell(7, 0.5)).contrast({(3, 0.5): 1.0, (7, 0.5): -1.0}, DICE)
+    found = ground_of(cell(3, 0.5, 0.83), cell(7, 0.5)).contrast({(3, 0.5): 1.0, (7, 0.5): -1.0}, DICE)
     assert found is not None
     assert found.value == pytest.approx(0.03)
     assert found.half_width(0.95) == pytest.approx(0.030424, abs=1e-6)
@@ -112,7 +113,7 @@ def test_a_contrast_by_hand() -> None:
 
 def test_the_spread_between_seeds_is_pooled_over_all_cells_once() -> None:
     """Variances 0.01^2 / 2 (df 1), 0.01^2 (three seeds, df 2) and of one seed none: 2.5e-4 / 3."""
-    found = on(cell(3, 0.5), cell(5, 0.1, seeds=3), cell(9, 0.9, seeds=1))
+    found = ground_of(cell(3, 0.5), cell(5, 0.1, seeds=3), cell(9, 0.9, seeds=1))
     assert found.seeds(DICE) == Variance(pytest.approx((0.5e-4 + 2e-4) / 3), 3)
     assert found.seeds(DICE) is found.seeds(DICE)  # of 36 cells it is dear, and a claim asks for it 35 times
 
@@ -126,7 +127,7 @@ def test_the_spread_between_seeds_is_pooled_over_all_cells_once() -> None:
     ],
 )
 def test_why_nothing_is_known(second: Collected, why: str) -> None:
-    found = on(cell(5, 0.5, seeds=1), second)
+    found = ground_of(cell(5, 0.5, seeds=1), second)
     spots = average(list(found.cells))
     assert found.contrast(spots, DICE) is None
     assert found.unknown(spots, DICE) == why
@@ -136,20 +137,20 @@ def test_why_nothing_is_known(second: Collected, why: str) -> None:
 
 @pytest.mark.parametrize("patients", [["a"] * 4, [None] * 4, ["a", "b", "c", None]])
 def test_one_patient_or_an_unknown_one_shows_no_spread(patients: list[str | None]) -> None:
-    found = on(cell(5, 0.5, patients=patients))
+    found = ground_of(cell(5, 0.5, patients=patients))
     assert found.within(found.cells[5, 0.5], DICE) is None
     assert found.unknown([(5, 0.5)], DICE) == FEW_PATIENTS
 
 
 def test_a_statistic_of_no_slice_is_said_to_be_one() -> None:
-    none = Statistic("of nothing", lambda rows: rows["dice"].iloc[:0])
-    found = on(cell(5, 0.5))
+    none = Statistic("of nothing", lambda rows: np.full(len(rows), np.nan))
+    found = ground_of(cell(5, 0.5))
     assert found.within(found.cells[5, 0.5], none) is None
     assert found.unknown([(5, 0.5)], none) == NO_SLICE
 
 
 def test_columns_that_some_run_lacks() -> None:
-    found = on(cell(5, 0.5, measures={"nsd_1mm": [1.0] * 4}), cell(3, 0.5))
+    found = ground_of(cell(5, 0.5, measures={"nsd_1mm": [1.0] * 4}), cell(3, 0.5))
     assert found.lacking(found.cells, ("dice", "sensitivity")) == ""
     assert found.lacking([(5, 0.5)], ("nsd_1mm",)) == ""
     assert found.lacking([(3, 0.5)], ("nsd_1mm",)) == "no nsd_1mm in the scores of some runs; rescore them"
@@ -178,7 +179,7 @@ def test_nothing_known_and_exact_ties_are_on_no_side() -> None:
                                                          (1, 0.03, "undecided"), (-1, 0.03, "undecided")])  # fmt: skip
 def test_a_contrast_is_judged_by_its_sign(sign: int, value: float, standing: str) -> None:
     """The half width is 0.030424, as above."""
-    found = on(cell(3, 0.5, 0.8 + value), cell(7, 0.5))
+    found = ground_of(cell(3, 0.5, 0.8 + value), cell(7, 0.5))
     assert judge(found, {(3, 0.5): 1.0, (7, 0.5): -1.0}, "", DICE, sign, "it").standing.value == standing
 
 
@@ -192,12 +193,12 @@ def test_holm_finds_the_one_that_is_better() -> None:
     assert better({(3, 0.5): good, (7, 0.5): None}, 0.95) is None
 
 
-def test_words() -> None:
-    assert told(None, 0.95) == "not known"
-    assert told(estimate(0.0214, 0.01), 0.95) == "+0.021 [+0.002, +0.041]"
-    assert told(estimate(math.log(2)), 0.95, ratio=True) == "2.00 [2.00, 2.00]"
-    assert "e+" not in told(estimate(0.0), 0.95, ratio=True)
-    assert told(estimate(0.0, 1e4), 0.95, ratio=True).startswith("1.00 [0.00, ")  # exp(19600) is no float
+def test_an_interval_in_words() -> None:
+    assert in_words(None, 0.95) == "not known"
+    assert in_words(estimate(0.0214, 0.01), 0.95) == "+0.021 [+0.002, +0.041]"
+    assert in_words(estimate(math.log(2)), 0.95, ratio=True) == "2.00 [2.00, 2.00]"
+    assert "e+" not in in_words(estimate(0.0), 0.95, ratio=True)
+    assert in_words(estimate(0.0, 1e4), 0.95, ratio=True).startswith("1.00 [0.00, ")  # exp(19600) is no float
     assert name_of((3, 0.5)) == "3x3, alpha 0.5"
     found = {(3, 0.5): estimate(0.2), (7, 0.5): estimate(-0.1), (9, 0.5): None}
     assert nearest(found, 0.95) == "difference from 7x7, alpha 0.5: -0.100 [-0.100, -0.100]"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from run_records import join, table, terms
 from scipy import stats
 
 from benchmark.collect import Collected
+from benchmark.judge.estimate import clustered_mean
 from benchmark.judge.headline import headline
 from benchmark.judge.leak import Leak, leak_table, leaks
 
@@ -100,6 +102,7 @@ def test_a_seed_that_met_few_slices_of_a_draw_leaves_an_interval() -> None:
         by_patient([0.81] * 2, patients=[*"dd"], first_slice=6, seeds=(1,), split_id="by-patient-3"),
     )
     assert len(one.image.rows) == 12
+    assert leak_table([one], RULE).numbers.loc[0, ["draws", "folds"]].tolist() == [2, 3]
     assert one.difference
     assert one.difference.value == pytest.approx(0.1)
     assert one.difference.variance.value == pytest.approx(0.5625 * 0.0002)
@@ -117,6 +120,42 @@ def test_what_training_sets_bring_is_in_the_interval_of_several_draws() -> None:
     v = sum(part for part, _ in parts)
     df = v**2 / sum(part**2 / df for part, df in parts)
     assert (row["high"] - row["low"]) / 2 == pytest.approx(stats.t.ppf(0.975, df) * v**0.5)
+
+
+def test_a_leak_between_draws_and_folds_that_are_unlike_each_other_by_hand() -> None:
+    """Fourteen slices of a, c (7), b (5) and d: draws of 11 and 3 at 0.8 and 0.9, folds of 8 and 6 at 0.6 and 0.8.
+
+    Seeds are 0.02 apart by image and 0.06 by patient: squares 2 x 0.0002 and 2 x 0.0018 over 4, s^2 = 0.001. Training
+    sets: 0.1^2 / 2 by image and 0.2^2 / 2 by patient, less s^2 / 2 (two seeds each), half of it for two draws or folds.
+    """
+    patients = ["a", *"ccccccc", *"bbbbb", "d"]
+
+    def part(dice: float, apart: float, first: int, end: int, name: str, **changes: Any) -> Collected:
+        names = patients[first:end]
+        of = {1: [dice - apart / 2] * len(names), 2: [dice + apart / 2] * len(names)}
+        return table(of, names, first_slice=first, split_id=name, **changes)
+
+    folds = {"split_unit": "patient", "protocol_hash": "feed"}
+    one = the_leak(
+        part(0.8, 0.02, 0, 11, "by-image-1"),
+        part(0.9, 0.02, 11, 14, "by-image-2"),
+        part(0.6, 0.06, 0, 8, "by-patient-1", **folds),
+        part(0.8, 0.06, 8, 14, "by-patient-2", **folds),
+    )
+    assert (one.slices, one.patients) == (14, 4)
+    assert leak_table([one], RULE).numbers.loc[0, ["draws", "folds"]].tolist() == [2, 2]
+    between = clustered_mean(np.array([0.2] * 8 + [0.0] * 3 + [0.1] * 3), patients)
+    parts = [
+        (between.variance.value, between.variance.df),
+        (0.001 * 2 * (11**2 + 3**2 + 8**2 + 6**2) / 28**2, 4),  # a training's share is half of its draw's
+        ((0.005 - 0.0005) / 2, 1),
+        ((0.02 - 0.0005) / 2, 1),
+    ]
+    v = sum(part for part, _ in parts)
+    assert one.difference is not None
+    assert one.difference.value == pytest.approx(1.9 / 14)
+    assert one.difference.variance.value == pytest.approx(v)
+    assert one.difference.variance.df == pytest.approx(v**2 / sum(part**2 / df for part, df in parts))
 
 
 def test_arms_without_seeds_have_their_patients_alone() -> None:
@@ -209,8 +248,28 @@ def test_our_numbers_by_hand() -> None:
     assert row[["seeds", "splits", "trainings", "slices", "patients"]].tolist() == [2, 1, 2, 4, 3]
 
 
+def test_the_numbers_of_unlike_draws_by_hand() -> None:
+    """Two seeds test slices 0 of a, 1 and 2 of b; one tests 2 again, and 3 of c. Means: 0.9, 0.2, 0.6 | 0.2, 0.
+
+    Slice 2 was tested thrice, 1.4 / 3, so the median of four slices is 1/3 and patient b's mean too. Missed: half of
+    slice 1's tests and slice 3, of five slices in two draws.
+    """
+    again = table({1: [0.2, 0.0]}, ["b", "c"], first_slice=2, split_id="by-image-2")
+    row = first(join(table({1: [0.9, 0.0, 0.6], 2: [0.9, 0.4, 0.6]}, ["a", "b", "b"]), again)).iloc[1]
+    assert row[["dice", "median", "missed"]].tolist() == pytest.approx([1.9 / 5, 1 / 3, 1.5 / 5])
+    assert row["dice_by_patient"] == pytest.approx((0.9 + 1 / 3 + 0) / 3)
+    assert row[["seeds", "splits", "trainings", "slices", "patients"]].tolist() == [2, 2, 3, 4, 3]
+
+
 def test_the_headlines_interval_by_hand() -> None:
-    """No variance between patients, s^2 = 0.0002 with df 1: SE sqrt(0.0002 / 2) = 0.01, 12.7062 x 0.01."""
+    """No variance between patients, s^2 = 0.0002 with df 1: SE sqrt(0.0002 / 2) = 0.01, 12.7062 x 0.01.
+
+    By image one training has the variance between seeds from those by patient: 12.7062 sqrt(0.0002).
+    """
+    patient = {"split_unit": "patient", "split_id": "by-patient-1", "protocol_hash": "feed"}
+    pair = table({1: [0.8] * 4, 2: [0.82] * 4}, PATIENTS, **patient)
+    row = first(join(table({1: [0.7] * 4}, PATIENTS), pair)).iloc[1]
+    assert (row["low"], row["high"]) == (pytest.approx(0.7 - 0.179693), pytest.approx(0.7 + 0.179693))
     row = first(table({1: [0.8] * 4, 2: [0.82] * 4}, PATIENTS)).iloc[1]
     assert (row["low"], row["high"]) == (pytest.approx(0.81 - 0.127062), pytest.approx(0.81 + 0.127062))
 

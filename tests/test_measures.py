@@ -11,7 +11,7 @@ from run_records import join, table, terms
 
 from benchmark.collect import Collected
 from benchmark.judge.cells import panels
-from benchmark.judge.measures import agreement_table, boundaries_table, by_size, measured
+from benchmark.judge.measures import agreement_table, boundaries_table, by_size, measured, thirds
 from benchmark.judge.sections import Judgement
 from benchmark.judge.tables import Table
 
@@ -49,6 +49,12 @@ def test_thirds_part_below_and_from_their_edges_on() -> None:
         "663 to 1263 mm2": area[2:4],
         "1263 mm2 and more": area[4:],
     }
+
+
+def test_a_third_is_named_by_the_same_edges_and_there_is_none_without_a_tumour() -> None:
+    named = thirds(pd.Series([0.24, 662.9, 663.0, 1262.9, 1263.0, 0.0]), SIZES)
+    assert named.tolist()[:5] == ["small", "small", "middle", "middle", "large"]
+    assert pd.isna(named.iloc[5])
 
 
 def test_a_third_without_tumours_has_no_row() -> None:
@@ -115,13 +121,29 @@ def test_more_seeds_of_the_same_patients_do_not_narrow_the_interval() -> None:
     assert (five["low"], five["high"]) == (pytest.approx(one["low"]), pytest.approx(one["high"]))
 
 
-def test_the_interval_lies_around_the_bias_whatever_seeds_were_run() -> None:
-    """Draw 1 under two seeds with a bias of 0, draw 2 under one with 30: every slice counts once, so 15."""
-    draw = {"first_slice": 10, "split_id": "by-image-2"}
-    parts = runs([0.8] * 3, seeds=(1, 2)), runs([0.8] * 3, predicted_mm2=[130.0] * 3, **draw)
-    row = agreement(join(*parts)).loc["area, mm2"]
-    assert row["bias"] == pytest.approx(15)
-    assert (row["low"] + row["high"]) / 2 == pytest.approx(15)
+def test_every_slice_counts_once_whatever_seeds_tested_it_and_the_limits_are_of_single_measurements() -> None:
+    """Draw 1 from two seeds, +10 and +30 mm2, truth 100; draw 2 from one, +0, truth 200, one of three missed.
+
+    Slices (that of both draws is two): bias (20 + 0) / 2, truth 150, missed 1/6. Measurements: 10, 30, 0, thrice each:
+    squares 1400 over 8.
+    """
+    parts = join(
+        runs([0.8] * 3, seeds=(1,), predicted_mm2=[110.0] * 3),
+        runs([0.8] * 3, seeds=(2,), predicted_mm2=[130.0] * 3),
+        runs(
+            [0.8, 0.8, 0.0],
+            [*"baa"],
+            first_slice=2,
+            split_id="by-image-2",
+            truth_mm2=[200.0] * 3,
+            predicted_mm2=[200.0] * 3,
+        ),
+    )
+    row = agreement(parts).loc["area, mm2"]
+    assert (row["slices"], row["bias"], row["truth"]) == (6, pytest.approx(10), pytest.approx(150))
+    assert (row["low"], row["high"]) == (pytest.approx(10), pytest.approx(10))  # both patients' means are 10
+    assert row["upper_limit"] - row["bias"] == pytest.approx(1.96 * (1400 / 8) ** 0.5)
+    assert boundaries(parts).numbers.loc[0, "missed"] == pytest.approx(1 / 6)
 
 
 @pytest.mark.parametrize("patients", [[None] * 3, ["a", "b", None], ["a"] * 3])

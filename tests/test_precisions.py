@@ -55,9 +55,19 @@ PLAIN = (0.80, 0.82, 0.84)  # SD 0.02; shifted, the pooled SD is the same and th
         (-0.0454, True, "different"),
     ],
 )
-def test_the_three_verdicts(shift: float, collapsed: bool, expected: str) -> None:
+def test_precisions_are_judged_by_the_spread_between_seeds(shift: float, collapsed: bool, expected: str) -> None:
     """Up to one SD of the plain precision; from 2.77645 sqrt(2/3) = 2.26696 SD; between; nothing equals a collapse."""
     assert agreement(PLAIN, [dice + shift for dice in PLAIN], collapsed, RULE) == expected
+
+
+def test_a_lower_precision_is_no_nearer_for_its_own_wider_spread() -> None:
+    """0.81, 0.85, 0.89 is 0.03 above: more than the plain precision's SD 0.02, though less than its own 0.04."""
+    assert agreement(PLAIN, (0.81, 0.85, 0.89), False, RULE) is Agreement.UNDECIDED
+
+
+def test_a_seed_on_two_forms_of_the_files_counts_once_at_its_mean() -> None:
+    (row,) = precisions(table(run(1, "fp32", 0.8), run(1, "fp32", 0.6), run(1, "bf16", 0.8)), RULE)
+    assert (row.seeds, row.plain_dice) == (1, pytest.approx(0.7))
 
 
 def test_two_seeds_decide_nothing() -> None:

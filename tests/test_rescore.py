@@ -14,7 +14,7 @@ from run_records import NEWER, as_before, halves, squares, write_run
 from benchmark import record
 from benchmark import rescore as module
 from benchmark.collect import collect
-from benchmark.errors import RecordError
+from benchmark.errors import ArmError, RecordError
 from benchmark.record import RunFolder
 from benchmark.rescore import Rescored, rescore, scored_anew
 from benchmark.run_files import parse_scores
@@ -50,7 +50,7 @@ def test_changed_scores_are_put_right(folder: RunFolder) -> None:
     """The hash is made to agree, so only the predictions know better."""
     true = (folder / "scores.csv").read_bytes()
     table = parse_scores(true, folder / "scores.csv")
-    table.loc[1, "dice"] = 0.99
+    table.loc[1, "dice"] += 1e-6
     table.to_csv(folder / "scores.csv", index=False)
     result = json.loads((folder / "result.json").read_text())
     result["sha256"]["scores.csv"] = record.file_sha256(folder / "scores.csv")
@@ -153,6 +153,30 @@ def test_changed_predictions_are_refused(folder: RunFolder) -> None:
     (folder / "predictions.zip").write_bytes(b"PK")
     with pytest.raises(RecordError, match=r"predictions\.zip.*hash.*remove the run's folder"):
         rescore(root_of(folder), SLICES)
+
+
+def test_of_a_shipped_split_every_test_slice_is_scored_and_a_lost_mask_refused(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of four masks is gone and the hash made to agree: the three others would pass for the whole test set."""
+    masks = record.unpack_masks(folder / "predictions.zip")
+    lost = masks.popitem()[0]
+    record.write_bytes(folder / "predictions.zip", record.pack_masks(masks))
+    result = record.read_json(folder / "result.json")
+    result["sha256"]["predictions.zip"] = record.file_sha256(folder / "predictions.zip")
+    record.write_json(folder / "result.json", result)
+    monkeypatch.setattr(module, "shipped_splits", lambda: {SPLIT.fingerprint: SPLIT})
+    with pytest.raises(ArmError, match=f"slice {lost} is missing from the predictions"):
+        rescore(root_of(folder), SLICES)
+
+
+def test_patients_that_have_become_known_are_a_change_and_unknown_ones_are_none(tmp_path: Path) -> None:
+    """Empty cells agree with each other and with nothing else."""
+    nameless = replace(SLICES, patient_id=(None,) * len(SLICES))
+    folder = write_run(tmp_path, nameless, SPLIT)
+    assert rescore(tmp_path, nameless) == [Rescored(folder.run_id)]
+    (change,) = rescore(tmp_path, SLICES)
+    assert change == Rescored(folder.run_id, changed={"patient_id": 4}, summary=("patients", "dice_mean_by_patient"))
 
 
 def test_patients_are_never_lost(folder: RunFolder) -> None:

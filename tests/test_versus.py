@@ -73,7 +73,7 @@ def test_within_the_spread_of_seeds_nothing_is_decided() -> None:
     assert (row.standing, row.why) == (Standing.UNDECIDED, "p = 0.29 after Holm's correction")
 
 
-def test_the_level_decides() -> None:
+def test_a_difference_is_real_at_one_level_and_not_at_a_higher_one() -> None:
     """p = 0.0194 of a difference of 0.10 is below 1 - 0.95 and above 1 - 0.99."""
     parts = cell(0.5, flat(0.81)), cell(0.6, flat(0.91))
     assert judged(*parts)["unet 5x5, alpha 0.6"].standing is Standing.BETTER
@@ -111,16 +111,21 @@ def test_a_cell_is_neither_better_nor_worse_than_itself(dice: list[list[float]])
     assert (row.difference.value, row.p, row.wilcoxon_p, row.standing) == (0, 1, 1, Standing.UNDECIDED)
 
 
-def test_the_signed_rank_test_is_on_patients() -> None:
-    """Six patients, two of them with two slices, one slice of each against: patients' means all positive, distinct.
+def test_the_signed_rank_test_is_on_patients_mean_differences() -> None:
+    """a 0.03 on each of three slices, b -0.05, c to f 0.01, 0.02, 0.06, 0.07; g 0.08 in two draws and -0.12 in one.
 
-    Exactly: p = 2 / 2^6 = 0.03125. On the eight slices it would be another number.
+    g's mean is 0.04 / 3, so b alone is negative, of rank 5 of 7. Of 2^7 sets of ranks 10 sum to 5 or less: none, 1 to
+    5 alone, 12, 13, 14 and 23.
     """
-    patients, gains = list("aabbcdef"), [0.4, -0.1, 0.3, -0.05, 0.01, 0.02, 0.03, 0.04]
-    reference = cell(0.5, {1: [0.5] * 8, 2: [0.5] * 8}, patients)
-    row = judged(reference, classical("otsu", [0.5 + gain for gain in gains], patients))["otsu"]
-    assert row.wilcoxon_p == pytest.approx(2 / 2**6)
-    assert stats.wilcoxon(gains).pvalue != pytest.approx(2 / 2**6)
+    patients, gains = list("aaabcdefgg"), [0.03, 0.03, 0.03, -0.05, 0.01, 0.02, 0.06, 0.07, 0.08, -0.12]
+    draw_2: dict[str, Any] = {"first_slice": 8, "split_id": "by-image-2"}  # g's first slice once more
+    row = judged(
+        cell(0.5, {1: [0.5] * 10, 2: [0.5] * 10}, patients),
+        cell(0.5, {1: [0.5]}, ["g"], **draw_2),
+        classical("otsu", [0.5 + gain for gain in gains], patients),
+        classical("otsu", [0.58], ["g"], **draw_2),
+    )["otsu"]
+    assert row.wilcoxon_p == pytest.approx(2 * 10 / 2**7)
 
 
 def test_arms_without_seeds_bring_no_spread_of_their_own() -> None:
@@ -197,6 +202,7 @@ def test_best_first_with_the_reference_in_its_place() -> None:
 
 def test_without_the_reference_or_another_cell_there_is_no_table() -> None:
     assert judged(cell(0.6, flat(0.91)), cell(0.7, flat(0.81))) == {}
+    assert judged(cell(0.6, flat(0.91)), cell(0.5, flat(0.81), kernel_size=3)) == {}  # the reference is of 5x5
     for parts in ([cell(0.6, flat(0.91)), cell(0.7, flat(0.81))], [cell(0.5, flat(0.81))]):
         assert Judgement(join(*parts), *terms()).arms() == []
 
@@ -216,6 +222,9 @@ def test_costs_by_hand() -> None:
     assert (row["gflop_per_image"], row["fit_minutes"], row["parameters"]) == (20, 1, 7_360_000)
     assert made.shown["training, PFLOP"].tolist() == ["0.145", ""]
     assert made.shown["GFLOP an image"].tolist() == ["20.0", ""]
+    flop["fit.stop_epoch"] = 9
+    runs = [table({seed: [0.8] * 4}, PATIENTS, **flop, train=train) for seed, train in ((1, 482), (2, 400))]
+    assert shown(*runs, classical("otsu", [0.5] * 4)).numbers.loc[0, "training_pflop"] == pytest.approx(0.0882)
 
 
 def test_costs_of_a_split_of_unknown_size_are_left_open() -> None:
@@ -232,6 +241,7 @@ def test_what_is_shown() -> None:
     ]  # fmt: skip
     assert by_arm.loc["unet 5x5, alpha 0.6", "95% interval"] == "+0.039 to +0.161"  # 0.10 -+ 0.060849
     assert by_arm["seeds x splits"].tolist() == ["2 x 1", "2 x 1", "- x 1"]
+    assert made.numbers["slices"].tolist() == [4, 4, 4]
     assert by_arm.loc["unet 5x5, alpha 0.5", "p (Holm)"] == ""
     assert made.title == "Arms against arms, cheng-meningioma, protocol thesis, 512x512, fp32."
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any
@@ -56,18 +56,11 @@ class Cell:
     def seeds(self) -> frozenset[int]:
         return frozenset(self.rows["seed"])
 
-    def on(self, splits: Iterable[str] | None = None, seeds: Iterable[int] | None = None) -> Cell:
-        """The part of the cell on some splits and of some seeds, itself where that is all; None is all of them."""
-        if (splits is None or self.splits <= set(splits)) and (seeds is None or self.seeds <= set(seeds)):
+    def on(self, splits: Collection[str]) -> Cell:
+        """The part of the cell on some splits, itself where those are all of its own."""
+        if self.splits <= set(splits):
             return self
-        runs, rows = self.runs, self.rows
-        if splits is not None:
-            wanted = set(splits)
-            runs, rows = runs[runs["split_id"].isin(wanted)], rows[rows["split_id"].isin(wanted)]
-        if seeds is not None:
-            wanted_seeds = set(seeds)
-            runs = runs[runs["seed"].fillna(NO_SEED).isin(wanted_seeds)]
-            rows = rows[rows["seed"].isin(wanted_seeds)]
+        runs, rows = (part[part["split_id"].isin(splits)] for part in (self.runs, self.rows))
         return replace(self, runs=runs, rows=rows)
 
     def where(self, keep: Callable[[pd.DataFrame], pd.Series[bool]]) -> Cell:

@@ -20,6 +20,7 @@ from functools import cache, lru_cache
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from benchmark.judge.cells import Cell
 from benchmark.judge.estimate import NONE, Estimate, Variance, clustered_mean, pooled_variance
@@ -31,24 +32,22 @@ SLICE = ["split_id", "slice_id", "patient_id"]
 class Statistic:
     """A number that one run's test rows come to.
 
-    of: rows of one run -> pseudo-values of those that enter, beside their index; the
-    statistic is their mean. column: of scores.csv, whose values are the pseudo-values as they are.
+    of: rows of one run -> their pseudo-values, NaN for those that do not enter; the statistic is their mean.
     """
 
     name: str
-    of: Callable[[pd.DataFrame], pd.Series[float]]
-    column: str | None = None
+    of: Callable[[pd.DataFrame], NDArray[np.float64]]
 
 
 @cache
 def mean_of(column: str) -> Statistic:
     """The mean of a column of scores.csv over the slices."""
-    return Statistic(f"mean {column}", lambda rows: rows[column], column)
+    return Statistic(f"mean {column}", lambda rows: rows[column].to_numpy(dtype=float))
 
 
-def _log_sd(rows: pd.DataFrame) -> pd.Series[float]:
-    x = rows["dice"]
-    variance = max(float(x.var(ddof=0)), np.finfo(float).tiny)
+def _log_sd(rows: pd.DataFrame) -> NDArray[np.float64]:
+    x = rows["dice"].to_numpy(dtype=float)
+    variance = max(float(x.var()), np.finfo(float).tiny)
     return np.log(variance) / 2 + ((x - x.mean()) ** 2 / variance - 1) / 2
 
 
@@ -56,35 +55,17 @@ DICE = mean_of("dice")
 LOG_SD = Statistic("log SD of Dice over slices", _log_sd)
 
 
-def difference_within(column: str, of: pd.Series[bool], than: pd.Series[bool], rows: pd.DataFrame) -> pd.Series[float]:
-    """Pseudo-values of the mean of a column over one part of a run's rows minus that over another part.
+def difference_within(x: NDArray[np.float64], of: NDArray[np.bool_], than: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Pseudo-values of the mean of x (rows,) over one part of a run's rows minus that over another part.
 
-    The two parts (bool, beside rows) share no row. Empty where one of them has none.
+    The two parts share no row. All NaN where one of them has none.
     """
-    a, b = rows.loc[of, column], rows.loc[than, column]
-    if a.empty or b.empty:
-        return pd.Series(dtype=float)
-    n = len(a) + len(b)
-    parts = pd.concat([n / len(a) * (a - a.mean()), -n / len(b) * (b - b.mean())])
-    return parts + (a.mean() - b.mean())
-
-
-def pseudo_values(cell: Cell, statistic: Statistic) -> pd.DataFrame:
-    """Return value, split_id, seed, slice_id and patient_id of every slice that enters the statistic of each run."""
-    columns = [*SLICE, "seed"]
-    if statistic.column:
-        return cell.rows[columns].assign(value=cell.rows[statistic.column])
-    of_run = [(rows, statistic.of(rows)) for _, rows in cell.rows.groupby(["split_id", "seed"], sort=True)]
-    entering = pd.concat([cell.rows.loc[values.index, SLICE] for _, values in of_run]) if of_run else cell.rows[SLICE]
-    keys = pd.MultiIndex.from_frame(entering.drop_duplicates())
-    parts = []
-    for rows, values in of_run:
-        if not values.empty:  # slices that enter in other seeds alone are there, at the statistic itself
-            part = rows[pd.MultiIndex.from_frame(rows[SLICE]).isin(keys)]
-            scale = len(part) / len(values)
-            even = (values - values.mean()) * scale + values.mean()
-            parts.append(part[columns].assign(value=even.reindex(part.index, fill_value=values.mean())))
-    return pd.concat(parts) if parts else cell.rows[columns].head(0).assign(value=0.0)
+    found = np.full(len(x), np.nan)
+    if of.any() and than.any():
+        n, difference = of.sum() + than.sum(), x[of].mean() - x[than].mean()
+        for part, sign in ((of, 1), (than, -1)):
+            found[part] = difference + sign * n / part.sum() * (x[part] - x[part].mean())
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,16 +84,54 @@ class Reduced:
 @lru_cache(maxsize=512)
 def reduced(cell: Cell, statistic: Statistic) -> Reduced:
     """Reduce a cell, once for all the contrasts that it enters."""
-    values = pseudo_values(cell, statistic)
-    of_slice = values.groupby(SLICE, dropna=False)["value"]
-    by_slice = of_slice.mean()
-    share = 1 / of_slice.transform("size") / max(len(by_slice), 1)  # of each run's slice in the mean over slices
-    by_training = share.groupby([values["split_id"], values["seed"]]).sum()
+    (slices, of_slice), (runs, of_run) = _numbered(cell)
+    values = pseudo_values(cell.rows, of_slice, of_run, statistic)
+    enters = ~np.isnan(values)
+    of_slice, of_run, values = of_slice[enters], of_run[enters], values[enters]
+    by_slice = _means(values, of_slice, slices)
+    part = 1 / np.bincount(of_slice)[of_slice] / max(len(by_slice), 1)  # of each row in the mean over slices
+    share = np.bincount(of_run, weights=part)  # of each training
     return Reduced(
         by_slice,
-        values.groupby(["split_id", "seed"])["value"].mean(),
-        float((by_training**2).sum()) if cell.seeded else 0.0,
+        _means(values, of_run, runs),
+        float(share @ share) if cell.seeded else 0.0,
     )
+
+
+def pseudo_values(
+    rows: pd.DataFrame, of_slice: NDArray[np.int64], of_run: NDArray[np.int64], statistic: Statistic
+) -> NDArray[np.float64]:
+    """Return the pseudo-value of each row (its slice and run are numbered beside), NaN where it does not enter.
+
+    A slice that enters from some seeds alone is there from the others too, at the statistic itself.
+    """
+    members = [np.flatnonzero(of_run == run) for run in range(of_run.max(initial=-1) + 1)]
+    values = np.full(len(rows), np.nan)
+    for run in members:
+        values[run] = statistic.of(rows.iloc[run])
+    enters = np.isin(of_slice, of_slice[~np.isnan(values)])
+    for run in members:
+        run = run[enters[run]]
+        own, known = values[run], ~np.isnan(values[run])
+        if known.any() and not known.all():
+            middle, scale = own[known].mean(), len(run) / known.sum()
+            values[run] = np.where(known, middle + (own - middle) * scale, middle)
+    return values
+
+
+@lru_cache(maxsize=512)
+def _numbered(cell: Cell) -> tuple[tuple[pd.MultiIndex, NDArray[np.int64]], tuple[pd.MultiIndex, NDArray[np.int64]]]:
+    """The slices of a cell in order, and which of them each row is of; likewise its runs."""
+    grouped = (cell.rows.groupby(keys, dropna=False) for keys in (SLICE, ["split_id", "seed"]))
+    slices, runs = ((by.size().index, by.ngroup().to_numpy()) for by in grouped)
+    return slices, runs
+
+
+def _means(values: NDArray[np.float64], group: NDArray[np.int64], names: pd.MultiIndex) -> pd.Series[float]:
+    """Mean of values (N,) by group, of the groups that have some."""
+    sizes = np.bincount(group, minlength=len(names))
+    sums = np.bincount(group, weights=values, minlength=len(names))
+    return pd.Series(sums[sizes > 0] / sizes[sizes > 0], index=names[sizes > 0], name="value")
 
 
 def mean(cell: Cell, statistic: Statistic) -> float:

@@ -5,7 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from benchmark.judge.contrast import DICE, LOG_SD, common, mean, mean_of
-from benchmark.judge.ground import Finding, Ground, Spot, Standing, average, better, judge, name_of, nearest, side, told
+from benchmark.judge.ground import (
+    Finding,
+    Ground,
+    Spot,
+    Standing,
+    average,
+    better,
+    in_words,
+    judge,
+    name_of,
+    nearest,
+    side,
+)
 
 CONFIRMED, CONTRADICTED, UNDECIDED, NOT_TESTABLE = Standing
 EXTREME, NEAR = (0.1, 0.9), (0.4, 0.5, 0.6)
@@ -106,7 +118,7 @@ def alpha_direction(on: Ground) -> Finding:
         return Finding(NOT_TESTABLE, lacking, cells=cells)
     found = [on.contrast(weights, mean_of(column)) for column in ("sensitivity", "precision")]
     up, down = (side(one, on.rule.level) for one in found)
-    measured = "; ".join(f"{word} {told(one, on.rule.level)} per unit of alpha" for word, one in
+    measured = "; ".join(f"{word} {in_words(one, on.rule.level)} per unit of alpha" for word, one in
                          zip(("sensitivity", "precision"), found, strict=True))  # fmt: skip
     if None in found:
         return Finding(UNDECIDED, on.unknown(weights, DICE), measured, cells)

@@ -158,7 +158,7 @@ def judge(
     if not weights:
         return Finding(Standing.NOT_TESTABLE, "the trainings needed to test this have not been run", cells=cells)
     found = on.contrast(weights, statistic)
-    measured = f"{name} {told(found, on.rule.level, ratio=ratio)}"
+    measured = f"{name} {in_words(found, on.rule.level, ratio=ratio)}"
     if found is None:
         return Finding(Standing.UNDECIDED, on.unknown(weights, statistic), measured, cells)
     where = side(found, on.rule.level)
@@ -167,7 +167,7 @@ def judge(
     return Finding(standing, f"{why} {1 if ratio else 0}", measured, cells)
 
 
-def told(found: Estimate | None, level: float, *, ratio: bool = False) -> str:
+def in_words(found: Estimate | None, level: float, *, ratio: bool = False) -> str:
     """Value and interval in words."""
     if found is None:
         return "not known"
@@ -190,7 +190,7 @@ def nearest(found: Mapping[Spot, Estimate | None], level: float) -> str:
     if not known:
         return "not known" if found else ""
     spot = min(known, key=lambda spot: (known[spot].value, spot))
-    return f"difference from {name_of(spot)}: {told(known[spot], level)}"
+    return f"difference from {name_of(spot)}: {in_words(known[spot], level)}"
 
 
 def name_of(spot: Spot) -> str:

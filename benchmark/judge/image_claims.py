@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from benchmark.judge.cells import Cell
 from benchmark.judge.contrast import Statistic, difference_within
 from benchmark.judge.estimate import clustered_share
-from benchmark.judge.ground import FEW_PATIENTS, Finding, Ground, Standing, side, told
+from benchmark.judge.ground import FEW_PATIENTS, Finding, Ground, Standing, in_words, side
 from benchmark.judge.reference import ClaimRule, Sizes
 
 CONFIRMED, CONTRADICTED, UNDECIDED, NOT_TESTABLE = Standing
@@ -27,18 +29,11 @@ def small_tumours(on: Ground) -> Finding:
         return Finding(NOT_TESTABLE, "5x5, alpha 0.5 has not been run", cells="0 of 1")
     if lacking := on.lacking([on.printed], ("nsd_1mm", "truth_mm2")):
         return Finding(NOT_TESTABLE, lacking, cells="1 of 1")
-    edges = on.sizes.edges_mm2
-
-    def small_minus_large(rows: pd.DataFrame, least: float) -> pd.Series[float]:
-        right = rows["nsd_1mm"] >= least
-        small, large = rows["truth_mm2"] < edges[0], rows["truth_mm2"] >= edges[1]
-        return difference_within("dice", right & small, right & large, rows)
-
-    limits = (0.0, on.rule.outline_right_nsd_1mm)
-    statistics = [Statistic("small - large", partial(small_minus_large, least=least)) for least in limits]
+    statistics = [small_minus_large(on.sizes, least) for least in (0.0, on.rule.outline_right_nsd_1mm)]
     found = [on.within(cell, statistic) for statistic in statistics]
     measured = "Dice, small minus large tumours: " + "; ".join(
-        f"{word} {told(one, on.rule.level)}" for word, one in zip(("all", "outline looks right"), found, strict=True)
+        f"{word} {in_words(one, on.rule.level)}"
+        for word, one in zip(("all", "outline looks right"), found, strict=True)
     )
     if None in found:
         return Finding(UNDECIDED, on.unknown([on.printed], statistics[found.index(None)]), measured, "1 of 1")
@@ -50,6 +45,18 @@ def small_tumours(on: Ground) -> Finding:
         measured,
         "1 of 1",
     )
+
+
+@cache
+def small_minus_large(sizes: Sizes, least: float) -> Statistic:
+    """Mean Dice of the smallest third of tumours minus that of the largest, of outlines with at least this NSD."""
+
+    def of(rows: pd.DataFrame) -> NDArray[np.float64]:
+        dice, nsd, area = (rows[name].to_numpy(dtype=float) for name in ("dice", "nsd_1mm", "truth_mm2"))
+        right, (low, high) = nsd >= least, sizes.edges_mm2
+        return difference_within(dice, right & (area < low), right & (area >= high))
+
+    return Statistic(f"mean Dice, small minus large tumours, NSD from {least}", of)
 
 
 def image_spread(on: Ground) -> Finding:
