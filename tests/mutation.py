@@ -30,11 +30,10 @@ FIRST = "benchmark.stopping.*"  # few and quick: makes all mutants and times all
 
 @dataclass(frozen=True)
 class Module:
-    """The mutants of one source file. states: None where not tried yet; seconds: of those that were tried."""
+    """The mutants of one source file. states: what came of each, None where not tried yet."""
 
     name: str
     states: dict[str, str | None]
-    seconds: dict[str, float]
 
     @property
     def survivors(self) -> list[str]:
@@ -55,7 +54,7 @@ def modules() -> list[Module]:
         meta = json.loads(path.read_text(encoding="utf-8"))
         states = {k: None if v is None else status_by_exit_code[v] for k, v in meta["exit_code_by_key"].items()}
         name = path.relative_to(WORK / "benchmark").as_posix().removesuffix(".py.meta")
-        found.append(Module(name, states, meta["durations_by_key"]))
+        found.append(Module(name, states))
     return [module for module in found if module.states]
 
 
@@ -69,7 +68,7 @@ def run(names: list[str], children: int) -> None:
 
 
 def table(found: list[Module]) -> str:
-    """Per module: mutants, how many were tried and survived, the share that was noticed, and seconds for each."""
+    """Per module: mutants, how many were tried and survived, and the share that was noticed."""
     rows, noticed_of_all, of_all = [], 0.0, 0
     for module in found:
         tried = sum(state is not None for state in module.states.values())
@@ -78,14 +77,13 @@ def table(found: list[Module]) -> str:
         noticed = tried - len(module.survivors)
         low, high = binomtest(noticed, tried).proportion_ci(method="wilson")
         interval = "" if tried == len(module.states) else f"{low:.0%} to {high:.0%}"
-        seconds = sum(module.seconds.values()) / max(len(module.seconds), 1)
         counts = [len(module.states), tried, len(module.survivors)]
-        rows.append([module.name, *counts, f"{noticed / tried:.0%}", interval, f"{seconds:.1f}"])
+        rows.append([module.name, *counts, f"{noticed / tried:.0%}", interval])
         noticed_of_all += noticed / tried * len(module.states)
         of_all += len(module.states)
     sums = [sum(row[column] for row in rows) for column in (1, 2, 3)]
-    rows.append(["all, by their mutants", *sums, f"{noticed_of_all / of_all:.0%}" if of_all else "", "", ""])
-    headers = ["module", "mutants", "tried", "survived", "noticed", "95 % interval", "seconds each"]
+    rows.append(["all, by their mutants", *sums, f"{noticed_of_all / of_all:.0%}" if of_all else "", ""])
+    headers = ["module", "mutants", "tried", "survived", "noticed", "95 % interval"]
     return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
 
 
