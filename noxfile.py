@@ -1,7 +1,7 @@
 """Every job of this project: `nox -l` lists them, `nox -s NAME -- OPTIONS` runs one.
 
-All jobs but lint and speed share one environment, `.nox/bench`, made from `constraints.txt` at the
-first call and reused until that file or `pyproject.toml` changes. Speed has its own, `.nox/speed`.
+All jobs but lint, mutants and speed share one environment, `.nox/bench`, made from `constraints.txt` at the
+first call and reused until that file or `pyproject.toml` changes. Mutants and speed have their own beside it.
 """
 
 from __future__ import annotations
@@ -105,6 +105,12 @@ def tests(session: nox.Session) -> None:
 def gpu(session: nox.Session) -> None:
     """Run the tests that need a CUDA card; each skips itself with a reason where there is none."""
     session.run(environment(session), "-m", "pytest", "-m", "gpu", *session.posargs, external=True)
+
+
+@nox.session(venv_backend="none", default=False)
+def mutants(session: nox.Session) -> None:
+    """Break the source in one place after another; count what tests notice. Some hours, resumable: docs/testing.md."""
+    session.run(environment(session, "mutants", "test,mutants"), "tests/mutation.py", *session.posargs, external=True)
 
 
 @nox.session(default=False)

@@ -1,0 +1,130 @@
+"""What `nox -s mutants` does: mutmut changes the source in one place after another, and the suite must notice.
+
+mutmut keeps what it learned in the folder mutants/, so a run that was stopped goes on. This script chooses the
+mutants, writes the table of docs/testing.md, and each survivor's change to mutants/survivors/MODULE.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from scipy.stats import binomtest
+from tabulate import tabulate
+
+ROOT = Path(__file__).resolve().parent.parent
+WORK = ROOT / "mutants"
+PAGE = ROOT / "docs" / "testing.md"
+PLACE = re.compile(r"(<!-- mutants -->\n).*?(<!-- end -->)", re.DOTALL)
+SEED = 12  # of the sample
+FIRST = "benchmark.stopping.*"  # few and quick: makes all mutants and times all tests, so that the others have names
+
+
+@dataclass(frozen=True)
+class Module:
+    """The mutants of one source file. states: what came of each, None where not tried yet."""
+
+    name: str
+    states: dict[str, str | None]
+
+    @property
+    def survivors(self) -> list[str]:
+        return [name for name, state in self.states.items() if state in ("survived", "no tests", "suspicious")]
+
+    def sample(self, size: int | None) -> list[str]:
+        """Mutants drawn at random, the same whenever the file is the same; all of them where size is None."""
+        names = sorted(self.states)
+        return names if size is None else random.Random(f"{SEED} {self.name}").sample(names, min(size, len(names)))
+
+
+def modules() -> list[Module]:
+    """Read what mutmut wrote."""
+    from mutmut.stats import status_by_exit_code
+
+    found = []
+    for path in sorted(WORK.glob("benchmark/**/*.py.meta")):
+        meta = json.loads(path.read_text(encoding="utf-8"))
+        states = {k: None if v is None else status_by_exit_code[v] for k, v in meta["exit_code_by_key"].items()}
+        name = path.relative_to(WORK / "benchmark").as_posix().removesuffix(".py.meta")
+        found.append(Module(name, states))
+    return [module for module in found if module.states]
+
+
+def run(names: list[str], children: int) -> None:
+    """Try these mutants anew; all that were not tried yet where names is empty."""
+    WORK.mkdir(exist_ok=True)  # an import path that is not there when Python starts stays unseen
+    settings = {"PYTHONPATH": str(WORK), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+    mutmut = Path(sys.executable).with_name("mutmut")
+    command = [mutmut, "run", "--max-children", str(children), *names]
+    subprocess.run(command, cwd=ROOT, env=os.environ | settings, check=True)
+
+
+def table(found: list[Module]) -> str:
+    """Per module: mutants, how many were tried and survived, and the share that was noticed."""
+    rows, noticed_of_all, of_all = [], 0.0, 0
+    for module in found:
+        tried = sum(state is not None for state in module.states.values())
+        if not tried:
+            continue
+        noticed = tried - len(module.survivors)
+        low, high = binomtest(noticed, tried).proportion_ci(method="wilson")
+        interval = "" if tried == len(module.states) else f"{low:.0%} to {high:.0%}"
+        counts = [len(module.states), tried, len(module.survivors)]
+        rows.append([module.name, *counts, f"{noticed / tried:.0%}", interval])
+        noticed_of_all += noticed / tried * len(module.states)
+        of_all += len(module.states)
+    sums = [sum(row[column] for row in rows) for column in (1, 2, 3)]
+    rows.append(["all, by their mutants", *sums, f"{noticed_of_all / of_all:.0%}" if of_all else "", ""])
+    headers = ["module", "mutants", "tried", "survived", "noticed", "95 % interval"]
+    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
+
+
+def write_survivors(found: list[Module]) -> None:
+    """Write the change of each survivor to mutants/survivors/MODULE.md."""
+    from mutmut.mutation.diff_apply import get_diff_for_mutant
+
+    for module in found:
+        path = WORK / "survivors" / f"{module.name}.md"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        changes = []
+        for name in module.survivors:
+            change = get_diff_for_mutant(name, path=f"benchmark/{module.name}.py").strip()
+            changes.append(f"## {name}: {module.states[name]}\n\n```diff\n{change}\n```\n")
+        path.write_text("\n".join(changes), encoding="utf-8")
+
+
+def main() -> None:
+    """Try mutants, then write the table and the survivors; with --report, only write."""
+    parser = argparse.ArgumentParser(prog="nox -s mutants --", description=main.__doc__)
+    parser.add_argument("modules", nargs="*", default=["*"], help="such as losses or judge/*; all by default")
+    parser.add_argument("--sample", type=int, metavar="N", help="N mutants of each module, drawn with a fixed seed")
+    parser.add_argument("--again", action="store_true", help="try the survivors again, after tests were added")
+    parser.add_argument("--report", action="store_true", help="try nothing, write what is known")
+    parser.add_argument("--children", type=int, default=os.cpu_count() or 1, help="processes; one per core by default")
+    chosen = parser.parse_args()
+    os.chdir(ROOT)  # where mutmut reads its settings
+    if not chosen.report:
+        if not (WORK / "mutmut-stats.json").is_file():
+            run([FIRST], chosen.children)
+        wanted = [m for m in modules() if any(fnmatch.fnmatch(m.name, glob) for glob in chosen.modules)]
+        again = {name for module in wanted for name in module.survivors} if chosen.again else set()
+        names = [n for m in wanted for n in m.sample(chosen.sample) if m.states[n] is None or n in again]
+        if names:
+            run(names, chosen.children)
+    found = modules()
+    write_survivors(found)
+    filled = PLACE.sub(lambda place: f"{place[1]}{table(found)}\n{place[2]}", PAGE.read_text(encoding="utf-8"))
+    PAGE.write_text(filled, encoding="utf-8")
+    print(table(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""The suite notices when the specification is broken: each change of mutants.toml makes the test it names fail.
+
+`nox -s mutants` tries thousands of such changes, see docs/testing.md; these few are the worst, tried every time.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from bench_forms import ROOT
+
+MUTANTS = tomllib.loads((ROOT / "tests" / "mutants.toml").read_text(encoding="utf-8"))["mutant"]
+COPIED = ("benchmark", "baselines", "reference_results", "tests")
+PASSED, FAILED = pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED  # a misspelt test or a syntax error is neither
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the packages and their tests; who changes a file there puts it back."""
+    folder = tmp_path_factory.mktemp("copy")
+    for name in COPIED:
+        shutil.copytree(ROOT / name, folder / name)
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    return folder
+
+
+def outcome(copy: Path, tests: list[str]) -> tuple[int, str]:
+    """Run tests in a process that imports the copy, unmeasured; return pytest's exit code and what it printed."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("COV", "PYTEST"))}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests],
+        cwd=copy,
+        env=inherited | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        encoding="utf-8",
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_without_a_change_the_named_tests_pass_in_the_copy(copy: Path) -> None:
+    """So that none of them fails below for want of a file."""
+    code, printed = outcome(copy, sorted({mutant["test"] for mutant in MUTANTS}))
+    assert code == PASSED, printed
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant["breaks"])
+def test_the_suite_notices_that(mutant: dict[str, str], copy: Path) -> None:
+    file = copy / mutant["file"]
+    text = file.read_text(encoding="utf-8")
+    assert text.count(mutant["old"]) == 1, f"{mutant['file']} must hold `old` exactly once: {mutant['old']!r}"
+    try:
+        file.write_text(text.replace(mutant["old"], mutant["new"]), encoding="utf-8")
+        code, printed = outcome(copy, [mutant["test"]])
+    finally:
+        file.write_text(text, encoding="utf-8")
+    assert code != PASSED, f"{mutant['test']} does not notice: {mutant['new']!r} for {mutant['old']!r}"
+    assert code == FAILED, f"pytest ended with {code}, not with a failed test:\n{printed}"
