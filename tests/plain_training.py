@@ -31,12 +31,14 @@ def stream(seed: int, name: int, epoch: int = 0, index: int = 0) -> np.random.Ge
     return np.random.Generator(np.random.Philox(key=key, counter=counter))
 
 
-def untrained(name: str, seed: int, channels: tuple[int, ...], dropout: float = 0.3) -> nn.Module:
-    """MONAI's network of this name with the weights of a seed, kernel 3 throughout."""
+def untrained(
+    name: str, seed: int, channels: tuple[int, ...], dropout: float = 0.3, kernel: int = 3, **layers: str
+) -> nn.Module:
+    """MONAI's network of this name with the weights of a seed, one kernel throughout; layers: norm and act."""
     kind: Any = {"unet": UNet, "attention-unet": AttentionUnet}[name]
     torch.manual_seed(int(stream(seed, WEIGHTS).integers(0, 2**63 - 1)))
-    strides = (2,) * (len(channels) - 1)
-    return kind(2, 1, 2, channels, strides, kernel_size=3, up_kernel_size=3, dropout=dropout)  # type: ignore[no-any-return]
+    sizes = {"strides": (2,) * (len(channels) - 1), "kernel_size": kernel, "up_kernel_size": kernel}
+    return kind(2, 1, 2, channels, dropout=dropout, **sizes, **layers)  # type: ignore[no-any-return]
 
 
 @dataclass
@@ -88,7 +90,7 @@ def train(
             keys[:] = [stream(seed, DROPOUT, epoch, int(one)) for one in slice_id[rows]]
             keys[:] = [one.integers(-(2**31), 2**31, (_dropouts(model), 2), np.int32) for one in keys]
             pictures, masks = augmented(epoch, rows)
-            each = tversky(model(pictures[:, None]), masks, alpha)  # (b,)
+            each = tversky(model(pictures[:, None]).softmax(1)[:, 1], masks, alpha)  # (b,)
             optimiser.zero_grad()
             each.mean().backward()
             for name, weight in model.named_parameters():
@@ -98,24 +100,24 @@ def train(
             losses += each.tolist()
         model.eval()
         with torch.no_grad():
-            logits = torch.cat([model(image[None, None]) for image in images])
-        row = {"val_loss": float(tversky(logits, truth, alpha).mean()), "val_dice": dice(logits, truth)}
+            p = torch.cat([model(image[None, None]) for image in images]).softmax(1)[:, 1]
+        row = {"val_loss": float(tversky(p, truth, alpha).mean()), "val_dice": dice(p, truth)}
         plain.history.append({"epoch": epoch, "train_loss": float(np.mean(losses)), **row})
         plain.weights.append(copy.deepcopy(model.state_dict()))
     return plain
 
 
-def tversky(logits: torch.Tensor, truth: torch.Tensor, alpha: float) -> torch.Tensor:
-    """(b, 2, H, W), (b, H, W) -> (b,): 1 - TP / (TP + alpha FN + (1 - alpha) FP) of each image (thesis, 2.10)."""
-    p, t = logits.softmax(1)[:, 1], truth.float()
-    tp, fn, fp = ((x * y).sum((1, 2)) for x, y in ((p, t), (1 - p, t), (p, 1 - t)))
+def tversky(p: torch.Tensor, truth: torch.Tensor, alpha: float, over: tuple[int, ...] = (-2, -1)) -> torch.Tensor:
+    """1 - TP / (TP + alpha FN + (1 - alpha) FP) of probabilities (..., H, W), summed over dimensions (thesis, 2.10)."""
+    t = truth.float()
+    tp, fn, fp = ((x * y).sum(over) for x, y in ((p, t), (1 - p, t), (p, 1 - t)))
     return 1 - (tp + SMOOTH) / (tp + alpha * fn + (1 - alpha) * fp + SMOOTH)
 
 
-def dice(logits: torch.Tensor, truth: torch.Tensor) -> float:
+def dice(p: torch.Tensor, truth: torch.Tensor) -> float:
     """Mean over images of 2 |A and B| / (|A| + |B|), A where tumour has more than half of the probability."""
-    found = (logits[:, 1] > logits[:, 0]).numpy()
-    return float(np.mean([2 * (a & b).sum() / (a.sum() + b.sum()) for a, b in zip(found, truth.numpy(), strict=True)]))
+    pairs = zip((p > 0.5).numpy(), truth.numpy(), strict=True)
+    return float(np.mean([2 * (a & b).sum() / (a.sum() + b.sum()) for a, b in pairs]))
 
 
 def kept_units(first: int, second: int, dropped: int, units: int) -> NDArray[np.bool_]:

@@ -8,9 +8,9 @@ from dataclasses import fields, replace
 from typing import Any
 
 import pytest
+from bench_forms import ROOT
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from bench_forms import ROOT
 from strategies import costly, law, recipes, seeds
 
 from benchmark.protocol import Recipe, load_recipe, override

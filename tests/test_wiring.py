@@ -330,9 +330,13 @@ def test_the_table_has_one_row_for_every_setting_there_is() -> None:
 @pytest.mark.usefixtures("few_phantoms")
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.setting)
 def test_a_setting_acts(row: Row, lab: Lab) -> None:
+    """And the look is no empty one: it fails where both cells are the same."""
     one = changed(still(row.arm), row.around)
     for value in row.values:
         row.seen(lab, one, changed(one, {row.setting: value}))
+    with pytest.raises((AssertionError, StopIteration)):
+        row.seen(lab, one, one)
+    assert row.values
 
 
 def test_one_bench_prepares_what_a_fresh_one_does() -> None:

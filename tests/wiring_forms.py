@@ -1,7 +1,7 @@
 """Cells that change in one setting, and what a cell must give by formulas that share nothing with the training loop.
 
-The network is MONAI's, every draw numpy's Philox, the loss the thesis's formula; only augmentation, dropout's
-masks and resizing, which have oracles of their own, are called.
+Draws, networks and formulas are those of `plain_training`; called are only augmentation, dropout's masks,
+resizing and the step to a standard histogram, which have oracles of their own.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import plain_training as plain
 import torch
-from bench_forms import FAULTY, small_slices
-from monai.networks.nets import AttentionUnet, UNet
+from bench_forms import FAULTY, augmented, small_slices
 from numpy.typing import NDArray
 from torch import nn
 
 from baselines import ARMS
-from benchmark import augment, preprocess, record
+from benchmark import preprocess, record
 from benchmark.arm import Cases
 from benchmark.layers import KeyedDropout, lighten, set_keys
 from benchmark.model import unpack
@@ -143,28 +143,13 @@ def landmarks(spec: RunSpec) -> preprocess.Landmarks:
     return preprocess.Landmarks(rule.nyul_percentiles, tuple(np.mean(percentiles, axis=0).tolist()), whole)
 
 
-def philox(seed: int | None, stream: int, index: int = 0) -> np.random.Generator:
-    """The stream's generator in epoch 0, of a slice by its number."""
-    key, counter = np.array([seed, stream], np.uint64), np.array([0, 0, index, 0], np.uint64)
-    return np.random.Generator(np.random.Philox(key=key, counter=counter))
-
-
 def drawn(spec: RunSpec) -> nn.Module:
     """MONAI's network with the spec's settings, its weights drawn from the spec's seed."""
-    network = spec.recipe.network
-    size = spec.params.get("kernel_size", 3)
-    words: dict[str, Any] = {
-        "channels": network.channels,
-        "strides": [2] * (len(network.channels) - 1),
-        "kernel_size": size,
-        "up_kernel_size": size,
-        "dropout": network.dropout,
-    }
-    with torch.random.fork_rng([]):
-        torch.manual_seed(int(philox(spec.seed, 1).integers(0, 2**63 - 1)))
-        if spec.arm == "attention-unet":
-            return AttentionUnet(2, 1, 2, **words)
-        return UNet(2, 1, 2, num_res_units=0, norm=network.norm, act=network.act, **words)
+    network, layers = spec.recipe.network, {}
+    if spec.arm == "unet":
+        layers = {"norm": network.norm, "act": network.act}
+    kernel = spec.params.get("kernel_size", 3)
+    return plain.untrained(spec.arm, spec.seed or 0, network.channels, network.dropout, kernel, **layers)
 
 
 def logits(model: nn.Module, images: torch.Tensor, spec: RunSpec) -> torch.Tensor:
@@ -179,25 +164,16 @@ def probabilities(z: torch.Tensor, spec: RunSpec) -> torch.Tensor:
 
 
 def tversky(z: torch.Tensor, masks: torch.Tensor, spec: RunSpec) -> torch.Tensor:
-    """Thesis, 2.10: 1 - TP / (TP + alpha FN + (1 - alpha) FP), smoothed by 1e-5."""
-    settings, alpha = spec.recipe.loss, spec.params["alpha"]
-    p, t = probabilities(z, spec), torch.stack([~masks, masks], dim=1).float()
-    over = (0, 2, 3) if settings.pool_batch else (2, 3)
-    tp, fn, fp = (p * t).sum(over), ((1 - p) * t).sum(over), (p * (1 - t)).sum(over)
-    loss = 1 - (tp + 1e-5) / (tp + alpha * fn + (1 - alpha) * fp + 1e-5)
+    """The mean over images, or of all images as one, with or without the background's own loss."""
+    settings = spec.recipe.loss
+    truth, over = torch.stack([~masks, masks], dim=1), (0, 2, 3) if settings.pool_batch else (2, 3)
+    loss = plain.tversky(probabilities(z, spec), truth, spec.params["alpha"], over)
     return (loss if settings.include_background else loss[..., 1:]).mean()
-
-
-def augmented(spec: RunSpec, train: Cases, rows: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images and masks of some training slices as epoch 0 shows them."""
-    table = augment.draw(spec.recipe.augmentation, spec.seed or 0, 0, train.slice_id[rows])
-    images, masks = torch.from_numpy(train.images[rows]), torch.from_numpy(train.masks[rows])
-    return augment.apply(table, images, masks, train.spacing_mm)
 
 
 def batches(spec: RunSpec, n: int) -> list[NDArray[np.int64]]:
     """Rows of the n training slices, in epoch 0's order, by batch."""
-    return _parted(spec, philox(spec.seed, 2).permutation(n))
+    return _parted(spec, plain.stream(spec.seed or 0, plain.ORDER).permutation(n))
 
 
 def _parted(spec: RunSpec, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
@@ -209,12 +185,14 @@ def train_loss(spec: RunSpec) -> float:
     """The mean over images of epoch 0's batch losses, of a cell that stays as it was drawn."""
     model, train, total = lighten(drawn(spec), [nn.Dropout]).train(), cases(spec, "train"), 0.0
     layers = sum(isinstance(layer, KeyedDropout) for layer in model.modules())
+    seed = spec.seed or 0
+    pictures = augmented(spec.recipe, seed, train)
     for rows in batches(spec, len(train)):
-        draws = [philox(spec.seed, 3, number) for number in train.slice_id[rows].tolist()]
+        draws = [plain.stream(seed, plain.DROPOUT, 0, number) for number in train.slice_id[rows].tolist()]
         keys = [draw.integers(-(2**31), 2**31, (layers, 2), np.int32) for draw in draws]
         set_keys(model, torch.from_numpy(np.stack(keys)))
         with torch.inference_mode():
-            total += _loss(model, *augmented(spec, train, rows), spec) * len(rows)
+            total += _loss(model, *pictures(0, rows), spec) * len(rows)
     return total / len(train)
 
 
@@ -236,9 +214,7 @@ def validation(spec: RunSpec, weights: Mapping[str, torch.Tensor]) -> tuple[floa
     with torch.inference_mode():
         parts = _parted(spec, np.arange(len(val)))
         losses = [_loss(model, torch.from_numpy(val.images[rows]), masks[rows], spec) * len(rows) for rows in parts]
-    found = maps(spec, weights, val.images) > 0.5
-    dice = [2 * (a & b).sum() / (a.sum() + b.sum()) for a, b in zip(found, val.masks, strict=True)]
-    return sum(losses) / len(val), float(np.mean(dice))
+    return sum(losses) / len(val), plain.dice(torch.from_numpy(maps(spec, weights, val.images)), masks)
 
 
 def maps(spec: RunSpec, weights: Mapping[str, torch.Tensor], images: NDArray[np.float32]) -> NDArray[np.float32]:
