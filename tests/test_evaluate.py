@@ -18,7 +18,7 @@ from strategies import law, masks
 
 from benchmark.data.slices import SliceSet
 from benchmark.errors import ArmError
-from benchmark.evaluate import binarise, predict_checked, score, simulated_clicks
+from benchmark.evaluate import binarise, measures, predict_checked, score, simulated_clicks
 from benchmark.run_files import parse_scores
 from benchmark.summary import summarise
 
@@ -101,6 +101,13 @@ def test_areas_are_in_mm2(two: SliceSet) -> None:
     # 0.49 * 0.49 = 0.2401 a pixel: 4 and 1 true, 4 and 11 predicted
     assert rows["truth_mm2"].tolist() == [0.9604, 0.2401]
     assert rows["predicted_mm2"].tolist() == [0.9604, 2.6411]
+
+
+def test_the_depth_of_the_core_is_in_mm() -> None:
+    # rows of 1 mm, columns of 3 mm: of 5 x 5 pixels the three middle rows, 15, are at least half as deep as the middle
+    truth, found = np.zeros((2, 7, 7), bool)
+    truth[1:6, 1:6] = found[2, 1] = True
+    assert measures(found, truth, (1.0, 3.0))["core_sensitivity"] == 1 / 15
 
 
 def test_a_missed_tumour_scores_zero_and_keeps_its_row(two: SliceSet) -> None:

@@ -60,7 +60,7 @@ class Timed(Faulty):
     epochs: int = 2
 
     NAP: ClassVar[float] = 0.5
-    on_disk: ClassVar[list[object]] = []  # history.csv after the first epoch, and how often a checkpoint is due
+    told: ClassVar[list[object]] = []  # history.csv after the first epoch, how often a checkpoint is due, the device
 
     def fit(self, train: Cases, val: Cases, context: RunContext) -> FitReport:
         time.sleep(self.NAP)
@@ -68,7 +68,7 @@ class Timed(Faulty):
         if self.epochs and context.checkpoint:
             context.on_epoch(rows[:1])
             history = context.checkpoint.with_name("history.csv").read_text()
-            type(self).on_disk = [history, context.checkpoint_every_seconds]
+            type(self).told = [history, context.checkpoint_every_seconds, context.device]
         return FitReport(history=rows[: self.epochs], parameters=7, train_gflop_per_image=1.5)
 
 
@@ -396,13 +396,13 @@ def test_an_interrupted_training_goes_on_with_the_threads_it_was_begun_with(
 def test_the_time_of_a_training_is_that_of_its_epochs_and_its_history_is_on_the_disk_after_each(floor: Floor) -> None:
     """Epochs of 2 s and 4 s, some of them spent before an interruption: the clock of this process tells less."""
     spec = floor.spec("timed")
-    assert floor.run(spec, checkpoint_every_seconds=12.5) == [State.DONE]
+    assert floor.run(spec, checkpoint_every_seconds=12.5, device="cpu:0") == [State.DONE]
     folder = floor.folder(spec)
     timing = read_json(folder / "timing.json")
     assert (timing["fit_seconds"], timing["seconds_per_epoch"], timing["gpu_seconds"]) == (6.0, 3.0, 0.75)
     assert (timing["parameters"], timing["train_gflop_per_image"]) == (7, 1.5)
     assert 0 < timing["predict_seconds"] < Timed.NAP  # the fit, which naps, is no part of it
-    assert Timed.on_disk == ["epoch,seconds,gpu_seconds\n0,2.0,0.5\n", 12.5]
+    assert Timed.told == ["epoch,seconds,gpu_seconds\n0,2.0,0.5\n", 12.5, "cpu:0"]
     assert (folder / "history.csv").read_text() == "epoch,seconds,gpu_seconds\n0,2.0,0.5\n1,4.0,0.25\n"
 
 

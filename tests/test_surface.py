@@ -152,7 +152,7 @@ def test_exactly_half_as_deep_is_core() -> None:
 def test_depth_is_in_mm() -> None:
     # rows of 1 mm, columns of 3 mm: depth is by rows alone, 1 2 3 2 1; at least 1.5: three whole rows, 15 pixels
     truth = block(20, 20, 5, 5)
-    assert core_sensitivity(block(21, 20, 1, 5), truth, (1.0, 3.0)) == 5 / 15
+    assert core_sensitivity(block(21, 20, 1, 1), truth, (1.0, 3.0)) == 1 / 15
 
 
 def test_the_image_edge_is_outline_to_the_core() -> None:
