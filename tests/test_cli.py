@@ -205,6 +205,28 @@ def test_seeds_splits_and_image_size_multiply() -> None:
     assert run_ids(*narrow, "--image-size", "96") != run_ids(*narrow)
 
 
+def test_what_is_asked_goes_before_what_the_grid_says_and_leaves_the_rest_of_it(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("""
+        seeds = [7]
+        splits = [2, 3]
+        protocol = "patient"
+        set = { "training.patience" = 9, "training.max_epochs" = 8 }
+        [[arms]]
+        name = "unet"
+    """)
+    words = ["plan", "--data", "phantoms", "--grid", "mine.toml"]
+    more = ["--protocol", "thesis", "--splits", "1,4", "--seeds", "5,6", "--set", "training.patience=3"]
+    of_the_grid, of_the_words = (prepare(asked(*words, *given), ARMS, keep_splits=False).specs for given in ([], more))
+    facts = [
+        {(s.split_id, s.seed, s.recipe.preprocess.nyul_fit) for s in specs} for specs in (of_the_grid, of_the_words)
+    ]
+    assert facts[0] == {("by-patient-2", 7, "train"), ("by-patient-3", 7, "train")}
+    assert facts[1] == {(f"by-image-{number}", seed, "all") for number in (1, 4) for seed in (5, 6)}
+    rules = [specs[0].recipe.training for specs in (of_the_grid, of_the_words)]
+    assert [(rule.patience, rule.max_epochs) for rule in rules] == [(9, 8), (3, 8)]
+    assert not list(tmp_path.rglob("by-*.json"))  # asked not to keep the splits that it draws
+
+
 def by_expansion(grid: str) -> list[RunSpec]:
     one = load_grid(grid)
     recipe, split = load_recipe(one.protocol, one.overrides), Split("by-image-1", (1,), (2,), (3,))
