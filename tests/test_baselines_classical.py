@@ -125,9 +125,23 @@ def test_predict_before_fit_is_an_error(arm: type, one_tumour: Cases) -> None:
         arm().predict(one_tumour.images)
 
 
-@pytest.mark.parametrize("arm", [Otsu, Threshold, RegionGrowing])
-def test_phantoms_are_harder_than_discs_but_not_hopeless(arm: type, phantoms: Cases) -> None:
-    assert 0.2 < mean_dice(fitted(arm, phantoms).predict(phantoms.images), phantoms.masks) < 0.99
+@pytest.mark.parametrize(
+    ("arm", "chosen", "pixels"),
+    [
+        (Otsu, {}, 1844),
+        (Threshold, {"threshold": -0.12}, 3758),
+        (RegionGrowing, {"tolerance": 0.9}, 3618),
+        (ClickRegionGrowing, {"tolerance": 0.65}, 11948),
+    ],
+)
+def test_what_they_outline_of_drawn_slices_stays(
+    arm: type, chosen: dict[str, float], pixels: int, phantoms: Cases
+) -> None:
+    """Pixels in all, computed once, not derived: whoever changes the method must raise `benchmark.spec.SCHEMA`."""
+    ready = fitted(arm, phantoms)
+    clicks = [np.array([deepest_pixel(mask) for mask in phantoms.masks])] if arm is ClickRegionGrowing else []
+    assert ready.state() == pytest.approx(chosen)  # type: ignore[attr-defined]
+    assert ready.predict(phantoms.images, *clicks).sum() == pytest.approx(pixels, abs=3)
 
 
 # --- background, Otsu, threshold -------------------------------------------------------
