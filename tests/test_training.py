@@ -91,11 +91,11 @@ def train_scripted(cases: dict[str, Cases], model: nn.Module | None = None, **ch
 
 
 def test_the_weights_of_the_best_epoch_are_kept(cases: dict[str, Cases], monkeypatch: pytest.MonkeyPatch) -> None:
-    seen, model = scripted(monkeypatch, [0.2, 0.6, 0.4, 0.5]), tiny_model()
+    seen, model = scripted(monkeypatch, [0.2, 0.6, 0.4, 0.5], [0.5, 0.4, 0.3, 0.2]), tiny_model()
     report = train_scripted(cases, model)
     assert same(weights(model), seen[1])
     assert not same(weights(model), seen[3])
-    assert (report.facts["best_epoch"], report.facts["val_dice"]) == (1, 0.6)
+    assert (report.facts["best_epoch"], report.facts["val_dice"], report.facts["val_loss"]) == (1, 0.6, 0.4)
 
 
 def test_training_stops_after_so_many_epochs_without_a_better_one(
