@@ -236,6 +236,14 @@ def test_growing_does_not_leak_through_a_thin_vessel() -> None:
     assert count(stopped, left).dice > 0.98  # all but a stump of the bridge, or a pixel of the outline
 
 
+@pytest.mark.parametrize(("rows", "passes"), [(7, True), (5, False)])
+def test_where_nothing_is_as_wide_as_the_neck_a_disc_of_0_6_of_the_widest_must_pass(rows: int, passes: bool) -> None:
+    """Two squares of 9 are 5 deep: a passage of 7 rows, 4 deep, is more than 3, one of 5 rows is not."""
+    mask = np.zeros((11, 34), bool)
+    mask[1:10, 1:10] = mask[1:10, 24:33] = mask[5 - rows // 2 : 6 + rows // 2, 10:24] = True
+    assert without_necks(mask, (5, 5), 99.0)[5, 28] == passes
+
+
 def test_a_mask_thinner_than_the_neck_is_kept() -> None:
     line = np.zeros((9, 9), bool)
     line[4, 2:7] = True

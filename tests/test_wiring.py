@@ -72,6 +72,7 @@ def agrees_with_formulas(lab: Lab, spec: RunSpec) -> None:
     np.testing.assert_array_equal(cell.masks, outlines(spec, weights))
     images, model = cases(spec, "test").images, kept.load(lab.out, spec.run_id, TABLE, "cpu")
     np.testing.assert_allclose(model.arm.predict(images), maps(spec, weights, images), rtol=1e-5)
+    assert (model.fed, model.shape, model.spacing_mm) == (spec.shape, SLICES.shape, SLICES.spacing_mm)
     lab.agreed.add(spec.run_id)
 
 
@@ -370,6 +371,9 @@ def test_one_bench_over_two_folds_gives_the_runs_of_two_fresh_ones(tmp_path: Pat
     ]
     run_grid(specs, Bench(SLICES, folds, TABLE), Options(tmp_path / "shared"))
     for spec in specs:
-        assert run_one(spec, Bench(SLICES, folds, TABLE), Options(tmp_path / "fresh")) is State.DONE
+        bench, fresh = Bench(SLICES, folds, TABLE), Options(tmp_path / "fresh", keep_models=True)
+        assert run_one(spec, bench, fresh) is State.DONE
+        model = kept.load(fresh.out, spec.run_id, TABLE, "cpu")
+        assert model.landmarks == bench.prepared(spec, folds[spec.split_id]).landmarks
     assert len(bits(tmp_path / "fresh")) == 2 * 2 + 2 * 3  # scores, masks, and of networks a history
     assert bits(tmp_path / "shared") == bits(tmp_path / "fresh")
