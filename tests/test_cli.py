@@ -11,16 +11,20 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from bench_forms import ROOT, TINY_GRID, finish, process, start
+from data_forms import small_set, write_pairs
 from run_records import halves, squares, write_run
+from scipy.io import savemat
 
 from baselines import ARMS
 from benchmark import collect, judging
 from benchmark.__main__ import VERBS, main
 from benchmark.cli import SECTION_NAMES, parser
 from benchmark.data.slices import SliceSet
+from benchmark.errors import DataError
 from benchmark.grid import expand, load_grid
 from benchmark.protocol import load_recipe
 from benchmark.report.build import Written
@@ -123,8 +127,8 @@ def test_an_unknown_word_lists_the_known_ones(capsys: Capture, words: list[str],
     else:
         words = [*words, "--data", "phantoms"]
     capsys.readouterr()
-    assert says in refused(capsys, "plan", *words)
-    assert not list(tmp_path.rglob("by-*.json"))  # nothing was written
+    assert says in refused(capsys, "reproduce", *words)
+    assert not list(tmp_path.rglob("by-*.json"))  # not even a split, which this verb keeps
 
 
 def test_an_unknown_arm_or_parameter_in_a_grid(capsys: Capture, tmp_path: Path) -> None:
@@ -203,6 +207,55 @@ def test_seeds_splits_and_image_size_multiply() -> None:
     assert len(run_ids(*narrow, "--seeds", "1,2,3", "--splits", "1,2")) == 6
     assert run_ids(*narrow, "--image-size", "64") == run_ids(*narrow)
     assert run_ids(*narrow, "--image-size", "96") != run_ids(*narrow)
+    assert len(run_ids(*narrow, "--image-size", "4096")) == 1  # the largest there may be
+
+
+OWN_GRID = """
+seeds = [1, 2]
+splits = [2, 3]
+protocol = "patient"
+set = {"training.patience" = 9, "training.batch_size" = 3}
+[[arms]]
+name = "unet"
+"""
+
+
+def test_words_beat_the_grid_and_the_grid_its_protocol(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text(OWN_GRID)
+    words = ["plan", "--data", "phantoms", "--grid", "own.toml"]
+    job = prepare(asked(*words), ARMS, keep_splits=False)
+    assert list(job.splits) == ["by-patient-2", "by-patient-3"]
+    assert [(spec.split_id, spec.seed) for spec in job.specs] == [(name, s) for name in job.splits for s in (1, 2)]
+    assert {(spec.recipe.training.patience, spec.recipe.training.batch_size) for spec in job.specs} == {(9, 3)}
+    assert not list(tmp_path.rglob("by-*.json"))
+    more = ["--protocol", "thesis", "--splits", "1", "--seeds", "5", "--set", "training.patience=4"]
+    job = prepare(asked(*words, *more), ARMS)
+    assert [(spec.split_id, spec.seed) for spec in job.specs] == [("by-image-1", 5)]
+    assert (job.specs[0].recipe.training.patience, job.specs[0].recipe.training.batch_size) == (4, 3)
+    assert len(list(tmp_path.glob("runs-quick/splits/*/by-image-1-*.json"))) == 1
+
+
+def test_words_about_slices_reach_them(tmp_path: Path) -> None:
+    """Six of label 1, one of them without a tumour, and six of label 2, in patients of two; three by two as folds."""
+    drawn = small_set(12)
+    blank = drawn.masks & (np.arange(12) != 0)[:, None, None]
+    write_pairs(replace(drawn, masks=blank, label=np.repeat([1, 2], 6)), tmp_path / "own")
+    folds = np.zeros(36)
+    folds[drawn.slice_id - 1] = np.repeat([1, 2, 3], 4)
+    savemat(tmp_path / "own" / "cvind.mat", {"cvind": np.where(folds, folds, 1)[:, None]})
+
+    def slices_of(*words: str) -> SliceSet:
+        return prepare(asked("plan", "--data", "own", *words), ARMS, keep_splits=False).slices
+
+    assert slices_of("--labels", "2").slice_id.tolist() == drawn.slice_id[6:].tolist()
+    assert slices_of("--labels", "2", "--spacing", "0.5", "1").spacing_mm == (0.5, 1.0)
+    with pytest.raises(DataError, match="--allow-empty-masks"):
+        slices_of()
+    assert slices_of("--allow-empty-masks").slice_id.tolist() == drawn.slice_id[:6].tolist()
+    assert len(slices_of("--allow-empty-masks", "--labels", "all")) == 12
+    words = ["--data", "own", "--labels", "all", "--allow-empty-masks", "--set", "split.unit=cvind", "--splits", "3"]
+    (split,) = prepare(asked("plan", *words), ARMS, keep_splits=False).splits.values()
+    assert (split.test, split.val) == (tuple(drawn.slice_id[8:].tolist()), tuple(drawn.slice_id[:4].tolist()))
 
 
 def by_expansion(grid: str) -> list[RunSpec]:
