@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,7 @@ def prepare(
     if max(shape) > MAX_SIDE:
         raise SpecError(f"--image-size {max(shape)} is above {MAX_SIDE}")
     if request.seeds is not None:
-        grid = Grid(grid.name, grid.arms, request.seeds, grid.splits, grid.protocol, grid.overrides)
+        grid = replace(grid, seeds=request.seeds)
 
     def specs(splits: list[Split]) -> list[RunSpec]:
         return expand(

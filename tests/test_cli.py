@@ -11,16 +11,20 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
-from bench_forms import ROOT, TINY_GRID, finish, process, start
+from bench_forms import ROOT, TINY_GRID, finish, process
+from data_forms import small_set, write_pairs
 from run_records import halves, squares, write_run
+from scipy.io import savemat
 
 from baselines import ARMS
 from benchmark import collect, judging
 from benchmark.__main__ import VERBS, main
 from benchmark.cli import SECTION_NAMES, parser
 from benchmark.data.slices import SliceSet
+from benchmark.errors import DataError
 from benchmark.grid import expand, load_grid
 from benchmark.protocol import load_recipe
 from benchmark.report.build import Written
@@ -123,8 +127,8 @@ def test_an_unknown_word_lists_the_known_ones(capsys: Capture, words: list[str],
     else:
         words = [*words, "--data", "phantoms"]
     capsys.readouterr()
-    assert says in refused(capsys, "plan", *words)
-    assert not list(tmp_path.rglob("by-*.json"))  # nothing was written
+    assert says in refused(capsys, "reproduce", *words)
+    assert not list(tmp_path.rglob("by-*.json"))  # not even a split, which this verb keeps
 
 
 def test_an_unknown_arm_or_parameter_in_a_grid(capsys: Capture, tmp_path: Path) -> None:
@@ -204,6 +208,7 @@ def test_seeds_splits_and_image_size_multiply() -> None:
     assert run_ids(*narrow, "--image-size", "64") == run_ids(*narrow)
     fed = prepare(asked("plan", "--data", "phantoms", *narrow, "--image-size", "96"), ARMS).specs
     assert {spec.shape for spec in fed} == {(96, 96)}
+    assert len(run_ids(*narrow, "--image-size", "4096")) == 1  # the largest there may be
 
 
 def test_what_is_asked_goes_before_what_the_grid_says_and_leaves_the_rest_of_it(tmp_path: Path) -> None:
@@ -226,6 +231,29 @@ def test_what_is_asked_goes_before_what_the_grid_says_and_leaves_the_rest_of_it(
     rules = [specs[0].recipe.training for specs in (of_the_grid, of_the_words)]
     assert [(rule.patience, rule.max_epochs) for rule in rules] == [(9, 8), (3, 8)]
     assert not list(tmp_path.rglob("by-*.json"))  # asked not to keep the splits that it draws
+
+
+def test_words_about_slices_reach_them(tmp_path: Path) -> None:
+    """Six of label 1, one of them without a tumour, and six of label 2, in patients of two; three by two as folds."""
+    drawn = small_set(12)
+    blank = drawn.masks & (np.arange(12) != 0)[:, None, None]
+    write_pairs(replace(drawn, masks=blank, label=np.repeat([1, 2], 6)), tmp_path / "own")
+    folds = np.zeros(36)
+    folds[drawn.slice_id - 1] = np.repeat([1, 2, 3], 4)
+    savemat(tmp_path / "own" / "cvind.mat", {"cvind": np.where(folds, folds, 1)[:, None]})
+
+    def slices_of(*words: str) -> SliceSet:
+        return prepare(asked("plan", "--data", "own", *words), ARMS, keep_splits=False).slices
+
+    assert slices_of("--labels", "2").slice_id.tolist() == drawn.slice_id[6:].tolist()
+    assert slices_of("--labels", "2", "--spacing", "0.5", "1").spacing_mm == (0.5, 1.0)
+    with pytest.raises(DataError, match="--allow-empty-masks"):
+        slices_of()
+    assert slices_of("--allow-empty-masks").slice_id.tolist() == drawn.slice_id[:6].tolist()
+    assert len(slices_of("--allow-empty-masks", "--labels", "all")) == 12
+    words = ["--data", "own", "--labels", "all", "--allow-empty-masks", "--set", "split.unit=cvind", "--splits", "3"]
+    (split,) = prepare(asked("plan", *words), ARMS, keep_splits=False).splits.values()
+    assert (split.test, split.val) == (tuple(drawn.slice_id[8:].tolist()), tuple(drawn.slice_id[:4].tolist()))
 
 
 def by_expansion(grid: str) -> list[RunSpec]:
@@ -297,7 +325,7 @@ def test_phantoms_and_real_slices_never_share_a_folder(capsys: Capture, tmp_path
     run = tmp_path / "mixed" / "some-run"
     run.mkdir(parents=True)
     (run / "spec.json").write_text(json.dumps({"phantom": False}))
-    error = refused(capsys, "reproduce", "--data", "phantoms", "--out", "mixed")
+    error = refused(capsys, "reproduce", "--data", "phantoms", "--only", "arm=otsu", "--out", "mixed")
     assert "mixed holds runs on real slices, and these would be runs on phantoms; give another folder" in error
     (run / "spec.json").write_text(json.dumps({"phantom": True}))
     assert main(["export", "phantoms", "real"]) == 0
@@ -445,19 +473,12 @@ def test_without_a_finished_run_everything_is_missing(capsys: Capture, tmp_path:
     assert main(["compare", "--runs", str(tmp_path), "--strict"]) == 1
 
 
-def test_a_card_that_is_not_there(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("workers", [[], ["--workers", "2"]])
+def test_a_card_that_is_not_there(capfd: Capture, monkeypatch: pytest.MonkeyPatch, workers: list[str]) -> None:
+    """One line, and no worker is started, which would add its own."""
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    error = refused(capsys, "reproduce", "--data", "phantoms", "--only", "arm=otsu", "--device", "cuda")
-    assert "PyTorch sees no CUDA card here" in error
-
-
-def test_workers_without_a_card_are_never_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    words = ["-m", "benchmark", "reproduce", "--only", "arm=otsu,background", "--device", "cuda", "--workers", "2"]
-    code, _, err = finish(process(words, cwd=tmp_path))
-    assert code == 2
-    assert err.startswith("error: --device cuda: PyTorch sees no CUDA card here")
-    assert err.count("\n") == 1
+    words = ["reproduce", "--data", "phantoms", "--only", "arm=otsu,background", "--device", "cuda", *workers]
+    assert refused(capfd, *words).startswith("error: --device cuda: PyTorch sees no CUDA card here")
 
 
 WITHOUT_TORCH = """
@@ -490,9 +511,7 @@ def test_help_comes_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there a signal from another process ends it at once")
-@pytest.mark.parametrize(
-    ("workers", "sent", "expected"), [("1", signal.SIGINT, 130), ("2", signal.SIGINT, 130), ("2", signal.SIGTERM, 143)]
-)
+@pytest.mark.parametrize(("workers", "sent", "expected"), [("1", signal.SIGTERM, 143), ("2", signal.SIGINT, 130)])
 def test_a_call_that_is_stopped_says_how_to_go_on(
     tmp_path: Path, workers: str, sent: signal.Signals, expected: int
 ) -> None:
@@ -510,13 +529,12 @@ def test_a_call_that_is_stopped_says_how_to_go_on(
     assert not list(tmp_path.glob("out/*/failure.json"))
 
 
-def test_a_name_that_the_terminal_cannot_spell_stops_nothing(tmp_path: Path) -> None:
+def test_a_name_that_the_terminal_cannot_spell_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where output has another encoding than names, as in a C locale or on Windows."""
-    words = ["-m", "benchmark", "export", "phantoms", "größe"]
-    child = start([sys.executable, *words], tmp_path, {"PYTHONPATH": f"{ROOT}", "PYTHONIOENCODING": "ascii"})
-    code, output, err = finish(child)
-    assert (code, err) == (0, "")
-    assert r"gr\xf6\xdfe" in output
+    terminal = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(terminal, encoding="ascii"))
+    assert main(["export", "phantoms", "größe"]) == 0
+    assert rb"gr\xf6\xdfe" in terminal.getvalue()
 
 
 def test_sigterm_is_as_before_when_a_call_has_ended(capsys: Capture) -> None:

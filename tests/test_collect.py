@@ -299,6 +299,13 @@ def test_scores_that_are_no_scores_are_refused(root: Path, column: str, value: s
         collect(root)
 
 
+def test_nothing_found_and_everything_found_are_scores(tmp_path: Path) -> None:
+    slices = squares()
+    for seed, rows in ((1, 0), (2, 10)):
+        write_run(tmp_path, slices, halves(slices), rows=rows, seed=seed)
+    assert sorted(collect(tmp_path).scores["dice"]) == [0.0] * 4 + [1.0] * 4
+
+
 def test_collecting_and_comparing_import_neither_torch_nor_scipy_stats(root: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from benchmark.collect import collect;"

@@ -136,6 +136,7 @@ def test_the_caption_counts_the_leak() -> None:
     """Counted here from the drawn columns: test slices whose patient has a training slice, validation ones apart."""
     pairs = phantoms.draw(patients=18, slices_per_patient=2)  # one patient is tested and validated only
     figure = split_figure(pairs, RECIPE)
+    assert set(figure.data["split"]) == {"by-image-1", "by-patient-1"}
     for name, part in figure.data.groupby("split"):
         trained = set(part.loc[part["set"] == "train", "patient_id"])
         test = part[part["set"] == "test"]
@@ -184,7 +185,9 @@ def test_augmented_examples_are_what_a_training_is_fed(figures: dict[str, Figure
 
 def test_every_kind_of_chance_is_seen(figures: dict[str, Figure]) -> None:
     """Epoch 0 and the first later one with each: noise, intensity, bias field, motion."""
-    for _, part in figures["augmentation"].data.groupby("slice_id"):
+    parts = [part for _, part in figures["augmentation"].data.groupby("slice_id")]
+    assert len(parts) == 2
+    for part in parts:
         assert part["epoch"].tolist() == sorted(set(part["epoch"]))
         assert part["epoch"].iloc[0] == 0
         assert part[["noise_sd", "intensity_change", "bias", "motion"]].astype(bool).any().all()

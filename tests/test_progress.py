@@ -182,6 +182,7 @@ def test_on_a_terminal_only_what_the_grid_does_not_show_is_told_above_it(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdout", io.StringIO())
+    monkeypatch.setenv("TERM", "xterm")  # a dumb one is shown the last picture alone
     console = screen()
     with LiveGrid(Survey(job, ARMS), console) as output:
         everything(output, job)

@@ -126,3 +126,4 @@ def test_spacing_keeps_the_field_of_view(shape: tuple[int, int], expected: tuple
     found = scaled_spacing((0.49, 0.49), (512, 512), shape)
     assert found == pytest.approx(expected)
     assert [s * n for s, n in zip(found, shape, strict=True)] == pytest.approx([250.88, 250.88])
+    assert scaled_spacing((0.5, 2.0), (512, 256), shape) == pytest.approx((256 / shape[0], 512 / shape[1]))

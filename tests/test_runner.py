@@ -416,11 +416,13 @@ def test_an_arm_without_epochs_took_as_long_as_its_fit(floor: Floor) -> None:
 
 
 def test_slices_of_unknown_patients_count_none(recipe: Recipe, slices: SliceSet, tmp_path: Path) -> None:
-    floor = floor_in(replace(slices, patient_id=(None,) * 12 + slices.patient_id[12:]), recipe, tmp_path)
+    real = replace(slices, patient_id=(None,) * 12 + slices.patient_id[12:], phantom=False)
+    floor = floor_in(real, recipe, tmp_path)
     spec = floor.spec()
     floor.run(spec)
     dataset = read_json(floor.folder(spec) / "result.json")["dataset"]
-    assert dataset == {"slices": 24, "patients": 4, "phantom": True}
+    assert dataset == {"slices": 24, "patients": 4, "phantom": False}
+    assert read_json(floor.folder(spec) / "spec.json")["phantom"] is False
 
 
 def test_a_cell_that_another_process_ends_meanwhile_is_not_run_again(

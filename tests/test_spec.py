@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import fields, replace
@@ -53,6 +54,22 @@ def test_run_id_is_readable() -> None:
 def test_a_deterministic_run_has_neither_seed_nor_precision_and_an_oblong_both_sides() -> None:
     one = replace(BASE, arm="otsu", params={}, seed=None, shape=(512, 384))
     assert re.fullmatch(r"otsu_by-image-1_512x384_[0-9a-f]{8}", one.run_id)
+
+
+@pytest.mark.parametrize(
+    ("seed", "shape", "words"), [(0, (256, 512), "256x512_fp32_s0"), (None, (512, 256), "512x256")]
+)
+def test_run_id_ends_with_the_hash_of_the_identity_written_out(
+    seed: int | None, shape: tuple[int, int], words: str
+) -> None:
+    """Records are found by it: another text would orphan all there are."""
+    one = replace(BASE, seed=seed, shape=shape)
+    identity = {"schema": 2, "arm": "unet", "params": {"alpha": 0.5, "kernel_size": 5}, "protocol": Recipe().identity(),
+                "dataset_id": "a" * 64, "content_fingerprint": "b" * 64, "split_fingerprint": "c" * 64,
+                "shape": shape, "seed": seed}  # fmt: skip
+    text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    assert one.run_id == f"unet_alpha0.5_kernel-size5_by-image-1_{words}_{digest}"
 
 
 def test_the_cell_is_what_a_person_calls_the_run() -> None:

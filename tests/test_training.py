@@ -59,7 +59,7 @@ def test_a_finished_checkpoint_trains_no_more(cases: dict[str, Cases], tmp_path:
 def test_checkpoints_are_as_far_apart_as_asked(
     cases: dict[str, Cases], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Epochs of 40 s and a checkpoint after 60: at 80 s, after the third, and 80 s later, after the fifth."""
+    """Epochs of 40 s and a checkpoint after 80: at 80 s, after the third, and 80 s later, after the fifth."""
     path, now, held = tmp_path / "c.pt", [0.0], []
 
     def epoch_of_40_seconds(history: list[dict[str, float]]) -> None:
@@ -68,7 +68,7 @@ def test_checkpoints_are_as_far_apart_as_asked(
 
     monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: now[0], perf_counter=lambda: now[0]))
     recipe = small_recipe(training__max_epochs=5)
-    context = RunContext(recipe, 5, checkpoint=path, checkpoint_every_seconds=60, on_epoch=epoch_of_40_seconds)
+    context = RunContext(recipe, 5, checkpoint=path, checkpoint_every_seconds=80, on_epoch=epoch_of_40_seconds)
     train_network(tiny_model(), 0.5, cases["train"], cases["val"], context)
     assert held == [0, 0, 3, 3, 5]
 
