@@ -232,6 +232,15 @@ def test_each_section_shows_what_it_is_named_after() -> None:
     assert titles["runs"][-1] == "Lower precisions"
 
 
+@pytest.mark.parametrize("name", SECTIONS)
+def test_a_table_too_wide_for_a_terminal_keeps_what_it_is_read_for(name: str) -> None:
+    """Its verdict and the numbers behind it, and whose they are; tables of up to seven columns keep them all."""
+    kept = {"", "arm", "verdict", "ours", "mean Dice", "Dice", "difference", "95% interval", "missed"}
+    for made in SECTIONS[name](judged("everything")):
+        assert made.essential or made.shown.shape[1] <= 7, made.title
+        assert kept & set(made.shown) <= set(made.essential or made.shown) <= set(made.shown), made.title
+
+
 ORDERS = st.randoms(use_true_random=False)
 
 

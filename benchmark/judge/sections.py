@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 
@@ -154,7 +154,7 @@ class Judgement:
         """The printed numbers, and what more runs would bring."""
         table = verdict_table(self.rows)
         done = comparable.progress(self.collected, self.reference, self.tolerances)
-        tables = [Table(table.title, table.numbers, table.shown, (*table.notes, done))]
+        tables = [replace(table, notes=(*table.notes, done))]
         spread, rule, other = self.rows[-1].spread, self.tolerances.dice, self.reference.best_cell.seeds
         if spread and spread.seeds:
             numbers = power_table(spread, other, rule.level, rule.power, MORE_DRAWS, MORE_SEEDS)
