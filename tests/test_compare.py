@@ -61,8 +61,12 @@ def test_a_dice_is_judged_by_its_prediction_interval(middle: float, apart: float
     assert found.ours == pytest.approx(middle)
     assert found.n == seeds
     assert found.sd == (None if seeds == 1 else pytest.approx(apart * (1 if seeds == 3 else math.sqrt(0.5))))
-    if seeds < 3:
-        assert f"{seeds} of the 3 seeds" in found.why
+    words = {
+        Verdict.REPRODUCED: "lies in the",
+        Verdict.NOT_REPRODUCED: "lies outside the",
+        Verdict.INCONCLUSIVE: "wider",
+    }
+    assert (f"{seeds} of the 3 seeds" if seeds < 3 else words[verdict]) in found.why
 
 
 @pytest.mark.parametrize(
@@ -84,6 +88,12 @@ def test_what_is_not_comparable(changes: dict[str, Any], why: str) -> None:
     assert why in found.why
 
 
+def test_each_reason_why_runs_are_not_comparable_is_said_once() -> None:
+    small = {"height": 256, "width": 256}
+    found = row(join(*(table(spread(0.898, 0.01), PATIENTS, **changes) for changes in (small, {"phantom": True}))))
+    assert found.why == "drawn phantoms, not slices; image size 256x256"
+
+
 @pytest.mark.parametrize("changes", [{"arm": "attention_unet"}, {"kernel_size": 3}, {"alpha": 0.6}])
 def test_other_arms_and_cells_say_nothing_of_the_printed_one(changes: dict[str, Any]) -> None:
     assert row(table(spread(0.898, 0.01), PATIENTS, **changes)).verdict is Verdict.MISSING
@@ -96,7 +106,7 @@ def test_runs_that_may_not_be_compared_leave_the_mean_alone() -> None:
 
 def test_every_draw_with_its_three_seeds_is_judged_in_one_mean() -> None:
     """Draws at 0.88 and 0.92: mean 0.90 over six trainings; a third draw with two seeds alone is left out."""
-    two = table(spread(0.92, 0.01), [*"ccdd"], split_id="by-image-2", first_slice=10)
+    two = table(spread(0.92, 0.01), [*"ccdd"], split_id="by-image-5", first_slice=10)
     less = table(spread(0.5, 0.01, 2), [*"eeff"], split_id="by-image-3", first_slice=20)
     found = row(join(table(spread(0.88, 0.01), PATIENTS), two, less))
     assert (found.ours, found.n) == (pytest.approx(0.90), 6)
@@ -178,9 +188,11 @@ def test_runs_that_disagree_on_what_they_were_tested_on_are_refused(changes: dic
 def test_counts_that_round_to_the_printed_digit(kernel: int, count: int) -> None:
     name = f"parameters {kernel}x{kernel}, millions"
     one = {"kernel_size": kernel, "height": 64, "width": 64, "protocol_hash": "any", "split_rule": "any"}
-    assert row(table({1: [0.5] * 4}, PATIENTS, parameters=count, **one), name).verdict is Verdict.REPRODUCED
+    near = row(table({1: [0.5] * 4}, PATIENTS, parameters=count, **one), name)
+    assert (near.verdict, near.why) == (Verdict.REPRODUCED, "differs by at most 0.05")
     off = row(table({1: [0.5] * 4}, PATIENTS, parameters=count + 110_000, **one), name)
     assert (off.verdict, off.ours) == (Verdict.NOT_REPRODUCED, (count + 110_000) / 1e6)
+    assert off.why == "differs by more than 0.05"
 
 
 def test_counts_of_phantom_runs_or_other_networks_are_not_compared() -> None:
@@ -188,6 +200,7 @@ def test_counts_of_phantom_runs_or_other_networks_are_not_compared() -> None:
     assert row(table({1: [0.5] * 4}, PATIENTS, phantom=True), name).verdict is Verdict.NOT_COMPARABLE
     assert row(table({1: [0.5] * 4}, PATIENTS, network_hash="x"), name).why == "other network settings"
     assert row(table({1: [0.5] * 4}, PATIENTS), "parameters 3x3, millions").verdict is Verdict.MISSING
+    assert row(table({1: [0.5] * 4}, PATIENTS, arm="attention_unet"), name).verdict is Verdict.MISSING
 
 
 def test_one_wrong_count_among_right_ones_is_shown() -> None:
@@ -199,11 +212,15 @@ def test_one_wrong_count_among_right_ones_is_shown() -> None:
 def test_split_sizes_are_exact_and_any_arm_shows_them() -> None:
     other = {"arm": "otsu", "kernel_size": pd.NA, "height": 64, "width": 64}
     assert row(table({1: [0.5] * 4}, PATIENTS, **other), "training images").verdict is Verdict.REPRODUCED
-    assert row(table({1: [0.5] * 4}, PATIENTS, val=121), "validation images").verdict is Verdict.NOT_REPRODUCED
+    found = row(table({1: [0.5] * 4}, PATIENTS, val=121), "validation images")
+    assert (found.verdict, found.why) == (Verdict.NOT_REPRODUCED, "not equal")
     by_patient = table({1: [0.5] * 4}, PATIENTS, split_rule="x", split_unit="patient")
     assert row(by_patient, "test images").why == "split by patient, by another rule than the thesis's"
     own = table({1: [0.5] * 4}, PATIENTS, test=pd.NA)
-    assert row(own, "test images").verdict is Verdict.NOT_COMPARABLE
+    found = row(own, "test images")
+    assert (found.verdict, found.why) == (
+        Verdict.NOT_COMPARABLE, "not one of the splits shipped here, so its sizes are unknown",
+    )  # fmt: skip
 
 
 # The whole.
@@ -214,6 +231,10 @@ def all_good() -> Collected:
     return join(table(spread(0.898, 0.01), PATIENTS), *kernels)
 
 
+def test_each_verdict_has_its_mark() -> None:
+    assert "".join(verdict.marker for verdict in Verdict) == "+x?/-"
+
+
 def test_exit_codes() -> None:
     good, nothing = all_good(), collect(Path("nowhere"))
     rows = compare(good, *terms())
@@ -221,6 +242,8 @@ def test_exit_codes() -> None:
     assert (exit_code(rows), exit_code(rows, strict=True)) == (0, 0)
     missing = compare(nothing, *terms())
     assert {r.verdict for r in missing} == {Verdict.MISSING}
+    for some in (rows, missing):
+        assert [(r.required, r.set_up) for r in some] == [(True, True)] * 7 + [(True, False)]
     assert (exit_code(missing), exit_code(missing, strict=True)) == (0, 1)
     bad = [replace(rows[0], verdict=Verdict.NOT_REPRODUCED), *rows[1:]]
     assert (exit_code(bad), exit_code(bad, strict=True)) == (1, 1)
