@@ -207,6 +207,8 @@ def test_one_wrong_count_among_right_ones_is_shown() -> None:
     both = join(table({1: [0.5] * 4}, PATIENTS), table({2: [0.5] * 4}, PATIENTS, parameters=9_000_000))
     found = row(both, "parameters 5x5, millions")
     assert (found.verdict, found.ours, found.n) == (Verdict.NOT_REPRODUCED, 9.0, 2)
+    fewer = join(table({1: [0.5] * 4}, PATIENTS), table({2: [0.5] * 4}, PATIENTS, parameters=5_000_000))
+    assert verdict_table([row(fewer, "parameters 5x5, millions")]).shown.loc[0, "ours"] == "5.0000"
 
 
 def test_split_sizes_are_exact_and_any_arm_shows_them() -> None:
@@ -214,8 +216,9 @@ def test_split_sizes_are_exact_and_any_arm_shows_them() -> None:
     assert row(table({1: [0.5] * 4}, PATIENTS, **other), "training images").verdict is Verdict.REPRODUCED
     found = row(table({1: [0.5] * 4}, PATIENTS, val=121), "validation images")
     assert (found.verdict, found.why) == (Verdict.NOT_REPRODUCED, "not equal")
-    by_patient = table({1: [0.5] * 4}, PATIENTS, split_rule="x", split_unit="patient")
-    assert row(by_patient, "test images").why == "split by patient, by another rule than the thesis's"
+    for unit in ("patient", "image"):
+        other_rule = table({1: [0.5] * 4}, PATIENTS, split_rule="x", split_unit=unit)
+        assert row(other_rule, "test images").why == f"split by {unit}, by another rule than the thesis's"
     own = table({1: [0.5] * 4}, PATIENTS, test=pd.NA)
     found = row(own, "test images")
     assert (found.verdict, found.why) == (
