@@ -77,6 +77,7 @@ def test_a_dice_is_judged_by_its_prediction_interval(middle: float, apart: float
         ({"protocol_hash": "x"}, "other settings than protocol 'thesis'"),
         ({"height": 256, "width": 256}, "image size 256x256"),
         ({"width": 256}, "image size 512x256"),
+        ({"height": 256}, "image size 256x512"),
         ({"precision": "bf16"}, "precision bf16"),
         ({"split_id": "by-patient-2"}, "not one of the splits by image shipped here"),
         ({"train": pd.NA, "val": pd.NA, "test": pd.NA}, "not one of the splits by image shipped here"),
@@ -273,10 +274,11 @@ def test_the_text_shows_numbers_verdicts_and_their_count() -> None:
 
 
 def test_progress_counts_trainings_on_the_thesis_terms() -> None:
-    """Three seeds of one cell, one each of three others; a fourth seed, 256 px and another alpha add nothing."""
+    """Three seeds of one cell, one each of three others; a fourth, another draw, 256 px, another alpha add nothing."""
     extra = (
         table({9: [0.5] * 4}, PATIENTS),
-        table({1: [0.5] * 4}, PATIENTS, height=256),
+        table({2: [0.5] * 4}, PATIENTS, split_id="by-image-2", kernel_size=3),
+        table({2: [0.5] * 4}, PATIENTS, height=256, width=256, kernel_size=3),
         table({1: [0.5] * 4}, PATIENTS, alpha=0.55),
     )
     assert progress(join(all_good(), *extra), *terms()).startswith("Run so far: 6 of the 108 trainings")
