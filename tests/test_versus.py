@@ -128,6 +128,11 @@ def test_the_signed_rank_test_is_on_patients_mean_differences() -> None:
     assert row.wilcoxon_p == pytest.approx(2 * 10 / 2**7)
 
 
+def test_a_patient_without_a_difference_leaves_the_signed_ranks_of_the_others() -> None:
+    row = judged(cell(0.5, {1: [0.5] * 4, 2: [0.5] * 4}, [*"abcd"]), classical("otsu", [0.5, 0.6, 0.7, 0.8], [*"abcd"]))
+    assert row["otsu"].wilcoxon_p == stats.wilcoxon([0.0, 0.1, 0.2, 0.3]).pvalue < 0.5
+
+
 def test_arms_without_seeds_bring_no_spread_of_their_own() -> None:
     """v = s^2 / 2 of the reference's two seeds alone, df 1."""
     row = judged(cell(0.5, flat(0.81)), classical("otsu", [0.5] * 4))["otsu"]
