@@ -207,10 +207,11 @@ def test_a_verdict_in_words_counts_every_claim(runs: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shift", "verdict"), [(0.3, "lower by patient"), (-0.3, "higher by patient"), (0, "undecided")]
+    ("shift", "verdict"),
+    [(0.0305, "lower by patient"), (-0.0305, "higher by patient"), (0.0303, "undecided"), (-0.0303, "undecided")],
 )
 def test_what_is_left_is_said_by_the_side_of_zero_that_the_interval_is_on(shift: float, verdict: str) -> None:
-    """Thirty patients, each Dice 0.3 apart or the same; two seeds 0.02 apart."""
+    """Thirty patients, each Dice as far apart; two seeds 0.01 apart: 4.302653 x sqrt(0.00005) = 0.030424."""
     patients = [f"p{i}" for i in range(30)]
     image, patient = ({seed: [0.6 + side + seed / 100] * 30 for seed in (1, 2)} for side in (shift, 0.0))
     found = judge(join(table(image, patients), table(patient, patients, **BY_PATIENT)))
