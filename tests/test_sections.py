@@ -252,6 +252,7 @@ def test_each_section_shows_what_it_is_named_after() -> None:
     assert titles["verdicts"] == [
         "The thesis's printed numbers.", "What more trainings would bring",
     ]  # fmt: skip
+    assert found.verdicts()[0].notes[-1].startswith("Run so far: ")
     assert titles["patients"][0] == "unet 5x5"
     assert titles["patients"][1].startswith("By image against by patient")
     assert all(title.startswith("The thesis's claims on ") for title in titles["claims"])

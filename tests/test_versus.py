@@ -209,6 +209,7 @@ def test_best_first_with_the_reference_in_its_place() -> None:
 
 
 def test_without_the_reference_or_another_cell_there_is_no_table() -> None:
+    assert len(Judgement(join(cell(0.5, flat(0.81)), cell(0.6, flat(0.91))), *terms()).arms()) == 1
     assert judged(cell(0.6, flat(0.91)), cell(0.7, flat(0.81))) == {}
     for other in ({"kernel_size": 3}, {"arm": "attention-unet"}):
         assert judged(cell(0.6, flat(0.91)), cell(0.5, flat(0.81), **other)) == {}  # the reference is unet 5x5
