@@ -14,10 +14,11 @@ from pandas.api.types import is_numeric_dtype
 from benchmark import record
 from benchmark.collect import run_folders, shipped_splits
 from benchmark.data.slices import SliceSet
-from benchmark.errors import RecordError
+from benchmark.errors import ArmError, RecordError
 from benchmark.evaluate import score
 from benchmark.record import RunFolder, State
 from benchmark.run_files import (
+    CURE,
     LAST_BITS,
     Reader,
     parse_scores,
@@ -91,7 +92,10 @@ def scored_anew(folder: RunFolder, slices: SliceSet) -> tuple[pd.DataFrame, Resc
         )
     get = Reader(folder / record.RESULT, read_result(folder))
     masks = read_predictions(folder)
-    new = score(slices, masks, _test_slices(folder, masks))
+    try:
+        new = score(slices, masks, _test_slices(folder, masks))
+    except ArmError as error:
+        raise RecordError(f"{folder.path}: {error}; {CURE}") from error
     return new, _change(folder, get, new)
 
 
@@ -107,6 +111,8 @@ def _change(folder: RunFolder, get: Reader, new: pd.DataFrame) -> Rescored:
     known = path.is_file() and record.file_sha256(path) == get(f"sha256/{record.SCORES}")
     new = parse_scores(_csv(new), path)
     old = parse_scores(path.read_bytes(), path) if known else new
+    if sorted(old["slice_id"]) != sorted(new["slice_id"]):
+        raise RecordError(f"{folder.path}: {record.PREDICTIONS} and {record.SCORES} hold different slices; {CURE}")
     if lost := int((old["patient_id"].notna() & new["patient_id"].isna()).sum()):
         raise RecordError(f"{folder.path}: the slices given lack {lost} patients that it knew; load them with patients")
     both = [name for name in new if name in old]

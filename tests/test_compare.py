@@ -61,8 +61,12 @@ def test_a_dice_is_judged_by_its_prediction_interval(middle: float, apart: float
     assert found.ours == pytest.approx(middle)
     assert found.n == seeds
     assert found.sd == (None if seeds == 1 else pytest.approx(apart * (1 if seeds == 3 else math.sqrt(0.5))))
-    if seeds < 3:
-        assert f"{seeds} of the 3 seeds" in found.why
+    words = {
+        Verdict.REPRODUCED: "lies in the",
+        Verdict.NOT_REPRODUCED: "lies outside the",
+        Verdict.INCONCLUSIVE: "wider",
+    }
+    assert (f"{seeds} of the 3 seeds" if seeds < 3 else words[verdict]) in found.why
 
 
 @pytest.mark.parametrize(
@@ -73,6 +77,7 @@ def test_a_dice_is_judged_by_its_prediction_interval(middle: float, apart: float
         ({"protocol_hash": "x"}, "other settings than protocol 'thesis'"),
         ({"height": 256, "width": 256}, "image size 256x256"),
         ({"width": 256}, "image size 512x256"),
+        ({"height": 256}, "image size 256x512"),
         ({"precision": "bf16"}, "precision bf16"),
         ({"split_id": "by-patient-2"}, "not one of the splits by image shipped here"),
         ({"train": pd.NA, "val": pd.NA, "test": pd.NA}, "not one of the splits by image shipped here"),
@@ -82,6 +87,12 @@ def test_what_is_not_comparable(changes: dict[str, Any], why: str) -> None:
     found = row(table(spread(0.898, 0.01), PATIENTS, **changes))
     assert (found.verdict, found.ours, found.n) == (Verdict.NOT_COMPARABLE, None, 0)
     assert why in found.why
+
+
+def test_each_reason_why_runs_are_not_comparable_is_said_once() -> None:
+    small = {"height": 256, "width": 256}
+    found = row(join(*(table(spread(0.898, 0.01), PATIENTS, **changes) for changes in (small, {"phantom": True}))))
+    assert found.why == "drawn phantoms, not slices; image size 256x256"
 
 
 @pytest.mark.parametrize("changes", [{"arm": "attention_unet"}, {"kernel_size": 3}, {"alpha": 0.6}])
@@ -96,7 +107,7 @@ def test_runs_that_may_not_be_compared_leave_the_mean_alone() -> None:
 
 def test_every_draw_with_its_three_seeds_is_judged_in_one_mean() -> None:
     """Draws at 0.88 and 0.92: mean 0.90 over six trainings; a third draw with two seeds alone is left out."""
-    two = table(spread(0.92, 0.01), [*"ccdd"], split_id="by-image-2", first_slice=10)
+    two = table(spread(0.92, 0.01), [*"ccdd"], split_id="by-image-5", first_slice=10)
     less = table(spread(0.5, 0.01, 2), [*"eeff"], split_id="by-image-3", first_slice=20)
     found = row(join(table(spread(0.88, 0.01), PATIENTS), two, less))
     assert (found.ours, found.n) == (pytest.approx(0.90), 6)
@@ -178,9 +189,11 @@ def test_runs_that_disagree_on_what_they_were_tested_on_are_refused(changes: dic
 def test_counts_that_round_to_the_printed_digit(kernel: int, count: int) -> None:
     name = f"parameters {kernel}x{kernel}, millions"
     one = {"kernel_size": kernel, "height": 64, "width": 64, "protocol_hash": "any", "split_rule": "any"}
-    assert row(table({1: [0.5] * 4}, PATIENTS, parameters=count, **one), name).verdict is Verdict.REPRODUCED
+    near = row(table({1: [0.5] * 4}, PATIENTS, parameters=count, **one), name)
+    assert (near.verdict, near.why) == (Verdict.REPRODUCED, "differs by at most 0.05")
     off = row(table({1: [0.5] * 4}, PATIENTS, parameters=count + 110_000, **one), name)
     assert (off.verdict, off.ours) == (Verdict.NOT_REPRODUCED, (count + 110_000) / 1e6)
+    assert off.why == "differs by more than 0.05"
 
 
 def test_counts_of_phantom_runs_or_other_networks_are_not_compared() -> None:
@@ -188,22 +201,30 @@ def test_counts_of_phantom_runs_or_other_networks_are_not_compared() -> None:
     assert row(table({1: [0.5] * 4}, PATIENTS, phantom=True), name).verdict is Verdict.NOT_COMPARABLE
     assert row(table({1: [0.5] * 4}, PATIENTS, network_hash="x"), name).why == "other network settings"
     assert row(table({1: [0.5] * 4}, PATIENTS), "parameters 3x3, millions").verdict is Verdict.MISSING
+    assert row(table({1: [0.5] * 4}, PATIENTS, arm="attention_unet"), name).verdict is Verdict.MISSING
 
 
 def test_one_wrong_count_among_right_ones_is_shown() -> None:
     both = join(table({1: [0.5] * 4}, PATIENTS), table({2: [0.5] * 4}, PATIENTS, parameters=9_000_000))
     found = row(both, "parameters 5x5, millions")
     assert (found.verdict, found.ours, found.n) == (Verdict.NOT_REPRODUCED, 9.0, 2)
+    fewer = join(table({1: [0.5] * 4}, PATIENTS), table({2: [0.5] * 4}, PATIENTS, parameters=5_000_000))
+    assert verdict_table([row(fewer, "parameters 5x5, millions")]).shown.loc[0, "ours"] == "5.0000"
 
 
 def test_split_sizes_are_exact_and_any_arm_shows_them() -> None:
     other = {"arm": "otsu", "kernel_size": pd.NA, "height": 64, "width": 64}
     assert row(table({1: [0.5] * 4}, PATIENTS, **other), "training images").verdict is Verdict.REPRODUCED
-    assert row(table({1: [0.5] * 4}, PATIENTS, val=121), "validation images").verdict is Verdict.NOT_REPRODUCED
-    by_patient = table({1: [0.5] * 4}, PATIENTS, split_rule="x", split_unit="patient")
-    assert row(by_patient, "test images").why == "split by patient, by another rule than the thesis's"
+    found = row(table({1: [0.5] * 4}, PATIENTS, val=121), "validation images")
+    assert (found.verdict, found.why) == (Verdict.NOT_REPRODUCED, "not equal")
+    for unit in ("patient", "image"):
+        other_rule = table({1: [0.5] * 4}, PATIENTS, split_rule="x", split_unit=unit)
+        assert row(other_rule, "test images").why == f"split by {unit}, by another rule than the thesis's"
     own = table({1: [0.5] * 4}, PATIENTS, test=pd.NA)
-    assert row(own, "test images").verdict is Verdict.NOT_COMPARABLE
+    found = row(own, "test images")
+    assert (found.verdict, found.why) == (
+        Verdict.NOT_COMPARABLE, "not one of the splits shipped here, so its sizes are unknown",
+    )  # fmt: skip
 
 
 # The whole.
@@ -214,6 +235,10 @@ def all_good() -> Collected:
     return join(table(spread(0.898, 0.01), PATIENTS), *kernels)
 
 
+def test_each_verdict_has_its_mark() -> None:
+    assert "".join(verdict.marker for verdict in Verdict) == "+x?/-"
+
+
 def test_exit_codes() -> None:
     good, nothing = all_good(), collect(Path("nowhere"))
     rows = compare(good, *terms())
@@ -221,6 +246,8 @@ def test_exit_codes() -> None:
     assert (exit_code(rows), exit_code(rows, strict=True)) == (0, 0)
     missing = compare(nothing, *terms())
     assert {r.verdict for r in missing} == {Verdict.MISSING}
+    for some in (rows, missing):
+        assert [(r.required, r.set_up) for r in some] == [(True, True)] * 7 + [(True, False)]
     assert (exit_code(missing), exit_code(missing, strict=True)) == (0, 1)
     bad = [replace(rows[0], verdict=Verdict.NOT_REPRODUCED), *rows[1:]]
     assert (exit_code(bad), exit_code(bad, strict=True)) == (1, 1)
@@ -247,10 +274,11 @@ def test_the_text_shows_numbers_verdicts_and_their_count() -> None:
 
 
 def test_progress_counts_trainings_on_the_thesis_terms() -> None:
-    """Three seeds of one cell, one each of three others; a fourth seed, 256 px and another alpha add nothing."""
+    """Three seeds of one cell, one each of three others; a fourth, another draw, 256 px, another alpha add nothing."""
     extra = (
         table({9: [0.5] * 4}, PATIENTS),
-        table({1: [0.5] * 4}, PATIENTS, height=256),
+        table({2: [0.5] * 4}, PATIENTS, split_id="by-image-2", kernel_size=3),
+        table({2: [0.5] * 4}, PATIENTS, height=256, width=256, kernel_size=3),
         table({1: [0.5] * 4}, PATIENTS, alpha=0.55),
     )
     assert progress(join(all_good(), *extra), *terms()).startswith("Run so far: 6 of the 108 trainings")

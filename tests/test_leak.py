@@ -232,8 +232,8 @@ def first(collected: Collected) -> Any:
 
 def test_the_thesis_stands_first() -> None:
     row = first(table(SEEDS, PATIENTS)).iloc[0]
-    assert row[["what", "split", "size", "seeds", "slices", "dice"]].tolist() == [
-        "thesis", "image", "512x512", 3, 106, 0.898,
+    assert row[["what", "split", "size", "seeds", "splits", "trainings", "slices", "dice"]].tolist() == [
+        "thesis", "image", "512x512", 3, 1, 3, 106, 0.898,
     ]  # fmt: skip
 
 
@@ -289,8 +289,9 @@ def test_by_image_and_by_patient_have_a_row_each_and_the_thesiss_size_comes_firs
     assert found["split"].tolist() == ["image", "image", "patient", "image", "patient"]
 
 
-def test_two_protocols_never_share_a_row() -> None:
-    found = first(join(table(SEEDS, PATIENTS), table({1: [0.1] * 4}, PATIENTS, protocol_hash="nyul")))
+@pytest.mark.parametrize("changes", [{"protocol_hash": "nyul"}, {"precision": "tf32"}])
+def test_two_protocols_or_precisions_never_share_a_row(changes: dict[str, Any]) -> None:
+    found = first(join(table(SEEDS, PATIENTS), table({1: [0.1] * 4}, PATIENTS, **changes)))
     assert found["dice"].tolist() == [0.898, pytest.approx(0.625), pytest.approx(0.1)]
 
 

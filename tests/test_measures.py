@@ -171,6 +171,13 @@ def test_one_run_that_lacks_them_takes_them_from_its_terms_alone() -> None:
     assert [", 256x256, " in one.title for one in made] == [True, True]
 
 
+def test_cells_that_lack_the_measures_are_named_below_the_others() -> None:
+    old = table({1: [0.8] * 3}, PATIENTS, params="older", alpha=0.6)
+    both = Judgement(join(runs([0.8] * 3), old), *terms()).measures()
+    left_out = "Left out, for their runs lack these measures until they are rescored: unet 5x5, alpha 0.6."
+    assert [made.notes[-1] for made in both] == [left_out] * 2
+
+
 def test_a_click_is_marked_in_both() -> None:
     for made in Judgement(runs([0.8] * 3, needs_click=True), *terms()).measures():
         assert set(made.shown["arm"]) == {"unet 5x5, alpha 0.5 (click)"}

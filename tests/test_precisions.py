@@ -80,6 +80,12 @@ def test_a_precision_that_fails_now_and_then_is_not_equivalent_for_its_own_sprea
     assert precisions(runs, RULE)[0].agreement is Agreement.UNDECIDED
 
 
+def test_an_arm_that_tells_of_no_collapse_had_none() -> None:
+    runs = table(*(run(s, p, d) for p in ("fp32", "bf16") for s, d in enumerate(PLAIN)))
+    for silent in (runs.drop(columns="fit.collapsed"), runs.assign(**{"fit.collapsed": None})):
+        assert precisions(silent, RULE)[0].agreement is Agreement.EQUIVALENT
+
+
 @given(dice=st.lists(DICE, min_size=3, max_size=6))
 def test_a_precision_never_differs_from_itself(dice: list[float]) -> None:
     runs = table(*(run(s, p, d) for p in ("fp32", "bf16") for s, d in enumerate(dice)))

@@ -14,7 +14,7 @@ from run_records import NEWER, as_before, halves, squares, write_run
 from benchmark import record
 from benchmark import rescore as module
 from benchmark.collect import collect
-from benchmark.errors import ArmError, RecordError
+from benchmark.errors import RecordError
 from benchmark.record import RunFolder
 from benchmark.rescore import Rescored, rescore, scored_anew
 from benchmark.run_files import parse_scores
@@ -155,19 +155,33 @@ def test_changed_predictions_are_refused(folder: RunFolder) -> None:
         rescore(root_of(folder), SLICES)
 
 
-def test_of_a_shipped_split_every_test_slice_is_scored_and_a_lost_mask_refused(
-    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One of four masks is gone and the hash made to agree: the three others would pass for the whole test set."""
+def keep_masks(folder: RunFolder, slices: list[int]) -> None:
+    """Keep the masks of these slices alone, and make the hash agree."""
     masks = record.unpack_masks(folder / "predictions.zip")
-    lost = masks.popitem()[0]
-    record.write_bytes(folder / "predictions.zip", record.pack_masks(masks))
+    record.write_bytes(folder / "predictions.zip", record.pack_masks({number: masks[number] for number in slices}))
     result = record.read_json(folder / "result.json")
     result["sha256"]["predictions.zip"] = record.file_sha256(folder / "predictions.zip")
     record.write_json(folder / "result.json", result)
-    monkeypatch.setattr(module, "shipped_splits", lambda: {SPLIT.fingerprint: SPLIT})
-    with pytest.raises(ArmError, match=f"slice {lost} is missing from the predictions"):
+
+
+@pytest.mark.parametrize(
+    ("shipped", "words"),
+    [
+        (True, "slice 4 is missing from the predictions"),  # or three of four would pass for the whole test set
+        (False, "predictions.zip and scores.csv hold different slices"),
+    ],
+    ids=["shipped split", "own split"],
+)
+def test_a_run_that_has_lost_a_mask_is_refused(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch, shipped: bool, words: str
+) -> None:
+    keep_masks(folder, [1, 2, 3])
+    monkeypatch.setattr(module, "shipped_splits", lambda: {SPLIT.fingerprint: SPLIT} if shipped else {})
+    before = files_of(folder)
+    with pytest.raises(RecordError) as refused:
         rescore(root_of(folder), SLICES)
+    assert str(refused.value) == f"{folder.path}: {words}; remove the run's folder to have it run again"
+    assert files_of(folder) == before
 
 
 def test_patients_that_have_become_known_are_a_change_and_unknown_ones_are_none(tmp_path: Path) -> None:

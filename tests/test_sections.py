@@ -166,6 +166,20 @@ def test_a_claim_is_judged_where_the_terms_are_nearest_the_thesis_s() -> None:
     assert at["vessels-excluded"].endswith("256x256, fp32")  # testable nowhere
 
 
+def test_a_claim_says_what_it_would_come_to_if_alpha_was_swapped() -> None:
+    """Sensitivity rises and precision falls by 0.1 from alpha 0.4 to 0.6; both are 0.01 apart between two seeds."""
+    parts = [
+        table({seed: [0.8] * 4}, PATIENTS, alpha=alpha, params=f"5 {alpha}",
+              measures={"sensitivity": [0.5 + i / 10 + seed / 100] * 4, "precision": [0.5 - i / 10 + seed / 100] * 4})
+        for i, alpha in enumerate((0.4, 0.6)) for seed in (0, 1)
+    ]  # fmt: skip
+    said = next(line for line in claims_of(judge(join(*parts))) if "alpha-direction" in line)
+    assert said.startswith('confirmed: "')
+    assert said.endswith('." (alpha-direction; at 512x512, fp32; contradicted if alpha was swapped).')
+    same = next(line for line in claims_of(judge(some())) if "small-tumours" in line)
+    assert same.endswith("(small-tumours; at 512x512, fp32).")
+
+
 def test_the_third_answer_is_the_difference_on_common_slices() -> None:
     """Every slice 0.10 better by image; the half width 0.060849 is derived in test_leak.py."""
     by_image = table({1: [0.90] * 4, 2: [0.92] * 4}, PATIENTS)
@@ -193,14 +207,31 @@ def test_a_verdict_in_words_counts_every_claim(runs: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shift", "verdict"), [(0.3, "lower by patient"), (-0.3, "higher by patient"), (0, "undecided")]
+    ("shift", "verdict"),
+    [(0.0305, "lower by patient"), (-0.0305, "higher by patient"), (0.0303, "undecided"), (-0.0303, "undecided")],
 )
 def test_what_is_left_is_said_by_the_side_of_zero_that_the_interval_is_on(shift: float, verdict: str) -> None:
-    """Thirty patients, each Dice 0.3 apart or the same; two seeds 0.02 apart."""
+    """Thirty patients, each Dice as far apart; two seeds 0.01 apart: 4.302653 x sqrt(0.00005) = 0.030424."""
     patients = [f"p{i}" for i in range(30)]
     image, patient = ({seed: [0.6 + side + seed / 100] * 30 for seed in (1, 2)} for side in (shift, 0.0))
     found = judge(join(table(image, patients), table(patient, patients, **BY_PATIENT)))
     assert found.questions()[2].verdict == verdict
+
+
+def test_what_is_left_is_said_first_of_the_thesiss_cell_nearest_its_terms() -> None:
+    """Otsu and the cell at 256 pixels are higher by patient; the cell at 512 is lower, and its verdict answers."""
+    patients, otsu = [f"p{i}" for i in range(30)], {"arm": "otsu", "kernel_size": None, "alpha": float("nan")}
+    small = {"height": 256, "width": 256}
+    parts = [
+        table({seed: [dice + seed / 100] * 30 for seed in (1, 2)}, patients, **changes, **ways)
+        for changes, by_image in (({}, 0.9), (small, 0.3), (otsu, 0.3), (otsu | small, 0.3))
+        for ways, dice in (({}, by_image), (BY_PATIENT, 0.6))
+    ]
+    answer = judge(join(*parts)).questions()[2]
+    assert answer.verdict == "lower by patient"
+    assert [line.split(" on ")[0] + line.split(" at ")[1][:4] for line in answer.lines] == [
+        "unet 5x5, alpha 0.5512x", "unet 5x5, alpha 0.5256x", "otsu512x", "otsu256x",
+    ]  # fmt: skip
 
 
 def test_phantoms_answer_nothing_about_patients() -> None:
@@ -221,6 +252,7 @@ def test_each_section_shows_what_it_is_named_after() -> None:
     assert titles["verdicts"] == [
         "The thesis's printed numbers.", "What more trainings would bring",
     ]  # fmt: skip
+    assert found.verdicts()[0].notes[-1].startswith("Run so far: ")
     assert titles["patients"][0] == "unet 5x5"
     assert titles["patients"][1].startswith("By image against by patient")
     assert all(title.startswith("The thesis's claims on ") for title in titles["claims"])
@@ -230,6 +262,15 @@ def test_each_section_shows_what_it_is_named_after() -> None:
         "Sizes against the truth (Bland-Altman)",
     }
     assert titles["runs"][-1] == "Lower precisions"
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_a_table_too_wide_for_a_terminal_keeps_what_it_is_read_for(name: str) -> None:
+    """Its verdict and the numbers behind it, and whose they are; tables of up to seven columns keep them all."""
+    kept = {"", "arm", "verdict", "ours", "mean Dice", "Dice", "difference", "95% interval", "missed"}
+    for made in SECTIONS[name](judged("everything")):
+        assert made.essential or made.shown.shape[1] <= 7, made.title
+        assert kept & set(made.shown) <= set(made.essential or made.shown) <= set(made.shown), made.title
 
 
 ORDERS = st.randoms(use_true_random=False)

@@ -128,6 +128,11 @@ def test_the_signed_rank_test_is_on_patients_mean_differences() -> None:
     assert row.wilcoxon_p == pytest.approx(2 * 10 / 2**7)
 
 
+def test_a_patient_without_a_difference_leaves_the_signed_ranks_of_the_others() -> None:
+    row = judged(cell(0.5, {1: [0.5] * 4, 2: [0.5] * 4}, [*"abcd"]), classical("otsu", [0.5, 0.6, 0.7, 0.8], [*"abcd"]))
+    assert row["otsu"].wilcoxon_p == stats.wilcoxon([0.0, 0.1, 0.2, 0.3]).pvalue < 0.5
+
+
 def test_arms_without_seeds_bring_no_spread_of_their_own() -> None:
     """v = s^2 / 2 of the reference's two seeds alone, df 1."""
     row = judged(cell(0.5, flat(0.81)), classical("otsu", [0.5] * 4))["otsu"]
@@ -158,12 +163,13 @@ def test_without_two_known_patients_nothing_is_decided(patients: list[str | None
     assert row.why == "some slices have no patient number, or there is only one patient"
 
 
-def test_cells_meet_on_common_splits_alone() -> None:
-    """The reference has a second draw, of another Dice, on which the other was not run."""
-    other_draw = cell(0.5, flat(0.2), first_slice=10, split_id="by-image-2")
+@pytest.mark.parametrize("alpha", [0.5, 0.6])
+def test_cells_meet_on_common_splits_alone(alpha: float) -> None:
+    """One of the two has a second draw, of another Dice, on which the other was not run."""
+    other_draw = cell(alpha, flat(0.2), first_slice=10, split_id="by-image-2")
     row = judged(cell(0.5, flat(0.81)), other_draw, cell(0.6, flat(0.91)))["unet 5x5, alpha 0.6"]
     assert row.difference is not None
-    assert row.difference.value == pytest.approx(0.1)
+    assert (row.difference.value, row.dice) == (pytest.approx(0.1), pytest.approx(0.91))
 
 
 @pytest.mark.parametrize(("click", "standing"), [(False, Standing.UNDECIDED), (True, Standing.CLICK)])
@@ -172,7 +178,7 @@ def test_no_split_in_common(click: bool, standing: Standing) -> None:
     row = judged(cell(0.5, flat(0.81)), cell(0.6, flat(0.91), **elsewhere))["unet 5x5, alpha 0.6"]
     assert (row.difference, row.p, row.standing) == (None, None, standing)
     assert row.why == "tested on other splits than unet 5x5, alpha 0.5"
-    assert row.dice == pytest.approx(0.91)
+    assert (row.dice, row.cell.splits) == (pytest.approx(0.91), {"by-image-2"})
 
 
 def test_a_click_is_no_contrast_and_stands_last() -> None:
@@ -185,6 +191,8 @@ def test_a_click_is_no_contrast_and_stands_last() -> None:
     assert click.difference.value == pytest.approx(0.18)
     assert (click.p, click.wilcoxon_p, click.standing) == (None, None, Standing.CLICK)
     assert found["unet 5x5, alpha 0.6"].p == judged(*parts)["unet 5x5, alpha 0.6"].p
+    trained = cell(0.7, flat(0.99), needs_click=True)  # its seeds tell of s^2 as others do: 0.1 / sqrt(0.0002), df 3
+    assert judged(*parts, trained)["unet 5x5, alpha 0.6"].p == pytest.approx(2 * stats.t.sf(0.1 / math.sqrt(S2), 3))
 
 
 def test_a_click_is_marked_and_explained() -> None:
@@ -201,8 +209,10 @@ def test_best_first_with_the_reference_in_its_place() -> None:
 
 
 def test_without_the_reference_or_another_cell_there_is_no_table() -> None:
+    assert len(Judgement(join(cell(0.5, flat(0.81)), cell(0.6, flat(0.91))), *terms()).arms()) == 1
     assert judged(cell(0.6, flat(0.91)), cell(0.7, flat(0.81))) == {}
-    assert judged(cell(0.6, flat(0.91)), cell(0.5, flat(0.81), kernel_size=3)) == {}  # the reference is of 5x5
+    for other in ({"kernel_size": 3}, {"arm": "attention-unet"}):
+        assert judged(cell(0.6, flat(0.91)), cell(0.5, flat(0.81), **other)) == {}  # the reference is unet 5x5
     for parts in ([cell(0.6, flat(0.91)), cell(0.7, flat(0.81))], [cell(0.5, flat(0.81))]):
         assert Judgement(join(*parts), *terms()).arms() == []
 

@@ -174,7 +174,7 @@ def contrast(
         values = part.by_slice.groupby(SLICE[1:], dropna=False).mean() if by_slice else part.by_slice
         total = values * weight if total is None else (total + values * weight).dropna()  # slice by slice
         share += part.trainings * weight**2
-    if total is None or total.empty:
+    if total is None:
         return None
     patients = total.index.get_level_values("patient_id")
     if patients.isna().any() or patients.nunique() < 2:

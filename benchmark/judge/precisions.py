@@ -44,8 +44,7 @@ class Row:
 
 def precisions(runs: pd.DataFrame, rule: PrecisionRule) -> list[Row]:
     """Set every lower precision beside the plain one, over the seeds that both have. The order of runs is free."""
-    trained = runs[runs["seed"].notna()]
-    return [row for _, cell in trained.groupby(ALIKE) for row in _rows(cell, rule)]
+    return [row for _, cell in runs.groupby(ALIKE) for row in _rows(cell, rule)]
 
 
 def _rows(cell: pd.DataFrame, rule: PrecisionRule) -> Iterator[Row]:

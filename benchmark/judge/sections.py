@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
+
+import pandas as pd
 
 from benchmark.collect import Collected
 from benchmark.judge import comparable
@@ -21,7 +23,7 @@ from benchmark.judge.precisions import precisions, precisions_table
 from benchmark.judge.reference import Reference, Tolerances
 from benchmark.judge.results import results_tables
 from benchmark.judge.tables import Table, digits, wrapped
-from benchmark.judge.versus import duels, versus_table
+from benchmark.judge.versus import duels, is_reference, versus_table
 
 MORE_DRAWS, MORE_SEEDS = (1, 2, 5), (3, 5, 10)  # of the table of what more runs would bring
 
@@ -75,14 +77,14 @@ class Judgement:
 
         Nearest by image size, then a precision that the thesis may have had before others.
         """
-        rule = self.tolerances.dice
-
-        def distance(panel: Panel) -> tuple[int, bool]:
-            first = panel.runs.iloc[0]
-            return abs(int(first["height"]) - rule.image_size), first["precision"] not in rule.precisions
-
         own = [panel for panel in self.panels if on_its_terms(panel, self.reference, self.tolerances)]
-        return [(panel, judge_claims(panel, self.reference, self.tolerances)) for panel in sorted(own, key=distance)]
+        own.sort(key=lambda panel: self._distance(panel.runs))
+        return [(panel, judge_claims(panel, self.reference, self.tolerances)) for panel in own]
+
+    def _distance(self, runs: pd.DataFrame) -> tuple[int, bool]:
+        """How far the terms of runs that share them are from the thesis's."""
+        rule, first = self.tolerances.dice, runs.iloc[0]
+        return abs(int(first["height"]) - rule.image_size), first["precision"] not in rule.precisions
 
     @cached_property
     def claims_once(self) -> list[tuple[Panel, Judged]]:
@@ -130,8 +132,11 @@ class Judgement:
         return Answer(question, verdict, (*lines, "Each claim is judged once, " + NEAREST))
 
     def _without_a_shared_patient(self) -> Answer:
-        lines, verdicts = [], []
-        for one in self.leaks:
+        """Of every arm that was run both ways; the verdict is the first's: the thesis's cell, on the nearest terms."""
+        lines, verdicts, own = [], [], self.tolerances.contrasts.reference
+        for one in sorted(
+            self.leaks, key=lambda leak: (not is_reference(leak.image, own), *self._distance(leak.image.runs))
+        ):
             if one.image.runs.iloc[0]["phantom"]:
                 continue
             row = leak_table([one], self.tolerances.leak).numbers.iloc[0]
@@ -154,7 +159,7 @@ class Judgement:
         """The printed numbers, and what more runs would bring."""
         table = verdict_table(self.rows)
         done = comparable.progress(self.collected, self.reference, self.tolerances)
-        tables = [Table(table.title, table.numbers, table.shown, (*table.notes, done))]
+        tables = [replace(table, notes=(*table.notes, done))]
         spread, rule, other = self.rows[-1].spread, self.tolerances.dice, self.reference.best_cell.seeds
         if spread and spread.seeds:
             numbers = power_table(spread, other, rule.level, rule.power, MORE_DRAWS, MORE_SEEDS)
