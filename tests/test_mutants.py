@@ -51,6 +51,17 @@ def test_without_a_change_the_named_tests_pass_in_the_copy(copy: Path) -> None:
     assert code == PASSED, printed
 
 
+def test_each_file_and_test_that_the_mutation_run_leaves_out_exists() -> None:
+    """pytest passes over a name that is not there, and the run would do more than it says."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mutmut"]
+    left_out = [word.partition("=")[2] for word in settings["pytest_add_cli_args"] if word.startswith("--")]
+    for file, _, test in (word.partition("::") for word in left_out):
+        found = [path.read_text(encoding="utf-8") for path in ROOT.glob(file)]
+        assert found, file
+        assert not test or f"def {test}(" in found[0], test
+    assert left_out
+
+
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant["breaks"])
 def test_the_suite_notices_that(mutant: dict[str, str], copy: Path) -> None:
     file = copy / mutant["file"]

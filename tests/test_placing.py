@@ -15,8 +15,8 @@ from data_forms import snapshot
 from run_records import halves, squares, write_run
 
 from benchmark.__main__ import main
-from benchmark.errors import OutputError
-from benchmark.placing import room_in, write_bytes, writing
+from benchmark.errors import DataError, OutputError
+from benchmark.placing import place, room_in, write_bytes, writing
 from benchmark.record import RunFolder, write_json
 from benchmark.stopping import EarlyStopping
 from benchmark.training import State
@@ -116,6 +116,70 @@ def test_folders_that_were_made_for_a_refused_file_are_gone(tmp_path: Path) -> N
         write_bytes(room / "no" / "such", b"")
     assert snapshot(tmp_path) == snapshot(tmp_path / "mine") == {}
     assert list(tmp_path.iterdir()) == [tmp_path / "mine"]
+
+
+@pytest.fixture(params=["links", "no links"])
+def step(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[str, Callable[..., None]]:
+    """What gives a file its name: a link, or on a file system without them a move."""
+
+    def refuse(source: Path, target: Path) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    if request.param == "links":
+        return "link", os.link
+    monkeypatch.setattr(os, "link", refuse)
+    return "replace", os.replace
+
+
+NAMES = ["a", "b", "c"]
+
+
+@pytest.fixture
+def waiting(tmp_path: Path) -> tuple[Path, Path]:
+    """A room in which three files wait, and the folder in which they are to appear."""
+    room, folder = tmp_path / "room", tmp_path / "out"
+    folder.mkdir()
+    fill(room)
+    return room, folder
+
+
+def fill(room: Path) -> None:
+    room.mkdir(exist_ok=True)
+    for name in NAMES:
+        (room / name).write_text(name)
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_files_appear_all_or_none_wherever_placing_stops(
+    waiting: tuple[Path, Path], step: tuple[str, Callable[..., None]], monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    """An interrupt just after the first, second or last file leaves none; without one all are there, whole."""
+    (room, folder), (name, done) = waiting, step
+
+    def stopped(source: Path, target: Path) -> None:
+        done(source, target)
+        if target.name == NAMES[at]:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, name, stopped)
+        with pytest.raises(KeyboardInterrupt):
+            place(room, folder, NAMES)
+    assert list(folder.iterdir()) == []
+    fill(room)
+    place(room, folder, NAMES)
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {name: name for name in NAMES}
+
+
+@pytest.mark.parametrize("taken", NAMES)
+def test_a_name_that_is_taken_meanwhile_is_left_as_it_is_and_no_other_file_appears(
+    waiting: tuple[Path, Path], step: tuple[str, Callable[..., None]], taken: str
+) -> None:
+    room, folder = waiting
+    (folder / taken).write_text("mine")
+    with pytest.raises(DataError, match=f"{taken}: exists already and is left as it is"):
+        place(room, folder, NAMES)
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {taken: "mine"}
 
 
 def test_a_report_that_does_not_fit_leaves_no_figure(runs: Path, full_disk: None, capsys: Capture) -> None:

@@ -32,7 +32,6 @@ from benchmark.errors import BenchmarkError, DataError
 from benchmark.kept import KeptModel, load
 from benchmark.picture_files import find, passed_over
 from benchmark.pictures import VERMILLION, overlay, read
-from benchmark.placing import place
 from benchmark.predict import doubt, frame, measured, outline, predict, report
 from benchmark.preprocess import Landmarks
 from benchmark.protocol import Recipe
@@ -688,58 +687,18 @@ def test_a_folder_that_was_there_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("taken", ["measures.csv", "a_mask.png", "a_overlay.png"])
-@pytest.mark.parametrize("links", [True, False])
-def test_what_appears_during_the_work_is_not_overwritten(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: str, links: bool
-) -> None:
-    """Neither with links nor on a file system without them; and nothing else is left beside it."""
+def test_what_appears_during_the_work_is_not_overwritten(tmp_path: Path, taken: str) -> None:
+    """And nothing else is left beside it."""
 
     class Slow(Spy):
         def predict(self, images: FloatImages) -> NDArray[np.float32]:
             (tmp_path / "out" / taken).write_text("mine")
             return super().predict(images)
 
-    if not links:
-        monkeypatch.setattr(os, "link", without_links)
     with pytest.raises(DataError, match=f"{taken}: exists already and is left as it is"):
         predict(model_around(Slow()), [png(tmp_path / "a.png", drawn())], tmp_path / "out", None)
     assert [path.name for path in (tmp_path / "out").iterdir()] == [taken]
     assert (tmp_path / "out" / taken).read_text() == "mine"
-
-
-def without_links(source: Path, target: Path) -> None:
-    raise PermissionError(1, "Operation not permitted")
-
-
-@pytest.mark.parametrize("links", [True, False])
-@pytest.mark.parametrize("at", [0, 1, 2])
-def test_files_appear_all_or_none_wherever_placing_stops(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool, at: int
-) -> None:
-    """An interrupt just after the first, second or last file leaves none; without one all are there, whole."""
-    names = ["a", "b", "c"]
-    for folder in ("room", "out"):
-        (tmp_path / folder).mkdir()
-    for name in names:
-        (tmp_path / "room" / name).write_text(name)
-    step, done = ("link", os.link) if links else ("replace", os.replace)
-
-    def stopped(source: Path, target: Path) -> None:
-        done(source, target)
-        if target.name == names[at]:
-            raise KeyboardInterrupt
-
-    if not links:
-        monkeypatch.setattr(os, "link", without_links)
-    with monkeypatch.context() as patch:
-        patch.setattr(os, step, stopped)
-        with pytest.raises(KeyboardInterrupt):
-            place(tmp_path / "room", tmp_path / "out", names)
-    assert list((tmp_path / "out").iterdir()) == []
-    for name in names:
-        (tmp_path / "room" / name).write_text(name)
-    place(tmp_path / "room", tmp_path / "out", names)
-    assert {path.name: path.read_text() for path in (tmp_path / "out").iterdir()} == {name: name for name in names}
 
 
 def test_of_two_calls_at_once_one_writes_all_and_the_other_nothing(tmp_path: Path) -> None:
