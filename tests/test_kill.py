@@ -28,7 +28,7 @@ pytestmark = [
 # A process with everything imported, which forks a child for each folder named to it. Like `reproduce`, but with a
 # checkpoint after every epoch, and without the seconds that importing costs at every restart.
 DRIVER = """
-import os, sys
+import faulthandler, os, sys
 from pathlib import Path
 
 import torch
@@ -59,6 +59,7 @@ def work(out):
 for line in sys.stdin:
     child = os.fork()
     if child == 0:
+        faulthandler.dump_traceback_later(300, exit=True)  # a child that hangs fails the test and says where
         try:
             with sigterm_stops():
                 work(Path(line.strip()))
