@@ -16,12 +16,20 @@ from run_records import join, table, terms
 
 from benchmark.collect import Collected
 from benchmark.judge.cells import Cell, cell_of
-from benchmark.judge.contrast import DICE, LOG_SD, Statistic, between_seeds, contrast, mean, reduced
+from benchmark.judge.contrast import DICE, LOG_SD, Statistic, between_seeds, contrast, difference_within, mean, reduced
 from benchmark.judge.estimate import Variance, clustered_mean
 from benchmark.judge.image_claims import small_minus_large
 
 FIRST, SECOND = ["a", *"bbb", *"ccccccc"], ["b", "b", "d"]  # patients of the slices of two draws; b is in both
 SIZES = terms()[1].sizes
+
+
+def test_the_pseudo_values_of_a_difference_within_a_run_by_hand() -> None:
+    """2 - 10 = -8; of three slices, the two of mean 2 pull by 3 / 2 each way, the one of the other part by nothing."""
+    found = difference_within(
+        np.array([1.0, 3, 10, 7]), np.array([True, True, False, False]), np.array([False, False, True, False])
+    )
+    np.testing.assert_allclose(found, [-9.5, -6.5, -8, math.nan])
 
 
 def cell(*parts: Collected) -> Cell:
