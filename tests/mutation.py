@@ -107,7 +107,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="nox -s mutants --", description=main.__doc__)
     parser.add_argument("modules", nargs="*", default=["*"], help="such as losses or judge/*; all by default")
     parser.add_argument("--sample", type=int, metavar="N", help="N mutants of each module, drawn with a fixed seed")
-    parser.add_argument("--again", action="store_true", help="try the survivors again, after tests were added")
+    parser.add_argument("--again", action="store_true", help="try the survivors again, and nothing else")
     parser.add_argument("--report", action="store_true", help="try nothing, write what is known")
     parser.add_argument("--children", type=int, default=os.cpu_count() or 1, help="processes; one per core by default")
     chosen = parser.parse_args()
@@ -116,8 +116,10 @@ def main() -> None:
         if not (WORK / "mutmut-stats.json").is_file():
             run([FIRST], chosen.children)
         wanted = [m for m in modules() if any(fnmatch.fnmatch(m.name, glob) for glob in chosen.modules)]
-        again = {name for module in wanted for name in module.survivors} if chosen.again else set()
-        names = [n for m in wanted for n in m.sample(chosen.sample) if m.states[n] is None or n in again]
+        if chosen.again:
+            names = [name for module in wanted for name in module.survivors]
+        else:
+            names = [name for module in wanted for name in module.sample(chosen.sample) if module.states[name] is None]
         if names:
             run(names, chosen.children)
     found = modules()
