@@ -12,7 +12,7 @@ from benchmark.errors import SpecError, known
 from benchmark.protocol import Recipe
 from benchmark.spec import RunSpec
 from benchmark.split import Split
-from benchmark.toml_file import read_table
+from benchmark.storage.toml_file import read_table
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ from benchmark.judge.reference import load_reference, load_tolerances
 from benchmark.judge.sections import SECTIONS, USUAL, WHY_EMPTY, Judgement
 from benchmark.judge.tables import render
 from benchmark.judge.visitor import visitor_table
-from benchmark.placing import room_in, write_bytes
 from benchmark.record import RESULT
 from benchmark.request import PHANTOMS, load_slices
+from benchmark.storage.atomic import room_in, write_bytes
 from benchmark.summary import summarise
 from benchmark.words import request
 

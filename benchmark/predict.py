@@ -29,8 +29,8 @@ from benchmark.evaluate import binarise, predict_checked
 from benchmark.kept import KeptModel
 from benchmark.picture_files import check_names, outputs
 from benchmark.pictures import SANE_MM, SPACING_AGREES, Picture, overlay, read
-from benchmark.placing import check_free, place, room_in
 from benchmark.resize import enlarge_probability, shrink
+from benchmark.storage.atomic import check_free, place, room_in
 
 TABLE = "measures.csv"
 FIELD_OF_VIEW = 1.2  # times larger or smaller than in training, from which a warning stands beside a result

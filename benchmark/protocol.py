@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, get_args, get_type_hints
 
 from benchmark.errors import SpecError, known
-from benchmark.toml_file import read_table
+from benchmark.storage.toml_file import read_table
 
 PRECISIONS = ("fp32", "tf32", "bf16")
 

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.errors import RecordError, RunLockedError
-from benchmark.placing import write_bytes as write_bytes
-from benchmark.placing import writing
 from benchmark.spec import SCHEMA, RunSpec
+from benchmark.storage.atomic import write_bytes as write_bytes
+from benchmark.storage.atomic import writing
 
 SPEC, ENVIRONMENT, HISTORY, SCORES = "spec.json", "environment.json", "history.csv", "scores.csv"
 PREDICTIONS, TIMING, RESULT, FAILURE = "predictions.zip", "timing.json", "result.json", "failure.json"

@@ -19,8 +19,8 @@ import numpy as np
 
 from benchmark.data.slices import SliceSet
 from benchmark.errors import SplitError
-from benchmark.placing import write_bytes, writing
 from benchmark.protocol import SplitRule
+from benchmark.storage.atomic import write_bytes, writing
 
 SPLIT_SEED = 20241009  # of the draw alone; a run's seed never touches its split
 SETS = ("train", "val", "test")

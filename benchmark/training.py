@@ -25,12 +25,12 @@ from benchmark.errors import ArmError, RecordError
 from benchmark.execution import Execution, choose
 from benchmark.layers import dropout_keys, lighten
 from benchmark.losses import thesis_tversky, tumour_probability
-from benchmark.placing import replacing
 from benchmark.protocol import Recipe
 from benchmark.resident import Resident
 from benchmark.seeding import epoch_order, torch_seed
 from benchmark.step import Pass, Step, autocast, tf32
 from benchmark.stopping import EarlyStopping
+from benchmark.storage.atomic import replacing
 
 Rows = NDArray[np.int64]  # (b,) rows of the training slices
 OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}

@@ -22,7 +22,7 @@ from benchmark.data.folder import holds, paired, read_index
 from benchmark.data.guard import MAX_PIXELS, check_pixels, decoding, read_capped
 from benchmark.data.slices import RawSlice, SliceSet, iterate
 from benchmark.errors import DataError, UnsafeDataError
-from benchmark.placing import room_in
+from benchmark.storage.atomic import room_in
 
 SUFFIXES = (".nii.gz", ".nii")
 MAX_BYTES = 2 * MAX_PIXELS + 4096

@@ -12,13 +12,13 @@ from typing import Any
 from benchmark.data.slices import SliceSet
 from benchmark.errors import SpecError
 from benchmark.judge.reference import DATASETS
-from benchmark.placing import room_in, write_bytes
 from benchmark.report.chapters import NO_PICTURES, Source, ordered, parts
 from benchmark.report.contents import Chapter, Content, Part
 from benchmark.report.figure import FORMS, Figure, counted, inline, save
 from benchmark.report.gallery import gallery
 from benchmark.report.page import render
 from benchmark.report.provenance import choices_table, commands_table, machines_table
+from benchmark.storage.atomic import room_in, write_bytes
 
 PAGE, FIGURES = "index.html", "figures"
 GENERATOR = 'name="generator" content="meningioma-bench'  # in every page of ours, and in no other

@@ -15,12 +15,12 @@ from benchmark.errors import SpecError
 from benchmark.judge.cells import title_of
 from benchmark.judge.ground import Reading, ground
 from benchmark.judge.sections import Judgement
-from benchmark.placing import write_bytes
 from benchmark.record import RunFolder
 from benchmark.report import failures
 from benchmark.report.crop import Crop, crop, legend, show
 from benchmark.report.figure import WIDE, Figure, canvas, drawing
 from benchmark.report.stored import stored_masks
+from benchmark.storage.atomic import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
