@@ -32,7 +32,7 @@ from benchmark.run_files import (
     same_number,
 )
 from benchmark.run_index import Facts
-from benchmark.split import Split, read, rule_identity
+from benchmark.splits.split import Split, read, rule_identity
 from benchmark.summary import summarise
 
 RECORDS = (record.SPEC, record.ENVIRONMENT, record.HISTORY, record.RESULT, record.FAILURE, record.CHECKPOINT)

@@ -102,8 +102,8 @@ def rescore(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
 
 def audit(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     """Print how far splits leak: those asked for, else every split of the package that is of these slices."""
-    from benchmark.audit import report
     from benchmark.outside import read_split, shipped
+    from benchmark.splits.leakage import report
 
     slices = load_slices(request(options))
     splits = [read_split(word, slices) for word in dict.fromkeys(options.split)] or shipped(slices)

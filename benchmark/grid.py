@@ -11,7 +11,7 @@ from benchmark.arm import ArmEntry
 from benchmark.errors import SpecError, known
 from benchmark.protocol import Recipe
 from benchmark.spec import RunSpec
-from benchmark.split import Split
+from benchmark.splits.split import Split
 from benchmark.storage.toml_file import read_table
 
 

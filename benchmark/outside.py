@@ -23,7 +23,7 @@ from benchmark.data.guard import check_pixels, decoding, read_capped
 from benchmark.data.slices import SliceSet
 from benchmark.errors import DataError, SplitError, known
 from benchmark.evaluate import score
-from benchmark.split import SETS, Split, read
+from benchmark.splits.split import SETS, Split, read
 
 BITMAP = ".bmp"
 PICTURES = (".png", ".tif", ".tiff", ".webp", BITMAP)

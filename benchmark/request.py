@@ -16,7 +16,7 @@ from benchmark.grid import Grid, expand, load_grid
 from benchmark.protocol import load_recipe
 from benchmark.record import SPEC, read_json
 from benchmark.spec import RunSpec
-from benchmark.split import Split, load_or_make
+from benchmark.splits.split import Split, load_or_make
 
 DATA_VARIABLE = "MENINGIOMA_DATA"
 PHANTOMS = "phantoms"

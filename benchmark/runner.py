@@ -27,7 +27,7 @@ from benchmark.record import RunFolder, State
 from benchmark.resize import enlarge_probability, scaled_spacing, shrink, shrink_masks
 from benchmark.seeding import make_deterministic
 from benchmark.spec import RunSpec
-from benchmark.split import Split
+from benchmark.splits.split import Split
 from benchmark.summary import summarise
 
 MASKS_AT_ONCE = 16  # maps enlarged together, to bound memory

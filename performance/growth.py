@@ -36,7 +36,7 @@ from benchmark.protocol import load_recipe
 from benchmark.record import RunFolder
 from benchmark.run_index import FOLDER, RACY_SECONDS
 from benchmark.spec import SCHEMA, RunSpec
-from benchmark.split import Split, read
+from benchmark.splits.split import Split, read
 from benchmark.summary import summarise
 
 CONTENT = "0" * 64  # stands for the fingerprint of the images, which no verb here opens

@@ -16,7 +16,7 @@ from benchmark.request import MAX_SIDE, PHANTOMS, Request
 from benchmark.runner import Bench
 from benchmark.seeding import epoch_order
 from benchmark.spec import RunSpec
-from benchmark.split import make
+from benchmark.splits.split import make
 from performance.job import SEED
 
 PHANTOM_SIDE = 512  # as the real slices

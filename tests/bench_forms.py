@@ -24,7 +24,7 @@ from benchmark.data import phantoms
 from benchmark.data.slices import SliceSet
 from benchmark.protocol import Recipe, load_recipe
 from benchmark.spec import RunSpec
-from benchmark.split import Split
+from benchmark.splits.split import Split
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTCOME: pytest.StashKey[str] = pytest.StashKey()

@@ -16,7 +16,7 @@ from benchmark.data import phantoms
 from benchmark.data.slices import SliceSet
 from benchmark.protocol import Recipe
 from benchmark.runner import Bench
-from benchmark.split import make
+from benchmark.splits.split import make
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -22,7 +22,7 @@ from benchmark.protocol import Recipe, load_recipe
 from benchmark.record import RunFolder
 from benchmark.run_files import read_scores
 from benchmark.spec import RunSpec
-from benchmark.split import Split
+from benchmark.splits.split import Split
 from benchmark.summary import summarise
 
 SIDE = 10  # of each square tumour, in pixels

@@ -22,7 +22,7 @@ from benchmark.evaluate import simulated_clicks
 from benchmark.model import Learned, pack, unpack
 from benchmark.preprocess import Landmarks
 from benchmark.runner import Bench
-from benchmark.split import make
+from benchmark.splits.split import make
 
 
 @dataclass

@@ -30,7 +30,7 @@ from benchmark.protocol import load_recipe
 from benchmark.report.build import Written
 from benchmark.request import Request, prepare
 from benchmark.spec import RunSpec
-from benchmark.split import Split
+from benchmark.splits.split import Split
 from benchmark.words import request as to_request
 
 Capture = pytest.CaptureFixture[str]

@@ -24,7 +24,7 @@ from benchmark.judge.tables import Table
 from benchmark.judge.versus import duels, versus_table
 from benchmark.judge.visitor import visitor_table
 from benchmark.outside import Judged
-from benchmark.split import Split
+from benchmark.splits.split import Split
 
 REFERENCE, RULES = terms()
 PATIENTS = ["a", "a", "b", "c"]

@@ -21,7 +21,7 @@ from benchmark.judge.cells import Cell, cell_of
 from benchmark.judge.contrast import DICE, between_seeds, contrast
 from benchmark.judge.estimate import Estimate, clustered_mean, pooled_variance
 from benchmark.judge.interval import of_draws
-from benchmark.split import SPLIT_SEED
+from benchmark.splits.split import SPLIT_SEED
 
 Pool = list[NDArray[np.float64]]  # the Dice values of each patient
 Interval = Callable[[NDArray[np.float64], list[str]], tuple[float, float]]

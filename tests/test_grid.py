@@ -12,7 +12,7 @@ from benchmark.errors import SpecError
 from benchmark.grid import Grid, expand, load_grid
 from benchmark.protocol import Recipe
 from benchmark.spec import RunSpec
-from benchmark.split import Split
+from benchmark.splits.split import Split
 
 ARMS = {
     "unet": ArmEntry("elsewhere:UNet", {"alpha": 0.5, "kernel_size": 5}),

@@ -19,7 +19,7 @@ from benchmark.grid_view import Entry, Share, view
 from benchmark.plan import Estimate
 from benchmark.record import State
 from benchmark.spec import RunSpec
-from benchmark.split import Split
+from benchmark.splits.split import Split
 from benchmark.survey import Cell, Epochs
 
 Capture = pytest.CaptureFixture[str]

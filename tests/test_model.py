@@ -33,7 +33,7 @@ from benchmark.protocol import Recipe
 from benchmark.record import RunFolder, State, read_json, write_json
 from benchmark.runner import Bench, Options, run_grid
 from benchmark.spec import RunSpec
-from benchmark.split import Split, make
+from benchmark.splits.split import Split, make
 
 
 @dataclass

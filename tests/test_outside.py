@@ -27,7 +27,7 @@ from benchmark.data.slices import SliceSet
 from benchmark.errors import BenchmarkError, DataError, SplitError
 from benchmark.outside import judge, read_masks, read_split, shipped, summary_text, turned
 from benchmark.run_files import parse_scores
-from benchmark.split import Split
+from benchmark.splits.split import Split
 from benchmark.summary import summarise
 
 Capture = pytest.CaptureFixture[str]

@@ -15,7 +15,7 @@ from benchmark.plan import GUESS, Estimate, Kind, Lesson, Sources, estimate, lea
 from benchmark.protocol import Recipe, override
 from benchmark.record import State
 from benchmark.spec import RunSpec
-from benchmark.split import make
+from benchmark.splits.split import make
 
 THESIS = override(Recipe(), "thesis", {})
 NOWHERE: Sources = {"runs": [], "our records": []}

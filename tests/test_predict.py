@@ -37,7 +37,7 @@ from benchmark.preprocess import Landmarks
 from benchmark.protocol import Recipe
 from benchmark.record import State, unpack_masks
 from benchmark.runner import Bench, Options, run_grid
-from benchmark.split import make
+from benchmark.splits.split import make
 
 Capture = pytest.CaptureFixture[str]
 SQUARE = 0.49  # mm

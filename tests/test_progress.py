@@ -29,7 +29,7 @@ from benchmark.protocol import Recipe
 from benchmark.record import RunFolder, State
 from benchmark.reproduce import Manner, _worker
 from benchmark.request import Job, Request
-from benchmark.split import make
+from benchmark.splits.split import make
 from benchmark.survey import Cell, Epochs, Survey
 
 Capture = pytest.CaptureFixture[str]

@@ -30,7 +30,7 @@ from benchmark.errors import OutputError, RecordError, RunLockedError
 from benchmark.protocol import Recipe
 from benchmark.record import RunFolder, State, pack_masks, read_json, unpack_masks, write_bytes, write_json
 from benchmark.spec import SCHEMA, RunSpec
-from benchmark.split import make
+from benchmark.splits.split import make
 
 HERE = {"device_kind": "cpu", "gpu": None, "processor": "this", "torch": "2.10", "monai": "1.5", "numpy": "2.0",
         "threads": 1, "cores": 8}  # fmt: skip

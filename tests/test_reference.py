@@ -15,7 +15,7 @@ from benchmark.errors import SpecError
 from benchmark.judge import reference
 from benchmark.judge.comparable import NEEDS
 from benchmark.judge.reference import load_reference, load_tolerances
-from benchmark.split import Split, read
+from benchmark.splits.split import Split, read
 
 PRINTED = {  # every number of the file and where the thesis prints it
     "dataset.slices": 708,  # 2.1

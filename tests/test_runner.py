@@ -27,7 +27,7 @@ from benchmark.protocol import Recipe
 from benchmark.record import RunFolder, State, read_json, unpack_masks
 from benchmark.runner import Bench, Options, run_grid, run_one
 from benchmark.spec import RunSpec
-from benchmark.split import Split, make
+from benchmark.splits.split import Split, make
 
 pytestmark = pytest.mark.slow
 

@@ -17,7 +17,7 @@ from benchmark.plan import Estimate, Lesson
 from benchmark.protocol import Recipe, override
 from benchmark.record import RunFolder, State
 from benchmark.request import Job
-from benchmark.split import make
+from benchmark.splits.split import make
 from benchmark.survey import Cell, Epochs, Survey, read_epochs
 
 THESIS = override(Recipe(), "thesis", {})

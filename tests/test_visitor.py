@@ -11,7 +11,7 @@ from run_records import join, table
 from benchmark.collect import Collected
 from benchmark.judge.visitor import visitor_table
 from benchmark.outside import Judged
-from benchmark.split import Split
+from benchmark.splits.split import Split
 
 PATIENTS = ["a", "a", "b", "b"]
 SPLIT = Split("by-image-1", (4,), (5,), (0, 1, 2, 3))

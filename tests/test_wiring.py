@@ -44,7 +44,7 @@ from benchmark.record import State, read_json
 from benchmark.request import Request, prepare
 from benchmark.runner import Bench, Options, Prepared, run_grid, run_one
 from benchmark.spec import RunSpec
-from benchmark.split import make
+from benchmark.splits.split import make
 
 pytestmark = pytest.mark.slow
 

@@ -29,7 +29,7 @@ from benchmark.record import RunFolder, State, read_json, unpack_masks
 from benchmark.resize import enlarge_probability, shrink, shrink_masks
 from benchmark.runner import Bench, Options, run_one
 from benchmark.spec import RunSpec
-from benchmark.split import make
+from benchmark.splits.split import make
 
 TABLE = {**ARMS, "faulty": FAULTY}
 SLICES = small_slices()  # 24 of 8 patients, 64 x 64; by image 16 train, 4 validate, 4 test

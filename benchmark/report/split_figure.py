@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from benchmark.audit import Leak, leak
 from benchmark.data.slices import SliceSet
 from benchmark.errors import SplitError
 from benchmark.outside import shipped
 from benchmark.protocol import Recipe, load_recipe
 from benchmark.report.figure import ORANGE, SKY, VERMILLION, WIDE, Figure, canvas
-from benchmark.split import SETS, Split, make, split_id
+from benchmark.splits.leakage import Leak, leak
+from benchmark.splits.split import SETS, Split, make, split_id
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -24,7 +24,7 @@ from benchmark.record import RunFolder, State, read_json
 from benchmark.resident import Resident
 from benchmark.runner import Bench, Options, run_one
 from benchmark.seeding import make_deterministic
-from benchmark.split import make
+from benchmark.splits.split import make
 from benchmark.step import Step
 from benchmark.training import augmented, train_network
 

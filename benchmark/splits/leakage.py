@@ -9,7 +9,7 @@ import numpy as np
 from tabulate import tabulate
 
 from benchmark.errors import SplitError
-from benchmark.split import SETS, SPLIT_SEED, Split
+from benchmark.splits.split import SETS, SPLIT_SEED, Split
 
 DRAWS = 200  # random splits that a split is held against
 STREAM = 2**32  # of these draws; the splits themselves use the small numbers

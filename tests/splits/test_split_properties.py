@@ -14,7 +14,7 @@ from strategies import law, slice_set, slice_sets
 from benchmark.data.slices import SliceSet
 from benchmark.errors import SplitError
 from benchmark.protocol import SplitRule
-from benchmark.split import Split, make, patient_folds, verify
+from benchmark.splits.split import Split, make, patient_folds, verify
 
 BY_IMAGE = SplitRule()
 units = st.sampled_from(["image", "patient", "cvind"])

@@ -13,10 +13,10 @@ import pytest
 from strategies import cheng_rows, cheng_set, slice_set
 
 from benchmark.__main__ import main
-from benchmark.audit import Leak, expected, leak, report
 from benchmark.errors import SplitError
 from benchmark.outside import read_split, shipped
-from benchmark.split import Split
+from benchmark.splits.leakage import Leak, expected, leak, report
+from benchmark.splits.split import Split
 
 Capture = pytest.CaptureFixture[str]
 

@@ -14,11 +14,20 @@ from typing import Any
 import pytest
 from strategies import cheng_rows, cheng_set, slice_set
 
-from benchmark import split as module
 from benchmark.data.slices import SliceSet
 from benchmark.errors import SplitError
 from benchmark.protocol import SplitRule
-from benchmark.split import Split, load_or_make, make, patient_folds, read, rule_identity, verify, write
+from benchmark.splits import split as module
+from benchmark.splits.split import (
+    Split,
+    load_or_make,
+    make,
+    patient_folds,
+    read,
+    rule_identity,
+    verify,
+    write,
+)
 
 BY_IMAGE, BY_PATIENT = SplitRule(), SplitRule(unit="patient")
 SHIPPED = [f"by-image-{i}" for i in range(1, 6)] + [f"by-patient-{i}" for i in range(1, 8)]

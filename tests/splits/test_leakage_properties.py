@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import costly, law, slice_sets
 
-from benchmark.audit import expected, leak
 from benchmark.data.slices import SliceSet
 from benchmark.protocol import SplitRule
-from benchmark.split import Split, make
+from benchmark.splits.leakage import expected, leak
+from benchmark.splits.split import Split, make
 
 Case = tuple[Split, dict[int, str]]
 

@@ -1,0 +1,1 @@
+"""Train, validation and test sets, and how far they leak into each other."""
