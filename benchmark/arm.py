@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import ArmError, SpecError, known
-from benchmark.levels import Levels
+from benchmark.preprocessing.level_table import Levels
 from benchmark.protocol import Recipe
 
 FloatImages = NDArray[np.float32]  # (N, H, W), preprocessed, in [-1, 1]

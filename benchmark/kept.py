@@ -16,7 +16,7 @@ from benchmark.collect import run_folders
 from benchmark.errors import BenchmarkError, RecordError, SpecError, known, nearest
 from benchmark.evaluate import predict_checked
 from benchmark.model import AGAIN, Learned, unpack
-from benchmark.preprocess import Landmarks
+from benchmark.preprocessing.nyul import Landmarks
 from benchmark.protocol import Recipe, override
 from benchmark.record import MODEL, RunFolder, State
 from benchmark.run_files import Reader, read_result, read_spec

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import ArmError, RecordError
-from benchmark.preprocess import Landmarks
+from benchmark.preprocessing.nyul import Landmarks
 
 FORMAT = 2
 AGAIN = "move the run's folder away and train it again with --keep-models"

@@ -25,7 +25,7 @@ from benchmark.data.guard import decoding
 from benchmark.data.slices import IMAGE_DTYPES
 from benchmark.errors import DataError
 from benchmark.picture_files import stem
-from benchmark.window import grey
+from benchmark.preprocessing.windowing import grey
 
 DISPLAY = {0: ("P", "I", "R"), 1: ("L", "I", "A"), 2: ("L", "P", "S")}  # columns, rows, across; by the axis across
 SANE_MM = (0.01, 100.0)  # sides of a pixel; anything else is another unit

@@ -20,7 +20,6 @@ from rich.console import Console
 from rich.progress import track
 from tabulate import tabulate
 
-from benchmark import preprocess
 from benchmark.arm import ProbMaps
 from benchmark.data.guard import MAX_PIXELS
 from benchmark.diameters import diameters
@@ -29,7 +28,8 @@ from benchmark.evaluate import binarise, predict_checked
 from benchmark.kept import KeptModel
 from benchmark.picture_files import check_names, outputs
 from benchmark.pictures import SANE_MM, SPACING_AGREES, Picture, overlay, read
-from benchmark.resize import enlarge_probability, shrink
+from benchmark.preprocessing import nyul
+from benchmark.preprocessing.resize import enlarge_probability, shrink
 from benchmark.storage.atomic import check_free, place, room_in
 
 TABLE = "measures.csv"
@@ -51,7 +51,7 @@ def outline(model: KeptModel, image: NDArray[Any], spacing_mm: Spacing | None) -
     Raises `DataError` for an image that has no contrast left at the size the arm is fed.
     """
     framed = _framed(image, frame(model, image.shape, spacing_mm))
-    fed = preprocess.apply(_resized(framed[None], model), model.landmarks)
+    fed = nyul.apply(_resized(framed[None], model), model.landmarks)
     maps = _back(predict_checked(model.arm, fed, None), framed.shape, model)
     top, left = _margins(image.shape, framed.shape)
     return binarise(maps)[0, top : top + image.shape[0], left : left + image.shape[1]]

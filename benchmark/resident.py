@@ -8,7 +8,7 @@ import torch
 
 from benchmark.arm import Cases
 from benchmark.device import on_device
-from benchmark.levels import Levels
+from benchmark.preprocessing.level_table import Levels
 
 
 @dataclass(frozen=True)

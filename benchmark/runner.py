@@ -14,17 +14,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark import preprocess, record
+from benchmark import record
 from benchmark.arm import ArmEntry, Cases, FitReport, FloatImages, Keepable, RunContext
 from benchmark.data.slices import SliceSet
 from benchmark.environment import RESUME_KEYS, describe
 from benchmark.errors import ArmError, RunLockedError
 from benchmark.evaluate import binarise, predict_checked, score, simulated_clicks
-from benchmark.levels import Levels
 from benchmark.memory import keep_freed_memory, peak_mib
 from benchmark.model import Learned, pack
+from benchmark.preprocessing import nyul
+from benchmark.preprocessing.level_table import Levels
+from benchmark.preprocessing.resize import enlarge_probability, scaled_spacing, shrink, shrink_masks
 from benchmark.record import RunFolder, State
-from benchmark.resize import enlarge_probability, scaled_spacing, shrink, shrink_masks
 from benchmark.seeding import make_deterministic
 from benchmark.spec import RunSpec
 from benchmark.splits.split import Split
@@ -63,7 +64,7 @@ class Prepared:
 
     images: FloatImages | Levels
     masks: NDArray[np.bool_]
-    landmarks: preprocess.Landmarks
+    landmarks: nyul.Landmarks
 
 
 @dataclass
@@ -83,10 +84,10 @@ class Bench:
         if self._last is None or self._last[0] != key:
             images = shrink(self.slices.images, spec.shape)
             learn_from = images if fit_ids is None else images[np.isin(self.slices.slice_id, fit_ids)]
-            landmarks = preprocess.fit_nyul(learn_from, rule.nyul_percentiles, rule.nyul_foreground == "whole")
+            landmarks = nyul.fit_nyul(learn_from, rule.nyul_percentiles, rule.nyul_foreground == "whole")
             masks = shrink_masks(self.slices.masks, spec.shape)
             tabulable = images.dtype.kind in "iu" and int(images.max()) - int(images.min()) < images[0].size // 2
-            carry_out = preprocess.tabulate if tabulable else preprocess.apply  # long tables would take more memory
+            carry_out = nyul.tabulate if tabulable else nyul.apply  # long tables would take more memory
             self._last = (key, Prepared(carry_out(images, landmarks), masks, landmarks))
         return self._last[1]
 

@@ -20,7 +20,7 @@ from benchmark.arm import Arm, ArmEntry, Cases, ClickArm, FitReport, FloatImages
 from benchmark.errors import ArmError
 from benchmark.evaluate import simulated_clicks
 from benchmark.model import Learned, pack, unpack
-from benchmark.preprocess import Landmarks
+from benchmark.preprocessing.nyul import Landmarks
 from benchmark.runner import Bench
 from benchmark.splits.split import make
 

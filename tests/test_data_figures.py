@@ -12,7 +12,7 @@ from figure_forms import least_points
 from benchmark import augment
 from benchmark.data import phantoms
 from benchmark.data.slices import SliceSet
-from benchmark.preprocess import apply, fit_nyul
+from benchmark.preprocessing.nyul import apply, fit_nyul
 from benchmark.protocol import load_recipe
 from benchmark.report import data_figures as module
 from benchmark.report.augmented_figure import SEED, augmented_figure, by_area

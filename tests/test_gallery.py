@@ -19,9 +19,9 @@ from benchmark import record
 from benchmark.collect import collect
 from benchmark.data.slices import SliceSet
 from benchmark.judge.cells import panels
+from benchmark.preprocessing.windowing import grey
 from benchmark.record import RunFolder
 from benchmark.report.gallery import gallery, webp
-from benchmark.window import grey
 
 SLICES = squares()
 SPLIT = halves(SLICES)  # tests slices 1 to 4

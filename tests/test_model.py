@@ -22,13 +22,14 @@ from hypothesis import strategies as st
 from strategies import costly, law
 
 from baselines import ARMS
-from benchmark import preprocess, record, rescore
+from benchmark import record, rescore
 from benchmark.arm import ArmEntry, RunContext
 from benchmark.data.slices import SliceSet
 from benchmark.errors import BenchmarkError, RecordError, SpecError
 from benchmark.kept import KeptModel, load, unkept
 from benchmark.model import FORMAT, Learned, pack, unpack
-from benchmark.preprocess import Landmarks
+from benchmark.preprocessing import nyul
+from benchmark.preprocessing.nyul import Landmarks
 from benchmark.protocol import Recipe
 from benchmark.record import RunFolder, State, read_json, write_json
 from benchmark.runner import Bench, Options, run_grid
@@ -141,8 +142,8 @@ def test_the_landmarks_travel_with_the_model(slices: SliceSet, tmp_path: Path) -
     rule = recipe.preprocess
     train = slices.images[np.isin(slices.slice_id, split.train)]
     model = load(tmp_path, spec.run_id, TABLE, "cpu")
-    assert model.landmarks == preprocess.fit_nyul(train, rule.nyul_percentiles)
-    assert model.landmarks != preprocess.fit_nyul(slices.images, rule.nyul_percentiles)
+    assert model.landmarks == nyul.fit_nyul(train, rule.nyul_percentiles)
+    assert model.landmarks != nyul.fit_nyul(slices.images, rule.nyul_percentiles)
     assert (model.fed, model.shape, model.spacing_mm) == ((64, 64), slices.shape, slices.spacing_mm)
 
 

@@ -33,7 +33,7 @@ from benchmark.kept import KeptModel, load
 from benchmark.picture_files import find, passed_over
 from benchmark.pictures import VERMILLION, overlay, read
 from benchmark.predict import doubt, frame, measured, outline, predict, report
-from benchmark.preprocess import Landmarks
+from benchmark.preprocessing.nyul import Landmarks
 from benchmark.protocol import Recipe
 from benchmark.record import State, unpack_masks
 from benchmark.runner import Bench, Options, run_grid

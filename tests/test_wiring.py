@@ -37,8 +37,8 @@ from baselines import ARMS
 from benchmark import kept, record
 from benchmark.arm import FloatImages, RunContext
 from benchmark.evaluate import simulated_clicks
-from benchmark.levels import Levels
 from benchmark.metrics import count
+from benchmark.preprocessing.level_table import Levels
 from benchmark.protocol import Recipe, SplitRule
 from benchmark.record import State, read_json
 from benchmark.request import Request, prepare

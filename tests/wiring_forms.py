@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from baselines import ARMS
-from benchmark import preprocess, record
+from benchmark import record
 from benchmark.arm import Cases
 from benchmark.layers import KeyedDropout, lighten, set_keys
 from benchmark.model import unpack
+from benchmark.preprocessing import nyul
+from benchmark.preprocessing.resize import enlarge_probability, shrink, shrink_masks
 from benchmark.protocol import SplitRule, load_recipe, override
 from benchmark.record import RunFolder, State, read_json, unpack_masks
-from benchmark.resize import enlarge_probability, shrink, shrink_masks
 from benchmark.runner import Bench, Options, run_one
 from benchmark.spec import RunSpec
 from benchmark.splits.split import make
@@ -126,13 +127,13 @@ class Lab:
 def cases(spec: RunSpec, name: str) -> Cases:
     """The train, val or test set as an arm must be fed it."""
     rows = np.isin(SLICES.slice_id, getattr(SPLITS[spec.split_id], name))
-    images = preprocess.apply(shrink(SLICES.images[rows], spec.shape), landmarks(spec))
+    images = nyul.apply(shrink(SLICES.images[rows], spec.shape), landmarks(spec))
     row_mm, column_mm = (64 * side / pixels for side, pixels in zip(SLICES.spacing_mm, spec.shape, strict=True))
     masks = shrink_masks(SLICES.masks, spec.shape)[rows]
     return Cases(images, masks, SLICES.slice_id[rows], (row_mm, column_mm))
 
 
-def landmarks(spec: RunSpec) -> preprocess.Landmarks:
+def landmarks(spec: RunSpec) -> nyul.Landmarks:
     """Nyul's standard histogram: the mean over images of their percentiles, each image's moved to 0 to 100."""
     rule, percentiles = spec.recipe.preprocess, []
     whole, train = rule.nyul_foreground == "whole", SPLITS[spec.split_id].train
@@ -140,7 +141,7 @@ def landmarks(spec: RunSpec) -> preprocess.Landmarks:
         if rule.nyul_fit == "all" or number in train:
             own = np.percentile(image if whole else image[image > image.mean()], rule.nyul_percentiles)
             percentiles.append((own - own[0]) / (own[-1] - own[0]) * 100)
-    return preprocess.Landmarks(rule.nyul_percentiles, tuple(np.mean(percentiles, axis=0).tolist()), whole)
+    return nyul.Landmarks(rule.nyul_percentiles, tuple(np.mean(percentiles, axis=0).tolist()), whole)
 
 
 def drawn(spec: RunSpec) -> nn.Module:

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark.data.slices import SliceSet
-from benchmark.preprocess import Landmarks, apply
+from benchmark.preprocessing.nyul import Landmarks, apply
 from benchmark.protocol import Augmentation, Recipe
 from benchmark.report.crop import TRUTH, outline, shrunk
 from benchmark.report.figure import WIDE, Figure, canvas

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmark.preprocessing.windowing import grey
 from benchmark.report.figure import ORANGE, SKY
 from benchmark.report.outline import loops
 from benchmark.surface import bounding_box
-from benchmark.window import grey
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark.data.slices import SliceSet
-from benchmark.levels import Levels
-from benchmark.preprocess import Landmarks, fit_nyul, image_landmarks, tabulate
+from benchmark.preprocessing.level_table import Levels
+from benchmark.preprocessing.nyul import Landmarks, fit_nyul, image_landmarks, tabulate
 from benchmark.protocol import Recipe, load_recipe
 from benchmark.report.augmented_figure import augmented_figure, by_area
 from benchmark.report.crop import shrunk

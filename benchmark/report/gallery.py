@@ -19,10 +19,10 @@ from benchmark.data.slices import SliceSet
 from benchmark.errors import RecordError
 from benchmark.judge.cells import Cell, Panel, data_of, panels, protocol_of
 from benchmark.judge.reference import load_reference
+from benchmark.preprocessing.windowing import grey
 from benchmark.record import RunFolder
 from benchmark.report.outline import svg_path
 from benchmark.report.stored import reason, stored_masks
-from benchmark.window import grey
 
 SIDE = 256  # pixels of the longer side: a page of many hundred slices stays small enough to open
 QUALITY = 75

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from strategies import costly, seeds
 
-from benchmark.resize import enlarge_probability, scaled_spacing, shrink, shrink_masks
+from benchmark.preprocessing.resize import enlarge_probability, scaled_spacing, shrink, shrink_masks
 
 Floats = NDArray[np.float64]
 

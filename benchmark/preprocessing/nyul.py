@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import DataError
-from benchmark.levels import Levels
+from benchmark.preprocessing.level_table import Levels
 
 STANDARD_SCALE = (0.0, 100.0)
 TIE = 1e-9  # landmarks closer than this share of their span differ by rounding alone

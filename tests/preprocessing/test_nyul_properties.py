@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 from scipy.interpolate import interp1d
 from strategies import images, law, rich_images
 
-from benchmark.preprocess import Landmarks, apply, apply_nyul, fit_nyul, image_landmarks, rescale, zscore
+from benchmark.preprocessing.nyul import (
+    Landmarks,
+    apply,
+    apply_nyul,
+    fit_nyul,
+    image_landmarks,
+    rescale,
+    zscore,
+)
 
 PERCENTILES = (1.0, 10.0, 25.0, 50.0, 75.0, 90.0, 99.0)
 STANDARD = Landmarks(PERCENTILES, (0.0, 7.0, 20.0, 45.0, 60.0, 85.0, 100.0))

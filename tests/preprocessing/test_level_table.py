@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark import preprocess
 from benchmark.arm import Cases
 from benchmark.data.slices import SliceSet
+from benchmark.preprocessing import nyul
 from benchmark.resident import Resident
 
 PERCENTILES = (1.0, 10.0, 50.0, 90.0, 99.0)
@@ -26,8 +26,8 @@ def drawn(dtype: str, seed: int, n: int = 3) -> np.ndarray:
 @settings(deadline=None, max_examples=40)
 def test_levels_hold_the_bits_of_the_images(dtype: str, seed: int) -> None:
     images = drawn(dtype, seed)
-    landmarks = preprocess.fit_nyul(images, PERCENTILES)
-    found, expected = preprocess.tabulate(images, landmarks), preprocess.apply(images, landmarks)
+    landmarks = nyul.fit_nyul(images, PERCENTILES)
+    found, expected = nyul.tabulate(images, landmarks), nyul.apply(images, landmarks)
     assert found.values().tobytes() == expected.tobytes()
     assert found.codes is images
 
@@ -36,7 +36,7 @@ def test_levels_hold_the_bits_of_the_images(dtype: str, seed: int) -> None:
 @pytest.mark.parametrize("kept", ["levels", "floats"])
 def test_rows_on_the_device_are_the_images(dtype: str, kept: str) -> None:
     images = drawn(dtype, 7, 5)
-    levels = preprocess.tabulate(images, preprocess.fit_nyul(images, PERCENTILES))
+    levels = nyul.tabulate(images, nyul.fit_nyul(images, PERCENTILES))
     grey = levels if kept == "levels" else levels.values()
     cases = Cases(grey, images > 100, np.arange(5), (1.0, 1.0))
     resident = Resident.of(cases, "cpu")
@@ -47,7 +47,7 @@ def test_rows_on_the_device_are_the_images(dtype: str, kept: str) -> None:
 
 def test_a_chosen_row_keeps_its_table() -> None:
     images = drawn("int16", 2, 4)
-    levels = preprocess.tabulate(images, preprocess.fit_nyul(images, PERCENTILES))
+    levels = nyul.tabulate(images, nyul.fit_nyul(images, PERCENTILES))
     chosen = levels[np.array([False, True, False, True])]
     assert (len(chosen), chosen.shape) == (2, (2, 8, 8))
     np.testing.assert_array_equal(chosen.values(), levels.values()[[1, 3]])
@@ -55,6 +55,6 @@ def test_a_chosen_row_keeps_its_table() -> None:
 
 def test_slices_of_eight_bits_take_a_quarter_of_their_floats(slices: SliceSet) -> None:
     images = np.stack([slices.images[0].astype(np.uint8).repeat(4, 0).repeat(4, 1)] * 3)
-    levels = preprocess.tabulate(images, preprocess.fit_nyul(images, PERCENTILES))
+    levels = nyul.tabulate(images, nyul.fit_nyul(images, PERCENTILES))
     assert levels.codes.nbytes * 4 == levels.values().nbytes
     assert levels.table.shape[1] <= 256

@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 from scipy.interpolate import interp1d
 
 from benchmark.errors import DataError
-from benchmark.preprocess import Landmarks, apply, apply_nyul, fit_nyul, image_landmarks, rescale, zscore
+from benchmark.preprocessing.nyul import (
+    Landmarks,
+    apply,
+    apply_nyul,
+    fit_nyul,
+    image_landmarks,
+    rescale,
+    zscore,
+)
 from benchmark.protocol import Preprocess
 
 DECILES = Preprocess().nyul_percentiles
