@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.metrics import count as count_pixels
+from benchmark.scoring.overlap import count as count_pixels
 
 Segment = Callable[[float], NDArray[np.bool_]]  # candidate -> mask (H, W) of one slice
 

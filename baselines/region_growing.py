@@ -24,7 +24,7 @@ from baselines._morphology import (
 from baselines._tuning import Segment, tune
 from benchmark.arm import Cases, Clicks, FitReport, FloatImages, ProbMaps, RunContext
 from benchmark.errors import ArmError
-from benchmark.evaluate import simulated_clicks
+from benchmark.scoring.evaluate import simulated_clicks
 
 TOLERANCES = tuple(round(0.05 * i, 2) for i in range(4, 20))  # 0.2 to 0.95
 BRAIN = 0.2  # deeper than this part of the head's radius it is brain, mostly

@@ -32,8 +32,8 @@ from benchmark.run_files import (
     same_number,
 )
 from benchmark.run_index import Facts
+from benchmark.scoring.summary import summarise
 from benchmark.splits.split import Split, read, rule_identity
-from benchmark.summary import summarise
 
 RECORDS = (record.SPEC, record.ENVIRONMENT, record.HISTORY, record.RESULT, record.FAILURE, record.CHECKPOINT)
 READERS = ("collect", "protocol", "record", "run_files", "run_index", "spec", "split", "summary")  # decide what is read

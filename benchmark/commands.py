@@ -102,7 +102,7 @@ def rescore(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
 
 def audit(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     """Print how far splits leak: those asked for, else every split of the package that is of these slices."""
-    from benchmark.outside import read_split, shipped
+    from benchmark.scoring.external_masks import read_split, shipped
     from benchmark.splits.leakage import report
 
     slices = load_slices(request(options))

@@ -23,12 +23,12 @@ from benchmark.judge.tables import render
 from benchmark.judge.visitor import visitor_table
 from benchmark.record import RESULT
 from benchmark.request import PHANTOMS, load_slices
+from benchmark.scoring.summary import summarise
 from benchmark.storage.atomic import room_in, write_bytes
-from benchmark.summary import summarise
 from benchmark.words import request
 
 if TYPE_CHECKING:
-    from benchmark.outside import Judged
+    from benchmark.scoring.external_masks import Judged
 
 OWN_RUNS, PHANTOM_RUNS = Path("runs"), Path("runs-quick")  # where reproduce puts them; the second without data
 
@@ -127,7 +127,7 @@ def runs_of(options: argparse.Namespace) -> Path:
 
 def score(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     """Score a folder of masks that another tool made; return 0 whatever the score."""
-    from benchmark.outside import summary_text
+    from benchmark.scoring.external_masks import summary_text
 
     if options.out is not None and options.out.exists():
         raise SpecError(f"--out {options.out}: exists already and is left as it is; choose another file or remove it")
@@ -150,7 +150,7 @@ def score(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
 
 def judged_outside(options: argparse.Namespace) -> Judged:
     """Load the slices, read the split and the folder of masks that were asked for, and score them."""
-    from benchmark.outside import judge, read_split
+    from benchmark.scoring.external_masks import judge, read_split
 
     if not options.folder.is_dir():
         raise SpecError(f"{options.folder}: there is no such folder; give the folder that holds the masks")

@@ -14,12 +14,12 @@ from benchmark import record
 from benchmark.arm import Arm, ArmEntry, Keepable, RunContext
 from benchmark.collect import run_folders
 from benchmark.errors import BenchmarkError, RecordError, SpecError, known, nearest
-from benchmark.evaluate import predict_checked
 from benchmark.model import AGAIN, Learned, unpack
 from benchmark.preprocessing.nyul import Landmarks
 from benchmark.protocol import Recipe, override
 from benchmark.record import MODEL, RunFolder, State
 from benchmark.run_files import Reader, read_result, read_spec
+from benchmark.scoring.evaluate import predict_checked
 from benchmark.spec import RunSpec
 
 SHOWN = 5  # run_ids in a message

@@ -22,14 +22,14 @@ from tabulate import tabulate
 
 from benchmark.arm import ProbMaps
 from benchmark.data.guard import MAX_PIXELS
-from benchmark.diameters import diameters
 from benchmark.errors import DataError
-from benchmark.evaluate import binarise, predict_checked
 from benchmark.kept import KeptModel
 from benchmark.picture_files import check_names, outputs
 from benchmark.pictures import SANE_MM, SPACING_AGREES, Picture, overlay, read
 from benchmark.preprocessing import nyul
 from benchmark.preprocessing.resize import enlarge_probability, shrink
+from benchmark.scoring.diameters import diameters
+from benchmark.scoring.evaluate import binarise, predict_checked
 from benchmark.storage.atomic import check_free, place, room_in
 
 TABLE = "measures.csv"

@@ -15,7 +15,6 @@ from benchmark import record
 from benchmark.collect import run_folders, shipped_splits
 from benchmark.data.slices import SliceSet
 from benchmark.errors import ArmError, RecordError
-from benchmark.evaluate import score
 from benchmark.record import RunFolder, State
 from benchmark.run_files import (
     CURE,
@@ -27,7 +26,8 @@ from benchmark.run_files import (
     read_spec,
     same_number,
 )
-from benchmark.summary import summarise
+from benchmark.scoring.evaluate import score
+from benchmark.scoring.summary import summarise
 
 
 @dataclass(frozen=True)

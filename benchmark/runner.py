@@ -19,17 +19,17 @@ from benchmark.arm import ArmEntry, Cases, FitReport, FloatImages, Keepable, Run
 from benchmark.data.slices import SliceSet
 from benchmark.environment import RESUME_KEYS, describe
 from benchmark.errors import ArmError, RunLockedError
-from benchmark.evaluate import binarise, predict_checked, score, simulated_clicks
 from benchmark.memory import keep_freed_memory, peak_mib
 from benchmark.model import Learned, pack
 from benchmark.preprocessing import nyul
 from benchmark.preprocessing.level_table import Levels
 from benchmark.preprocessing.resize import enlarge_probability, scaled_spacing, shrink, shrink_masks
 from benchmark.record import RunFolder, State
+from benchmark.scoring.evaluate import binarise, predict_checked, score, simulated_clicks
+from benchmark.scoring.summary import summarise
 from benchmark.seeding import make_deterministic
 from benchmark.spec import RunSpec
 from benchmark.splits.split import Split
-from benchmark.summary import summarise
 
 MASKS_AT_ONCE = 16  # maps enlarged together, to bound memory
 

@@ -35,9 +35,9 @@ from benchmark.grid import expand, load_grid
 from benchmark.protocol import load_recipe
 from benchmark.record import RunFolder
 from benchmark.run_index import FOLDER, RACY_SECONDS
+from benchmark.scoring.summary import summarise
 from benchmark.spec import SCHEMA, RunSpec
 from benchmark.splits.split import Split, read
-from benchmark.summary import summarise
 
 CONTENT = "0" * 64  # stands for the fingerprint of the images, which no verb here opens
 PIXELS = 512 * 512

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from benchmark import record
 from benchmark.collect import DTYPES, Collected
 from benchmark.data.slices import RawSlice, SliceSet, gather
-from benchmark.evaluate import score
 from benchmark.judge.reference import Reference, Tolerances, load_reference, load_tolerances
 from benchmark.protocol import Recipe, load_recipe
 from benchmark.record import RunFolder
 from benchmark.run_files import read_scores
+from benchmark.scoring.evaluate import score
+from benchmark.scoring.summary import summarise
 from benchmark.spec import RunSpec
 from benchmark.splits.split import Split
-from benchmark.summary import summarise
 
 SIDE = 10  # of each square tumour, in pixels
 NEWER = ("nsd_1mm", "nsd_2mm", "hd95_mm", "assd_mm", "truth_diameter_mm", "predicted_diameter_mm",

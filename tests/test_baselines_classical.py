@@ -19,8 +19,8 @@ from benchmark.arm import Arm, ArmEntry, Cases, ClickArm, RunContext
 from benchmark.data import pairs
 from benchmark.data.phantoms import draw
 from benchmark.errors import ArmError
-from benchmark.metrics import count
 from benchmark.protocol import Recipe
+from benchmark.scoring.overlap import count
 
 REAL = os.environ.get("MENINGIOMA_DATA", "")  # read now: the tests themselves run without it
 AIR, BRAIN, TUMOUR = -1.0, -0.21, 0.5

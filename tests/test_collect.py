@@ -16,10 +16,10 @@ import benchmark.collect as module
 from benchmark import record
 from benchmark.collect import DTYPES, collect, protocol_hash
 from benchmark.errors import RecordError
-from benchmark.evaluate import score
 from benchmark.protocol import load_recipe
 from benchmark.record import RunFolder, State
 from benchmark.run_files import same_number
+from benchmark.scoring.evaluate import score
 
 SLICES = squares()
 SPLIT = halves(SLICES)

@@ -23,7 +23,7 @@ from benchmark.judge.sections import Judgement
 from benchmark.judge.tables import Table
 from benchmark.judge.versus import duels, versus_table
 from benchmark.judge.visitor import visitor_table
-from benchmark.outside import Judged
+from benchmark.scoring.external_masks import Judged
 from benchmark.splits.split import Split
 
 REFERENCE, RULES = terms()

@@ -16,11 +16,12 @@ from torch import nn
 
 from baselines.attention_unet import AttentionUNetArm
 from baselines.unet import UNetArm
-from benchmark import execution, metrics, plan, training
+from benchmark import execution, plan, training
 from benchmark.arm import Cases, FitReport, RunContext
 from benchmark.errors import ArmError, OutputError, RecordError
 from benchmark.losses import thesis_tversky
 from benchmark.protocol import Network
+from benchmark.scoring import overlap
 from benchmark.seeding import make_deterministic
 from benchmark.stopping import EarlyStopping
 from benchmark.training import Resident, State, gflop_per_image, predict_network, train_network, validate
@@ -200,7 +201,7 @@ def test_validation_dice_and_loss_agree_with_the_measures(cases: dict[str, Cases
     val, context, model = cases["val"], RunContext(small_recipe(), 1), Bright()
     loss, dice = validate(model, thesis_tversky(0.3), Resident.of(val, "cpu"), context, 3)
     maps = predict_network(model, val.images, context)
-    dices = [metrics.count(p > 0.5, truth).dice for p, truth in zip(maps, val.masks, strict=True)]
+    dices = [overlap.count(p > 0.5, truth).dice for p, truth in zip(maps, val.masks, strict=True)]
     assert dice == pytest.approx(np.mean(dices), abs=1e-7)
     assert 0 < np.mean(dices) < 1
     losses = []

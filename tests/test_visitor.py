@@ -10,7 +10,7 @@ from run_records import join, table
 
 from benchmark.collect import Collected
 from benchmark.judge.visitor import visitor_table
-from benchmark.outside import Judged
+from benchmark.scoring.external_masks import Judged
 from benchmark.splits.split import Split
 
 PATIENTS = ["a", "a", "b", "b"]

@@ -36,13 +36,13 @@ from wiring_forms import (
 from baselines import ARMS
 from benchmark import kept, record
 from benchmark.arm import FloatImages, RunContext
-from benchmark.evaluate import simulated_clicks
-from benchmark.metrics import count
 from benchmark.preprocessing.level_table import Levels
 from benchmark.protocol import Recipe, SplitRule
 from benchmark.record import State, read_json
 from benchmark.request import Request, prepare
 from benchmark.runner import Bench, Options, Prepared, run_grid, run_one
+from benchmark.scoring.evaluate import simulated_clicks
+from benchmark.scoring.overlap import count
 from benchmark.spec import RunSpec
 from benchmark.splits.split import make
 

@@ -9,7 +9,7 @@ from benchmark.judge.cells import NO_SEED, Cell, cell_of
 from benchmark.judge.contrast import DICE, between_seeds, contrast, mean
 from benchmark.judge.results import CLICK, CONDITIONS, LEGEND
 from benchmark.judge.tables import Table, between, digits
-from benchmark.outside import Judged
+from benchmark.scoring.external_masks import Judged
 
 
 def visitor_cell(name: str, split_id: str, scores: pd.DataFrame) -> Cell:

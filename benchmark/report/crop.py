@@ -13,7 +13,7 @@ from PIL import Image
 from benchmark.preprocessing.windowing import grey
 from benchmark.report.figure import ORANGE, SKY
 from benchmark.report.outline import loops
-from benchmark.surface import bounding_box
+from benchmark.scoring.surface import bounding_box
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.surface import bounding_box
+from benchmark.scoring.surface import bounding_box
 
 
 def loops(mask: NDArray[np.bool_]) -> list[NDArray[np.int64]]:

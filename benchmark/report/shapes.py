@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from benchmark.surface import bounding_box
+from benchmark.scoring.surface import bounding_box
 
 STRAIGHT_PIXELS = 1.0  # an edge is straight while the outline stays this near to it: what drawing on pixels can add
 LONGEST_EDGES = 4

@@ -11,9 +11,9 @@ import pandas as pd
 
 from benchmark.data.slices import SliceSet
 from benchmark.errors import SplitError
-from benchmark.outside import shipped
 from benchmark.protocol import Recipe, load_recipe
 from benchmark.report.figure import ORANGE, SKY, VERMILLION, WIDE, Figure, canvas
+from benchmark.scoring.external_masks import shipped
 from benchmark.splits.leakage import Leak, leak
 from benchmark.splits.split import SETS, Split, make, split_id
 

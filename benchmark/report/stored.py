@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from benchmark.data.slices import SliceSet
 from benchmark.errors import RecordError
-from benchmark.metrics import count
 from benchmark.record import RunFolder
 from benchmark.run_files import read_predictions
+from benchmark.scoring.overlap import count
 
 ROUNDING = 1e-9  # what arithmetic can leave of one Dice computed twice
 

@@ -14,7 +14,7 @@ from strategies import cheng_rows, cheng_set, slice_set
 
 from benchmark.__main__ import main
 from benchmark.errors import SplitError
-from benchmark.outside import read_split, shipped
+from benchmark.scoring.external_masks import read_split, shipped
 from benchmark.splits.leakage import Leak, expected, leak, report
 from benchmark.splits.split import Split
 

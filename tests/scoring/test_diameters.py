@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmark.diameters import Diameters, diameters
+from benchmark.scoring.diameters import Diameters, diameters
 
 Mask = NDArray[np.bool_]
 

@@ -13,7 +13,7 @@ from scipy.spatial.distance import pdist, squareform
 from skimage.measure import find_contours, label, regionprops
 from strategies import law, masks, seeds
 
-from benchmark.diameters import diameters
+from benchmark.scoring.diameters import diameters
 
 Mask = NDArray[np.bool_]
 Points = NDArray[np.float64]

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmark.surface import BorderDistances, border_distances, bounding_box, core_sensitivity
+from benchmark.scoring.surface import (
+    BorderDistances,
+    border_distances,
+    bounding_box,
+    core_sensitivity,
+)
 
 Mask = NDArray[np.bool_]
 CHENG = (0.49, 0.49)

@@ -25,10 +25,17 @@ from benchmark.__main__ import main
 from benchmark.data import nifti
 from benchmark.data.slices import SliceSet
 from benchmark.errors import BenchmarkError, DataError, SplitError
-from benchmark.outside import judge, read_masks, read_split, shipped, summary_text, turned
 from benchmark.run_files import parse_scores
+from benchmark.scoring.external_masks import (
+    judge,
+    read_masks,
+    read_split,
+    shipped,
+    summary_text,
+    turned,
+)
+from benchmark.scoring.summary import summarise
 from benchmark.splits.split import Split
-from benchmark.summary import summarise
 
 Capture = pytest.CaptureFixture[str]
 Masks = dict[int, NDArray[Any]]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from strategies import law, mask_pairs, masks, seeds
 
-from benchmark.surface import BorderDistances, border_distances, core_sensitivity
+from benchmark.scoring.surface import BorderDistances, border_distances, core_sensitivity
 
 Mask = NDArray[np.bool_]
 Pair = tuple[Mask, Mask]

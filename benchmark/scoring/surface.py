@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from benchmark.metrics import check_pair
+from benchmark.scoring.overlap import check_pair
 
 SLACK = 1 + 1e-9  # 3 pixels of 0.1 mm are within 0.3 mm, though their float64 product is above it
 

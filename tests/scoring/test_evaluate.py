@@ -18,9 +18,9 @@ from strategies import law, masks
 
 from benchmark.data.slices import SliceSet
 from benchmark.errors import ArmError
-from benchmark.evaluate import binarise, measures, predict_checked, score, simulated_clicks
 from benchmark.run_files import parse_scores
-from benchmark.summary import summarise
+from benchmark.scoring.evaluate import binarise, measures, predict_checked, score, simulated_clicks
+from benchmark.scoring.summary import summarise
 
 CODE = re.compile(r"`(\w+)`")
 

@@ -22,7 +22,7 @@ from benchmark.data.folder import numbered
 from benchmark.data.guard import check_pixels, decoding, read_capped
 from benchmark.data.slices import SliceSet
 from benchmark.errors import DataError, SplitError, known
-from benchmark.evaluate import score
+from benchmark.scoring.evaluate import score
 from benchmark.splits.split import SETS, Split, read
 
 BITMAP = ".bmp"

@@ -12,10 +12,10 @@ from scipy import ndimage
 
 from benchmark.arm import Arm, ClickArm, Clicks, FloatImages, ProbMaps
 from benchmark.data.slices import SliceSet
-from benchmark.diameters import diameters
 from benchmark.errors import ArmError
-from benchmark.metrics import count
-from benchmark.surface import border_distances, core_sensitivity
+from benchmark.scoring.diameters import diameters
+from benchmark.scoring.overlap import count
+from benchmark.scoring.surface import border_distances, core_sensitivity
 
 THRESHOLD = 0.5  # tumour where p > 0.5
 

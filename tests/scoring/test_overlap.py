@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmark.metrics import Counts, count
+from benchmark.scoring.overlap import Counts, count
 
 MEASURES = ("dice", "iou", "sensitivity", "precision")
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial import distance
 from strategies import law, mask_pairs, masks
 
-from benchmark.metrics import count
+from benchmark.scoring.overlap import count
 
 Mask = NDArray[np.bool_]
 MEASURES = ("dice", "iou", "sensitivity", "precision")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from benchmark.surface import bounding_box
+from benchmark.scoring.surface import bounding_box
 
 Point = tuple[int, int]  # row and column of a point in half pixels: outline points are whole numbers
 TIE = 1 - 1e-9  # lengths this close are equal: float64 rounding must not choose between them
