@@ -130,7 +130,7 @@ def predict(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
 
     from benchmark.predict import predict as outlined
     from benchmark.predict import report
-    from benchmark.seeding import make_deterministic
+    from benchmark.training.seeding import make_deterministic
 
     ((device, threads),) = allocate(1, 1, usable_cores(), cards, options.device)
     torch.set_num_threads(threads)

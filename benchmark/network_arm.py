@@ -11,11 +11,11 @@ from torch import nn
 
 from benchmark.arm import Cases, FitReport, FloatImages, ProbMaps, RunContext
 from benchmark.errors import ArmError
-from benchmark.layers import lighten
-from benchmark.losses import check_alpha
 from benchmark.protocol import Network
-from benchmark.seeding import torch_seed
-from benchmark.training import predict_network, train_network
+from benchmark.training.layers import lighten
+from benchmark.training.loop import predict_network, train_network
+from benchmark.training.losses import check_alpha
+from benchmark.training.seeding import torch_seed
 
 
 @dataclass

@@ -16,7 +16,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.record import RESULT, SPEC, TIMING, RunFolder, State, read_json
 from benchmark.spec import RunSpec
 
-# GFLOP of one forward and backward pass of a 512x512 image, counted by benchmark.training.gflop_per_image
+# GFLOP of one forward and backward pass of a 512x512 image, counted by benchmark.training.loop.gflop_per_image
 UNET_GFLOP = {3: 7.96, 5: 22.12, 7: 43.37, 9: 71.68}
 ATTENTION_UNET_GFLOP = 78.3
 CLASSICAL_SECONDS_PER_512 = 0.05  # an image of 512x512, tuned and predicted

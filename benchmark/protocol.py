@@ -37,7 +37,7 @@ class SplitRule:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Probabilities in [0, 1] and greatest strengths; see `benchmark.augment` for each formula.
+    """Probabilities in [0, 1] and greatest strengths; see `benchmark.training.augment` for each formula.
 
     intensity_mode: "scale" multiplies the intensity above black, "shift" adds a share of the
     grey range. black_level: the value of no signal, which scaling and bias leave alone.

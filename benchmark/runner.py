@@ -27,9 +27,9 @@ from benchmark.preprocessing.resize import enlarge_probability, scaled_spacing, 
 from benchmark.record import RunFolder, State
 from benchmark.scoring.evaluate import binarise, predict_checked, score, simulated_clicks
 from benchmark.scoring.summary import summarise
-from benchmark.seeding import make_deterministic
 from benchmark.spec import RunSpec
 from benchmark.splits.split import Split
+from benchmark.training.seeding import make_deterministic
 
 MASKS_AT_ONCE = 16  # maps enlarged together, to bound memory
 

@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
 
 def measure(options: argparse.Namespace, command: str, run: Run | None = None) -> None:
     """Carry out one measurement and say, and write, what came of it; run: as in `main`."""
-    from benchmark.training import gflop_per_image
+    from benchmark.training.loop import gflop_per_image
     from performance import child, report
     from performance.job import Job
     from performance.prepare import prepare

@@ -10,14 +10,14 @@ from unittest.mock import patch
 import torch
 from torch import nn
 
-from benchmark import step
-from benchmark.device import on_device
-from benchmark.layers import dropout_keys, lighten
-from benchmark.losses import thesis_tversky
 from benchmark.memory import keep_freed_memory
-from benchmark.resident import Resident
-from benchmark.seeding import make_deterministic
-from benchmark.training import OPTIMISERS, execution_for, validate
+from benchmark.training import step
+from benchmark.training.device import on_device
+from benchmark.training.layers import dropout_keys, lighten
+from benchmark.training.loop import OPTIMISERS, execution_for, validate
+from benchmark.training.losses import thesis_tversky
+from benchmark.training.resident import Resident
+from benchmark.training.seeding import make_deterministic
 from performance.clock import Clock
 from performance.job import ALPHA, SEED, Job, Measurement
 from performance.resident import timed

@@ -11,9 +11,9 @@ from torch import nn
 
 from baselines.unet import UNetArm
 from benchmark.arm import Cases, RunContext
-from benchmark.device import current
 from benchmark.protocol import Recipe
-from benchmark.seeding import torch_seed
+from benchmark.training.device import current
+from benchmark.training.seeding import torch_seed
 
 ALPHA = 0.5
 SEED = 452669

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from benchmark.step import tf32
+from benchmark.training.step import tf32
 from performance.clock import Clock
 from performance.job import Job
 

@@ -14,9 +14,9 @@ from benchmark.errors import SpecError
 from benchmark.protocol import Recipe
 from benchmark.request import MAX_SIDE, PHANTOMS, Request
 from benchmark.runner import Bench
-from benchmark.seeding import epoch_order
 from benchmark.spec import RunSpec
 from benchmark.splits.split import make
+from benchmark.training.seeding import epoch_order
 from performance.job import SEED
 
 PHANTOM_SIDE = 512  # as the real slices

@@ -18,13 +18,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from benchmark import augment
 from benchmark.arm import ArmEntry, Cases, FitReport, FloatImages, RunContext
 from benchmark.data import phantoms
 from benchmark.data.slices import SliceSet
 from benchmark.protocol import Recipe, load_recipe
 from benchmark.spec import RunSpec
 from benchmark.splits.split import Split
+from benchmark.training import augment
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTCOME: pytest.StashKey[str] = pytest.StashKey()

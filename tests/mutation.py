@@ -25,7 +25,7 @@ WORK = ROOT / "mutants"
 PAGE = ROOT / "docs" / "testing.md"
 PLACE = re.compile(r"(<!-- mutants -->\n).*?(<!-- end -->)", re.DOTALL)
 SEED = 12  # of the sample
-FIRST = "benchmark.stopping.*"  # few and quick: makes all mutants and times all tests, so that the others have names
+FIRST = "benchmark.training.early_stopping.*"  # few and quick: makes all mutants and times all tests, so that the others have names
 
 
 @dataclass(frozen=True)

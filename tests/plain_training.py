@@ -1,4 +1,4 @@
-"""The thesis's training in plain PyTorch, numpy and MONAI: what `benchmark.training` is held to.
+"""The thesis's training in plain PyTorch, numpy and MONAI: what `benchmark.training.loop` is held to.
 
 Nothing here is of the package under test. What a training draws is written down a second time
 (streams, dropout masks) or handed in (augmented images).

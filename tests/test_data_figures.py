@@ -9,7 +9,6 @@ import pytest
 import torch
 from figure_forms import least_points
 
-from benchmark import augment
 from benchmark.data import phantoms
 from benchmark.data.slices import SliceSet
 from benchmark.preprocessing.nyul import apply, fit_nyul
@@ -20,6 +19,7 @@ from benchmark.report.data_figures import data_figures
 from benchmark.report.figure import Figure, drawing, svg_of
 from benchmark.report.outline import loops
 from benchmark.report.split_figure import split_figure
+from benchmark.training import augment
 
 SLUGS = ["histograms", "slice", "split", "augmentation"]
 RECIPE = load_recipe("thesis")

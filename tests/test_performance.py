@@ -21,10 +21,10 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.unet import UNetArm
-from benchmark import layers, step, training
 from benchmark.arm import Cases
 from benchmark.errors import SpecError
-from benchmark.seeding import torch_seed
+from benchmark.training import layers, loop, step
+from benchmark.training.seeding import torch_seed
 from performance import __main__ as command
 from performance import bare, child, growth, loading, memory, peak, report, table
 from performance.clock import Clock
@@ -66,7 +66,7 @@ def test_the_examples_in_docstrings_hold(name: str) -> None:
 
 @pytest.mark.parametrize("name", ALONE)
 def test_a_contestant_measures_every_image_once(name: str, job: Job, course: Course) -> None:
-    heard = step.record_function, training.record_function
+    heard = step.record_function, loop.record_function
     found = import_module(CONTESTANTS[name].target).measure(replace(job, change=CONTESTANTS[name].change))
     assert (found.train_images, found.val_images) == (len(course.train), len(course.val))
     assert found.train_seconds > 0
@@ -75,7 +75,7 @@ def test_a_contestant_measures_every_image_once(name: str, job: Job, course: Cou
     assert {"forward", "backward", "step", "other", "validation"} <= set(found.split)
     assert ("augmentation" in found.split) == (name == "ours")
     assert all(milliseconds >= 0 for milliseconds in found.split.values())
-    assert (step.record_function, training.record_function) == heard  # nothing goes on listening
+    assert (step.record_function, loop.record_function) == heard  # nothing goes on listening
 
 
 @pytest.mark.parametrize("name", ALONE)

@@ -22,7 +22,6 @@ from torch import nn
 from baselines import ARMS
 from benchmark import record
 from benchmark.arm import Cases
-from benchmark.layers import KeyedDropout, lighten, set_keys
 from benchmark.model import unpack
 from benchmark.preprocessing import nyul
 from benchmark.preprocessing.resize import enlarge_probability, shrink, shrink_masks
@@ -31,6 +30,7 @@ from benchmark.record import RunFolder, State, read_json, unpack_masks
 from benchmark.runner import Bench, Options, run_one
 from benchmark.spec import RunSpec
 from benchmark.splits.split import make
+from benchmark.training.layers import KeyedDropout, lighten, set_keys
 
 TABLE = {**ARMS, "faulty": FAULTY}
 SLICES = small_slices()  # 24 of 8 patients, 64 x 64; by image 16 train, 4 validate, 4 test

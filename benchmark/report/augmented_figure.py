@@ -23,7 +23,7 @@ from benchmark.report.outline import loops
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
-    from benchmark.augment import Table
+    from benchmark.training.augment import Table
 
 SEED = 452669  # the one seed that the thesis names
 EVENTS = ("noise_sd", "intensity_change", "bias", "motion")
@@ -53,7 +53,7 @@ def augmented_figure(slices: SliceSet, recipe: Recipe, landmarks: Landmarks) -> 
     """
     import torch
 
-    from benchmark import augment
+    from benchmark.training import augment
 
     lines: dict[int, list[Example]] = {}
     words: list[dict[str, float | bool]] = []
@@ -94,7 +94,7 @@ def augmented_figure(slices: SliceSet, recipe: Recipe, landmarks: Landmarks) -> 
 
 def _epochs(settings: Augmentation, number: int) -> dict[int, Table]:
     """Epoch -> the table of a slice: epoch 0, then the first unused one with each event, else the first unused."""
-    from benchmark import augment
+    from benchmark.training import augment
 
     tables = {e: augment.draw(settings, SEED, e, np.array([number], dtype=np.int64)) for e in range(LAST_EPOCH + 1)}
     chosen = [0]

@@ -18,7 +18,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from benchmark.arm import Cases
-from benchmark.losses import thesis_tversky, tumour_probability
+from benchmark.training.losses import thesis_tversky, tumour_probability
 from performance.clock import ASIDE, Clock, split
 from performance.job import ALPHA, Job, Measurement
 from performance.memory import peak

@@ -6,8 +6,8 @@ import SimpleITK
 import torch
 import torchio
 
-from benchmark.augment import BLACK
 from benchmark.protocol import Augmentation
+from benchmark.training.augment import BLACK
 from performance.job import Job, Measurement
 from performance.peers import lightning_peer
 from performance.peers.lightning_peer import Pair

@@ -14,19 +14,19 @@ from bench_forms import FAULTY, small_recipe, small_slices, spec_of
 
 from baselines import ARMS
 from baselines.unet import UNetArm
-from benchmark import augment
 from benchmark.arm import Cases, RunContext
-from benchmark.execution import PLAIN, Execution, choose
-from benchmark.layers import kept, lighten
-from benchmark.losses import thesis_tversky
 from benchmark.protocol import Augmentation
 from benchmark.record import RunFolder, State, read_json
-from benchmark.resident import Resident
 from benchmark.runner import Bench, Options, run_one
-from benchmark.seeding import make_deterministic
 from benchmark.splits.split import make
-from benchmark.step import Step
-from benchmark.training import augmented, train_network
+from benchmark.training import augment
+from benchmark.training.execution import PLAIN, Execution, choose
+from benchmark.training.layers import kept, lighten
+from benchmark.training.loop import augmented, train_network
+from benchmark.training.losses import thesis_tversky
+from benchmark.training.resident import Resident
+from benchmark.training.seeding import make_deterministic
+from benchmark.training.step import Step
 
 pytestmark = [
     pytest.mark.gpu,

@@ -17,9 +17,9 @@ from run_records import halves, squares, write_run
 from benchmark.__main__ import main
 from benchmark.errors import DataError, OutputError
 from benchmark.record import RunFolder, write_json
-from benchmark.stopping import EarlyStopping
 from benchmark.storage.atomic import place, room_in, write_bytes, writing
-from benchmark.training import State
+from benchmark.training.early_stopping import EarlyStopping
+from benchmark.training.loop import State
 
 Capture = pytest.CaptureFixture[str]
 FULL = "cannot be written (No space left on device); free some space"

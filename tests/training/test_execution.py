@@ -16,14 +16,14 @@ from torch.utils.checkpoint import checkpoint
 
 from baselines.unet import UNetArm
 from benchmark.arm import Cases, FitReport, RunContext
-from benchmark.cuda_graph import Captured, Tensors
 from benchmark.errors import ArmError
-from benchmark.execution import PLAIN, Execution, choose
-from benchmark.layers import dropout_keys, lighten
-from benchmark.losses import thesis_tversky
 from benchmark.protocol import Network
-from benchmark.step import Pass, Step, tf32
-from benchmark.training import OPTIMISERS, Resident, predict_network, train_network, validate
+from benchmark.training.cuda_graph import Captured, Tensors
+from benchmark.training.execution import PLAIN, Execution, choose
+from benchmark.training.layers import dropout_keys, lighten
+from benchmark.training.loop import OPTIMISERS, Resident, predict_network, train_network, validate
+from benchmark.training.losses import thesis_tversky
+from benchmark.training.step import Pass, Step, tf32
 
 WAYS = {
     "images_per_pass": Execution(images_per_pass=4),
@@ -122,7 +122,7 @@ def test_capturing_leaves_running_statistics_alone(cases: dict[str, Cases]) -> N
 
 
 def trained(cases: dict[str, Cases], how: Execution, monkeypatch: pytest.MonkeyPatch) -> FitReport:
-    monkeypatch.setattr("benchmark.training.Step", lambda *words: Step(*words, CapturedOnCpu))
+    monkeypatch.setattr("benchmark.training.loop.Step", lambda *words: Step(*words, CapturedOnCpu))
     recipe = small_recipe(training__max_epochs=2, training__optimiser="sgd", training__learning_rate=0.05)
     return train_network(network(), 0.3, cases["train"], cases["val"], RunContext(recipe, 5), how)
 

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 from torch.profiler import record_function
 
-from benchmark.cuda_graph import Captured, Tensors
 from benchmark.errors import ArmError
-from benchmark.execution import Execution
-from benchmark.layers import set_keys, uses
+from benchmark.training.cuda_graph import Captured, Tensors
+from benchmark.training.execution import Execution
+from benchmark.training.layers import set_keys, uses
 
 Pass = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """images (b, H, W) float32, masks (b, H, W) bool, dropout keys (b, L, 2) int32, on the network's device."""

@@ -12,7 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import law, seeds
 
-from benchmark.seeding import STREAMS, epoch_order, generator, make_deterministic, torch_seed
+from benchmark.training.seeding import (
+    STREAMS,
+    epoch_order,
+    generator,
+    make_deterministic,
+    torch_seed,
+)
 
 WORD = 2**64
 

@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import nn
 
-from benchmark.layers import KeyedDropout, LightPReLU, dropout_keys, kept, lighten, set_keys, uses
+from benchmark.training.layers import (
+    KeyedDropout,
+    LightPReLU,
+    dropout_keys,
+    kept,
+    lighten,
+    set_keys,
+    uses,
+)
 
 KEYS = st.integers(-(2**31), 2**31 - 1)
 UNITS = 1 << 16

@@ -16,15 +16,23 @@ from torch import nn
 
 from baselines.attention_unet import AttentionUNetArm
 from baselines.unet import UNetArm
-from benchmark import execution, plan, training
+from benchmark import plan
 from benchmark.arm import Cases, FitReport, RunContext
 from benchmark.errors import ArmError, OutputError, RecordError
-from benchmark.losses import thesis_tversky
 from benchmark.protocol import Network
 from benchmark.scoring import overlap
-from benchmark.seeding import make_deterministic
-from benchmark.stopping import EarlyStopping
-from benchmark.training import Resident, State, gflop_per_image, predict_network, train_network, validate
+from benchmark.training import execution, loop
+from benchmark.training.early_stopping import EarlyStopping
+from benchmark.training.loop import (
+    Resident,
+    State,
+    gflop_per_image,
+    predict_network,
+    train_network,
+    validate,
+)
+from benchmark.training.losses import thesis_tversky
+from benchmark.training.seeding import make_deterministic
 
 STILL = {f"augmentation__{name}_p": 0.0 for name in ("affine", "elastic", "motion", "bias", "intensity", "noise")}
 Weights = dict[str, torch.Tensor]
@@ -67,7 +75,7 @@ def test_checkpoints_are_as_far_apart_as_asked(
         held.append(len(torch.load(path, weights_only=True)["history"]) if path.exists() else 0)
         now[0] += 40
 
-    monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: now[0], perf_counter=lambda: now[0]))
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: now[0], perf_counter=lambda: now[0]))
     recipe = small_recipe(training__max_epochs=5)
     context = RunContext(recipe, 5, checkpoint=path, checkpoint_every_seconds=80, on_epoch=epoch_of_40_seconds)
     train_network(tiny_model(), 0.5, cases["train"], cases["val"], context)
@@ -82,7 +90,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, dices: list[float], losses: list[f
         seen.append(weights(model))
         return (losses or [0.5] * len(dices))[len(seen) - 1], dices[len(seen) - 1]
 
-    monkeypatch.setattr(training, "validate", fake)
+    monkeypatch.setattr(loop, "validate", fake)
     return seen
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from strategies import costly, law, seeds
 
-from benchmark.augment import Table, _elastic_field, apply, draw
 from benchmark.protocol import Augmentation
+from benchmark.training.augment import Table, _elastic_field, apply, draw
 
 ON = Augmentation(affine_p=1, elastic_p=1, motion_p=1, bias_p=1, intensity_p=1, noise_p=1)
 SPACING = (0.7, 0.9)

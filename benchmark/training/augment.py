@@ -17,9 +17,9 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from benchmark.device import on_device
 from benchmark.protocol import Augmentation
-from benchmark.seeding import generator
+from benchmark.training.device import on_device
+from benchmark.training.seeding import generator
 
 BLACK = -1.0  # of preprocessed images
 GREY_RANGE = 2.0

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from strategies import law
 
 from benchmark.protocol import Training
-from benchmark.stopping import EarlyStopping
+from benchmark.training.early_stopping import EarlyStopping
 
 NAN = math.nan
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 
 from benchmark.arm import Cases
-from benchmark.device import on_device
 from benchmark.preprocessing.level_table import Levels
+from benchmark.training.device import on_device
 
 
 @dataclass(frozen=True)

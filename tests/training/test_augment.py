@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from scipy import ndimage, stats
 from scipy.interpolate import BSpline
 
-from benchmark import augment
-from benchmark.augment import Table, apply, draw, gaussian_field
 from benchmark.protocol import Augmentation
+from benchmark.training import augment
+from benchmark.training.augment import Table, apply, draw, gaussian_field
 
 Floats = NDArray[np.float64]
 OFF = Augmentation(affine_p=0, elastic_p=0, motion_p=0, bias_p=0, intensity_p=0, noise_p=0)

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import nn
 
-from benchmark.seeding import generator
+from benchmark.training.seeding import generator
 
 FIRST, SECOND = 0x7FEB352D, 0x846CA68B - 2**32  # multipliers of Wellons' lowbias32, as int32
 LEVELS = 2**16  # a unit is kept or dropped by 16 bits of a hash

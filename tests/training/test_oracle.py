@@ -22,13 +22,13 @@ from torch import nn
 
 from baselines.attention_unet import AttentionUNetArm
 from baselines.unet import UNetArm
-from benchmark import training
 from benchmark.arm import Cases, FitReport, RunContext
-from benchmark.execution import PLAIN, Execution
 from benchmark.network_arm import NetworkArm
 from benchmark.protocol import Recipe
-from benchmark.seeding import make_deterministic
-from benchmark.training import train_network
+from benchmark.training import loop
+from benchmark.training.execution import PLAIN, Execution
+from benchmark.training.loop import train_network
+from benchmark.training.seeding import make_deterministic
 
 SEED, ALPHA, CHANNELS = 5, 0.3, (4, 8, 8)
 ARMS: dict[str, Callable[[], NetworkArm]] = {
@@ -126,7 +126,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[Weights]:
         shown.append({name: value.clone() for name, value in model.state_dict().items()})
         return 0.5, DICE[len(shown) - 1]
 
-    monkeypatch.setattr(training, "validate", validate)
+    monkeypatch.setattr(loop, "validate", validate)
     return shown
 
 

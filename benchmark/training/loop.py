@@ -18,19 +18,19 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.profiler import record_function
 
-from benchmark import augment
 from benchmark.arm import Cases, FitReport, FloatImages, ProbMaps, RunContext
-from benchmark.device import current, on_device
 from benchmark.errors import ArmError, RecordError
-from benchmark.execution import Execution, choose
-from benchmark.layers import dropout_keys, lighten
-from benchmark.losses import thesis_tversky, tumour_probability
 from benchmark.protocol import Recipe
-from benchmark.resident import Resident
-from benchmark.seeding import epoch_order, torch_seed
-from benchmark.step import Pass, Step, autocast, tf32
-from benchmark.stopping import EarlyStopping
 from benchmark.storage.atomic import replacing
+from benchmark.training import augment
+from benchmark.training.device import current, on_device
+from benchmark.training.early_stopping import EarlyStopping
+from benchmark.training.execution import Execution, choose
+from benchmark.training.layers import dropout_keys, lighten
+from benchmark.training.losses import thesis_tversky, tumour_probability
+from benchmark.training.resident import Resident
+from benchmark.training.seeding import epoch_order, torch_seed
+from benchmark.training.step import Pass, Step, autocast, tf32
 
 Rows = NDArray[np.int64]  # (b,) rows of the training slices
 OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}

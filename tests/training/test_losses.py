@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from strategies import law, seeds
 
 from benchmark.errors import SpecError
-from benchmark.losses import thesis_tversky, tumour_probability
 from benchmark.protocol import Loss
+from benchmark.training.losses import thesis_tversky, tumour_probability
 
 SMOOTH = 1e-5  # MONAI's, above and below the fraction
 Floats = NDArray[np.float64]
