@@ -17,9 +17,9 @@ from benchmark.errors import SpecError, SplitError
 from benchmark.grid_table import show
 from benchmark.grid_view import view
 from benchmark.plan import span
-from benchmark.record import State
 from benchmark.reproduce import announce, cards_seen
 from benchmark.request import load_slices, prepare
+from benchmark.runs.run_folder import State
 from benchmark.survey import Cell, Survey
 from benchmark.words import request
 
@@ -87,7 +87,7 @@ def export(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
 
 def rescore(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     """Recompute scores from stored predictions."""
-    from benchmark.rescore import rescore as recompute
+    from benchmark.runs.rescore import rescore as recompute
 
     if not options.runs.is_dir():
         raise SpecError(f"--runs {options.runs}: there is no such folder")

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmark.arm import ArmEntry
-from benchmark.collect import collect
 from benchmark.errors import BenchmarkError
 from benchmark.request import Job
+from benchmark.runs.collect import collect
 
 REPORT = Path("report-quick")  # as runs-quick: never where the report of real slices is
 PHANTOM_WORDS = (

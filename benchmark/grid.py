@@ -10,7 +10,7 @@ from typing import Any
 from benchmark.arm import ArmEntry
 from benchmark.errors import SpecError, known
 from benchmark.protocol import Recipe
-from benchmark.spec import RunSpec
+from benchmark.runs.spec import RunSpec
 from benchmark.splits.split import Split
 from benchmark.storage.toml_file import read_table
 

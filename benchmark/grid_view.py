@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmark.plan import learnt_from, left, span
-from benchmark.record import State
-from benchmark.spec import RunSpec
+from benchmark.runs.run_folder import State
+from benchmark.runs.spec import RunSpec
 from benchmark.survey import Cell
 
 Row = tuple[str, tuple[tuple[str, Any], ...]]  # an arm and its parameters but alpha

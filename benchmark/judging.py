@@ -13,7 +13,6 @@ import pandas as pd
 from tabulate import tabulate
 
 from benchmark.arm import ArmEntry
-from benchmark.collect import collect, reproduction_folder, run_folders
 from benchmark.data.slices import SliceSet
 from benchmark.errors import SpecError
 from benchmark.judge.compare import exit_code
@@ -21,8 +20,9 @@ from benchmark.judge.reference import load_reference, load_tolerances
 from benchmark.judge.sections import SECTIONS, USUAL, WHY_EMPTY, Judgement
 from benchmark.judge.tables import render
 from benchmark.judge.visitor import visitor_table
-from benchmark.record import RESULT
 from benchmark.request import PHANTOMS, load_slices
+from benchmark.runs.collect import collect, reproduction_folder, run_folders
+from benchmark.runs.run_folder import RESULT
 from benchmark.scoring.summary import summarise
 from benchmark.storage.atomic import room_in, write_bytes
 from benchmark.words import request

@@ -10,17 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from benchmark import record
 from benchmark.arm import Arm, ArmEntry, Keepable, RunContext
-from benchmark.collect import run_folders
 from benchmark.errors import BenchmarkError, RecordError, SpecError, known, nearest
-from benchmark.model import AGAIN, Learned, unpack
 from benchmark.preprocessing.nyul import Landmarks
 from benchmark.protocol import Recipe, override
-from benchmark.record import MODEL, RunFolder, State
-from benchmark.run_files import Reader, read_result, read_spec
+from benchmark.runs import run_folder
+from benchmark.runs.collect import run_folders
+from benchmark.runs.model_file import AGAIN, Learned, unpack
+from benchmark.runs.reader import Reader, read_result, read_spec
+from benchmark.runs.run_folder import MODEL, RunFolder, State
+from benchmark.runs.spec import RunSpec
 from benchmark.scoring.evaluate import predict_checked
-from benchmark.spec import RunSpec
 
 SHOWN = 5  # run_ids in a message
 
@@ -53,8 +53,8 @@ def load(root: Path, run_id: str, arms: Mapping[str, ArmEntry], device: str) -> 
     click, or has changed since; nothing is read from a model before its hash agrees.
     """
     folder = find(root, run_id)
-    spec = Reader(folder / record.SPEC, read_spec(folder))
-    result = Reader(folder / record.RESULT, read_result(folder))
+    spec = Reader(folder / run_folder.SPEC, read_spec(folder))
+    result = Reader(folder / run_folder.RESULT, read_result(folder))
     arm = _arm(spec, arms)
     learned = unpack(_recorded(folder / MODEL, result), folder / MODEL)
     height, width = spec("spec/shape")
@@ -130,7 +130,7 @@ def _restore(arm: Any, learned: Learned, spec: Reader, context: RunContext, fed:
         told = str(error).partition("\n")[0]
         raise RecordError(
             f"{spec.path.with_name(MODEL)}: does not fit arm {spec('spec/arm')} as it is now ({told}); take the code "
-            f"that trained it, named in {record.ENVIRONMENT}, or {AGAIN}"
+            f"that trained it, named in {run_folder.ENVIRONMENT}, or {AGAIN}"
         ) from error
 
 
@@ -145,7 +145,7 @@ def unkept(specs: Iterable[RunSpec], root: Path, arms: Mapping[str, ArmEntry]) -
 
 
 def _hashes(folder: RunFolder) -> Mapping[str, Any]:
-    return Reader(folder / record.RESULT, read_result(folder)).table("sha256")
+    return Reader(folder / run_folder.RESULT, read_result(folder)).table("sha256")
 
 
 def _keeps(entry: ArmEntry) -> bool:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import BenchmarkError
-from benchmark.record import RESULT, SPEC, TIMING, RunFolder, State, read_json
-from benchmark.spec import RunSpec
+from benchmark.runs.run_folder import RESULT, SPEC, TIMING, RunFolder, State, read_json
+from benchmark.runs.spec import RunSpec
 
 # GFLOP of one forward and backward pass of a 512x512 image, counted by benchmark.training.loop.gflop_per_image
 UNET_GFLOP = {3: 7.96, 5: 22.12, 7: 43.37, 9: 71.68}

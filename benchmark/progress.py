@@ -19,8 +19,8 @@ from rich.text import Text
 from benchmark.grid_table import COLOURS, draw
 from benchmark.grid_view import view
 from benchmark.plan import left, span
-from benchmark.record import CHECKPOINT, RunFolder, State
-from benchmark.spec import RunSpec
+from benchmark.runs.run_folder import CHECKPOINT, RunFolder, State
+from benchmark.runs.spec import RunSpec
 from benchmark.survey import Cell, Survey, changed
 
 AT_WORK_SHOWN = 4  # cells at work that have lines of their own below the grid

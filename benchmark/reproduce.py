@@ -19,9 +19,9 @@ from benchmark.errors import BenchmarkError, SpecError, nearest
 from benchmark.grid_view import time_left
 from benchmark.kept import unkept
 from benchmark.progress import Lines, LiveGrid, Silent, terminal
-from benchmark.record import FAILURE, RunFolder, State, read_json
 from benchmark.request import PHANTOMS, Job, Request, prepare
-from benchmark.spec import RunSpec
+from benchmark.runs.run_folder import FAILURE, RunFolder, State, read_json
+from benchmark.runs.spec import RunSpec
 from benchmark.survey import Survey
 from benchmark.words import request
 
@@ -134,7 +134,7 @@ def _work(
     """Run the job's cells in this process."""
     import torch
 
-    from benchmark.runner import Bench, Options, run_grid
+    from benchmark.runs.runner import Bench, Options, run_grid
 
     device, threads = place
     torch.set_num_threads(threads)
@@ -231,8 +231,8 @@ def announce(job: Job, survey: Survey, *, with_time: bool = True) -> None:
 
 def _conclude(asked: Request, job: Job, found: Mapping[str, State]) -> int:
     """Print the table of the job's cells and what went wrong; return the exit code."""
-    from benchmark.collect import collect
     from benchmark.judge.results import results_tables
+    from benchmark.runs.collect import collect
 
     print()
     tables = results_tables(collect(job.folder, {spec.run_id for spec in job.specs}))

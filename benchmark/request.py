@@ -14,8 +14,8 @@ from benchmark.data.slices import SliceSet, check_sides
 from benchmark.errors import BenchmarkError, SpecError
 from benchmark.grid import Grid, expand, load_grid
 from benchmark.protocol import load_recipe
-from benchmark.record import SPEC, read_json
-from benchmark.spec import RunSpec
+from benchmark.runs.run_folder import SPEC, read_json
+from benchmark.runs.spec import RunSpec
 from benchmark.splits.split import Split, load_or_make
 
 DATA_VARIABLE = "MENINGIOMA_DATA"

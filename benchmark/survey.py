@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmark.arm import ArmEntry
-from benchmark.collect import reproduction_folder
 from benchmark.plan import Estimate, Lesson, estimate, left, lesson, lessons
-from benchmark.record import ENVIRONMENT, HISTORY, RunFolder, State
 from benchmark.request import Job
-from benchmark.spec import RunSpec
+from benchmark.runs.collect import reproduction_folder
+from benchmark.runs.run_folder import ENVIRONMENT, HISTORY, RunFolder, State
+from benchmark.runs.spec import RunSpec
 
 LOOK_SECONDS = 1.0  # between two looks: each takes the locks of cells that were begun for an instant
 NOTHING_LEFT = Estimate(0.0)

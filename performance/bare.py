@@ -10,7 +10,7 @@ from unittest.mock import patch
 import torch
 from torch import nn
 
-from benchmark.memory import keep_freed_memory
+from benchmark.runs.memory import keep_freed_memory
 from benchmark.training import step
 from benchmark.training.device import on_device
 from benchmark.training.layers import dropout_keys, lighten

@@ -28,15 +28,16 @@ import pandas as pd
 from tabulate import tabulate
 
 from baselines import ARMS
-from benchmark import record, request
-from benchmark.collect import collect
+from benchmark import request
 from benchmark.data.identity import CHENG_DATASET_ID
 from benchmark.grid import expand, load_grid
 from benchmark.protocol import load_recipe
-from benchmark.record import RunFolder
-from benchmark.run_index import FOLDER, RACY_SECONDS
+from benchmark.runs import run_folder
+from benchmark.runs.cache import FOLDER, RACY_SECONDS
+from benchmark.runs.collect import collect
+from benchmark.runs.run_folder import RunFolder
+from benchmark.runs.spec import SCHEMA, RunSpec
 from benchmark.scoring.summary import summarise
-from benchmark.spec import SCHEMA, RunSpec
 from benchmark.splits.split import Split, read
 
 CONTENT = "0" * 64  # stands for the fingerprint of the images, which no verb here opens
@@ -130,21 +131,24 @@ def write_run(folder: RunFolder, spec: RunSpec, scores: pd.DataFrame) -> None:
     """Write the files of a finished run as `RunFolder` does, but without waiting for the disk at each."""
     folder.path.mkdir(parents=True)
     table, pictures = scores.to_csv(index=False, lineterminator="\n").encode(), b"no verb here opens it"
-    (folder / record.SCORES).write_bytes(table)
-    (folder / record.PREDICTIONS).write_bytes(pictures)
+    (folder / run_folder.SCORES).write_bytes(table)
+    (folder / run_folder.PREDICTIONS).write_bytes(pictures)
     hashes = {
         name: hashlib.sha256(content).hexdigest()
-        for name, content in ((record.SCORES, table), (record.PREDICTIONS, pictures))
+        for name, content in ((run_folder.SCORES, table), (run_folder.PREDICTIONS, pictures))
     }
     heading = {"run_id": spec.run_id, "split_id": spec.split_id, "protocol": spec.recipe.name, "phantom": False}
     fit = {"best_epoch": 40, "stop_epoch": 45, "stopped_early": True, "val_dice": 0.9, "val_loss": 0.1}
     timing = {"fit_seconds": 3600.0, "predict_seconds": 3.5, "seconds_per_epoch": 80.0, "parameters": 7363260}
     for name, content in (
-        (record.SPEC, {**heading, "spec": spec.canonical()}),
-        (record.ENVIRONMENT, {"device_kind": "cpu", "gpu": None, "threads": 2, "git_commit": "0" * 40}),
-        (record.TIMING, {**timing, "train_gflop_per_image": 22.1, "peak_process_mib": 2812.4, "peak_gpu_mib": None}),
+        (run_folder.SPEC, {**heading, "spec": spec.canonical()}),
+        (run_folder.ENVIRONMENT, {"device_kind": "cpu", "gpu": None, "threads": 2, "git_commit": "0" * 40}),
         (
-            record.RESULT,
+            run_folder.TIMING,
+            {**timing, "train_gflop_per_image": 22.1, "peak_process_mib": 2812.4, "peak_gpu_mib": None},
+        ),
+        (
+            run_folder.RESULT,
             {
                 "schema": SCHEMA,
                 "run_id": spec.run_id,

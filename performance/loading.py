@@ -38,7 +38,7 @@ def steps(data: str, image_size: int | None) -> list[tuple[str, float, float | N
         rows.append((step, time.perf_counter() - start, resident(), peak("cpu").process))
         start = time.perf_counter()
 
-    from benchmark.runner import Bench  # torch and MONAI with it
+    from benchmark.runs.runner import Bench
 
     note("importing")
     job = prepare(Request(data=data, grid="thesis", image_size=image_size), ARMS, keep_splits=False)

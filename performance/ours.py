@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 from torch import nn
 
-from benchmark.memory import keep_freed_memory
+from benchmark.runs.memory import keep_freed_memory
 from benchmark.training import loop, step
 from benchmark.training.execution import Execution
 from benchmark.training.losses import thesis_tversky

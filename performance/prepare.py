@@ -13,8 +13,8 @@ from benchmark.data.slices import SliceSet, check_sides
 from benchmark.errors import SpecError
 from benchmark.protocol import Recipe
 from benchmark.request import MAX_SIDE, PHANTOMS, Request
-from benchmark.runner import Bench
-from benchmark.spec import RunSpec
+from benchmark.runs.runner import Bench
+from benchmark.runs.spec import RunSpec
 from benchmark.splits.split import make
 from benchmark.training.seeding import epoch_order
 from performance.job import SEED

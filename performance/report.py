@@ -8,7 +8,7 @@ from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmark.environment import describe
+from benchmark.runs.environment import describe
 from performance.contestants import CONTESTANTS, OURS
 from performance.job import Job
 from performance.prepare import Course

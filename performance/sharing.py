@@ -16,9 +16,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from benchmark.cores import WAITING, WAITING_CHOICES, usable_cores
-from benchmark.environment import describe
 from benchmark.errors import BenchmarkError, SpecError
 from benchmark.protocol import load_recipe
+from benchmark.runs.environment import describe
 from performance import child
 from performance.__main__ import RESULTS, shown
 from performance.contestants import CONTESTANTS, OURS

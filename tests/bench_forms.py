@@ -22,7 +22,7 @@ from benchmark.arm import ArmEntry, Cases, FitReport, FloatImages, RunContext
 from benchmark.data import phantoms
 from benchmark.data.slices import SliceSet
 from benchmark.protocol import Recipe, load_recipe
-from benchmark.spec import RunSpec
+from benchmark.runs.spec import RunSpec
 from benchmark.splits.split import Split
 from benchmark.training import augment
 

@@ -15,7 +15,7 @@ from benchmark.arm import Cases
 from benchmark.data import phantoms
 from benchmark.data.slices import SliceSet
 from benchmark.protocol import Recipe
-from benchmark.runner import Bench
+from benchmark.runs.runner import Bench
 from benchmark.splits.split import make
 
 

@@ -13,16 +13,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmark import record
-from benchmark.collect import DTYPES, Collected
 from benchmark.data.slices import RawSlice, SliceSet, gather
 from benchmark.judge.reference import Reference, Tolerances, load_reference, load_tolerances
 from benchmark.protocol import Recipe, load_recipe
-from benchmark.record import RunFolder
-from benchmark.run_files import read_scores
+from benchmark.runs import run_folder
+from benchmark.runs.collect import DTYPES, Collected
+from benchmark.runs.reader import read_scores
+from benchmark.runs.run_folder import RunFolder
+from benchmark.runs.spec import RunSpec
 from benchmark.scoring.evaluate import score
 from benchmark.scoring.summary import summarise
-from benchmark.spec import RunSpec
 from benchmark.splits.split import Split
 
 SIDE = 10  # of each square tumour, in pixels
@@ -110,12 +110,12 @@ def write_run(
 
 def as_before(folder: RunFolder) -> None:
     """Make of a run what was written before there were the columns `NEWER` and their summary."""
-    scores = read_scores(folder, record.file_sha256(folder / record.SCORES)).drop(columns=list(NEWER))
-    scores.to_csv(folder / record.SCORES, index=False)
-    result = record.read_json(folder / record.RESULT)
-    hashes = {**result["sha256"], record.SCORES: record.file_sha256(folder / record.SCORES)}
+    scores = read_scores(folder, run_folder.file_sha256(folder / run_folder.SCORES)).drop(columns=list(NEWER))
+    scores.to_csv(folder / run_folder.SCORES, index=False)
+    result = run_folder.read_json(folder / run_folder.RESULT)
+    hashes = {**result["sha256"], run_folder.SCORES: run_folder.file_sha256(folder / run_folder.SCORES)}
     kept = {name: value for name, value in result["test"].items() if name in OLDER_SUMMARY}
-    record.write_json(folder / record.RESULT, {**result, "test": kept, "sha256": hashes})
+    run_folder.write_json(folder / run_folder.RESULT, {**result, "test": kept, "sha256": hashes})
 
 
 @cache

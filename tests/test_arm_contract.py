@@ -18,9 +18,9 @@ import baselines
 from baselines import ARMS
 from benchmark.arm import Arm, ArmEntry, Cases, ClickArm, FitReport, FloatImages, Keepable, ProbMaps, RunContext
 from benchmark.errors import ArmError
-from benchmark.model import Learned, pack, unpack
 from benchmark.preprocessing.nyul import Landmarks
-from benchmark.runner import Bench
+from benchmark.runs.model_file import Learned, pack, unpack
+from benchmark.runs.runner import Bench
 from benchmark.scoring.evaluate import simulated_clicks
 from benchmark.splits.split import make
 

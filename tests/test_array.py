@@ -16,7 +16,7 @@ from bench_forms import ROOT, TINY_GRID, bits, finish, process, start
 from benchmark import reproduce
 from benchmark.__main__ import main
 from benchmark.cli import parser
-from benchmark.record import RunFolder, State
+from benchmark.runs.run_folder import RunFolder, State
 
 pytestmark = pytest.mark.slow
 

@@ -137,7 +137,7 @@ def test_predict_before_fit_is_an_error(arm: type, one_tumour: Cases) -> None:
 def test_what_they_outline_of_drawn_slices_stays(
     arm: type, chosen: dict[str, float], pixels: int, phantoms: Cases
 ) -> None:
-    """Pixels in all, computed once, not derived: whoever changes the method must raise `benchmark.spec.SCHEMA`."""
+    """Pixels in all, computed once, not derived: whoever changes the method must raise `benchmark.runs.spec.SCHEMA`."""
     ready = fitted(arm, phantoms)
     clicks = [np.array([deepest_pixel(mask) for mask in phantoms.masks])] if arm is ClickRegionGrowing else []
     assert ready.state() == pytest.approx(chosen)  # type: ignore[attr-defined]

@@ -14,12 +14,12 @@ import pytest
 from page_forms import content, gallery, hostile, page_of, table, wide_table
 
 from baselines import ARMS
-from benchmark.collect import reproduction_folder
 from benchmark.judge.sections import SECTIONS
 from benchmark.report.contents import Content
 from benchmark.report.page import render
 from benchmark.report.pages import shipped
 from benchmark.report.provenance import choices_table, commands_table, machines_table
+from benchmark.runs.collect import reproduction_folder
 
 pytest.importorskip("selenium", reason="selenium is not installed: pip install -e .[test]")
 from selenium.webdriver import Chrome, ChromeOptions

@@ -18,7 +18,6 @@ import pytest
 from run_records import join, table, terms
 from scipy import stats
 
-from benchmark.collect import Collected
 from benchmark.judge.cells import panels
 from benchmark.judge.claims import CLAIMS
 from benchmark.judge.claims_table import best_cells, claims_table, judge_claims, on_its_terms
@@ -34,6 +33,7 @@ from benchmark.judge.ground import (
     ground,
 )
 from benchmark.judge.reference import load_reference
+from benchmark.runs.collect import Collected
 
 T = {1: 12.706205, 2: 4.302653, 4: 2.776445, 5: 2.570582, 36: 2.028094}  # any printed table
 CONFIRMED, CONTRADICTED, UNDECIDED, NOT_TESTABLE = Standing

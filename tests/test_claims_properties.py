@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from run_records import table, terms
 from strategies import costly, seeds
 
-from benchmark.collect import DTYPES, Collected
 from benchmark.judge.cells import panels
 from benchmark.judge.claims import CLAIMS
 from benchmark.judge.claims_table import best_cells, claims_table, judge_claims
 from benchmark.judge.ground import Finding, Ground, Reading, Spot, Standing, ground
+from benchmark.runs.collect import DTYPES, Collected
 
 pytestmark = pytest.mark.slow
 

@@ -20,7 +20,7 @@ from run_records import halves, squares, write_run
 from scipy.io import savemat
 
 from baselines import ARMS
-from benchmark import collect, judging
+from benchmark import judging
 from benchmark.__main__ import VERBS, main
 from benchmark.cli import SECTION_NAMES, parser
 from benchmark.data.slices import SliceSet
@@ -29,7 +29,8 @@ from benchmark.grid import expand, load_grid
 from benchmark.protocol import load_recipe
 from benchmark.report.build import Written
 from benchmark.request import Request, prepare
-from benchmark.spec import RunSpec
+from benchmark.runs import collect
+from benchmark.runs.spec import RunSpec
 from benchmark.splits.split import Split
 from benchmark.words import request as to_request
 

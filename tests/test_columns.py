@@ -11,7 +11,6 @@ from collections.abc import Callable
 import pytest
 from run_records import join, table, terms
 
-from benchmark.collect import Collected
 from benchmark.judge.cells import panels
 from benchmark.judge.compare import compare, verdict_table
 from benchmark.judge.headline import headline
@@ -23,6 +22,7 @@ from benchmark.judge.sections import Judgement
 from benchmark.judge.tables import Table
 from benchmark.judge.versus import duels, versus_table
 from benchmark.judge.visitor import visitor_table
+from benchmark.runs.collect import Collected
 from benchmark.scoring.external_masks import Judged
 from benchmark.splits.split import Split
 

@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 from run_records import COUNTS, halves, join, squares, table, terms, varied, write_run
 
-import benchmark.collect as collecting
-from benchmark.collect import Collected, collect
+import benchmark.runs.collect as collecting
 from benchmark.errors import RecordError
 from benchmark.judge.comparable import progress
 from benchmark.judge.compare import Row, Verdict, compare, exit_code, judge_dice, verdict_table
 from benchmark.judge.reference import Reference, Tolerances
 from benchmark.judge.results import results_tables
+from benchmark.runs.collect import Collected, collect
 
 PATIENTS = ["a", "a", "b", "b"]
 DICE = "mean test Dice, 5x5, alpha 0.5"

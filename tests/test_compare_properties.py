@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from run_records import table, terms
 from strategies import costly, law
 
-from benchmark.collect import Collected
 from benchmark.judge.compare import Row, Verdict, compare, counts, exit_code, verdict_table
 from benchmark.judge.interval import of_draws
 from benchmark.judge.results import results_tables
+from benchmark.runs.collect import Collected
 
 pytestmark = pytest.mark.slow
 

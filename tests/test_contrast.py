@@ -14,11 +14,11 @@ import pytest
 from numpy.typing import NDArray
 from run_records import join, table, terms
 
-from benchmark.collect import Collected
 from benchmark.judge.cells import Cell, cell_of
 from benchmark.judge.contrast import DICE, LOG_SD, Statistic, between_seeds, contrast, difference_within, mean, reduced
 from benchmark.judge.estimate import Variance, clustered_mean
 from benchmark.judge.image_claims import small_minus_large
+from benchmark.runs.collect import Collected
 
 FIRST, SECOND = ["a", *"bbb", *"ccccccc"], ["b", "b", "d"]  # patients of the slices of two draws; b is in both
 SIZES = terms()[1].sizes

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from run_records import table
 from strategies import cheng_rows
 
-from benchmark.collect import Collected, collect, reproduction_folder
 from benchmark.judge.cells import Cell, cell_of
 from benchmark.judge.contrast import DICE, between_seeds, contrast
 from benchmark.judge.estimate import Estimate, clustered_mean, pooled_variance
 from benchmark.judge.interval import of_draws
+from benchmark.runs.collect import Collected, collect, reproduction_folder
 from benchmark.splits.split import SPLIT_SEED
 
 Pool = list[NDArray[np.float64]]  # the Dice values of each patient

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from benchmark.__main__ import main
-from benchmark.collect import collect
 from benchmark.data import phantoms
 from benchmark.data.nifti import export
 from benchmark.report import build
+from benchmark.runs.collect import collect
 
 Capture = pytest.CaptureFixture[str]
 PAGE = Path("report-quick/index.html")

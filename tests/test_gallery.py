@@ -15,13 +15,13 @@ import pytest
 from PIL import Image
 from run_records import halves, rows_found, squares, write_run
 
-from benchmark import record
-from benchmark.collect import collect
 from benchmark.data.slices import SliceSet
 from benchmark.judge.cells import panels
 from benchmark.preprocessing.windowing import grey
-from benchmark.record import RunFolder
 from benchmark.report.gallery import gallery, webp
+from benchmark.runs import run_folder
+from benchmark.runs.collect import collect
+from benchmark.runs.run_folder import RunFolder
 
 SLICES = squares()
 SPLIT = halves(SLICES)  # tests slices 1 to 4
@@ -36,10 +36,10 @@ def gallery_of(root: Path, slices: SliceSet = SLICES) -> dict[str, Any]:
 
 def overwrite(folder: RunFolder, content: bytes) -> None:
     """Other predictions, with their hash put right."""
-    (folder / record.PREDICTIONS).write_bytes(content)
-    result = record.read_json(folder / record.RESULT)
-    result["sha256"][record.PREDICTIONS] = record.file_sha256(folder / record.PREDICTIONS)
-    record.write_json(folder / record.RESULT, result)
+    (folder / run_folder.PREDICTIONS).write_bytes(content)
+    result = run_folder.read_json(folder / run_folder.RESULT)
+    result["sha256"][run_folder.PREDICTIONS] = run_folder.file_sha256(folder / run_folder.PREDICTIONS)
+    run_folder.write_json(folder / run_folder.RESULT, result)
 
 
 def test_outlines_are_those_stored(tmp_path: Path) -> None:
@@ -108,21 +108,21 @@ def test_runs_of_other_slices_are_left_out_and_named(tmp_path: Path) -> None:
 
 
 def masks_of_another_run(folder: RunFolder) -> None:
-    overwrite(folder, record.pack_masks(rows_found(SLICES, SPLIT, 9)))
+    overwrite(folder, run_folder.pack_masks(rows_found(SLICES, SPLIT, 9)))
 
 
 def one_mask_less(folder: RunFolder) -> None:
     masks = rows_found(SLICES, SPLIT, 8)
     del masks[3]
-    overwrite(folder, record.pack_masks(masks))
+    overwrite(folder, run_folder.pack_masks(masks))
 
 
 def changed(folder: RunFolder) -> None:
-    (folder / record.PREDICTIONS).write_bytes(record.pack_masks(rows_found(SLICES, SPLIT, 9)))
+    (folder / run_folder.PREDICTIONS).write_bytes(run_folder.pack_masks(rows_found(SLICES, SPLIT, 9)))
 
 
 def lost(folder: RunFolder) -> None:
-    (folder / record.PREDICTIONS).unlink()
+    (folder / run_folder.PREDICTIONS).unlink()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from benchmark.arm import ArmEntry
 from benchmark.errors import SpecError
 from benchmark.grid import Grid, expand, load_grid
 from benchmark.protocol import Recipe
-from benchmark.spec import RunSpec
+from benchmark.runs.spec import RunSpec
 from benchmark.splits.split import Split
 
 ARMS = {

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from run_records import join, table, terms
 
-from benchmark.collect import Collected
 from benchmark.judge.cells import panels
 from benchmark.judge.contrast import DICE, mean
 from benchmark.judge.ground import Ground, Reading, ground
@@ -20,6 +19,7 @@ from benchmark.report.figure import Figure, drawing, svg_of
 from benchmark.report.heat_figures import heat_figures, time_figures
 from benchmark.report.heat_map import ink_on
 from benchmark.report.shared_grid import Grid, shared
+from benchmark.runs.collect import Collected
 
 PATIENTS = ["p", "p", "q"]
 

@@ -17,8 +17,8 @@ from benchmark.grid import expand, load_grid
 from benchmark.grid_table import brief, draw, entry_text, show
 from benchmark.grid_view import Entry, Share, view
 from benchmark.plan import Estimate
-from benchmark.record import State
-from benchmark.spec import RunSpec
+from benchmark.runs.run_folder import State
+from benchmark.runs.spec import RunSpec
 from benchmark.splits.split import Split
 from benchmark.survey import Cell, Epochs
 

@@ -12,7 +12,6 @@ import pytest
 from run_records import join, table, terms
 from scipy import stats
 
-from benchmark.collect import Collected
 from benchmark.judge.cells import panels
 from benchmark.judge.contrast import DICE, Statistic
 from benchmark.judge.estimate import Estimate, Variance
@@ -33,6 +32,7 @@ from benchmark.judge.ground import (
     nearest,
     side,
 )
+from benchmark.runs.collect import Collected
 
 PATIENTS = ["a", "a", "b", "b"]
 

@@ -9,10 +9,10 @@ import pytest
 from run_records import join, table, terms
 from scipy import stats
 
-from benchmark.collect import Collected
 from benchmark.judge.estimate import clustered_mean
 from benchmark.judge.headline import headline
 from benchmark.judge.leak import Leak, leak_table, leaks
+from benchmark.runs.collect import Collected
 
 RULE = terms()[1].leak
 PROTOCOL = terms()[1].protocol_hash

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from run_records import join, table, terms
 
-from benchmark.collect import Collected
 from benchmark.judge.cells import panels
 from benchmark.judge.measures import agreement_table, boundaries_table, by_size, measured, thirds
 from benchmark.judge.sections import Judgement
 from benchmark.judge.tables import Table
+from benchmark.runs.collect import Collected
 
 SIZES = terms()[1].sizes
 PATIENTS = ["a", "a", "b"]

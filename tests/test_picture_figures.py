@@ -15,8 +15,6 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 from run_records import as_before, halves, rows_found, squares, terms, write_run
 
-from benchmark import record
-from benchmark.collect import collect
 from benchmark.errors import RecordError
 from benchmark.judge.cells import panels
 from benchmark.judge.ground import Ground, Reading, ground
@@ -25,6 +23,8 @@ from benchmark.report.crop import crop, show
 from benchmark.report.figure import ORANGE, SKY, Figure, canvas, drawing, svg_of
 from benchmark.report.outline import loops
 from benchmark.report.picture_figures import picture_figures
+from benchmark.runs import run_folder
+from benchmark.runs.collect import collect
 
 SLICES = squares(12)
 SPLIT = halves(SLICES)  # tests slices 1 to 6
@@ -112,7 +112,7 @@ def by_slug(root: Path) -> dict[str, Figure]:
 def test_trainings_whose_predictions_are_damaged_are_left_out_and_named(tmp_path: Path) -> None:
     """Of 3 and 8 rows the mean is that of 8 alone; the caption counts one training."""
     damaged, whole = write_run(tmp_path, SLICES, SPLIT, rows=3), write_run(tmp_path, SLICES, SPLIT, seed=2, rows=8)
-    (damaged / record.PREDICTIONS).write_bytes(b"")
+    (damaged / run_folder.PREDICTIONS).write_bytes(b"")
     figures = by_slug(tmp_path)
     lowest = figures["failures-lowest"]
     assert set(lowest.data["run_id"]) == {whole.run_id}
@@ -124,7 +124,7 @@ def test_trainings_whose_predictions_are_damaged_are_left_out_and_named(tmp_path
 
 def test_without_a_training_that_can_be_read_nothing_is_drawn(tmp_path: Path) -> None:
     folder = write_run(tmp_path, SLICES, SPLIT)
-    (folder / record.PREDICTIONS).write_bytes(record.pack_masks(rows_found(SLICES, SPLIT, 3)))
+    (folder / run_folder.PREDICTIONS).write_bytes(run_folder.pack_masks(rows_found(SLICES, SPLIT, 3)))
     with pytest.raises(RecordError, match="hash"):
         picture_figures(evidence_of(tmp_path), tmp_path, SLICES)
 

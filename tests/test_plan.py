@@ -13,8 +13,8 @@ from baselines import ARMS
 from benchmark.data.slices import SliceSet
 from benchmark.plan import GUESS, Estimate, Kind, Lesson, Sources, estimate, learnt_from, left, lessons, span, states
 from benchmark.protocol import Recipe, override
-from benchmark.record import State
-from benchmark.spec import RunSpec
+from benchmark.runs.run_folder import State
+from benchmark.runs.spec import RunSpec
 from benchmark.splits.split import make
 
 THESIS = override(Recipe(), "thesis", {})

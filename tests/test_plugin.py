@@ -14,7 +14,7 @@ from baselines import ARMS
 from benchmark.__main__ import main
 from benchmark.arm import ArmEntry, with_plugins
 from benchmark.errors import ArmError
-from benchmark.record import read_json
+from benchmark.runs.run_folder import read_json
 
 pytestmark = pytest.mark.slow
 

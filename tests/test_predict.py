@@ -35,8 +35,8 @@ from benchmark.pictures import VERMILLION, overlay, read
 from benchmark.predict import doubt, frame, measured, outline, predict, report
 from benchmark.preprocessing.nyul import Landmarks
 from benchmark.protocol import Recipe
-from benchmark.record import State, unpack_masks
-from benchmark.runner import Bench, Options, run_grid
+from benchmark.runs.run_folder import State, unpack_masks
+from benchmark.runs.runner import Bench, Options, run_grid
 from benchmark.splits.split import make
 
 Capture = pytest.CaptureFixture[str]

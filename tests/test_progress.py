@@ -26,9 +26,9 @@ from benchmark.grid import Grid
 from benchmark.plan import Estimate
 from benchmark.progress import Lines, LiveGrid, Silent, at_work_lines, farewell, kept_epochs, terminal
 from benchmark.protocol import Recipe
-from benchmark.record import RunFolder, State
 from benchmark.reproduce import Manner, _worker
 from benchmark.request import Job, Request
+from benchmark.runs.run_folder import RunFolder, State
 from benchmark.splits.split import make
 from benchmark.survey import Cell, Epochs, Survey
 

@@ -13,7 +13,6 @@ from bench_forms import ROOT
 from PIL import Image
 from run_records import squares
 
-from benchmark.collect import collect, reproduction_folder
 from benchmark.errors import SpecError
 from benchmark.judge.cells import TERMS
 from benchmark.judge.precisions import precisions
@@ -23,6 +22,7 @@ from benchmark.report import outlined
 from benchmark.report.figure import save
 from benchmark.report.pages import FIGURES, figures_of, fill, shipped
 from benchmark.report.verdict_figures import verdict_figures
+from benchmark.runs.collect import collect, reproduction_folder
 
 FIGURES_FROM = {"README.md": "docs/figures", "docs/findings.md": "figures"}
 PAGES = tuple(FIGURES_FROM)

@@ -14,9 +14,7 @@ from bench_forms import small_slices
 from run_records import as_before, halves, join, squares, table, terms, write_run
 
 from baselines import ARMS
-from benchmark import record
 from benchmark.__main__ import main
-from benchmark.collect import collect, reproduction_folder, run_folders
 from benchmark.data.nifti import export
 from benchmark.data.slices import SliceSet
 from benchmark.errors import SpecError
@@ -27,6 +25,8 @@ from benchmark.report.build import ATTRIBUTION, OWN_DATA, Written, attribution, 
 from benchmark.report.chapters import NO_PICTURES, Source, ordered, parts
 from benchmark.report.contents import Part
 from benchmark.report.outline import svg_path
+from benchmark.runs import run_folder
+from benchmark.runs.collect import collect, reproduction_folder, run_folders
 
 pytestmark = pytest.mark.slow
 
@@ -48,7 +48,7 @@ def runs_in(root: Path, *, phantom: bool = False) -> SliceSet:
             seed=seed,
             params={"alpha": 0.5, "kernel_size": params},
         )
-        (folder / record.HISTORY).write_text(HISTORY)
+        (folder / run_folder.HISTORY).write_text(HISTORY)
     return slices
 
 
@@ -132,7 +132,7 @@ def test_overlays_are_stored_predictions(pictured: Written, root: Path) -> None:
     runs = collect(root).runs["run_id"].tolist()
     assert sorted(shown["outlines"]) == sorted(run["id"] for run in shown["runs"]) == runs
     for run_id in runs:
-        masks = record.unpack_masks(root / run_id / record.PREDICTIONS)
+        masks = run_folder.unpack_masks(root / run_id / run_folder.PREDICTIONS)
         drawn = {int(number): one["d"] for number, one in shown["outlines"][run_id].items()}
         assert drawn == {number: svg_path(mask) for number, mask in masks.items()}
 
@@ -149,7 +149,7 @@ def test_phantoms_need_no_attribution_and_say_what_they_are(tmp_path: Path) -> N
 def test_runs_of_which_none_is_finished(tmp_path: Path) -> None:
     """A report starts on anything: nothing is drawn, and the page says what is missing."""
     folder = write_run(tmp_path / "runs", SLICES, halves(SLICES))
-    (folder / record.RESULT).unlink()
+    (folder / run_folder.RESULT).unlink()
     written = report(tmp_path / "runs", tmp_path / "out")
     text = written.page.read_text(encoding="utf-8")
     assert written.figures == 0
@@ -161,7 +161,7 @@ def test_runs_of_which_none_is_finished(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("undrawn")
 def test_a_lost_history_costs_its_curve_alone(plain: Written, tmp_path: Path) -> None:
     runs_in(tmp_path / "runs")
-    for path in (tmp_path / "runs").glob(f"*/{record.HISTORY}"):
+    for path in (tmp_path / "runs").glob(f"*/{run_folder.HISTORY}"):
         path.unlink()
     written = report(tmp_path / "runs", tmp_path / "out")
     assert written.figures == plain.figures - 1
@@ -192,7 +192,7 @@ def test_what_older_runs_do_not_hold_is_said(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("undrawn")
 def test_lost_predictions_cost_their_pictures_alone(tmp_path: Path) -> None:
     runs_in(tmp_path / "runs")
-    for path in (tmp_path / "runs").glob(f"*/{record.PREDICTIONS}"):
+    for path in (tmp_path / "runs").glob(f"*/{run_folder.PREDICTIONS}"):
         path.unlink()
     text = report(tmp_path / "runs", tmp_path / "out", SLICES).page.read_text(encoding="utf-8")
     assert "/predictions.zip: is not the file" in text
@@ -208,7 +208,7 @@ def test_an_older_report_is_brought_up_to_date_and_nothing_else_is_touched(root:
     old = files_of(before)
     (tmp_path / "out" / "figures" / "mine.png").write_bytes(b"mine")
     for folder in runs.glob("unet_alpha0.5_kernel-size3*"):
-        (folder / record.RESULT).unlink()
+        (folder / run_folder.RESULT).unlink()
     after = report(runs, tmp_path / "out")
     assert 0 < after.figures < before.figures
     assert files_of(after) < old | {"mine.png"}
@@ -221,7 +221,7 @@ def test_two_sets_of_terms_that_are_called_the_same_have_files_of_their_own(tmp_
     runs_in(tmp_path / "runs", phantom=True)
     one = report(tmp_path / "runs", tmp_path / "one")
     other = squares(phantom=True)
-    (write_run(tmp_path / "runs", other, halves(other), seed=1) / record.HISTORY).write_text(HISTORY)
+    (write_run(tmp_path / "runs", other, halves(other), seed=1) / run_folder.HISTORY).write_text(HISTORY)
     two = report(tmp_path / "runs", tmp_path / "two")
     assert files_of(one) < files_of(two)
     assert len(files_of(two)) == 4 * two.figures

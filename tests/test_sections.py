@@ -16,9 +16,9 @@ from run_records import NEWER, join, table, terms
 from strategies import costly
 
 from benchmark.cli import SECTION_NAMES
-from benchmark.collect import DTYPES, Collected
 from benchmark.judge.sections import SECTIONS, USUAL, WHY_EMPTY, Judgement
 from benchmark.judge.tables import FORMATS, render
+from benchmark.runs.collect import DTYPES, Collected
 
 PATIENTS: list[Any] = ["a", "a", "b", "b"]
 DICE = [0.8, 0.9, 0.7, 0.0]

@@ -15,8 +15,8 @@ from benchmark.data.slices import SliceSet
 from benchmark.grid import Grid
 from benchmark.plan import Estimate, Lesson
 from benchmark.protocol import Recipe, override
-from benchmark.record import RunFolder, State
 from benchmark.request import Job
+from benchmark.runs.run_folder import RunFolder, State
 from benchmark.splits.split import make
 from benchmark.survey import Cell, Epochs, Survey, read_epochs
 

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 from run_records import join, table, terms
 
-from benchmark.collect import Collected, collect, reproduction_folder
 from benchmark.judge.leak import leak_table
 from benchmark.judge.sections import Judgement
 from benchmark.report.figure import Figure, drawing, svg_of
 from benchmark.report.verdict_figures import _draw_duels, duel_figures, verdict_figures
+from benchmark.runs.collect import Collected, collect, reproduction_folder
 
 PATIENTS = ["p", "p", "q", "r"]
 

@@ -13,12 +13,12 @@ from run_records import join, table, terms
 from scipy import stats
 from strategies import costly
 
-from benchmark.collect import Collected
 from benchmark.judge.cells import panels
 from benchmark.judge.reference import ContrastRule
 from benchmark.judge.sections import Judgement
 from benchmark.judge.tables import Table
 from benchmark.judge.versus import Duel, Standing, duels, versus_table
+from benchmark.runs.collect import Collected
 
 PATIENTS = ["a", "a", "b", "b"]
 RULE = terms()[1].contrasts

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from run_records import join, table
 
-from benchmark.collect import Collected
 from benchmark.judge.visitor import visitor_table
+from benchmark.runs.collect import Collected
 from benchmark.scoring.external_masks import Judged
 from benchmark.splits.split import Split
 

@@ -20,15 +20,15 @@ from numpy.typing import NDArray
 from torch import nn
 
 from baselines import ARMS
-from benchmark import record
 from benchmark.arm import Cases
-from benchmark.model import unpack
 from benchmark.preprocessing import nyul
 from benchmark.preprocessing.resize import enlarge_probability, shrink, shrink_masks
 from benchmark.protocol import SplitRule, load_recipe, override
-from benchmark.record import RunFolder, State, read_json, unpack_masks
-from benchmark.runner import Bench, Options, run_one
-from benchmark.spec import RunSpec
+from benchmark.runs import run_folder
+from benchmark.runs.model_file import unpack
+from benchmark.runs.run_folder import RunFolder, State, read_json, unpack_masks
+from benchmark.runs.runner import Bench, Options, run_one
+from benchmark.runs.spec import RunSpec
 from benchmark.splits.split import make
 from benchmark.training.layers import KeyedDropout, lighten, set_keys
 
@@ -90,23 +90,23 @@ class Cell:
     @property
     def history(self) -> list[dict[str, float]]:
         """Without seconds."""
-        table = pd.read_csv(self.folder / record.HISTORY).drop(columns="seconds")
+        table = pd.read_csv(self.folder / run_folder.HISTORY).drop(columns="seconds")
         return table.to_dict("records")  # type: ignore[return-value]
 
     @property
     def fit(self) -> dict[str, Any]:
-        return dict(read_json(self.folder / record.RESULT)["fit"])
+        return dict(read_json(self.folder / run_folder.RESULT)["fit"])
 
     @property
     def masks(self) -> NDArray[np.bool_]:
         """(N, H, W) of the test slices, ascending by number."""
-        stored = unpack_masks(self.folder / record.PREDICTIONS)
+        stored = unpack_masks(self.folder / run_folder.PREDICTIONS)
         assert sorted(stored) == sorted(SPLITS[self.spec.split_id].test)
         return np.stack([stored[number] for number in sorted(stored)])
 
     @property
     def weights(self) -> dict[str, torch.Tensor]:
-        path = self.folder / record.MODEL
+        path = self.folder / run_folder.MODEL
         return dict(unpack(path.read_bytes(), path).state)
 
 
@@ -120,7 +120,7 @@ class Lab:
     def run(self, spec: RunSpec) -> Cell:
         folder = RunFolder(self.out, spec.run_id)
         state = run_one(spec, Bench(SLICES, SPLITS, TABLE), Options(self.out, keep_models=True))
-        assert state is State.DONE, read_json(folder / record.FAILURE)["traceback"]
+        assert state is State.DONE, read_json(folder / run_folder.FAILURE)["traceback"]
         return Cell(spec, folder)
 
 

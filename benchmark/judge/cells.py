@@ -11,10 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.collect import Collected, protocol_hash
 from benchmark.errors import BenchmarkError, RecordError
 from benchmark.judge.reference import DATASETS
 from benchmark.protocol import load_recipe
+from benchmark.runs.collect import Collected, protocol_hash
 
 TERMS = ("phantom", "dataset_id", "protocol_hash", "height", "width", "precision")  # what numbers that meet must share
 NO_SEED = -1  # of an arm that has none

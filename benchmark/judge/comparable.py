@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.collect import Collected
 from benchmark.judge.reference import Reference, Tolerances
+from benchmark.runs.collect import Collected
 
 Run = Mapping[str, Any]  # one row of Collected.runs
 NEEDS: Mapping[str, Callable[[Run, Reference, Tolerances], str | None]] = {  # need -> why a run does not meet it

@@ -14,12 +14,12 @@ from enum import StrEnum
 
 import pandas as pd
 
-from benchmark.collect import Collected
 from benchmark.judge.cells import cell_of
 from benchmark.judge.comparable import in_cell, why_not
 from benchmark.judge.interval import Spread, spread
 from benchmark.judge.reference import DiceRule, Reference, Tolerances
 from benchmark.judge.tables import Table
+from benchmark.runs.collect import Collected
 
 SELECTION = (
     "The thesis's 0.898 is the best of 36 cells, chosen on its own test set; ours is that one cell, chosen beforehand."

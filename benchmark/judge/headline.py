@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 
-from benchmark.collect import Collected
 from benchmark.judge.cells import Cell, cell_name, cell_of, protocol_of
 from benchmark.judge.comparable import in_cell
 from benchmark.judge.contrast import DICE, between_seeds, contrast, mean
@@ -12,6 +11,7 @@ from benchmark.judge.estimate import Estimate, Variance
 from benchmark.judge.interval import sets_of
 from benchmark.judge.reference import Reference, Tolerances
 from benchmark.judge.tables import Table, between, digits
+from benchmark.runs.collect import Collected
 
 COLUMNS = (  # of the numbers; the thesis prints few of them
     "what",

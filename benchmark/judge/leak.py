@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmark.collect import Collected
 from benchmark.judge.cells import NO_SEED, TERMS, Cell, cell_of, data_of, protocol_of
 from benchmark.judge.contrast import DICE, between_seeds, contrast, mean
 from benchmark.judge.estimate import Estimate
 from benchmark.judge.interval import sets_of
 from benchmark.judge.reference import LeakRule
 from benchmark.judge.tables import Table, between, digits
+from benchmark.runs.collect import Collected
 
 ALIKE = (*(name for name in TERMS if name != "protocol_hash"), "recipe_hash", "arm", "params")
 

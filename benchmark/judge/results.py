@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from benchmark.collect import Collected
 from benchmark.judge.cells import TERMS, title_of
 from benchmark.judge.tables import Table, digits
+from benchmark.runs.collect import Collected
 
 CONDITIONS = (*TERMS, "split_id", "split_fingerprint")  # two runs share a row only if they agree in all of these
 CLICK = "(click)"

@@ -9,7 +9,6 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from benchmark.collect import Collected
 from benchmark.judge import comparable
 from benchmark.judge.cells import Panel, panels
 from benchmark.judge.claims_table import Judged, claims_table, judge_claims, on_its_terms
@@ -24,6 +23,7 @@ from benchmark.judge.reference import Reference, Tolerances
 from benchmark.judge.results import results_tables
 from benchmark.judge.tables import Table, digits, wrapped
 from benchmark.judge.versus import duels, is_reference, versus_table
+from benchmark.runs.collect import Collected
 
 MORE_DRAWS, MORE_SEEDS = (1, 2, 5), (3, 5, 10)  # of the table of what more runs would bring
 

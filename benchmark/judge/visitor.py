@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from benchmark.collect import Collected
 from benchmark.judge.cells import NO_SEED, Cell, cell_of
 from benchmark.judge.contrast import DICE, between_seeds, contrast, mean
 from benchmark.judge.results import CLICK, CONDITIONS, LEGEND
 from benchmark.judge.tables import Table, between, digits
+from benchmark.runs.collect import Collected
 from benchmark.scoring.external_masks import Judged
 
 

@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 import pandas as pd
 
 from benchmark.judge.tables import Table, rounded_csv
-from benchmark.record import write_bytes
+from benchmark.runs.run_folder import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas

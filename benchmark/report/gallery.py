@@ -14,15 +14,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.collect import Collected
 from benchmark.data.slices import SliceSet
 from benchmark.errors import RecordError
 from benchmark.judge.cells import Cell, Panel, data_of, panels, protocol_of
 from benchmark.judge.reference import load_reference
 from benchmark.preprocessing.windowing import grey
-from benchmark.record import RunFolder
 from benchmark.report.outline import svg_path
 from benchmark.report.stored import reason, stored_masks
+from benchmark.runs.collect import Collected
+from benchmark.runs.run_folder import RunFolder
 
 SIDE = 256  # pixels of the longer side: a page of many hundred slices stays small enough to open
 QUALITY = 75

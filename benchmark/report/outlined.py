@@ -15,11 +15,11 @@ from benchmark.errors import SpecError
 from benchmark.judge.cells import title_of
 from benchmark.judge.ground import Reading, ground
 from benchmark.judge.sections import Judgement
-from benchmark.record import RunFolder
 from benchmark.report import failures
 from benchmark.report.crop import Crop, crop, legend, show
 from benchmark.report.figure import WIDE, Figure, canvas, drawing
 from benchmark.report.stored import stored_masks
+from benchmark.runs.run_folder import RunFolder
 from benchmark.storage.atomic import write_bytes
 
 if TYPE_CHECKING:

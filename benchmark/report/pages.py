@@ -17,7 +17,6 @@ from functools import cache
 from pathlib import Path
 
 from benchmark import data
-from benchmark.collect import collect, reproduction_folder
 from benchmark.data.slices import SliceSet
 from benchmark.errors import BenchmarkError, SpecError
 from benchmark.judge.reference import load_reference, load_tolerances
@@ -26,6 +25,7 @@ from benchmark.judge.tables import Table
 from benchmark.report import outlined
 from benchmark.report.figure import Figure, save
 from benchmark.report.verdict_figures import verdict_figures
+from benchmark.runs.collect import collect, reproduction_folder
 
 WHAT = r"answers|table: (?P<section>\w+): (?P<title>[^\n]+)|figure: (?P<slug>[^\n]+)"
 PLACE = re.compile(rf"(<!-- (?:{WHAT}) -->\n).*?(?P<end><!-- end -->)", re.DOTALL)

@@ -16,14 +16,14 @@ from benchmark.data.slices import SliceSet
 from benchmark.errors import RecordError
 from benchmark.judge.cells import Cell, title_of
 from benchmark.judge.ground import Ground
-from benchmark.record import RESULT, RunFolder
 from benchmark.report import failures, shapes
 from benchmark.report.case_words import count, heading, named, none, told
 from benchmark.report.crop import Crop, crop, legend, show
 from benchmark.report.failures import Cases
 from benchmark.report.figure import INK, WIDE, Figure, canvas, counted
 from benchmark.report.stored import reason, stored_masks
-from benchmark.run_files import Reader, read_result, read_scores
+from benchmark.runs.reader import Reader, read_result, read_scores
+from benchmark.runs.run_folder import RESULT, RunFolder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas

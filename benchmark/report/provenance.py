@@ -16,7 +16,7 @@ from benchmark.errors import BenchmarkError, SpecError
 from benchmark.grid import Grid, load_grid
 from benchmark.judge.tables import Table, digits
 from benchmark.protocol import load_recipe
-from benchmark.record import ENVIRONMENT, SPEC, read_json
+from benchmark.runs.run_folder import ENVIRONMENT, SPEC, read_json
 
 GRIDS = ("thesis", "baselines", "quick")  # shipped; asked in this order
 PROTOCOLS = ("thesis", "patient")

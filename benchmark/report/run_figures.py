@@ -13,8 +13,8 @@ from benchmark.errors import RecordError
 from benchmark.judge.cells import Cell
 from benchmark.judge.measures import LIMITS, SIZES, agreement, by_slice, measured, thirds
 from benchmark.judge.reference import Sizes
-from benchmark.record import HISTORY
 from benchmark.report.figure import BLUE, COLUMN, GRID, INK, MUTED, VERMILLION, WIDE, Figure, canvas, logarithmic
+from benchmark.runs.run_folder import HISTORY
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from benchmark.data.slices import SliceSet
 from benchmark.errors import RecordError
-from benchmark.record import RunFolder
-from benchmark.run_files import read_predictions
+from benchmark.runs.reader import read_predictions
+from benchmark.runs.run_folder import RunFolder
 from benchmark.scoring.overlap import count
 
 ROUNDING = 1e-9  # what arithmetic can leave of one Dice computed twice

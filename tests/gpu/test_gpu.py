@@ -16,8 +16,8 @@ from baselines import ARMS
 from baselines.unet import UNetArm
 from benchmark.arm import Cases, RunContext
 from benchmark.protocol import Augmentation
-from benchmark.record import RunFolder, State, read_json
-from benchmark.runner import Bench, Options, run_one
+from benchmark.runs.run_folder import RunFolder, State, read_json
+from benchmark.runs.runner import Bench, Options, run_one
 from benchmark.splits.split import make
 from benchmark.training import augment
 from benchmark.training.execution import PLAIN, Execution, choose

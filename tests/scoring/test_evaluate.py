@@ -18,7 +18,7 @@ from strategies import law, masks
 
 from benchmark.data.slices import SliceSet
 from benchmark.errors import ArmError
-from benchmark.run_files import parse_scores
+from benchmark.runs.reader import parse_scores
 from benchmark.scoring.evaluate import binarise, measures, predict_checked, score, simulated_clicks
 from benchmark.scoring.summary import summarise
 

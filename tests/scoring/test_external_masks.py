@@ -20,12 +20,12 @@ from PIL import Image
 from run_records import halves, squares, write_run
 from strategies import cheng_set
 
-from benchmark import record
 from benchmark.__main__ import main
 from benchmark.data import nifti
 from benchmark.data.slices import SliceSet
 from benchmark.errors import BenchmarkError, DataError, SplitError
-from benchmark.run_files import parse_scores
+from benchmark.runs import run_folder
+from benchmark.runs.reader import parse_scores
 from benchmark.scoring.external_masks import (
     judge,
     read_masks,
@@ -85,12 +85,12 @@ def refused(folder: Path, *words: str) -> None:
 @pytest.mark.parametrize("top", [1, 255])
 def test_a_stored_run_scores_the_same_from_its_masks(tmp_path: Path, suffix: str, top: int) -> None:
     run = write_run(tmp_path / "runs", SLICES, SPLIT, rows=7)
-    theirs = write_masks(tmp_path / "theirs", record.unpack_masks(run / record.PREDICTIONS), suffix, top)
+    theirs = write_masks(tmp_path / "theirs", run_folder.unpack_masks(run / run_folder.PREDICTIONS), suffix, top)
     judged = judge(theirs, SPLIT, SLICES)
     pd.testing.assert_frame_equal(parse_scores(judged.scores.to_csv(index=False).encode(), theirs),
-                                  parse_scores((run / record.SCORES).read_bytes(), theirs))  # fmt: skip
+                                  parse_scores((run / run_folder.SCORES).read_bytes(), theirs))  # fmt: skip
     assert judged.scores["dice"].tolist() == pytest.approx([14 / 17] * 4)  # 7 of 10 rows: 2 * 7 / (7 + 10)
-    assert record.read_json(run / record.RESULT)["test"] == summarise(judged.scores)
+    assert run_folder.read_json(run / run_folder.RESULT)["test"] == summarise(judged.scores)
     assert judged.doubt == ""
 
 

@@ -16,7 +16,7 @@ from run_records import halves, squares, write_run
 
 from benchmark.__main__ import main
 from benchmark.errors import DataError, OutputError
-from benchmark.record import RunFolder, write_json
+from benchmark.runs.run_folder import RunFolder, write_json
 from benchmark.storage.atomic import place, room_in, write_bytes, writing
 from benchmark.training.early_stopping import EarlyStopping
 from benchmark.training.loop import State

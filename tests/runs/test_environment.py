@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmark import environment, memory
-from benchmark.environment import PACKAGES, RESUME_KEYS, describe
+from benchmark.runs import environment, memory
+from benchmark.runs.environment import PACKAGES, RESUME_KEYS, describe
 
-CODE = ("benchmark/environment.py", "baselines/unet.py", "reference_results/thesis.csv", "constraints.txt")
+CODE = ("benchmark/runs/environment.py", "baselines/unet.py", "reference_results/thesis.csv", "constraints.txt")
 
 
 def test_the_facts_are_flat_and_can_be_written() -> None:
@@ -64,7 +64,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in CODE:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("# as committed\n")
-    monkeypatch.setattr(environment, "__file__", str(tmp_path / "benchmark" / "environment.py"))
+    monkeypatch.setattr(environment, "__file__", str(tmp_path / "benchmark" / "runs" / "environment.py"))
     return tmp_path
 
 

@@ -17,8 +17,8 @@ import pytest
 from bench_forms import augmented, bits, process, small_recipe
 
 from benchmark.arm import Cases
-from benchmark.model import unpack
-from benchmark.record import read_json
+from benchmark.runs.model_file import unpack
+from benchmark.runs.run_folder import read_json
 
 pytestmark = [
     pytest.mark.slow,

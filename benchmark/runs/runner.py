@@ -14,20 +14,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark import record
 from benchmark.arm import ArmEntry, Cases, FitReport, FloatImages, Keepable, RunContext
 from benchmark.data.slices import SliceSet
-from benchmark.environment import RESUME_KEYS, describe
 from benchmark.errors import ArmError, RunLockedError
-from benchmark.memory import keep_freed_memory, peak_mib
-from benchmark.model import Learned, pack
 from benchmark.preprocessing import nyul
 from benchmark.preprocessing.level_table import Levels
 from benchmark.preprocessing.resize import enlarge_probability, scaled_spacing, shrink, shrink_masks
-from benchmark.record import RunFolder, State
+from benchmark.runs import run_folder
+from benchmark.runs.environment import RESUME_KEYS, describe
+from benchmark.runs.memory import keep_freed_memory, peak_mib
+from benchmark.runs.model_file import Learned, pack
+from benchmark.runs.run_folder import RunFolder, State
+from benchmark.runs.spec import RunSpec
 from benchmark.scoring.evaluate import binarise, predict_checked, score, simulated_clicks
 from benchmark.scoring.summary import summarise
-from benchmark.spec import RunSpec
 from benchmark.splits.split import Split
 from benchmark.training.seeding import make_deterministic
 
@@ -116,7 +116,7 @@ def run_one(spec: RunSpec, bench: Bench, options: Options) -> State:
         return folder.state
     try:
         with folder.lock():
-            if not (folder / record.RESULT).exists():  # another process may have ended it meanwhile
+            if not (folder / run_folder.RESULT).exists():  # another process may have ended it meanwhile
                 options.on_begin(spec)
                 try:
                     with _threads(folder, options):
@@ -136,7 +136,7 @@ def _threads(folder: RunFolder, options: Options) -> Iterator[None]:
     import torch
 
     usual = torch.get_num_threads()
-    begun = folder.threads if options.keep_threads and (folder / record.CHECKPOINT).exists() else None
+    begun = folder.threads if options.keep_threads and (folder / run_folder.CHECKPOINT).exists() else None
     if begun not in (None, usual):
         options.on_note(f"goes on with the {begun} threads that it was begun with; --threads overrules it")
     torch.set_num_threads(begun or usual)
@@ -167,7 +167,7 @@ def _carry_out(spec: RunSpec, folder: RunFolder, bench: Bench, options: Options)
         recipe=spec.recipe,
         seed=spec.seed or 0,
         device=options.device,
-        checkpoint=folder / record.CHECKPOINT,
+        checkpoint=folder / run_folder.CHECKPOINT,
         checkpoint_every_seconds=options.checkpoint_every_seconds,
         on_epoch=on_epoch,
     )
@@ -203,7 +203,7 @@ def _carry_out(spec: RunSpec, folder: RunFolder, bench: Bench, options: Options)
         },
         _model(arm, spec, bench, split, options),
     )
-    (folder / record.CHECKPOINT).unlink(missing_ok=True)
+    (folder / run_folder.CHECKPOINT).unlink(missing_ok=True)
 
 
 def _model(arm: Any, spec: RunSpec, bench: Bench, split: Split, options: Options) -> bytes | None:

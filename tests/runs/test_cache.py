@@ -19,12 +19,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from run_records import halves, squares, varied, write_run
 from strategies import costly
 
-import benchmark.collect as collecting
-from benchmark import record, run_index
-from benchmark.collect import Collected, collect, read_run, reproduction_folder
+import benchmark.runs.collect as collecting
 from benchmark.errors import RecordError
-from benchmark.record import RunFolder
-from benchmark.rescore import rescore
+from benchmark.runs import cache, run_folder
+from benchmark.runs.collect import Collected, collect, read_run, reproduction_folder
+from benchmark.runs.rescore import rescore
+from benchmark.runs.run_folder import RunFolder
 
 SLICES = squares()
 NAMELESS = replace(SLICES, patient_id=(None,) * len(SLICES))
@@ -34,8 +34,8 @@ SPLIT = halves(SLICES)
 @pytest.fixture(autouse=True)
 def _small_and_settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """One run is worth an index, and a file is settled once it is there: tests write no file twice within a tick."""
-    monkeypatch.setattr(run_index, "FEWEST", 1)
-    monkeypatch.setattr(run_index, "RACY_SECONDS", 0.0)
+    monkeypatch.setattr(cache, "FEWEST", 1)
+    monkeypatch.setattr(cache, "RACY_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -52,11 +52,11 @@ def tick() -> None:
 
 
 def runs(root: Path) -> list[RunFolder]:
-    return [RunFolder(root, path.name) for path in sorted(root.iterdir()) if path.name != run_index.FOLDER]
+    return [RunFolder(root, path.name) for path in sorted(root.iterdir()) if path.name != cache.FOLDER]
 
 
 def index(root: Path) -> Path:
-    return root / run_index.FOLDER / run_index.FILE
+    return root / cache.FOLDER / cache.FILE
 
 
 def same(a: Collected, b: Collected) -> None:
@@ -101,7 +101,7 @@ def test_runs_are_read_once_and_then_only_where_a_file_changed(root: Path, reads
     same(collect(root), first)
     assert reads == []
     changed = runs(root)[1]
-    os.utime(changed / record.TIMING)
+    os.utime(changed / run_folder.TIMING)
     tick()
     same(collect(root), first)
     assert reads == [changed.run_id]
@@ -118,7 +118,7 @@ def test_runs_are_read_once_and_then_only_where_a_file_changed(root: Path, reads
 
 def test_asking_for_some_runs_keeps_what_is_known_of_the_others(root: Path, reads: list[str]) -> None:
     collect(root)
-    os.utime(runs(root)[0] / record.SPEC)
+    os.utime(runs(root)[0] / run_folder.SPEC)
     tick()
     wanted = {runs(root)[0].run_id}
     same(collect(root, wanted), collect(root, wanted, indexed=False))
@@ -133,12 +133,12 @@ def test_every_file_that_a_run_is_read_from_is_watched(root: Path, monkeypatch: 
         real = getattr(Path, name)
         monkeypatch.setattr(Path, name, lambda p, *a, real=real, **k: (opened.add(p.name), real(p, *a, **k))[1])
     read_run(runs(root)[0])
-    assert opened & {path.name for path in runs(root)[0].path.iterdir()} == set(run_index.FILES)
+    assert opened & {path.name for path in runs(root)[0].path.iterdir()} == set(cache.FILES)
 
 
 def test_an_edit_that_keeps_size_and_modification_time_is_seen(root: Path) -> None:
     collect(root)
-    path = runs(root)[0] / record.TIMING
+    path = runs(root)[0] / run_folder.TIMING
     before = path.stat()
     path.write_text(path.read_text().replace("120.0", "121.0"))
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
@@ -149,7 +149,7 @@ def test_an_edit_that_keeps_size_and_modification_time_is_seen(root: Path) -> No
 def test_a_file_changed_a_moment_ago_is_not_trusted_to_a_stamp(
     root: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_index, "RACY_SECONDS", 3600.0)
+    monkeypatch.setattr(cache, "RACY_SECONDS", 3600.0)
     for _ in range(2):
         collect(root)
     assert len(reads) == 6
@@ -159,7 +159,7 @@ def test_a_file_changed_a_moment_ago_is_not_trusted_to_a_stamp(
 def test_an_error_is_told_again_and_the_sound_runs_are_not_read_again(root: Path, reads: list[str]) -> None:
     collect(root)
     bad = runs(root)[1]
-    (bad / record.SCORES).write_text("x")
+    (bad / run_folder.SCORES).write_text("x")
     tick()
     reads.clear()
     for _ in range(2):
@@ -170,7 +170,7 @@ def test_an_error_is_told_again_and_the_sound_runs_are_not_read_again(root: Path
 
 def test_what_was_read_before_an_error_is_kept(root: Path, reads: list[str]) -> None:
     bad = runs(root)[2]
-    (bad / record.TIMING).unlink()
+    (bad / run_folder.TIMING).unlink()
     for _ in range(2):
         with pytest.raises(RecordError):
             collect(root)
@@ -248,9 +248,9 @@ def test_other_shipped_splits_make_another_index(root: Path, reads: list[str], m
 
 
 def test_where_nothing_can_be_written_nothing_is_lost(root: Path) -> None:
-    (root / run_index.FOLDER).write_text("a file where the folder should be")
+    (root / cache.FOLDER).write_text("a file where the folder should be")
     check(root)
-    assert (root / run_index.FOLDER).is_file()
+    assert (root / cache.FOLDER).is_file()
 
 
 def test_a_failing_disk_leaves_no_scrap(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,16 +259,16 @@ def test_a_failing_disk_leaves_no_scrap(root: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(np, "savez", full)
     check(root)
-    assert [path.name for path in (root / run_index.FOLDER).iterdir()] == [".gitignore"]
+    assert [path.name for path in (root / cache.FOLDER).iterdir()] == [".gitignore"]
 
 
 def test_our_own_records_are_left_as_they_are() -> None:
     collect(reproduction_folder())
-    assert not (reproduction_folder() / run_index.FOLDER).exists()
+    assert not (reproduction_folder() / cache.FOLDER).exists()
 
 
 def test_few_runs_get_no_index(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_index, "FEWEST", 4)
+    monkeypatch.setattr(cache, "FEWEST", 4)
     collect(root)
     assert not index(root).exists()
 
@@ -286,10 +286,10 @@ def test_tables_of_other_columns_stand_beside_each_other(root: Path, reads: list
     folders.append(write_run(root, NAMELESS, SPLIT, seed=20))
     for folder, change in zip(folders, changes, strict=False):
         table = change(read_run(folder)[1])
-        (folder / record.SCORES).write_text(table.to_csv(index=False))
-        result = record.read_json(folder / record.RESULT)
-        result["sha256"][record.SCORES] = record.file_sha256(folder / record.SCORES)
-        record.write_json(folder / record.RESULT, result)
+        (folder / run_folder.SCORES).write_text(table.to_csv(index=False))
+        result = run_folder.read_json(folder / run_folder.RESULT)
+        result["sha256"][run_folder.SCORES] = run_folder.file_sha256(folder / run_folder.SCORES)
+        run_folder.write_json(folder / run_folder.RESULT, result)
     tick()
     tables = [read_run(folder)[1].assign(run_id=folder.run_id) for folder in runs(root)]
     for _ in range(2):
@@ -319,13 +319,13 @@ class Life(RuleBasedStateMachine):
         except FileExistsError:
             return
 
-    @rule(which=st.integers(0, 9), name=st.sampled_from([*run_index.FILES, record.PREDICTIONS]), keep=st.integers(0, 9))
+    @rule(which=st.integers(0, 9), name=st.sampled_from([*cache.FILES, run_folder.PREDICTIONS]), keep=st.integers(0, 9))
     def damage(self, which: int, name: str, keep: int) -> None:
         if (folder := self.some(which)) and (folder / name).exists():
             content = (folder / name).read_bytes()
             (folder / name).write_bytes(content[: len(content) * keep // 10])
 
-    @rule(which=st.integers(0, 9), name=st.sampled_from(run_index.FILES))
+    @rule(which=st.integers(0, 9), name=st.sampled_from(cache.FILES))
     def lose(self, which: int, name: str) -> None:
         if folder := self.some(which):
             (folder / name).unlink(missing_ok=True)
@@ -342,8 +342,8 @@ class Life(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 9), seconds=st.floats(0, 9))
     def edit(self, which: int, seconds: float) -> None:
-        if (folder := self.some(which)) and (folder / record.TIMING).exists():
-            (folder / record.TIMING).write_text(json.dumps({"fit_seconds": seconds, "parameters": 1}))
+        if (folder := self.some(which)) and (folder / run_folder.TIMING).exists():
+            (folder / run_folder.TIMING).write_text(json.dumps({"fit_seconds": seconds, "parameters": 1}))
 
     @rule()
     def mend(self) -> None:

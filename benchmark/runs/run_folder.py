@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.errors import RecordError, RunLockedError
-from benchmark.spec import SCHEMA, RunSpec
+from benchmark.runs.spec import SCHEMA, RunSpec
 from benchmark.storage.atomic import write_bytes as write_bytes
 from benchmark.storage.atomic import writing
 

@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmark import record
 from benchmark.errors import RecordError
-from benchmark.record import RunFolder
-from benchmark.spec import READABLE, SCHEMA
+from benchmark.runs import run_folder
+from benchmark.runs.run_folder import RunFolder
+from benchmark.runs.spec import READABLE, SCHEMA
 
 CURE = "remove the run's folder to have it run again"
 SCORE_COLUMNS = ("slice_id", "patient_id", "dice")  # the least a scores.csv holds
@@ -29,8 +29,8 @@ MEASURED = ("slice_id", "tp", "fn", "dice", "sensitivity", "precision")  # numbe
 
 def read_spec(folder: RunFolder) -> dict[str, Any]:
     """Return spec.json after checking that it is the run its folder is named for."""
-    path = folder / record.SPEC
-    content = record.read_json(path)
+    path = folder / run_folder.SPEC
+    content = run_folder.read_json(path)
     spec = Reader(path, content).table("spec")
     if spec.get("schema") not in READABLE:
         raise RecordError(
@@ -46,8 +46,8 @@ def read_spec(folder: RunFolder) -> dict[str, Any]:
 
 def read_result(folder: RunFolder) -> dict[str, Any]:
     """Return result.json after checking its schema and run_id."""
-    path = folder / record.RESULT
-    result = record.read_json(path)
+    path = folder / run_folder.RESULT
+    result = run_folder.read_json(path)
     if result.get("schema") not in READABLE or result.get("run_id") != folder.run_id:
         found = f"schema {result.get('schema')!r} of run {result.get('run_id')!r}"
         raise RecordError(f"{path}: {found}, not schema {SCHEMA} of {folder.run_id}; {CURE}")
@@ -56,7 +56,7 @@ def read_result(folder: RunFolder) -> dict[str, Any]:
 
 def read_scores(folder: RunFolder, sha256: str) -> pd.DataFrame:
     """Return scores.csv, one row per test slice, after checking its hash; patient_id is text, or None."""
-    path = folder / record.SCORES
+    path = folder / run_folder.SCORES
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -79,11 +79,11 @@ def read_scores(folder: RunFolder, sha256: str) -> pd.DataFrame:
 
 def read_predictions(folder: RunFolder) -> dict[int, NDArray[np.bool_]]:
     """Return slice number -> (H, W) bool of the stored test masks, after checking their hash."""
-    sha256 = Reader(folder / record.RESULT, read_result(folder))(f"sha256/{record.PREDICTIONS}")
-    path = folder / record.PREDICTIONS
-    if not path.is_file() or record.file_sha256(path) != sha256:
+    sha256 = Reader(folder / run_folder.RESULT, read_result(folder))(f"sha256/{run_folder.PREDICTIONS}")
+    path = folder / run_folder.PREDICTIONS
+    if not path.is_file() or run_folder.file_sha256(path) != sha256:
         raise RecordError(f"{path}: is not the file that result.json has the hash of; {CURE}")
-    return record.unpack_masks(path)
+    return run_folder.unpack_masks(path)
 
 
 def parse_scores(content: bytes, path: Path) -> pd.DataFrame:

@@ -61,7 +61,7 @@ def _gpu(device: str) -> dict[str, object]:
 
 def _commit() -> dict[str, object]:
     """The commit of the source tree this package runs from; None where it is not a git checkout."""
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return {"git_commit": None, "git_dirty": None}
     commit = _git(root, "rev-parse", "HEAD")

@@ -12,13 +12,13 @@ import pytest
 from bench_forms import finish, process
 from run_records import NEWER, OLDER_SUMMARY, as_before, halves, rows_found, squares, table, varied, write_run
 
-import benchmark.collect as module
-from benchmark import record
-from benchmark.collect import DTYPES, collect, protocol_hash
+import benchmark.runs.collect as module
 from benchmark.errors import RecordError
 from benchmark.protocol import load_recipe
-from benchmark.record import RunFolder, State
-from benchmark.run_files import same_number
+from benchmark.runs import run_folder
+from benchmark.runs.collect import DTYPES, collect, protocol_hash
+from benchmark.runs.reader import same_number
+from benchmark.runs.run_folder import RunFolder, State
 from benchmark.scoring.evaluate import score
 
 SLICES = squares()
@@ -76,14 +76,14 @@ def test_one_row_with_everything_that_decides_comparability(root: Path) -> None:
 def test_a_row_says_what_kind_of_run_it_was(tmp_path: Path) -> None:
     drawn = squares(phantom=True)
     folder = write_run(tmp_path, drawn, halves(drawn), shape=(256, 512), click=True, params={"kernel_size": "wide"})
-    edit(folder / record.ENVIRONMENT, lambda facts: facts.update(gpu="A card", git_commit="aaaaaaaabb+ccccccccdd"))
+    edit(folder / run_folder.ENVIRONMENT, lambda facts: facts.update(gpu="A card", git_commit="aaaaaaaabb+ccccccccdd"))
     row = collect(tmp_path).runs.iloc[0]
     assert (row["height"], row["width"]) == (256, 512)
     assert (row["phantom"], row["needs_click"]) == (True, True)
     assert (row["device"], row["commit"]) == ("A card", "aaaaaaa+ccccccc")
     assert pd.isna(row["kernel_size"])  # words are no axis of a table; params has them
     assert row["params"] == '{"kernel_size":"wide"}'
-    edit(folder / record.ENVIRONMENT, lambda facts: facts.clear())
+    edit(folder / run_folder.ENVIRONMENT, lambda facts: facts.clear())
     row = collect(tmp_path).runs.iloc[0]
     assert (row["device"], row["commit"]) == ("unknown", "unknown")
 
@@ -165,7 +165,7 @@ def test_the_same_run_under_a_later_schema_takes_an_earlier_ones_place(
 ) -> None:
     new = write_run(tmp_path, SLICES, SPLIT)
     with monkeypatch.context() as patch:
-        for place in ("benchmark.spec.SCHEMA", "benchmark.record.SCHEMA"):
+        for place in ("benchmark.runs.spec.SCHEMA", "benchmark.runs.run_folder.SCHEMA"):
             patch.setattr(place, 1)
         old, alone = write_run(tmp_path, SLICES, SPLIT), write_run(tmp_path, SLICES, SPLIT, seed=2)
     found = collect(tmp_path)
@@ -270,7 +270,7 @@ def test_damage_is_one_error_naming_run_file_and_cure(
 def test_scores_without_a_needed_column_are_refused(root: Path) -> None:
     folder = only(root)
     (folder / "scores.csv").write_text("slice_id,dice\n1,0.5\n")
-    digest = record.file_sha256(folder / "scores.csv")
+    digest = run_folder.file_sha256(folder / "scores.csv")
     edit(folder / "result.json", lambda c: c["sha256"].update({"scores.csv": digest}))
     with pytest.raises(RecordError, match="no column 'patient_id'"):
         collect(root)
@@ -293,7 +293,7 @@ def test_scores_that_are_no_scores_are_refused(root: Path, column: str, value: s
     scores = pd.read_csv(folder / "scores.csv", dtype=str)
     changed = scores.drop(columns=column) if value is None else scores.assign(**{column: value})
     changed.to_csv(folder / "scores.csv", index=False)
-    digest = record.file_sha256(folder / "scores.csv")
+    digest = run_folder.file_sha256(folder / "scores.csv")
     edit(folder / "result.json", lambda c: c["sha256"].update({"scores.csv": digest}))
     with pytest.raises(RecordError, match=f"{words}.*rescore"):
         collect(root)
@@ -308,7 +308,7 @@ def test_nothing_found_and_everything_found_are_scores(tmp_path: Path) -> None:
 
 def test_collecting_and_comparing_import_neither_torch_nor_scipy_stats(root: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from benchmark.collect import collect;"
+        "import sys; from pathlib import Path; from benchmark.runs.collect import collect;"
         "from benchmark.judge.compare import *; from benchmark.judge.reference import *;"
         "from benchmark.judge.results import *; from benchmark.judge.comparable import progress;"
         f"c = collect(Path({str(root)!r})); a = c, load_reference(), load_tolerances();"

@@ -17,11 +17,12 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark import record, run_index
 from benchmark.errors import RecordError
 from benchmark.protocol import SplitRule
-from benchmark.record import RunFolder, State
-from benchmark.run_files import (
+from benchmark.runs import cache as run_index
+from benchmark.runs import run_folder
+from benchmark.runs.cache import Facts
+from benchmark.runs.reader import (
     CURE,
     SCORE_COLUMNS,
     Reader,
@@ -31,11 +32,18 @@ from benchmark.run_files import (
     read_spec,
     same_number,
 )
-from benchmark.run_index import Facts
+from benchmark.runs.run_folder import RunFolder, State
 from benchmark.scoring.summary import summarise
 from benchmark.splits.split import Split, read, rule_identity
 
-RECORDS = (record.SPEC, record.ENVIRONMENT, record.HISTORY, record.RESULT, record.FAILURE, record.CHECKPOINT)
+RECORDS = (
+    run_folder.SPEC,
+    run_folder.ENVIRONMENT,
+    run_folder.HISTORY,
+    run_folder.RESULT,
+    run_folder.FAILURE,
+    run_folder.CHECKPOINT,
+)
 READERS = ("collect", "protocol", "record", "run_files", "run_index", "spec", "split", "summary")  # decide what is read
 DTYPES = {  # of the columns that every table of runs has
     "run_id": "str",
@@ -125,7 +133,7 @@ def run_folders(root: Path) -> Iterator[RunFolder]:
     with os.scandir(root) as entries:
         paths = {entry.name: entry.path for entry in entries if entry.is_dir()}
     for name in sorted(paths):
-        if any(os.path.exists(f"{paths[name]}{os.sep}{file}") for file in (*RECORDS, record.LOCK)):  # noqa: PTH110
+        if any(os.path.exists(f"{paths[name]}{os.sep}{file}") for file in (*RECORDS, run_folder.LOCK)):  # noqa: PTH110
             yield RunFolder(root, name)
 
 
@@ -135,20 +143,27 @@ def _identity_of_code() -> str:
 
 def read_run(folder: RunFolder) -> tuple[Facts, pd.DataFrame]:
     """Return what one finished run came to and its scores, both checked."""
-    spec, result = Reader(folder / record.SPEC, read_spec(folder)), Reader(folder / record.RESULT, read_result(folder))
-    timing = record.read_json(folder / record.TIMING)
-    environment = record.read_json(folder / record.ENVIRONMENT)
-    scores = read_scores(folder, result(f"sha256/{record.SCORES}"))
+    spec, result = (
+        Reader(folder / run_folder.SPEC, read_spec(folder)),
+        Reader(folder / run_folder.RESULT, read_result(folder)),
+    )
+    timing = run_folder.read_json(folder / run_folder.TIMING)
+    environment = run_folder.read_json(folder / run_folder.ENVIRONMENT)
+    scores = read_scores(folder, result(f"sha256/{run_folder.SCORES}"))
     for name, value in summarise(scores).items():
         if not same_number(result.table("test").get(name), value):
             raise RecordError(f"{result.path}: its {name} is not that of scores.csv; rescore the runs")
     if not isinstance(timing.get("fit_seconds"), int | float):
-        raise RecordError(f"{folder / record.TIMING}: fit_seconds = {timing.get('fit_seconds')!r} is no time; {CURE}")
+        raise RecordError(
+            f"{folder / run_folder.TIMING}: fit_seconds = {timing.get('fit_seconds')!r} is no time; {CURE}"
+        )
     split = shipped_splits().get(spec("spec/split_fingerprint"))
     if split and scores["slice_id"].tolist() != list(split.test):
-        raise RecordError(f"{folder / record.SCORES}: its slices are not the test set of {split.split_id}; {CURE}")
+        raise RecordError(f"{folder / run_folder.SCORES}: its slices are not the test set of {split.split_id}; {CURE}")
     if type(timing.get("parameters")) is not int:
-        raise RecordError(f"{folder / record.TIMING}: parameters = {timing.get('parameters')!r} is no count; {CURE}")
+        raise RecordError(
+            f"{folder / run_folder.TIMING}: parameters = {timing.get('parameters')!r} is no count; {CURE}"
+        )
     row = {
         "run_id": folder.run_id,
         **_identity(spec),

@@ -23,13 +23,21 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 from strategies import costly, law
 
-from benchmark import record
 from benchmark.data.slices import SliceSet
-from benchmark.environment import RESUME_KEYS
 from benchmark.errors import OutputError, RecordError, RunLockedError
 from benchmark.protocol import Recipe
-from benchmark.record import RunFolder, State, pack_masks, read_json, unpack_masks, write_bytes, write_json
-from benchmark.spec import SCHEMA, RunSpec
+from benchmark.runs import run_folder
+from benchmark.runs.environment import RESUME_KEYS
+from benchmark.runs.run_folder import (
+    RunFolder,
+    State,
+    pack_masks,
+    read_json,
+    unpack_masks,
+    write_bytes,
+    write_json,
+)
+from benchmark.runs.spec import SCHEMA, RunSpec
 from benchmark.splits.split import make
 
 HERE = {"device_kind": "cpu", "gpu": None, "processor": "this", "torch": "2.10", "monai": "1.5", "numpy": "2.0",
@@ -144,7 +152,7 @@ def test_finishing_writes_the_result_with_the_hashes(begun: RunFolder, spec: Run
     result = read_json(begun / "result.json")
     assert (result["schema"], result["run_id"]) == (SCHEMA, spec.run_id)
     for name in ("scores.csv", "predictions.zip"):
-        assert result["sha256"][name] == record.file_sha256(begun / name)
+        assert result["sha256"][name] == run_folder.file_sha256(begun / name)
     assert (begun / "scores.csv").read_text() == "slice_id,dice\n7,0.30000000000000004\n"
 
 
@@ -226,7 +234,7 @@ def test_history_is_rewritten_whole(begun: RunFolder) -> None:
 def other(folder: RunFolder) -> Iterator[subprocess.Popen[str]]:
     """The number of another process that holds the folder's lock."""
     code = (
-        "import sys, time; from pathlib import Path; from benchmark.record import RunFolder\n"
+        "import sys, time; from pathlib import Path; from benchmark.runs.run_folder import RunFolder\n"
         "with RunFolder(Path(sys.argv[1]), sys.argv[2]).lock():\n"
         "    print('held', flush=True); time.sleep(600)\n"
     )
@@ -331,12 +339,12 @@ def test_a_missing_json_is_named(tmp_path: Path) -> None:
 def test_a_run_that_two_commits_worked_on_names_both(folder: RunFolder, spec: RunSpec) -> None:
     folder.path.mkdir()
     folder.begin(spec, {**HERE, "git_commit": "aaaa", "git_dirty": False}, RESUME_KEYS)
-    (folder / record.CHECKPOINT).write_bytes(b"state")
+    (folder / run_folder.CHECKPOINT).write_bytes(b"state")
     assert folder.begin(spec, {**HERE, "git_commit": "bbbb", "git_dirty": True}, RESUME_KEYS) == (True, "")
-    kept = read_json(folder / record.ENVIRONMENT)
+    kept = read_json(folder / run_folder.ENVIRONMENT)
     assert (kept["git_commit"], kept["git_dirty"]) == ("aaaa+bbbb", True)
     folder.begin(spec, {**HERE, "git_commit": "aaaa", "git_dirty": False}, RESUME_KEYS)
-    assert read_json(folder / record.ENVIRONMENT) == kept
+    assert read_json(folder / run_folder.ENVIRONMENT) == kept
 
 
 @pytest.mark.parametrize(
@@ -348,4 +356,4 @@ def test_commits_that_worked_on_a_run_are_named_once_and_dirty_where_any_was(
     before: tuple[object, object], now: tuple[object, object], both: tuple[object, object]
 ) -> None:
     facts = [dict(zip(("git_commit", "git_dirty"), pair, strict=True)) for pair in (before, now, both)]
-    assert record.joined({**HERE, **facts[0]}, facts[1]) == {**HERE, **facts[2]}
+    assert run_folder.joined({**HERE, **facts[0]}, facts[1]) == {**HERE, **facts[2]}

@@ -24,9 +24,9 @@ from benchmark.__main__ import main
 from benchmark.arm import ArmEntry, Cases, FitReport, FloatImages, RunContext
 from benchmark.data.slices import SliceSet
 from benchmark.protocol import Recipe
-from benchmark.record import RunFolder, State, read_json, unpack_masks
-from benchmark.runner import Bench, Options, run_grid, run_one
-from benchmark.spec import RunSpec
+from benchmark.runs.run_folder import RunFolder, State, read_json, unpack_masks
+from benchmark.runs.runner import Bench, Options, run_grid, run_one
+from benchmark.runs.spec import RunSpec
 from benchmark.splits.split import Split, make
 
 pytestmark = pytest.mark.slow
@@ -194,7 +194,7 @@ def test_ctrl_c_is_no_failure(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_cell_of_another_process_is_left_to_it(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = floor.spec()
-    monkeypatch.setattr("benchmark.record.LOCK_PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr("benchmark.runs.run_folder.LOCK_PATIENCE_SECONDS", 0.05)
     with floor.folder(spec).lock():
         assert run_one(spec, floor.bench, floor.options()) is State.RUNNING
     assert (floor.begun, floor.ended) == ([], [(spec.run_id, State.RUNNING)])
@@ -267,7 +267,7 @@ def test_an_arm_fed_smaller_images_is_scored_at_the_full_size(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its probabilities are enlarged and then cut at 0.5: the other way round the outline would be a staircase."""
-    monkeypatch.setattr("benchmark.runner.MASKS_AT_ONCE", 3)  # of four: how many at once changes nothing
+    monkeypatch.setattr("benchmark.runs.runner.MASKS_AT_ONCE", 3)  # of four: how many at once changes nothing
     slices = small_slices(size=128)
     floor = floor_in(slices, recipe, tmp_path)
     spec = floor.spec("soft", shape=(64, 64))
@@ -429,7 +429,7 @@ def test_a_cell_that_another_process_ends_meanwhile_is_not_run_again(
     floor: Floor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is waited for at the lock, and by then it is done."""
-    monkeypatch.setattr("benchmark.record.LOCK_PATIENCE_SECONDS", 60.0)
+    monkeypatch.setattr("benchmark.runs.run_folder.LOCK_PATIENCE_SECONDS", 60.0)
     spec = floor.spec()
     folder = floor.folder(spec)
     with ThreadPoolExecutor() as pool:

@@ -24,13 +24,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmark import record
-from benchmark.record import RunFolder
+from benchmark.runs import run_folder
+from benchmark.runs.run_folder import RunFolder
 
 FOLDER, FILE = ".index", "runs.npz"
 FEWEST = 100  # finished runs; fewer are read about as fast, and their folder stays as it was
 RACY_SECONDS = 2.0  # the coarsest clock of a file system (FAT): a change within it may leave size and times alone
-FILES = (record.SPEC, record.ENVIRONMENT, record.TIMING, record.RESULT, record.SCORES)  # that a run is read from
+FILES = (
+    run_folder.SPEC,
+    run_folder.ENVIRONMENT,
+    run_folder.TIMING,
+    run_folder.RESULT,
+    run_folder.SCORES,
+)  # that a run is read from
 TEXT, NUMBERS = "patient_id", ("int64", "float64")  # what an index can hold; other tables are read each time
 
 

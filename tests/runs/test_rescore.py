@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 from run_records import NEWER, as_before, halves, squares, write_run
 
-from benchmark import record
-from benchmark import rescore as module
-from benchmark.collect import collect
 from benchmark.errors import RecordError
-from benchmark.record import RunFolder
-from benchmark.rescore import Rescored, rescore, scored_anew
-from benchmark.run_files import parse_scores
+from benchmark.runs import rescore as module
+from benchmark.runs import run_folder
+from benchmark.runs.collect import collect
+from benchmark.runs.reader import parse_scores
+from benchmark.runs.rescore import Rescored, rescore, scored_anew
+from benchmark.runs.run_folder import RunFolder
 
 SLICES = squares()
 SPLIT = halves(SLICES)
@@ -53,8 +53,8 @@ def test_changed_scores_are_put_right(folder: RunFolder) -> None:
     table.loc[1, "dice"] += 1e-6
     table.to_csv(folder / "scores.csv", index=False)
     result = json.loads((folder / "result.json").read_text())
-    result["sha256"]["scores.csv"] = record.file_sha256(folder / "scores.csv")
-    record.write_json(folder / "result.json", result)
+    result["sha256"]["scores.csv"] = run_folder.file_sha256(folder / "scores.csv")
+    run_folder.write_json(folder / "result.json", result)
     (change,) = rescore(root_of(folder), SLICES)
     assert change == Rescored(folder.run_id, changed={"dice": 1})
     assert (folder / "scores.csv").read_bytes() == true
@@ -68,9 +68,9 @@ def test_what_another_processor_measured_is_no_change(folder: RunFolder) -> None
     assert len(floats) > 5
     table[floats] *= 1 + 1e-13
     table.to_csv(folder / "scores.csv", index=False)
-    result = record.read_json(folder / "result.json")
-    result["sha256"]["scores.csv"] = record.file_sha256(folder / "scores.csv")
-    record.write_json(folder / "result.json", result)
+    result = run_folder.read_json(folder / "result.json")
+    result["sha256"]["scores.csv"] = run_folder.file_sha256(folder / "scores.csv")
+    run_folder.write_json(folder / "result.json", result)
     before = files_of(folder)
     assert rescore(root_of(folder), SLICES) == [Rescored(folder.run_id)]
     assert files_of(folder) == before
@@ -92,7 +92,7 @@ def test_a_changed_summary_is_put_right(folder: RunFolder) -> None:
     result = json.loads((folder / "result.json").read_text())
     true = dict(result["test"])
     result["test"] |= {"dice_mean": 0.95, "invented": 1}
-    record.write_json(folder / "result.json", result)
+    run_folder.write_json(folder / "result.json", result)
     (change,) = rescore(root_of(folder), SLICES)
     assert set(change.summary) == {"dice_mean", "invented"}
     assert json.loads((folder / "result.json").read_text())["test"] == true
@@ -157,11 +157,13 @@ def test_changed_predictions_are_refused(folder: RunFolder) -> None:
 
 def keep_masks(folder: RunFolder, slices: list[int]) -> None:
     """Keep the masks of these slices alone, and make the hash agree."""
-    masks = record.unpack_masks(folder / "predictions.zip")
-    record.write_bytes(folder / "predictions.zip", record.pack_masks({number: masks[number] for number in slices}))
-    result = record.read_json(folder / "result.json")
-    result["sha256"]["predictions.zip"] = record.file_sha256(folder / "predictions.zip")
-    record.write_json(folder / "result.json", result)
+    masks = run_folder.unpack_masks(folder / "predictions.zip")
+    run_folder.write_bytes(
+        folder / "predictions.zip", run_folder.pack_masks({number: masks[number] for number in slices})
+    )
+    result = run_folder.read_json(folder / "result.json")
+    result["sha256"]["predictions.zip"] = run_folder.file_sha256(folder / "predictions.zip")
+    run_folder.write_json(folder / "result.json", result)
 
 
 @pytest.mark.parametrize(

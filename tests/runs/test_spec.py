@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from strategies import costly, law, recipes, seeds
 
 from benchmark.protocol import Recipe, load_recipe, override
-from benchmark.record import read_json
-from benchmark.spec import RunSpec
+from benchmark.runs.run_folder import read_json
+from benchmark.runs.spec import RunSpec
 
 BASE = RunSpec(
     arm="unet",

@@ -22,18 +22,18 @@ from hypothesis import strategies as st
 from strategies import costly, law
 
 from baselines import ARMS
-from benchmark import record, rescore
 from benchmark.arm import ArmEntry, RunContext
 from benchmark.data.slices import SliceSet
 from benchmark.errors import BenchmarkError, RecordError, SpecError
 from benchmark.kept import KeptModel, load, unkept
-from benchmark.model import FORMAT, Learned, pack, unpack
 from benchmark.preprocessing import nyul
 from benchmark.preprocessing.nyul import Landmarks
 from benchmark.protocol import Recipe
-from benchmark.record import RunFolder, State, read_json, write_json
-from benchmark.runner import Bench, Options, run_grid
-from benchmark.spec import RunSpec
+from benchmark.runs import rescore, run_folder
+from benchmark.runs.model_file import FORMAT, Learned, pack, unpack
+from benchmark.runs.run_folder import RunFolder, State, read_json, write_json
+from benchmark.runs.runner import Bench, Options, run_grid
+from benchmark.runs.spec import RunSpec
 from benchmark.splits.split import Split, make
 
 
@@ -165,21 +165,21 @@ def test_a_run_cut_before_its_result_is_run_again_and_leaves_no_model_unasked(
     tmp_path: Path, slices: SliceSet, split: Split, specs: dict[str, RunSpec], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The model is written before result.json, so that a run with a result has all that it vouches for."""
-    spec, write = specs["threshold"], record.write_json
+    spec, write = specs["threshold"], run_folder.write_json
 
     def cut(path: Path, content: Mapping[str, Any]) -> None:
         if path.name == "result.json":
             raise KeyboardInterrupt
         write(path, content)
 
-    monkeypatch.setattr(record, "write_json", cut)
+    monkeypatch.setattr(run_folder, "write_json", cut)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, slices, split, spec, keep_models=True)
     folder = RunFolder(tmp_path, spec.run_id)
     assert folder.state is State.PARTIAL
     assert (folder / "model.pt").exists()
     (folder / ".model.pt.1.tmp").write_bytes(b"half")  # of a process that was killed in writing
-    monkeypatch.setattr(record, "write_json", write)
+    monkeypatch.setattr(run_folder, "write_json", write)
     assert run(tmp_path, slices, split, spec) == [State.DONE]
     assert not list(folder.path.glob("*model.pt*"))
 

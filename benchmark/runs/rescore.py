@@ -11,12 +11,11 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from benchmark import record
-from benchmark.collect import run_folders, shipped_splits
 from benchmark.data.slices import SliceSet
 from benchmark.errors import ArmError, RecordError
-from benchmark.record import RunFolder, State
-from benchmark.run_files import (
+from benchmark.runs import run_folder
+from benchmark.runs.collect import run_folders, shipped_splits
+from benchmark.runs.reader import (
     CURE,
     LAST_BITS,
     Reader,
@@ -26,6 +25,7 @@ from benchmark.run_files import (
     read_spec,
     same_number,
 )
+from benchmark.runs.run_folder import RunFolder, State
 from benchmark.scoring.evaluate import score
 from benchmark.scoring.summary import summarise
 
@@ -76,7 +76,7 @@ def rescore(root: Path, slices: SliceSet) -> list[Rescored]:
 
 def dataset_of(folder: RunFolder) -> str:
     """The dataset_id of a run."""
-    return str(Reader(folder / record.SPEC, read_spec(folder))("spec/dataset_id"))
+    return str(Reader(folder / run_folder.SPEC, read_spec(folder))("spec/dataset_id"))
 
 
 def scored_anew(folder: RunFolder, slices: SliceSet) -> tuple[pd.DataFrame, Rescored]:
@@ -90,7 +90,7 @@ def scored_anew(folder: RunFolder, slices: SliceSet) -> tuple[pd.DataFrame, Resc
             f"{folder.path}: ran on dataset {dataset_of(folder)[:12]}, but the slices given are "
             f"{slices.dataset_id[:12]}; give the slices it ran on"
         )
-    get = Reader(folder / record.RESULT, read_result(folder))
+    get = Reader(folder / run_folder.RESULT, read_result(folder))
     masks = read_predictions(folder)
     try:
         new = score(slices, masks, _test_slices(folder, masks))
@@ -101,18 +101,20 @@ def scored_anew(folder: RunFolder, slices: SliceSet) -> tuple[pd.DataFrame, Resc
 
 def _test_slices(folder: RunFolder, masks: Mapping[int, object]) -> tuple[int, ...]:
     """The slices that must be scored: of the shipped split, else those the predictions hold."""
-    split = shipped_splits().get(Reader(folder / record.SPEC, read_spec(folder))("spec/split_fingerprint"))
+    split = shipped_splits().get(Reader(folder / run_folder.SPEC, read_spec(folder))("spec/split_fingerprint"))
     return split.test if split else tuple(sorted(masks))
 
 
 def _change(folder: RunFolder, get: Reader, new: pd.DataFrame) -> Rescored:
     """Compare new scores with the stored ones, each as the file would give it back."""
-    path = folder / record.SCORES
-    known = path.is_file() and record.file_sha256(path) == get(f"sha256/{record.SCORES}")
+    path = folder / run_folder.SCORES
+    known = path.is_file() and run_folder.file_sha256(path) == get(f"sha256/{run_folder.SCORES}")
     new = parse_scores(_csv(new), path)
     old = parse_scores(path.read_bytes(), path) if known else new
     if sorted(old["slice_id"]) != sorted(new["slice_id"]):
-        raise RecordError(f"{folder.path}: {record.PREDICTIONS} and {record.SCORES} hold different slices; {CURE}")
+        raise RecordError(
+            f"{folder.path}: {run_folder.PREDICTIONS} and {run_folder.SCORES} hold different slices; {CURE}"
+        )
     if lost := int((old["patient_id"].notna() & new["patient_id"].isna()).sum()):
         raise RecordError(f"{folder.path}: the slices given lack {lost} patients that it knew; load them with patients")
     both = [name for name in new if name in old]
@@ -139,9 +141,9 @@ def _write(folder: RunFolder, result: Mapping[str, Any], scores: pd.DataFrame) -
     rescoring repairs.
     """
     with folder.lock():
-        record.write_bytes(folder / record.SCORES, _csv(scores))
-        hashes = {**result["sha256"], record.SCORES: record.file_sha256(folder / record.SCORES)}
-        record.write_json(folder / record.RESULT, {**result, "test": summarise(scores), "sha256": hashes})
+        run_folder.write_bytes(folder / run_folder.SCORES, _csv(scores))
+        hashes = {**result["sha256"], run_folder.SCORES: run_folder.file_sha256(folder / run_folder.SCORES)}
+        run_folder.write_json(folder / run_folder.RESULT, {**result, "test": summarise(scores), "sha256": hashes})
 
 
 def _csv(scores: pd.DataFrame) -> bytes:

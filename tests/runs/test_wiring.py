@@ -34,16 +34,17 @@ from wiring_forms import (
 )
 
 from baselines import ARMS
-from benchmark import kept, record
+from benchmark import kept
 from benchmark.arm import FloatImages, RunContext
 from benchmark.preprocessing.level_table import Levels
 from benchmark.protocol import Recipe, SplitRule
-from benchmark.record import State, read_json
 from benchmark.request import Request, prepare
-from benchmark.runner import Bench, Options, Prepared, run_grid, run_one
+from benchmark.runs import run_folder
+from benchmark.runs.run_folder import State, read_json
+from benchmark.runs.runner import Bench, Options, Prepared, run_grid, run_one
+from benchmark.runs.spec import RunSpec
 from benchmark.scoring.evaluate import simulated_clicks
 from benchmark.scoring.overlap import count
-from benchmark.spec import RunSpec
 from benchmark.splits.split import make
 
 pytestmark = pytest.mark.slow
@@ -166,7 +167,7 @@ def in_the_run_id(lab: Lab, one: RunSpec, other: RunSpec) -> None:
     name = next(f.name for f in fields(RunSpec) if getattr(one, f.name) != getattr(other, f.name))
     first, second = lab.run(one), lab.run(other)
     assert one.run_id != other.run_id
-    assert [read_json(cell.folder / record.SPEC)["spec"][name] for cell in (first, second)] == [
+    assert [read_json(cell.folder / run_folder.SPEC)["spec"][name] for cell in (first, second)] == [
         getattr(spec, name) for spec in (one, other)
     ]
     assert first.history == second.history
