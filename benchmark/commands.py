@@ -9,18 +9,18 @@ from dataclasses import replace
 import numpy as np
 from tabulate import tabulate
 
-from benchmark import plan as planning
 from benchmark.arm import ArmEntry
 from benchmark.cores import allocate, usable_cores
 from benchmark.data.slices import LABELS
 from benchmark.errors import SpecError, SplitError
 from benchmark.grid_table import show
 from benchmark.grid_view import view
-from benchmark.plan import span
+from benchmark.planning import time_estimate as planning
+from benchmark.planning.request import load_slices, prepare
+from benchmark.planning.status import Cell, Survey
+from benchmark.planning.time_estimate import span
 from benchmark.reproduce import announce, cards_seen
-from benchmark.request import load_slices, prepare
 from benchmark.runs.run_folder import State
-from benchmark.survey import Cell, Survey
 from benchmark.words import request
 
 

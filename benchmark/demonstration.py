@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmark.arm import ArmEntry
 from benchmark.errors import BenchmarkError
-from benchmark.request import Job
+from benchmark.planning.request import Job
 from benchmark.runs.collect import collect
 
 REPORT = Path("report-quick")  # as runs-quick: never where the report of real slices is

@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark.plan import learnt_from, left, span
+from benchmark.planning.status import Cell
+from benchmark.planning.time_estimate import learnt_from, left, span
 from benchmark.runs.run_folder import State
 from benchmark.runs.spec import RunSpec
-from benchmark.survey import Cell
 
 Row = tuple[str, tuple[tuple[str, Any], ...]]  # an arm and its parameters but alpha
 ORDER = (State.DONE, State.RUNNING, State.PARTIAL, State.FAILED, State.PENDING)

@@ -20,7 +20,7 @@ from benchmark.judge.reference import load_reference, load_tolerances
 from benchmark.judge.sections import SECTIONS, USUAL, WHY_EMPTY, Judgement
 from benchmark.judge.tables import render
 from benchmark.judge.visitor import visitor_table
-from benchmark.request import PHANTOMS, load_slices
+from benchmark.planning.request import PHANTOMS, load_slices
 from benchmark.runs.collect import collect, reproduction_folder, run_folders
 from benchmark.runs.run_folder import RESULT
 from benchmark.scoring.summary import summarise

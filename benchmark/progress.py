@@ -18,10 +18,10 @@ from rich.text import Text
 
 from benchmark.grid_table import COLOURS, draw
 from benchmark.grid_view import view
-from benchmark.plan import left, span
+from benchmark.planning.status import Cell, Survey, changed
+from benchmark.planning.time_estimate import left, span
 from benchmark.runs.run_folder import CHECKPOINT, RunFolder, State
 from benchmark.runs.spec import RunSpec
-from benchmark.survey import Cell, Survey, changed
 
 AT_WORK_SHOWN = 4  # cells at work that have lines of their own below the grid
 

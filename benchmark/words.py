@@ -6,8 +6,8 @@ import argparse
 from typing import Any
 
 from benchmark.errors import SpecError
-from benchmark.grid import check_seeds
-from benchmark.request import Request
+from benchmark.planning.grid import check_seeds
+from benchmark.planning.request import Request
 
 
 def request(options: argparse.Namespace) -> Request:

@@ -28,9 +28,9 @@ import pandas as pd
 from tabulate import tabulate
 
 from baselines import ARMS
-from benchmark import request
 from benchmark.data.identity import CHENG_DATASET_ID
-from benchmark.grid import expand, load_grid
+from benchmark.planning import request
+from benchmark.planning.grid import expand, load_grid
 from benchmark.protocol import load_recipe
 from benchmark.runs import run_folder
 from benchmark.runs.cache import FOLDER, RACY_SECONDS

@@ -10,7 +10,7 @@ from tabulate import tabulate
 
 from baselines import ARMS
 from benchmark.errors import BenchmarkError
-from benchmark.request import Request, prepare
+from benchmark.planning.request import Request, prepare
 from performance.memory import peak, resident
 
 

@@ -11,8 +11,8 @@ from benchmark.arm import Cases
 from benchmark.data import phantoms
 from benchmark.data.slices import SliceSet, check_sides
 from benchmark.errors import SpecError
+from benchmark.planning.request import MAX_SIDE, PHANTOMS, Request
 from benchmark.protocol import Recipe
-from benchmark.request import MAX_SIDE, PHANTOMS, Request
 from benchmark.runs.runner import Bench
 from benchmark.runs.spec import RunSpec
 from benchmark.splits.split import make

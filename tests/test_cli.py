@@ -25,10 +25,10 @@ from benchmark.__main__ import VERBS, main
 from benchmark.cli import SECTION_NAMES, parser
 from benchmark.data.slices import SliceSet
 from benchmark.errors import DataError
-from benchmark.grid import expand, load_grid
+from benchmark.planning.grid import expand, load_grid
+from benchmark.planning.request import Request, prepare
 from benchmark.protocol import load_recipe
 from benchmark.report.build import Written
-from benchmark.request import Request, prepare
 from benchmark.runs import collect
 from benchmark.runs.spec import RunSpec
 from benchmark.splits.split import Split

@@ -21,7 +21,7 @@ from benchmark.__main__ import main
 from benchmark.data import identity, load
 from benchmark.data.slices import RawSlice, SliceSet, gather, iterate, mask_hash
 from benchmark.errors import DataError
-from benchmark.request import Request, load_slices
+from benchmark.planning.request import Request, load_slices
 
 PUBLISHED = {*range(1, 59), *range(60, 209), *range(211, 709), 3030, 3063, 3064}  # the archive's meningiomas
 LABELS = (1, 1, 2, 2, 2, 3)

@@ -17,7 +17,7 @@ MODULES = sorted(
 
 
 def test_there_are_examples() -> None:
-    assert "benchmark.plan" in MODULES
+    assert "benchmark.planning.time_estimate" in MODULES
 
 
 @pytest.mark.parametrize("name", MODULES)

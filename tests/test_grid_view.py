@@ -13,14 +13,14 @@ from rich.console import Console
 from rich.style import Style
 
 from baselines import ARMS
-from benchmark.grid import expand, load_grid
 from benchmark.grid_table import brief, draw, entry_text, show
 from benchmark.grid_view import Entry, Share, view
-from benchmark.plan import Estimate
+from benchmark.planning.grid import expand, load_grid
+from benchmark.planning.status import Cell, Epochs
+from benchmark.planning.time_estimate import Estimate
 from benchmark.runs.run_folder import State
 from benchmark.runs.spec import RunSpec
 from benchmark.splits.split import Split
-from benchmark.survey import Cell, Epochs
 
 Capture = pytest.CaptureFixture[str]
 DONE, RUNNING, PARTIAL, FAILED, PENDING = State.DONE, State.RUNNING, State.PARTIAL, State.FAILED, State.PENDING

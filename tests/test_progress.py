@@ -19,18 +19,18 @@ from rich.console import Console
 
 from baselines import ARMS
 from benchmark import progress
-from benchmark import survey as surveying
 from benchmark.__main__ import main
 from benchmark.data.slices import SliceSet
-from benchmark.grid import Grid
-from benchmark.plan import Estimate
+from benchmark.planning import status as surveying
+from benchmark.planning.grid import Grid
+from benchmark.planning.request import Job, Request
+from benchmark.planning.status import Cell, Epochs, Survey
+from benchmark.planning.time_estimate import Estimate
 from benchmark.progress import Lines, LiveGrid, Silent, at_work_lines, farewell, kept_epochs, terminal
 from benchmark.protocol import Recipe
 from benchmark.reproduce import Manner, _worker
-from benchmark.request import Job, Request
 from benchmark.runs.run_folder import RunFolder, State
 from benchmark.splits.split import make
-from benchmark.survey import Cell, Epochs, Survey
 
 Capture = pytest.CaptureFixture[str]
 ROW = {"epoch": 0, "train_loss": 0.9, "val_loss": 0.8, "val_dice": 0.25, "seconds": 2.0}

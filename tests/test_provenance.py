@@ -13,9 +13,9 @@ from run_records import a_spec, halves, squares, varied, write_run
 
 from baselines import ARMS
 from benchmark.cli import parser
+from benchmark.planning.request import prepare
 from benchmark.protocol import load_recipe
 from benchmark.report.provenance import DATA, OWN_GRID, choices_table, command, commands_table, machines_table
-from benchmark.request import prepare
 from benchmark.runs.collect import collect
 from benchmark.runs.spec import RunSpec
 from benchmark.words import request

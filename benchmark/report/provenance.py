@@ -13,8 +13,8 @@ import pandas as pd
 
 from benchmark.arm import ArmEntry
 from benchmark.errors import BenchmarkError, SpecError
-from benchmark.grid import Grid, load_grid
 from benchmark.judge.tables import Table, digits
+from benchmark.planning.grid import Grid, load_grid
 from benchmark.protocol import load_recipe
 from benchmark.runs.run_folder import ENVIRONMENT, SPEC, read_json
 

@@ -36,9 +36,9 @@ from wiring_forms import (
 from baselines import ARMS
 from benchmark import kept
 from benchmark.arm import FloatImages, RunContext
+from benchmark.planning.request import Request, prepare
 from benchmark.preprocessing.level_table import Levels
 from benchmark.protocol import Recipe, SplitRule
-from benchmark.request import Request, prepare
 from benchmark.runs import run_folder
 from benchmark.runs.run_folder import State, read_json
 from benchmark.runs.runner import Bench, Options, Prepared, run_grid, run_one

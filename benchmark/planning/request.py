@@ -12,7 +12,7 @@ from benchmark import data
 from benchmark.arm import ArmEntry
 from benchmark.data.slices import SliceSet, check_sides
 from benchmark.errors import BenchmarkError, SpecError
-from benchmark.grid import Grid, expand, load_grid
+from benchmark.planning.grid import Grid, expand, load_grid
 from benchmark.protocol import load_recipe
 from benchmark.runs.run_folder import SPEC, read_json
 from benchmark.runs.spec import RunSpec

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmark.arm import ArmEntry
-from benchmark.plan import Estimate, Lesson, estimate, left, lesson, lessons
-from benchmark.request import Job
+from benchmark.planning.request import Job
+from benchmark.planning.time_estimate import Estimate, Lesson, estimate, left, lesson, lessons
 from benchmark.runs.collect import reproduction_folder
 from benchmark.runs.run_folder import ENVIRONMENT, HISTORY, RunFolder, State
 from benchmark.runs.spec import RunSpec

@@ -9,7 +9,7 @@ import pytest
 
 from benchmark.arm import ArmEntry
 from benchmark.errors import SpecError
-from benchmark.grid import Grid, expand, load_grid
+from benchmark.planning.grid import Grid, expand, load_grid
 from benchmark.protocol import Recipe
 from benchmark.runs.spec import RunSpec
 from benchmark.splits.split import Split

@@ -11,7 +11,19 @@ from bench_forms import spec_of
 
 from baselines import ARMS
 from benchmark.data.slices import SliceSet
-from benchmark.plan import GUESS, Estimate, Kind, Lesson, Sources, estimate, learnt_from, left, lessons, span, states
+from benchmark.planning.time_estimate import (
+    GUESS,
+    Estimate,
+    Kind,
+    Lesson,
+    Sources,
+    estimate,
+    learnt_from,
+    left,
+    lessons,
+    span,
+    states,
+)
 from benchmark.protocol import Recipe, override
 from benchmark.runs.run_folder import State
 from benchmark.runs.spec import RunSpec

@@ -10,15 +10,15 @@ import pytest
 from bench_forms import spec_of
 
 from baselines import ARMS
-from benchmark import survey as surveying
 from benchmark.data.slices import SliceSet
-from benchmark.grid import Grid
-from benchmark.plan import Estimate, Lesson
+from benchmark.planning import status as surveying
+from benchmark.planning.grid import Grid
+from benchmark.planning.request import Job
+from benchmark.planning.status import Cell, Epochs, Survey, read_epochs
+from benchmark.planning.time_estimate import Estimate, Lesson
 from benchmark.protocol import Recipe, override
-from benchmark.request import Job
 from benchmark.runs.run_folder import RunFolder, State
 from benchmark.splits.split import make
-from benchmark.survey import Cell, Epochs, Survey, read_epochs
 
 THESIS = override(Recipe(), "thesis", {})
 NOW = 1_800_000_000.0
