@@ -119,8 +119,8 @@ def audit(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
 
 def predict(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     """Outline and measure the user's slices with the model of a run; return 0 whatever is found."""
-    from benchmark.kept import load
-    from benchmark.picture_files import find, passed_over
+    from benchmark.inference.input_files import find, passed_over
+    from benchmark.inference.trained_model import load
 
     paths = find(options.images)
     if told := passed_over(options.images):
@@ -128,8 +128,8 @@ def predict(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     cards = cards_seen(options.device)
     import torch
 
-    from benchmark.predict import predict as outlined
-    from benchmark.predict import report
+    from benchmark.inference.predict import predict as outlined
+    from benchmark.inference.predict import report
     from benchmark.training.seeding import make_deterministic
 
     ((device, threads),) = allocate(1, 1, usable_cores(), cards, options.device)

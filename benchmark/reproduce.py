@@ -16,7 +16,7 @@ from benchmark.cores import allocate, usable_cores, workers_that_pay
 from benchmark.demonstration import PHANTOM_WORDS, show
 from benchmark.errors import BenchmarkError, SpecError, nearest
 from benchmark.grid_view import time_left
-from benchmark.kept import unkept
+from benchmark.inference.trained_model import unkept
 from benchmark.planning import time_estimate as planning
 from benchmark.planning.request import PHANTOMS, Job, Request, prepare
 from benchmark.planning.status import Survey

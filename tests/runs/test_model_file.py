@@ -25,7 +25,7 @@ from baselines import ARMS
 from benchmark.arm import ArmEntry, RunContext
 from benchmark.data.slices import SliceSet
 from benchmark.errors import BenchmarkError, RecordError, SpecError
-from benchmark.kept import KeptModel, load, unkept
+from benchmark.inference.trained_model import KeptModel, load, unkept
 from benchmark.preprocessing import nyul
 from benchmark.preprocessing.nyul import Landmarks
 from benchmark.protocol import Recipe

@@ -34,8 +34,8 @@ from wiring_forms import (
 )
 
 from baselines import ARMS
-from benchmark import kept
 from benchmark.arm import FloatImages, RunContext
+from benchmark.inference import trained_model
 from benchmark.planning.request import Request, prepare
 from benchmark.preprocessing.level_table import Levels
 from benchmark.protocol import Recipe, SplitRule
@@ -71,7 +71,7 @@ def agrees_with_formulas(lab: Lab, spec: RunSpec) -> None:
     expected = {"epoch": 0, "train_loss": train_loss(spec), "val_loss": val_loss, "val_dice": val_dice}
     assert cell.history == [pytest.approx(expected, rel=0, abs=5e-7)]  # ten times the rounding
     np.testing.assert_array_equal(cell.masks, outlines(spec, weights))
-    images, model = cases(spec, "test").images, kept.load(lab.out, spec.run_id, TABLE, "cpu")
+    images, model = cases(spec, "test").images, trained_model.load(lab.out, spec.run_id, TABLE, "cpu")
     np.testing.assert_allclose(model.arm.predict(images), maps(spec, weights, images), rtol=1e-5)
     assert (model.fed, model.shape, model.spacing_mm) == (spec.shape, SLICES.shape, SLICES.spacing_mm)
     lab.agreed.add(spec.run_id)
@@ -374,7 +374,7 @@ def test_one_bench_over_two_folds_gives_the_runs_of_two_fresh_ones(tmp_path: Pat
     for spec in specs:
         bench, fresh = Bench(SLICES, folds, TABLE), Options(tmp_path / "fresh", keep_models=True)
         assert run_one(spec, bench, fresh) is State.DONE
-        model = kept.load(fresh.out, spec.run_id, TABLE, "cpu")
+        model = trained_model.load(fresh.out, spec.run_id, TABLE, "cpu")
         assert model.landmarks == bench.prepared(spec, folds[spec.split_id]).landmarks
     assert len(bits(tmp_path / "fresh")) == 2 * 2 + 2 * 3  # scores, masks, and of networks a history
     assert bits(tmp_path / "shared") == bits(tmp_path / "fresh")

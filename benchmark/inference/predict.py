@@ -23,9 +23,9 @@ from tabulate import tabulate
 from benchmark.arm import ProbMaps
 from benchmark.data.guard import MAX_PIXELS
 from benchmark.errors import DataError
-from benchmark.kept import KeptModel
-from benchmark.picture_files import check_names, outputs
-from benchmark.pictures import SANE_MM, SPACING_AGREES, Picture, overlay, read
+from benchmark.inference.input_files import check_names, outputs
+from benchmark.inference.slice_image import SANE_MM, SPACING_AGREES, Picture, overlay, read
+from benchmark.inference.trained_model import KeptModel
 from benchmark.preprocessing import nyul
 from benchmark.preprocessing.resize import enlarge_probability, shrink
 from benchmark.scoring.diameters import diameters

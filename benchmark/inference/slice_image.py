@@ -24,7 +24,7 @@ from benchmark.data import nifti, pairs
 from benchmark.data.guard import decoding
 from benchmark.data.slices import IMAGE_DTYPES
 from benchmark.errors import DataError
-from benchmark.picture_files import stem
+from benchmark.inference.input_files import stem
 from benchmark.preprocessing.windowing import grey
 
 DISPLAY = {0: ("P", "I", "R"), 1: ("L", "I", "A"), 2: ("L", "P", "S")}  # columns, rows, across; by the axis across

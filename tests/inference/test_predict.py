@@ -29,10 +29,10 @@ from benchmark.data import nifti
 from benchmark.data.guard import decoding
 from benchmark.data.slices import SliceSet
 from benchmark.errors import BenchmarkError, DataError
-from benchmark.kept import KeptModel, load
-from benchmark.picture_files import find, passed_over
-from benchmark.pictures import VERMILLION, overlay, read
-from benchmark.predict import doubt, frame, measured, outline, predict, report
+from benchmark.inference.input_files import find, passed_over
+from benchmark.inference.predict import doubt, frame, measured, outline, predict, report
+from benchmark.inference.slice_image import VERMILLION, overlay, read
+from benchmark.inference.trained_model import KeptModel, load
 from benchmark.preprocessing.nyul import Landmarks
 from benchmark.protocol import Recipe
 from benchmark.runs.run_folder import State, unpack_masks

@@ -1,0 +1,1 @@
+"""A trained model applied to slices of a user's own."""
