@@ -22,7 +22,7 @@ examples:
   python -m benchmark predict a.png --run RUN_ID     outline tumours on other slices with a model that was kept
 """
 SOURCE_HELP = "a folder or zip of slices, or the word figshare (downloads the archive) or phantoms (draws some)"
-SECTION_NAMES = ("verdicts", "patients", "claims", "arms", "measures", "runs")  # of benchmark.judge.sections
+SECTION_NAMES = ("verdicts", "patients", "claims", "arms", "measures", "runs")  # of benchmark.judge.judgement
 SPLIT_HELP = "by-image-1 or another that is shipped, or a JSON file with the slice numbers of train, val and test"
 RUNS_HELP = "folder of runs (default: runs, else the records shipped here)"
 DEVICE_HELP = "auto (CUDA cards if there are any), cpu, cuda, cuda:1"

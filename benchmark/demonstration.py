@@ -36,8 +36,8 @@ def show(job: Job, arms: Mapping[str, ArmEntry]) -> None:
 
 
 def _written(job: Job, arms: Mapping[str, ArmEntry]) -> Path:
+    from benchmark.judge.judgement import Judgement
     from benchmark.judge.reference import load_reference, load_tolerances
-    from benchmark.judge.sections import Judgement
     from benchmark.report.build import write
     from benchmark.report.chapters import Source
 

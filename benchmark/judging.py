@@ -15,11 +15,11 @@ from tabulate import tabulate
 from benchmark.arm import ArmEntry
 from benchmark.data.slices import SliceSet
 from benchmark.errors import SpecError
-from benchmark.judge.compare import exit_code
+from benchmark.judge.comparisons.external_tool import visitor_table
+from benchmark.judge.judgement import SECTIONS, USUAL, WHY_EMPTY, Judgement
 from benchmark.judge.reference import load_reference, load_tolerances
-from benchmark.judge.sections import SECTIONS, USUAL, WHY_EMPTY, Judgement
 from benchmark.judge.tables import render
-from benchmark.judge.visitor import visitor_table
+from benchmark.judge.verdicts import exit_code
 from benchmark.planning.request import PHANTOMS, load_slices
 from benchmark.runs.collect import collect, reproduction_folder, run_folders
 from benchmark.runs.run_folder import RESULT

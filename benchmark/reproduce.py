@@ -231,7 +231,7 @@ def announce(job: Job, survey: Survey, *, with_time: bool = True) -> None:
 
 def _conclude(asked: Request, job: Job, found: Mapping[str, State]) -> int:
     """Print the table of the job's cells and what went wrong; return the exit code."""
-    from benchmark.judge.results import results_tables
+    from benchmark.judge.comparisons.runs import results_tables
     from benchmark.runs.collect import collect
 
     print()

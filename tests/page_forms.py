@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from benchmark.judge.sections import Answer
+from benchmark.judge.judgement import Answer
 from benchmark.judge.tables import Table
 from benchmark.report.contents import Chapter, Content, Part
 from benchmark.report.figure import Figure

@@ -14,7 +14,7 @@ import pytest
 from page_forms import content, gallery, hostile, page_of, table, wide_table
 
 from baselines import ARMS
-from benchmark.judge.sections import SECTIONS
+from benchmark.judge.judgement import SECTIONS
 from benchmark.report.contents import Content
 from benchmark.report.page import render
 from benchmark.report.pages import shipped

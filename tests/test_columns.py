@@ -12,16 +12,16 @@ import pytest
 from run_records import join, table, terms
 
 from benchmark.judge.cells import panels
-from benchmark.judge.compare import compare, verdict_table
-from benchmark.judge.headline import headline
-from benchmark.judge.leak import leak_table, leaks
-from benchmark.judge.measures import agreement_table, boundaries_table
-from benchmark.judge.precisions import precisions, precisions_table
-from benchmark.judge.results import results_tables
-from benchmark.judge.sections import Judgement
+from benchmark.judge.comparisons.arms import duels, versus_table
+from benchmark.judge.comparisons.external_tool import visitor_table
+from benchmark.judge.comparisons.headline import headline
+from benchmark.judge.comparisons.measures import agreement_table, boundaries_table
+from benchmark.judge.comparisons.precisions import precisions, precisions_table
+from benchmark.judge.comparisons.runs import results_tables
+from benchmark.judge.comparisons.split_effect import leak_table, leaks
+from benchmark.judge.judgement import Judgement
 from benchmark.judge.tables import Table
-from benchmark.judge.versus import duels, versus_table
-from benchmark.judge.visitor import visitor_table
+from benchmark.judge.verdicts import compare, verdict_table
 from benchmark.runs.collect import Collected
 from benchmark.scoring.external_masks import Judged
 from benchmark.splits.split import Split

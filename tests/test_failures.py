@@ -14,7 +14,7 @@ from run_records import terms
 from skimage.draw import disk, polygon
 from strategies import law, seeds
 
-from benchmark.judge.image_claims import centre_missed
+from benchmark.judge.claims.image_claims import centre_missed
 from benchmark.report import failures, shapes
 from benchmark.report.failures import Cases
 

@@ -11,8 +11,8 @@ import pytest
 from run_records import join, table, terms
 
 from benchmark.judge.cells import panels
-from benchmark.judge.contrast import DICE, mean
-from benchmark.judge.ground import Ground, Reading, ground
+from benchmark.judge.claims.evidence import Ground, Reading, ground
+from benchmark.judge.statistics.contrast import DICE, mean
 from benchmark.report.box_figures import box_figures, image_figures
 from benchmark.report.cost_figures import cost_figures
 from benchmark.report.figure import Figure, drawing, svg_of

@@ -31,7 +31,7 @@ from page_forms import (
     wide_table,
 )
 
-from benchmark.judge.sections import Answer
+from benchmark.judge.judgement import Answer
 from benchmark.judge.tables import Table
 from benchmark.report.columns import lesser
 from benchmark.report.contents import Chapter, Content, Part, placed

@@ -17,7 +17,7 @@ from run_records import as_before, halves, rows_found, squares, terms, write_run
 
 from benchmark.errors import RecordError
 from benchmark.judge.cells import panels
-from benchmark.judge.ground import Ground, Reading, ground
+from benchmark.judge.claims.evidence import Ground, Reading, ground
 from benchmark.report.case_words import heading
 from benchmark.report.crop import crop, show
 from benchmark.report.figure import ORANGE, SKY, Figure, canvas, drawing, svg_of

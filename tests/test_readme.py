@@ -15,9 +15,9 @@ from run_records import squares
 
 from benchmark.errors import SpecError
 from benchmark.judge.cells import TERMS
-from benchmark.judge.precisions import precisions
+from benchmark.judge.comparisons.precisions import precisions
+from benchmark.judge.judgement import Judgement
 from benchmark.judge.reference import load_tolerances
-from benchmark.judge.sections import Judgement
 from benchmark.report import outlined
 from benchmark.report.figure import save
 from benchmark.report.pages import FIGURES, figures_of, fill, shipped

@@ -18,8 +18,8 @@ from benchmark.__main__ import main
 from benchmark.data.nifti import export
 from benchmark.data.slices import SliceSet
 from benchmark.errors import SpecError
+from benchmark.judge.judgement import SECTIONS, Judgement
 from benchmark.judge.reference import DATASETS
-from benchmark.judge.sections import SECTIONS, Judgement
 from benchmark.report import figure
 from benchmark.report.build import ATTRIBUTION, OWN_DATA, Written, attribution, write
 from benchmark.report.chapters import NO_PICTURES, Source, ordered, parts

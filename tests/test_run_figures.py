@@ -13,7 +13,7 @@ from run_records import join, table, terms
 
 from benchmark.errors import RecordError
 from benchmark.judge.cells import Cell, panels
-from benchmark.judge.measures import agreement_table
+from benchmark.judge.comparisons.measures import agreement_table
 from benchmark.report.figure import Figure, drawing, svg_of
 from benchmark.report.run_figures import cell_figures, curves, read_history
 from benchmark.runs.collect import Collected

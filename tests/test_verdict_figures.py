@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from run_records import join, table, terms
 
-from benchmark.judge.leak import leak_table
-from benchmark.judge.sections import Judgement
+from benchmark.judge.comparisons.split_effect import leak_table
+from benchmark.judge.judgement import Judgement
 from benchmark.report.figure import Figure, drawing, svg_of
 from benchmark.report.verdict_figures import _draw_duels, duel_figures, verdict_figures
 from benchmark.runs.collect import Collected, collect, reproduction_folder

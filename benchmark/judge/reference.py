@@ -65,7 +65,7 @@ class Margin:
 
 @dataclass(frozen=True)
 class DiceRule:
-    """When a mean Dice counts as reproduced; see `benchmark.judge.compare.judge_dice`."""
+    """When a mean Dice counts as reproduced; see `benchmark.judge.verdicts.judge_dice`."""
 
     needs: tuple[str, ...]
     required: bool
@@ -82,7 +82,7 @@ class DiceRule:
 
 @dataclass(frozen=True)
 class PrecisionRule:
-    """When a lower precision counts as equivalent to the plain one; see `benchmark.judge.precisions`."""
+    """When a lower precision counts as equivalent to the plain one; see `benchmark.judge.comparisons.precisions`."""
 
     plain: str
     min_seeds: int
@@ -101,7 +101,7 @@ class Key:
 
 @dataclass(frozen=True)
 class ContrastRule:
-    """Which cell the others are set against, and when a difference is real; see `benchmark.judge.versus`."""
+    """Which cell the others are set against, and when a difference is real; see `benchmark.judge.comparisons.arms`."""
 
     reference: Key
     level: float
@@ -110,7 +110,7 @@ class ContrastRule:
 
 @dataclass(frozen=True)
 class LeakRule:
-    """The level of the interval around what is left of a score by patient; see `benchmark.judge.leak`."""
+    """The level of the interval around what is left of a score by patient; see `benchmark.judge.comparisons.split_effect`."""
 
     level: float
     reason: str

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from benchmark.judge.measures import THIRDS, thirds
+from benchmark.judge.comparisons.measures import THIRDS, thirds
 from benchmark.judge.reference import Sizes
 from benchmark.report.figure import (
     COLUMN,

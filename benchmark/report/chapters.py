@@ -10,12 +10,12 @@ from benchmark.arm import ArmEntry
 from benchmark.data.slices import SliceSet
 from benchmark.errors import RecordError
 from benchmark.judge.cells import Panel, data_of, protocol_of
-from benchmark.judge.claims_table import Judged, claims_table, on_its_terms
-from benchmark.judge.ground import Ground, Reading, Standing, ground
-from benchmark.judge.measures import agreement_table, boundaries_table, measured
+from benchmark.judge.claims.evidence import Ground, Reading, Standing, ground
+from benchmark.judge.claims.table import Judged, claims_table, on_its_terms
+from benchmark.judge.comparisons.arms import duels, versus_table
+from benchmark.judge.comparisons.measures import agreement_table, boundaries_table, measured
+from benchmark.judge.judgement import Judgement
 from benchmark.judge.reference import DATASETS
-from benchmark.judge.sections import Judgement
-from benchmark.judge.versus import duels, versus_table
 from benchmark.report.box_figures import box_figures, image_figures
 from benchmark.report.contents import Chapter, Part
 from benchmark.report.cost_figures import cost_figures

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from benchmark.judge.cells import Cell, Panel, cell_name
-from benchmark.judge.contrast import DICE, mean
-from benchmark.judge.results import CLICK
+from benchmark.judge.comparisons.runs import CLICK
+from benchmark.judge.statistics.contrast import DICE, mean
 from benchmark.report.figure import GRID, INK, KERNEL_COLOURS, KERNEL_MARKERS, WIDE, Figure, canvas, logarithmic
 
 if TYPE_CHECKING:

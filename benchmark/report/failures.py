@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.judge.cells import NO_SEED
-from benchmark.judge.image_claims import centre_missed, largest_third
+from benchmark.judge.claims.image_claims import centre_missed, largest_third
 from benchmark.judge.reference import ClaimRule, Sizes
 
 MOST = 4  # cases of a kind

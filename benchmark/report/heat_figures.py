@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from benchmark.judge.cells import Cell
-from benchmark.judge.contrast import DICE, mean, reduced
+from benchmark.judge.statistics.contrast import DICE, mean, reduced
 from benchmark.report.figure import Figure
 from benchmark.report.heat_map import heat_map
 from benchmark.report.shared_grid import Grid, means_told

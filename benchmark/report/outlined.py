@@ -13,8 +13,8 @@ import pandas as pd
 from benchmark.data.slices import SliceSet
 from benchmark.errors import SpecError
 from benchmark.judge.cells import title_of
-from benchmark.judge.ground import Reading, ground
-from benchmark.judge.sections import Judgement
+from benchmark.judge.claims.evidence import Reading, ground
+from benchmark.judge.judgement import Judgement
 from benchmark.report import failures
 from benchmark.report.crop import Crop, crop, legend, show
 from benchmark.report.figure import WIDE, Figure, canvas, drawing

@@ -21,9 +21,9 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from benchmark import __version__
-from benchmark.judge.compare import Verdict
-from benchmark.judge.ground import Standing
+from benchmark.judge.claims.evidence import Standing
 from benchmark.judge.tables import Table
+from benchmark.judge.verdicts import Verdict
 from benchmark.report.columns import lesser
 from benchmark.report.contents import Content, placed
 from benchmark.report.figure import FORMS

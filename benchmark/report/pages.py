@@ -19,8 +19,8 @@ from pathlib import Path
 from benchmark import data
 from benchmark.data.slices import SliceSet
 from benchmark.errors import BenchmarkError, SpecError
+from benchmark.judge.judgement import SECTIONS, Judgement
 from benchmark.judge.reference import load_reference, load_tolerances
-from benchmark.judge.sections import SECTIONS, Judgement
 from benchmark.judge.tables import Table
 from benchmark.report import outlined
 from benchmark.report.figure import Figure, save

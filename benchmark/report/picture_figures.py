@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from benchmark.data.slices import SliceSet
 from benchmark.errors import RecordError
 from benchmark.judge.cells import Cell, title_of
-from benchmark.judge.ground import Ground
+from benchmark.judge.claims.evidence import Ground
 from benchmark.report import failures, shapes
 from benchmark.report.case_words import count, heading, named, none, told
 from benchmark.report.crop import Crop, crop, legend, show

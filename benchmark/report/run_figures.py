@@ -11,7 +11,14 @@ import pandas as pd
 
 from benchmark.errors import RecordError
 from benchmark.judge.cells import Cell
-from benchmark.judge.measures import LIMITS, SIZES, agreement, by_slice, measured, thirds
+from benchmark.judge.comparisons.measures import (
+    LIMITS,
+    SIZES,
+    agreement,
+    by_slice,
+    measured,
+    thirds,
+)
 from benchmark.judge.reference import Sizes
 from benchmark.report.figure import BLUE, COLUMN, GRID, INK, MUTED, VERMILLION, WIDE, Figure, canvas, logarithmic
 from benchmark.runs.run_folder import HISTORY

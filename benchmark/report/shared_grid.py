@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from benchmark.judge.cells import Cell
-from benchmark.judge.contrast import DICE, mean
-from benchmark.judge.ground import Ground, Spot
+from benchmark.judge.claims.evidence import Ground, Spot
+from benchmark.judge.statistics.contrast import DICE, mean
 from benchmark.report.figure import counted
 
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from benchmark.judge.cells import Panel, cell_name, data_of, protocol_of
-from benchmark.judge.headline import headline
-from benchmark.judge.leak import Leak
+from benchmark.judge.comparisons.arms import duels, versus_table
+from benchmark.judge.comparisons.headline import headline
+from benchmark.judge.comparisons.runs import CLICK
+from benchmark.judge.comparisons.split_effect import Leak
+from benchmark.judge.judgement import Judgement
 from benchmark.judge.reference import DATASETS
-from benchmark.judge.results import CLICK
-from benchmark.judge.sections import Judgement
-from benchmark.judge.versus import duels, versus_table
 from benchmark.report.figure import BLUE, COLUMN, GRID, INK, MUTED, VERMILLION, WIDE, Figure, canvas, counted, slugged
 
 if TYPE_CHECKING:

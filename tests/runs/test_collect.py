@@ -309,8 +309,8 @@ def test_nothing_found_and_everything_found_are_scores(tmp_path: Path) -> None:
 def test_collecting_and_comparing_import_neither_torch_nor_scipy_stats(root: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from benchmark.runs.collect import collect;"
-        "from benchmark.judge.compare import *; from benchmark.judge.reference import *;"
-        "from benchmark.judge.results import *; from benchmark.judge.comparable import progress;"
+        "from benchmark.judge.verdicts import *; from benchmark.judge.reference import *;"
+        "from benchmark.judge.comparisons.runs import *; from benchmark.judge.comparable import progress;"
         f"c = collect(Path({str(root)!r})); a = c, load_reference(), load_tolerances();"
         "print(verdict_table(compare(*a)).render(), progress(*a), [t.render() for t in results_tables(c)]);"
         "assert not {'torch', 'monai', 'scipy.stats', 'scipy.ndimage'} & set(sys.modules)"

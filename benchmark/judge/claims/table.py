@@ -1,0 +1,92 @@
+"""All claims judged on all grounds, as one table per ground. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from benchmark.judge.cells import Panel
+from benchmark.judge.claims.evidence import Finding, Ground, Reading, ground, name_of
+from benchmark.judge.claims.predicates import CLAIMS
+from benchmark.judge.reference import Claim, Reference, Tolerances
+from benchmark.judge.statistics.contrast import DICE, common, mean
+from benchmark.judge.tables import Table
+
+ESSENTIAL = ("the thesis says", "verdict", "measured, with 95% interval", "why")
+SWAPPED = (
+    "If alpha was swapped: the verdict if the thesis's alpha weighed false positives, as MONAI's alpha does, and not "
+    "false negatives."
+)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One claim on one ground: under alpha as the thesis writes it, and as MONAI's loss would take it."""
+
+    claim: Claim
+    text: Finding
+    swapped: Finding
+
+
+def judge_claims(panel: Panel, reference: Reference, tolerances: Tolerances) -> list[Judged]:
+    """Judge every claim on the runs of one panel; both readings of alpha come from the same trainings."""
+    text, swapped = (ground(panel, reading, reference, tolerances.claims, tolerances.sizes) for reading in Reading)
+    return [Judged(claim, CLAIMS[claim.id](text), CLAIMS[claim.id](swapped)) for claim in reference.claims]
+
+
+def on_its_terms(panel: Panel, reference: Reference, tolerances: Tolerances) -> bool:
+    """True for real slices under the thesis's protocol, at any image size and precision, with a run of its arm."""
+    first = panel.runs.iloc[0]
+    same = first["dataset_id"] == reference.dataset_id and first["protocol_hash"] == tolerances.protocol_hash
+    return bool(same and not first["phantom"] and (panel.runs["arm"] == reference.best_cell.arm).any())
+
+
+def claims_table(panel: Panel, rows: Sequence[Judged], reference: Reference, tolerances: Tolerances) -> Table:
+    """One row per claim; below it the best cell chosen on validation beside the best chosen on test."""
+    numbers = pd.DataFrame(
+        {
+            "claim": [row.claim.id for row in rows],
+            "section": [row.claim.section for row in rows],
+            "statement": [row.claim.statement for row in rows],
+            "standing": [row.text.standing.value for row in rows],
+            "standing_if_swapped": [row.swapped.standing.value for row in rows],
+            "measured": [row.text.measured for row in rows],
+            "cells": [row.text.cells for row in rows],
+            "why": [row.text.why for row in rows],
+        }
+    )
+    shown = pd.DataFrame(
+        {
+            "the thesis says": numbers["statement"],
+            "id": numbers["claim"],
+            "verdict": numbers["standing"],
+            "if alpha was swapped": numbers["standing_if_swapped"],
+            "measured, with 95% interval": numbers["measured"],
+            "cells run": numbers["cells"],
+            "why": numbers["why"],
+        }
+    )
+    chosen = best_cells(ground(panel, Reading.TEXT, reference, tolerances.claims, tolerances.sizes))
+    notes = (SWAPPED, *chosen)
+    return Table(f"The thesis's claims on {panel.title}.", numbers, shown, notes, ESSENTIAL)
+
+
+def best_cells(on: Ground) -> list[str]:
+    """Say which cell is best by validation Dice and which by test Dice, over the splits that all cells share."""
+    names, cells = list(on.cells), common(list(on.cells.values()))
+    if len(cells) < 2 or cells[0].rows.empty or "fit.val_dice" not in cells[0].runs:
+        return []
+    val = {
+        name: float(pd.to_numeric(cell.runs["fit.val_dice"], errors="coerce").mean())
+        for name, cell in zip(names, cells, strict=True)
+    }
+    if any(map(math.isnan, val.values())):  # max of NaN hangs on the order
+        return []
+    test = {name: mean(cell, DICE) for name, cell in zip(names, cells, strict=True)}
+    by_val, by_test = (max(scores, key=lambda name: (scores[name], name)) for scores in (val, test))
+    on_val = f"chosen by validation Dice: {name_of(by_val)}, test Dice {test[by_val]:.4f}"
+    on_test = f"chosen by test Dice, which is optimistic: {name_of(by_test)}, {test[by_test]:.4f}"
+    return [f"Best of {len(names)} cells {on_val}; {on_test}."]

@@ -1,0 +1,1 @@
+"""Tables that set runs beside each other: measures, precisions, splits, arms, other tools. Pure."""

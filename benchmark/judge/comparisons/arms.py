@@ -1,0 +1,185 @@
+"""Arms against arms: paired differences in Dice from one reference cell, which of them are real, and what each cost.
+
+The family of contrasts is declared beforehand (`[contrasts]` of tolerances.toml): every other
+cell under the same terms against the reference, p-values after Holm. Arms that saw a click
+are listed and never a contrast. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import pandas as pd
+
+from benchmark.judge.cells import Cell, Panel, cell_name
+from benchmark.judge.comparisons.runs import CLICK, LEGEND
+from benchmark.judge.reference import ContrastRule, Key
+from benchmark.judge.statistics.contrast import DICE, between_seeds, common, contrast, mean
+from benchmark.judge.statistics.estimate import Estimate, Variance, holm
+from benchmark.judge.tables import Table, between, digits
+
+
+class Standing(StrEnum):
+    """What a paired difference from the reference came to."""
+
+    REFERENCE = "reference"
+    BETTER = "better"
+    WORSE = "worse"
+    UNDECIDED = "undecided"
+    CLICK = "not ranked"
+
+
+@dataclass(frozen=True)
+class Duel:
+    """One cell beside the reference, on the splits that both were run on.
+
+    difference: mean Dice of the cell minus the reference's; None where it cannot be told,
+    and why says so. p is Holm's; wilcoxon_p that of the signed-rank test on the patients'
+    mean differences, a check that feeds no standing.
+    """
+
+    cell: Cell
+    dice: float
+    difference: Estimate | None
+    p: float | None
+    wilcoxon_p: float | None
+    standing: Standing
+    why: str = ""
+
+
+def is_reference(cell: Cell, key: Key) -> bool:
+    """True for the cell that a rule names."""
+    return cell.arm == key.arm and cell.kernel_size == key.kernel_size and abs(cell.alpha - key.alpha) < 1e-9
+
+
+def duels(panel: Panel, rule: ContrastRule) -> list[Duel]:
+    """Set every cell of a panel against the reference, best mean Dice first; empty where the reference was not run."""
+    cells = list(panel.cells)
+    references = [cell for cell in cells if is_reference(cell, rule.reference)]
+    if not references:
+        return []
+    (reference,) = references[:1]
+    seeds = between_seeds(cells, DICE)
+    rows = [_duel(cell, reference, seeds) for cell in cells if cell is not reference]
+    tested = [row for row in rows if row.p is not None]
+    after = dict(zip(map(id, tested), holm([row.p for row in tested if row.p is not None]), strict=True))
+    judged = [_judged(row, after[id(row)], rule) if id(row) in after else row for row in rows]
+    own = Duel(reference, mean(reference, DICE), None, None, None, Standing.REFERENCE)
+    automatic = sorted(
+        [own, *(r for r in judged if not r.cell.needs_click)], key=lambda row: (-row.dice, row.cell.name)
+    )
+    return [*automatic, *(row for row in judged if row.cell.needs_click)]
+
+
+def _duel(cell: Cell, reference: Cell, seeds: Variance | None) -> Duel:
+    mine, other = common([cell, reference])
+    if mine.rows.empty:
+        standing = Standing.CLICK if cell.needs_click else Standing.UNDECIDED
+        return Duel(cell, mean(cell, DICE), None, None, None, standing, f"tested on other splits than {reference.name}")
+    difference = contrast([(1.0, mine), (-1.0, other)], DICE, seeds)
+    if cell.needs_click:
+        return Duel(mine, mean(mine, DICE), difference, None, None, Standing.CLICK, "was given a click")
+    if difference is None:
+        unknown = "no cell was trained from two seeds, so the variation between trainings is unknown"
+        why = "some slices have no patient number, or there is only one patient" if seeds else unknown
+        return Duel(mine, mean(mine, DICE), None, None, None, Standing.UNDECIDED, why)
+    p = difference.p_value()
+    return Duel(mine, mean(mine, DICE), difference, p, _wilcoxon(mine, other), Standing.UNDECIDED)
+
+
+def _judged(row: Duel, p: float, rule: ContrastRule) -> Duel:
+    """The one place where a difference is called real."""
+    assert row.difference is not None
+    if p >= 1 - rule.level:
+        return replace(row, p=p, standing=Standing.UNDECIDED, why=f"p = {p:.2g} after Holm's correction")
+    return replace(row, p=p, standing=Standing.BETTER if row.difference.value > 0 else Standing.WORSE)
+
+
+def _wilcoxon(cell: Cell, other: Cell) -> float:
+    """Two-sided p of the signed-rank test on the patients' mean differences; 1 where none differs."""
+    from scipy.stats import wilcoxon
+
+    a, b = (one.rows.groupby(["patient_id", "split_id", "slice_id"])["dice"].mean() for one in (cell, other))
+    by_patient = (a - b).groupby("patient_id").mean()
+    return float(wilcoxon(by_patient).pvalue) if (by_patient != 0).any() else 1.0
+
+
+def versus_table(panel: Panel, rows: Sequence[Duel], rule: ContrastRule) -> Table:
+    """The duels of one panel with training cost and parameters beside them."""
+    numbers = pd.DataFrame([_numbers(row, rule.level) for row in rows])
+    shown = pd.DataFrame(
+        {
+            "arm": [f"{name} {CLICK}" if click else name for name, click in _columns(numbers, "arm", "click")],
+            "seeds x splits": [f"{s} x {d}" if s else f"- x {d}" for s, d in _columns(numbers, "seeds", "splits")],
+            "mean Dice": digits(numbers["dice"], 4),
+            "difference": digits(numbers["difference"], 4, sign=True),
+            f"{rule.level:.0%} interval": between(numbers["low"], numbers["high"], 3, sign=True),
+            "p (Holm)": [_p(p) for p in numbers["p"]],
+            "p (Wilcoxon)": [_p(p) for p in numbers["wilcoxon_p"]],
+            "verdict": numbers["standing"],
+            "parameters, M": digits(numbers["parameters"] / 1e6, 2),
+            "GFLOP an image": digits(numbers["gflop_per_image"], 1),
+            "training, PFLOP": digits(numbers["training_pflop"], 3),
+            "training, min": digits(numbers["fit_minutes"], 1),
+            "why": numbers["why"],
+        }
+    )
+    notes = [
+        f"Differences are from {_key(rule.reference)}, on common splits; variation between training sets not included.",
+        "p (Holm) is corrected for the number of arms compared, the interval is not. A mean is over its cell's splits.",
+        "Costs are of one training, averaged over a cell's runs; minutes depend on the machine.",
+    ]
+    if numbers["click"].any():
+        notes.append(LEGEND)
+    essential = ("arm", "seeds x splits", "mean Dice", "difference", f"{rule.level:.0%} interval", "p (Holm)",
+                 "verdict")  # fmt: skip
+    return Table(f"Arms against arms, {panel.title}.", numbers, shown, tuple(notes), essential)
+
+
+def _key(key: Key) -> str:
+    return cell_name(key.arm, key.kernel_size, key.alpha)
+
+
+def _columns(table: pd.DataFrame, *names: str) -> list[tuple[object, ...]]:
+    return list(table[list(names)].itertuples(index=False, name=None))
+
+
+def _p(value: float | None) -> str:
+    if value is None or pd.isna(value):
+        return ""
+    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
+
+
+def _numbers(row: Duel, level: float) -> dict[str, object]:
+    cell, runs = row.cell, row.cell.runs
+    low, high = row.difference.interval(level) if row.difference else (None, None)
+    gflop = _mean_of(runs, "timing.train_gflop_per_image")
+    epochs = _mean_of(runs, "fit.stop_epoch") + 1
+    return {
+        "arm": cell.name,
+        "params": cell.params,
+        "click": cell.needs_click,
+        "seeds": runs["seed"].nunique(),
+        "splits": len(cell.splits),
+        "slices": len(cell.rows.drop_duplicates(["split_id", "slice_id"])),
+        "dice": row.dice,
+        "difference": row.difference.value if row.difference else None,
+        "low": low,
+        "high": high,
+        "p": row.p,
+        "wilcoxon_p": row.wilcoxon_p,
+        "standing": row.standing.value,
+        "parameters": int(runs["parameters"].iloc[0]),
+        "gflop_per_image": gflop,
+        "training_pflop": gflop * epochs * float(runs["train"].astype(float).mean()) / 1e6,
+        "fit_minutes": _mean_of(runs, "timing.fit_seconds") / 60,
+        "device": ", ".join(sorted(set(runs["device"]))),
+        "why": row.why,
+    }
+
+
+def _mean_of(runs: pd.DataFrame, column: str) -> float:
+    """Mean over the runs; NaN where they do not have it."""
+    return float(pd.to_numeric(runs[column], errors="coerce").mean()) if column in runs else float("nan")

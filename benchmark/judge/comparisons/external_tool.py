@@ -1,0 +1,65 @@
+"""Another tool, scored from a folder of its masks, beside the recorded arms on the same test slices. Pure."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from benchmark.judge.cells import NO_SEED, Cell, cell_of
+from benchmark.judge.comparisons.runs import CLICK, CONDITIONS, LEGEND
+from benchmark.judge.statistics.contrast import DICE, between_seeds, contrast, mean
+from benchmark.judge.tables import Table, between, digits
+from benchmark.runs.collect import Collected
+from benchmark.scoring.external_masks import Judged
+
+
+def visitor_cell(name: str, split_id: str, scores: pd.DataFrame) -> Cell:
+    """A cell of one set of masks: rows as `evaluate.score` gives them. Its trainings are not ours to know."""
+    runs = pd.DataFrame({"run_id": [name], "seed": pd.array([None], "Int64"), "split_id": [split_id]})
+    rows = scores.assign(split_id=split_id, seed=NO_SEED)
+    return Cell(name, "", None, float("nan"), False, runs, rows)
+
+
+def visitor_table(name: str, judged: Judged, collected: Collected, level: float) -> Table | None:
+    """Set masks scored on one split against every cell that was run on it; None where none was.
+
+    The interval has patients as the unit and our seeds' spread; that of the other tool's own
+    trainings is not in it, so a difference is real only as far as these masks go.
+    """
+    runs = collected.runs
+    met = runs[(runs["split_fingerprint"] == judged.split.fingerprint) & (runs["dataset_id"] == judged.dataset_id)]
+    rows = []
+    for _, group in met.sort_values("run_id").groupby(list(CONDITIONS)):
+        cells = [cell_of(part, collected.scores) for _, part in group.groupby(["needs_click", "arm", "params"])]
+        spread = between_seeds(cells, DICE)
+        first = group.iloc[0]
+        visitor = visitor_cell(name, str(first["split_id"]), judged.scores)
+        for cell in cells:
+            found = contrast([(1.0, visitor), (-1.0, cell)], DICE, spread)
+            low, high = found.interval(level) if found else (None, None)
+            rows.append(
+                {"arm": f"{cell.name} {CLICK}" if cell.needs_click else cell.name,
+                 "size": f"{first['height']}x{first['width']}", "precision": first["precision"],
+                 "protocol": first["protocol"], "trainings": len(cell.runs), "dice": mean(cell, DICE),
+                 "difference": found.value if found else None, "low": low, "high": high}
+            )  # fmt: skip
+    if not rows:
+        return None
+    numbers = pd.DataFrame(rows).sort_values(["dice", "arm"], ascending=[False, True], ignore_index=True)
+    shown = pd.DataFrame(
+        {
+            "arm": numbers["arm"],
+            "fed at": numbers["size"],
+            "precision": numbers["precision"],
+            "protocol": numbers["protocol"],
+            "runs": numbers["trainings"],
+            "mean Dice": digits(numbers["dice"], 4),
+            f"{name} minus it": digits(numbers["difference"], 4, sign=True),
+            f"{level:.0%} interval": between(numbers["low"], numbers["high"], 3, sign=True),
+        }
+    )
+    notes = [
+        "On the same slices, with patients as the unit; how another training of the tool would differ is not included."
+    ]
+    if numbers["arm"].str.endswith(CLICK).any():
+        notes.append(LEGEND)
+    return Table(f"{name} beside the recorded arms.", numbers, shown, tuple(notes))

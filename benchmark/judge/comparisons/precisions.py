@@ -1,0 +1,110 @@
+"""Does a lower precision give the same Dice? Judged against the spread between seeds. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from statistics import mean, stdev, variance
+
+import pandas as pd
+
+from benchmark.judge.comparisons.runs import CONDITIONS
+from benchmark.judge.reference import PrecisionRule
+from benchmark.judge.tables import Table, digits
+
+ALIKE = [*(name for name in CONDITIONS if name != "precision"), "arm", "params"]
+
+
+class Agreement(StrEnum):
+    """What a comparison of two precisions came to."""
+
+    EQUIVALENT = "equivalent"
+    DIFFERENT = "different"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One cell trained in two precisions from the same seeds: mean test Dice and SD between seeds of each, verdict."""
+
+    arm: str
+    params: str
+    size: str
+    split_id: str
+    precision: str
+    seeds: int
+    plain_dice: float
+    dice: float
+    plain_sd: float
+    sd: float
+    agreement: Agreement
+
+
+def precisions(runs: pd.DataFrame, rule: PrecisionRule) -> list[Row]:
+    """Set every lower precision beside the plain one, over the seeds that both have. The order of runs is free."""
+    return [row for _, cell in runs.groupby(ALIKE) for row in _rows(cell, rule)]
+
+
+def _rows(cell: pd.DataFrame, rule: PrecisionRule) -> Iterator[Row]:
+    told = cell.reindex(columns=["fit.collapsed"])["fit.collapsed"]  # not every arm tells
+    collapsed = set(cell.loc[told.astype(object).fillna(False).astype(bool), "precision"])
+    dice = cell.pivot_table(index="seed", columns="precision", values="test.dice_mean", aggfunc="mean")
+    for name in dice.columns.drop(rule.plain, errors="ignore") if rule.plain in dice else ():
+        both = dice[[rule.plain, name]].dropna()
+        if both.empty:
+            continue
+        plain, other = (both[column].astype(float) for column in both)
+        first = cell.iloc[0]
+        yield Row(
+            arm=first["arm"],
+            params=first["params"],
+            size=f"{first['height']}x{first['width']}",
+            split_id=first["split_id"],
+            precision=str(name),
+            seeds=len(both),
+            plain_dice=float(plain.mean()),
+            dice=float(other.mean()),
+            plain_sd=float(plain.std()),
+            sd=float(other.std()),
+            agreement=agreement(plain.tolist(), other.tolist(), name in collapsed, rule),
+        )
+
+
+def agreement(plain: Sequence[float], other: Sequence[float], collapsed: bool, rule: PrecisionRule) -> Agreement:
+    """Decide on the mean Dice of the same seeds in two precisions, by the rule of `tolerances.toml`.
+
+    collapsed: a training in the lower precision did, so that it cannot count as equivalent.
+    """
+    from scipy import stats
+
+    if len(plain) < rule.min_seeds:
+        return Agreement.UNDECIDED
+    difference, pooled = mean(other) - mean(plain), math.sqrt((variance(plain) + variance(other)) / 2)
+    if abs(difference) <= stdev(plain) and not collapsed:
+        return Agreement.EQUIVALENT
+    t = float(stats.t.ppf((1 + rule.level) / 2, 2 * len(plain) - 2))
+    told_apart = abs(difference) > t * pooled * math.sqrt(2 / len(plain))
+    return Agreement.DIFFERENT if told_apart else Agreement.UNDECIDED
+
+
+def precisions_table(rows: Sequence[Row], rule: PrecisionRule) -> Table:
+    """The rows as a table; seeds' SDs are empty for one seed."""
+    numbers = pd.DataFrame([{**vars(row), "agreement": row.agreement.value} for row in rows])
+    shown = pd.DataFrame(
+        {
+            **{name: numbers[name] for name in ("arm", "params", "size")},
+            "split": numbers["split_id"],
+            "precision": numbers["precision"],
+            "seeds": numbers["seeds"],
+            "Dice": digits(numbers["dice"], 4),
+            f"Dice {rule.plain}": digits(numbers["plain_dice"], 4),
+            "difference": digits(numbers["dice"] - numbers["plain_dice"], 4, sign=True),
+            "SD of seeds": digits(numbers["sd"], 4),
+            f"SD {rule.plain}": digits(numbers["plain_sd"], 4),
+            "verdict": numbers["agreement"],
+        }
+    )
+    essential = ("arm", "size", "split", "precision", "seeds", "Dice", f"Dice {rule.plain}", "difference", "verdict")
+    return Table("Lower precisions, against the variation between seeds.", numbers, shown, (), essential)

@@ -1,0 +1,127 @@
+"""How high a score is when no patient is in both train and test: by image against by patient, same slices. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from benchmark.judge.cells import NO_SEED, TERMS, Cell, cell_of, data_of, protocol_of
+from benchmark.judge.reference import LeakRule
+from benchmark.judge.statistics.contrast import DICE, between_seeds, contrast, mean
+from benchmark.judge.statistics.estimate import Estimate
+from benchmark.judge.statistics.prediction_interval import sets_of
+from benchmark.judge.tables import Table, between, digits
+from benchmark.runs.collect import Collected
+
+ALIKE = (*(name for name in TERMS if name != "protocol_hash"), "recipe_hash", "arm", "params")
+
+
+@dataclass(frozen=True)
+class Leak:
+    """One arm by image and by patient, with the seeds that both have, on the slices that both tested.
+
+    seeds: none for an arm that has none. difference: mean Dice by image - by patient; None
+    where it cannot be told (see `contrast`).
+    """
+
+    image: Cell
+    patient: Cell
+    difference: Estimate | None
+    seeds: tuple[int, ...]
+
+    @property
+    def slices(self) -> int:
+        return int(self.image.rows["slice_id"].nunique())
+
+    @property
+    def patients(self) -> int:
+        return int(self.image.rows["patient_id"].nunique())
+
+
+def leaks(collected: Collected) -> list[Leak]:
+    """Pair every arm that was run by image and by patient under the same recipe, size and precision.
+
+    The recipes may differ in one more thing than the split: the images that Nyul's histogram
+    is fitted on, which by patient are the training images alone. Runs under two protocols never make one cell.
+    """
+    runs = collected.runs[~collected.runs["needs_click"]].sort_values("run_id")
+    found = []
+    for _, part in runs.groupby(list(ALIKE)):
+        image, patient = (
+            [cell_of(one, collected.scores) for _, one in part[part["split_unit"] == unit].groupby("protocol_hash")]
+            for unit in ("image", "patient")
+        )
+        found += [_leak(one, other) for one in image for other in patient]
+    return [leak for leak in found if leak.slices]
+
+
+def _leak(image: Cell, patient: Cell) -> Leak:
+    spread = between_seeds([image, patient], DICE)
+    pairs = _tested(image.rows).intersection(_tested(patient.rows))  # the same slice from the same seed
+    image, patient = (cell.where(lambda rows: _tested(rows).isin(pairs)) for cell in (image, patient))
+    difference = contrast([(1.0, image), (-1.0, patient)], DICE, spread, by_slice=True)
+    if difference and spread:
+        sets = sets_of(image, spread) + sets_of(patient, spread)
+        difference = Estimate(difference.value, difference.variance + sets)
+    return Leak(image, patient, difference, tuple(sorted(image.seeds - {NO_SEED})))
+
+
+def _tested(rows: pd.DataFrame) -> pd.MultiIndex:
+    return pd.MultiIndex.from_frame(rows[["slice_id", "seed"]])
+
+
+def leak_table(found: Sequence[Leak], rule: LeakRule) -> Table:
+    """One row per arm, size and precision: by image, by patient, and the difference with its interval."""
+    numbers = pd.DataFrame([_row(one, rule.level) for one in found])
+    shown = pd.DataFrame(
+        {
+            "arm": numbers["arm"],
+            "data": numbers["data"],
+            "protocols": numbers["protocol_image"] + ", " + numbers["protocol_patient"],
+            "fed at": numbers["size"],
+            "precision": numbers["precision"],
+            "seeds": [str(n) if n else "-" for n in numbers["seeds"]],
+            "draws": numbers["draws"],
+            "folds": numbers["folds"],
+            "slices": numbers["slices"],
+            "patients": numbers["patients"],
+            "by image": digits(numbers["dice_image"], 4),
+            "by patient": digits(numbers["dice_patient"], 4),
+            "difference": digits(numbers["difference"], 4, sign=True),
+            f"{rule.level:.0%} interval": between(numbers["low"], numbers["high"], 3, sign=True),
+        }
+    )
+    note = (
+        "Both means are over the same slices, those that were tested in a split by image and in one by patient, and "
+        "over the seeds that both have. Two things more differ by patient: Nyul's histogram is fitted on training "
+        "images alone, and a fold has somewhat more slices to train on."
+    )
+    essential = ("arm", "fed at", "precision", "slices", "by image", "by patient", "difference",
+                 f"{rule.level:.0%} interval")  # fmt: skip
+    return Table("By image against by patient: the same arm, seeds and slices.", numbers, shown, (note,), essential)
+
+
+def _row(one: Leak, level: float) -> dict[str, object]:
+    first = one.image.runs.iloc[0]
+    low, high = one.difference.interval(level) if one.difference else (None, None)
+    return {
+        "arm": one.image.name,
+        "params": one.image.params,
+        "data": data_of(first),
+        "protocol_image": protocol_of(one.image.runs),
+        "protocol_patient": protocol_of(one.patient.runs),
+        "size": f"{first['height']}x{first['width']}",
+        "precision": first["precision"],
+        "seeds": len(one.seeds),
+        "draws": len(one.image.splits),
+        "folds": len(one.patient.splits),
+        "slices": one.slices,
+        "patients": one.patients,
+        "dice_image": mean(one.image, DICE),
+        "dice_patient": mean(one.patient, DICE),
+        "difference": one.difference.value if one.difference else None,
+        "low": low,
+        "high": high,
+    }

@@ -1,0 +1,1 @@
+"""Means, differences and intervals, patients being the unit. Pure."""

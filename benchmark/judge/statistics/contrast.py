@@ -1,0 +1,189 @@
+"""A difference between cells with its uncertainty: patients and seeds, each a source of variance of its own.
+
+Every statistic is written as pseudo-values: one number per slice whose mean is the statistic
+(a mean is the mean of its values; other statistics add their influence function, Hampel
+1974). So a weighted sum of statistics of cells that were tested on the same slices is the
+mean of the weighted sum of their pseudo-values, paired slice by slice, and its variance
+
+    v = v_patient + s^2 sum over cells of w^2 sum over trainings of (its share in the cell's mean)^2
+
+v_patient: `clustered_mean`'s; s^2: variance of the statistic between seeds of one cell on
+one split, pooled over all cells under the same terms. v_patient holds a little of the second
+part too, so the interval is rather too wide than too narrow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmark.judge.cells import Cell
+from benchmark.judge.statistics.estimate import (
+    NONE,
+    Estimate,
+    Variance,
+    clustered_mean,
+    pooled_variance,
+)
+
+SLICE = ["split_id", "slice_id", "patient_id"]
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """A number that one run's test rows come to.
+
+    of: rows of one run -> their pseudo-values, NaN for those that do not enter; the statistic is their mean.
+    """
+
+    name: str
+    of: Callable[[pd.DataFrame], NDArray[np.float64]]
+
+
+@cache
+def mean_of(column: str) -> Statistic:
+    """The mean of a column of scores.csv over the slices."""
+    return Statistic(f"mean {column}", lambda rows: rows[column].to_numpy(dtype=float))
+
+
+def _log_sd(rows: pd.DataFrame) -> NDArray[np.float64]:
+    x = rows["dice"].to_numpy(dtype=float)
+    variance = max(float(x.var()), np.finfo(float).tiny)
+    return np.log(variance) / 2 + ((x - x.mean()) ** 2 / variance - 1) / 2
+
+
+DICE = mean_of("dice")
+LOG_SD = Statistic("log SD of Dice over slices", _log_sd)
+
+
+def difference_within(x: NDArray[np.float64], of: NDArray[np.bool_], than: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Pseudo-values of the mean of x (rows,) over one part of a run's rows minus that over another part.
+
+    The two parts share no row. All NaN where one of them has none.
+    """
+    found = np.full(len(x), np.nan)
+    if of.any() and than.any():
+        n, difference = of.sum() + than.sum(), x[of].mean() - x[than].mean()
+        for part, sign in ((of, 1), (than, -1)):
+            found[part] = difference + sign * n / part.sum() * (x[part] - x[part].mean())
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Reduced:
+    """A statistic of one cell as contrasts need it.
+
+    by_slice: mean over seeds, by `SLICE`; by_run: the statistic by split_id and seed;
+    trainings: how many s^2 they bring to the variance of the statistic over all splits.
+    """
+
+    by_slice: pd.Series[float]
+    by_run: pd.Series[float]
+    trainings: float
+
+
+@lru_cache(maxsize=512)
+def reduced(cell: Cell, statistic: Statistic) -> Reduced:
+    """Reduce a cell, once for all the contrasts that it enters."""
+    (slices, of_slice), (runs, of_run) = _numbered(cell)
+    values = pseudo_values(cell.rows, of_slice, of_run, statistic)
+    enters = ~np.isnan(values)
+    of_slice, of_run, values = of_slice[enters], of_run[enters], values[enters]
+    by_slice = _means(values, of_slice, slices)
+    part = 1 / np.bincount(of_slice)[of_slice] / max(len(by_slice), 1)  # of each row in the mean over slices
+    share = np.bincount(of_run, weights=part)  # of each training
+    return Reduced(
+        by_slice,
+        _means(values, of_run, runs),
+        float(share @ share) if cell.seeded else 0.0,
+    )
+
+
+def pseudo_values(
+    rows: pd.DataFrame, of_slice: NDArray[np.int64], of_run: NDArray[np.int64], statistic: Statistic
+) -> NDArray[np.float64]:
+    """Return the pseudo-value of each row (its slice and run are numbered beside), NaN where it does not enter.
+
+    A slice that enters from some seeds alone is there from the others too, at the statistic itself.
+    """
+    members = [np.flatnonzero(of_run == run) for run in range(of_run.max(initial=-1) + 1)]
+    values = np.full(len(rows), np.nan)
+    for run in members:
+        values[run] = statistic.of(rows.iloc[run])
+    enters = np.isin(of_slice, of_slice[~np.isnan(values)])
+    for run in members:
+        run = run[enters[run]]
+        own, known = values[run], ~np.isnan(values[run])
+        if known.any() and not known.all():
+            middle, scale = own[known].mean(), len(run) / known.sum()
+            values[run] = np.where(known, middle + (own - middle) * scale, middle)
+    return values
+
+
+@lru_cache(maxsize=512)
+def _numbered(cell: Cell) -> tuple[tuple[pd.MultiIndex, NDArray[np.int64]], tuple[pd.MultiIndex, NDArray[np.int64]]]:
+    """The slices of a cell in order, and which of them each row is of; likewise its runs."""
+    grouped = (cell.rows.groupby(keys, dropna=False) for keys in (SLICE, ["split_id", "seed"]))
+    slices, runs = ((by.size().index, by.ngroup().to_numpy()) for by in grouped)
+    return slices, runs
+
+
+def _means(values: NDArray[np.float64], group: NDArray[np.int64], names: pd.MultiIndex) -> pd.Series[float]:
+    """Mean of values (N,) by group, of the groups that have some."""
+    sizes = np.bincount(group, minlength=len(names))
+    sums = np.bincount(group, weights=values, minlength=len(names))
+    return pd.Series(sums[sizes > 0] / sizes[sizes > 0], index=names[sizes > 0], name="value")
+
+
+def mean(cell: Cell, statistic: Statistic) -> float:
+    """A statistic of a cell: over slices, each averaged over its seeds first."""
+    return float(reduced(cell, statistic).by_slice.mean())
+
+
+def between_seeds(cells: Iterable[Cell], statistic: Statistic) -> Variance | None:
+    """Pool the variance of a statistic between the seeds of each cell on each split; None where none has two seeds."""
+    groups = [
+        by_seed.tolist()
+        for cell in cells
+        if cell.seeded
+        for _, by_seed in reduced(cell, statistic).by_run.groupby("split_id")
+    ]
+    return pooled_variance(groups)
+
+
+def common(cells: Sequence[Cell]) -> list[Cell]:
+    """Return the cells on the splits that all of them were run on; without a common one, cells without rows."""
+    shared = frozenset.intersection(*(cell.splits for cell in cells)) if cells else frozenset()
+    return [cell.on(splits=shared) for cell in cells]
+
+
+def contrast(
+    parts: Sequence[tuple[float, Cell]], statistic: Statistic, seeds: Variance | None, *, by_slice: bool = False
+) -> Estimate | None:
+    """Return the weighted sum of a statistic over cells that share their splits, with its uncertainty.
+
+    seeds: `between_seeds` under the same terms; by_slice: a slice is the same one whatever
+    split tested it, so that cells on different splits can be paired. None where it cannot be
+    told: no slice in common, patients unknown, fewer than two of them, or an arm that trains
+    and no cell with two seeds.
+    """
+    if any(cell.seeded for _, cell in parts) and seeds is None:
+        return None
+    total, share = None, 0.0  # one estimate of s^2, so its share is summed and its df stays
+    for weight, cell in parts:
+        part = reduced(cell, statistic)
+        values = part.by_slice.groupby(SLICE[1:], dropna=False).mean() if by_slice else part.by_slice
+        total = values * weight if total is None else (total + values * weight).dropna()  # slice by slice
+        share += part.trainings * weight**2
+    if total is None:
+        return None
+    patients = total.index.get_level_values("patient_id")
+    if patients.isna().any() or patients.nunique() < 2:
+        return None
+    found = clustered_mean(total.to_numpy(dtype=float), patients.tolist())
+    return Estimate(found.value, found.variance + (seeds * share if seeds else NONE))

@@ -1,0 +1,267 @@
+"""Arms against arms: differences, Holm and costs derived by hand; t and signed-rank tails from scipy.stats."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from run_records import join, table, terms
+from scipy import stats
+from strategies import costly
+
+from benchmark.judge.cells import panels
+from benchmark.judge.comparisons.arms import Duel, Standing, duels, versus_table
+from benchmark.judge.judgement import Judgement
+from benchmark.judge.reference import ContrastRule
+from benchmark.judge.tables import Table
+from benchmark.runs.collect import Collected
+
+PATIENTS = ["a", "a", "b", "b"]
+RULE = terms()[1].contrasts
+S2 = 0.0002  # between the seeds of `flat`: two values 0.02 apart
+
+
+def flat(dice: float, n: int = 4) -> dict[int, list[float]]:
+    """Two seeds, the slices of each all alike: this mean, no variance between patients, s^2 = 0.0002 between seeds."""
+    return {1: [dice - 0.01] * n, 2: [dice + 0.01] * n}
+
+
+def cell(alpha: float, dice: Any, patients: list[Any] = PATIENTS, **changes: Any) -> Collected:
+    params = f'{{"alpha":{alpha},"kernel_size":5}}'
+    return table(dice, patients, **{"params": params, "alpha": alpha, **changes})
+
+
+def classical(name: str, dice: list[float], patients: list[Any] = PATIENTS, **changes: Any) -> Collected:
+    """An arm without seeds."""
+    changes = {"params": "{}", "kernel_size": None, "alpha": float("nan"), **changes}
+    return table({None: dice}, patients, arm=name, **changes)  # type: ignore[dict-item]
+
+
+def judged(*parts: Collected, rule: ContrastRule = RULE) -> dict[str, Duel]:
+    (panel,) = panels(join(*parts))
+    return {row.cell.name: row for row in duels(panel, rule)}
+
+
+def shown(*parts: Collected) -> Table:
+    (panel,) = panels(join(*parts))
+    return versus_table(panel, duels(panel, RULE), RULE)
+
+
+@pytest.mark.parametrize(("dice", "standing"), [(0.91, Standing.BETTER), (0.71, Standing.WORSE)])
+def test_a_difference_with_seeds_as_its_only_variance(dice: float, standing: Standing) -> None:
+    """0.10 on every slice. v = s^2 (1/2 + 1/2) = 0.0002, SE 0.014142, df 2 (two cells of two seeds).
+
+    t = 7.0711; 4.302653 x 0.014142 = 0.060849 to each side.
+    """
+    row = judged(cell(0.5, flat(0.81)), cell(0.6, flat(dice)))["unet 5x5, alpha 0.6"]
+    assert row.difference is not None
+    assert row.difference.value == pytest.approx(dice - 0.81)
+    assert (row.difference.se, row.difference.variance.df) == (pytest.approx(math.sqrt(S2)), pytest.approx(2))
+    assert row.difference.half_width(0.95) == pytest.approx(0.060849, abs=1e-6)
+    assert row.p == pytest.approx(2 * stats.t.sf(0.1 / math.sqrt(S2), 2))
+    assert row.standing is standing
+
+
+def test_within_the_spread_of_seeds_nothing_is_decided() -> None:
+    """t = 0.02 / 0.014142 = 1.414 with df 2: p = 0.29."""
+    row = judged(cell(0.5, flat(0.81)), cell(0.6, flat(0.83)))["unet 5x5, alpha 0.6"]
+    assert row.p == pytest.approx(2 * stats.t.sf(math.sqrt(2), 2))
+    assert (row.standing, row.why) == (Standing.UNDECIDED, "p = 0.29 after Holm's correction")
+
+
+def test_a_difference_is_real_at_one_level_and_not_at_a_higher_one() -> None:
+    """p = 0.0194 of a difference of 0.10 is below 1 - 0.95 and above 1 - 0.99."""
+    parts = cell(0.5, flat(0.81)), cell(0.6, flat(0.91))
+    assert judged(*parts)["unet 5x5, alpha 0.6"].standing is Standing.BETTER
+    assert judged(*parts, rule=replace(RULE, level=0.99))["unet 5x5, alpha 0.6"].standing is Standing.UNDECIDED
+
+
+def test_holm_over_three_cells_by_hand() -> None:
+    """Each alone t = d / sqrt(s^2) with df 4 (four cells): p1 < p2 < p3 become 3 p1, max(2 p2, 3 p1), max(p3, 2 p2)."""
+    found = judged(cell(0.5, flat(0.7)), *(cell(a, flat(0.7 + d)) for a, d in ((0.6, 0.1), (0.7, 0.05), (0.8, 0.01))))
+    p1, p2, p3 = (2 * stats.t.sf(d / math.sqrt(S2), 4) for d in (0.1, 0.05, 0.01))
+    assert 3 * p1 < 2 * p2 < p3
+    got = [found[f"unet 5x5, alpha {a}"].p for a in (0.6, 0.7, 0.8)]
+    assert got == [pytest.approx(p) for p in (3 * p1, 2 * p2, p3)]
+
+
+@costly
+@given(st.lists(st.floats(0, 1), min_size=4, max_size=4), st.lists(st.floats(0, 1), min_size=4, max_size=4))
+def test_one_more_contrast_can_only_raise_a_p(one: list[float], more: list[float]) -> None:
+    """Of arms without seeds, so that the spread between seeds stays what it was."""
+    reference = cell(0.5, {1: [0.8, 0.7, 0.9, 0.6], 2: [0.7, 0.8, 0.9, 0.7]})
+    alone = judged(reference, classical("otsu", one))["otsu"]
+    among = judged(reference, classical("otsu", one), classical("threshold", more))["otsu"]
+    assert alone.p is not None
+    assert among.p is not None
+    assert among.p >= alone.p
+
+
+@costly
+@given(st.lists(st.lists(st.floats(0, 1), min_size=4, max_size=4), min_size=2, max_size=3))
+def test_a_cell_is_neither_better_nor_worse_than_itself(dice: list[list[float]]) -> None:
+    """The reference's own scores under another alpha: a difference of 0 on every slice, p = 1."""
+    both = dict(enumerate(dice))
+    row = judged(cell(0.5, both), cell(0.6, both))["unet 5x5, alpha 0.6"]
+    assert row.difference is not None
+    assert (row.difference.value, row.p, row.wilcoxon_p, row.standing) == (0, 1, 1, Standing.UNDECIDED)
+
+
+def test_the_signed_rank_test_is_on_patients_mean_differences() -> None:
+    """a 0.03 on each of three slices, b -0.05, c to f 0.01, 0.02, 0.06, 0.07; g 0.08 in two draws and -0.12 in one.
+
+    g's mean is 0.04 / 3, so b alone is negative, of rank 5 of 7. Of 2^7 sets of ranks 10 sum to 5 or less: none, 1 to
+    5 alone, 12, 13, 14 and 23.
+    """
+    patients, gains = list("aaabcdefgg"), [0.03, 0.03, 0.03, -0.05, 0.01, 0.02, 0.06, 0.07, 0.08, -0.12]
+    draw_2: dict[str, Any] = {"first_slice": 8, "split_id": "by-image-2"}  # g's first slice once more
+    row = judged(
+        cell(0.5, {1: [0.5] * 10, 2: [0.5] * 10}, patients),
+        cell(0.5, {1: [0.5]}, ["g"], **draw_2),
+        classical("otsu", [0.5 + gain for gain in gains], patients),
+        classical("otsu", [0.58], ["g"], **draw_2),
+    )["otsu"]
+    assert row.wilcoxon_p == pytest.approx(2 * 10 / 2**7)
+
+
+def test_a_patient_without_a_difference_leaves_the_signed_ranks_of_the_others() -> None:
+    row = judged(cell(0.5, {1: [0.5] * 4, 2: [0.5] * 4}, [*"abcd"]), classical("otsu", [0.5, 0.6, 0.7, 0.8], [*"abcd"]))
+    assert row["otsu"].wilcoxon_p == stats.wilcoxon([0.0, 0.1, 0.2, 0.3]).pvalue < 0.5
+
+
+def test_arms_without_seeds_bring_no_spread_of_their_own() -> None:
+    """v = s^2 / 2 of the reference's two seeds alone, df 1."""
+    row = judged(cell(0.5, flat(0.81)), classical("otsu", [0.5] * 4))["otsu"]
+    assert row.difference is not None
+    assert row.difference.value == pytest.approx(-0.31)
+    assert (row.difference.variance.value, row.difference.variance.df) == (pytest.approx(S2 / 2), pytest.approx(1))
+
+
+def test_two_arms_without_seeds_have_their_patients_alone() -> None:
+    """0.1, 0.1 | 0.3, 0.3: mean 0.2, SE of two patients' means 0.1, df 1: p = 2 (1/2 - atan(2) / pi) = 0.295."""
+    reference = classical("unet", [0.5] * 4, kernel_size=5, alpha=0.5)
+    row = judged(reference, classical("otsu", [0.6, 0.6, 0.8, 0.8]))["otsu"]
+    assert row.difference is not None
+    assert (row.difference.value, row.difference.se) == (pytest.approx(0.2), pytest.approx(0.1))
+    assert row.p == pytest.approx(1 - 2 * math.atan(2) / math.pi)
+
+
+def test_without_two_seeds_anywhere_nothing_is_decided() -> None:
+    row = judged(cell(0.5, {1: [0.9] * 4}), cell(0.6, {1: [0.1] * 4}))["unet 5x5, alpha 0.6"]
+    assert (row.difference, row.p, row.standing) == (None, None, Standing.UNDECIDED)
+    assert row.why == "no cell was trained from two seeds, so the variation between trainings is unknown"
+
+
+@pytest.mark.parametrize("patients", [[None] * 4, ["a", "a", "b", None], ["a"] * 4])
+def test_without_two_known_patients_nothing_is_decided(patients: list[str | None]) -> None:
+    row = judged(cell(0.5, flat(0.81), patients), cell(0.6, flat(0.91), patients))["unet 5x5, alpha 0.6"]
+    assert (row.difference, row.p, row.standing) == (None, None, Standing.UNDECIDED)
+    assert row.why == "some slices have no patient number, or there is only one patient"
+
+
+@pytest.mark.parametrize("alpha", [0.5, 0.6])
+def test_cells_meet_on_common_splits_alone(alpha: float) -> None:
+    """One of the two has a second draw, of another Dice, on which the other was not run."""
+    other_draw = cell(alpha, flat(0.2), first_slice=10, split_id="by-image-2")
+    row = judged(cell(0.5, flat(0.81)), other_draw, cell(0.6, flat(0.91)))["unet 5x5, alpha 0.6"]
+    assert row.difference is not None
+    assert (row.difference.value, row.dice) == (pytest.approx(0.1), pytest.approx(0.91))
+
+
+@pytest.mark.parametrize(("click", "standing"), [(False, Standing.UNDECIDED), (True, Standing.CLICK)])
+def test_no_split_in_common(click: bool, standing: Standing) -> None:
+    elsewhere = {"first_slice": 10, "split_id": "by-image-2", "needs_click": click}
+    row = judged(cell(0.5, flat(0.81)), cell(0.6, flat(0.91), **elsewhere))["unet 5x5, alpha 0.6"]
+    assert (row.difference, row.p, row.standing) == (None, None, standing)
+    assert row.why == "tested on other splits than unet 5x5, alpha 0.5"
+    assert (row.dice, row.cell.splits) == (pytest.approx(0.91), {"by-image-2"})
+
+
+def test_a_click_is_no_contrast_and_stands_last() -> None:
+    """It has a difference and no p, however good it is; and it leaves the others' p alone."""
+    parts = cell(0.5, flat(0.81)), cell(0.6, flat(0.91))
+    found = judged(*parts, classical("click-region-growing", [0.99] * 4, needs_click=True))
+    assert list(found) == ["unet 5x5, alpha 0.6", "unet 5x5, alpha 0.5", "click-region-growing"]
+    click = found["click-region-growing"]
+    assert click.difference is not None
+    assert click.difference.value == pytest.approx(0.18)
+    assert (click.p, click.wilcoxon_p, click.standing) == (None, None, Standing.CLICK)
+    assert found["unet 5x5, alpha 0.6"].p == judged(*parts)["unet 5x5, alpha 0.6"].p
+    trained = cell(0.7, flat(0.99), needs_click=True)  # its seeds tell of s^2 as others do: 0.1 / sqrt(0.0002), df 3
+    assert judged(*parts, trained)["unet 5x5, alpha 0.6"].p == pytest.approx(2 * stats.t.sf(0.1 / math.sqrt(S2), 3))
+
+
+def test_a_click_is_marked_and_explained() -> None:
+    made = shown(cell(0.5, flat(0.81)), classical("click-region-growing", [0.99] * 4, needs_click=True))
+    assert made.shown["arm"].tolist() == ["unet 5x5, alpha 0.5", "click-region-growing (click)"]
+    assert "do not rank it" in made.notes[-1]
+    assert "do not rank it" not in " ".join(shown(cell(0.5, flat(0.81)), cell(0.6, flat(0.91))).notes)
+
+
+def test_best_first_with_the_reference_in_its_place() -> None:
+    found = judged(cell(0.5, flat(0.7)), cell(0.6, flat(0.6)), cell(0.7, flat(0.8)))
+    assert [row.cell.alpha for row in found.values()] == [0.7, 0.5, 0.6]
+    assert [row.standing is Standing.REFERENCE for row in found.values()] == [False, True, False]
+
+
+def test_without_the_reference_or_another_cell_there_is_no_table() -> None:
+    assert len(Judgement(join(cell(0.5, flat(0.81)), cell(0.6, flat(0.91))), *terms()).arms()) == 1
+    assert judged(cell(0.6, flat(0.91)), cell(0.7, flat(0.81))) == {}
+    for other in ({"kernel_size": 3}, {"arm": "attention-unet"}):
+        assert judged(cell(0.6, flat(0.91)), cell(0.5, flat(0.81), **other)) == {}  # the reference is unet 5x5
+    for parts in ([cell(0.6, flat(0.91)), cell(0.7, flat(0.81))], [cell(0.5, flat(0.81))]):
+        assert Judgement(join(*parts), *terms()).arms() == []
+
+
+def test_other_terms_make_another_panel() -> None:
+    parts = join(cell(0.5, flat(0.81)), cell(0.6, flat(0.91), height=256, width=256))
+    assert Judgement(parts, *terms()).arms() == []
+
+
+def test_costs_by_hand() -> None:
+    """Stopped after epochs 9 and 19, counted from 0: 15 epochs; 20 GFLOP x 482 images x 15 / 10^6 = 0.1446 PFLOP."""
+    flop = {"timing.train_gflop_per_image": 20.0}
+    runs = [table({seed: [0.8] * 4}, PATIENTS, **flop, **{"fit.stop_epoch": last}) for seed, last in ((1, 9), (2, 19))]
+    made = shown(*runs, classical("otsu", [0.5] * 4))
+    row = made.numbers.iloc[0]
+    assert row["training_pflop"] == pytest.approx(0.1446)
+    assert (row["gflop_per_image"], row["fit_minutes"], row["parameters"]) == (20, 1, 7_360_000)
+    assert made.shown["training, PFLOP"].tolist() == ["0.145", ""]
+    assert made.shown["GFLOP an image"].tolist() == ["20.0", ""]
+    flop["fit.stop_epoch"] = 9
+    runs = [table({seed: [0.8] * 4}, PATIENTS, **flop, train=train) for seed, train in ((1, 482), (2, 400))]
+    assert shown(*runs, classical("otsu", [0.5] * 4)).numbers.loc[0, "training_pflop"] == pytest.approx(0.0882)
+
+
+def test_costs_of_a_split_of_unknown_size_are_left_open() -> None:
+    unknown = {"train": None, "fit.stop_epoch": 9, "timing.train_gflop_per_image": 20.0}
+    made = shown(cell(0.5, flat(0.81), **unknown), cell(0.6, flat(0.91), **unknown))
+    assert made.shown["training, PFLOP"].tolist() == ["", ""]
+
+
+def test_what_is_shown() -> None:
+    made = shown(cell(0.5, flat(0.81)), cell(0.6, flat(0.91)), classical("otsu", [0.0] * 4))
+    by_arm = made.shown.set_index("arm")
+    assert by_arm.loc["unet 5x5, alpha 0.6", ["mean Dice", "difference", "verdict"]].tolist() == [
+        "0.9100", "+0.1000", "better",
+    ]  # fmt: skip
+    assert by_arm.loc["unet 5x5, alpha 0.6", "95% interval"] == "+0.039 to +0.161"  # 0.10 -+ 0.060849
+    assert by_arm["seeds x splits"].tolist() == ["2 x 1", "2 x 1", "- x 1"]
+    assert made.numbers["slices"].tolist() == [4, 4, 4]
+    assert by_arm.loc["unet 5x5, alpha 0.5", "p (Holm)"] == ""
+    assert made.title == "Arms against arms, cheng-meningioma, protocol thesis, 512x512, fp32."
+
+
+def test_cells_that_would_be_called_the_same_tell_what_differs() -> None:
+    """Two widths of one arm; what they share is not told, and the reference keeps its name."""
+    dice = {1: [0.9, 0.8, 0.9, 0.8]}
+    parts = [
+        table(dice, ["p", "p", "q", "r"], arm="mine", params=params, kernel_size=None, alpha=float("nan"))
+        for params in ('{"depth":4,"width":16}', '{"depth":4,"width":32}')
+    ]
+    (panel,) = panels(join(table(dice, ["p", "p", "q", "r"]), *parts))
+    assert [cell.name for cell in panel.cells] == ["mine (width 16)", "mine (width 32)", "unet 5x5, alpha 0.5"]

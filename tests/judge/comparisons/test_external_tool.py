@@ -1,0 +1,61 @@
+"""Another tool beside the recorded arms: paired on the same slices of the same split."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+from run_records import join, table
+
+from benchmark.judge.comparisons.external_tool import visitor_table
+from benchmark.runs.collect import Collected
+from benchmark.scoring.external_masks import Judged
+from benchmark.splits.split import Split
+
+PATIENTS = ["a", "a", "b", "b"]
+SPLIT = Split("by-image-1", (4,), (5,), (0, 1, 2, 3))
+
+
+def judged(dice: list[float], dataset_id: str = "d") -> Judged:
+    scores = table({0: dice}, PATIENTS).scores.drop(columns="run_id")
+    return Judged(dataset_id, SPLIT, scores, "")
+
+
+def recorded(dice: dict[int, list[float]], **changes: object) -> Collected:
+    return table(dice, PATIENTS, split_fingerprint=SPLIT.fingerprint, dataset_id="d", **changes)
+
+
+def rows(tool: Judged, collected: Collected) -> pd.DataFrame:
+    found = visitor_table("tool", tool, collected, 0.95)
+    assert found
+    return found.numbers
+
+
+def test_the_difference_by_hand() -> None:
+    """0.9 against seeds at 0.80, 0.82, 0.84: +0.08, SE 0.02 / sqrt(3), t(0.975, 2) = 4.302653."""
+    found = rows(judged([0.9] * 4), recorded({1: [0.80] * 4, 2: [0.82] * 4, 3: [0.84] * 4}))
+    assert found.loc[0, "difference"] == pytest.approx(0.08)
+    half = 4.302653 * 0.02 / math.sqrt(3)
+    assert (found.loc[0, "low"], found.loc[0, "high"]) == (pytest.approx(0.08 - half), pytest.approx(0.08 + half))
+
+
+def test_masks_set_beside_their_own_run_differ_by_nothing() -> None:
+    own = [0.8, 0.9, 0.7, 0.6]
+    found = rows(judged(own), recorded({1: own}, seed=pd.NA, arm="otsu", kernel_size=pd.NA))
+    assert found.loc[0, ["difference", "low", "high"]].tolist() == [0, 0, 0]
+
+
+def test_other_splits_and_other_slices_are_not_met() -> None:
+    elsewhere = table({1: [0.8] * 4}, PATIENTS, split_fingerprint="x", dataset_id="d")
+    assert visitor_table("tool", judged([0.9] * 4), elsewhere, 0.95) is None
+    assert visitor_table("tool", judged([0.9] * 4, "e"), recorded({1: [0.8] * 4}), 0.95) is None
+
+
+def test_one_seed_alone_gives_no_interval_and_clicks_are_marked() -> None:
+    both = join(recorded({1: [0.8] * 4}), recorded({1: [0.85] * 4}, arm="grower", params="{}", needs_click=True))
+    table = visitor_table("tool", judged([0.9] * 4), both, 0.95)
+    assert table
+    assert table.numbers["difference"].isna().all()
+    assert table.shown["arm"].tolist()[0].endswith("(click)")
+    assert any("semi-automatic" in note for note in table.notes)

@@ -1,0 +1,292 @@
+"""The whole judgement: three answers in words, and sections that hold whatever was run."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from run_records import NEWER, join, table, terms
+from strategies import costly
+
+from benchmark.cli import SECTION_NAMES
+from benchmark.judge.judgement import SECTIONS, USUAL, WHY_EMPTY, Judgement
+from benchmark.judge.tables import FORMATS, render
+from benchmark.runs.collect import DTYPES, Collected
+
+PATIENTS: list[Any] = ["a", "a", "b", "b"]
+DICE = [0.8, 0.9, 0.7, 0.0]
+HIGHER = [0.82, 0.92, 0.72, 0.02]
+MEASURES = {name: [0.5] * 4 for name in NEWER} | {"truth_mm2": [9.0, 700.0, 1300.0, 5.0], "predicted_mm2": [9.0] * 4}
+EMPTY = Collected(
+    pd.DataFrame(columns=list(DTYPES)).astype(DTYPES),
+    pd.DataFrame(columns=["run_id", "slice_id", "patient_id", "dice"]),
+    (),
+)
+BY_PATIENT = {"split_unit": "patient", "split_id": "by-patient-1", "protocol": "patient", "protocol_hash": "feed"}
+OWN = {"dataset_id": "own", "train": None, "val": None, "test": None}
+
+
+def some(seeds: int = 2, patients: list[Any] = PATIENTS, **changes: Any) -> Collected:
+    dice = dict(list({1: DICE, 2: HIGHER}.items())[:seeds])
+    return table(dice, patients, measures=MEASURES, **{"fit.collapsed": False, "fit.val_dice": 0.8, **changes})
+
+
+def both_ways(**changes: Any) -> Collected:
+    """The printed cell by image and by patient, a second alpha and an arm that was given a click."""
+    other = {"params": '{"alpha":0.6,"kernel_size":5}', "alpha": 0.6}
+    click = {"params": "{}", "kernel_size": None, "alpha": float("nan"), "arm": "clicked", "needs_click": True}
+    parts = [{}, BY_PATIENT, other, click, {"precision": "bf16"}]
+    return join(*(some(**{**part, **changes}) for part in parts))
+
+
+RUNS = {
+    "none": EMPTY,
+    "one seed": some(1),
+    "two seeds": some(),
+    "phantoms": both_ways(phantom=True, dataset_id="drawn"),
+    "own data": both_ways(**OWN),
+    "own data of unknown patients": both_ways(patients=[None] * 4, **OWN),
+    "own data of one patient": both_ways(patients=["a"] * 4, **OWN),
+    "own data, some patients unknown": both_ways(patients=["a", "b", "c", None], **OWN),
+    "everything": both_ways(),
+}
+
+
+def judge(collected: Collected) -> Judgement:
+    return Judgement(collected, *terms())
+
+
+@cache
+def judged(runs: str) -> Judgement:
+    """The judgement of one of `RUNS`."""
+    return judge(RUNS[runs])
+
+
+def everything(collected: Collected) -> str:
+    """All answers and every section as text."""
+    found = judge(collected)
+    return "\n".join([*found.answers(), *(render(make(found), "text") for make in SECTIONS.values())])
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+@pytest.mark.parametrize("runs", RUNS)
+def test_every_section_holds_whatever_was_run(runs: str, name: str) -> None:
+    """In every format, with nothing for what is not known; and a section that may be empty says why."""
+    made = SECTIONS[name](judged(runs))
+    assert made or name in WHY_EMPTY
+    for form in FORMATS:
+        text = render(made, form)
+        assert not {"nan", "None", "<NA>"} & set(text.replace(",", " ").split())
+        assert bool(text) == bool(made)
+    if made:  # the last was csv
+        assert len(pd.read_csv(io.StringIO(text))) == sum(len(one.numbers) for one in made)
+
+
+@pytest.mark.parametrize("runs", RUNS)
+def test_there_are_always_three_answers(runs: str) -> None:
+    found = judged(runs)
+    lines = found.answers()
+    assert [line[:2] for line in lines if not line.startswith("   ")] == ["1.", "2.", "3."]
+    assert max(map(len, lines)) <= 100
+    assert all(line.endswith(".") for answer in found.questions() for line in answer.lines)
+
+
+def test_no_run_is_told() -> None:
+    assert judge(EMPTY).answers() == [
+        "1. Does 0.898 hold? missing.",
+        "   not run yet.",
+        "2. Do its claims hold? not testable yet.",
+        "   Nothing has been run with the thesis's settings.",
+        "3. How high is the score when no patient is in both train and test? not known yet.",
+        "   No arm has been run in splits by image and by patient from the same seed on a slice in common.",
+    ]
+
+
+def first(found: Judgement) -> str:
+    """The first answer in one line."""
+    answer = found.questions()[0]
+    return f"{answer.verdict}: {' '.join(answer.lines)}"
+
+
+def test_the_first_answer_is_the_verdict() -> None:
+    """Phantoms are not comparable; one seed is too few; three seeds all at 0.898 +- 0.001 of equal slices hold."""
+    assert first(judge(RUNS["phantoms"])) == "not comparable: drawn phantoms, not slices."
+    assert first(judge(some(1))).startswith("inconclusive: 1 of the 3 seeds that a verdict needs have been run (fp32).")
+    three = {1: [0.897] * 4, 2: [0.898] * 4, 3: [0.899] * 4}
+    told = first(judge(table(three, PATIENTS)))
+    assert told.startswith("reproduced: 0.898 lies in the prediction interval 0.898 +- ")
+    assert " (fp32). Equality is shown only to within " in told
+
+
+def test_the_margin_of_equivalence_by_hand() -> None:
+    """s^2 = 0.000001 of three seeds, df 2, no variance between patients: SE 0.00057735; t(0.95, 2) = 2.919986.
+
+    |0.908 - 0.898| + 2.919986 x 0.00057735 = 0.011686.
+    """
+    three = {1: [0.907] * 4, 2: [0.908] * 4, 3: [0.909] * 4}
+    assert " Equality is shown only to within 0.012 " in first(judge(table(three, PATIENTS)))
+
+
+def claims_of(found: Judgement) -> tuple[str, ...]:
+    return found.questions()[1].lines
+
+
+def test_the_second_answer_says_each_claim_once() -> None:
+    """Those judged by their sentence, its id and terms beside; those that no run can test in one line, by their ids."""
+    ids = {claim.id: claim.statement for claim in terms()[0].claims}
+    small = some(height=256, width=256)
+    *judged, waiting, rule = claims_of(judge(join(small, some(), some(precision="bf16"))))
+    named = [name for name in ids if any(f"({name}; " in line for line in judged)]
+    assert len(judged) == len(named) == 2
+    assert all(any(f'"{ids[name]}" ({name}; at ' in line for line in judged) for name in named)
+    assert sorted(waiting.split(": ")[1].split(" (")[0].split(", ")) == sorted(set(ids) - set(named))
+    assert rule.startswith("Each claim is judged once, at the image size and precision nearest the thesis's")
+
+
+def test_a_claim_is_judged_where_the_terms_are_nearest_the_thesis_s() -> None:
+    """Image size first, then precision; farther off only where it cannot be tested nearer."""
+    small, smaller = some(height=256, width=256), some(height=128, width=128)
+    lower = some(height=256, width=256, precision="bf16")
+    other = some(height=256, width=256, precision="bf16", params='{"alpha":0.6,"kernel_size":5}', alpha=0.6)
+    less = some(height=256, width=256, precision="bf16", params='{"alpha":0.4,"kernel_size":5}', alpha=0.4)
+    found = judge(join(smaller, lower, other, less, small))
+    assert [panel.title.split(", ", 2)[2] for panel, _ in found.claims] == [
+        "256x256, fp32", "256x256, bf16", "128x128, fp32",
+    ]  # fmt: skip
+    at = {one.claim.id: panel.title for panel, one in found.claims_once}
+    assert at["small-tumours"].endswith("256x256, fp32")
+    assert at["alpha-direction"].endswith("256x256, bf16")
+    assert at["vessels-excluded"].endswith("256x256, fp32")  # testable nowhere
+
+
+def test_a_claim_says_what_it_would_come_to_if_alpha_was_swapped() -> None:
+    """Sensitivity rises and precision falls by 0.1 from alpha 0.4 to 0.6; both are 0.01 apart between two seeds."""
+    parts = [
+        table({seed: [0.8] * 4}, PATIENTS, alpha=alpha, params=f"5 {alpha}",
+              measures={"sensitivity": [0.5 + i / 10 + seed / 100] * 4, "precision": [0.5 - i / 10 + seed / 100] * 4})
+        for i, alpha in enumerate((0.4, 0.6)) for seed in (0, 1)
+    ]  # fmt: skip
+    said = next(line for line in claims_of(judge(join(*parts))) if "alpha-direction" in line)
+    assert said.startswith('confirmed: "')
+    assert said.endswith('." (alpha-direction; at 512x512, fp32; contradicted if alpha was swapped).')
+    same = next(line for line in claims_of(judge(some())) if "small-tumours" in line)
+    assert same.endswith("(small-tumours; at 512x512, fp32).")
+
+
+def test_the_third_answer_is_the_difference_on_common_slices() -> None:
+    """Every slice 0.10 better by image; the half width 0.060849 is derived in test_leak.py."""
+    by_image = table({1: [0.90] * 4, 2: [0.92] * 4}, PATIENTS)
+    by_patient = table({1: [0.80] * 4, 2: [0.82] * 4}, PATIENTS, **BY_PATIENT)
+    (line,) = judge(join(by_image, by_patient)).questions()[2].lines
+    assert line == (
+        "unet 5x5, alpha 0.5 on cheng-meningioma at 512x512, fp32: 0.810 split by patient, 0.910 split by image, "
+        "on the same 4 slices; by image minus by patient +0.100, 95% interval +0.039 to +0.161."
+    )
+
+
+def test_the_third_answer_without_two_seeds_gives_the_means_and_says_so() -> None:
+    (line,) = judge(join(some(1), some(1, **BY_PATIENT))).questions()[2].lines
+    assert "0.600 split by patient, 0.600 split by image, on the same 4 slices; an interval needs two known" in line
+
+
+@pytest.mark.parametrize("runs", RUNS)
+def test_a_verdict_in_words_counts_every_claim(runs: str) -> None:
+    """Of the panel that stands first, those that cannot be tested yet among them."""
+    found = judge(RUNS[runs])
+    verdict = found.questions()[1].verdict
+    counted = sum(int(number) for number in re.findall(r"\d+", verdict))
+    assert counted == (len(found.reference.claims) if found.claims else 0)
+    assert found.claims or verdict == "not testable yet"
+
+
+@pytest.mark.parametrize(
+    ("shift", "verdict"),
+    [(0.0305, "lower by patient"), (-0.0305, "higher by patient"), (0.0303, "undecided"), (-0.0303, "undecided")],
+)
+def test_what_is_left_is_said_by_the_side_of_zero_that_the_interval_is_on(shift: float, verdict: str) -> None:
+    """Thirty patients, each Dice as far apart; two seeds 0.01 apart: 4.302653 x sqrt(0.00005) = 0.030424."""
+    patients = [f"p{i}" for i in range(30)]
+    image, patient = ({seed: [0.6 + side + seed / 100] * 30 for seed in (1, 2)} for side in (shift, 0.0))
+    found = judge(join(table(image, patients), table(patient, patients, **BY_PATIENT)))
+    assert found.questions()[2].verdict == verdict
+
+
+def test_what_is_left_is_said_first_of_the_thesiss_cell_nearest_its_terms() -> None:
+    """Otsu and the cell at 256 pixels are higher by patient; the cell at 512 is lower, and its verdict answers."""
+    patients, otsu = [f"p{i}" for i in range(30)], {"arm": "otsu", "kernel_size": None, "alpha": float("nan")}
+    small = {"height": 256, "width": 256}
+    parts = [
+        table({seed: [dice + seed / 100] * 30 for seed in (1, 2)}, patients, **changes, **ways)
+        for changes, by_image in (({}, 0.9), (small, 0.3), (otsu, 0.3), (otsu | small, 0.3))
+        for ways, dice in (({}, by_image), (BY_PATIENT, 0.6))
+    ]
+    answer = judge(join(*parts)).questions()[2]
+    assert answer.verdict == "lower by patient"
+    assert [line.split(" on ")[0] + line.split(" at ")[1][:4] for line in answer.lines] == [
+        "unet 5x5, alpha 0.5512x", "unet 5x5, alpha 0.5256x", "otsu512x", "otsu256x",
+    ]  # fmt: skip
+
+
+def test_phantoms_answer_nothing_about_patients() -> None:
+    assert judge(RUNS["phantoms"]).questions()[2].verdict == "not known yet"
+    assert len(judge(RUNS["phantoms"]).patients()) == 2  # the table of the leak shows them, and calls them so
+    assert judge(RUNS["phantoms"]).patients()[1].numbers["data"].tolist()[0] == "phantoms"
+
+
+def test_the_words_of_the_command_line_are_the_sections() -> None:
+    assert tuple(SECTIONS) == SECTION_NAMES
+    assert set(USUAL) <= set(SECTIONS)
+    assert set(WHY_EMPTY) <= set(SECTIONS)
+
+
+def test_each_section_shows_what_it_is_named_after() -> None:
+    found = judge(RUNS["everything"])
+    titles = {name: [made.title.split(",")[0] for made in SECTIONS[name](found)] for name in SECTIONS}
+    assert titles["verdicts"] == [
+        "The thesis's printed numbers.", "What more trainings would bring",
+    ]  # fmt: skip
+    assert found.verdicts()[0].notes[-1].startswith("Run so far: ")
+    assert titles["patients"][0] == "unet 5x5"
+    assert titles["patients"][1].startswith("By image against by patient")
+    assert all(title.startswith("The thesis's claims on ") for title in titles["claims"])
+    assert [title for title in titles["arms"] if not title.startswith("Arms against arms")] == []
+    assert set(titles["measures"]) == {
+        "Measures by tumour size",
+        "Sizes against the truth (Bland-Altman)",
+    }
+    assert titles["runs"][-1] == "Lower precisions"
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_a_table_too_wide_for_a_terminal_keeps_what_it_is_read_for(name: str) -> None:
+    """Its verdict and the numbers behind it, and whose they are; tables of up to seven columns keep them all."""
+    kept = {"", "arm", "verdict", "ours", "mean Dice", "Dice", "difference", "95% interval", "missed"}
+    for made in SECTIONS[name](judged("everything")):
+        assert made.essential or made.shown.shape[1] <= 7, made.title
+        assert kept & set(made.shown) <= set(made.essential or made.shown) <= set(made.shown), made.title
+
+
+ORDERS = st.randoms(use_true_random=False)
+
+
+@cache
+def everything_in_order() -> str:
+    return everything(RUNS["everything"])
+
+
+@settings(costly, max_examples=5)  # each judges all of it
+@given(ORDERS)
+def test_the_order_of_runs_changes_no_word(random: Any) -> None:
+    whole = RUNS["everything"]
+    orders = [list(range(len(frame))) for frame in (whole.runs, whole.scores)]
+    for order in orders:
+        random.shuffle(order)
+    shuffled = replace(whole, runs=whole.runs.iloc[orders[0]], scores=whole.scores.iloc[orders[1]])
+    assert everything(shuffled) == everything_in_order()
