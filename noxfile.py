@@ -84,7 +84,7 @@ def score(session: nox.Session) -> None:
 def pages(session: nox.Session) -> None:
     """Make the tables and figures of README.md and docs/findings.md anew from the records; --data PATH: slices too."""
     python = environment(session)
-    words = ["-m", "benchmark.report.pages", "README.md", "docs/findings.md", *session.posargs]
+    words = ["-m", "benchmark.report.docs_pages", "README.md", "docs/findings.md", *session.posargs]
     session.run(python, *words, external=True)
 
 

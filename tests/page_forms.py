@@ -14,8 +14,8 @@ from PIL import Image
 
 from benchmark.judge.judgement import Answer
 from benchmark.judge.tables import Table
-from benchmark.report.contents import Chapter, Content, Part
 from benchmark.report.figure import Figure
+from benchmark.report.page.contents import Chapter, Content, Part
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&amp;{{ 1 }}"
 VOID = {"meta", "link", "input", "br", "img", "hr", "base", "source"}

@@ -18,10 +18,10 @@ from benchmark.judge.cells import TERMS
 from benchmark.judge.comparisons.precisions import precisions
 from benchmark.judge.judgement import Judgement
 from benchmark.judge.reference import load_tolerances
-from benchmark.report import outlined
+from benchmark.report.docs_pages import FIGURES, figures_of, fill, shipped
 from benchmark.report.figure import save
-from benchmark.report.pages import FIGURES, figures_of, fill, shipped
-from benchmark.report.verdict_figures import verdict_figures
+from benchmark.report.figures.verdicts import verdict_figures
+from benchmark.report.slices import outlined_slices
 from benchmark.runs.collect import collect, reproduction_folder
 
 FIGURES_FROM = {"README.md": "docs/figures", "docs/findings.md": "figures"}
@@ -62,8 +62,8 @@ def test_every_figure_of_a_page_is_drawn_from_the_records(tmp_path: Path, judged
 
 def test_the_outlined_slices_are_those_that_the_records_choose(judged: Judgement) -> None:
     """The picture's numbers stand beside it; its caption names the same slices, the same Dice, and the source."""
-    figure = outlined.outlined(judged, reproduction_folder())
-    drawn = pd.read_csv(ROOT / FIGURES / f"{outlined.SLUG}.csv")
+    figure = outlined_slices.outlined(judged, reproduction_folder())
+    drawn = pd.read_csv(ROOT / FIGURES / f"{outlined_slices.SLUG}.csv")
     assert drawn["slice_id"].tolist() == figure.data["slice_id"].tolist()
     assert drawn["run_id"].tolist() == figure.data["run_id"].tolist()
     assert drawn["dice"].tolist() == pytest.approx(figure.data["dice"].tolist())
@@ -74,7 +74,7 @@ def test_the_outlined_slices_are_those_that_the_records_choose(judged: Judgement
         )  # alt, caption
     assert "Cheng, Jun (2017), brain tumor dataset, figshare, [doi:10.6084/m9.figshare.1512427]" in readme
     assert "CC BY 4.0; cropped, windowed and outlined here" in readme
-    picture = ROOT / FIGURES / f"{outlined.SLUG}.webp"
+    picture = ROOT / FIGURES / f"{outlined_slices.SLUG}.webp"
     assert picture.stat().st_size < 200_000
     with Image.open(picture) as opened:
         assert (opened.format, opened.width > 1000) == ("WEBP", True)
@@ -82,7 +82,7 @@ def test_the_outlined_slices_are_those_that_the_records_choose(judged: Judgement
 
 def test_slices_are_outlined_of_the_records_data_alone(judged: Judgement) -> None:
     with pytest.raises(SpecError, match="not the slices of the records"):
-        outlined.outlined(judged, reproduction_folder(), squares(8))
+        outlined_slices.outlined(judged, reproduction_folder(), squares(8))
 
 
 def test_places_are_filled_and_the_rest_left_alone(judged: Judgement) -> None:

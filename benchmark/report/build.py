@@ -13,11 +13,11 @@ from benchmark.data.slices import SliceSet
 from benchmark.errors import SpecError
 from benchmark.judge.reference import DATASETS
 from benchmark.report.chapters import NO_PICTURES, Source, ordered, parts
-from benchmark.report.contents import Chapter, Content, Part
 from benchmark.report.figure import FORMS, Figure, counted, inline, save
-from benchmark.report.gallery import gallery
-from benchmark.report.page import render
+from benchmark.report.page.contents import Chapter, Content, Part
+from benchmark.report.page.html import render
 from benchmark.report.provenance import choices_table, commands_table, machines_table
+from benchmark.report.slices.gallery import gallery
 from benchmark.storage.atomic import room_in, write_bytes
 
 PAGE, FIGURES = "index.html", "figures"

@@ -16,17 +16,17 @@ from benchmark.judge.comparisons.arms import duels, versus_table
 from benchmark.judge.comparisons.measures import agreement_table, boundaries_table, measured
 from benchmark.judge.judgement import Judgement
 from benchmark.judge.reference import DATASETS
-from benchmark.report.box_figures import box_figures, image_figures
-from benchmark.report.contents import Chapter, Part
-from benchmark.report.cost_figures import cost_figures
-from benchmark.report.data_figures import data_figures
 from benchmark.report.figure import Figure, slugged
-from benchmark.report.heat_figures import heat_figures, time_figures
-from benchmark.report.picture_figures import picture_figures
-from benchmark.report.run_figures import cell_figures, curves
-from benchmark.report.shared_grid import shared
-from benchmark.report.stored import reason
-from benchmark.report.verdict_figures import duel_figures, verdict_figures
+from benchmark.report.figures.boxes import box_figures, image_figures
+from benchmark.report.figures.cell import cell_figures, curves
+from benchmark.report.figures.cost import cost_figures
+from benchmark.report.figures.data import data_figures
+from benchmark.report.figures.grid_data import shared
+from benchmark.report.figures.heat_maps import heat_figures, time_figures
+from benchmark.report.figures.predictions import picture_figures
+from benchmark.report.figures.verdicts import duel_figures, verdict_figures
+from benchmark.report.page.contents import Chapter, Part
+from benchmark.report.slices.stored_masks import reason
 
 NO_PICTURES = (
     "Pictures of slices, the split, histograms and augmented examples are drawn from your own copy of the data only: "

@@ -12,7 +12,7 @@ from PIL import Image
 
 from benchmark.preprocessing.windowing import grey
 from benchmark.report.figure import ORANGE, SKY
-from benchmark.report.outline import loops
+from benchmark.report.slices.contour import loops
 from benchmark.scoring.surface import bounding_box
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from matplotlib.path import Path
 from numpy.typing import NDArray
 from strategies import law, masks
 
-from benchmark.report.outline import loops, svg_path
+from benchmark.report.slices.contour import loops, svg_path
 
 
 def drawn(text: str) -> list[list[tuple[int, int]]]:

@@ -15,7 +15,7 @@ from benchmark.errors import RecordError
 from benchmark.judge.cells import Cell, panels
 from benchmark.judge.comparisons.measures import agreement_table
 from benchmark.report.figure import Figure, drawing, svg_of
-from benchmark.report.run_figures import cell_figures, curves, read_history
+from benchmark.report.figures.cell import cell_figures, curves, read_history
 from benchmark.runs.collect import Collected
 
 HISTORY = "epoch,train_loss,val_loss,val_dice,seconds\n0,0.9,0.8,0.2,1\n1,0.5,0.4,0.6,1\n2,0.3,0.5,0.5,1\n"

@@ -33,11 +33,11 @@ from page_forms import (
 
 from benchmark.judge.judgement import Answer
 from benchmark.judge.tables import Table
-from benchmark.report.columns import lesser
-from benchmark.report.contents import Chapter, Content, Part, placed
 from benchmark.report.figure import FORMS
-from benchmark.report.page import render, sheet, tone
-from benchmark.report.sorting import leading_number, sort_values
+from benchmark.report.page.columns import lesser
+from benchmark.report.page.contents import Chapter, Content, Part, placed
+from benchmark.report.page.html import render, sheet, tone
+from benchmark.report.page.sorting import leading_number, sort_values
 
 PAGES = {
     "whole": content(),
@@ -373,7 +373,7 @@ PALETTE = {
     name: pair
     for name, *pair in re.findall(
         r"--(\w+): light-dark\(#(\w{6}), #(\w{6})\)",
-        files("benchmark.report").joinpath("page.css").read_text(encoding="utf-8"),
+        files("benchmark.report.page").joinpath("page.css").read_text(encoding="utf-8"),
     )
 }
 

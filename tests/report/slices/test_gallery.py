@@ -18,7 +18,7 @@ from run_records import halves, rows_found, squares, write_run
 from benchmark.data.slices import SliceSet
 from benchmark.judge.cells import panels
 from benchmark.preprocessing.windowing import grey
-from benchmark.report.gallery import gallery, webp
+from benchmark.report.slices.gallery import gallery, webp
 from benchmark.runs import run_folder
 from benchmark.runs.collect import collect
 from benchmark.runs.run_folder import RunFolder

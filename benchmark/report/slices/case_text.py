@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmark.report.failures import Cases
+from benchmark.report.slices.failures import Cases
 
 
 def named(cases: Cases) -> str:

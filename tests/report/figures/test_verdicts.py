@@ -11,7 +11,7 @@ from run_records import join, table, terms
 from benchmark.judge.comparisons.split_effect import leak_table
 from benchmark.judge.judgement import Judgement
 from benchmark.report.figure import Figure, drawing, svg_of
-from benchmark.report.verdict_figures import _draw_duels, duel_figures, verdict_figures
+from benchmark.report.figures.verdicts import _draw_duels, duel_figures, verdict_figures
 from benchmark.runs.collect import Collected, collect, reproduction_folder
 
 PATIENTS = ["p", "p", "q", "r"]

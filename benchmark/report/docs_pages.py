@@ -1,4 +1,4 @@
-"""Pages whose tables and figures come from records: `python -m benchmark.report.pages PAGE ...` makes them anew.
+"""Pages whose tables and figures come from records: `python -m benchmark.report.docs_pages PAGE ...` makes them anew.
 
 Between `<!-- table: SECTION: TITLE -->` and `<!-- end -->` of a page stands the one table of a section
 of the shipped records' judgement whose title starts so, after `<!-- answers -->` its three answers, and after
@@ -22,9 +22,9 @@ from benchmark.errors import BenchmarkError, SpecError
 from benchmark.judge.judgement import SECTIONS, Judgement
 from benchmark.judge.reference import load_reference, load_tolerances
 from benchmark.judge.tables import Table
-from benchmark.report import outlined
 from benchmark.report.figure import Figure, save
-from benchmark.report.verdict_figures import verdict_figures
+from benchmark.report.figures.verdicts import verdict_figures
+from benchmark.report.slices import outlined_slices
 from benchmark.runs.collect import collect, reproduction_folder
 
 WHAT = r"answers|table: (?P<section>\w+): (?P<title>[^\n]+)|figure: (?P<slug>[^\n]+)"
@@ -45,8 +45,8 @@ def fill(page: str, found: Judgement, figures: str = FIGURES.as_posix()) -> str:
     @cache
     def drawn() -> Mapping[str, Figure]:
         named = {figure.slug: figure for figure in verdict_figures(found)}
-        if outlined.SLUG in figures_of(page):
-            named[outlined.SLUG] = outlined.outlined(found, reproduction_folder())
+        if outlined_slices.SLUG in figures_of(page):
+            named[outlined_slices.SLUG] = outlined_slices.outlined(found, reproduction_folder())
         return named
 
     def content(place: re.Match[str]) -> str:
@@ -71,7 +71,7 @@ def _table(tables: Sequence[Table], section: str, title: str) -> Table:
 def _image(drawn: Mapping[str, Figure], slug: str, figures: str) -> str:
     if slug not in drawn:
         raise SpecError(f"no verdict figure is called {slug!r}; there are {', '.join(drawn)}")
-    form = "webp" if slug == outlined.SLUG else "svg"
+    form = "webp" if slug == outlined_slices.SLUG else "svg"
     return f"![{drawn[slug].alt}]({figures}/{slug}.{form})\n\n*{drawn[slug].caption}*"
 
 
@@ -99,8 +99,8 @@ def make(path: Path, found: Judgement, slices: SliceSet | None = None) -> None:
         if figure.slug in wanted:
             FIGURES.mkdir(parents=True, exist_ok=True)
             save(figure, FIGURES, ("svg", "csv"))
-    if slices and outlined.SLUG in wanted:
-        outlined.save_picture(outlined.outlined(found, reproduction_folder(), slices), FIGURES)
+    if slices and outlined_slices.SLUG in wanted:
+        outlined_slices.save_picture(outlined_slices.outlined(found, reproduction_folder(), slices), FIGURES)
 
 
 def main(words: Sequence[str]) -> None:

@@ -19,8 +19,8 @@ from benchmark.errors import RecordError
 from benchmark.judge.cells import Cell, Panel, data_of, panels, protocol_of
 from benchmark.judge.reference import load_reference
 from benchmark.preprocessing.windowing import grey
-from benchmark.report.outline import svg_path
-from benchmark.report.stored import reason, stored_masks
+from benchmark.report.slices.contour import svg_path
+from benchmark.report.slices.stored_masks import reason, stored_masks
 from benchmark.runs.collect import Collected
 from benchmark.runs.run_folder import RunFolder
 

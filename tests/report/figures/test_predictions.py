@@ -18,11 +18,11 @@ from run_records import as_before, halves, rows_found, squares, terms, write_run
 from benchmark.errors import RecordError
 from benchmark.judge.cells import panels
 from benchmark.judge.claims.evidence import Ground, Reading, ground
-from benchmark.report.case_words import heading
-from benchmark.report.crop import crop, show
 from benchmark.report.figure import ORANGE, SKY, Figure, canvas, drawing, svg_of
-from benchmark.report.outline import loops
-from benchmark.report.picture_figures import picture_figures
+from benchmark.report.figures.predictions import picture_figures
+from benchmark.report.slices.case_text import heading
+from benchmark.report.slices.contour import loops
+from benchmark.report.slices.crop import crop, show
 from benchmark.runs import run_folder
 from benchmark.runs.collect import collect
 

@@ -24,10 +24,10 @@ from benchmark import __version__
 from benchmark.judge.claims.evidence import Standing
 from benchmark.judge.tables import Table
 from benchmark.judge.verdicts import Verdict
-from benchmark.report.columns import lesser
-from benchmark.report.contents import Content, placed
 from benchmark.report.figure import FORMS
-from benchmark.report.sorting import sort_values, texts_of
+from benchmark.report.page.columns import lesser
+from benchmark.report.page.contents import Content, placed
+from benchmark.report.page.sorting import sort_values, texts_of
 
 FILTERED = 6  # rows; a longer table has a box to filter it
 LENGTHY = 40  # letters; a longer text is set in lines
@@ -144,7 +144,7 @@ def cell(text: str, sort: float | None, *, numeric: bool) -> Cell:
 
 
 def _text(name: str) -> str:
-    return files("benchmark.report").joinpath(name).read_text(encoding="utf-8")
+    return files("benchmark.report.page").joinpath(name).read_text(encoding="utf-8")
 
 
 @cache

@@ -14,10 +14,10 @@ from benchmark.data.slices import SliceSet
 from benchmark.preprocessing.level_table import Levels
 from benchmark.preprocessing.nyul import Landmarks, fit_nyul, image_landmarks, tabulate
 from benchmark.protocol import Recipe, load_recipe
-from benchmark.report.augmented_figure import augmented_figure, by_area
-from benchmark.report.crop import shrunk
 from benchmark.report.figure import GREEN, INK, ORANGE, SKY, VERMILLION, WIDE, Figure, canvas
-from benchmark.report.split_figure import split_figure
+from benchmark.report.figures.augmentation import augmented_figure, by_area
+from benchmark.report.figures.split import split_figure
+from benchmark.report.slices.crop import shrunk
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

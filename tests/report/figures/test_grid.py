@@ -13,12 +13,12 @@ from run_records import join, table, terms
 from benchmark.judge.cells import panels
 from benchmark.judge.claims.evidence import Ground, Reading, ground
 from benchmark.judge.statistics.contrast import DICE, mean
-from benchmark.report.box_figures import box_figures, image_figures
-from benchmark.report.cost_figures import cost_figures
 from benchmark.report.figure import Figure, drawing, svg_of
-from benchmark.report.heat_figures import heat_figures, time_figures
-from benchmark.report.heat_map import ink_on
-from benchmark.report.shared_grid import Grid, shared
+from benchmark.report.figures.boxes import box_figures, image_figures
+from benchmark.report.figures.cost import cost_figures
+from benchmark.report.figures.grid_data import Grid, shared
+from benchmark.report.figures.heat_map import ink_on
+from benchmark.report.figures.heat_maps import heat_figures, time_figures
 from benchmark.runs.collect import Collected
 
 PATIENTS = ["p", "p", "q"]

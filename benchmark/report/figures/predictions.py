@@ -16,12 +16,12 @@ from benchmark.data.slices import SliceSet
 from benchmark.errors import RecordError
 from benchmark.judge.cells import Cell, title_of
 from benchmark.judge.claims.evidence import Ground
-from benchmark.report import failures, shapes
-from benchmark.report.case_words import count, heading, named, none, told
-from benchmark.report.crop import Crop, crop, legend, show
-from benchmark.report.failures import Cases
 from benchmark.report.figure import INK, WIDE, Figure, canvas, counted
-from benchmark.report.stored import reason, stored_masks
+from benchmark.report.slices import contour_shape, failures
+from benchmark.report.slices.case_text import count, heading, named, none, told
+from benchmark.report.slices.crop import Crop, crop, legend, show
+from benchmark.report.slices.failures import Cases
+from benchmark.report.slices.stored_masks import reason, stored_masks
 from benchmark.runs.reader import Reader, read_result, read_scores
 from benchmark.runs.run_folder import RESULT, RunFolder
 
@@ -105,30 +105,30 @@ def _read(run_ids: Sequence[str], root: Path, slices: SliceSet) -> Read:
 
 
 def _strand_mm2(slices: SliceSet, i: int, mask: NDArray[np.bool_]) -> float:
-    return shapes.left_out_strand_mm2(slices.images[i], slices.masks[i], mask, slices.spacing_mm)
+    return contour_shape.left_out_strand_mm2(slices.images[i], slices.masks[i], mask, slices.spacing_mm)
 
 
 def strands(rows: pd.DataFrame, areas_mm2: Mapping[Key, float]) -> Cases:
     """Find thin bright parts of the truth that a prediction leaves out, given the largest by run_id and slice."""
     rule = (
-        f"parts of the truth less than {shapes.STRAND_MM:g} mm wide that a training left out, their mean grey nearer "
-        f"to the median of the tumour found than to that of the {shapes.AROUND_MM:g} mm around the truth; "
-        f"{shapes.LEAST_STRAND_MM2:g} mm² or more, largest first"
+        f"parts of the truth less than {contour_shape.STRAND_MM:g} mm wide that a training left out, their mean grey nearer "
+        f"to the median of the tumour found than to that of the {contour_shape.AROUND_MM:g} mm around the truth; "
+        f"{contour_shape.LEAST_STRAND_MM2:g} mm² or more, largest first"
     )
-    return failures.by_run(rows, areas_mm2, shapes.LEAST_STRAND_MM2, "candidate", rule, "left_out_mm2")
+    return failures.by_run(rows, areas_mm2, contour_shape.LEAST_STRAND_MM2, "candidate", rule, "left_out_mm2")
 
 
 def straight(rows: pd.DataFrame, slices: SliceSet, least_mm2: float) -> Cases:
     """Find truths with straight edges among tumours of least_mm2 or more, on which pixels do not decide."""
     where = _places(slices)
     numbers = rows.loc[rows["truth_mm2"] >= least_mm2, "slice_id"].unique().tolist()
-    shares = {number: shapes.straight_share(slices.masks[where[number]]) for number in numbers}
+    shares = {number: contour_shape.straight_share(slices.masks[where[number]]) for number in numbers}
     rule = (
         f"tumours of {least_mm2:g} mm² or more, by the share of the truth's outline that its four longest straight "
-        f"edges make up (Douglas and Peucker, {shapes.STRAIGHT_PIXELS:g} pixel), {shapes.LEAST_STRAIGHT:g} or more, "
+        f"edges make up (Douglas and Peucker, {contour_shape.STRAIGHT_PIXELS:g} pixel), {contour_shape.LEAST_STRAIGHT:g} or more, "
         "largest first"
     )
-    return failures.by_truth(rows, shares, shapes.LEAST_STRAIGHT, "straight edges", rule, "straight_share")
+    return failures.by_truth(rows, shares, contour_shape.LEAST_STRAIGHT, "straight edges", rule, "straight_share")
 
 
 def _scores(folder: RunFolder) -> pd.DataFrame:

@@ -15,8 +15,8 @@ from skimage.draw import disk, polygon
 from strategies import law, seeds
 
 from benchmark.judge.claims.image_claims import centre_missed
-from benchmark.report import failures, shapes
-from benchmark.report.failures import Cases
+from benchmark.report.slices import contour_shape, failures
+from benchmark.report.slices.failures import Cases
 
 TOLERANCES = terms()[1]
 SIZES, RULE = TOLERANCES.sizes, TOLERANCES.claims  # edges at 663 and 1263 mm2; centre missed below 0.5
@@ -205,17 +205,19 @@ def a_disk(radius: float, side: int = 128) -> NDArray[np.bool_]:
 )
 def test_quadrilaterals_are_straight(corners: list[tuple[int, int]]) -> None:
     """ "any quadrilateral 1", but for the last pixels at its corners."""
-    assert shapes.straight_share(shape(corners)) > 0.9
+    assert contour_shape.straight_share(shape(corners)) > 0.9
 
 
 def test_discs_are_not_straight() -> None:
     """A chord that stays within t of a circle of radius r spans 2 acos(1 - t/r): 23 degrees at 50, 4 of them 0.26."""
-    assert 0.2 < shapes.straight_share(a_disk(50)) < 0.35
-    assert shapes.straight_share(a_disk(30)) < shapes.LEAST_STRAIGHT  # about the edge of the smallest third
+    assert 0.2 < contour_shape.straight_share(a_disk(50)) < 0.35
+    assert (
+        contour_shape.straight_share(a_disk(30)) < contour_shape.LEAST_STRAIGHT
+    )  # about the edge of the smallest third
 
 
 def test_an_empty_mask_is_not_straight() -> None:
-    assert shapes.straight_share(np.zeros((8, 8), dtype=bool)) == 0
+    assert contour_shape.straight_share(np.zeros((8, 8), dtype=bool)) == 0
 
 
 def with_tail(width: int, grey: int = 200) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]:
@@ -231,43 +233,45 @@ def with_tail(width: int, grey: int = 200) -> tuple[NDArray[np.uint8], NDArray[n
 def test_a_thin_bright_tail_left_out_is_found() -> None:
     """30 x 6 pixels of 0.5 mm, 45 mm2, of which the disc's own curve hides a little."""
     image, truth, body = with_tail(6)
-    assert 40 <= shapes.left_out_strand_mm2(image, truth, body, SPACING) <= 45
+    assert 40 <= contour_shape.left_out_strand_mm2(image, truth, body, SPACING) <= 45
 
 
 def test_no_strand_is_found_where_it_is_no_failure() -> None:
     image, truth, body = with_tail(6)
-    assert shapes.left_out_strand_mm2(image, truth, truth, SPACING) == 0  # predicted
-    assert shapes.left_out_strand_mm2(image, truth, np.zeros_like(truth), SPACING) == 0  # nothing found at all
-    assert shapes.left_out_strand_mm2(image, body, body, SPACING) == 0  # no tail in the truth
+    assert contour_shape.left_out_strand_mm2(image, truth, truth, SPACING) == 0  # predicted
+    assert contour_shape.left_out_strand_mm2(image, truth, np.zeros_like(truth), SPACING) == 0  # nothing found at all
+    assert contour_shape.left_out_strand_mm2(image, body, body, SPACING) == 0  # no tail in the truth
 
 
 def test_dark_or_thick_parts_are_no_strands() -> None:
     """Halfway between 200 and 50 is 125; 20 pixels of 0.5 mm are 10 mm."""
-    assert shapes.left_out_strand_mm2(*with_tail(6, grey=120), SPACING) == 0
-    assert shapes.left_out_strand_mm2(*with_tail(6, grey=130), SPACING) > 0
-    assert shapes.left_out_strand_mm2(*with_tail(20), SPACING) < shapes.LEAST_STRAND_MM2  # its corners at most
+    assert contour_shape.left_out_strand_mm2(*with_tail(6, grey=120), SPACING) == 0
+    assert contour_shape.left_out_strand_mm2(*with_tail(6, grey=130), SPACING) > 0
+    assert (
+        contour_shape.left_out_strand_mm2(*with_tail(20), SPACING) < contour_shape.LEAST_STRAND_MM2
+    )  # its corners at most
 
 
 def test_a_rim_left_out_all_around_is_no_strand() -> None:
     """A prediction two pixels too small leaves out a rim that is thin itself, but no thin part of the truth."""
     truth = a_disk(30)
     image = np.where(truth, np.uint8(200), np.uint8(50))
-    assert shapes.left_out_strand_mm2(image, truth, a_disk(28), SPACING) == 0
+    assert contour_shape.left_out_strand_mm2(image, truth, a_disk(28), SPACING) == 0
 
 
 @pytest.mark.parametrize(("width", "thin"), [(9, True), (11, False)])
 def test_thin_is_less_than_five_millimetres(width: int, thin: bool) -> None:
     """9 pixels of 0.5 mm are 4.5 mm, 11 are 5.5 mm; of a thick tail its corners alone are thin."""
-    area = shapes.left_out_strand_mm2(*with_tail(width), SPACING)
+    area = contour_shape.left_out_strand_mm2(*with_tail(width), SPACING)
     assert (area > 0.8 * 30 * width * 0.25) == thin
 
 
 def test_the_area_is_in_square_millimetres_whatever_the_pixels() -> None:
     """Of 0.5 x 0.25 mm: 30 x 6 pixels are 22.5 mm2, less what the disc's own curve hides."""
-    assert 19 <= shapes.left_out_strand_mm2(*with_tail(6), (0.5, 0.25)) <= 22.5
+    assert 19 <= contour_shape.left_out_strand_mm2(*with_tail(6), (0.5, 0.25)) <= 22.5
 
 
 def test_pixel_size_decides_what_is_thin() -> None:
     """The tail of 6 pixels is 3 mm wide at 0.5 mm a pixel, and 6 mm at 1 mm."""
     image, truth, body = with_tail(6)
-    assert shapes.left_out_strand_mm2(image, truth, body, (1.0, 1.0)) < shapes.LEAST_STRAND_MM2
+    assert contour_shape.left_out_strand_mm2(image, truth, body, (1.0, 1.0)) < contour_shape.LEAST_STRAND_MM2

@@ -15,10 +15,10 @@ from benchmark.errors import SpecError
 from benchmark.judge.cells import title_of
 from benchmark.judge.claims.evidence import Reading, ground
 from benchmark.judge.judgement import Judgement
-from benchmark.report import failures
-from benchmark.report.crop import Crop, crop, legend, show
 from benchmark.report.figure import WIDE, Figure, canvas, drawing
-from benchmark.report.stored import stored_masks
+from benchmark.report.slices import failures
+from benchmark.report.slices.crop import Crop, crop, legend, show
+from benchmark.report.slices.stored_masks import stored_masks
 from benchmark.runs.run_folder import RunFolder
 from benchmark.storage.atomic import write_bytes
 

@@ -13,12 +13,12 @@ from benchmark.data import phantoms
 from benchmark.data.slices import SliceSet
 from benchmark.preprocessing.nyul import apply, fit_nyul
 from benchmark.protocol import load_recipe
-from benchmark.report import data_figures as module
-from benchmark.report.augmented_figure import SEED, augmented_figure, by_area
-from benchmark.report.data_figures import data_figures
 from benchmark.report.figure import Figure, drawing, svg_of
-from benchmark.report.outline import loops
-from benchmark.report.split_figure import split_figure
+from benchmark.report.figures import data as module
+from benchmark.report.figures.augmentation import SEED, augmented_figure, by_area
+from benchmark.report.figures.data import data_figures
+from benchmark.report.figures.split import split_figure
+from benchmark.report.slices.contour import loops
 from benchmark.training import augment
 
 SLUGS = ["histograms", "slice", "split", "augmentation"]

@@ -25,7 +25,7 @@ from benchmark.report.figure import (
     canvas,
     counted,
 )
-from benchmark.report.shared_grid import Grid, dice_rows, means_told
+from benchmark.report.figures.grid_data import Grid, dice_rows, means_told
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas

@@ -23,8 +23,8 @@ from benchmark.judge.reference import DATASETS
 from benchmark.report import figure
 from benchmark.report.build import ATTRIBUTION, OWN_DATA, Written, attribution, write
 from benchmark.report.chapters import NO_PICTURES, Source, ordered, parts
-from benchmark.report.contents import Part
-from benchmark.report.outline import svg_path
+from benchmark.report.page.contents import Part
+from benchmark.report.slices.contour import svg_path
 from benchmark.runs import run_folder
 from benchmark.runs.collect import collect, reproduction_folder, run_folders
 

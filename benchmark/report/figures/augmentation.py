@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from benchmark.data.slices import SliceSet
 from benchmark.preprocessing.nyul import Landmarks, apply
 from benchmark.protocol import Augmentation, Recipe
-from benchmark.report.crop import TRUTH, outline, shrunk
 from benchmark.report.figure import WIDE, Figure, canvas
-from benchmark.report.outline import loops
+from benchmark.report.slices.contour import loops
+from benchmark.report.slices.crop import TRUTH, outline, shrunk
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas

@@ -7,8 +7,8 @@ import pandas as pd
 from benchmark.judge.cells import Cell
 from benchmark.judge.statistics.contrast import DICE, mean, reduced
 from benchmark.report.figure import Figure
-from benchmark.report.heat_map import heat_map
-from benchmark.report.shared_grid import Grid, means_told
+from benchmark.report.figures.grid_data import Grid, means_told
+from benchmark.report.figures.heat_map import heat_map
 
 
 def heat_figures(grid: Grid) -> list[Figure]:

@@ -1,0 +1,1 @@
+"""One HTML file that opens from disk and asks for nothing."""

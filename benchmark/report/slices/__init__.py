@@ -1,0 +1,1 @@
+"""Slices with the outlines of truth and prediction."""
