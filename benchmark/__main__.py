@@ -12,26 +12,25 @@ from collections.abc import Iterator
 from types import FrameType
 
 from baselines import ARMS
-from benchmark import commands, judging
 from benchmark.arm import with_plugins
-from benchmark.cli import parser
-from benchmark.cores import let_waiting_threads_sleep
+from benchmark.cli import judge_verbs, other_verbs, parser
+from benchmark.cli.devices import let_waiting_threads_sleep
+from benchmark.cli.run_verbs import reproduce, run
 from benchmark.errors import BenchmarkError
-from benchmark.reproduce import reproduce, run
 
 VERBS = {
     "reproduce": reproduce,
     "run": run,
-    "plan": commands.plan,
-    "compare": judging.compare,
-    "report": judging.report,
-    "data": commands.data,
-    "export": commands.export,
-    "rescore": commands.rescore,
-    "audit": commands.audit,
-    "score": judging.score,
-    "predict": commands.predict,
-    "arms": commands.list_arms,
+    "plan": other_verbs.plan,
+    "compare": judge_verbs.compare,
+    "report": judge_verbs.report,
+    "data": other_verbs.data,
+    "export": other_verbs.export,
+    "rescore": other_verbs.rescore,
+    "audit": other_verbs.audit,
+    "score": judge_verbs.score,
+    "predict": other_verbs.predict,
+    "arms": other_verbs.list_arms,
 }
 
 

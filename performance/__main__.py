@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.cores import let_waiting_threads_sleep, usable_cores
+from benchmark.cli.devices import let_waiting_threads_sleep, usable_cores
 from benchmark.data import WORDS
 from benchmark.errors import BenchmarkError, SpecError, known
 from benchmark.protocol import PRECISIONS, load_recipe

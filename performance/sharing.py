@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 
-from benchmark.cores import WAITING, WAITING_CHOICES, usable_cores
+from benchmark.cli.devices import WAITING, WAITING_CHOICES, usable_cores
 from benchmark.errors import BenchmarkError, SpecError
 from benchmark.protocol import load_recipe
 from benchmark.runs.environment import describe

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmark.cores import WAITING
+from benchmark.cli.devices import WAITING
 from performance import child, sharing
 from performance.job import Job
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from run_records import NEWER, join, table, terms
 from strategies import costly
 
-from benchmark.cli import SECTION_NAMES
+from benchmark.cli.parser import SECTION_NAMES
 from benchmark.judge.judgement import SECTIONS, USUAL, WHY_EMPTY, Judgement
 from benchmark.judge.tables import FORMATS, render
 from benchmark.runs.collect import DTYPES, Collected

@@ -13,12 +13,12 @@ from run_records import a_spec, halves, squares, varied, write_run
 
 from baselines import ARMS
 from benchmark.cli import parser
+from benchmark.cli.options import request
 from benchmark.planning.request import prepare
 from benchmark.protocol import load_recipe
 from benchmark.report.provenance import DATA, OWN_GRID, choices_table, command, commands_table, machines_table
 from benchmark.runs.collect import collect
 from benchmark.runs.spec import RunSpec
-from benchmark.words import request
 
 
 def written(spec: RunSpec, *, phantom: bool) -> dict[str, object]:

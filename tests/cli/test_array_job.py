@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 from bench_forms import ROOT, TINY_GRID, bits, finish, process, start
 
-from benchmark import reproduce
 from benchmark.__main__ import main
-from benchmark.cli import parser
+from benchmark.cli import parser, run_verbs
 from benchmark.runs.run_folder import RunFolder, State
 
 pytestmark = pytest.mark.slow
@@ -113,7 +112,7 @@ def test_workers_no_more_than_open_cells_and_their_threads_as_ever(
     capsys: Capture, monkeypatch: pytest.MonkeyPatch, few_phantoms: None
 ) -> None:
     """A checkpoint is gone on from only with the threads it was made with, so threads hang on the whole grid."""
-    monkeypatch.setattr(reproduce, "usable_cores", lambda: 8)
+    monkeypatch.setattr(run_verbs, "usable_cores", lambda: 8)
     seen: list[list[tuple[str, int]]] = []
 
     def share(
@@ -129,18 +128,18 @@ def test_workers_no_more_than_open_cells_and_their_threads_as_ever(
     four = ["reproduce", *WORDS, "--device", "cpu", "--workers", "9"]
     ids = listed(capsys, *WORDS)
     assert main(["run", *WORDS, "--id", ids[0], "--threads", "1"]) == 0
-    monkeypatch.setattr(reproduce, "_share", share)
-    monkeypatch.setattr(reproduce, "_work", work)
+    monkeypatch.setattr(run_verbs, "_share", share)
+    monkeypatch.setattr(run_verbs, "_work", work)
     assert main(four) == 0
-    monkeypatch.setattr(reproduce.planning, "states", lambda specs, root: [State.DONE] * 3 + [State.PARTIAL])
+    monkeypatch.setattr(run_verbs.planning, "states", lambda specs, root: [State.DONE] * 3 + [State.PARTIAL])
     assert main(four) == 0
-    monkeypatch.setattr(reproduce.planning, "states", lambda specs, root: [State.DONE] * 4)
+    monkeypatch.setattr(run_verbs.planning, "states", lambda specs, root: [State.DONE] * 4)
     assert main(four) == 0
     assert seen == [[("cpu", 2)] * 3, [("cpu", 2)], [("cpu", 2)]]  # 8 cores // 4 cells of the grid
 
 
 def test_more_threads_than_cores_are_told(capsys: Capture, monkeypatch: pytest.MonkeyPatch, few_phantoms: None) -> None:
-    monkeypatch.setattr(reproduce, "usable_cores", lambda: 1)
+    monkeypatch.setattr(run_verbs, "usable_cores", lambda: 1)
     assert main(["reproduce", *CLASSICAL, "--threads", "2"]) == 0
     assert "Note: 2 threads share the 1 cores that this process may use" in capsys.readouterr().out
 
@@ -150,11 +149,11 @@ def test_a_second_worker_joins_unasked_only_where_there_are_cores_for_it(
     threads: tuple[str, ...], expected: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch, few_phantoms: None
 ) -> None:
     """Two cores, and cells of minutes: two workers of one thread, but one of two threads where two were asked for."""
-    monkeypatch.setattr(reproduce, "usable_cores", lambda: 2)
-    monkeypatch.setattr(reproduce.Survey, "seconds_in_all", lambda self: 600.0)
+    monkeypatch.setattr(run_verbs, "usable_cores", lambda: 2)
+    monkeypatch.setattr(run_verbs.Survey, "seconds_in_all", lambda self: 600.0)
     seen: list[list[tuple[str, int]]] = []
-    monkeypatch.setattr(reproduce, "_share", lambda asked, arms, job, places, *more: seen.append(places) or {})
-    monkeypatch.setattr(reproduce, "_work", lambda job, arms, place, *more: seen.append([place]) or {})
+    monkeypatch.setattr(run_verbs, "_share", lambda asked, arms, job, places, *more: seen.append(places) or {})
+    monkeypatch.setattr(run_verbs, "_work", lambda job, arms, place, *more: seen.append([place]) or {})
     assert main(["reproduce", *WORDS, "--device", "cpu", *threads]) == 0
     assert seen == [expected]
 
@@ -163,7 +162,7 @@ def test_workers_spread_over_the_cards(capsys: Capture, monkeypatch: pytest.Monk
     """Two cards that are not there, so far as the start of the workers."""
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
-    monkeypatch.setattr(reproduce, "usable_cores", lambda: 8)
+    monkeypatch.setattr(run_verbs, "usable_cores", lambda: 8)
     seen: list[str] = []
 
     def share(
@@ -172,7 +171,7 @@ def test_workers_spread_over_the_cards(capsys: Capture, monkeypatch: pytest.Monk
         seen.extend(device for device, _ in places)
         return {}
 
-    monkeypatch.setattr(reproduce, "_share", share)
+    monkeypatch.setattr(run_verbs, "_share", share)
     for device in ("auto", "cuda", "cuda:1"):
         assert main(["reproduce", *WORDS, "--device", device, "--workers", "3"]) == 0
     assert seen == ["cuda:0", "cuda:1", "cuda:0"] * 2 + ["cuda:1"] * 3

@@ -16,8 +16,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.grid_table import COLOURS, draw
-from benchmark.grid_view import view
+from benchmark.cli.terminal.grid_table import COLOURS, draw
+from benchmark.cli.terminal.grid_view import view
 from benchmark.planning.status import Cell, Survey, changed
 from benchmark.planning.time_estimate import left, span
 from benchmark.runs.run_folder import CHECKPOINT, RunFolder, State

@@ -18,17 +18,25 @@ from bench_forms import ROOT, spec_of, start
 from rich.console import Console
 
 from baselines import ARMS
-from benchmark import progress
 from benchmark.__main__ import main
+from benchmark.cli.run_verbs import Manner, _worker
+from benchmark.cli.terminal import progress
+from benchmark.cli.terminal.progress import (
+    Lines,
+    LiveGrid,
+    Silent,
+    at_work_lines,
+    farewell,
+    kept_epochs,
+    terminal,
+)
 from benchmark.data.slices import SliceSet
 from benchmark.planning import status as surveying
 from benchmark.planning.grid import Grid
 from benchmark.planning.request import Job, Request
 from benchmark.planning.status import Cell, Epochs, Survey
 from benchmark.planning.time_estimate import Estimate
-from benchmark.progress import Lines, LiveGrid, Silent, at_work_lines, farewell, kept_epochs, terminal
 from benchmark.protocol import Recipe
-from benchmark.reproduce import Manner, _worker
 from benchmark.runs.run_folder import RunFolder, State
 from benchmark.splits.split import make
 

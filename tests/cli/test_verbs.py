@@ -20,9 +20,10 @@ from run_records import halves, squares, write_run
 from scipy.io import savemat
 
 from baselines import ARMS
-from benchmark import judging
 from benchmark.__main__ import VERBS, main
-from benchmark.cli import SECTION_NAMES, parser
+from benchmark.cli import judge_verbs, parser
+from benchmark.cli.options import request as to_request
+from benchmark.cli.parser import SECTION_NAMES
 from benchmark.data.slices import SliceSet
 from benchmark.errors import DataError
 from benchmark.planning.grid import expand, load_grid
@@ -32,7 +33,6 @@ from benchmark.report.build import Written
 from benchmark.runs import collect
 from benchmark.runs.spec import RunSpec
 from benchmark.splits.split import Split
-from benchmark.words import request as to_request
 
 Capture = pytest.CaptureFixture[str]
 
@@ -397,7 +397,7 @@ def test_compare_in_every_format(capsys: Capture, written: Path, form: str, begi
 def test_csv_is_nothing_but_csv(capsys: Capture, written: Path, monkeypatch: pytest.MonkeyPatch, section: str) -> None:
     """Even where a run was left out."""
     found = replace(collect.collect(written), superseded=("an-old-run",))
-    monkeypatch.setattr(judging, "collect", lambda root: found)
+    monkeypatch.setattr(judge_verbs, "collect", lambda root: found)
     assert main(["compare", "--runs", "mine", "--section", section, "--format", "csv"]) == 0
     output = capsys.readouterr()
     table = pd.read_csv(io.StringIO(output.out))
@@ -553,7 +553,7 @@ def test_a_call_from_another_thread_leaves_signals_alone(capsys: Capture) -> Non
 
 
 def test_the_examples_in_the_help_can_be_read() -> None:
-    from benchmark.cli import EXAMPLES
+    from benchmark.cli.parser import EXAMPLES
 
     for line in EXAMPLES.splitlines()[1:]:
         words = re.split(r"  +", line.strip())[0].split()

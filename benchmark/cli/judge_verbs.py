@@ -13,6 +13,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from benchmark.arm import ArmEntry
+from benchmark.cli.options import request
 from benchmark.data.slices import SliceSet
 from benchmark.errors import SpecError
 from benchmark.judge.comparisons.external_tool import visitor_table
@@ -25,7 +26,6 @@ from benchmark.runs.collect import collect, reproduction_folder, run_folders
 from benchmark.runs.run_folder import RESULT
 from benchmark.scoring.summary import summarise
 from benchmark.storage.atomic import room_in, write_bytes
-from benchmark.words import request
 
 if TYPE_CHECKING:
     from benchmark.scoring.external_masks import Judged

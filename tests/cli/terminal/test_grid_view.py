@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.style import Style
 
 from baselines import ARMS
-from benchmark.grid_table import brief, draw, entry_text, show
-from benchmark.grid_view import Entry, Share, view
+from benchmark.cli.terminal.grid_table import brief, draw, entry_text, show
+from benchmark.cli.terminal.grid_view import Entry, Share, view
 from benchmark.planning.grid import expand, load_grid
 from benchmark.planning.status import Cell, Epochs
 from benchmark.planning.time_estimate import Estimate

@@ -12,7 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import law
 
-from benchmark.cores import WAITING, allocate, let_waiting_threads_sleep, usable_cores, workers_that_pay
+from benchmark.cli.devices import (
+    WAITING,
+    allocate,
+    let_waiting_threads_sleep,
+    usable_cores,
+    workers_that_pay,
+)
 
 counts = st.integers(1, 200)
 cards = st.integers(0, 9)

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from benchmark.cli.options import labels, numbers, positive
 from benchmark.judge.tables import FORMATS
-from benchmark.words import labels, numbers, positive
 
 EXAMPLES = """\
 examples:

@@ -12,18 +12,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmark.arm import ArmEntry
-from benchmark.cores import allocate, usable_cores, workers_that_pay
-from benchmark.demonstration import PHANTOM_WORDS, show
+from benchmark.cli.demonstration import PHANTOM_WORDS, show
+from benchmark.cli.devices import allocate, usable_cores, workers_that_pay
+from benchmark.cli.options import request
+from benchmark.cli.terminal.grid_view import time_left
+from benchmark.cli.terminal.progress import Lines, LiveGrid, Silent, terminal
 from benchmark.errors import BenchmarkError, SpecError, nearest
-from benchmark.grid_view import time_left
 from benchmark.inference.trained_model import unkept
 from benchmark.planning import time_estimate as planning
 from benchmark.planning.request import PHANTOMS, Job, Request, prepare
 from benchmark.planning.status import Survey
-from benchmark.progress import Lines, LiveGrid, Silent, terminal
 from benchmark.runs.run_folder import FAILURE, RunFolder, State, read_json
 from benchmark.runs.spec import RunSpec
-from benchmark.words import request
 
 WORKER_PATIENCE_SECONDS = 10.0  # for a worker that was told to stop
 

@@ -9,7 +9,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.grid_view import ORDER, Entry, GridView
+from benchmark.cli.terminal.grid_view import ORDER, Entry, GridView
 from benchmark.runs.run_folder import State
 
 # after Okabe and Ito, whom the colour-blind can follow, the blue lighter for dark screens; a word always stands beside

@@ -10,18 +10,18 @@ import numpy as np
 from tabulate import tabulate
 
 from benchmark.arm import ArmEntry
-from benchmark.cores import allocate, usable_cores
+from benchmark.cli.devices import allocate, usable_cores
+from benchmark.cli.options import request
+from benchmark.cli.run_verbs import announce, cards_seen
+from benchmark.cli.terminal.grid_table import show
+from benchmark.cli.terminal.grid_view import view
 from benchmark.data.slices import LABELS
 from benchmark.errors import SpecError, SplitError
-from benchmark.grid_table import show
-from benchmark.grid_view import view
 from benchmark.planning import time_estimate as planning
 from benchmark.planning.request import load_slices, prepare
 from benchmark.planning.status import Cell, Survey
 from benchmark.planning.time_estimate import span
-from benchmark.reproduce import announce, cards_seen
 from benchmark.runs.run_folder import State
-from benchmark.words import request
 
 
 def plan(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:

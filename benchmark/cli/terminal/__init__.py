@@ -1,0 +1,1 @@
+"""A grid on a terminal: its states, its progress."""
