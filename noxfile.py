@@ -1,7 +1,8 @@
 """Every job of this project: `nox -l` lists them, `nox -s NAME -- OPTIONS` runs one.
 
-All jobs but lint, mutants and speed share one environment, `.nox/bench`, made from `constraints.txt` at the
-first call and reused until that file or `pyproject.toml` changes. Mutants and speed have their own beside it.
+All jobs but lint, mutants and speed share one environment, `.nox/bench`, made from
+`constraints.txt` at the first call and reused until that file or `pyproject.toml` changes. Mutants
+and speed have their own beside it.
 """
 
 from __future__ import annotations
@@ -26,14 +27,24 @@ def environment(session: nox.Session, name: str = "bench", extras: str = "test,t
     folder = ROOT / ".nox" / name
     python = str(folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python"))
     wanted = hashlib.sha256(
-        (ROOT / "pyproject.toml").read_bytes() + (ROOT / "constraints.txt").read_bytes() + sys.version.encode()
+        (ROOT / "pyproject.toml").read_bytes()
+        + (ROOT / "constraints.txt").read_bytes()
+        + sys.version.encode()
     ).hexdigest()
     stamp = folder / "made-from"
     if not stamp.is_file() or stamp.read_text(encoding="utf-8") != wanted:
         session.log(f"making the environment {folder.relative_to(ROOT)} (once; a few minutes)")
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        install = ["install", "-q", "--disable-pip-version-check", "-c", "constraints.txt", "-e", f".[{extras}]"]
+        install = [
+            "install",
+            "-q",
+            "--disable-pip-version-check",
+            "-c",
+            "constraints.txt",
+            "-e",
+            f".[{extras}]",
+        ]
         session.run(python, "-m", "pip", *install, external=True)
         stamp.write_text(wanted, encoding="utf-8")
     return python
@@ -46,13 +57,17 @@ def benchmark(session: nox.Session, verb: str) -> None:
 
 @nox.session(venv_backend="none")
 def reproduce(session: nox.Session) -> None:
-    """Rerun the thesis's grid on the slices given with --data; without, a demonstration: report-quick/index.html."""
+    """Rerun the thesis's grid on the slices given with --data; without, a demonstration:
+    report-quick/index.html.
+    """
     benchmark(session, "reproduce")
 
 
 @nox.session(venv_backend="none", default=False)
 def plan(session: nox.Session) -> None:
-    """Show the grid that reproduce would run with the same options: states and the time left; runs nothing."""
+    """Show the grid that reproduce would run with the same options: states and the time left; runs
+    nothing.
+    """
     benchmark(session, "plan")
 
 
@@ -64,13 +79,17 @@ def compare(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", default=False)
 def report(session: nox.Session) -> None:
-    """Write one self-contained page and the thesis's figures: report/index.html; --data PATH adds pictures."""
+    """Write one self-contained page and the thesis's figures: report/index.html; --data PATH adds
+    pictures.
+    """
     benchmark(session, "report")
 
 
 @nox.session(venv_backend="none", default=False)
 def audit(session: nox.Session) -> None:
-    """Measure how many test slices of each split have their patient, or a neighbour, in training."""
+    """Measure how many test slices of each split have their patient, or a neighbour, in
+    training.
+    """
     benchmark(session, "audit")
 
 
@@ -82,7 +101,9 @@ def score(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", default=False)
 def pages(session: nox.Session) -> None:
-    """Make the tables and figures of README.md and docs/findings.md anew from the records; --data PATH: slices too."""
+    """Make the tables and figures of README.md and docs/findings.md anew from the records; --data
+    PATH: slices too.
+    """
     python = environment(session)
     words = ["-m", "benchmark.report.docs_pages", "README.md", "docs/findings.md", *session.posargs]
     session.run(python, *words, external=True)
@@ -90,13 +111,19 @@ def pages(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", default=False)
 def speed(session: nox.Session) -> None:
-    """Time our training beside Lightning with TorchIO or MONAI transforms; adds to performance/RESULTS.md."""
-    session.run(environment(session, "speed", "speed"), "-m", "performance", *session.posargs, external=True)
+    """Time our training beside Lightning with TorchIO or MONAI transforms; adds to
+    performance/RESULTS.md.
+    """
+    session.run(
+        environment(session, "speed", "speed"), "-m", "performance", *session.posargs, external=True
+    )
 
 
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
-    """Run pytest -m "not gpu" in as many processes as there are cores; your options after -- go before these."""
+    """Run pytest -m "not gpu" in as many processes as there are cores; your options after -- go
+    before these.
+    """
     words = ["-m", "pytest", "-n", "auto", "--dist", "worksteal", "-m", "not gpu"]
     session.run(environment(session), *words, *session.posargs, external=True)
 
@@ -109,8 +136,15 @@ def gpu(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", default=False)
 def mutants(session: nox.Session) -> None:
-    """Break the source in one place after another; count what tests notice. Some hours, resumable: docs/testing.md."""
-    session.run(environment(session, "mutants", "test,mutants"), "tests/mutation.py", *session.posargs, external=True)
+    """Break the source in one place after another; count what tests notice. Some hours, resumable:
+    docs/testing.md.
+    """
+    session.run(
+        environment(session, "mutants", "test,mutants"),
+        "tests/mutation.py",
+        *session.posargs,
+        external=True,
+    )
 
 
 @nox.session(default=False)

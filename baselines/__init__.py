@@ -10,9 +10,13 @@ ARMS: dict[str, ArmEntry] = {
     "background": ArmEntry("baselines.background:Background", {}, deterministic=True),
     "otsu": ArmEntry("baselines.otsu:Otsu", {"rim": 0.2}, deterministic=True),
     "threshold": ArmEntry(
-        "baselines.threshold:Threshold", {"rim": 0.2, "steps": 50, "tuning_slices": 64}, deterministic=True
+        "baselines.threshold:Threshold",
+        {"rim": 0.2, "steps": 50, "tuning_slices": 64},
+        deterministic=True,
     ),
-    "region-growing": ArmEntry("baselines.region_growing:RegionGrowing", _GROWN, deterministic=True),
+    "region-growing": ArmEntry(
+        "baselines.region_growing:RegionGrowing", _GROWN, deterministic=True
+    ),
     "click-region-growing": ArmEntry(
         "baselines.region_growing:ClickRegionGrowing", _GROWN, deterministic=True, needs_click=True
     ),

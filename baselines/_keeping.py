@@ -1,4 +1,6 @@
-"""How the classical arms are kept: what they learned stands in their fields that are no parameters."""
+"""How the classical arms are kept: what they learned stands in their fields that are no
+parameters.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from benchmark.errors import ArmError
 
 
 class Kept:
-    """Makes a dataclass arm `benchmark.arm.Keepable`; without such fields it learned nothing: its state is empty."""
+    """Makes a dataclass arm `benchmark.arm.Keepable`; without such fields it learned nothing: its
+    state is empty.
+    """
 
     def state(self) -> dict[str, Any]:
         """Return the learned fields by name."""
@@ -20,7 +24,9 @@ class Kept:
     def restore(self, state: Mapping[str, Any], context: RunContext) -> None:
         """Put the learned fields back. Raises `ArmError` for a state with other fields."""
         if sorted(state) != sorted(self._learned()):
-            raise ArmError(f"{type(self).__name__}: learned {self._learned()}, but was given {sorted(state)}")
+            raise ArmError(
+                f"{type(self).__name__}: learned {self._learned()}, but was given {sorted(state)}"
+            )
         for name, value in state.items():
             setattr(self, name, value)
 

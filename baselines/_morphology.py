@@ -1,4 +1,5 @@
-"""What the classical arms know of a head without learning: where its inside is, and that a mass is thick.
+"""What the classical arms know of a head without learning: where its inside is, and that a mass is
+thick.
 
 Lengths are parts of the head's radius, sqrt(area / pi), so one value serves every image size.
 """
@@ -17,7 +18,8 @@ Mask = NDArray[np.bool_]
 
 
 def otsu_threshold(values: NDArray[np.float32]) -> float | None:
-    """Return Otsu's cut (1979) of values of any shape, counted in 256 bins; the bright part is > cut.
+    """Return Otsu's cut (1979) of values of any shape, counted in 256 bins; the bright part is >
+    cut.
 
     None where there are no two different values.
     """
@@ -27,14 +29,18 @@ def otsu_threshold(values: NDArray[np.float32]) -> float | None:
 
 
 def head(image: NDArray[np.float32]) -> Mask:
-    """Return the filled head of an image (H, W): its largest bright part. All False on a constant image."""
+    """Return the filled head of an image (H, W): its largest bright part. All False on a constant
+    image.
+    """
     cut = otsu_threshold(image)
     if cut is None:
         return np.zeros(image.shape, dtype=bool)
     darkest = float(image.min())
     bright = image > darkest + FAINT * (cut - darkest)
     reach = max(1, min(image.shape) // 100)
-    closed = ndimage.binary_closing(np.pad(bright, reach), iterations=reach)[reach:-reach, reach:-reach]
+    closed = ndimage.binary_closing(np.pad(bright, reach), iterations=reach)[
+        reach:-reach, reach:-reach
+    ]
     return largest_component(ndimage.binary_fill_holes(closed))
 
 
@@ -50,12 +56,16 @@ def radius(mask: Mask) -> float:
 
 
 def depth(mask: Mask) -> NDArray[np.float64]:
-    """Return each pixel's distance in pixels to the nearest pixel outside; beyond the image counts as outside."""
+    """Return each pixel's distance in pixels to the nearest pixel outside; beyond the image counts
+    as outside.
+    """
     return np.asarray(ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1])
 
 
 def component_at(mask: Mask, pixel: tuple[int, int]) -> Mask:
-    """Return the 4-connected component that holds the pixel (row, column); all False if none does."""
+    """Return the 4-connected component that holds the pixel (row, column); all False if none
+    does.
+    """
     labels, _ = ndimage.label(mask)
     return np.asarray((labels == labels[pixel]) & mask)
 
@@ -63,17 +73,22 @@ def component_at(mask: Mask, pixel: tuple[int, int]) -> Mask:
 def largest_component(mask: Mask) -> Mask:
     """Return the component with the most pixels; all False where the mask is empty."""
     labels, count = ndimage.label(mask)
-    return mask if count == 0 else np.asarray(labels == np.bincount(labels.ravel())[1:].argmax() + 1)
+    return (
+        mask if count == 0 else np.asarray(labels == np.bincount(labels.ravel())[1:].argmax() + 1)
+    )
 
 
 def deepest_pixel(mask: Mask) -> tuple[int, int]:
-    """Return the row and column of the pixel farthest from the mask's edge; the first in reading order of equals."""
+    """Return the row and column of the pixel farthest from the mask's edge; the first in reading
+    order of equals.
+    """
     row, column = np.unravel_index(int(depth(mask).argmax()), mask.shape)
     return int(row), int(column)
 
 
 def thickest_component(mask: Mask) -> Mask:
-    """Return, holes filled, the component that holds the largest disc: a mass is thick, vessels and skull are thin.
+    """Return, holes filled, the component that holds the largest disc: a mass is thick, vessels and
+    skull are thin.
 
     All False where the mask is empty.
     """
@@ -86,7 +101,8 @@ def thickest_component(mask: Mask) -> Mask:
 
 
 def without_necks(mask: Mask, pixel: tuple[int, int], width: float) -> Mask:
-    """Return the part of a component around a pixel that a disc of this width in pixels reaches without squeezing.
+    """Return the part of a component around a pixel that a disc of this width in pixels reaches
+    without squeezing.
 
     Where no part of the mask is as wide, the disc shrinks to 0.6 of the widest. The pixel must
     be in the mask.
@@ -94,6 +110,8 @@ def without_necks(mask: Mask, pixel: tuple[int, int], width: float) -> Mask:
     inner = depth(mask)
     half = min(width / 2, 0.6 * float(inner.max()))
     core = inner > half
-    nearest = ndimage.distance_transform_edt(~core, return_distances=False, return_indices=True)[:, *pixel]
+    nearest = ndimage.distance_transform_edt(~core, return_distances=False, return_indices=True)[
+        :, *pixel
+    ]
     core = component_at(core, (int(nearest[0]), int(nearest[1])))
     return np.asarray(mask & (ndimage.distance_transform_edt(~core) <= half + 0.5))

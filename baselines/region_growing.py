@@ -76,11 +76,18 @@ class _Growing(Kept):
         smooth = ndimage.gaussian_filter(image, self.smoothing * unit)
         brain = smooth[deep > BRAIN * unit]
         typical = float(np.median(brain)) if brain.size else float(smooth.min())
-        return lambda tolerance: grow(smooth, seed, tolerance, typical, deep > self.rim * unit, self.neck * unit)
+        return lambda tolerance: grow(
+            smooth, seed, tolerance, typical, deep > self.rim * unit, self.neck * unit
+        )
 
 
 def grow(
-    image: NDArray[np.float32], seed: Pixel, tolerance: float, typical: float, allowed: NDArray[np.bool_], neck: float
+    image: NDArray[np.float32],
+    seed: Pixel,
+    tolerance: float,
+    typical: float,
+    allowed: NDArray[np.bool_],
+    neck: float,
 ) -> NDArray[np.bool_]:
     """Return the region (H, W) around the seed, holes filled; it always holds the seed.
 
@@ -125,7 +132,9 @@ class RegionGrowing(_Growing):
 
     def predict(self, images: FloatImages) -> ProbMaps:
         """Return 0 or 1 (N, H, W); all 0 where no seed is found. Raises `ArmError` before `fit`."""
-        return np.stack([self._grown(image, bright_seed(image)) for image in images]).astype(np.float32)
+        return np.stack([self._grown(image, bright_seed(image)) for image in images]).astype(
+            np.float32
+        )
 
 
 @dataclass
@@ -135,12 +144,16 @@ class ClickRegionGrowing(_Growing):
     needs_click: ClassVar[bool] = True
 
     def fit(self, train: Cases, val: Cases, context: RunContext) -> FitReport:
-        """Choose the tolerance, clicking on each training tumour as the harness will; without a tumour, no seed."""
+        """Choose the tolerance, clicking on each training tumour as the harness will; without a
+        tumour, no seed.
+        """
         clicks = simulated_clicks(train.masks).tolist()
         return self._fit(train, lambda i: tuple(clicks[i]) if train.masks[i].any() else None)
 
     def predict(self, images: FloatImages, clicks: Clicks) -> ProbMaps:
-        """Return 0 or 1 (N, H, W), 1 at every click (N, 2) row and column. Raises `ArmError` before `fit`."""
+        """Return 0 or 1 (N, H, W), 1 at every click (N, 2) row and column. Raises `ArmError` before
+        `fit`.
+        """
         pairs = zip(images, clicks, strict=True)
         grown = [self._grown(image, (int(row), int(column))) for image, (row, column) in pairs]
         return np.stack(grown).astype(np.float32)

@@ -35,7 +35,11 @@ class Threshold(Kept):
         """Choose the threshold with the greatest mean Dice."""
         cuts = np.linspace(-1, 1, self.steps, endpoint=False)  # nothing is brighter than 1
         self.threshold, dice = tune(
-            cuts.tolist(), len(train), self.tuning_slices, lambda i: self._prepare(train.images[i]), train.masks
+            cuts.tolist(),
+            len(train),
+            self.tuning_slices,
+            lambda i: self._prepare(train.images[i]),
+            train.masks,
         )
         return FitReport(facts={"threshold": self.threshold, "tuning_dice": dice}, parameters=1)
 
@@ -43,7 +47,9 @@ class Threshold(Kept):
         """Return 0 or 1 (N, H, W). Raises `ArmError` before `fit`."""
         if self.threshold is None:
             raise ArmError("threshold: predict came before fit; fit the arm first")
-        return np.stack([self._prepare(image)(self.threshold) for image in images]).astype(np.float32)
+        return np.stack([self._prepare(image)(self.threshold) for image in images]).astype(
+            np.float32
+        )
 
     def _prepare(self, image: NDArray[np.float32]) -> Segment:
         inside = interior(image, self.rim)

@@ -1,4 +1,6 @@
-"""`python -m benchmark`: the composition root, the one place that knows both harness and baselines."""
+"""`python -m benchmark`: the composition root, the one place that knows both harness and
+baselines.
+"""
 
 from __future__ import annotations
 
@@ -43,10 +45,14 @@ class Terminated(KeyboardInterrupt):
 
 @contextlib.contextmanager
 def sigterm_stops() -> Iterator[None]:
-    """Inside, SIGTERM ends the call as Ctrl-C does. Python lets only the main thread see to that."""
+    """Inside, SIGTERM ends the call as Ctrl-C does. Python lets only the main thread see to
+    that.
+    """
 
     def stop(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the first is enough; a second would disturb the ending
+        signal.signal(
+            signal.SIGTERM, signal.SIG_IGN
+        )  # the first is enough; a second would disturb the ending
         raise Terminated
 
     if threading.current_thread() is not threading.main_thread():
@@ -60,7 +66,9 @@ def sigterm_stops() -> Iterator[None]:
 
 
 def drop_stdout() -> None:
-    """Let go of what is still to be printed: Python would try once more at its end, and complain."""
+    """Let go of what is still to be printed: Python would try once more at its end, and
+    complain.
+    """
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -70,7 +78,9 @@ def main(words: list[str] | None = None) -> int:
     0 well, 1 a cell failed or was not reproduced, 2 bad input, 130 interrupted, 143 terminated.
     """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot spell is no reason to stop
+        if isinstance(
+            stream, io.TextIOWrapper
+        ):  # a name that the terminal cannot spell is no reason to stop
             stream.reconfigure(errors="backslashreplace")
     options = parser().parse_args(words)
     if "torch" not in sys.modules:
@@ -87,7 +97,9 @@ def main(words: list[str] | None = None) -> int:
         drop_stdout()
         return 0
     except OSError as error:
-        where = error.filename or "standard output"  # files are named, and of what is printed there is no name
+        where = (
+            error.filename or "standard output"
+        )  # files are named, and of what is printed there is no name
         if error.filename is None:
             drop_stdout()
         print(
@@ -97,7 +109,11 @@ def main(words: list[str] | None = None) -> int:
         )
         return 2
     except KeyboardInterrupt as stopped:
-        next_time = "the same command goes on where this one was" if options.verb in GOING_ON else "give it again"
+        next_time = (
+            "the same command goes on where this one was"
+            if options.verb in GOING_ON
+            else "give it again"
+        )
         print(f"\nstopped; {next_time}", file=sys.stderr)
         return 143 if isinstance(stopped, Terminated) else 130
 

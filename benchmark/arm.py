@@ -115,16 +115,21 @@ class ClickArm(Protocol):
 
 @runtime_checkable
 class Keepable(Protocol):
-    """An arm whose learning can be kept in a file, and put back into a fresh arm with the same parameters."""
+    """An arm whose learning can be kept in a file, and put back into a fresh arm with the same
+    parameters.
+    """
 
     def state(self) -> dict[str, Any]:
-        """Return what `fit` learned, in plain values and tensors on the processor. Called after `fit`."""
+        """Return what `fit` learned, in plain values and tensors on the processor. Called after
+        `fit`.
+        """
         ...
 
     def restore(self, state: Mapping[str, Any], context: RunContext) -> None:
         """Take the place of `fit`: `predict` then gives what it gave when state was taken.
 
-        With the same device, threads and images at once these are the same bits; else rounding may differ.
+        With the same device, threads and images at once these are the same bits; else rounding may
+        differ.
         """
         ...
 
@@ -165,10 +170,14 @@ class ArmEntry:
         return found
 
     def resolve(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Return every parameter, given ones over defaults; an unknown name lists the known ones."""
+        """Return every parameter, given ones over defaults; an unknown name lists the known
+        ones.
+        """
         for name in params:
             if name not in self.defaults:
-                raise SpecError(f"{self.target}: {known('parameter', name, self.defaults or ['(none)'])}")
+                raise SpecError(
+                    f"{self.target}: {known('parameter', name, self.defaults or ['(none)'])}"
+                )
         return {
             name: _like(f"{self.target}: {name}", default, params.get(name, default))
             for name, default in self.defaults.items()
@@ -176,11 +185,15 @@ class ArmEntry:
 
 
 def _like(where: str, default: Any, value: Any) -> Any:
-    """The value in its default's type: alpha = 1 and alpha = 1.0 are the same run. `SpecError` for any other type."""
+    """The value in its default's type: alpha = 1 and alpha = 1.0 are the same run. `SpecError` for
+    any other type.
+    """
     if type(default) is float and type(value) is int:
         value = float(value)
     if default is not None and type(value) is not type(default):
-        raise SpecError(f"{where} = {value!r} must be {type(default).__name__}, as its default {default!r} is")
+        raise SpecError(
+            f"{where} = {value!r} must be {type(default).__name__}, as its default {default!r} is"
+        )
     if isinstance(value, float) and not math.isfinite(value):
         raise SpecError(f"{where} = {value!r} must be a finite number")
     if isinstance(value, str) and not re.fullmatch(r"[\w.+-]*", value):
@@ -191,7 +204,8 @@ def _like(where: str, default: Any, value: Any) -> Any:
 
 
 def with_plugins(builtin: Mapping[str, ArmEntry]) -> dict[str, ArmEntry]:
-    """Add the arms that installed packages offer under the entry point group `meningioma_bench.arms`.
+    """Add the arms that installed packages offer under the entry point group
+    `meningioma_bench.arms`.
 
     Raises `ArmError` if one takes a name already taken or cannot be imported.
     """

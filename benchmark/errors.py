@@ -25,7 +25,9 @@ class DownloadError(BenchmarkError):
 
 
 class OutputError(BenchmarkError):
-    """A file or folder cannot be written: no space, no permission, or something else in its place."""
+    """A file or folder cannot be written: no space, no permission, or something else in its
+    place.
+    """
 
 
 class SplitError(BenchmarkError):
@@ -58,7 +60,8 @@ def known(kind: str, name: object, choices: object) -> str:
 
 
 def nearest(run_id: str, there: Collection[str]) -> str:
-    """Return "; the nearest is ..." for a run_id that is not there: one that begins so, else one spelt alike, else "".
+    """Return "; the nearest is ..." for a run_id that is not there: one that begins so, else one
+    spelt alike, else "".
 
     The hash at the end is left out of the spelling: no hash is near to another.
 
@@ -67,5 +70,7 @@ def nearest(run_id: str, there: Collection[str]) -> str:
     """
     names = {one.rpartition("_")[0]: one for one in there}
     alike = get_close_matches(run_id.rpartition("_")[0] or run_id, names, 1)
-    found = [one for one in there if run_id and one.startswith(run_id)] + [names[name] for name in alike]
+    found = [one for one in there if run_id and one.startswith(run_id)] + [
+        names[name] for name in alike
+    ]
     return f"; the nearest is {found[0]}" if found else ""

@@ -59,11 +59,16 @@ class NetworkArm:
         """Return the weights of the best epoch. Raises `ArmError` before `fit`."""
         if self.model is None:
             raise ArmError(f"{type(self).__name__}: state was asked for before fit")
-        return {name: weight.detach().cpu().contiguous() for name, weight in self.model.state_dict().items()}
+        return {
+            name: weight.detach().cpu().contiguous()
+            for name, weight in self.model.state_dict().items()
+        }
 
     def restore(self, state: Mapping[str, Any], context: RunContext) -> None:
         """Build the network anew, its layers swapped as in training, and load the weights."""
         self.context = context
-        with torch.random.fork_rng([]):  # building draws weights, on the processor, that are not used
+        with torch.random.fork_rng(
+            []
+        ):  # building draws weights, on the processor, that are not used
             self.model = lighten(self.build(context.recipe.network))
         self.model.load_state_dict(dict(state))

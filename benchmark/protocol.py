@@ -37,7 +37,8 @@ class SplitRule:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Probabilities in [0, 1] and greatest strengths; see `benchmark.training.augment` for each formula.
+    """Probabilities in [0, 1] and greatest strengths; see `benchmark.training.augment` for each
+    formula.
 
     intensity_mode: "scale" multiplies the intensity above black, "shift" adds a share of the
     grey range. black_level: the value of no signal, which scaling and bias leave alone.
@@ -88,7 +89,9 @@ class Loss:
 
 @dataclass(frozen=True)
 class Training:
-    """Optimiser, stopping rule and arithmetic. monitor: "val_dice" (greater is better) or "val_loss"."""
+    """Optimiser, stopping rule and arithmetic. monitor: "val_dice" (greater is better) or
+    "val_loss".
+    """
 
     optimiser: str = "adam"
     learning_rate: float = 1e-3
@@ -131,7 +134,10 @@ CHOICES = {
 RANGES = {  # section.key -> least and greatest; elsewhere 0 to infinity, and above 0 for ABOVE_ZERO
     "augmentation.black_level": (-1e6, 1e6),
     "augmentation.bias_order": (0, 10),
-    "augmentation.elastic_control_points": (5, 100),  # with fewer, every point is in a ring held still
+    "augmentation.elastic_control_points": (
+        5,
+        100,
+    ),  # with fewer, every point is in a ring held still
     "network.channels": (1, 1e6),
     "network.dropout": (0, 1),
     "preprocess.nyul_percentiles": (0, 100),
@@ -141,7 +147,10 @@ ABOVE_ZERO = ("learning_rate", "batch_size", "max_epochs", "patience")
 
 
 def load_recipe(
-    name_or_path: str, overrides: Mapping[str, Any] | None = None, *, _extended: tuple[str, ...] = ()
+    name_or_path: str,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    _extended: tuple[str, ...] = (),
 ) -> Recipe:
     """Read a shipped protocol by name, or a TOML file by path, and apply `section.key` overrides.
 
@@ -152,13 +161,24 @@ def load_recipe(
     if name_or_path in _extended:
         raise SpecError(f"protocol {name_or_path!r} extends itself; name another in extends")
     parent = table.pop("extends", None)
-    base = Recipe() if parent is None else load_recipe(str(parent), _extended=(*_extended, name_or_path))
+    base = (
+        Recipe()
+        if parent is None
+        else load_recipe(str(parent), _extended=(*_extended, name_or_path))
+    )
     for section, keys in table.items():
         if not isinstance(keys, dict):
             raise SpecError(f"protocol {name!r}: {section!r} stands outside a section")
         if section not in {f.name for f in fields(Recipe)} - {"name"}:
-            raise SpecError(f"protocol {name!r}: {known('section', section, [f.name for f in fields(Recipe)][1:])}")
-    flat = {f"{s}.{k}": v for s, keys in table.items() if isinstance(keys, dict) for k, v in keys.items()}
+            raise SpecError(
+                f"protocol {name!r}: {known('section', section, [f.name for f in fields(Recipe)][1:])}"
+            )
+    flat = {
+        f"{s}.{k}": v
+        for s, keys in table.items()
+        if isinstance(keys, dict)
+        for k, v in keys.items()
+    }
     return override(base, name, {**flat, **(overrides or {})})
 
 
@@ -171,10 +191,14 @@ def override(recipe: Recipe, name: str, values: Mapping[str, Any]) -> Recipe:
         if section not in tables:
             raise SpecError(f"protocol {name!r}: {known('section', section, tables)}")
         if key not in tables[section]:
-            raise SpecError(f"protocol {name!r}: {known(f'key in [{section}]', key, tables[section])}")
+            raise SpecError(
+                f"protocol {name!r}: {known(f'key in [{section}]', key, tables[section])}"
+            )
         kind = get_type_hints(type(sections[section]))[key]
         tables[section][key] = _checked(f"{name}: {dotted}", dotted, kind, value)
-    return Recipe(name=name, **{section: type(sections[section])(**tables[section]) for section in tables})
+    return Recipe(
+        name=name, **{section: type(sections[section])(**tables[section]) for section in tables}
+    )
 
 
 def _checked(where: str, dotted: str, kind: Any, value: Any) -> Any:
@@ -183,7 +207,9 @@ def _checked(where: str, dotted: str, kind: Any, value: Any) -> Any:
         if not isinstance(value, list | tuple) or not value:
             raise SpecError(f"{where} = {value!r} must be a list of numbers")
         values = tuple(_checked(where, dotted, get_args(kind)[0], one) for one in value)
-        if dotted == "preprocess.nyul_percentiles" and (len(values) < 2 or list(values) != sorted(set(values))):
+        if dotted == "preprocess.nyul_percentiles" and (
+            len(values) < 2 or list(values) != sorted(set(values))
+        ):
             raise SpecError(f"{where} = {value!r} must be two or more numbers that rise")
         return values
     if kind is float and _is_number(value):
@@ -193,9 +219,15 @@ def _checked(where: str, dotted: str, kind: Any, value: Any) -> Any:
     if dotted in CHOICES and value not in CHOICES[dotted]:
         raise SpecError(f"{where}: {known('value', value, CHOICES[dotted])}")
     if _is_number(value):
-        low, high = RANGES.get(dotted, (0, 1) if dotted.endswith(("_p", "_fraction")) else (0, sys.float_info.max))
+        low, high = RANGES.get(
+            dotted, (0, 1) if dotted.endswith(("_p", "_fraction")) else (0, sys.float_info.max)
+        )
         if not low <= value <= high or (value == 0 and dotted.endswith(ABOVE_ZERO)):
-            most = f"lie in [{low:g}, {high:g}]" if high < sys.float_info.max else f"be at least {low:g}, and finite"
+            most = (
+                f"lie in [{low:g}, {high:g}]"
+                if high < sys.float_info.max
+                else f"be at least {low:g}, and finite"
+            )
             raise SpecError(f"{where} = {value} must {'be above 0' if value == 0 else most}")
     return value
 

@@ -1,1 +1,3 @@
-"""How fast a training is here, beside what a reader of the thesis would write: `python -m performance`."""
+"""How fast a training is here, beside what a reader of the thesis would write: `python -m
+performance`.
+"""

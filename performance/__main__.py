@@ -34,24 +34,47 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,  # a shortened --data would be published with its path
     )
-    top.add_argument("--data", help="slices, as for python -m benchmark (default: the same; phantoms where none are)")
-    top.add_argument("--image-size", type=int, help="side in pixels (default: the slices' own; of phantoms 512)")
-    top.add_argument("--kernel", type=int, default=5, help="kernel size of every convolution (default: 5)")
+    top.add_argument(
+        "--data",
+        help="slices, as for python -m benchmark (default: the same; phantoms where none are)",
+    )
+    top.add_argument(
+        "--image-size", type=int, help="side in pixels (default: the slices' own; of phantoms 512)"
+    )
+    top.add_argument(
+        "--kernel", type=int, default=5, help="kernel size of every convolution (default: 5)"
+    )
     top.add_argument("--batch-size", type=int, default=16, help="images a step (default: 16)")
-    top.add_argument("--precision", choices=PRECISIONS, default="fp32", help="arithmetic (default: fp32)")
-    top.add_argument("--device", default="auto", help="auto (a CUDA card if there is one), cpu, cuda, cuda:1")
-    top.add_argument("--threads", type=int, help="processor threads of the training process (default: all cores)")
+    top.add_argument(
+        "--precision", choices=PRECISIONS, default="fp32", help="arithmetic (default: fp32)"
+    )
+    top.add_argument(
+        "--device", default="auto", help="auto (a CUDA card if there is one), cpu, cuda, cuda:1"
+    )
+    top.add_argument(
+        "--threads", type=int, help="processor threads of the training process (default: all cores)"
+    )
     top.add_argument(
         "--workers",
         type=_numbers,
         help="loading processes of the peers; several, as 0,1,2: a row each (default: cores)",
     )
     top.add_argument("--rounds", type=int, default=3, help="turns of each contestant (default: 3)")
-    top.add_argument("--images", type=int, help="training images a turn times (default: 48; on a card all)")
     top.add_argument(
-        "--contestants", type=_words, default=list(MAIN), help="some of them, as ours,bare (default: the first five)"
+        "--images", type=int, help="training images a turn times (default: 48; on a card all)"
     )
-    top.add_argument("--out", type=Path, default=RESULTS, help="file a section is added to (default: %(default)s)")
+    top.add_argument(
+        "--contestants",
+        type=_words,
+        default=list(MAIN),
+        help="some of them, as ours,bare (default: the first five)",
+    )
+    top.add_argument(
+        "--out",
+        type=Path,
+        default=RESULTS,
+        help="file a section is added to (default: %(default)s)",
+    )
     top.add_argument("--no-write", action="store_true", help="only print")
     return top
 
@@ -74,9 +97,17 @@ def measure(options: argparse.Namespace, command: str, run: Run | None = None) -
     recipe = load_recipe("thesis", overrides)
     images = options.images or (None if device.startswith("cuda") else IMAGES_ON_A_PROCESSOR)
     course = prepare(options.data, options.image_size, images, recipe)
-    job = Job("", course.train, course.val, recipe, options.kernel, device, options.threads or cores)
+    job = Job(
+        "", course.train, course.val, recipe, options.kernel, device, options.threads or cores
+    )
     gflop = gflop_per_image(job.network(), course.train.shape)
-    scores = play(job, rows, options.rounds, lambda text: print(text, file=sys.stderr, flush=True), run or child.run)
+    scores = play(
+        job,
+        rows,
+        options.rounds,
+        lambda text: print(text, file=sys.stderr, flush=True),
+        run or child.run,
+    )
     text = report.section(job, course, scores, gflop, command)
     print(text)
     print(report.legend(list(dict.fromkeys(row.name for row in rows))))
@@ -86,7 +117,9 @@ def measure(options: argparse.Namespace, command: str, run: Run | None = None) -
 
 
 def _device(asked: str, precision: str) -> str:
-    """Return the device's name for torch; `SpecError` for one that is not there, or cannot compute so."""
+    """Return the device's name for torch; `SpecError` for one that is not there, or cannot compute
+    so.
+    """
     import torch
 
     cards = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -95,7 +128,9 @@ def _device(asked: str, precision: str) -> str:
     if device not in choices:
         raise SpecError(f"--device: {known('device', asked, ['auto', *choices])}")
     if device == "cpu" and precision == "tf32":
-        raise SpecError("--precision tf32 needs an NVIDIA card: on a processor it would be fp32 under another name")
+        raise SpecError(
+            "--precision tf32 needs an NVIDIA card: on a processor it would be fp32 under another name"
+        )
     return device
 
 
@@ -110,7 +145,8 @@ def _words(text: str) -> list[str]:
 
 
 def shown(words: Sequence[str], program: str = "performance") -> str:
-    """Return the command as it may be published: a path of this machine stands as "path/to" and its purpose.
+    """Return the command as it may be published: a path of this machine stands as "path/to" and its
+    purpose.
 
     >>> shown(["--data", "a/b c", "--out=x/y.md", "--rounds", "3"])
     'python -m performance --data path/to/slices --out=path/to/results --rounds 3'
@@ -128,9 +164,13 @@ def shown(words: Sequence[str], program: str = "performance") -> str:
 
 
 def main(words: list[str] | None = None, run: Run | None = None) -> int:
-    """Carry out the command; 0 well, 2 bad input, 130 interrupted. run carries out a job: by default a new process."""
+    """Carry out the command; 0 well, 2 bad input, 130 interrupted. run carries out a job: by
+    default a new process.
+    """
     options = parser().parse_args(words)
-    let_waiting_threads_sleep(os.environ)  # of the contestants' processes: as python -m benchmark sets it
+    let_waiting_threads_sleep(
+        os.environ
+    )  # of the contestants' processes: as python -m benchmark sets it
     try:
         measure(options, shown(sys.argv[1:] if words is None else words), run)
     except BenchmarkError as error:

@@ -29,7 +29,9 @@ def step_for(job: Job) -> step.Step:
     per_pass = {"batch-at-once": recipe.training.batch_size, "pass-1": 1, "pass-4": 4}
     how = execution_for(model, job.train.shape, recipe, device)
     per_look = 16 if job.change == "look-16" else how.images_per_look
-    how = replace(how, images_per_pass=per_pass.get(job.change, how.images_per_pass), images_per_look=per_look)
+    how = replace(
+        how, images_per_pass=per_pass.get(job.change, how.images_per_pass), images_per_look=per_look
+    )
     ours = {"torch-dropout": nn.Dropout, "torch-prelu": nn.PReLU}
     lighten(model, [kind for change, kind in ours.items() if change != job.change]).to(device)
     if how.channels_last or job.change == "channels-last":
@@ -61,7 +63,10 @@ def measure(job: Job) -> Measurement:
     def listening(clock: Clock) -> Iterator[None]:
         """A captured graph has no labels inside, so without it."""
         plain = replace(how, cuda_graph=False)
-        with patch.object(step, "record_function", clock), patch.object(one_step, "execution", plain):
+        with (
+            patch.object(step, "record_function", clock),
+            patch.object(one_step, "execution", plain),
+        ):
             yield
 
     return timed(

@@ -32,20 +32,33 @@ def run(job: Job, **more: str) -> dict[str, Any]:
     """
     words = [sys.executable, "-m", "performance.child"]
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": str(job.threads), **more}
-    done = subprocess.run(words, input=pickle.dumps(job), capture_output=True, env=variables, check=False)
+    variables = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "OMP_NUM_THREADS": str(job.threads),
+        **more,
+    }
+    done = subprocess.run(
+        words, input=pickle.dumps(job), capture_output=True, env=variables, check=False
+    )
     return understood(done.returncode, done.stdout, done.stderr)
 
 
 def understood(code: int, out: bytes, err: bytes) -> dict[str, Any]:
-    """Return the result that an ended process wrote last on its output; `ContestantError` says why there is none."""
+    """Return the result that an ended process wrote last on its output; `ContestantError` says why
+    there is none.
+    """
     if code < 0:
-        raise ContestantError(f"ended by signal {signal.Signals(-code).name}; was there memory enough?")
+        raise ContestantError(
+            f"ended by signal {signal.Signals(-code).name}; was there memory enough?"
+        )
     try:
         result: dict[str, Any] = json.loads(out.decode(errors="replace").splitlines()[-1])
     except (IndexError, ValueError):
         lines = err.decode(errors="replace").strip().splitlines()
-        raise ContestantError(lines[-1] if lines else f"ended with {code} and said nothing") from None
+        raise ContestantError(
+            lines[-1] if lines else f"ended with {code} and said nothing"
+        ) from None
     if "error" in result:
         raise ContestantError(result["error"])
     return result

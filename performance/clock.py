@@ -37,7 +37,9 @@ class Clock:
         self.seconds[label] += self.now() - start
 
 
-def split(seconds: Mapping[str, float], train_seconds: float, images: int, val_images: int) -> dict[str, float]:
+def split(
+    seconds: Mapping[str, float], train_seconds: float, images: int, val_images: int
+) -> dict[str, float]:
     """Return milliseconds per image of each label; "other" is what no label of the training covers.
 
     >>> split({"forward": 1.0, "backward": 2.0, "validation": 0.5}, 4.0, 10, 5)

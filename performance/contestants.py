@@ -10,7 +10,9 @@ from benchmark.errors import SpecError, known
 
 @dataclass(frozen=True)
 class Contestant:
-    """target is the module with its `measure`; loads: data come from loading processes; change: one of `CHANGES`."""
+    """target is the module with its `measure`; loads: data come from loading processes; change: one
+    of `CHANGES`.
+    """
 
     target: str
     what: str
@@ -23,15 +25,22 @@ MAIN = ("torchio", "monai", OURS, "bare", "monai-eager")
 PEAK = "performance.peak"
 CONTESTANTS = {
     "torchio": Contestant(
-        "performance.peers.torchio_peer", "Lightning, DataLoader, TorchIO transforms per sample, MONAI U-Net", True
+        "performance.peers.torchio_peer",
+        "Lightning, DataLoader, TorchIO transforms per sample, MONAI U-Net",
+        True,
     ),
     "monai": Contestant(
-        "performance.peers.monai_peer", "Lightning, DataLoader, MONAI transforms per sample, MONAI U-Net", True
+        "performance.peers.monai_peer",
+        "Lightning, DataLoader, MONAI transforms per sample, MONAI U-Net",
+        True,
     ),
     OURS: Contestant("performance.ours", "this repository's training, augmentation included"),
-    "bare": Contestant("performance.bare", "this repository's step on resident slices, no augmentation"),
+    "bare": Contestant(
+        "performance.bare", "this repository's step on resident slices, no augmentation"
+    ),
     "monai-eager": Contestant(
-        "performance.eager", "MONAI's network, whole batches, torch's dropout, resident slices, no augmentation"
+        "performance.eager",
+        "MONAI's network, whole batches, torch's dropout, resident slices, no augmentation",
     ),
 }
 CHANGES = {  # of the bare network, one at a time: what each is worth, and what did not help
@@ -73,11 +82,16 @@ class Entrant:
 
 
 def entrants(names: Sequence[str], workers: Sequence[int]) -> list[Entrant]:
-    """Return the rows in order: one for each number of workers where a contestant has loading processes.
+    """Return the rows in order: one for each number of workers where a contestant has loading
+    processes.
 
     The word tried stands for the bare network and every change of it.
     """
-    names = [one for name in names for one in (["bare", *(f"bare:{c}" for c in CHANGES)] if name == TRIED else [name])]
+    names = [
+        one
+        for name in names
+        for one in (["bare", *(f"bare:{c}" for c in CHANGES)] if name == TRIED else [name])
+    ]
     for name in names:
         if name not in CONTESTANTS:
             raise SpecError(f"--contestants: {known('contestant', name, CONTESTANTS)}")

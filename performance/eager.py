@@ -1,4 +1,5 @@
-"""The network as MONAI and PyTorch have it: a whole batch at once, torch's own dropout, resident slices.
+"""The network as MONAI and PyTorch have it: a whole batch at once, torch's own dropout, resident
+slices.
 
 What the bare network is faster by, this repository's step gives.
 """
@@ -23,7 +24,10 @@ def measure(job: Job) -> Measurement:
     training, device = job.recipe.training, job.device
     model, loss = job.network().to(device), thesis_tversky(ALPHA, job.recipe.loss)
     optimiser = OPTIMISERS[training.optimiser](model.parameters(), lr=training.learning_rate)
-    images, masks = on_device(job.train.images, device)[:, None], on_device(job.train.masks, device)[:, None]
+    images, masks = (
+        on_device(job.train.images, device)[:, None],
+        on_device(job.train.masks, device)[:, None],
+    )
     val = Resident.of(job.val, device)
 
     def learn(rows: slice) -> None:

@@ -1,4 +1,5 @@
-"""Seconds that plan, collect and compare take on a folder of many finished runs: `python -m performance.growth`.
+"""Seconds that plan, collect and compare take on a folder of many finished runs: `python -m
+performance.growth`.
 
 The runs are made up: the thesis's cells under as many seeds as are needed, each with the files of a
 finished run and scores drawn at random. Every verb runs in a process of its own, imports
@@ -47,7 +48,9 @@ PIXELS = 512 * 512
 def main(given: list[str] | None = None) -> None:
     """Make the runs, time the verbs, print one table, and leave nothing behind."""
     options = argparse.ArgumentParser(prog="python -m performance.growth", description=__doc__)
-    options.add_argument("--runs", type=int, default=10_000, help="finished runs to make (default: 10000)")
+    options.add_argument(
+        "--runs", type=int, default=10_000, help="finished runs to make (default: 10000)"
+    )
     options.add_argument("--verb", choices=VERBS, help=argparse.SUPPRESS)
     options.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     words = options.parse_args(given)
@@ -59,7 +62,9 @@ def main(given: list[str] | None = None) -> None:
         print(f"Making {words.runs} runs.", flush=True)
         make(Path(folder), words.runs)
         time.sleep(RACY_SECONDS + 0.5)  # a file may change unseen for so long after it was written
-        rows = [(verb, *(timed(verb, Path(folder), warm) for warm in (False, True))) for verb in VERBS]
+        rows = [
+            (verb, *(timed(verb, Path(folder), warm) for warm in (False, True))) for verb in VERBS
+        ]
     print(tabulate(rows, headers=("", "cold, s", "warm, s"), floatfmt=".1f"))
 
 
@@ -71,7 +76,10 @@ def timed(verb: str, folder: Path, warm: bool) -> float:
     command = [sys.executable, "-m", "performance.growth", "--verb", verb, "--folder", str(folder)]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
     seconds = time.perf_counter() - begin
-    if done.returncode not in (0, 1):  # 1: a number was not reproduced, as is right for made-up scores
+    if done.returncode not in (
+        0,
+        1,
+    ):  # 1: a number was not reproduced, as is right for made-up scores
         sys.exit(f"{verb} ended with exit code {done.returncode}:\n{done.stdout}{done.stderr}")
     return seconds
 
@@ -82,7 +90,12 @@ def make(folder: Path, runs: int) -> None:
     ((arm, axes),) = grid.arms
     cells = int(np.prod([len(values) for values in axes.values()]))
     seeds = list(range(-(-runs // cells)))
-    lines = [f"seeds = {seeds}", "[[arms]]", f'name = "{arm}"', *(f"{key} = {list(v)}" for key, v in axes.items())]
+    lines = [
+        f"seeds = {seeds}",
+        "[[arms]]",
+        f'name = "{arm}"',
+        *(f"{key} = {list(v)}" for key, v in axes.items()),
+    ]
     (folder / "grid.toml").write_text("\n".join(lines), encoding="utf-8")
     specs = expand(
         load_grid(str(folder / "grid.toml")),
@@ -100,7 +113,10 @@ def make(folder: Path, runs: int) -> None:
 
 def shipped_split() -> Split:
     """The split whose runs are compared with the thesis."""
-    stored = read((files("reference_results") / "splits" / "by-image-1.json").read_text(encoding="utf-8"), "by-image-1")
+    stored = read(
+        (files("reference_results") / "splits" / "by-image-1.json").read_text(encoding="utf-8"),
+        "by-image-1",
+    )
     return Split(stored["split_id"], stored["train"], stored["val"], stored["test"])
 
 
@@ -128,24 +144,53 @@ def drawn_scores(split: Split, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def write_run(folder: RunFolder, spec: RunSpec, scores: pd.DataFrame) -> None:
-    """Write the files of a finished run as `RunFolder` does, but without waiting for the disk at each."""
+    """Write the files of a finished run as `RunFolder` does, but without waiting for the disk at
+    each.
+    """
     folder.path.mkdir(parents=True)
-    table, pictures = scores.to_csv(index=False, lineterminator="\n").encode(), b"no verb here opens it"
+    table, pictures = (
+        scores.to_csv(index=False, lineterminator="\n").encode(),
+        b"no verb here opens it",
+    )
     (folder / run_folder.SCORES).write_bytes(table)
     (folder / run_folder.PREDICTIONS).write_bytes(pictures)
     hashes = {
         name: hashlib.sha256(content).hexdigest()
         for name, content in ((run_folder.SCORES, table), (run_folder.PREDICTIONS, pictures))
     }
-    heading = {"run_id": spec.run_id, "split_id": spec.split_id, "protocol": spec.recipe.name, "phantom": False}
-    fit = {"best_epoch": 40, "stop_epoch": 45, "stopped_early": True, "val_dice": 0.9, "val_loss": 0.1}
-    timing = {"fit_seconds": 3600.0, "predict_seconds": 3.5, "seconds_per_epoch": 80.0, "parameters": 7363260}
+    heading = {
+        "run_id": spec.run_id,
+        "split_id": spec.split_id,
+        "protocol": spec.recipe.name,
+        "phantom": False,
+    }
+    fit = {
+        "best_epoch": 40,
+        "stop_epoch": 45,
+        "stopped_early": True,
+        "val_dice": 0.9,
+        "val_loss": 0.1,
+    }
+    timing = {
+        "fit_seconds": 3600.0,
+        "predict_seconds": 3.5,
+        "seconds_per_epoch": 80.0,
+        "parameters": 7363260,
+    }
     for name, content in (
         (run_folder.SPEC, {**heading, "spec": spec.canonical()}),
-        (run_folder.ENVIRONMENT, {"device_kind": "cpu", "gpu": None, "threads": 2, "git_commit": "0" * 40}),
+        (
+            run_folder.ENVIRONMENT,
+            {"device_kind": "cpu", "gpu": None, "threads": 2, "git_commit": "0" * 40},
+        ),
         (
             run_folder.TIMING,
-            {**timing, "train_gflop_per_image": 22.1, "peak_process_mib": 2812.4, "peak_gpu_mib": None},
+            {
+                **timing,
+                "train_gflop_per_image": 22.1,
+                "peak_process_mib": 2812.4,
+                "peak_gpu_mib": None,
+            },
         ),
         (
             run_folder.RESULT,
@@ -173,9 +218,24 @@ def plan(folder: Path) -> int:
 
     split = shipped_split()
     ids = np.array(sorted((*split.train, *split.val, *split.test)))
-    known = {"dataset_id": CHENG_DATASET_ID, "fingerprint": CONTENT, "shape": (512, 512), "phantom": False}
+    known = {
+        "dataset_id": CHENG_DATASET_ID,
+        "fingerprint": CONTENT,
+        "shape": (512, 512),
+        "phantom": False,
+    }
     with patch.object(request, "load_slices", lambda *_: SimpleNamespace(slice_id=ids, **known)):
-        return verb(["plan", "--data", "none", "--grid", str(folder / "grid.toml"), "--out", str(folder / "runs")])
+        return verb(
+            [
+                "plan",
+                "--data",
+                "none",
+                "--grid",
+                str(folder / "grid.toml"),
+                "--out",
+                str(folder / "runs"),
+            ]
+        )
 
 
 def gather(folder: Path) -> int:

@@ -64,7 +64,9 @@ class Memory:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one turn took. split: label -> milliseconds per image (of "validation": per validation image)."""
+    """What one turn took. split: label -> milliseconds per image (of "validation": per validation
+    image).
+    """
 
     train_images: int
     train_seconds: float

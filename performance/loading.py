@@ -1,4 +1,6 @@
-"""`python -m performance.loading`: seconds and memory until all slices of a split are loaded and preprocessed."""
+"""`python -m performance.loading`: seconds and memory until all slices of a split are loaded and
+preprocessed.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +19,19 @@ from performance.memory import peak, resident
 def main(words: list[str] | None = None) -> int:
     """Print a row after each step; 0 well, 2 bad input."""
     options = argparse.ArgumentParser(prog="python -m performance.loading", description=__doc__)
-    options.add_argument("--data", default="phantoms", help="slices, as for python -m benchmark (default: phantoms)")
+    options.add_argument(
+        "--data", default="phantoms", help="slices, as for python -m benchmark (default: phantoms)"
+    )
     options.add_argument("--image-size", type=int, help="side in pixels (default: the slices' own)")
     asked = options.parse_args(words)
     try:
-        print(tabulate(steps(asked.data, asked.image_size), ["after", "seconds", "MiB", "peak MiB"], floatfmt=".0f"))
+        print(
+            tabulate(
+                steps(asked.data, asked.image_size),
+                ["after", "seconds", "MiB", "peak MiB"],
+                floatfmt=".0f",
+            )
+        )
     except BenchmarkError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -29,7 +39,9 @@ def main(words: list[str] | None = None) -> int:
 
 
 def steps(data: str, image_size: int | None) -> list[tuple[str, float, float | None, float | None]]:
-    """Load and preprocess as a run does; return each step with its seconds, memory then and at most so far."""
+    """Load and preprocess as a run does; return each step with its seconds, memory then and at most
+    so far.
+    """
     rows = []
     start = time.perf_counter()
 

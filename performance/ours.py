@@ -19,7 +19,9 @@ from performance.memory import peak
 
 
 def measure(job: Job) -> Measurement:
-    """Time the second epoch of `train_network`; training is what its validation, timed after it, leaves."""
+    """Time the second epoch of `train_network`; training is what its validation, timed after it,
+    leaves.
+    """
     keep_freed_memory()
     make_deterministic(job.device)
     model, clock = job.network(), Clock(job.device)
@@ -36,13 +38,17 @@ def measure(job: Job) -> Measurement:
 
 def _last_epoch(job: Job, model: nn.Module, epochs: int, how: Execution) -> float:
     """Train for some epochs; return the seconds of the last, its validation included."""
-    recipe = replace(job.recipe, training=replace(job.recipe.training, max_epochs=epochs, patience=epochs))
+    recipe = replace(
+        job.recipe, training=replace(job.recipe.training, max_epochs=epochs, patience=epochs)
+    )
     context = replace(job.context, recipe=recipe)
     return loop.train_network(model, ALPHA, job.train, job.val, context, how).history[-1]["seconds"]
 
 
 def _split(job: Job, how: Execution) -> dict[str, float]:
-    """Listen to the training's own labels for an epoch; a captured graph has none inside, so without it."""
+    """Listen to the training's own labels for an epoch; a captured graph has none inside, so
+    without it.
+    """
     clock = Clock(job.device)
     with patch.object(step, "record_function", clock), patch.object(loop, "record_function", clock):
         seconds = _last_epoch(job, job.network(), 1, replace(how, cuda_graph=False))

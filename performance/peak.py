@@ -43,15 +43,21 @@ def measure(
     convolutions: Sequence[Shape] = CONVOLUTIONS,
     seconds: float = SECONDS_PER_SHAPE,
 ) -> Peak:
-    """Return the best of all shapes on the job's device, in its precision; sides by kind of device."""
+    """Return the best of all shapes on the job's device, in its precision; sides by kind of
+    device.
+    """
     precision, device = job.recipe.training.precision, job.device
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     with torch.inference_mode(), tf32(precision == "tf32"):
-        return best(works(device, dtype, sides[_kind(device)], convolutions), Clock(device).now, seconds)
+        return best(
+            works(device, dtype, sides[_kind(device)], convolutions), Clock(device).now, seconds
+        )
 
 
 def best(shapes: Iterable[Work], now: Callable[[], float], seconds: float) -> Peak:
-    """Return the best of some shapes; of each, the fastest of the repetitions that begin within its seconds."""
+    """Return the best of some shapes; of each, the fastest of the repetitions that begin within its
+    seconds.
+    """
     peak = Peak(0.0, "none")
     for shape, gflop, work in shapes:
         work()
@@ -63,8 +69,12 @@ def best(shapes: Iterable[Work], now: Callable[[], float], seconds: float) -> Pe
     return peak
 
 
-def works(device: str, dtype: torch.dtype, sides: Iterable[int], convolutions: Iterable[Shape]) -> Iterator[Work]:
-    """Yield the products of square matrices of these sides, then the convolutions, each in both memory layouts."""
+def works(
+    device: str, dtype: torch.dtype, sides: Iterable[int], convolutions: Iterable[Shape]
+) -> Iterator[Work]:
+    """Yield the products of square matrices of these sides, then the convolutions, each in both
+    memory layouts.
+    """
     for side in sides:
         a, b = torch.randn(2, side, side, dtype=dtype, device=device)
         yield f"matrix product {side}", 2 * side**3 / 1e9, lambda a=a, b=b: a @ b  # type: ignore[misc]
@@ -75,7 +85,9 @@ def works(device: str, dtype: torch.dtype, sides: Iterable[int], convolutions: I
         gflop = 2 * images * channels**2 * kernel**2 * side**2 / 1e9
         for order in (torch.contiguous_format, torch.channels_last):
             x, w = x.contiguous(memory_format=order), w.contiguous(memory_format=order)
-            name = f"convolution {channels} to {channels}, {kernel}x{kernel}, {images} x {side}x{side}"
+            name = (
+                f"convolution {channels} to {channels}, {kernel}x{kernel}, {images} x {side}x{side}"
+            )
             name += ", channels last" if order is torch.channels_last else ""
             yield name, gflop, lambda x=x, w=w, pad=kernel // 2: F.conv2d(x, w, padding=pad)  # type: ignore[misc]
 

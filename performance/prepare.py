@@ -38,8 +38,11 @@ class Course:
         return self.train.shape[0]
 
 
-def prepare(source: str | None, image_size: int | None, images: int | None, recipe: Recipe) -> Course:
-    """Return images training slices (None: all), as many whole batches as there are, and validation to match.
+def prepare(
+    source: str | None, image_size: int | None, images: int | None, recipe: Recipe
+) -> Course:
+    """Return images training slices (None: all), as many whole batches as there are, and validation
+    to match.
 
     Without a source, what `python -m benchmark` would take: $MENINGIOMA_DATA, an earlier
     download, else phantoms, which are drawn at the image size. Raises `SpecError` where not
@@ -58,10 +61,21 @@ def prepare(source: str | None, image_size: int | None, images: int | None, reci
         )
     few = max(1, round(wanted * len(split.val) / len(split.train)))
     spec = RunSpec(
-        "any", {}, recipe, slices.dataset_id, slices.fingerprint, split.split_id, split.fingerprint, shape, 0
+        "any",
+        {},
+        recipe,
+        slices.dataset_id,
+        slices.fingerprint,
+        split.split_id,
+        split.fingerprint,
+        shape,
+        0,
     )
     bench = Bench(slices, {}, {})
-    train, val = (bench.cases(spec, split, chosen) for chosen in (_some(split.train, wanted), _some(split.val, few)))
+    train, val = (
+        bench.cases(spec, split, chosen)
+        for chosen in (_some(split.train, wanted), _some(split.val, few))
+    )
     return Course(train, val, len(split.train), len(split.val), len(slices), slices.phantom)
 
 
@@ -69,7 +83,9 @@ def _load(source: str | None, image_size: int | None) -> SliceSet:
     if image_size is not None and image_size > MAX_SIDE:
         raise SpecError(f"--image-size {image_size} is above {MAX_SIDE}")
     source = Request(data=source).source
-    return phantoms.draw(size=image_size or PHANTOM_SIDE) if source == PHANTOMS else data.load(source)
+    return (
+        phantoms.draw(size=image_size or PHANTOM_SIDE) if source == PHANTOMS else data.load(source)
+    )
 
 
 def _some(numbers: tuple[int, ...], count: int) -> tuple[int, ...]:

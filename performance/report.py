@@ -1,4 +1,6 @@
-"""What is printed at the end and appended to RESULTS.md: machine, versions, data, command, tables."""
+"""What is printed at the end and appended to RESULTS.md: machine, versions, data, command,
+tables.
+"""
 
 from __future__ import annotations
 
@@ -35,8 +37,14 @@ def section(job: Job, course: Course, scores: Scores, gflop_per_image: float, co
     beside = OURS if OURS in scores.by_label else next(iter(scores.by_label))
     facts = describe(job.device, job.threads)
     training = job.recipe.training
-    recipe = f"kernel {job.kernel_size}, batch {training.batch_size}, {training.precision}, {job.device}"
-    best = f"{peak[0]:.0f} GFLOP/s ({peak[1]})" if peak else f"not measured: {scores.reasons.get('peak')}"
+    recipe = (
+        f"kernel {job.kernel_size}, batch {training.batch_size}, {training.precision}, {job.device}"
+    )
+    best = (
+        f"{peak[0]:.0f} GFLOP/s ({peak[1]})"
+        if peak
+        else f"not measured: {scores.reasons.get('peak')}"
+    )
     about = f"- peak: {best}; an image costs {gflop_per_image:.2f} GFLOP"
     parts = [
         f"## {datetime.now().astimezone():%Y-%m-%d %H:%M}, {course.side}x{course.side}, {recipe}",
@@ -53,8 +61,12 @@ def section(job: Job, course: Course, scores: Scores, gflop_per_image: float, co
     return "\n\n".join([*parts, *(["\n".join(failed)] if failed else [])]) + "\n"
 
 
-def facts_of(facts: Mapping[str, object], course: Course, job: Job, rounds: int, command: str, more: str = "") -> str:
-    """What a section's numbers depend on: machine, versions, data, rounds, command, a line each; more: another line."""
+def facts_of(
+    facts: Mapping[str, object], course: Course, job: Job, rounds: int, command: str, more: str = ""
+) -> str:
+    """What a section's numbers depend on: machine, versions, data, rounds, command, a line each;
+    more: another line.
+    """
     data = "phantoms" if course.phantom else "real slices"
     timed = f"{len(job.train)} training and {len(job.val)} validation images"
     lines = [
@@ -95,7 +107,9 @@ def _commit(facts: Mapping[str, object]) -> str:
 
 
 def append(path: Path, text: str) -> None:
-    """Add a section to a file of results, which is begun if it is not there; all of it or nothing."""
+    """Add a section to a file of results, which is begun if it is not there; all of it or
+    nothing.
+    """
     before = path.read_text(encoding="utf-8") if path.exists() else TITLE
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(f"{before.rstrip()}\n\n{text}", encoding="utf-8")

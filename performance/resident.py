@@ -36,7 +36,9 @@ def timed(
     epoch(clock)
     with clock("validation"):
         look()
-    found = Measurement(n, clock.seconds["training"], len(job.val), clock.seconds["validation"], peak(job.device))
+    found = Measurement(
+        n, clock.seconds["training"], len(job.val), clock.seconds["validation"], peak(job.device)
+    )
     if not job.split:
         return found
     heard = Clock(job.device)

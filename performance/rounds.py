@@ -1,4 +1,6 @@
-"""Rounds: every entrant in turn, one at a time, so that a slow minute of the machine meets them all."""
+"""Rounds: every entrant in turn, one at a time, so that a slow minute of the machine meets them
+all.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +17,20 @@ Run = Callable[[Job], dict[str, Any]]
 
 @dataclass
 class Scores:
-    """by_label: a measurement or None (failed) for each round; reasons: why one failed; peaks: GFLOP/s and shape."""
+    """by_label: a measurement or None (failed) for each round; reasons: why one failed; peaks:
+    GFLOP/s and shape.
+    """
 
     by_label: dict[str, list[Measurement | None]] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     peaks: list[tuple[float, str]] = field(default_factory=list)
 
 
-def play(job: Job, entrants: Sequence[Entrant], rounds: int, say: Callable[[str], None], run: Run) -> Scores:
-    """Measure the machine's peak and every entrant in each round; the first round also splits the time.
+def play(
+    job: Job, entrants: Sequence[Entrant], rounds: int, say: Callable[[str], None], run: Run
+) -> Scores:
+    """Measure the machine's peak and every entrant in each round; the first round also splits the
+    time.
 
     job is what all have in common. One that fails is not asked again, and the rest go on.
     """
@@ -40,7 +47,10 @@ def play(job: Job, entrants: Sequence[Entrant], rounds: int, say: Callable[[str]
             if label not in scores.reasons:
                 say(f"{where}: {label} ...")
                 found = _turn(replace(job, split=number == 0), entrant, scores, run)
-                say(f"{where}: {label}: " + (f"{found.images_per_second:.2f} images/s" if found else "failed"))
+                say(
+                    f"{where}: {label}: "
+                    + (f"{found.images_per_second:.2f} images/s" if found else "failed")
+                )
             scores.by_label[label].append(found)
     return scores
 
@@ -48,7 +58,9 @@ def play(job: Job, entrants: Sequence[Entrant], rounds: int, say: Callable[[str]
 def _turn(job: Job, entrant: Entrant, scores: Scores, run: Run) -> Measurement | None:
     one = CONTESTANTS[entrant.name]
     try:
-        return child.measurement(run(replace(job, target=one.target, workers=entrant.workers, change=one.change)))
+        return child.measurement(
+            run(replace(job, target=one.target, workers=entrant.workers, change=one.change))
+        )
     except child.ContestantError as error:
         scores.reasons[entrant.label] = str(error)
         return None

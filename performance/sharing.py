@@ -1,4 +1,5 @@
-"""`python -m performance.sharing`: a training beside other work, by how its threads wait; and two beside each other.
+"""`python -m performance.sharing`: a training beside other work, by how its threads wait; and two
+beside each other.
 
 Adds a section to performance/RESULTS.md. Nothing else should run on the machine meanwhile.
 """
@@ -37,11 +38,20 @@ BUSY = [sys.executable, "-c", "while True: pass"]
 
 def parser() -> argparse.ArgumentParser:
     """Build the command line."""
-    top = argparse.ArgumentParser(prog="python -m performance.sharing", description=__doc__, allow_abbrev=False)
-    top.add_argument("--data", help="slices, as for python -m benchmark (default: the same; phantoms where none are)")
+    top = argparse.ArgumentParser(
+        prog="python -m performance.sharing", description=__doc__, allow_abbrev=False
+    )
+    top.add_argument(
+        "--data",
+        help="slices, as for python -m benchmark (default: the same; phantoms where none are)",
+    )
     top.add_argument("--image-size", type=int, default=256, help="side in pixels (default: 256)")
-    top.add_argument("--kernel", type=int, default=3, help="kernel size of every convolution (default: 3)")
-    top.add_argument("--images", type=int, default=96, help="training images a turn times (default: 96)")
+    top.add_argument(
+        "--kernel", type=int, default=3, help="kernel size of every convolution (default: 3)"
+    )
+    top.add_argument(
+        "--images", type=int, default=96, help="training images a turn times (default: 96)"
+    )
     top.add_argument("--rounds", type=int, default=3, help="turns of each way (default: 3)")
     top.add_argument("--no-write", action="store_true", help="only print")
     return top
@@ -58,12 +68,20 @@ def one_busy_process() -> Iterator[None]:
         busy.wait()
 
 
-def waiting(job: Job, rounds: int, say: Callable[[str], None]) -> dict[tuple[str, bool], list[Measurement | None]]:
-    """Time the training in each way of waiting, alone (False) and beside a busy process (True), in turn."""
-    found: dict[tuple[str, bool], list[Measurement | None]] = {(way, b): [] for b in (False, True) for way in WAYS}
+def waiting(
+    job: Job, rounds: int, say: Callable[[str], None]
+) -> dict[tuple[str, bool], list[Measurement | None]]:
+    """Time the training in each way of waiting, alone (False) and beside a busy process (True), in
+    turn.
+    """
+    found: dict[tuple[str, bool], list[Measurement | None]] = {
+        (way, b): [] for b in (False, True) for way in WAYS
+    }
     for number in range(rounds):
         for (way, busy), turns in found.items():
-            say(f"round {number + 1} of {rounds}: {way}{', beside a busy process' if busy else ''} ...")
+            say(
+                f"round {number + 1} of {rounds}: {way}{', beside a busy process' if busy else ''} ..."
+            )
             if busy:
                 with one_busy_process():
                     turns.append(child.measurement(child.run(job, **WAYS[way])))
@@ -72,8 +90,12 @@ def waiting(job: Job, rounds: int, say: Callable[[str], None]) -> dict[tuple[str
     return found
 
 
-def sharing(job: Job, rounds: int, say: Callable[[str], None]) -> tuple[list[Measurement | None], list[float]]:
-    """Time one process of two threads, and two of one at once; return the former's turns and the latter's images/s."""
+def sharing(
+    job: Job, rounds: int, say: Callable[[str], None]
+) -> tuple[list[Measurement | None], list[float]]:
+    """Time one process of two threads, and two of one at once; return the former's turns and the
+    latter's images/s.
+    """
     of_two: list[Measurement | None] = []
     together = []
     for number in range(rounds):
@@ -86,7 +108,9 @@ def sharing(job: Job, rounds: int, say: Callable[[str], None]) -> tuple[list[Mea
 
 
 def rows(found: Mapping[tuple[str, bool], Rounds]) -> list[list[str]]:
-    """A row for each way and company: images/s (median), and how many times as fast as torch comes beside the same."""
+    """A row for each way and company: images/s (median), and how many times as fast as torch comes
+    beside the same.
+    """
     table = []
     for (way, busy), turns in found.items():
         speeds = sorted(one.images_per_second for one in turns if one)
@@ -101,12 +125,16 @@ def section(options: argparse.Namespace, command: str) -> str:
     """Measure, and return one dated section in Markdown."""
     for option in ("rounds", "images", "image_size"):
         if getattr(options, option) < 1:
-            raise SpecError(f"--{option.replace('_', '-')} {getattr(options, option)} must be a whole number above 0")
+            raise SpecError(
+                f"--{option.replace('_', '-')} {getattr(options, option)} must be a whole number above 0"
+            )
     for name in WAITING_CHOICES:
         os.environ.pop(name, None)  # children get what each way says and no more
     recipe, cores = load_recipe("thesis", {}), usable_cores()
     course = prepare(options.data, options.image_size, options.images, recipe)
-    job = Job(CONTESTANTS[OURS].target, course.train, course.val, recipe, options.kernel, "cpu", cores)
+    job = Job(
+        CONTESTANTS[OURS].target, course.train, course.val, recipe, options.kernel, "cpu", cores
+    )
 
     def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
@@ -116,7 +144,15 @@ def section(options: argparse.Namespace, command: str) -> str:
     parts = [
         f"## {datetime.now().astimezone():%Y-%m-%d %H:%M}, beside other work, {course.side}x{course.side}, {what}",
         facts_of(describe("cpu", cores), course, job, options.rounds, command),
-        markdown(("company", "how threads wait", "images/s", "x times as fast as torch comes (least - most)"), table),
+        markdown(
+            (
+                "company",
+                "how threads wait",
+                "images/s",
+                "x times as fast as torch comes (least - most)",
+            ),
+            table,
+        ),
     ]
     if cores > 1:
         of_two, together = sharing(job, options.rounds, say)
@@ -133,7 +169,9 @@ def main(words: Sequence[str] | None = None) -> int:
     """Carry out the command; 0 well, 2 bad input, 130 interrupted."""
     options = parser().parse_args(words)
     try:
-        text = section(options, shown(sys.argv[1:] if words is None else words, "performance.sharing"))
+        text = section(
+            options, shown(sys.argv[1:] if words is None else words, "performance.sharing")
+        )
         print(text)
         if not options.no_write:
             append(RESULTS, text)

@@ -11,7 +11,15 @@ from performance.job import Measurement
 
 Rounds = Sequence[Measurement | None]
 """One contestant's rounds in order; None where it failed."""
-HEADS = ("contestant", "images/s", "seconds per epoch", "", "peak memory, MiB", "GFLOP/s", "share of peak")
+HEADS = (
+    "contestant",
+    "images/s",
+    "seconds per epoch",
+    "",
+    "peak memory, MiB",
+    "GFLOP/s",
+    "share of peak",
+)
 FASTER = 3  # the column that sets the first contestant beside each
 SPLIT = (*TRAINING, "other", "validation", ASIDE)
 NONE = "-"
@@ -28,7 +36,9 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Work:
-    """What an epoch is: its slices, what an image costs, and the machine's peak (None: not measured)."""
+    """What an epoch is: its slices, what an image costs, and the machine's peak (None: not
+    measured).
+    """
 
     epoch_train: int
     epoch_val: int
@@ -38,7 +48,9 @@ class Work:
 
 def ratio(of: Rounds, to: Rounds) -> Ratio | None:
     """Return how many times as fast `of` trains as `to` does; None where no round has both."""
-    found = [a.images_per_second / b.images_per_second for a, b in zip(of, to, strict=True) if a and b]
+    found = [
+        a.images_per_second / b.images_per_second for a, b in zip(of, to, strict=True) if a and b
+    ]
     return Ratio(median(found), min(found), max(found)) if found else None
 
 
@@ -55,7 +67,10 @@ def heads(beside: str) -> list[str]:
 
 def main_table(by_label: Mapping[str, Rounds], beside: str, work: Work) -> list[list[str]]:
     """One row per contestant under `heads`; medians over rounds."""
-    return [[label, *_main_row(rounds, by_label.get(beside, []), work)] for label, rounds in by_label.items()]
+    return [
+        [label, *_main_row(rounds, by_label.get(beside, []), work)]
+        for label, rounds in by_label.items()
+    ]
 
 
 def _main_row(rounds: Rounds, beside: Rounds, work: Work) -> list[str]:
@@ -78,7 +93,10 @@ def _main_row(rounds: Rounds, beside: Rounds, work: Work) -> list[str]:
 def _memory(done: Sequence[Measurement]) -> str:
     """Greatest over rounds, such as "2310", "2310 + 400 a worker" or "2310; card 5120"."""
     process, worker, card = (
-        max((value for one in done if (value := getattr(one.memory, part)) is not None), default=None)
+        max(
+            (value for one in done if (value := getattr(one.memory, part)) is not None),
+            default=None,
+        )
         for part in ("process", "worker", "card")
     )
     text = NONE if process is None else f"{process:.0f}"
@@ -92,7 +110,9 @@ def split_table(by_label: Mapping[str, Rounds]) -> list[list[str]]:
     for label, rounds in by_label.items():
         split = next((one.split for one in rounds if one and one.split), None)
         if split:
-            rows.append([label, *(f"{split[name]:.1f}" if name in split else NONE for name in SPLIT)])
+            rows.append(
+                [label, *(f"{split[name]:.1f}" if name in split else NONE for name in SPLIT)]
+            )
     return rows
 
 
@@ -107,4 +127,6 @@ def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
     lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
              for row in [heads, *rows]]  # fmt: skip
-    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
+    return "\n".join(
+        [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
+    )

@@ -1,4 +1,6 @@
-"""Computed text held to stored text: words exactly, numbers as far as two processors agree about them."""
+"""Computed text held to stored text: words exactly, numbers as far as two processors agree about
+them.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +8,18 @@ import re
 from decimal import Decimal
 
 NUMBER = re.compile(r"(?<![\w.])([-+]?\d+(?:\.\d+)?(?:e[-+]\d+)?)")
-MARK = re.compile(r'(?:(?<= id=")|(?<=url\(#)|(?<=href="#))[^")]+')  # of an SVG; some are hashes of coordinates
+MARK = re.compile(
+    r'(?:(?<= id=")|(?<=url\(#)|(?<=href="#))[^")]+'
+)  # of an SVG; some are hashes of coordinates
 SVG_POINTS = Decimal("0.01")  # 1/7200 of an inch
 
 
 def apart(stored: str, computed: str, least: Decimal = Decimal(0)) -> list[str]:
-    """What differs; nothing where the words are the same and no number lies further off than it may.
+    """What differs; nothing where the words are the same and no number lies further off than it
+    may.
 
-    A number with decimals may be off by one unit of the last digit printed, or by `least` where that is more; a whole
-    number by `least`. How wide the columns of a table are does not count.
+    A number with decimals may be off by one unit of the last digit printed, or by `least` where
+    that is more; a whole number by `least`. How wide the columns of a table are does not count.
     """
     ours, theirs = (NUMBER.split(_narrow(text)) for text in (stored, computed))
     if ours[::2] != theirs[::2]:
@@ -29,7 +34,9 @@ def apart(stored: str, computed: str, least: Decimal = Decimal(0)) -> list[str]:
 
 
 def svg_apart(stored: str, computed: str) -> list[str]:
-    """What differs between two drawings: structure, marks and text exactly, coordinates by more than `SVG_POINTS`."""
+    """What differs between two drawings: structure, marks and text exactly, coordinates by more
+    than `SVG_POINTS`.
+    """
     return apart(_numbered(stored), _numbered(computed), SVG_POINTS)
 
 

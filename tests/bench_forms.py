@@ -1,4 +1,6 @@
-"""A bench small enough for tests: slices, a recipe, specs, arms that break rules, and the command line as a process."""
+"""A bench small enough for tests: slices, a recipe, specs, arms that break rules, and the command
+line as a process.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ def small_slices(size: int = 64) -> SliceSet:
 
 def small_recipe(protocol: str = "thesis", **changes: Any) -> Recipe:
     """The small recipe; a change such as training__patience=1 means training.patience."""
-    return load_recipe(protocol, {**SMALL, **{key.replace("__", "."): value for key, value in changes.items()}})
+    return load_recipe(
+        protocol, {**SMALL, **{key.replace("__", "."): value for key, value in changes.items()}}
+    )
 
 
 def spec_of(
@@ -153,8 +157,12 @@ alpha = [0.3, 0.7]
 """
 
 
-def process(words: list[str], cwd: Path, path: list[Path] | None = None, **more: Any) -> subprocess.Popen[str]:
-    """Start Python with these words in a folder, this repository importable, and `path` before it."""
+def process(
+    words: list[str], cwd: Path, path: list[Path] | None = None, **more: Any
+) -> subprocess.Popen[str]:
+    """Start Python with these words in a folder, this repository importable, and `path` before
+    it.
+    """
     places = [str(place) for place in [*(path or []), ROOT]]
     return start([sys.executable, *words], cwd, {"PYTHONPATH": os.pathsep.join(places)}, **more)
 
@@ -162,15 +170,20 @@ def process(words: list[str], cwd: Path, path: list[Path] | None = None, **more:
 def start(
     words: list[str], cwd: Path, variables: Mapping[str, str] = MappingProxyType({}), **more: Any
 ) -> subprocess.Popen[str]:
-    """Start a program in a folder with its outputs piped, more environment variables, and Ctrl-C not ignored."""
+    """Start a program in a folder with its outputs piped, more environment variables, and Ctrl-C
+    not ignored.
+    """
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
     with interruptible():
-        return subprocess.Popen(words, cwd=cwd, env={**os.environ, **variables}, encoding="utf-8", **pipes)
+        return subprocess.Popen(
+            words, cwd=cwd, env={**os.environ, **variables}, encoding="utf-8", **pipes
+        )
 
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Inside, children begin with the default SIGINT, even where pytest was started to ignore it, as by `nohup`.
+    """Inside, children begin with the default SIGINT, even where pytest was started to ignore it,
+    as by `nohup`.
 
     What is ignored stays ignored in a child, what is handled begins anew there.
     """
@@ -185,7 +198,9 @@ def interruptible() -> Iterator[None]:
 
 
 def finish(child: subprocess.Popen[str], seconds: float = 400) -> tuple[int, str, str]:
-    """Wait for a process; return its exit code, stdout and stderr. A process that hangs is killed."""
+    """Wait for a process; return its exit code, stdout and stderr. A process that hangs is
+    killed.
+    """
     try:
         out, err = child.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -196,12 +211,16 @@ def finish(child: subprocess.Popen[str], seconds: float = 400) -> tuple[int, str
 
 
 def bits(folder: Path) -> dict[str, bytes]:
-    """The files of each run under a folder that must be the same, bit for bit, wherever it is run again."""
+    """The files of each run under a folder that must be the same, bit for bit, wherever it is run
+    again.
+    """
     found = {}
     for name in ("scores.csv", "predictions.zip", "history.csv"):
         for path in sorted(folder.glob(f"*/{name}")):
             content = path.read_bytes()
-            found[f"{path.parent.name}/{name}"] = untimed(content) if name == "history.csv" else content
+            found[f"{path.parent.name}/{name}"] = (
+                untimed(content) if name == "history.csv" else content
+            )
     return found
 
 

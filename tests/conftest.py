@@ -1,4 +1,6 @@
-"""What every test runs under: one thread, no data found by accident; and the small bench they share."""
+"""What every test runs under: one thread, no data found by accident; and the small bench they
+share.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ from benchmark.splits.split import make
 
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_found_by_accident(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No data from the environment, no earlier download, no settings of the user. Subprocesses inherit it."""
+    """No data from the environment, no earlier download, no settings of the user. Subprocesses
+    inherit it.
+    """
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MENINGIOMA_DATA", raising=False)
@@ -49,7 +53,9 @@ def cases(slices: SliceSet, recipe: Recipe) -> dict[str, Cases]:
     """The slices of "train", "val" and "test" as an arm gets them."""
     split = make(slices, recipe.split, 1)
     spec, bench = spec_of("any", FAULTY, slices, split, recipe), Bench(slices, {}, {})
-    return {part: bench.cases(spec, split, getattr(split, part)) for part in ("train", "val", "test")}
+    return {
+        part: bench.cases(spec, split, getattr(split, part)) for part in ("train", "val", "test")
+    }
 
 
 @pytest.fixture
@@ -62,7 +68,9 @@ def few_phantoms(monkeypatch: pytest.MonkeyPatch) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Keep each test's outcome, so that the contract suite can tell an arm that was only skipped."""
+    """Keep each test's outcome, so that the contract suite can tell an arm that was only
+    skipped.
+    """
     report = yield
     if report.when == "call" or report.outcome == "skipped":
         item.stash[OUTCOME] = report.outcome

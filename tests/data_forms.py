@@ -1,4 +1,6 @@
-"""Small slices, writers of every file form of them, and what all forms promise, for the tests of benchmark.data."""
+"""Small slices, writers of every file form of them, and what all forms promise, for the tests of
+benchmark.data.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +24,16 @@ from benchmark.errors import BenchmarkError, DataError
 
 
 def small_set(
-    n: int = 3, *, seed: int = 0, dtype: str = "uint8", shape: tuple[int, int] = (64, 96), label: int = 1
+    n: int = 3,
+    *,
+    seed: int = 0,
+    dtype: str = "uint8",
+    shape: tuple[int, int] = (64, 96),
+    label: int = 1,
 ) -> SliceSet:
-    """n slices of one shape with distinct, asymmetric masks, numbered 2, 5, 8, ... in patients of two."""
+    """n slices of one shape with distinct, asymmetric masks, numbered 2, 5, 8, ... in patients of
+    two.
+    """
     rng = np.random.default_rng(seed)
     top = {"uint8": 256, "int16": 3000, "uint16": 65536}[dtype]
 
@@ -38,7 +47,9 @@ def small_set(
     return gather([one(i) for i in range(n)], labels=None)
 
 
-def write_pairs(slices: SliceSet, folder: Path, *, index: bool = True, suffix: str = ".png") -> Path:
+def write_pairs(
+    slices: SliceSet, folder: Path, *, index: bool = True, suffix: str = ".png"
+) -> Path:
     for name, arrays in (("images", slices.images), ("masks", slices.masks.astype(np.uint8) * 255)):
         (folder / name).mkdir(parents=True)
         for number, array in zip(slices.slice_id, arrays, strict=True):
@@ -55,7 +66,9 @@ def write_index(slices: SliceSet, folder: Path) -> None:
 
 
 def mat_bytes(one: RawSlice, **replaced: Any) -> bytes:
-    """One N.mat as the archive has it: HDF5 behind 512 bytes of MATLAB, arrays transposed. None drops a field."""
+    """One N.mat as the archive has it: HDF5 behind 512 bytes of MATLAB, arrays transposed. None
+    drops a field.
+    """
     fields = {
         "image": one.image.T,
         "label": np.array([[float(one.label)]]),
@@ -97,7 +110,10 @@ def write_zips(slices: SliceSet, folder: Path) -> Path:
     for part in (names[::2], names[1::2]):
         if part:
             first, last = part[0][:-4], part[-1][:-4]
-            write_zip(folder / f"brainTumorDataPublic_{first}-{last}.zip", {name: members[name] for name in part})
+            write_zip(
+                folder / f"brainTumorDataPublic_{first}-{last}.zip",
+                {name: members[name] for name in part},
+            )
     return folder
 
 
@@ -108,11 +124,17 @@ def objects(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
     return ragged
 
 
-def write_kaggle(slices: SliceSet, folder: Path, *, order: Sequence[int] | None = None, pickled: bool = True) -> Path:
+def write_kaggle(
+    slices: SliceSet, folder: Path, *, order: Sequence[int] | None = None, pickled: bool = True
+) -> Path:
     folder.mkdir(parents=True)
     rows = list(range(len(slices)) if order is None else order)
     for name, arrays in (("images", slices.images), ("masks", slices.masks)):
-        np.save(folder / f"{name}.npy", objects(list(arrays[rows])) if pickled else arrays[rows], allow_pickle=pickled)
+        np.save(
+            folder / f"{name}.npy",
+            objects(list(arrays[rows])) if pickled else arrays[rows],
+            allow_pickle=pickled,
+        )
     np.save(folder / "labels.npy", slices.label[rows])
     return folder
 
@@ -135,15 +157,23 @@ def stretched(slices: SliceSet) -> SliceSet:
     """The 8-bit copy of an int16 set, each slice stretched to 0 ... 255."""
     peaks = slices.images.max(axis=(1, 2), keepdims=True)
     raw = (
-        RawSlice(one.slice_id, one.label, image, one.mask, one.origin, one.patient_id, one.spacing_mm)
-        for one, image in zip(iterate(slices), (slices.images * 255.0 / peaks).astype(np.uint8), strict=True)
+        RawSlice(
+            one.slice_id, one.label, image, one.mask, one.origin, one.patient_id, one.spacing_mm
+        )
+        for one, image in zip(
+            iterate(slices), (slices.images * 255.0 / peaks).astype(np.uint8), strict=True
+        )
     )
     return gather(raw, labels=None)
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
     """Every file below a folder with its content: to show that nothing was touched."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def refused(source: Path, *words: str, **options: Any) -> None:
@@ -157,7 +187,9 @@ def refused(source: Path, *words: str, **options: Any) -> None:
 
 
 def loads_or_refuses(folder: Path) -> None:
-    """Loading gives valid slices, or one BenchmarkError that names the place; nothing else may come out."""
+    """Loading gives valid slices, or one BenchmarkError that names the place; nothing else may come
+    out.
+    """
     try:
         slices = load(folder)
     except BenchmarkError as error:
@@ -171,7 +203,9 @@ def loads_or_refuses(folder: Path) -> None:
 
 @st.composite
 def damaged(draw: st.DrawFn, data: bytes, header: tuple[int, int] = (0, 700)) -> bytes:
-    """The bytes of a file, cut short or with up to four bytes changed, half of them in its header."""
+    """The bytes of a file, cut short or with up to four bytes changed, half of them in its
+    header.
+    """
     if draw(st.booleans()):
         return data[: draw(st.integers(0, len(data) - 1))]
     places = st.integers(header[0], min(header[1], len(data)) - 1) | st.integers(0, len(data) - 1)

@@ -1,7 +1,9 @@
-"""What `nox -s mutants` does: mutmut changes the source in one place after another, and the suite must notice.
+"""What `nox -s mutants` does: mutmut changes the source in one place after another, and the suite
+must notice.
 
-mutmut keeps what it learned in the folder mutants/, so a run that was stopped goes on. This script chooses the
-mutants, writes the table of docs/testing.md, and each survivor's change to mutants/survivors/MODULE.md.
+mutmut keeps what it learned in the folder mutants/, so a run that was stopped goes on. This script
+chooses the mutants, writes the table of docs/testing.md, and each survivor's change to
+mutants/survivors/MODULE.md.
 """
 
 from __future__ import annotations
@@ -37,10 +39,16 @@ class Module:
 
     @property
     def survivors(self) -> list[str]:
-        return [name for name, state in self.states.items() if state in ("survived", "no tests", "suspicious")]
+        return [
+            name
+            for name, state in self.states.items()
+            if state in ("survived", "no tests", "suspicious")
+        ]
 
     def sample(self, size: int | None) -> list[str]:
-        """The first so many in an order drawn once; all where size is None. So a larger sample holds a smaller one."""
+        """The first so many in an order drawn once; all where size is None. So a larger sample
+        holds a smaller one.
+        """
         names = sorted(self.states)
         random.Random(f"{SEED} {self.name}").shuffle(names)
         return names[:size]
@@ -53,7 +61,10 @@ def modules() -> list[Module]:
     found = []
     for path in sorted(WORK.glob("benchmark/**/*.py.meta")):
         meta = json.loads(path.read_text(encoding="utf-8"))
-        states = {k: None if v is None else status_by_exit_code[v] for k, v in meta["exit_code_by_key"].items()}
+        states = {
+            k: None if v is None else status_by_exit_code[v]
+            for k, v in meta["exit_code_by_key"].items()
+        }
         name = path.relative_to(WORK / "benchmark").as_posix().removesuffix(".py.meta")
         found.append(Module(name, states))
     return [module for module in found if module.states]
@@ -83,7 +94,9 @@ def table(found: list[Module]) -> str:
         noticed_of_all += noticed / tried * len(module.states)
         of_all += len(module.states)
     sums = [sum(row[column] for row in rows) for column in (1, 2, 3)]
-    rows.append(["all, by their mutants", *sums, f"{noticed_of_all / of_all:.0%}" if of_all else "", ""])
+    rows.append(
+        ["all, by their mutants", *sums, f"{noticed_of_all / of_all:.0%}" if of_all else "", ""]
+    )
     headers = ["module", "mutants", "tried", "survived", "noticed", "95 % interval"]
     return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
 
@@ -105,26 +118,46 @@ def write_survivors(found: list[Module]) -> None:
 def main() -> None:
     """Try mutants, then write the table and the survivors; with --report, only write."""
     parser = argparse.ArgumentParser(prog="nox -s mutants --", description=main.__doc__)
-    parser.add_argument("modules", nargs="*", default=["*"], help="such as losses or judge/*; all by default")
-    parser.add_argument("--sample", type=int, metavar="N", help="N mutants of each module, drawn with a fixed seed")
-    parser.add_argument("--again", action="store_true", help="try the survivors again, and nothing else")
+    parser.add_argument(
+        "modules", nargs="*", default=["*"], help="such as losses or judge/*; all by default"
+    )
+    parser.add_argument(
+        "--sample", type=int, metavar="N", help="N mutants of each module, drawn with a fixed seed"
+    )
+    parser.add_argument(
+        "--again", action="store_true", help="try the survivors again, and nothing else"
+    )
     parser.add_argument("--report", action="store_true", help="try nothing, write what is known")
-    parser.add_argument("--children", type=int, default=os.cpu_count() or 1, help="processes; one per core by default")
+    parser.add_argument(
+        "--children",
+        type=int,
+        default=os.cpu_count() or 1,
+        help="processes; one per core by default",
+    )
     chosen = parser.parse_args()
     os.chdir(ROOT)  # where mutmut reads its settings
     if not chosen.report:
         if not (WORK / "mutmut-stats.json").is_file():
             run([FIRST], chosen.children)
-        wanted = [m for m in modules() if any(fnmatch.fnmatch(m.name, glob) for glob in chosen.modules)]
+        wanted = [
+            m for m in modules() if any(fnmatch.fnmatch(m.name, glob) for glob in chosen.modules)
+        ]
         if chosen.again:
             names = [name for module in wanted for name in module.survivors]
         else:
-            names = [name for module in wanted for name in module.sample(chosen.sample) if module.states[name] is None]
+            names = [
+                name
+                for module in wanted
+                for name in module.sample(chosen.sample)
+                if module.states[name] is None
+            ]
         if names:
             run(names, chosen.children)
     found = modules()
     write_survivors(found)
-    filled = PLACE.sub(lambda place: f"{place[1]}{table(found)}\n{place[2]}", PAGE.read_text(encoding="utf-8"))
+    filled = PLACE.sub(
+        lambda place: f"{place[1]}{table(found)}\n{place[2]}", PAGE.read_text(encoding="utf-8")
+    )
     PAGE.write_text(filled, encoding="utf-8")
     print(table(found))
 

@@ -30,7 +30,9 @@ def table(title: str = "Dice of every arm.", **columns: list[str]) -> Table:
 
 
 def arms() -> Table:
-    """Nine arms: by number 0.9 comes before 0.8913 but 0.10 after 0.09; one Dice missing; "by-image-10" after "-9"."""
+    """Nine arms: by number 0.9 comes before 0.8913 but 0.10 after 0.09; one Dice missing;
+    "by-image-10" after "-9".
+    """
     dice = [0.1, 0.89134, None, 0.89126, 0.9, 0.09, 0.5, 0.6, 0.7]
     numbers = pd.DataFrame({"Dice": dice})
     shown = pd.DataFrame(
@@ -73,14 +75,21 @@ def picture(level: int) -> str:
 
 
 def gallery(slices: int = 30, name: str = "unet 5x5, alpha 0.5") -> dict[str, Any]:
-    """Slice n has 100 n mm2 and Dice n / 100 from the first run; the second, of otsu, tested slices 1 and 2."""
+    """Slice n has 100 n mm2 and Dice n / 100 from the first run; the second, of otsu, tested slices
+    1 and 2.
+    """
     numbers = [str(n) for n in range(1, slices + 1)]
     terms = {"form": "64x64 fp32", "terms": "protocol thesis, phantoms", "split": "by-image-1"}
     return {
         "height": SIDE,
         "width": SIDE,
         "slices": {
-            n: {"image": picture(40), "patient": f"P{n}", "mm2": 100.0 * int(n), "truth": "M10 10L30 10L30 30Z"}
+            n: {
+                "image": picture(40),
+                "patient": f"P{n}",
+                "mm2": 100.0 * int(n),
+                "truth": "M10 10L30 10L30 30Z",
+            }
             for n in numbers
         },
         "runs": [
@@ -88,10 +97,18 @@ def gallery(slices: int = 30, name: str = "unet 5x5, alpha 0.5") -> dict[str, An
             {"id": "second", "arm": "otsu", **terms, "seed": None, "click": True},
         ],
         "outlines": {
-            "first": {n: {"d": "M12 10L32 10L32 30Z", "dice": int(n) / 100, "mm2": 90.0} for n in numbers},
-            "second": {"1": {"d": "", "dice": 0.0, "mm2": 0.0}, "2": {"d": "M1 1L2 2L3 1Z", "dice": None, "mm2": 1.0}},
+            "first": {
+                n: {"d": "M12 10L32 10L32 30Z", "dice": int(n) / 100, "mm2": 90.0} for n in numbers
+            },
+            "second": {
+                "1": {"d": "", "dice": 0.0, "mm2": 0.0},
+                "2": {"d": "M1 1L2 2L3 1Z", "dice": None, "mm2": 1.0},
+            },
         },
-        "left_out": [{"id": name, "why": why} for name, why in (("a", "elsewhere"), ("b", name), ("c", "elsewhere"))],
+        "left_out": [
+            {"id": name, "why": why}
+            for name, why in (("a", "elsewhere"), ("b", name), ("c", "elsewhere"))
+        ],
     }
 
 
@@ -106,19 +123,30 @@ def content(**changes: Any) -> Content:
     grid = Chapter("All terms", "All cells.", [figure("lines", table("Beneath.", a=["1"])), figure("wide")],
                    ["No run of 9x9."], more=[more])  # fmt: skip
     waiting = Chapter("Runs not finished", lines=["one: failed", "two: partial"])
-    records = Chapter(tables=[table("Commands.", command=["nox -s reproduce"]), table("Machines.", python=["3.12"])])
+    records = Chapter(
+        tables=[
+            table("Commands.", command=["nox -s reproduce"]),
+            table("Machines.", python=["3.12"]),
+        ]
+    )
     choices = Chapter(tables=[table("Choices.", key=[f"key {n}" for n in range(13)])])
     whole: dict[str, Any] = {
         "title": "What was found",
         "lead": "3 runs.",
         "parts": [
             Part("answers", "Answers", [Chapter()], answers),
-            Part("arms", "Every arm", [Chapter(tables=[arms(), table("Short.", a=["1"])], opened=True)]),
+            Part(
+                "arms",
+                "Every arm",
+                [Chapter(tables=[arms(), table("Short.", a=["1"])], opened=True)],
+            ),
             Part("grid", "The grid", [grid]),
             Part("records", "How it was run", [records, waiting]),
             Part("choices", "What was decided", [choices]),
         ],
-        "drawings": {slug: drawing(518 if slug == "wide" else 252, figure(slug).alt) for slug in DRAWN},
+        "drawings": {
+            slug: drawing(518 if slug == "wide" else 252, figure(slug).alt) for slug in DRAWN
+        },
         "gallery": gallery(),
         "gallery_note": "Drawn phantoms.",
         "attribution": ["Slices: https://doi.org/10.6084/m9.figshare.1512427"],
@@ -133,7 +161,9 @@ def hostile() -> Content:
     named = replace(figure(), slug=HOSTILE, title=HOSTILE, caption=HOSTILE, thesis=HOSTILE)
     nasty = table(HOSTILE, **{HOSTILE: [HOSTILE]})
     nasty = Table(nasty.title, nasty.numbers, nasty.shown, (HOSTILE,))
-    chapter = Chapter(HOSTILE, HOSTILE, [named], [HOSTILE], [nasty, wide_table()], [figure()], [HOSTILE])
+    chapter = Chapter(
+        HOSTILE, HOSTILE, [named], [HOSTILE], [nasty, wide_table()], [figure()], [HOSTILE]
+    )
     return content(
         title=HOSTILE,
         lead=HOSTILE,
@@ -194,7 +224,9 @@ class Page(HTMLParser):
 
     def all(self, *tags: str, **attributes: str) -> list[Element]:
         """Elements of these tags that have these attributes, in the page's order."""
-        return [e for e in self.elements if e.tag in tags and attributes.items() <= e.attributes.items()]
+        return [
+            e for e in self.elements if e.tag in tags and attributes.items() <= e.attributes.items()
+        ]
 
     def one(self, tag: str, **attributes: str) -> Element:
         (found,) = self.all(tag, **attributes)

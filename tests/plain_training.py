@@ -1,4 +1,5 @@
-"""The thesis's training in plain PyTorch, numpy and MONAI: what `benchmark.training.loop` is held to.
+"""The thesis's training in plain PyTorch, numpy and MONAI: what `benchmark.training.loop` is held
+to.
 
 Nothing here is of the package under test. What a training draws is written down a second time
 (streams, dropout masks) or handed in (augmented images).
@@ -32,9 +33,16 @@ def stream(seed: int, name: int, epoch: int = 0, index: int = 0) -> np.random.Ge
 
 
 def untrained(
-    name: str, seed: int, channels: tuple[int, ...], dropout: float = 0.3, kernel: int = 3, **layers: str
+    name: str,
+    seed: int,
+    channels: tuple[int, ...],
+    dropout: float = 0.3,
+    kernel: int = 3,
+    **layers: str,
 ) -> nn.Module:
-    """MONAI's network of this name with the weights of a seed, one kernel throughout; layers: norm and act."""
+    """MONAI's network of this name with the weights of a seed, one kernel throughout; layers: norm
+    and act.
+    """
     kind: Any = {"unet": UNet, "attention-unet": AttentionUnet}[name]
     torch.manual_seed(int(stream(seed, WEIGHTS).integers(0, 2**63 - 1)))
     sizes = {"strides": (2,) * (len(channels) - 1), "kernel_size": kernel, "up_kernel_size": kernel}
@@ -43,7 +51,9 @@ def untrained(
 
 @dataclass
 class Plain:
-    """A training's history, the weights before it and after each epoch, and the greatest slope of each."""
+    """A training's history, the weights before it and after each epoch, and the greatest slope of
+    each.
+    """
 
     start: Weights
     history: list[dict[str, float]] = field(default_factory=list)
@@ -56,14 +66,20 @@ class Plain:
         return int(np.argmax([row["val_dice"] for row in self.history]))
 
     def apart(self, found: Mapping[str, torch.Tensor], epoch: int) -> float:
-        """How far these weights lie from those after an epoch, as a share of the way that training had gone by then.
+        """How far these weights lie from those after an epoch, as a share of the way that training
+        had gone by then.
 
-        A bias before a norm has no slope but rounding, which Adam scales up to whole steps, and no effect: left out.
+        A bias before a norm has no slope but rounding, which Adam scales up to whole steps, and no
+        effect: left out.
         """
-        felt = [name for name, slope in self.slopes.items() if slope > 1e-5 * max(self.slopes.values())]
+        felt = [
+            name for name, slope in self.slopes.items() if slope > 1e-5 * max(self.slopes.values())
+        ]
         assert found.keys() == self.start.keys()
         here = self.weights[epoch]
-        return _distance([found[n] - here[n] for n in felt]) / _distance([here[n] - self.start[n] for n in felt])
+        return _distance([found[n] - here[n] for n in felt]) / _distance(
+            [here[n] - self.start[n] for n in felt]
+        )
 
 
 def train(
@@ -88,7 +104,9 @@ def train(
         for number, rows in enumerate(np.split(order, range(batch, len(order), batch))):
             torch.manual_seed(int(stream(seed, OTHER, epoch, number).integers(0, 2**63 - 1)))
             keys[:] = [stream(seed, DROPOUT, epoch, int(one)) for one in slice_id[rows]]
-            keys[:] = [one.integers(-(2**31), 2**31, (_dropouts(model), 2), np.int32) for one in keys]
+            keys[:] = [
+                one.integers(-(2**31), 2**31, (_dropouts(model), 2), np.int32) for one in keys
+            ]
             pictures, masks = augmented(epoch, rows)
             each = tversky(model(pictures[:, None]).softmax(1)[:, 1], masks, alpha)  # (b,)
             optimiser.zero_grad()
@@ -107,15 +125,21 @@ def train(
     return plain
 
 
-def tversky(p: torch.Tensor, truth: torch.Tensor, alpha: float, over: tuple[int, ...] = (-2, -1)) -> torch.Tensor:
-    """1 - TP / (TP + alpha FN + (1 - alpha) FP) of probabilities (..., H, W), summed over dimensions (thesis, 2.10)."""
+def tversky(
+    p: torch.Tensor, truth: torch.Tensor, alpha: float, over: tuple[int, ...] = (-2, -1)
+) -> torch.Tensor:
+    """1 - TP / (TP + alpha FN + (1 - alpha) FP) of probabilities (..., H, W), summed over
+    dimensions (thesis, 2.10).
+    """
     t = truth.float()
     tp, fn, fp = ((x * y).sum(over) for x, y in ((p, t), (1 - p, t), (p, 1 - t)))
     return 1 - (tp + SMOOTH) / (tp + alpha * fn + (1 - alpha) * fp + SMOOTH)
 
 
 def dice(p: torch.Tensor, truth: torch.Tensor) -> float:
-    """Mean over images of 2 |A and B| / (|A| + |B|), A where tumour has more than half of the probability."""
+    """Mean over images of 2 |A and B| / (|A| + |B|), A where tumour has more than half of the
+    probability.
+    """
     pairs = zip((p > 0.5).numpy(), truth.numpy(), strict=True)
     return float(np.mean([2 * (a & b).sum() / (a.sum() + b.sum()) for a, b in pairs]))
 
@@ -139,11 +163,15 @@ def _dropouts(model: nn.Module) -> int:
 
 
 def _keyed_by_hand(model: nn.Module) -> list:
-    """Let each dropout layer keep the units that its keys choose; the list returned is to hold (L, 2) keys an image."""
+    """Let each dropout layer keep the units that its keys choose; the list returned is to hold (L,
+    2) keys an image.
+    """
     keys: list = []
 
     def hook(place: int, dropped: int) -> Callable[..., torch.Tensor | None]:
-        def mask(layer: nn.Module, given: tuple[torch.Tensor], out: torch.Tensor) -> torch.Tensor | None:
+        def mask(
+            layer: nn.Module, given: tuple[torch.Tensor], out: torch.Tensor
+        ) -> torch.Tensor | None:
             if not layer.training:
                 return None
             units = out[0].numel()
@@ -152,7 +180,9 @@ def _keyed_by_hand(model: nn.Module) -> list:
 
         return mask
 
-    for place, layer in enumerate([layer for layer in model.modules() if type(layer) is nn.Dropout]):
+    for place, layer in enumerate(
+        [layer for layer in model.modules() if type(layer) is nn.Dropout]
+    ):
         layer.register_forward_hook(hook(place, round(layer.p * LEVELS)))
         layer.p = 0.0  # the layer itself draws nothing
     return keys

@@ -1,4 +1,6 @@
-"""Finished run folders and tables of runs without any training, for the tests of collect, compare and rescore."""
+"""Finished run folders and tables of runs without any training, for the tests of collect, compare
+and rescore.
+"""
 
 from __future__ import annotations
 
@@ -34,20 +36,29 @@ COUNTS = {3: 2_650_000, 5: 7_360_000, 7: 14_430_000, 9: 23_850_000}
 
 
 def squares(n: int = 8, *, phantom: bool = False, first: int = 1) -> SliceSet:
-    """n slices of 64x64, numbered from `first`, in patients of two; each tumour a 10x10 square elsewhere."""
+    """n slices of 64x64, numbered from `first`, in patients of two; each tumour a 10x10 square
+    elsewhere.
+    """
 
     def one(i: int) -> RawSlice:
         mask = np.zeros((64, 64), dtype=bool)
         mask[5 + i : 5 + i + SIDE, 20 : 20 + SIDE] = True
         return RawSlice(
-            first + i, 1, np.where(mask, np.uint8(200), np.uint8(i)), mask, f"square {i}", f"{100360 + i // 2}"
+            first + i,
+            1,
+            np.where(mask, np.uint8(200), np.uint8(i)),
+            mask,
+            f"square {i}",
+            f"{100360 + i // 2}",
         )
 
     return gather([one(i) for i in range(n)], phantom=phantom)
 
 
 def rows_found(slices: SliceSet, split: Split, rows: int) -> dict[int, NDArray[np.bool_]]:
-    """Predictions that find only the first rows of each test square: Dice 2r / (r + 10), with no false positive."""
+    """Predictions that find only the first rows of each test square: Dice 2r / (r + 10), with no
+    false positive.
+    """
     found = {}
     for i, number in enumerate(slices.slice_id.tolist()):
         if number in split.test:
@@ -81,11 +92,19 @@ def a_spec(slices: SliceSet, split: Split, **changes: Any) -> RunSpec:
 
 def varied(**overrides: Any) -> Recipe:
     """The thesis's protocol, name kept, with section__key values replaced."""
-    return load_recipe("thesis", {key.replace("__", "."): value for key, value in overrides.items()})
+    return load_recipe(
+        "thesis", {key.replace("__", "."): value for key, value in overrides.items()}
+    )
 
 
 def write_run(
-    root: Path, slices: SliceSet, split: Split, *, rows: int = 8, click: bool = False, **changes: Any
+    root: Path,
+    slices: SliceSet,
+    split: Split,
+    *,
+    rows: int = 8,
+    click: bool = False,
+    **changes: Any,
 ) -> RunFolder:
     """Write one finished run as the runner does."""
     spec = a_spec(slices, split, **changes)
@@ -93,14 +112,22 @@ def write_run(
     folder.path.mkdir(parents=True)
     folder.begin(spec, {"device_kind": "cpu", "gpu": None}, ())
     scores = score(slices, predictions := rows_found(slices, split, rows), split.test)
-    timing = {"fit_seconds": 120.0, "predict_seconds": 1.0, "parameters": COUNTS.get(spec.params.get("kernel_size"), 0)}
+    timing = {
+        "fit_seconds": 120.0,
+        "predict_seconds": 1.0,
+        "parameters": COUNTS.get(spec.params.get("kernel_size"), 0),
+    }
     folder.finish(
         scores,
         predictions,
         timing,
         {
             "needs_click": click,
-            "dataset": {"slices": len(slices), "patients": len(set(slices.patient_id)), "phantom": slices.phantom},
+            "dataset": {
+                "slices": len(slices),
+                "patients": len(set(slices.patient_id)),
+                "phantom": slices.phantom,
+            },
             "fit": {"best_epoch": 7},
             "test": summarise(scores),
         },
@@ -110,10 +137,15 @@ def write_run(
 
 def as_before(folder: RunFolder) -> None:
     """Make of a run what was written before there were the columns `NEWER` and their summary."""
-    scores = read_scores(folder, run_folder.file_sha256(folder / run_folder.SCORES)).drop(columns=list(NEWER))
+    scores = read_scores(folder, run_folder.file_sha256(folder / run_folder.SCORES)).drop(
+        columns=list(NEWER)
+    )
     scores.to_csv(folder / run_folder.SCORES, index=False)
     result = run_folder.read_json(folder / run_folder.RESULT)
-    hashes = {**result["sha256"], run_folder.SCORES: run_folder.file_sha256(folder / run_folder.SCORES)}
+    hashes = {
+        **result["sha256"],
+        run_folder.SCORES: run_folder.file_sha256(folder / run_folder.SCORES),
+    }
     kept = {name: value for name, value in result["test"].items() if name in OLDER_SUMMARY}
     run_folder.write_json(folder / run_folder.RESULT, {**result, "test": kept, "sha256": hashes})
 
@@ -131,7 +163,8 @@ def table(
     measures: Mapping[str, Sequence[float]] = MappingProxyType({}),
     **changes: Any,
 ) -> Collected:
-    """Comparable runs of the best cell in memory: Dice of each test slice by seed; changes overwrite columns.
+    """Comparable runs of the best cell in memory: Dice of each test slice by seed; changes
+    overwrite columns.
 
     Slices are numbered from first_slice; measures adds columns to the scores, the same for
     every seed, or puts them in place of sensitivity, precision, tp, fp and fn. A Dice of 0 is
@@ -164,10 +197,16 @@ def table(
     for seed, values in dice.items():
         numbers = range(first_slice, first_slice + len(values))
         part = pd.DataFrame({"slice_id": numbers, "patient_id": patients, "dice": list(values)})
-        part = part.assign(sensitivity=1.0, precision=1.0, tp=(part["dice"] > 0).astype(int), fp=0, fn=1)
+        part = part.assign(
+            sensitivity=1.0, precision=1.0, tp=(part["dice"] > 0).astype(int), fp=0, fn=1
+        )
         part = part.assign(run_id=f"run_s{seed}", **measures)
         summary = summarise(part)
-        named = {"run_id": f"run_s{seed}", "seed": seed, **{f"test.{key}": value for key, value in summary.items()}}
+        named = {
+            "run_id": f"run_s{seed}",
+            "seed": seed,
+            **{f"test.{key}": value for key, value in summary.items()},
+        }
         runs.append(base | named | changes)
         scores.append(part)
     return Collected(pd.DataFrame(runs).astype(DTYPES), pd.concat(scores, ignore_index=True), ())

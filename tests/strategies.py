@@ -16,7 +16,9 @@ from benchmark.data.slices import SliceSet, dataset_id_of
 from benchmark.protocol import Recipe, override
 
 # a machine that is busy, or asleep, is no reason to fail
-law = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=50, derandomize=True)
+law = settings(
+    deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=50, derandomize=True
+)
 costly = settings(law, max_examples=25)
 
 seeds = st.integers(0, 2**31 - 1)
@@ -33,10 +35,14 @@ def mask_pairs() -> st.SearchStrategy[tuple[NDArray[np.bool_], NDArray[np.bool_]
 
 
 def images(side: int = 8) -> st.SearchStrategy[NDArray[np.int16]]:
-    """One (H, W) int16 image that is not constant; some have few grey levels, so that landmarks tie."""
+    """One (H, W) int16 image that is not constant; some have few grey levels, so that landmarks
+    tie.
+    """
     shapes = st.tuples(st.integers(2, side), st.integers(2, side))
     tops = st.sampled_from([1, 2, 5, 255])
-    drawn = st.tuples(shapes, tops).flatmap(lambda pair: arrays(np.int16, pair[0], elements=st.integers(0, pair[1])))
+    drawn = st.tuples(shapes, tops).flatmap(
+        lambda pair: arrays(np.int16, pair[0], elements=st.integers(0, pair[1]))
+    )
     return drawn.filter(lambda image: bool(image.min() < image.max()))
 
 
@@ -64,13 +70,19 @@ def slice_set(slice_ids: Sequence[int], patients: Sequence[str | None]) -> Slice
 
 
 @st.composite
-def slice_sets(draw: st.DrawFn, *, min_patients: int = 3, max_patients: int = 12, max_slices: int = 6) -> SliceSet:
+def slice_sets(
+    draw: st.DrawFn, *, min_patients: int = 3, max_patients: int = 12, max_slices: int = 6
+) -> SliceSet:
     """Slices of a few patients, numbers and patients mixed, at least 12 slices."""
-    counts = draw(st.lists(st.integers(1, max_slices), min_size=min_patients, max_size=max_patients))
+    counts = draw(
+        st.lists(st.integers(1, max_slices), min_size=min_patients, max_size=max_patients)
+    )
     counts[0] += max(0, 12 - sum(counts))
     n = sum(counts)
     numbers = sorted(draw(st.lists(st.integers(1, 4000), min_size=n, max_size=n, unique=True)))
-    owners = draw(st.permutations([f"P{i}" for i, count in enumerate(counts) for _ in range(count)]))
+    owners = draw(
+        st.permutations([f"P{i}" for i, count in enumerate(counts) for _ in range(count)])
+    )
     return slice_set(numbers, owners)
 
 
@@ -81,10 +93,14 @@ def cheng_rows() -> list[dict[str, str]]:
 
 
 def cheng_set() -> SliceSet:
-    """The 708 slices with their numbers, patients and dataset_id, and one pixel in place of each image."""
+    """The 708 slices with their numbers, patients and dataset_id, and one pixel in place of each
+    image.
+    """
     rows = cheng_rows()
     slices = slice_set([int(row["slice"]) for row in rows], [row["patient_id"] for row in rows])
-    vars(slices)["dataset_id"] = dataset_id_of((int(row["slice"]), row["mask_sha256"]) for row in rows)
+    vars(slices)["dataset_id"] = dataset_id_of(
+        (int(row["slice"]), row["mask_sha256"]) for row in rows
+    )
     return slices
 
 

@@ -42,14 +42,21 @@ def test_anything_else_is_told(stored: str, computed: str) -> None:
     assert apart(computed, stored)
 
 
-DRAWN = '<path id="m{0}" d="M {1} 2.5"/><use href="#m{0}"/><g clip-path="url(#p{0})"/><text>{2}</text>'
+DRAWN = (
+    '<path id="m{0}" d="M {1} 2.5"/><use href="#m{0}"/><g clip-path="url(#p{0})"/><text>{2}</text>'
+)
 
 
 def test_a_drawing_may_name_its_marks_otherwise_and_move_a_hair() -> None:
-    assert svg_apart(DRAWN.format("1a2", "44", "0.898"), DRAWN.format("9f", "43.999999", "0.898")) == []
+    assert (
+        svg_apart(DRAWN.format("1a2", "44", "0.898"), DRAWN.format("9f", "43.999999", "0.898"))
+        == []
+    )
 
 
-@pytest.mark.parametrize("other", [("1a2", "44.02", "0.898"), ("1a2", "44", "0.798"), ("1a2", "44", "high")])
+@pytest.mark.parametrize(
+    "other", [("1a2", "44.02", "0.898"), ("1a2", "44", "0.798"), ("1a2", "44", "high")]
+)
 def test_a_drawing_of_other_numbers_or_words_is_told(other: tuple[str, str, str]) -> None:
     assert svg_apart(DRAWN.format("1a2", "44", "0.898"), DRAWN.format(*other))
 

@@ -1,4 +1,6 @@
-"""The contract that every arm keeps, whoever wrote it: one suite over all built-in arms and a plug-in."""
+"""The contract that every arm keeps, whoever wrote it: one suite over all built-in arms and a
+plug-in.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,17 @@ from numpy.typing import NDArray
 
 import baselines
 from baselines import ARMS
-from benchmark.arm import Arm, ArmEntry, Cases, ClickArm, FitReport, FloatImages, Keepable, ProbMaps, RunContext
+from benchmark.arm import (
+    Arm,
+    ArmEntry,
+    Cases,
+    ClickArm,
+    FitReport,
+    FloatImages,
+    Keepable,
+    ProbMaps,
+    RunContext,
+)
 from benchmark.errors import ArmError
 from benchmark.preprocessing.nyul import Landmarks
 from benchmark.runs.model_file import Learned, pack, unpack
@@ -67,11 +79,17 @@ def build(name: str) -> Any:
 
 
 def ask(arm: Any, cases: Cases) -> Any:
-    return arm.predict(cases.images, simulated_clicks(cases.masks)) if arm.needs_click else arm.predict(cases.images)
+    return (
+        arm.predict(cases.images, simulated_clicks(cases.masks))
+        if arm.needs_click
+        else arm.predict(cases.images)
+    )
 
 
 def take(cases: Cases, rows: Any) -> Cases:
-    return replace(cases, grey=cases.images[rows], masks=cases.masks[rows], slice_id=cases.slice_id[rows])
+    return replace(
+        cases, grey=cases.images[rows], masks=cases.masks[rows], slice_id=cases.slice_id[rows]
+    )
 
 
 def random_states() -> list[Any]:
@@ -87,7 +105,9 @@ def tiny() -> tuple[Cases, Cases, Cases]:
     slices, recipe = small_slices(), small_recipe()
     split = make(slices, recipe.split, 1)
     spec, bench = spec_of("any", FAULTY, slices, split, recipe), Bench(slices, {}, {})
-    train, val, test = (bench.cases(spec, split, getattr(split, part)) for part in ("train", "val", "test"))
+    train, val, test = (
+        bench.cases(spec, split, getattr(split, part)) for part in ("train", "val", "test")
+    )
     return train, val, test
 
 
@@ -95,13 +115,21 @@ def tiny() -> tuple[Cases, Cases, Cases]:
 def fitted(name: str, seed: int = 1, again: int = 0) -> Fitted:
     """Fit and predict once for all tests; `again` counts independent repetitions."""
     train, val, test = tiny()
-    before = [array.copy() for cases in (train, val, test) for array in (cases.images, cases.masks, cases.slice_id)]
+    before = [
+        array.copy()
+        for cases in (train, val, test)
+        for array in (cases.images, cases.masks, cases.slice_id)
+    ]
     states = random_states()
     arm = build(name)
     report = arm.fit(train, val, RunContext(small_recipe(), seed))
     maps = ask(arm, test)
     quiet = random_states() == states
-    after = [array for cases in (train, val, test) for array in (cases.images, cases.masks, cases.slice_id)]
+    after = [
+        array
+        for cases in (train, val, test)
+        for array in (cases.images, cases.masks, cases.slice_id)
+    ]
     untouched = all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
     assert isinstance(report, FitReport)
     return Fitted(arm, train, test, maps, untouched, quiet)
@@ -109,7 +137,9 @@ def fitted(name: str, seed: int = 1, again: int = 0) -> Fitted:
 
 def test_the_table_holds_every_module_of_the_folder() -> None:
     folder = Path(str(baselines.__file__)).parent
-    modules = {f"baselines.{path.stem}" for path in folder.glob("*.py") if not path.stem.startswith("_")}
+    modules = {
+        f"baselines.{path.stem}" for path in folder.glob("*.py") if not path.stem.startswith("_")
+    }
     assert {entry.target.partition(":")[0] for entry in ARMS.values()} == modules
 
 
@@ -117,14 +147,19 @@ def test_the_table_holds_every_module_of_the_folder() -> None:
 def test_an_entry_says_what_its_class_says(name: str) -> None:
     entry, described = ARMS[name], ArmEntry.of(ARMS[name].load())
     assert described == entry
-    assert {k: type(v) for k, v in described.defaults.items()} == {k: type(v) for k, v in entry.defaults.items()}
+    assert {k: type(v) for k, v in described.defaults.items()} == {
+        k: type(v) for k, v in entry.defaults.items()
+    }
 
 
 @every_arm
 def test_an_arm_has_the_methods_and_flags(name: str) -> None:
     arm = build(name)
     assert isinstance(arm, ClickArm if ENTRIES[name].needs_click else Arm)
-    assert (arm.deterministic, arm.needs_click) == (ENTRIES[name].deterministic, ENTRIES[name].needs_click)
+    assert (arm.deterministic, arm.needs_click) == (
+        ENTRIES[name].deterministic,
+        ENTRIES[name].needs_click,
+    )
 
 
 @every_arm
@@ -160,7 +195,9 @@ def test_any_number_of_images_in_any_order(name: str) -> None:
 
 @every_arm
 def test_predicting_before_fitting(name: str) -> None:
-    """An arm that learns raises; one that learns nothing gives the answer it gives after fitting."""
+    """An arm that learns raises; one that learns nothing gives the answer it gives after
+    fitting.
+    """
     one = fitted(name)
     if name in LEARN_NOTHING:
         np.testing.assert_array_equal(ask(build(name), one.test), one.maps)
@@ -196,10 +233,15 @@ def test_another_seed_gives_another_network(name: str) -> None:
 
 @pytest.mark.parametrize("name", ARMS)
 def test_what_was_kept_gives_the_same_bits(name: str) -> None:
-    """state, a file, weights-only reading, restore into a fresh arm: predictions bit for bit, no generator touched."""
+    """state, a file, weights-only reading, restore into a fresh arm: predictions bit for bit, no
+    generator touched.
+    """
     one, fresh = fitted(name), build(name)
     assert isinstance(one.arm, Keepable)
-    packed = pack(Learned(one.arm.state(), Landmarks((1.0, 99.0), (0.0, 100.0)), (64, 64), (1.0, 1.0), 16, 5), name)
+    packed = pack(
+        Learned(one.arm.state(), Landmarks((1.0, 99.0), (0.0, 100.0)), (64, 64), (1.0, 1.0), 16, 5),
+        name,
+    )
     states = random_states()
     fresh.restore(unpack(packed, Path("model.pt")).state, RunContext(small_recipe(), seed=0))
     assert random_states() == states
@@ -220,7 +262,11 @@ def test_a_state_of_another_arm_is_not_taken(name: str) -> None:
 
 def test_no_arm_was_only_skipped(request: pytest.FixtureRequest) -> None:
     """Of the arms that this session was asked to test; without a choice, these are all."""
-    here = [item for item in request.session.items if item.path == request.node.path and hasattr(item, "callspec")]
+    here = [
+        item
+        for item in request.session.items
+        if item.path == request.node.path and hasattr(item, "callspec")
+    ]
     asked = {item.callspec.params["name"] for item in here}  # type: ignore[attr-defined]
     tested = {
         item.callspec.params["name"]  # type: ignore[attr-defined]

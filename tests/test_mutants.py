@@ -1,6 +1,8 @@
-"""The suite notices when the specification is broken: each change of mutants.toml makes the test it names fail.
+"""The suite notices when the specification is broken: each change of mutants.toml makes the test it
+names fail.
 
-`nox -s mutants` tries thousands of such changes, see docs/testing.md; these few are the worst, tried every time.
+`nox -s mutants` tries thousands of such changes, see docs/testing.md; these few are the worst,
+tried every time.
 """
 
 from __future__ import annotations
@@ -17,7 +19,10 @@ from bench_forms import ROOT
 
 MUTANTS = tomllib.loads((ROOT / "tests" / "mutants.toml").read_text(encoding="utf-8"))["mutant"]
 COPIED = ("benchmark", "baselines", "reference_results", "tests")
-PASSED, FAILED = pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED  # a misspelt test or a syntax error is neither
+PASSED, FAILED = (
+    pytest.ExitCode.OK,
+    pytest.ExitCode.TESTS_FAILED,
+)  # a misspelt test or a syntax error is neither
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +38,9 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def outcome(copy: Path, tests: list[str]) -> tuple[int, str]:
-    """Run tests in a process that imports the copy, unmeasured; return pytest's exit code and what it printed."""
+    """Run tests in a process that imports the copy, unmeasured; return pytest's exit code and what
+    it printed.
+    """
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("COV", "PYTEST"))}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests],
@@ -53,8 +60,12 @@ def test_without_a_change_the_named_tests_pass_in_the_copy(copy: Path) -> None:
 
 def test_each_file_and_test_that_the_mutation_run_leaves_out_exists() -> None:
     """pytest passes over a name that is not there, and the run would do more than it says."""
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mutmut"]
-    left_out = [word.partition("=")[2] for word in settings["pytest_add_cli_args"] if word.startswith("--")]
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
+        "mutmut"
+    ]
+    left_out = [
+        word.partition("=")[2] for word in settings["pytest_add_cli_args"] if word.startswith("--")
+    ]
     for file, _, test in (word.partition("::") for word in left_out):
         found = [path.read_text(encoding="utf-8") for path in ROOT.glob(file)]
         assert found, file
@@ -66,11 +77,15 @@ def test_each_file_and_test_that_the_mutation_run_leaves_out_exists() -> None:
 def test_the_suite_notices_that(mutant: dict[str, str], copy: Path) -> None:
     file = copy / mutant["file"]
     text = file.read_text(encoding="utf-8")
-    assert text.count(mutant["old"]) == 1, f"{mutant['file']} must hold `old` exactly once: {mutant['old']!r}"
+    assert text.count(mutant["old"]) == 1, (
+        f"{mutant['file']} must hold `old` exactly once: {mutant['old']!r}"
+    )
     try:
         file.write_text(text.replace(mutant["old"], mutant["new"]), encoding="utf-8")
         code, printed = outcome(copy, [mutant["test"]])
     finally:
         file.write_text(text, encoding="utf-8")
-    assert code != PASSED, f"{mutant['test']} does not notice: {mutant['new']!r} for {mutant['old']!r}"
+    assert code != PASSED, (
+        f"{mutant['test']} does not notice: {mutant['new']!r} for {mutant['old']!r}"
+    )
     assert code == FAILED, f"pytest ended with {code}, not with a failed test:\n{printed}"

@@ -68,7 +68,17 @@ def test_an_arm_of_another_package_is_listed_and_run(tmp_path: Path) -> None:
     assert (code, err) == (0, "")
     assert "extra_arms:Dimmer" in output
     assert "gain=0.5" in output
-    words = ["reproduce", "--data", "phantoms", "--grid", "one.toml", "--out", "out", "--threads", "1"]
+    words = [
+        "reproduce",
+        "--data",
+        "phantoms",
+        "--grid",
+        "one.toml",
+        "--out",
+        "out",
+        "--threads",
+        "1",
+    ]
     code, output, err = finish(process(["-m", "benchmark", *words], tmp_path, [site]))
     assert (code, err) == (0, "")
     assert "[1/1] dimmer(gain=0.75): done" in output  # deterministic: the two seeds are one run
@@ -78,21 +88,31 @@ def test_an_arm_of_another_package_is_listed_and_run(tmp_path: Path) -> None:
 
 def test_a_name_is_taken_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(install(tmp_path, "unet", "extra_arms:Dimmer"))
-    with pytest.raises(ArmError, match=r"'extra_arms:Dimmer' takes the name 'unet', which is baselines.unet:UNetArm"):
+    with pytest.raises(
+        ArmError,
+        match=r"'extra_arms:Dimmer' takes the name 'unet', which is baselines.unet:UNetArm",
+    ):
         with_plugins(ARMS)
 
 
 @pytest.mark.parametrize(
     ("target", "words"),
     [
-        ("no_such_package:Arm", "'no_such_package:Arm' cannot be imported .*install or repair its package"),
+        (
+            "no_such_package:Arm",
+            "'no_such_package:Arm' cannot be imported .*install or repair its package",
+        ),
         ("extra_arms:NoSuchArm", "'extra_arms:NoSuchArm' cannot be imported"),
         ("extra_arms:NOT_A_CLASS", "is a int, not a class"),
         ("extra_arms:Demanding", "Demanding: parameters without a default: gain"),
     ],
 )
 def test_a_broken_package_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], target: str, words: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    target: str,
+    words: str,
 ) -> None:
     monkeypatch.syspath_prepend(install(tmp_path, "dimmer", target))
     with pytest.raises(ArmError, match=words):
@@ -104,7 +124,9 @@ def test_a_broken_package_is_one_line(
 
 
 def test_the_arm_that_the_readme_shows_is_an_arm() -> None:
-    """README's listing, as it stands: it names a file, is short, and builds a network of two classes."""
+    """README's listing, as it stands: it names a file, is short, and builds a network of two
+    classes.
+    """
     import torch
 
     from benchmark.protocol import Network

@@ -17,15 +17,24 @@ from benchmark.errors import SpecError
 from benchmark.protocol import CHOICES, Augmentation, Preprocess, Recipe, load_recipe, override
 
 DEFAULTS = {section: keys for section, keys in asdict(Recipe()).items() if section != "name"}
-FLAT = {f"{section}.{key}": value for section, keys in DEFAULTS.items() for key, value in keys.items()}
+FLAT = {
+    f"{section}.{key}": value for section, keys in DEFAULTS.items() for key, value in keys.items()
+}
 
 
 def shipped(name: str) -> dict[str, Any]:
-    return tomllib.loads((files("benchmark") / "protocols" / f"{name}.toml").read_text(encoding="utf-8"))
+    return tomllib.loads(
+        (files("benchmark") / "protocols" / f"{name}.toml").read_text(encoding="utf-8")
+    )
 
 
 def flat(table: dict[str, Any]) -> dict[str, Any]:
-    return {f"{s}.{k}": v for s, keys in table.items() if isinstance(keys, dict) for k, v in keys.items()}
+    return {
+        f"{s}.{k}": v
+        for s, keys in table.items()
+        if isinstance(keys, dict)
+        for k, v in keys.items()
+    }
 
 
 def plain(value: Any) -> Any:
@@ -40,7 +49,8 @@ def test_thesis_toml_says_what_the_dataclasses_say(dotted: str) -> None:
 
 
 def test_thesis_toml_names_every_value() -> None:
-    # "Each has one documented default in the thesis protocol": split.folds is the one that by-image does not use
+    # "Each has one documented default in the thesis protocol": split.folds is the one that by-image
+    # does not use
     assert set(FLAT) - set(flat(shipped("thesis"))) == {"split.folds"}
 
 
@@ -78,7 +88,8 @@ def test_patient_differs_from_thesis_in_two_values_only() -> None:
 
 def test_an_unknown_protocol_lists_the_known_ones() -> None:
     with pytest.raises(
-        SpecError, match=r"unknown protocol 'theses'; known: patient, thesis, or a path ending in \.toml"
+        SpecError,
+        match=r"unknown protocol 'theses'; known: patient, thesis, or a path ending in \.toml",
     ):
         load_recipe("theses")
 
@@ -90,9 +101,15 @@ def test_a_protocol_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_a_file_of_ones_own_extends_a_shipped_one(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
-    path.write_text('extends = "patient"\n[training]\nbatch_size = 4\nlearning_rate = 1\n', encoding="utf-8")
+    path.write_text(
+        'extends = "patient"\n[training]\nbatch_size = 4\nlearning_rate = 1\n', encoding="utf-8"
+    )
     recipe = load_recipe(str(path), {"training.batch_size": 8})
-    assert (recipe.name, recipe.split.unit, recipe.preprocess.nyul_fit) == ("mine", "patient", "train")
+    assert (recipe.name, recipe.split.unit, recipe.preprocess.nyul_fit) == (
+        "mine",
+        "patient",
+        "train",
+    )
     assert recipe.training.batch_size == 8  # an override beats the file
     assert recipe.training.learning_rate == 1.0
     assert type(recipe.training.learning_rate) is float  # a whole number will do for a float
@@ -103,8 +120,14 @@ def test_a_file_of_ones_own_extends_a_shipped_one(tmp_path: Path) -> None:
     [
         ("[training\n", "not valid TOML"),
         ("patience = 5\n", "'patience' stands outside a section"),
-        ("[trainings]\npatience = 5\n", "unknown section 'trainings'; known: augmentation, .*, training"),
-        ("[training]\npatiense = 5\n", r"unknown key in \[training\] 'patiense'; known: batch_size, .*patience"),
+        (
+            "[trainings]\npatience = 5\n",
+            "unknown section 'trainings'; known: augmentation, .*, training",
+        ),
+        (
+            "[training]\npatiense = 5\n",
+            r"unknown key in \[training\] 'patiense'; known: batch_size, .*patience",
+        ),
         ("[training]\npatience = 0\n", "training.patience = 0 must be above 0"),
         ("[training.patience]\nepochs = 5\n", "training.patience = .* must be int"),
         ('extends = "theses"\n', "unknown protocol 'theses'"),
@@ -120,7 +143,9 @@ def test_a_malformed_protocol_is_refused(text: str, message: str, tmp_path: Path
 @pytest.mark.parametrize("section", sorted(DEFAULTS))
 def test_an_unknown_key_lists_the_known_ones_of_its_section(section: str) -> None:
     listed = re.escape(", ".join(sorted(DEFAULTS[section])))
-    with pytest.raises(SpecError, match=rf"unknown key in \[{section}\] 'nonsense'; known: {listed}"):
+    with pytest.raises(
+        SpecError, match=rf"unknown key in \[{section}\] 'nonsense'; known: {listed}"
+    ):
         load_recipe("thesis", {f"{section}.nonsense": 1})
 
 
@@ -162,7 +187,12 @@ def test_every_choice_is_taken(dotted: str) -> None:
 @pytest.mark.parametrize(
     ("dotted", "value"),
     [
-        *((f"augmentation.{f.name}", p) for f in fields(Augmentation) if f.name.endswith("_p") for p in (-0.1, 1.1)),
+        *(
+            (f"augmentation.{f.name}", p)
+            for f in fields(Augmentation)
+            if f.name.endswith("_p")
+            for p in (-0.1, 1.1)
+        ),
         ("augmentation.motion_p", float("nan")),
         ("augmentation.elastic_mm", -1),
         ("augmentation.noise_sd", float("nan")),
@@ -206,13 +236,19 @@ def test_the_numbers_of_a_list_are_checked(dotted: str, value: object) -> None:
         ("training.max_epochs", [1], [0, -1]),
         ("training.patience", [1], [0, -1]),
         ("network.channels", [[1, 1_000_000]], [[0, 32], [32, 1_000_001]]),
-        ("preprocess.nyul_percentiles", [[0, 50, 100], [0, 100]], [[-1, 50], [50, 101], [50], [50, 50]]),
+        (
+            "preprocess.nyul_percentiles",
+            [[0, 50, 100], [0, 100]],
+            [[-1, 50], [50, 101], [50], [50, 50]],
+        ),
     ],
 )
 def test_the_ends_of_a_range_are_in_it(dotted: str, inside: list[Any], outside: list[Any]) -> None:
     section, _, key = dotted.partition(".")
     for value in inside:
-        assert plain(getattr(getattr(load_recipe("thesis", {dotted: value}), section), key)) == value
+        assert (
+            plain(getattr(getattr(load_recipe("thesis", {dotted: value}), section), key)) == value
+        )
     for value in outside:
         with pytest.raises(SpecError, match=rf"{re.escape(dotted)} = .* must"):
             load_recipe("thesis", {dotted: value})
@@ -252,7 +288,9 @@ def test_an_override_replaces_its_value_and_no_other(values: dict[str, object]) 
 @law
 @given(recipes())
 def test_a_recipe_survives_being_written_out_and_read_again(recipe: Recipe) -> None:
-    """The identity holds every value but the name, in a form from which the recipe can be built again."""
+    """The identity holds every value but the name, in a form from which the recipe can be built
+    again.
+    """
     values = {dotted: plain(value) for dotted, value in flat(recipe.identity()).items()}
     assert override(Recipe(), recipe.name, values) == recipe
     assert "name" not in recipe.identity()

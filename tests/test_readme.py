@@ -42,9 +42,13 @@ def test_every_table_from_records_is_what_the_records_say(name: str, judged: Jud
     assert apart(page, fill(page, judged, FIGURES_FROM[name])) == []
 
 
-def test_every_figure_of_a_page_is_drawn_from_the_records(tmp_path: Path, judged: Judgement) -> None:
+def test_every_figure_of_a_page_is_drawn_from_the_records(
+    tmp_path: Path, judged: Judgement
+) -> None:
     """Its numbers are theirs; its drawing too, where the matplotlib is the one that drew it."""
-    slugs = {slug for name in PAGES for slug in figures_of((ROOT / name).read_text(encoding="utf-8"))}
+    slugs = {
+        slug for name in PAGES for slug in figures_of((ROOT / name).read_text(encoding="utf-8"))
+    }
     assert slugs
     assert {path.stem for path in (ROOT / FIGURES).iterdir()} == slugs
     for figure in verdict_figures(judged):
@@ -61,7 +65,9 @@ def test_every_figure_of_a_page_is_drawn_from_the_records(tmp_path: Path, judged
 
 
 def test_the_outlined_slices_are_those_that_the_records_choose(judged: Judgement) -> None:
-    """The picture's numbers stand beside it; its caption names the same slices, the same Dice, and the source."""
+    """The picture's numbers stand beside it; its caption names the same slices, the same Dice, and
+    the source.
+    """
     figure = outlined_slices.outlined(judged, reproduction_folder())
     drawn = pd.read_csv(ROOT / FIGURES / f"{outlined_slices.SLUG}.csv")
     assert drawn["slice_id"].tolist() == figure.data["slice_id"].tolist()
@@ -70,9 +76,13 @@ def test_the_outlined_slices_are_those_that_the_records_choose(judged: Judgement
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for row in drawn.itertuples():
         assert (
-            readme.count(f"slice {row.slice_id}: Dice {row.dice:.3f} (mean {row.dice_mean:.3f})") == 2
+            readme.count(f"slice {row.slice_id}: Dice {row.dice:.3f} (mean {row.dice_mean:.3f})")
+            == 2
         )  # alt, caption
-    assert "Cheng, Jun (2017), brain tumor dataset, figshare, [doi:10.6084/m9.figshare.1512427]" in readme
+    assert (
+        "Cheng, Jun (2017), brain tumor dataset, figshare, [doi:10.6084/m9.figshare.1512427]"
+        in readme
+    )
     assert "CC BY 4.0; cropped, windowed and outlined here" in readme
     picture = ROOT / FIGURES / f"{outlined_slices.SLUG}.webp"
     assert picture.stat().st_size < 200_000
@@ -96,7 +106,8 @@ def test_places_are_filled_and_the_rest_left_alone(judged: Judgement) -> None:
 
 
 @pytest.mark.parametrize(
-    "place", ["table: verdicts: No such", "table: nothing: The", "table: runs: Runs on", "figure: no-such"]
+    "place",
+    ["table: verdicts: No such", "table: nothing: The", "table: runs: Runs on", "figure: no-such"],
 )
 def test_a_table_that_is_not_there_is_named(place: str, judged: Judgement) -> None:
     with pytest.raises(SpecError, match=r"there must be one|no verdict figure"):
@@ -104,7 +115,9 @@ def test_a_table_that_is_not_there_is_named(place: str, judged: Judgement) -> No
 
 
 def test_all_trainings_of_the_records_stand_in_the_findings(judged: Judgement) -> None:
-    """Every cell, split and size: the tables of runs have as many rows as the records have such cells."""
+    """Every cell, split and size: the tables of runs have as many rows as the records have such
+    cells.
+    """
     runs = judged.collected.runs
     cells = runs.groupby([*TERMS, "split_id", "arm", "params"]).ngroups
     text = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
@@ -122,13 +135,18 @@ def test_what_the_findings_say_in_words_is_what_the_records_say(judged: Judgemen
     assert len(leak.seeds) == 2
     assert (len(leak.image.splits), len(leak.patient.splits)) == (5, 7)
     arms = {table.title.split(", ")[3]: table.numbers.set_index("arm") for table in found.arms()}
-    assert (arms["512x512"].loc[["otsu", "threshold", "region-growing"], "standing"] == "worse").all()
+    assert (
+        arms["512x512"].loc[["otsu", "threshold", "region-growing"], "standing"] == "worse"
+    ).all()
     single = arms["256x256"].loc[["unet 5x5, alpha 0.1", "unet 5x5, alpha 0.9"]]
     assert (single["standing"] == "undecided").all()
     assert (single["wilcoxon_p"] < 0.05).all()
     others = arms["256x256"].drop("unet 5x5, alpha 0.5")
     assert (others["wilcoxon_p"] < 0.05).mean() > 0.5
-    assert set(others.index[others["standing"] != "undecided"]) == {"unet 3x3, alpha 0.1", "unet 3x3, alpha 0.9"}
+    assert set(others.index[others["standing"] != "undecided"]) == {
+        "unet 3x3, alpha 0.1",
+        "unet 3x3, alpha 0.9",
+    }
     assert sum("7x7" in name for name in others.index) == 3
     assert not [name for name in others.index if "9x9" in name or "attention" in name]
 
@@ -142,10 +160,14 @@ def test_every_speed_on_the_page_was_written_by_the_command() -> None:
     ratios = re.findall(r"\d\.\d\d \(\d\.\d\d - \d\.\d\d\)", PERFORMANCE)
     assert len(ratios) > 10
     assert [ratio for ratio in ratios if ratio not in results] == []
-    rates = re.findall(r"\| (\d+\.\d\d) \|", PERFORMANCE) + re.findall(r"(\d+\.\d\d) images/s", PERFORMANCE)
+    rates = re.findall(r"\| (\d+\.\d\d) \|", PERFORMANCE) + re.findall(
+        r"(\d+\.\d\d) images/s", PERFORMANCE
+    )
     assert [rate for rate in rates if f"| {rate} " not in results] == []
     assert [
-        day for day in re.findall(r"section of (\d\d:\d\d)", PERFORMANCE) if f" {day}, 512x512" not in results
+        day
+        for day in re.findall(r"section of (\d\d:\d\d)", PERFORMANCE)
+        if f" {day}, 512x512" not in results
     ] == []
 
 

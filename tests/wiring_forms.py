@@ -1,7 +1,8 @@
-"""Cells that change in one setting, and what a cell must give by formulas that share nothing with the training loop.
+"""Cells that change in one setting, and what a cell must give by formulas that share nothing with
+the training loop.
 
-Draws, networks and formulas are those of `plain_training`; called are only augmentation, dropout's masks,
-resizing and the step to a standard histogram, which have oracles of their own.
+Draws, networks and formulas are those of `plain_training`; called are only augmentation, dropout's
+masks, resizing and the step to a standard histogram, which have oracles of their own.
 """
 
 from __future__ import annotations
@@ -34,8 +35,13 @@ from benchmark.training.layers import KeyedDropout, lighten, set_keys
 
 TABLE = {**ARMS, "faulty": FAULTY}
 SLICES = small_slices()  # 24 of 8 patients, 64 x 64; by image 16 train, 4 validate, 4 test
-SPLITS = {split.split_id: split for split in (make(SLICES, SplitRule(), number) for number in (1, 2))}
-CHANCES = [f"augmentation.{name}_p" for name in ("affine", "elastic", "motion", "bias", "intensity", "noise")]
+SPLITS = {
+    split.split_id: split for split in (make(SLICES, SplitRule(), number) for number in (1, 2))
+}
+CHANCES = [
+    f"augmentation.{name}_p"
+    for name in ("affine", "elastic", "motion", "bias", "intensity", "noise")
+]
 STILL: dict[str, Any] = {  # steps so small that no weight changes, on images as they are
     **dict.fromkeys(CHANCES, 0.0),
     "network.channels": [4, 8],
@@ -48,7 +54,9 @@ STILL: dict[str, Any] = {  # steps so small that no weight changes, on images as
 
 
 def changed(spec: RunSpec, settings: Mapping[str, Any]) -> RunSpec:
-    """The spec with settings replaced: a field of RunSpec, section.key of the recipe, or arm.parameter."""
+    """The spec with settings replaced: a field of RunSpec, section.key of the recipe, or
+    arm.parameter.
+    """
     values = {name: getattr(spec, name) for name in RunSpec.__dataclass_fields__}
     for name, value in settings.items():
         section, _, key = name.rpartition(".")
@@ -69,7 +77,9 @@ def still(arm: str = "unet") -> RunSpec:
     given = {"alpha": 0.3, "kernel_size": 3}
     return RunSpec(
         arm=arm,
-        params=entry.resolve({name: value for name, value in given.items() if name in entry.defaults}),
+        params=entry.resolve(
+            {name: value for name, value in given.items() if name in entry.defaults}
+        ),
         recipe=load_recipe("thesis", STILL),
         dataset_id=SLICES.dataset_id,
         content_fingerprint=SLICES.fingerprint,
@@ -128,20 +138,30 @@ def cases(spec: RunSpec, name: str) -> Cases:
     """The train, val or test set as an arm must be fed it."""
     rows = np.isin(SLICES.slice_id, getattr(SPLITS[spec.split_id], name))
     images = nyul.apply(shrink(SLICES.images[rows], spec.shape), landmarks(spec))
-    row_mm, column_mm = (64 * side / pixels for side, pixels in zip(SLICES.spacing_mm, spec.shape, strict=True))
+    row_mm, column_mm = (
+        64 * side / pixels for side, pixels in zip(SLICES.spacing_mm, spec.shape, strict=True)
+    )
     masks = shrink_masks(SLICES.masks, spec.shape)[rows]
     return Cases(images, masks, SLICES.slice_id[rows], (row_mm, column_mm))
 
 
 def landmarks(spec: RunSpec) -> nyul.Landmarks:
-    """Nyul's standard histogram: the mean over images of their percentiles, each image's moved to 0 to 100."""
+    """Nyul's standard histogram: the mean over images of their percentiles, each image's moved to 0
+    to 100.
+    """
     rule, percentiles = spec.recipe.preprocess, []
     whole, train = rule.nyul_foreground == "whole", SPLITS[spec.split_id].train
-    for number, image in zip(SLICES.slice_id.tolist(), shrink(SLICES.images, spec.shape), strict=True):
+    for number, image in zip(
+        SLICES.slice_id.tolist(), shrink(SLICES.images, spec.shape), strict=True
+    ):
         if rule.nyul_fit == "all" or number in train:
-            own = np.percentile(image if whole else image[image > image.mean()], rule.nyul_percentiles)
+            own = np.percentile(
+                image if whole else image[image > image.mean()], rule.nyul_percentiles
+            )
             percentiles.append((own - own[0]) / (own[-1] - own[0]) * 100)
-    return nyul.Landmarks(rule.nyul_percentiles, tuple(np.mean(percentiles, axis=0).tolist()), whole)
+    return nyul.Landmarks(
+        rule.nyul_percentiles, tuple(np.mean(percentiles, axis=0).tolist()), whole
+    )
 
 
 def drawn(spec: RunSpec) -> nn.Module:
@@ -150,7 +170,9 @@ def drawn(spec: RunSpec) -> nn.Module:
     if spec.arm == "unet":
         layers = {"norm": network.norm, "act": network.act}
     kernel = spec.params.get("kernel_size", 3)
-    return plain.untrained(spec.arm, spec.seed or 0, network.channels, network.dropout, kernel, **layers)
+    return plain.untrained(
+        spec.arm, spec.seed or 0, network.channels, network.dropout, kernel, **layers
+    )
 
 
 def logits(model: nn.Module, images: torch.Tensor, spec: RunSpec) -> torch.Tensor:
@@ -161,7 +183,11 @@ def logits(model: nn.Module, images: torch.Tensor, spec: RunSpec) -> torch.Tenso
 
 def probabilities(z: torch.Tensor, spec: RunSpec) -> torch.Tensor:
     """(B, 2, H, W) of background and tumour."""
-    return 1 / (1 + (-z).exp()) if spec.recipe.loss.activation == "sigmoid" else z.exp() / z.exp().sum(1, keepdim=True)
+    return (
+        1 / (1 + (-z).exp())
+        if spec.recipe.loss.activation == "sigmoid"
+        else z.exp() / z.exp().sum(1, keepdim=True)
+    )
 
 
 def tversky(z: torch.Tensor, masks: torch.Tensor, spec: RunSpec) -> torch.Tensor:
@@ -189,7 +215,9 @@ def train_loss(spec: RunSpec) -> float:
     seed = spec.seed or 0
     pictures = augmented(spec.recipe, seed, train)
     for rows in batches(spec, len(train)):
-        draws = [plain.stream(seed, plain.DROPOUT, 0, number) for number in train.slice_id[rows].tolist()]
+        draws = [
+            plain.stream(seed, plain.DROPOUT, 0, number) for number in train.slice_id[rows].tolist()
+        ]
         keys = [draw.integers(-(2**31), 2**31, (layers, 2), np.int32) for draw in draws]
         set_keys(model, torch.from_numpy(np.stack(keys)))
         with torch.inference_mode():
@@ -214,11 +242,18 @@ def validation(spec: RunSpec, weights: Mapping[str, torch.Tensor]) -> tuple[floa
     masks = torch.from_numpy(val.masks)
     with torch.inference_mode():
         parts = _parted(spec, np.arange(len(val)))
-        losses = [_loss(model, torch.from_numpy(val.images[rows]), masks[rows], spec) * len(rows) for rows in parts]
-    return sum(losses) / len(val), plain.dice(torch.from_numpy(maps(spec, weights, val.images)), masks)
+        losses = [
+            _loss(model, torch.from_numpy(val.images[rows]), masks[rows], spec) * len(rows)
+            for rows in parts
+        ]
+    return sum(losses) / len(val), plain.dice(
+        torch.from_numpy(maps(spec, weights, val.images)), masks
+    )
 
 
-def maps(spec: RunSpec, weights: Mapping[str, torch.Tensor], images: NDArray[np.float32]) -> NDArray[np.float32]:
+def maps(
+    spec: RunSpec, weights: Mapping[str, torch.Tensor], images: NDArray[np.float32]
+) -> NDArray[np.float32]:
     """(N, H, W) tumour probability."""
     with torch.inference_mode():
         z = logits(learned(spec, weights), torch.from_numpy(images), spec)

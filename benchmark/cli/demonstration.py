@@ -1,4 +1,6 @@
-"""What `reproduce` adds where no data are given: words about phantoms, and the report of their runs. No torch."""
+"""What `reproduce` adds where no data are given: words about phantoms, and the report of their
+runs. No torch.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,12 @@ def show(job: Job, arms: Mapping[str, ArmEntry]) -> None:
     try:
         page = _written(job, arms)
     except Exception as error:
-        again = f"python -m benchmark report --runs {shlex.quote(str(job.folder))} --out ANOTHER_FOLDER"
-        reason = str(error) if isinstance(error, BenchmarkError) else f"{type(error).__name__}: {error}"
+        again = (
+            f"python -m benchmark report --runs {shlex.quote(str(job.folder))} --out ANOTHER_FOLDER"
+        )
+        reason = (
+            str(error) if isinstance(error, BenchmarkError) else f"{type(error).__name__}: {error}"
+        )
         print(f"The report could not be written: {reason}.")
         print(f"The runs are kept in {job.folder}/; try again with: {again}")
     else:

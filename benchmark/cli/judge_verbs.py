@@ -30,7 +30,10 @@ from benchmark.storage.atomic import room_in, write_bytes
 if TYPE_CHECKING:
     from benchmark.scoring.external_masks import Judged
 
-OWN_RUNS, PHANTOM_RUNS = Path("runs"), Path("runs-quick")  # where reproduce puts them; the second without data
+OWN_RUNS, PHANTOM_RUNS = (
+    Path("runs"),
+    Path("runs-quick"),
+)  # where reproduce puts them; the second without data
 
 
 def compare(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
@@ -40,7 +43,9 @@ def compare(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     root = runs_of(options)
     found = Judgement(collect(root), load_reference(), load_tolerances())
     whole = options.format == "text" and not options.section
-    aside = sys.stdout if whole else sys.stderr  # one section, and other formats, go into files and programs
+    aside = (
+        sys.stdout if whole else sys.stderr
+    )  # one section, and other formats, go into files and programs
     if whole or not (options.runs or root == OWN_RUNS):
         print(heading(root, len(found.collected.runs), options), end="\n\n", file=aside)
     if whole:
@@ -53,15 +58,21 @@ def compare(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
             print(f"Nothing to show under {name}: {WHY_EMPTY[name]}.", file=aside)
     if whole:
         others = ", ".join(name for name in SECTIONS if name not in USUAL)
-        print(f"\nMore: --section {others}; all columns of a table: --section NAME --format markdown, latex or csv.")
+        print(
+            f"\nMore: --section {others}; all columns of a table: --section NAME --format markdown, latex or csv."
+        )
     if found.collected.superseded:
         left_out = ", ".join(found.collected.superseded)
-        print(f"\nLeft out, since the same run was made again by later code: {left_out}", file=aside)
+        print(
+            f"\nLeft out, since the same run was made again by later code: {left_out}", file=aside
+        )
     return exit_code(found.rows, strict=options.strict)
 
 
 def heading(root: Path, runs: int, options: argparse.Namespace) -> str:
-    """Whose runs are judged; where nobody asked and these are the ones shipped here, also where the user's own lie."""
+    """Whose runs are judged; where nobody asked and these are the ones shipped here, also where the
+    user's own lie.
+    """
     if options.runs or root == OWN_RUNS:
         return f"Judging {root}: {runs} finished runs."
     told = f"Judging the {runs} runs shipped here, since {OWN_RUNS}/ holds no finished run."
@@ -88,17 +99,23 @@ def report(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     print(heading(root, len(found.collected.runs), options))
     print(f"{written.figures} figures, each as PNG, SVG, PDF and CSV.")
     if slices is None:
-        print("No pictures of slices: they are drawn from your own copy of the data, given with --data.")
+        print(
+            "No pictures of slices: they are drawn from your own copy of the data, given with --data."
+        )
     elif not slices.phantom:
-        print("The report shows slices: keep its attribution line where you pass it on, as their licence asks.")
+        print(
+            "The report shows slices: keep its attribution line where you pass it on, as their licence asks."
+        )
     print(f"Open {written.page} ({written.page.stat().st_size / 1e6:.1f} MB).")
     return 0
 
 
 def own_copy(options: argparse.Namespace, runs: pd.DataFrame) -> SliceSet | None:
-    """Return the slices to draw pictures of: the user's own where some run is of them, phantoms for runs on phantoms.
+    """Return the slices to draw pictures of: the user's own where some run is of them, phantoms for
+    runs on phantoms.
 
-    None where no data are given or found. Raises `SpecError` where --data names slices that no run is of.
+    None where no data are given or found. Raises `SpecError` where --data names slices that no run
+    is of.
     """
     asked = request(options)
     if asked.data is None and len(runs) and runs["phantom"].all():
@@ -117,11 +134,15 @@ def own_copy(options: argparse.Namespace, runs: pd.DataFrame) -> SliceSet | None
 
 
 def runs_of(options: argparse.Namespace) -> Path:
-    """The folder of runs that was asked for, else `OWN_RUNS` where it holds any, else the records shipped here."""
+    """The folder of runs that was asked for, else `OWN_RUNS` where it holds any, else the records
+    shipped here.
+    """
     if options.runs is not None and not options.runs.is_dir():
         raise SpecError(f"--runs {options.runs}: there is no such folder")
     if options.runs is not None and not any(run_folders(options.runs)):
-        raise SpecError(f"--runs {options.runs}: holds no run; give the folder that reproduce wrote its runs to")
+        raise SpecError(
+            f"--runs {options.runs}: holds no run; give the folder that reproduce wrote its runs to"
+        )
     return options.runs or (OWN_RUNS if finished(OWN_RUNS) else reproduction_folder())
 
 
@@ -130,17 +151,24 @@ def score(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     from benchmark.scoring.external_masks import summary_text
 
     if options.out is not None and options.out.exists():
-        raise SpecError(f"--out {options.out}: exists already and is left as it is; choose another file or remove it")
+        raise SpecError(
+            f"--out {options.out}: exists already and is left as it is; choose another file or remove it"
+        )
     root = runs_of(options)
     judged = judged_outside(options)
     split, name = judged.split, options.name or options.folder.resolve().name
-    print(f"{name}: masks of the {len(split.test)} test slices of {split.split_id}, taken as they are.")
+    print(
+        f"{name}: masks of the {len(split.test)} test slices of {split.split_id}, taken as they are."
+    )
     print(tabulate(summary_text(summarise(judged.scores)), tablefmt="plain", disable_numparse=True))
     if judged.doubt:
         print(f"\n{judged.doubt}")
     if options.out is not None:
         with room_in(options.out.parent, asked=options.out) as room:
-            write_bytes(room / options.out.name, judged.scores.to_csv(index=False, lineterminator="\n").encode())
+            write_bytes(
+                room / options.out.name,
+                judged.scores.to_csv(index=False, lineterminator="\n").encode(),
+            )
             (room / options.out.name).replace(options.out)
         print(f"\nOne row per slice: {options.out}")
     beside = visitor_table(name, judged, collect(root), load_tolerances().contrasts.level)
@@ -149,10 +177,14 @@ def score(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
 
 
 def judged_outside(options: argparse.Namespace) -> Judged:
-    """Load the slices, read the split and the folder of masks that were asked for, and score them."""
+    """Load the slices, read the split and the folder of masks that were asked for, and score
+    them.
+    """
     from benchmark.scoring.external_masks import judge, read_split
 
     if not options.folder.is_dir():
-        raise SpecError(f"{options.folder}: there is no such folder; give the folder that holds the masks")
+        raise SpecError(
+            f"{options.folder}: there is no such folder; give the folder that holds the masks"
+        )
     slices = load_slices(request(options))
     return judge(options.folder, read_split(options.split, slices), slices)

@@ -1,4 +1,6 @@
-"""What the words of the command line mean: values, lists, KEY=VALUE, and the `Request` they make. Imports no torch."""
+"""What the words of the command line mean: values, lists, KEY=VALUE, and the `Request` they make.
+Imports no torch.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def request(options: argparse.Namespace) -> Request:
 
 
 def _keyed(option: str, words: list[str]) -> dict[str, list[Any]]:
-    """["alpha=0.5,0.6"] -> {"alpha": [0.5, 0.6]}; `SpecError` for another form, or a key given twice."""
+    """["alpha=0.5,0.6"] -> {"alpha": [0.5, 0.6]}; `SpecError` for another form, or a key given
+    twice.
+    """
     found: dict[str, list[Any]] = {}
     for word in words:
         key, sign, values = word.partition("=")

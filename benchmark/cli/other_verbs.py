@@ -25,12 +25,18 @@ from benchmark.runs.run_folder import State
 
 
 def plan(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
-    """Print the grid as a table of states, or a line a cell, or the run_ids of those not yet done; runs nothing."""
+    """Print the grid as a table of states, or a line a cell, or the run_ids of those not yet done;
+    runs nothing.
+    """
     only_ids = options.format == "ids"  # nothing but them: nox shows stderr on stdout too
     job = prepare(request(options), arms, keep_splits=False, say=None if only_ids else print)
     if only_ids:
         found = planning.states(job.specs, job.folder)
-        open_ones = (spec.run_id for spec, state in zip(job.specs, found, strict=True) if state is not State.DONE)
+        open_ones = (
+            spec.run_id
+            for spec, state in zip(job.specs, found, strict=True)
+            if state is not State.DONE
+        )
         print("".join(f"{run_id}\n" for run_id in open_ones), end="")
         return 0
     survey = Survey(job, arms)
@@ -40,7 +46,13 @@ def plan(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
         show(view(survey.look(), survey.needs_click))
         return 0
     rows = [
-        (i, cell.spec.split_id, cell.spec.cell, f"{cell.state}", "" if cell.state is State.DONE else _left(cell))
+        (
+            i,
+            cell.spec.split_id,
+            cell.spec.cell,
+            f"{cell.state}",
+            "" if cell.state is State.DONE else _left(cell),
+        )
         for i, cell in enumerate(survey.look(), start=1)
     ]
     print(tabulate(rows, headers=("", "split", "cell", "state", "time left")))
@@ -101,7 +113,9 @@ def rescore(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
 
 
 def audit(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
-    """Print how far splits leak: those asked for, else every split of the package that is of these slices."""
+    """Print how far splits leak: those asked for, else every split of the package that is of these
+    slices.
+    """
     from benchmark.scoring.external_masks import read_split, shipped
     from benchmark.splits.leakage import report
 
@@ -147,7 +161,14 @@ def list_arms(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     rows = []
     for name, entry in arms.items():
         params = ", ".join(f"{k}={v!r}" for k, v in entry.defaults.items())
-        marks = [word for word, on in (("no seeds", entry.deterministic), ("needs a click", entry.needs_click)) if on]
+        marks = [
+            word
+            for word, on in (
+                ("no seeds", entry.deterministic),
+                ("needs a click", entry.needs_click),
+            )
+            if on
+        ]
         rows.append((name, params, ", ".join(marks), entry.target))
     print(tabulate(rows, headers=("arm", "parameters", "", "class")))
     return 0

@@ -1,4 +1,6 @@
-"""The verbs `reproduce` and `run`: a grid, or some of its cells by run_id. torch is imported when work begins."""
+"""The verbs `reproduce` and `run`: a grid, or some of its cells by run_id. torch is imported when
+work begins.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +34,8 @@ WORKER_PATIENCE_SECONDS = 10.0  # for a worker that was told to stop
 class Manner:
     """What all that share a job's cells are told.
 
-    keep_threads and keep_models as in `runner.Options`; a cell that failed since began (seconds since
-    1970) is not tried again; silent: workers say nothing, for their parent shows the grid.
+    keep_threads and keep_models as in `runner.Options`; a cell that failed since began (seconds
+    since 1970) is not tried again; silent: workers say nothing, for their parent shows the grid.
     """
 
     keep_threads: bool
@@ -43,11 +45,15 @@ class Manner:
 
 
 def reproduce(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
-    """Run a grid, and write the report of its folder where no data are given; return 0, or 1 where a cell failed."""
+    """Run a grid, and write the report of its folder where no data are given; return 0, or 1 where
+    a cell failed.
+    """
     asked = request(options)
     demonstration = asked.source == PHANTOMS and asked.data is None
     if demonstration:
-        print("No data was given (--data, $MENINGIOMA_DATA or an earlier download): drawing phantoms instead.")
+        print(
+            "No data was given (--data, $MENINGIOMA_DATA or an earlier download): drawing phantoms instead."
+        )
     job = prepare(asked, arms)
     code = _carry_out(asked, job, arms, options)
     if demonstration:
@@ -63,11 +69,15 @@ def run(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
 
 
 def _chosen(job: Job, run_ids: Sequence[str]) -> list[RunSpec]:
-    """The job's cells with these run_ids, in their order; `SpecError` for one that it does not have."""
+    """The job's cells with these run_ids, in their order; `SpecError` for one that it does not
+    have.
+    """
     there = {spec.run_id: spec for spec in job.specs}
     for run_id in run_ids:
         if not run_id:
-            raise SpecError("--id is empty: the list has no such line, or the array has more tasks than the list needs")
+            raise SpecError(
+                "--id is empty: the list has no such line, or the array has more tasks than the list needs"
+            )
         if run_id not in there:
             raise SpecError(
                 f"--id {run_id}: grid {job.grid.name} has no such cell with these options{nearest(run_id, there)}; "
@@ -76,7 +86,9 @@ def _chosen(job: Job, run_ids: Sequence[str]) -> list[RunSpec]:
     return [there[run_id] for run_id in dict.fromkeys(run_ids)]
 
 
-def _carry_out(asked: Request, job: Job, arms: Mapping[str, ArmEntry], options: argparse.Namespace) -> int:
+def _carry_out(
+    asked: Request, job: Job, arms: Mapping[str, ArmEntry], options: argparse.Namespace
+) -> int:
     """Run a job here or in several processes and say what came of it; return the exit code."""
     cards = cards_seen(options.device)
     _check(job, arms, on_card=cards > 0)
@@ -88,8 +100,12 @@ def _carry_out(asked: Request, job: Job, arms: Mapping[str, ArmEntry], options: 
         print(told)
     places = _places(options, job, cards, survey)
     screen = terminal()
-    how = Manner(options.threads is None, options.keep_models, time.time(), silent=screen is not None)
-    progress = LiveGrid(survey, screen, len(places)) if screen else Lines(job.specs, job.folder, survey)
+    how = Manner(
+        options.threads is None, options.keep_models, time.time(), silent=screen is not None
+    )
+    progress = (
+        LiveGrid(survey, screen, len(places)) if screen else Lines(job.specs, job.folder, survey)
+    )
     if len(places) == 1:
         found = _work(job, arms, places[0], how, progress)
     else:
@@ -97,7 +113,9 @@ def _carry_out(asked: Request, job: Job, arms: Mapping[str, ArmEntry], options: 
     return _conclude(asked, job, found)
 
 
-def _places(options: argparse.Namespace, job: Job, cards: int, survey: Survey) -> list[tuple[str, int]]:
+def _places(
+    options: argparse.Namespace, job: Job, cards: int, survey: Survey
+) -> list[tuple[str, int]]:
     """Device and threads of each worker, as asked for or as this machine's cores and cards allow.
 
     Where fewer cells are open than there are workers, the last are left out and the others
@@ -109,19 +127,25 @@ def _places(options: argparse.Namespace, job: Job, cards: int, survey: Survey) -
     workers = options.workers or (pay if pay * (options.threads or 1) <= cores else 1)
     shares = allocate(workers, len(job.specs), cores, cards, options.device)
     still_open = sum(state is not State.DONE for state in planning.states(job.specs, job.folder))
-    places = [(device, options.threads or threads) for device, threads in shares][: max(1, still_open)]
+    places = [(device, options.threads or threads) for device, threads in shares][
+        : max(1, still_open)
+    ]
     if len(places) > 1:
         devices = ", ".join(sorted({device for device, _ in places}))
         print(f"{len(places)} workers on {devices}; threads of each: {places[0][1]}.")
     if (total := sum(threads for _, threads in places)) > cores:
-        print(f"Note: {total} threads share the {cores} cores that this process may use, and hinder each other.")
+        print(
+            f"Note: {total} threads share the {cores} cores that this process may use, and hinder each other."
+        )
     return places
 
 
 def _check(job: Job, arms: Mapping[str, ArmEntry], on_card: bool) -> None:
     """Raise `SpecError`, before any cell is begun, for what this device or an arm cannot do."""
     if not on_card and any(spec.recipe.training.precision == "tf32" for spec in job.specs):
-        raise SpecError("precision tf32 needs an NVIDIA card: on a processor it would be fp32 under another name")
+        raise SpecError(
+            "precision tf32 needs an NVIDIA card: on a processor it would be fp32 under another name"
+        )
     for name, params in {
         (spec.arm, tuple(spec.params.items())): (spec.arm, spec.params) for spec in job.specs
     }.values():
@@ -156,7 +180,9 @@ def _work(
 
 
 def _check_params(entry: ArmEntry, params: Mapping[str, Any]) -> None:
-    """Raise `SpecError` for parameters that the arm refuses; an arm broken otherwise will be a failed cell."""
+    """Raise `SpecError` for parameters that the arm refuses; an arm broken otherwise will be a
+    failed cell.
+    """
     try:
         entry.load()(**params)
     except SpecError:
@@ -166,7 +192,9 @@ def _check_params(entry: ArmEntry, params: Mapping[str, Any]) -> None:
 
 
 def cards_seen(asked: str) -> int:
-    """How many CUDA cards PyTorch sees, 0 where none is asked for; `SpecError` for a device that is not there."""
+    """How many CUDA cards PyTorch sees, 0 where none is asked for; `SpecError` for a device that is
+    not there.
+    """
     if asked == "cpu":
         return 0
     import torch
@@ -175,8 +203,12 @@ def cards_seen(asked: str) -> int:
     if asked == "auto" or (cards and asked in ("cuda", *(f"cuda:{i}" for i in range(cards)))):
         return cards
     if asked.startswith("cuda") and not cards:
-        raise SpecError(f"--device {asked}: PyTorch sees no CUDA card here; use --device cpu, or install a CUDA build")
-    raise SpecError(f"--device {asked}: must be auto, cpu, or one of the {cards} CUDA cards that PyTorch sees here")
+        raise SpecError(
+            f"--device {asked}: PyTorch sees no CUDA card here; use --device cpu, or install a CUDA build"
+        )
+    raise SpecError(
+        f"--device {asked}: must be auto, cpu, or one of the {cards} CUDA cards that PyTorch sees here"
+    )
 
 
 def _share(
@@ -187,7 +219,9 @@ def _share(
     how: Manner,
     progress: Lines,
 ) -> dict[str, State]:
-    """Run the job in several processes, silent where the grid is shown; each takes the cells that no other holds."""
+    """Run the job in several processes, silent where the grid is shown; each takes the cells that
+    no other holds.
+    """
     fresh = multiprocessing.get_context("spawn")
     team = [fresh.Process(target=_worker, args=(asked, dict(arms), place, how)) for place in places]
     with progress:
@@ -206,10 +240,14 @@ def _share(
             f"{len(broken)} of {len(team)} workers ended early, with exit codes {broken}; "
             "what they said is above, and the same command goes on where they were"
         )
-    return dict(zip((s.run_id for s in job.specs), planning.states(job.specs, job.folder), strict=True))
+    return dict(
+        zip((s.run_id for s in job.specs), planning.states(job.specs, job.folder), strict=True)
+    )
 
 
-def _worker(asked: Request, arms: Mapping[str, ArmEntry], place: tuple[str, int], how: Manner) -> None:
+def _worker(
+    asked: Request, arms: Mapping[str, ArmEntry], place: tuple[str, int], how: Manner
+) -> None:
     try:
         job = prepare(asked, arms, say=None)  # the parent has said it
         progress = (Silent if how.silent else Lines)(job.specs, job.folder)
@@ -224,7 +262,9 @@ def announce(job: Job, survey: Survey, *, with_time: bool = True) -> None:
     """Print what is about to be run and how long it may take."""
     cells = survey.look()
     done, splits = sum(cell.state is State.DONE for cell in cells), ", ".join(job.splits)
-    print(f"Grid {job.grid.name}: {len(cells)} cells, {done} done, into {job.folder}/. Splits: {splits}.")
+    print(
+        f"Grid {job.grid.name}: {len(cells)} cells, {done} done, into {job.folder}/. Splits: {splits}."
+    )
     if with_time and done < len(cells):
         print(f"Estimated time: {time_left(cells)}.")
 

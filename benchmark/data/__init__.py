@@ -30,13 +30,14 @@ def load(
     allow_empty_masks: bool = False,
     spacing_mm: tuple[float, float] | None = None,
 ) -> SliceSet:
-    """Load a folder or zip of any known form, or the word "figshare" (download) or "phantoms" (drawn).
+    """Load a folder or zip of any known form, or the word "figshare" (download) or "phantoms"
+    (drawn).
 
-    labels chooses classes, None all. spacing_mm gives the (row, column) pixel size of
-    files that do not tell it. Slices of Cheng's dataset are recognised by their masks, in
-    any form, and get their numbers, labels and patients from a table: see
-    `identity.identify`; the set's note says so in one line. Raises `DataError` for a path that is not there or of no
-    known form, and for every rule of `slices.gather`; `DownloadError` for "figshare".
+    labels chooses classes, None all. spacing_mm gives the (row, column) pixel size of files that do
+    not tell it. Slices of Cheng's dataset are recognised by their masks, in any form, and get their
+    numbers, labels and patients from a table: see `identity.identify`; the set's note says so in
+    one line. Raises `DataError` for a path that is not there or of no known form, and for every
+    rule of `slices.gather`; `DownloadError` for "figshare".
     """
     if spacing_mm is not None and not all(0.01 <= side <= 100 for side in spacing_mm):
         raise DataError(f"pixel spacing {spacing_mm} mm must be two numbers from 0.01 to 100")
@@ -52,7 +53,9 @@ def load(
     slices = gather(identify(raw, tally=tally), labels=labels, allow_empty_masks=allow_empty_masks)
     slices = replace(slices, note=tally.line(labels))
     if slices.dataset_id == CHENG_DATASET_ID and slices.spacing_mm != SPACING_MM:
-        raise DataError(f"{path}: these are Cheng's slices of {SPACING_MM} mm a pixel, not {slices.spacing_mm} mm")
+        raise DataError(
+            f"{path}: these are Cheng's slices of {SPACING_MM} mm a pixel, not {slices.spacing_mm} mm"
+        )
     return slices
 
 
@@ -72,18 +75,23 @@ def form(source: str | Path) -> str:
     """Return which of `FORMS` a path has, or raise `DataError` saying what was looked for."""
     path = Path(source).expanduser()
     if not path.exists():
-        raise DataError(f"{path}: not there; give a folder or zip of slices, or one of the words {', '.join(WORDS)}")
+        raise DataError(
+            f"{path}: not there; give a folder or zip of slices, or one of the words {', '.join(WORDS)}"
+        )
     found = [name for name in FORMS if import_module(f"benchmark.data.{name}").looks_like(path)]
     if not found:
         looked = "; ".join(f"{name}: {what}" for name, what in FORMS.items())
         raise DataError(f"{path}: no known form of slices; looked for {looked}")
     if len(found) > 1:
-        raise DataError(f"{path}: holds several forms of slices ({', '.join(found)}); keep one of them")
+        raise DataError(
+            f"{path}: holds several forms of slices ({', '.join(found)}); keep one of them"
+        )
     return found[0]
 
 
 def authors_folds(source: str | Path) -> dict[int, int] | None:
-    """Return slice number -> fold from the `cvind.mat` beside the slices, or None where there is none.
+    """Return slice number -> fold from the `cvind.mat` beside the slices, or None where there is
+    none.
 
     For the word "figshare" that is the cache folder; nothing is fetched.
     """
@@ -102,7 +110,9 @@ def _reader(path: Path) -> Any:
 
 
 def _spaced(raw: Iterable[RawSlice], spacing_mm: tuple[float, float] | None) -> Iterator[RawSlice]:
-    """Give slices of unknown pixel size the stated one; a file that says otherwise raises `DataError`."""
+    """Give slices of unknown pixel size the stated one; a file that says otherwise raises
+    `DataError`.
+    """
     for one in raw:
         if spacing_mm is not None and one.spacing_mm not in (None, spacing_mm):
             raise DataError(

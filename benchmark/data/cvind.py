@@ -20,8 +20,21 @@ MAX_BYTES = 1024 * 1024  # the published file has 5736
 MAX_SLICES = 100_000
 MAX_FOLDS = 100
 MATRIX, COMPRESSED = 14, 15  # types of data elements
-NUMERIC = range(6, 16)  # classes of arrays: double to uint64; below are cells, structures, text and sparse ones
-NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}  # type -> dtype
+NUMERIC = range(
+    6, 16
+)  # classes of arrays: double to uint64; below are cells, structures, text and sparse ones
+NUMBERS = {
+    1: "i1",
+    2: "u1",
+    3: "i2",
+    4: "u2",
+    5: "i4",
+    6: "u4",
+    7: "f4",
+    9: "f8",
+    12: "i8",
+    13: "u8",
+}  # type -> dtype
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"  # at 0, or behind MATLAB's user block of 512 bytes
 
 
@@ -33,16 +46,24 @@ def read_cvind(path: Path) -> dict[int, int]:
     """
     path = path / "cvind.mat" if path.is_dir() else path
     if not path.is_file():
-        raise DataError(f"{path}: not there; it is part of https://doi.org/10.6084/m9.figshare.1512427")
+        raise DataError(
+            f"{path}: not there; it is part of https://doi.org/10.6084/m9.figshare.1512427"
+        )
     data = read_capped(path, MAX_BYTES)
     with decoding(path):
         modern = HDF5_SIGNATURE in (data[:8], data[512:520])
         folds = _v73(data, path) if modern else _v5(data, path)
-    whole = folds.dtype.kind in "uif" and bool(np.isfinite(folds).all()) and not bool((folds % 1).any())
+    whole = (
+        folds.dtype.kind in "uif" and bool(np.isfinite(folds).all()) and not bool((folds % 1).any())
+    )
     if not whole or folds.size != max(folds.shape, default=0) or not folds.size:
-        raise DataError(f"{path}: {NAME} {folds.shape} {folds.dtype} must be a vector of whole numbers, one per slice")
+        raise DataError(
+            f"{path}: {NAME} {folds.shape} {folds.dtype} must be a vector of whole numbers, one per slice"
+        )
     if folds.min() < 1 or folds.max() > MAX_FOLDS:
-        raise DataError(f"{path}: folds run from {folds.min()} to {folds.max()}; they must lie in 1 ... {MAX_FOLDS}")
+        raise DataError(
+            f"{path}: folds run from {folds.min()} to {folds.max()}; they must lie in 1 ... {MAX_FOLDS}"
+        )
     return dict(enumerate(map(int, folds.ravel()), start=1))
 
 
@@ -52,13 +73,17 @@ def _v73(data: bytes, path: Path) -> NDArray[Any]:
     with h5py.File(BytesIO(data), "r") as file:
         found = file.get(NAME) if isinstance(file.get(NAME, getlink=True), h5py.HardLink) else None
         if not isinstance(found, h5py.Dataset) or found.external or found.is_virtual:
-            raise DataError(f"{path}: no variable {NAME!r} in it; is it another file under this name?")
+            raise DataError(
+                f"{path}: no variable {NAME!r} in it; is it another file under this name?"
+            )
         _check_length(found.shape or (), path)
         return np.asarray(found[()])
 
 
 def _v5(data: bytes, path: Path) -> NDArray[Any]:
-    """Read MATLAB's level 5 format, as MathWorks' "MAT-File Format" has it; scipy's reader crashes on a bad type."""
+    """Read MATLAB's level 5 format, as MathWorks' "MAT-File Format" has it; scipy's reader crashes
+    on a bad type.
+    """
     order = {b"IM": "<", b"MI": ">"}[data[126:128]]
     for kind, body in _elements(data[128:], order):
         if kind == COMPRESSED:
@@ -76,7 +101,9 @@ def _v5(data: bytes, path: Path) -> NDArray[Any]:
 
 
 def _elements(data: bytes, order: str) -> Iterator[tuple[int, bytes]]:
-    """Yield type and content of the data elements that follow each other, small ones of up to four bytes too."""
+    """Yield type and content of the data elements that follow each other, small ones of up to four
+    bytes too.
+    """
     at = 0
     while at + 8 <= len(data):
         kind, size = struct.unpack_from(f"{order}2I", data, at)

@@ -27,10 +27,18 @@ class RemoteFile:
 
 
 FILES = (  # figshare record 1512427, version 8; the ids are not in slice order
-    RemoteFile("brainTumorDataPublic_1-766.zip", 3381290, 214401279, "74b949ad33f042e6e103523091cd1428"),
-    RemoteFile("brainTumorDataPublic_767-1532.zip", 3381296, 217848429, "7e8a875500d2c8a346f270538e29890e"),
-    RemoteFile("brainTumorDataPublic_1533-2298.zip", 3381293, 215563856, "8227bf6080cb71f15a88be8d25c79ae7"),
-    RemoteFile("brainTumorDataPublic_2299-3064.zip", 3381302, 231679762, "b378a80d6174e5317d59eb28430c6652"),
+    RemoteFile(
+        "brainTumorDataPublic_1-766.zip", 3381290, 214401279, "74b949ad33f042e6e103523091cd1428"
+    ),
+    RemoteFile(
+        "brainTumorDataPublic_767-1532.zip", 3381296, 217848429, "7e8a875500d2c8a346f270538e29890e"
+    ),
+    RemoteFile(
+        "brainTumorDataPublic_1533-2298.zip", 3381293, 215563856, "8227bf6080cb71f15a88be8d25c79ae7"
+    ),
+    RemoteFile(
+        "brainTumorDataPublic_2299-3064.zip", 3381302, 231679762, "b378a80d6174e5317d59eb28430c6652"
+    ),
     RemoteFile("cvind.mat", 7005344, 5736, "5ea82eb3212c9fcb84290ccf0beb486d"),
 )
 
@@ -68,9 +76,13 @@ def fetch(
     )
     for one in files:
         try:
-            keeper.fetch(one.name, downloader=Resuming(folder / f"{one.name}.part", one.size, progress))
+            keeper.fetch(
+                one.name, downloader=Resuming(folder / f"{one.name}.part", one.size, progress)
+            )
         except (DownloadError, OSError, ValueError, requests.RequestException) as error:
-            raise DownloadError(f"{one.name}: {_reason(error)}. {manual_way(folder, files)}") from error
+            raise DownloadError(
+                f"{one.name}: {_reason(error)}. {manual_way(folder, files)}"
+            ) from error
     return folder
 
 
@@ -90,5 +102,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return "the connection breaks off again and again; what came so far is kept"
     if isinstance(error, ValueError) and not isinstance(error, requests.RequestException):
-        return "the server sent other bytes than the published ones (wrong MD5); they were thrown away"
+        return (
+            "the server sent other bytes than the published ones (wrong MD5); they were thrown away"
+        )
     return str(error)

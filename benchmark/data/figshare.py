@@ -1,4 +1,6 @@
-"""The figshare archive: MATLAB v7.3 files N.mat in a folder, or in zips that are read without extracting."""
+"""The figshare archive: MATLAB v7.3 files N.mat in a folder, or in zips that are read without
+extracting.
+"""
 
 from __future__ import annotations
 
@@ -33,12 +35,14 @@ def read(source: Path) -> Iterator[RawSlice]:
     """Yield every slice of a folder of N.mat files, of a folder of the four zips, or of one zip.
 
     Images are int16 as in the archive, turned upright (MATLAB stores columns first). Raises
-    `DataError` for a file that is damaged or lacks a field, and for a folder that holds both
-    forms; `UnsafeDataError` for a header or a zip member that asks for more memory than a slice can need.
+    `DataError` for a file that is damaged or lacks a field, and for a folder that holds both forms;
+    `UnsafeDataError` for a header or a zip member that asks for more memory than a slice can need.
     """
     archives = [source] if source.is_file() else _archives(source)
     if archives and _has_mats(source):
-        raise DataError(f"{source}: holds both N.mat files and {archives[0].name}; keep one of the two forms")
+        raise DataError(
+            f"{source}: holds both N.mat files and {archives[0].name}; keep one of the two forms"
+        )
     if not archives:
         for number, path in _mats(source).items():
             yield decode(read_capped(path, MAX_MAT_BYTES), number, str(path))
@@ -51,7 +55,9 @@ def _archives(source: Path) -> list[Path]:
 
 
 def _has_mats(source: Path) -> bool:
-    return holds(source, (".mat",)) and any(MEMBER.fullmatch(path.name) for path in source.glob("*.mat"))
+    return holds(source, (".mat",)) and any(
+        MEMBER.fullmatch(path.name) for path in source.glob("*.mat")
+    )
 
 
 def _mats(folder: Path) -> dict[int, Path]:
@@ -59,18 +65,26 @@ def _mats(folder: Path) -> dict[int, Path]:
 
 
 def _read_zip(path: Path) -> Iterator[RawSlice]:
-    """Yield the slices of one zip: members named N.mat only, each read up to a cap, none written to disk."""
+    """Yield the slices of one zip: members named N.mat only, each read up to a cap, none written to
+    disk.
+    """
     with decoding(path):
         archive = zipfile.ZipFile(path)
     with archive:
-        members = [(match, info) for info in archive.infolist() if (match := MEMBER.fullmatch(info.filename))]
+        members = [
+            (match, info)
+            for info in archive.infolist()
+            if (match := MEMBER.fullmatch(info.filename))
+        ]
         if not members:
             raise DataError(
                 f"{path}: no N.mat in it; if it holds the brainTumorDataPublic_*.zip files, "
                 "unpack it once and give the folder they lie in"
             )
         if len(members) > MAX_MEMBERS:
-            raise UnsafeDataError(f"{path}: {len(members)} members; the whole archive has 3064 slices; not read")
+            raise UnsafeDataError(
+                f"{path}: {len(members)} members; the whole archive has 3064 slices; not read"
+            )
         for match, info in sorted(members, key=lambda pair: int(pair[0][1])):
             origin = f"{path}:{info.filename}"
             if info.file_size > MAX_MAT_BYTES:
@@ -80,7 +94,9 @@ def _read_zip(path: Path) -> Iterator[RawSlice]:
             with decoding(origin), archive.open(info) as stream:
                 data = stream.read(MAX_MAT_BYTES + 1)
             if len(data) != info.file_size:
-                raise UnsafeDataError(f"{origin}: {len(data)} bytes, but the zip promises {info.file_size}; not read")
+                raise UnsafeDataError(
+                    f"{origin}: {len(data)} bytes, but the zip promises {info.file_size}; not read"
+                )
             yield decode(data, int(match[1]), origin)
 
 
@@ -95,7 +111,9 @@ def decode(data: bytes, slice_id: int, origin: str) -> RawSlice:
             raise DataError(f"{origin}: cjdata/label {label.ravel()[:3]} must be one whole number")
         codes = _array(group, "PID", origin)
         if codes.dtype != np.uint16 or not codes.size or not ((codes > 32) & (codes < 127)).all():
-            raise DataError(f"{origin}: cjdata/PID must be printable character codes (uint16), such as those of 100360")
+            raise DataError(
+                f"{origin}: cjdata/PID must be printable character codes (uint16), such as those of 100360"
+            )
         return RawSlice(
             slice_id=slice_id,
             label=int(label.flat[0]),
@@ -121,12 +139,16 @@ def _member(group: Any, name: str, kind: type, origin: str) -> Any:
 
 
 def _array(group: Any, name: str, origin: str) -> NDArray[Any]:
-    """Read a numeric HDF5 dataset whose header has been checked, as (columns, rows), in native byte order."""
+    """Read a numeric HDF5 dataset whose header has been checked, as (columns, rows), in native byte
+    order.
+    """
     import h5py
 
     found = _member(group, name, h5py.Dataset, origin)
     check_pixels(found.shape or (), f"{origin}: cjdata/{name}")
     if found.external or found.is_virtual or found.dtype.kind not in "biuf":
-        raise DataError(f"{origin}: {found.name} must be numbers inside this file, not {found.dtype}")
+        raise DataError(
+            f"{origin}: {found.name} must be numbers inside this file, not {found.dtype}"
+        )
     array: NDArray[Any] = np.asarray(found[()])
     return array.astype(array.dtype.newbyteorder("="), copy=False)

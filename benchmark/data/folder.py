@@ -10,17 +10,24 @@ from benchmark.data.guard import decoding
 from benchmark.errors import DataError
 
 MAX_DIGITS = 18  # slice numbers are stored as int64
-Index = dict[int, tuple[int | None, str | None]]  # slice number -> label, patient; None where unknown
+Index = dict[
+    int, tuple[int | None, str | None]
+]  # slice number -> label, patient; None where unknown
 
 
 def holds(folder: Path, suffixes: tuple[str, ...]) -> bool:
     """True where the folder has a file with one of the suffixes (lower case)."""
     with decoding(folder, "check the path and your right to read it"):
-        return folder.is_dir() and any(path.name.lower().endswith(suffixes) for path in folder.iterdir())
+        return folder.is_dir() and any(
+            path.name.lower().endswith(suffixes) for path in folder.iterdir()
+        )
 
 
-def numbered(folder: Path, suffixes: tuple[str, ...], passed_over: tuple[str, ...] = ()) -> dict[int, Path]:
-    """Map slice number to file for every file `N<suffix>`; other suffixes and passed_over names are left out.
+def numbered(
+    folder: Path, suffixes: tuple[str, ...], passed_over: tuple[str, ...] = ()
+) -> dict[int, Path]:
+    """Map slice number to file for every file `N<suffix>`; other suffixes and passed_over names are
+    left out.
 
     Raises `DataError` for a name that is no number, a number that is there twice, and a
     folder without any such file.
@@ -34,10 +41,14 @@ def numbered(folder: Path, suffixes: tuple[str, ...], passed_over: tuple[str, ..
             continue
         stem = path.name[: -len(suffix)]
         if not (stem.isascii() and stem.isdigit() and len(stem) <= MAX_DIGITS):
-            raise DataError(f"{path}: the name must be the slice number, such as 12{suffix}; rename or remove it")
+            raise DataError(
+                f"{path}: the name must be the slice number, such as 12{suffix}; rename or remove it"
+            )
         number = int(stem)
         if number in found:
-            raise DataError(f"{path}: slice {number} is there twice (also {found[number]}); remove one of the two")
+            raise DataError(
+                f"{path}: slice {number} is there twice (also {found[number]}); remove one of the two"
+            )
         found[number] = path
     if not found:
         raise DataError(f"{folder}: no slice in it; looked for N{', N'.join(suffixes)}")
@@ -69,20 +80,29 @@ def read_index(path: Path, needed: Iterable[int]) -> Index:
     if not path.exists():
         return dict.fromkeys(needed, (None, None))
     rows: Index = {}
-    with decoding(path, "save it as comma-separated UTF-8 text"), path.open(newline="", encoding="utf-8-sig") as file:
+    with (
+        decoding(path, "save it as comma-separated UTF-8 text"),
+        path.open(newline="", encoding="utf-8-sig") as file,
+    ):
         reader = csv.DictReader(file)
         if "slice" not in (reader.fieldnames or ()):
-            raise DataError(f"{path}: no column 'slice'; needed: slice, and label and patient_id where known")
+            raise DataError(
+                f"{path}: no column 'slice'; needed: slice, and label and patient_id where known"
+            )
         for line, row in enumerate(reader, start=2):
             number = _whole(row["slice"], "slice", f"{path}, line {line}")
             text = (row.get("label") or "").strip()
             label = _whole(text, "label", f"{path}, line {line}") if text else None
             if number in rows:
-                raise DataError(f"{path}, line {line}: slice {number} is listed twice; remove one of the two lines")
+                raise DataError(
+                    f"{path}, line {line}: slice {number} is listed twice; remove one of the two lines"
+                )
             rows[number] = (label, (row.get("patient_id") or "").strip() or None)
     for number in needed:
         if number not in rows:
-            raise DataError(f"{path}: slice {number} is not listed, but its image exists; add its line")
+            raise DataError(
+                f"{path}: slice {number} is not listed, but its image exists; add its line"
+            )
     return rows
 
 

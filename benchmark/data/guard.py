@@ -1,4 +1,6 @@
-"""One rule for every decoder: whatever it raises on a damaged file leaves as one clear `DataError`."""
+"""One rule for every decoder: whatever it raises on a damaged file leaves as one clear
+`DataError`.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def decoding(origin: object, cure: str = DAMAGED) -> Iterator[None]:
         what = (str(error).splitlines() or [""])[0][:200]
         if cure == DAMAGED and isinstance(error, PermissionError | FileNotFoundError):
             cure = UNREADABLE
-        raise DataError(f"{origin}: cannot be read ({type(error).__name__}: {what}); {cure}") from error
+        raise DataError(
+            f"{origin}: cannot be read ({type(error).__name__}: {what}); {cure}"
+        ) from error
 
 
 def read_capped(path: Path, limit: int, cure: str = "not read") -> bytes:
@@ -37,7 +41,9 @@ def read_capped(path: Path, limit: int, cure: str = "not read") -> bytes:
     with decoding(path):
         size = path.stat().st_size
         if size > limit:
-            raise UnsafeDataError(f"{path}: {size} bytes, but a file of this kind needs at most {limit}; {cure}")
+            raise UnsafeDataError(
+                f"{path}: {size} bytes, but a file of this kind needs at most {limit}; {cure}"
+            )
         return path.read_bytes()
 
 

@@ -1,4 +1,5 @@
-"""Which slice is this? Number, label and patient of every slice of Cheng's dataset, by the hash of its mask.
+"""Which slice is this? Number, label and patient of every slice of Cheng's dataset, by the hash of
+its mask.
 
 All 3064 masks are distinct, so the sha256 of a decoded mask names its slice. The table
 beside this file lists slice number, label, patient and mask hash: facts about the data, not data.
@@ -21,7 +22,9 @@ from benchmark.data.slices import LABELS, MENINGIOMA, RawSlice, SliceSet, datase
 from benchmark.errors import DataError
 
 TABLE = "cheng.csv"
-TURNS = [(transposed, quarters) for quarters in range(4) for transposed in (False, True)]  # upright is the first
+TURNS = [
+    (transposed, quarters) for quarters in range(4) for transposed in (False, True)
+]  # upright is the first
 TUMOURS = {**LABELS, 3: "pituitary tumour"}
 
 
@@ -42,7 +45,9 @@ def table() -> Table:
     """The shipped table of the 3064 slices."""
     text = (files("benchmark.data") / TABLE).read_text(encoding="utf-8")
     _, *rows = csv.reader(text.splitlines())  # slice, label, patient_id, mask_sha256
-    return {digest: Known(int(number), int(label), patient) for number, label, patient, digest in rows}
+    return {
+        digest: Known(int(number), int(label), patient) for number, label, patient, digest in rows
+    }
 
 
 def table_of(slices: SliceSet) -> Table:
@@ -50,14 +55,18 @@ def table_of(slices: SliceSet) -> Table:
     hashes = map(mask_hash, slices.masks)
     return {
         digest: Known(int(number), int(label), patient)
-        for digest, number, label, patient in zip(hashes, slices.slice_id, slices.label, slices.patient_id, strict=True)
+        for digest, number, label, patient in zip(
+            hashes, slices.slice_id, slices.label, slices.patient_id, strict=True
+        )
         if patient is not None
     }
 
 
 @dataclass
 class Tally:
-    """How many slices of a source passed by: of the table, by its label; others that have a label; others without."""
+    """How many slices of a source passed by: of the table, by its label; others that have a label;
+    others without.
+    """
 
     cheng: Counter[int] = field(default_factory=Counter)
     labelled: Counter[int] = field(default_factory=Counter)
@@ -69,7 +78,8 @@ class Tally:
         return self.cheng.total() + self.labelled.total() + self.unlabelled
 
     def line(self, labels: Iterable[int] | None) -> str:
-        """One line for the user: what was recognised, and what a choice of labels (None: all) leaves out.
+        """One line for the user: what was recognised, and what a choice of labels (None: all)
+        leaves out.
 
         Empty where nothing was recognised and the source says what its slices are.
 
@@ -79,7 +89,9 @@ class Tally:
         """
         wanted = set(LABELS if labels is None else labels)
         taken = Counter({MENINGIOMA: self.unlabelled})
-        left_out = {k: n for k, n in (self.cheng + self.labelled + taken).items() if k not in wanted}
+        left_out = {
+            k: n for k, n in (self.cheng + self.labelled + taken).items() if k not in wanted
+        }
         less = f"; left out: {_listed(left_out)}, by --labels" if left_out else ""
         if not self.cheng:
             return (
@@ -93,7 +105,9 @@ class Tally:
             ((label, n),) = used.items()
             text = f"{n} of {self.total} slices are Cheng's {TUMOURS[label]}s"
         else:
-            text = f"{sum(used.values())} of {self.total} slices are Cheng's" + (f": {_listed(used)}" if used else "")
+            text = f"{sum(used.values())} of {self.total} slices are Cheng's" + (
+                f": {_listed(used)}" if used else ""
+            )
         if others := {label: n for label, n in self.labelled.items() if label in wanted}:
             text += f"; beside them {_listed(others)} from elsewhere"
         return f"{text}{less}."
@@ -103,8 +117,11 @@ def _listed(counts: Mapping[int, int]) -> str:
     return ", ".join(f"{n} {TUMOURS[k]}{'s' * (n != 1)}" for k, n in sorted(counts.items()))
 
 
-def identify(raw: Iterable[RawSlice], known: Table | None = None, tally: Tally | None = None) -> Iterator[RawSlice]:
-    """Yield the slices; those whose mask is in the table upright, under their own number, label and patient.
+def identify(
+    raw: Iterable[RawSlice], known: Table | None = None, tally: Tally | None = None
+) -> Iterator[RawSlice]:
+    """Yield the slices; those whose mask is in the table upright, under their own number, label and
+    patient.
 
     A mask is tried in its eight orientations; image and mask are both turned as the known one
     is. Other slices pass unchanged; one without a label is a meningioma, provided that no
@@ -132,7 +149,9 @@ def identify(raw: Iterable[RawSlice], known: Table | None = None, tally: Tally |
             tally.unlabelled += 1
             first_unlabelled = first_unlabelled or one.origin
             upright = replace(one, label=MENINGIOMA)
-        if not (tally.cheng and tally.unlabelled):  # else the source will be refused: count on, keep nothing
+        if not (
+            tally.cheng and tally.unlabelled
+        ):  # else the source will be refused: count on, keep nothing
             yield upright
     if tally.cheng and tally.unlabelled:
         raise DataError(
@@ -143,12 +162,18 @@ def identify(raw: Iterable[RawSlice], known: Table | None = None, tally: Tally |
 
 
 def _recognised(one: RawSlice, known: Table) -> tuple[RawSlice, Known | None]:
-    """Return the slice as the table holds it upright, and what the table knows of it; else unchanged, and None."""
-    if one.image.ndim == one.mask.ndim == 2 and one.mask.dtype.kind in "bui":  # others `gather` will refuse
+    """Return the slice as the table holds it upright, and what the table knows of it; else
+    unchanged, and None.
+    """
+    if (
+        one.image.ndim == one.mask.ndim == 2 and one.mask.dtype.kind in "bui"
+    ):  # others `gather` will refuse
         mask = one.mask != 0
         for turn in TURNS:
             if match := known.get(mask_hash(_turned(mask, *turn))):
-                return replace(one, image=_turned(one.image, *turn), mask=_turned(one.mask, *turn)), match
+                return replace(
+                    one, image=_turned(one.image, *turn), mask=_turned(one.mask, *turn)
+                ), match
     return one, None
 
 
@@ -168,8 +193,12 @@ def _label(number: int | None) -> str:
     return f"{number} ({LABELS[number]})" if number in LABELS else f"{number}"
 
 
-def _check_patient(one: RawSlice, match: Known, seen: dict[tuple[str, str], tuple[str, str, str]]) -> None:
-    """Raise unless the source's names and the table's patients are one to one so far, or a patient could be split."""
+def _check_patient(
+    one: RawSlice, match: Known, seen: dict[tuple[str, str], tuple[str, str, str]]
+) -> None:
+    """Raise unless the source's names and the table's patients are one to one so far, or a patient
+    could be split.
+    """
     named = one.patient_id or match.patient_id
     for key in (("named", named), ("patient", match.patient_id)):
         other, patient, origin = seen.setdefault(key, (named, match.patient_id, one.origin))

@@ -1,4 +1,5 @@
-"""NIfTI: images/N.nii.gz and masks/N.nii.gz, one slice a file, with an index.csv; read and written by NiBabel.
+"""NIfTI: images/N.nii.gz and masks/N.nii.gz, one slice a file, with an index.csv; read and written
+by NiBabel.
 
 The first axis of a file is the columns of a slice, the second its rows, the third has
 length 1; the signs of the affine make viewers show row 0 at the top.
@@ -32,7 +33,9 @@ UNREAD = "not read; split a volume into slices"
 ONE_SLICE = "one file holds one slice (columns, rows, 1): split the volume"
 COLUMNS = ("slice", "label", "patient_id")
 GZIP = b"\x1f\x8b"
-NIFTI1, NIFTI2 = ({size.to_bytes(4, order) for order in ("little", "big")} for size in (348, 540))  # a header's first
+NIFTI1, NIFTI2 = (
+    {size.to_bytes(4, order) for order in ("little", "big")} for size in (348, 540)
+)  # a header's first
 UNITS = {0: "unknown", 1: "metres", 2: "mm", 3: "microns"}
 
 
@@ -56,35 +59,49 @@ def read(folder: Path) -> Iterator[RawSlice]:
         image, affine, spacing_mm = decode(image_path)
         mask, mask_affine, _ = decode(mask_path)
         if not np.allclose(affine, mask_affine, rtol=0, atol=GRID_TOLERANCE_MM):
-            raise DataError(f"{mask_path}: its affine is not that of {image_path}; resample it to the image's grid")
+            raise DataError(
+                f"{mask_path}: its affine is not that of {image_path}; resample it to the image's grid"
+            )
         yield RawSlice(number, label, image, mask, str(image_path), patient, spacing_mm)
 
 
 def decode(path: Path) -> tuple[NDArray[Any], NDArray[np.float64], tuple[float, float]]:
-    """Return one slice (H, W) as stored, its affine (4, 4), and its (row, column) pixel size in mm."""
+    """Return one slice (H, W) as stored, its affine (4, 4), and its (row, column) pixel size in
+    mm.
+    """
     image = opened(path)
     with decoding(path):
-        header, stored = image.header, image.dataobj  # NiBabel clears offset and scale in its header
+        header, stored = (
+            image.header,
+            image.dataobj,
+        )  # NiBabel clears offset and scale in its header
         shape = tuple(int(side) for side in header.get_data_shape())
         if len(shape) < 2 or any(side != 1 for side in shape[2:]):
             raise DataError(f"{path}: shape {shape}; {ONE_SLICE}")
         if (stored.slope, stored.inter) != (1, 0):
-            raise DataError(f"{path}: intensities are scaled ({stored.slope}, {stored.inter}); store plain integers")
+            raise DataError(
+                f"{path}: intensities are scaled ({stored.slope}, {stored.inter}); store plain integers"
+            )
         columns_mm, rows_mm = (float(str(np.float32(side))) for side in header.get_zooms()[:2])
         if not all(math.isfinite(side) and side > 0 for side in (rows_mm, columns_mm)):
-            raise DataError(f"{path}: pixel size {rows_mm} x {columns_mm} mm must be above 0; mend its pixdim")
+            raise DataError(
+                f"{path}: pixel size {rows_mm} x {columns_mm} mm must be above 0; mend its pixdim"
+            )
         array: NDArray[Any] = np.asarray(stored.get_unscaled()).reshape(shape[:2])
         upright = np.ascontiguousarray(array.T, dtype=array.dtype.newbyteorder("="))
         return upright, np.asarray(image.affine, dtype=np.float64), (rows_mm, columns_mm)
 
 
 def opened(path: Path) -> Any:
-    """Return NiBabel's image of a file whose header promises one slice, along any axes, and no more than is there.
+    """Return NiBabel's image of a file whose header promises one slice, along any axes, and no more
+    than is there.
 
     Raises `DataError` also where the header gives no pixel size, or not in mm.
     """
     nibabel: Any = import_module("nibabel")
-    logging.getLogger("nibabel.global").setLevel(logging.CRITICAL + 1)  # what it finds is told in an error of ours
+    logging.getLogger("nibabel.global").setLevel(
+        logging.CRITICAL + 1
+    )  # what it finds is told in an error of ours
     data = _content(path)
     with decoding(path):
         _check_header(nibabel, data, path)
@@ -104,19 +121,27 @@ def opened(path: Path) -> Any:
 
 
 def _check_header(nibabel: Any, data: bytes, path: Path) -> None:
-    """Look at the header as it is stored: NiBabel takes a pixel size of 0 for 1 mm, and units for mm."""
+    """Look at the header as it is stored: NiBabel takes a pixel size of 0 for 1 mm, and units for
+    mm.
+    """
     if data[:4] in NIFTI2:
         raise DataError(f"{path}: is NIfTI-2; save it as NIfTI-1")
     raw = nibabel.Nifti1Header(data[:348], check=False)
-    sides = [float(mm) for mm, n in zip(raw["pixdim"][1:4], raw.get_data_shape(), strict=False) if n > 1]
+    sides = [
+        float(mm) for mm, n in zip(raw["pixdim"][1:4], raw.get_data_shape(), strict=False) if n > 1
+    ]
     if not all(math.isfinite(side) and side != 0 for side in sides):
         raise DataError(f"{path}: pixel size {sides} in its header; mend its pixdim")
     if (unit := int(raw["xyzt_units"]) & 7) not in (0, 2):
-        raise DataError(f"{path}: lengths in {UNITS.get(unit, f'unit {unit}')}; convert its header to mm")
+        raise DataError(
+            f"{path}: lengths in {UNITS.get(unit, f'unit {unit}')}; convert its header to mm"
+        )
 
 
 def _content(path: Path) -> bytes:
-    """Return the unpacked bytes of a file, or raise `UnsafeDataError` where they are too many for a slice."""
+    """Return the unpacked bytes of a file, or raise `UnsafeDataError` where they are too many for a
+    slice.
+    """
     data = read_capped(path, MAX_BYTES, UNREAD)
     if not path.name.lower().endswith(".gz"):
         if data.startswith(GZIP):
@@ -127,18 +152,23 @@ def _content(path: Path) -> bytes:
     with decoding(path), gzip.open(path) as stream:
         data = stream.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
-        raise UnsafeDataError(f"{path}: unpacks to more than {MAX_BYTES} bytes; a slice needs far less; {UNREAD}")
+        raise UnsafeDataError(
+            f"{path}: unpacks to more than {MAX_BYTES} bytes; a slice needs far less; {UNREAD}"
+        )
     return data
 
 
 def export(slices: SliceSet, folder: Path) -> None:
-    """Write the slices as NIfTI pairs with an index.csv; reading them back gives the same fingerprint.
+    """Write the slices as NIfTI pairs with an index.csv; reading them back gives the same
+    fingerprint.
 
     The folder appears whole or not at all. Raises `DataError` where it exists already, and
     `OutputError` where the disk refuses.
     """
     if folder.exists():
-        raise DataError(f"{folder}: exists already and is left as it is; choose another folder or remove it")
+        raise DataError(
+            f"{folder}: exists already and is left as it is; choose another folder or remove it"
+        )
     with room_in(folder.parent, asked=folder) as room:
         _write(slices, room / folder.name)
         (room / folder.name).rename(folder)
@@ -153,11 +183,15 @@ def _write(slices: SliceSet, folder: Path) -> None:
         for one in iterate(slices):
             writer.writerow((one.slice_id, one.label, one.patient_id or ""))
             for name, array in (("images", one.image), ("masks", one.mask.astype(np.uint8))):
-                (folder / name / f"{one.slice_id}.nii.gz").write_bytes(encode(array, slices.spacing_mm))
+                (folder / name / f"{one.slice_id}.nii.gz").write_bytes(
+                    encode(array, slices.spacing_mm)
+                )
 
 
 def encode(array: NDArray[Any], spacing_mm: tuple[float, float]) -> bytes:
-    """Return one slice (H, W) as the bytes of a .nii.gz file; the same slice gives the same bytes."""
+    """Return one slice (H, W) as the bytes of a .nii.gz file; the same slice gives the same
+    bytes.
+    """
     nibabel: Any = import_module("nibabel")
     affine = np.diag([-spacing_mm[1], -spacing_mm[0], THICKNESS_MM, 1.0])
     image = nibabel.Nifti1Image(array.T[:, :, None], affine)

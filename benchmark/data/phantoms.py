@@ -1,4 +1,5 @@
-"""Drawn heads with an enhancing mass on the dura: data for tests and demonstrations, never for results.
+"""Drawn heads with an enhancing mass on the dura: data for tests and demonstrations, never for
+results.
 
 Everything is drawn in head coordinates, x and y in [-1, 1], so that one phantom looks the
 same at every size; only the noise belongs to the pixel grid. A patient's anatomy comes from
@@ -15,7 +16,15 @@ from numpy.typing import DTypeLike, NDArray
 from scipy import ndimage
 
 from benchmark.data.face import face
-from benchmark.data.slices import IMAGE_DTYPES, MENINGIOMA, SPACING_MM, RawSlice, SliceSet, check_sides, gather
+from benchmark.data.slices import (
+    IMAGE_DTYPES,
+    MENINGIOMA,
+    SPACING_MM,
+    RawSlice,
+    SliceSet,
+    check_sides,
+    gather,
+)
 from benchmark.data.strokes import DURA, Floats, edge, spots, waves
 from benchmark.errors import SpecError, known
 
@@ -32,7 +41,8 @@ def draw(
     size: int = 64,
     dtype: DTypeLike = np.uint8,
 ) -> SliceSet:
-    """Return patients * slices_per_patient drawn slices of (size, size), numbered from 1, patient by patient.
+    """Return patients * slices_per_patient drawn slices of (size, size), numbered from 1, patient
+    by patient.
 
     The same arguments give the same bits; a slice depends only on (seed, patient, its place
     in the patient, size, dtype), so more patients leave the first slices as they were. Every
@@ -50,7 +60,9 @@ def draw(
     return gather(_slices(seed, patients, slices_per_patient, size, np.dtype(dtype)), phantom=True)
 
 
-def _slices(seed: int, patients: int, per_patient: int, size: int, dtype: np.dtype) -> Iterator[RawSlice]:
+def _slices(
+    seed: int, patients: int, per_patient: int, size: int, dtype: np.dtype
+) -> Iterator[RawSlice]:
     spacing_mm = (SPACING_MM[0] * FIELD_PIXELS / size, SPACING_MM[1] * FIELD_PIXELS / size)
     peak = PEAK[dtype.name]
     for patient in range(1, patients + 1):
@@ -87,35 +99,55 @@ def _one(seed: int, patient: int, place: int, size: int) -> tuple[Floats, NDArra
     pixels = _stream(seed, patient, PIXELS, place)
     light *= pixels.uniform(0.75, 1.0)
     real, imaginary = pixels.normal(0, 0.015, (2, size, size))
-    return np.hypot(light + real, imaginary), mask  # Rician: the magnitude of a noisy complex signal
+    return np.hypot(
+        light + real, imaginary
+    ), mask  # Rician: the magnitude of a noisy complex signal
 
 
 def _head(rng: np.random.Generator, place: int, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Return the radius of each pixel as a part of the skin's, and the dura as 360 points (x, y)."""
+    """Return the radius of each pixel as a part of the skin's, and the dura as 360 points (x,
+    y).
+    """
     half_width, half_length = rng.uniform(0.66, 0.74), rng.uniform(0.82, 0.90)
     bump, phase = rng.normal(0, 0.02, 4) / np.arange(2, 6), rng.uniform(0, 2 * np.pi, 4)
     level = 1 - 0.05 * (1 - np.cos(0.35 * place + rng.uniform(-0.5, 0.5)))
 
     def outline(angle: Floats) -> Floats:
         ellipse = 1 / np.hypot(np.cos(angle) / half_width, np.sin(angle) / half_length)
-        waves = sum(b * np.cos(m * angle + p + 0.1 * place) for m, b, p in zip((2, 3, 4, 5), bump, phase, strict=True))
+        waves = sum(
+            b * np.cos(m * angle + p + 0.1 * place)
+            for m, b, p in zip((2, 3, 4, 5), bump, phase, strict=True)
+        )
         egg = 0.03 * np.sin(angle) * np.cos(angle) ** 2  # wider behind
         return np.asarray(level * ellipse * (1 + waves + egg))
 
     angle = np.arange(360) / 180 * np.pi
     dura = DURA * outline(angle)
-    return np.hypot(x, y) / outline(np.arctan2(y, x)), np.stack([dura * np.cos(angle), dura * np.sin(angle)], axis=1)
+    return np.hypot(x, y) / outline(np.arctan2(y, x)), np.stack(
+        [dura * np.cos(angle), dura * np.sin(angle)], axis=1
+    )
 
 
 def _rings(radius: Floats, pixel: float) -> Floats:
-    """Return skin and fat, two tables of bone with marrow between, and the dura, around darkness."""
+    """Return skin and fat, two tables of bone with marrow between, and the dura, around
+    darkness.
+    """
     light = np.zeros_like(radius)
-    for outer, value in ((1.0, 0.55), (0.985, 0.85), (0.935, 0.10), (0.92, 0.34), (0.885, 0.08), (0.868, 0.42)):
+    for outer, value in (
+        (1.0, 0.55),
+        (0.985, 0.85),
+        (0.935, 0.10),
+        (0.92, 0.34),
+        (0.885, 0.08),
+        (0.868, 0.42),
+    ):
         light += edge(radius - outer, pixel) * (value - light)
     return light
 
 
-def _brain(rng: np.random.Generator, place: int, grid: Floats, radius: Floats, pixel: float) -> Floats:
+def _brain(
+    rng: np.random.Generator, place: int, grid: Floats, radius: Floats, pixel: float
+) -> Floats:
     """Return folded cortex, white matter, ventricles and falx."""
     x, y = grid[None, :], grid[:, None]
     folds = np.abs(waves(rng, grid, place, 16, 26, 60))
@@ -124,11 +156,17 @@ def _brain(rng: np.random.Generator, place: int, grid: Floats, radius: Floats, p
     light = 0.29 + 0.065 * white + 0.008 * waves(rng, grid, place, 4, 9, 12)
     light -= 0.17 * edge((folds - 0.28 * (1 - deep)) / 22, pixel) * (1 - deep) ** 0.5  # sulci
     light -= 0.16 * edge(0.835 - radius, pixel)  # fluid under the dura
-    tilt, size = rng.uniform(0.25, 0.45), rng.uniform(0.8, 1.2) * (0.75 + 0.25 * np.cos(0.4 * place))
+    tilt, size = (
+        rng.uniform(0.25, 0.45),
+        rng.uniform(0.8, 1.2) * (0.75 + 0.25 * np.cos(0.4 * place)),
+    )
     middle = rng.normal(0, 0.01)
     for side in (-1, 1):
         u = side * (x - middle)
-        for cx, cy, slope, a, b in ((0.075, -0.13, tilt, 0.034, 0.16), (0.15, 0.17, -1.5 * tilt, 0.030, 0.15)):
+        for cx, cy, slope, a, b in (
+            (0.075, -0.13, tilt, 0.034, 0.16),
+            (0.15, 0.17, -1.5 * tilt, 0.030, 0.15),
+        ):
             w = y - cy
             v = u - cx + slope * w - 1.2 * w**2  # horns bend outwards
             ventricle = (np.hypot(v / (a * size), w / (b * size)) - 1) * a
@@ -142,14 +180,20 @@ def _brain(rng: np.random.Generator, place: int, grid: Floats, radius: Floats, p
     return light
 
 
-def _vessels(rng: np.random.Generator, place: int, grid: Floats, light: Floats, inside: Floats, dura: Floats) -> Floats:
-    """Return the picture with bright sinuses, winding vessels and dots: what a threshold mistakes for tumour."""
+def _vessels(
+    rng: np.random.Generator, place: int, grid: Floats, light: Floats, inside: Floats, dura: Floats
+) -> Floats:
+    """Return the picture with bright sinuses, winding vessels and dots: what a threshold mistakes
+    for tumour.
+    """
     back, front = dura[90], dura[270]
     sinus = np.array([back * 0.975, back * 0.95, front * 0.97, (0, 0.09), (0, 0.13)])
     points, width = [sinus], [np.array([0.045, 0.03, 0.028, 0.022, 0.016])]
     for _ in range(6):
         begin = int(rng.integers(360))
-        inwards = np.linspace(0.96, rng.uniform(0.6, 0.95), 14) + 0.02 * np.sin(np.arange(14) * rng.uniform(0.4, 0.9))
+        inwards = np.linspace(0.96, rng.uniform(0.6, 0.95), 14) + 0.02 * np.sin(
+            np.arange(14) * rng.uniform(0.4, 0.9)
+        )
         along = begin + rng.choice((-1, 1)) * np.arange(14) + 2 * place
         points.append(dura[along % 360] * inwards[:, None])
         width.append(np.full(14, rng.uniform(0.006, 0.011)))
@@ -169,12 +213,22 @@ def _tumour(
     dura: Floats,
     pixel: float,
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return the picture with a mass on the convexity or the falx, and its mask, necrosis included."""
+    """Return the picture with a mass on the convexity or the falx, and its mask, necrosis
+    included.
+    """
     x, y = grid[None, :], grid[:, None]
     on_falx, site, side = rng.random() < 0.3, int(rng.integers(360)), rng.choice((-1.0, 1.0))
     greatest = float(np.clip(np.exp(rng.normal(np.log(0.15), 0.40)), SMALLEST, LARGEST))
-    bump, phase, drift = rng.normal(0, 0.18, 5) / np.arange(2, 7), rng.uniform(0, 2 * np.pi, 5), rng.normal(0, 0.25, 5)
-    brightness, swelling, necrotic = rng.uniform(0.44, 0.64), rng.uniform(0, 0.3), rng.random() < 0.4
+    bump, phase, drift = (
+        rng.normal(0, 0.18, 5) / np.arange(2, 7),
+        rng.uniform(0, 2 * np.pi, 5),
+        rng.normal(0, 0.25, 5),
+    )
+    brightness, swelling, necrotic = (
+        rng.uniform(0.44, 0.64),
+        rng.uniform(0, 0.3),
+        rng.random() < 0.4,
+    )
     along, start = rng.uniform(0.60, 0.88), rng.uniform(-0.6, 0.6)
     size = max(SMALLEST, greatest * (0.75 + 0.25 * np.cos(0.5 * place + start)))
     if on_falx:

@@ -23,7 +23,9 @@ class Resuming:
         self.part, self.size, self.progress = part, size, progress
 
     def __call__(self, url: str, output_file: str, _pooch: object) -> None:
-        """Download url to output_file; a dropped connection is taken up again as long as bytes still come."""
+        """Download url to output_file; a dropped connection is taken up again as long as bytes
+        still come.
+        """
         import requests
 
         if self._have() > self.size:
@@ -42,17 +44,23 @@ class Resuming:
         return self.part.stat().st_size if self.part.exists() else 0
 
     def _continue(self, url: str, have: int) -> None:
-        """Ask for the rest of the file and append it; start over where the server ignores the range."""
+        """Ask for the rest of the file and append it; start over where the server ignores the
+        range.
+        """
         import requests
 
         headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={have}-"} if have else {})}
         with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as answer:
             if answer.status_code not in (200, 206):
-                raise DownloadError(REFUSALS.get(answer.status_code, f"the server answers {answer.status_code}"))
+                raise DownloadError(
+                    REFUSALS.get(answer.status_code, f"the server answers {answer.status_code}")
+                )
             if answer.status_code == 206:
                 begins = re.match(r"bytes ([0-9]+)-", answer.headers.get("Content-Range", ""))
                 if not have or not begins or int(begins[1]) != have:
-                    raise DownloadError(f"the server sends another part than was asked for (from byte {have})")
+                    raise DownloadError(
+                        f"the server sends another part than was asked for (from byte {have})"
+                    )
             else:
                 have = 0
             with self.part.open("ab" if have else "wb") as file, self._bar(have) as bar:
@@ -60,7 +68,9 @@ class Resuming:
                     have += len(chunk)
                     if have > self.size:
                         file.truncate(0)
-                        raise DownloadError(f"the server sends more than the published {self.size} bytes")
+                        raise DownloadError(
+                            f"the server sends more than the published {self.size} bytes"
+                        )
                     file.write(chunk)
                     bar.update(have)
 
@@ -74,9 +84,20 @@ class _Bar:
     def __init__(self, name: str, have: int, size: int, shown: bool) -> None:
         self._progress: Any = None
         if shown:
-            from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+            from rich.progress import (
+                BarColumn,
+                DownloadColumn,
+                Progress,
+                TextColumn,
+                TimeRemainingColumn,
+            )
 
-            columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                DownloadColumn(),
+                TimeRemainingColumn(),
+            )
             self._progress = Progress(*columns)
             self._task = self._progress.add_task(name, total=size, completed=have)
 

@@ -1,4 +1,5 @@
-"""Read .npy files without trusting them: no code runs, and no header is believed before it is checked.
+"""Read .npy files without trusting them: no code runs, and no header is believed before it is
+checked.
 
 numpy rebuilds a pickled array by calling whatever the file names. Here every name that
 such a file may use is a stand-in of ours that only takes notes; arrays are then built from
@@ -35,7 +36,8 @@ OPCODES = frozenset(getattr(pickle, name)[0] for name in ALLOWED.split(" "))
 
 
 def read(path: Path) -> NDArray[Any]:
-    """Return the array of a .npy file: numbers as a read-only memory map, or an object array of arrays.
+    """Return the array of a .npy file: numbers as a read-only memory map, or an object array of
+    arrays.
 
     Elements of an object array are arrays of numbers or plain numbers. Raises
     `UnsafeDataError` where the file names anything but numpy arrays or promises more
@@ -53,7 +55,9 @@ def read(path: Path) -> NDArray[Any]:
         if dtype.hasobject:
             array: NDArray[Any] = _unpickle(stream, end, path)
             if array.dtype != object or array.shape != shape:
-                raise UnsafeDataError(f"{path}: header promises {shape} objects, not {array.dtype} {array.shape}")
+                raise UnsafeDataError(
+                    f"{path}: header promises {shape} objects, not {array.dtype} {array.shape}"
+                )
             return array
         if dtype.kind not in "biuf" or any(side < 0 for side in shape):
             raise DataError(f"{path}: {dtype} {shape} are not numbers; {SAVE_AGAIN}")
@@ -83,7 +87,9 @@ class _Bounded:
 
     def read(self, size: int) -> bytes:
         if not 0 <= size <= self._end - self._stream.tell():
-            raise UnsafeDataError(f"the pickle asks for {size} bytes where {self._end - self._stream.tell()} are left")
+            raise UnsafeDataError(
+                f"the pickle asks for {size} bytes where {self._end - self._stream.tell()} are left"
+            )
         return self._stream.read(size)
 
     def readline(self) -> bytes:
@@ -97,18 +103,24 @@ class _Unpickler(pickle._Unpickler):
     as the file says.
     """
 
-    dispatch: ClassVar = {code: method for code, method in pickle._Unpickler.dispatch.items() if code in OPCODES}
+    dispatch: ClassVar = {
+        code: method for code, method in pickle._Unpickler.dispatch.items() if code in OPCODES
+    }
 
     def load(self) -> Any:
         try:
             return super().load()
         except KeyError as error:  # of the table above
-            raise UnsafeDataError(f"the pickle uses the instruction {error}, which no numpy array needs") from error
+            raise UnsafeDataError(
+                f"the pickle uses the instruction {error}, which no numpy array needs"
+            ) from error
 
     def find_class(self, module: str, name: str) -> Any:
         stand_in = STAND_INS.get((module, name))
         if stand_in is None:
-            raise UnsafeDataError(f"the pickle asks for {module[:60]}.{name[:60]}, no part of an array; nothing ran")
+            raise UnsafeDataError(
+                f"the pickle asks for {module[:60]}.{name[:60]}, no part of an array; nothing ran"
+            )
         return stand_in()
 
 
@@ -116,10 +128,14 @@ class _Stub:
     """A stand-in: does nothing, and takes no state."""
 
     def __call__(self, *_: object) -> Any:
-        raise UnsafeDataError(f"the pickle calls {type(self).__name__[1:]} in a way no numpy array needs")
+        raise UnsafeDataError(
+            f"the pickle calls {type(self).__name__[1:]} in a way no numpy array needs"
+        )
 
     def __setstate__(self, state: object) -> None:
-        raise UnsafeDataError(f"the pickle gives {type(self).__name__[1:]} a state, which no numpy array needs")
+        raise UnsafeDataError(
+            f"the pickle gives {type(self).__name__[1:]} a state, which no numpy array needs"
+        )
 
 
 class _NdarrayType(_Stub):
@@ -171,16 +187,24 @@ class _Array(_Stub):
         if self.array is not None or not (isinstance(state, tuple) and len(state) == 5):
             raise UnsafeDataError("the pickle gives an array a state that numpy does not write")
         _, shape, dtype, fortran, content = state
-        if not isinstance(shape, tuple) or len(shape) > MAX_SIDES or any(type(s) is not int or s < 0 for s in shape):
+        if (
+            not isinstance(shape, tuple)
+            or len(shape) > MAX_SIDES
+            or any(type(s) is not int or s < 0 for s in shape)
+        ):
             raise UnsafeDataError("the pickle gives an array a shape that is no tuple of sizes")
         flat = _flat(dtype, content)
         if math.prod(shape) != len(flat):
-            raise UnsafeDataError(f"the pickle promises an array of {shape}, but holds {len(flat)} values")
+            raise UnsafeDataError(
+                f"the pickle promises an array of {shape}, but holds {len(flat)} values"
+            )
         self.array = flat.reshape(shape, order="F" if fortran is True else "C")
 
 
 def _flat(dtype: object, content: object) -> NDArray[Any]:
-    """Return the values of an array as one line: a view of the bytes, or an object array of the list."""
+    """Return the values of an array as one line: a view of the bytes, or an object array of the
+    list.
+    """
     if isinstance(dtype, _Dtype) and dtype.is_object and isinstance(content, list):
         flat = np.empty(len(content), dtype=object)
         for i, element in enumerate(content):
@@ -204,12 +228,20 @@ class _Scalar(_Stub):
 
 
 def _value(element: object, nested: bool = False) -> Any:
-    """Return an element as an array of numbers or a number; only the outermost array may hold objects."""
-    if isinstance(element, _Array) and element.array is not None and not (nested and element.array.dtype == object):
+    """Return an element as an array of numbers or a number; only the outermost array may hold
+    objects.
+    """
+    if (
+        isinstance(element, _Array)
+        and element.array is not None
+        and not (nested and element.array.dtype == object)
+    ):
         return element.array
     if nested and isinstance(element, int | float):
         return element
-    raise UnsafeDataError(f"the pickle holds a {type(element).__name__.lstrip('_')} where an array belongs")
+    raise UnsafeDataError(
+        f"the pickle holds a {type(element).__name__.lstrip('_')} where an array belongs"
+    )
 
 
 STAND_INS: dict[tuple[str, str], type[_Stub]] = {

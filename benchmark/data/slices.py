@@ -162,9 +162,13 @@ def _checked_mask(one: RawSlice, allow_empty: bool) -> NDArray[np.bool_]:
             "convert it without rescaling"
         )
     if one.image.size and one.image.min() == one.image.max():
-        raise DataError(f"{one.origin}: constant image, every pixel is {one.image.flat[0]}; remove the slice")
+        raise DataError(
+            f"{one.origin}: constant image, every pixel is {one.image.flat[0]}; remove the slice"
+        )
     if one.image.shape != one.mask.shape:
-        raise DataError(f"{one.origin}: image is {_size(one.image)} but its mask is {_size(one.mask)}; they must agree")
+        raise DataError(
+            f"{one.origin}: image is {_size(one.image)} but its mask is {_size(one.mask)}; they must agree"
+        )
     if one.mask.dtype.kind not in "bui":
         raise DataError(f"{one.origin}: mask dtype {one.mask.dtype} must be bool or an integer")
     mask: NDArray[np.bool_] = one.mask != 0
@@ -177,7 +181,9 @@ def _checked_mask(one: RawSlice, allow_empty: bool) -> NDArray[np.bool_]:
             "lossy files blur masks: use PNG, lossless WebP or TIFF"
         )
     if not tumour.size and not allow_empty:
-        raise DataError(f"{one.origin}: mask is empty; allow it with --allow-empty-masks, or remove the slice")
+        raise DataError(
+            f"{one.origin}: mask is empty; allow it with --allow-empty-masks, or remove the slice"
+        )
     return mask
 
 
@@ -187,7 +193,9 @@ def _check_uniform(slices: list[RawSlice]) -> None:
     _check_one_size(slices)
     for one in slices[1:]:
         if one.image.dtype != first.image.dtype:
-            raise DataError(f"{one.origin}: {one.image.dtype}, but {first.origin} is {first.image.dtype}")
+            raise DataError(
+                f"{one.origin}: {one.image.dtype}, but {first.origin} is {first.image.dtype}"
+            )
         if one.spacing_mm != first.spacing_mm:
             raise DataError(
                 f"{one.origin}: pixel spacing {one.spacing_mm} mm, but {first.origin} has {first.spacing_mm} mm"
@@ -196,7 +204,9 @@ def _check_uniform(slices: list[RawSlice]) -> None:
 
 
 def _check_one_size(slices: list[RawSlice]) -> None:
-    """Raise, counting the slices of each size and naming the fewer ones, unless all have one size."""
+    """Raise, counting the slices of each size and naming the fewer ones, unless all have one
+    size.
+    """
     by_size: dict[tuple[int, ...], list[str]] = {}
     for one in slices:
         by_size.setdefault(one.image.shape, []).append(one.origin)

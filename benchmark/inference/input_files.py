@@ -1,4 +1,6 @@
-"""Which files are slices to outline, and what is written for each of them: names alone, nothing is read."""
+"""Which files are slices to outline, and what is written for each of them: names alone, nothing is
+read.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,15 @@ LONGEST_NAME = 255  # bytes, on all usual file systems
 
 
 def stem(path: Path) -> str:
-    """The file's name without its suffix; `DataError` for a suffix that is not one of `SUFFIXES`."""
+    """The file's name without its suffix; `DataError` for a suffix that is not one of
+    `SUFFIXES`.
+    """
     for suffix in SUFFIXES:
         if path.name.lower().endswith(suffix):
             return path.name[: -len(suffix)]
-    raise DataError(f"{path}: must end in {', '.join(SUFFIXES)}; convert it, a DICOM series to NIfTI")
+    raise DataError(
+        f"{path}: must end in {', '.join(SUFFIXES)}; convert it, a DICOM series to NIfTI"
+    )
 
 
 def outputs(path: Path) -> tuple[str, str]:
@@ -32,24 +38,33 @@ def outputs(path: Path) -> tuple[str, str]:
 def find(places: Iterable[Path]) -> list[Path]:
     """Return the files named, and every slice in the folders named, by name; each once.
 
-    In a folder, hidden files and what `passed_over` counts are passed over, and so are N_mask and N_overlay
-    where N is there too. Raises `DataError` for a path that is not there, and a folder without slices.
+    In a folder, hidden files and what `passed_over` counts are passed over, and so are N_mask and
+    N_overlay where N is there too. Raises `DataError` for a path that is not there, and a folder
+    without slices.
     """
     found: dict[Path, Path] = {}
     for place in places:
         if not place.exists():
-            raise DataError(f"{place}: not there; give images of one slice each, or folders of them")
+            raise DataError(
+                f"{place}: not there; give images of one slice each, or folders of them"
+            )
         for path in _inside(place) if place.is_dir() else [place]:
             found.setdefault(path.absolute(), path)
     return list(found.values())
 
 
 def passed_over(places: Iterable[Path]) -> str:
-    """A sentence that counts the files of other kinds and the folders in the folders named; "" where there are none."""
+    """A sentence that counts the files of other kinds and the folders in the folders named; ""
+    where there are none.
+    """
     there = [path for place in places if place.is_dir() for path in _seen(place)]
     folders = sum(path.is_dir() for path in there)
     others = len(there) - folders - sum(map(_is_slice, there))
-    return f"Passed over: files of other kinds: {others}, folders: {folders}." if others or folders else ""
+    return (
+        f"Passed over: files of other kinds: {others}, folders: {folders}."
+        if others or folders
+        else ""
+    )
 
 
 def _seen(folder: Path) -> list[Path]:
@@ -66,12 +81,16 @@ def _inside(folder: Path) -> list[Path]:
     names = {stem(path) for path in slices}
     made = {name + end for name in names for end in (MASK, OVERLAY)}
     if not slices:
-        raise DataError(f"{folder}: no slice in it; looked for files that end in {', '.join(SUFFIXES)}")
+        raise DataError(
+            f"{folder}: no slice in it; looked for files that end in {', '.join(SUFFIXES)}"
+        )
     return [path for path in slices if stem(path) not in made]
 
 
 def check_names(paths: Sequence[Path]) -> None:
-    """Raise `DataError` for a name that cannot be written, and for two that are one where case does not count."""
+    """Raise `DataError` for a name that cannot be written, and for two that are one where case does
+    not count.
+    """
     owner: dict[str, Path] = {}
     for path in paths:
         try:
@@ -80,6 +99,10 @@ def check_names(paths: Sequence[Path]) -> None:
             raise DataError(f"{str(path)!a}: its name is not UTF-8; rename it") from error
         for name in outputs(path):
             if len(os.fsencode(name)) > LONGEST_NAME:
-                raise DataError(f"{path}: {name} would be longer than {LONGEST_NAME} bytes; shorten the file's name")
+                raise DataError(
+                    f"{path}: {name} would be longer than {LONGEST_NAME} bytes; shorten the file's name"
+                )
             if (first := owner.setdefault(name.casefold(), path)) is not path:
-                raise DataError(f"{first} and {path} would be written to one name; give them apart, with an --out each")
+                raise DataError(
+                    f"{first} and {path} would be written to one name; give them apart, with an --out each"
+                )

@@ -1,4 +1,5 @@
-"""Other slices outlined by a kept model, and what is outlined measured: masks, overlays and one table.
+"""Other slices outlined by a kept model, and what is outlined measured: masks, overlays and one
+table.
 
 A slice goes the way of the run's own: resized to what the arm is fed, preprocessed with the
 run's landmarks, outlined, and brought back to its own pixels. One of the run's slices gets the mask
@@ -33,7 +34,9 @@ from benchmark.scoring.evaluate import binarise, predict_checked
 from benchmark.storage.atomic import check_free, place, room_in
 
 TABLE = "measures.csv"
-FIELD_OF_VIEW = 1.2  # times larger or smaller than in training, from which a warning stands beside a result
+FIELD_OF_VIEW = (
+    1.2  # times larger or smaller than in training, from which a warning stands beside a result
+)
 DIGITS = 4  # of mm, as in scores.csv
 WARNING = (
     "This is a research tool and no medical device; nothing here may guide the care of a patient.\n"
@@ -46,7 +49,8 @@ Spacing = tuple[float, float]
 
 
 def outline(model: KeptModel, image: NDArray[Any], spacing_mm: Spacing | None) -> NDArray[np.bool_]:
-    """Return the mask (H, W) of one upright image (H, W); without spacing_mm its pixels have the training's form.
+    """Return the mask (H, W) of one upright image (H, W); without spacing_mm its pixels have the
+    training's form.
 
     Raises `DataError` for an image that has no contrast left at the size the arm is fed.
     """
@@ -58,7 +62,9 @@ def outline(model: KeptModel, image: NDArray[Any], spacing_mm: Spacing | None) -
 
 
 def frame(model: KeptModel, shape: tuple[int, ...], spacing_mm: Spacing | None) -> Size:
-    """Return the least (H, W) that holds an image and has, in mm, the sides' ratio of the slices trained on."""
+    """Return the least (H, W) that holds an image and has, in mm, the sides' ratio of the slices
+    trained on.
+    """
     row_mm, column_mm = spacing_mm or model.spacing_mm
     height, width = shape[0] * row_mm, shape[1] * column_mm
     ratio = model.shape[0] * model.spacing_mm[0] / (model.shape[1] * model.spacing_mm[1])
@@ -79,16 +85,24 @@ def _framed(image: NDArray[Any], size: Size) -> NDArray[Any]:
 
 
 def _resized(images: NDArray[Any], model: KeptModel) -> NDArray[Any]:
-    """(1, H, W) to the size the arm is fed: as in the run for slices of the run's size, else enlarged bilinearly."""
+    """(1, H, W) to the size the arm is fed: as in the run for slices of the run's size, else
+    enlarged bilinearly.
+    """
     larger = max(images.shape[1], model.fed[0]), max(images.shape[2], model.fed[1])
-    if larger != images.shape[1:] and images.shape[1:] != model.shape:  # `shrink` enlarges in blocks
+    if (
+        larger != images.shape[1:] and images.shape[1:] != model.shape
+    ):  # `shrink` enlarges in blocks
         tensor = torch.from_numpy(images.astype(np.float64))[:, None]
-        images = F.interpolate(tensor, size=larger, mode="bilinear", align_corners=False)[:, 0].numpy()
+        images = F.interpolate(tensor, size=larger, mode="bilinear", align_corners=False)[
+            :, 0
+        ].numpy()
     return shrink(images, model.fed)
 
 
 def _back(maps: ProbMaps, size: tuple[int, ...], model: KeptModel) -> ProbMaps:
-    """(1, h, w) to (1, H, W): as in the run for slices of the run's size, else averaged along axes that shrink."""
+    """(1, h, w) to (1, H, W): as in the run for slices of the run's size, else averaged along axes
+    that shrink.
+    """
     if size != model.shape:  # `enlarge_probability` shrinks by leaving pixels out
         smaller = min(maps.shape[1], size[0]), min(maps.shape[2], size[1])
         maps = np.asarray(shrink(maps, smaller), np.float32)
@@ -96,17 +110,22 @@ def _back(maps: ProbMaps, size: tuple[int, ...], model: KeptModel) -> ProbMaps:
 
 
 def doubt(model: KeptModel, shape: tuple[int, ...], spacing_mm: Spacing | None) -> str:
-    """A warning where a slice shows much more or less than those trained on; "" where not, or where none can tell."""
+    """A warning where a slice shows much more or less than those trained on; "" where not, or where
+    none can tell.
+    """
     if spacing_mm is None:
         return ""
-    times = frame(model, shape, spacing_mm)[0] * spacing_mm[0] / (model.shape[0] * model.spacing_mm[0])
+    times = (
+        frame(model, shape, spacing_mm)[0] * spacing_mm[0] / (model.shape[0] * model.spacing_mm[0])
+    )
     if 1 / FIELD_OF_VIEW <= times <= FIELD_OF_VIEW:
         return ""
     return f"shows {times:.2f} times the field of view of the slices trained on: unreliable"
 
 
 def measured(mask: NDArray[np.bool_], spacing_mm: Spacing | None) -> dict[str, Any]:
-    """Area of a mask (H, W), and the diameters of its largest component, in pixels and in mm where spacing is known.
+    """Area of a mask (H, W), and the diameters of its largest component, in pixels and in mm where
+    spacing is known.
 
     An empty mask has area and diameters 0. Diameters in pixels hold where pixels are square.
     """
@@ -127,9 +146,13 @@ def measured(mask: NDArray[np.bool_], spacing_mm: Spacing | None) -> dict[str, A
 
 
 def check(model: KeptModel, paths: Sequence[Path], out: Path, spacing_mm: Spacing | None) -> None:
-    """Raise `DataError` for whatever would stop the work half-way: a bad file, a name taken, a spacing that is none."""
+    """Raise `DataError` for whatever would stop the work half-way: a bad file, a name taken, a
+    spacing that is none.
+    """
     if spacing_mm is not None and not all(SANE_MM[0] <= side <= SANE_MM[1] for side in spacing_mm):
-        raise DataError(f"--spacing {spacing_mm} mm must be two numbers from {SANE_MM[0]:g} to {SANE_MM[1]:g}")
+        raise DataError(
+            f"--spacing {spacing_mm} mm must be two numbers from {SANE_MM[0]:g} to {SANE_MM[1]:g}"
+        )
     check_names(paths)
     check_free(out, _names(paths))
     for path in paths:
@@ -157,17 +180,22 @@ def _names(paths: Sequence[Path]) -> list[str]:
     return [TABLE, *(name for path in paths for name in outputs(path))]
 
 
-def predict(model: KeptModel, paths: Sequence[Path], out: Path, spacing_mm: Spacing | None) -> pd.DataFrame:
-    """Outline slices, write mask, overlay and `TABLE` into out, and return the table, one row per slice.
+def predict(
+    model: KeptModel, paths: Sequence[Path], out: Path, spacing_mm: Spacing | None
+) -> pd.DataFrame:
+    """Outline slices, write mask, overlay and `TABLE` into out, and return the table, one row per
+    slice.
 
     Everything is checked before the model is asked, and appears in out only when all is done.
-    Raises `DataError` as `check`, `outline` and `place` do, and `OutputError` where the disk refuses; then
-    nothing was written.
+    Raises `DataError` as `check`, `outline` and `place` do, and `OutputError` where the disk
+    refuses; then nothing was written.
     """
     check(model, paths, out, spacing_mm)
     with room_in(out) as room:
         quiet = not Console().is_terminal
-        rows = [_one(model, path, room, spacing_mm) for path in track(paths, "predict", disable=quiet)]
+        rows = [
+            _one(model, path, room, spacing_mm) for path in track(paths, "predict", disable=quiet)
+        ]
         table = pd.DataFrame(rows)
         (room / TABLE).write_bytes(table.to_csv(index=False, lineterminator="\n").encode())
         place(room, out, _names(paths))
@@ -182,7 +210,9 @@ def _one(model: KeptModel, path: Path, room: Path, given_mm: Spacing | None) -> 
         mask = outline(model, picture.image, spacing_mm)
     except DataError as error:
         raise DataError(f"{path}: at {model.fed[0]}x{model.fed[1]} pixels: {error}") from error
-    for name, content in zip(outputs(path), (picture.encode(mask), overlay(picture.image, mask)), strict=True):
+    for name, content in zip(
+        outputs(path), (picture.encode(mask), overlay(picture.image, mask)), strict=True
+    ):
         (room / name).write_bytes(content)
     note = doubt(model, picture.image.shape, spacing_mm)
     return {"file": str(path), **measured(mask, spacing_mm), "run_id": model.run_id, "note": note}
@@ -191,9 +221,13 @@ def _one(model: KeptModel, path: Path, room: Path, given_mm: Spacing | None) -> 
 def report(table: pd.DataFrame, model: KeptModel) -> str:
     """The table as text, one line per slice, and what its reader must know."""
     rows = [(row["file"], *_words(row), row["note"]) for row in table.to_dict("records")]
-    lines = tabulate(rows, headers=("slice", "tumour", "area", "diameters", "note"), disable_numparse=True)
+    lines = tabulate(
+        rows, headers=("slice", "tumour", "area", "diameters", "note"), disable_numparse=True
+    )
     patients = f" of {model.patients} patients" if model.patients else ""
-    seen = f"{model.slices} drawn phantoms" if model.phantom else f"{model.slices} 2D slices{patients}"
+    seen = (
+        f"{model.slices} drawn phantoms" if model.phantom else f"{model.slices} 2D slices{patients}"
+    )
     return f"{lines}\n\n{WARNING.format(seen=seen)}"
 
 
@@ -203,4 +237,8 @@ def _words(row: dict[Any, Any]) -> tuple[str, str, str]:
         return "none", "", ""
     unit, square = ("pixels", "pixels") if pd.isna(row["area_mm2"]) else ("mm", "mm2")
     longest, perpendicular = row[f"longest_diameter_{unit}"], row[f"perpendicular_{unit}"]
-    return "outlined", f"{row[f'area_{square}']:.0f} {square}", f"{longest:.1f} x {perpendicular:.1f} {unit}"
+    return (
+        "outlined",
+        f"{row[f'area_{square}']:.0f} {square}",
+        f"{longest:.1f} x {perpendicular:.1f} {unit}",
+    )

@@ -1,4 +1,6 @@
-"""The model of a finished run: found by run_id, held against the run's record, and made ready to predict."""
+"""The model of a finished run: found by run_id, held against the run's record, and made ready to
+predict.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +31,9 @@ SHOWN = 5  # run_ids in a message
 class KeptModel:
     """A fitted arm, and what its images must be made to look like.
 
-    fed (h, w): the size in pixels of the images it takes. landmarks, shape (H, W) and
-    spacing_mm (row, column) are those of the slices it comes from, before they were resized;
-    slices and patients count those it was trained on (0 patients: unknown), phantom is True for drawn ones.
+    fed (h, w): the size in pixels of the images it takes. landmarks, shape (H, W) and spacing_mm
+    (row, column) are those of the slices it comes from, before they were resized; slices and
+    patients count those it was trained on (0 patients: unknown), phantom is True for drawn ones.
     """
 
     run_id: str
@@ -73,9 +75,13 @@ def load(root: Path, run_id: str, arms: Mapping[str, ArmEntry], device: str) -> 
 
 
 def find(root: Path, run_id: str) -> RunFolder:
-    """Return the folder of a finished run; `RecordError` names the nearest run, and those that have a model."""
+    """Return the folder of a finished run; `RecordError` names the nearest run, and those that have
+    a model.
+    """
     if not root.is_dir():
-        raise SpecError(f"--runs {root}: there is no such folder; give the folder that reproduce wrote its runs to")
+        raise SpecError(
+            f"--runs {root}: there is no such folder; give the folder that reproduce wrote its runs to"
+        )
     there = {folder.run_id: folder for folder in run_folders(root)}
     if run_id not in there:
         near = nearest(Path(run_id).name, there)
@@ -85,7 +91,9 @@ def find(root: Path, run_id: str) -> RunFolder:
             f"--run {run_id}: {root} has no such run{near}; with a model: {listed or 'none, see --keep-models'}"
         )
     if (state := there[run_id].state) is not State.DONE:
-        raise RecordError(f"--run {run_id}: is {state}, not done; let reproduce --keep-models finish it first")
+        raise RecordError(
+            f"--run {run_id}: is {state}, not done; let reproduce --keep-models finish it first"
+        )
     return there[run_id]
 
 
@@ -93,16 +101,22 @@ def _arm(spec: Reader, arms: Mapping[str, ArmEntry]) -> Any:
     """The run's arm, not fitted yet."""
     name = spec("spec/arm")
     if name not in arms:
-        raise RecordError(f"{spec.path}: {known('arm', name, arms)}; install the package that brings it")
+        raise RecordError(
+            f"{spec.path}: {known('arm', name, arms)}; install the package that brings it"
+        )
     if arms[name].needs_click:
-        raise RecordError(f"{spec.path}: arm {name} needs a click in each tumour; choose a run of an automatic arm")
+        raise RecordError(
+            f"{spec.path}: arm {name} needs a click in each tumour; choose a run of an automatic arm"
+        )
     return arms[name].load()(**arms[name].resolve(spec.table("spec/params")))
 
 
 def _recipe(spec: Reader) -> Recipe:
     sections = spec.table("spec/protocol")
     return override(
-        Recipe(), spec("protocol"), {f"{s}.{k}": v for s, keys in sections.items() for k, v in keys.items()}
+        Recipe(),
+        spec("protocol"),
+        {f"{s}.{k}": v for s, keys in sections.items() for k, v in keys.items()},
     )
 
 
@@ -114,19 +128,29 @@ def _recorded(path: Path, result: Reader) -> bytes:
     try:
         packed = path.read_bytes()
     except OSError as error:
-        raise RecordError(f"{path}: cannot be read ({error.strerror}); copy it back, or {AGAIN}") from error
+        raise RecordError(
+            f"{path}: cannot be read ({error.strerror}); copy it back, or {AGAIN}"
+        ) from error
     if hashlib.sha256(packed).hexdigest() != expected:
-        raise RecordError(f"{path}: is not the file that result.json has the hash of; copy it back, or {AGAIN}")
+        raise RecordError(
+            f"{path}: is not the file that result.json has the hash of; copy it back, or {AGAIN}"
+        )
     return packed
 
 
-def _restore(arm: Any, learned: Learned, spec: Reader, context: RunContext, fed: tuple[int, int]) -> None:
-    """Put back what the arm learned, and ask it once: a state of other kinds may be told only then."""
+def _restore(
+    arm: Any, learned: Learned, spec: Reader, context: RunContext, fed: tuple[int, int]
+) -> None:
+    """Put back what the arm learned, and ask it once: a state of other kinds may be told only
+    then.
+    """
     ramp = np.linspace(-1, 1, fed[0] * fed[1], dtype=np.float32).reshape(1, *fed)
     try:
         arm.restore(learned.state, context)
         predict_checked(arm, ramp, None)
-    except Exception as error:  # whatever an arm does with a state that is not its own, or torch with a device
+    except (
+        Exception
+    ) as error:  # whatever an arm does with a state that is not its own, or torch with a device
         told = str(error).partition("\n")[0]
         raise RecordError(
             f"{spec.path.with_name(MODEL)}: does not fit arm {spec('spec/arm')} as it is now ({told}); take the code "
@@ -135,13 +159,24 @@ def _restore(arm: Any, learned: Learned, spec: Reader, context: RunContext, fed:
 
 
 def unkept(specs: Iterable[RunSpec], root: Path, arms: Mapping[str, ArmEntry]) -> str:
-    """A sentence that names the runs done without a model though their arm could keep one; "" where there are none.
+    """A sentence that names the runs done without a model though their arm could keep one; "" where
+    there are none.
 
     Raises `RecordError` for a result.json that cannot be read.
     """
-    folders = {spec.run_id: RunFolder(root, spec.run_id) for spec in specs if _keeps(arms[spec.arm])}
-    bare = [name for name, one in folders.items() if one.state is State.DONE and MODEL not in _hashes(one)]
-    return f"Note: done before, without a model ({AGAIN}, or give another --out): {', '.join(bare)}." if bare else ""
+    folders = {
+        spec.run_id: RunFolder(root, spec.run_id) for spec in specs if _keeps(arms[spec.arm])
+    }
+    bare = [
+        name
+        for name, one in folders.items()
+        if one.state is State.DONE and MODEL not in _hashes(one)
+    ]
+    return (
+        f"Note: done before, without a model ({AGAIN}, or give another --out): {', '.join(bare)}."
+        if bare
+        else ""
+    )
 
 
 def _hashes(folder: RunFolder) -> Mapping[str, Any]:

@@ -1,4 +1,6 @@
-"""Cells of a grid as they were run under one set of terms: what arms, kernels and alphas are compared by. Pure."""
+"""Cells of a grid as they were run under one set of terms: what arms, kernels and alphas are
+compared by. Pure.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,14 @@ from benchmark.judge.reference import DATASETS
 from benchmark.protocol import load_recipe
 from benchmark.runs.collect import Collected, protocol_hash
 
-TERMS = ("phantom", "dataset_id", "protocol_hash", "height", "width", "precision")  # what numbers that meet must share
+TERMS = (
+    "phantom",
+    "dataset_id",
+    "protocol_hash",
+    "height",
+    "width",
+    "precision",
+)  # what numbers that meet must share
 NO_SEED = -1  # of an arm that has none
 
 
@@ -24,8 +33,8 @@ NO_SEED = -1  # of an arm that has none
 class Cell:
     """One arm with one set of parameters, on the splits and seeds it was run on.
 
-    runs: its rows of `Collected.runs`; rows: one per run and test slice, with split_id,
-    seed (`NO_SEED` where it has none) and all columns of scores.csv. apart: the parameters in which it
+    runs: its rows of `Collected.runs`; rows: one per run and test slice, with split_id, seed
+    (`NO_SEED` where it has none) and all columns of scores.csv. apart: the parameters in which it
     differs from cells of its panel that would be called the same.
     """
 
@@ -40,12 +49,18 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """unet 5x5, alpha 0.5; arms without a kernel by their name alone; then what tells it from one of that name."""
-        return cell_name(self.arm, self.kernel_size, self.alpha) + (f" ({self.apart})" if self.apart else "")
+        """unet 5x5, alpha 0.5; arms without a kernel by their name alone; then what tells it from
+        one of that name.
+        """
+        return cell_name(self.arm, self.kernel_size, self.alpha) + (
+            f" ({self.apart})" if self.apart else ""
+        )
 
     @property
     def seeded(self) -> bool:
-        """False for an arm that trains nothing by chance, so that it has no spread between seeds."""
+        """False for an arm that trains nothing by chance, so that it has no spread between
+        seeds.
+        """
         return bool(self.runs["seed"].notna().any())
 
     @property
@@ -94,45 +109,71 @@ def told_apart(cells: Sequence[Cell]) -> tuple[Cell, ...]:
     """Return the cells with `apart` filled in where two have one name."""
     names = Counter(cell.name for cell in cells)
     alike = {
-        name: [json.loads(cell.params) for cell in cells if cell.name == name] for name in names if names[name] > 1
+        name: [json.loads(cell.params) for cell in cells if cell.name == name]
+        for name in names
+        if names[name] > 1
     }
 
     def apart(cell: Cell) -> str:
         own = json.loads(cell.params)
-        return ", ".join(f"{key} {own[key]}" for key in own if any(o.get(key) != own[key] for o in alike[cell.name]))
+        return ", ".join(
+            f"{key} {own[key]}"
+            for key in own
+            if any(o.get(key) != own[key] for o in alike[cell.name])
+        )
 
     return tuple(replace(cell, apart=apart(cell)) if cell.name in alike else cell for cell in cells)
 
 
 def cell_of(runs: pd.DataFrame, scores: pd.DataFrame) -> Cell:
-    """Return the cell of these runs of one arm and one set of parameters; runs of a seed on one split are averaged.
+    """Return the cell of these runs of one arm and one set of parameters; runs of a seed on one
+    split are averaged.
 
     Raises `RecordError` where two runs on one split do not hold the same slices, or one
     slice is of two patients.
     """
     first = runs.sort_values("run_id").iloc[0]
-    named = runs[["run_id", "split_id", "split_fingerprint"]].assign(seed=runs["seed"].fillna(NO_SEED).astype(int))
+    named = runs[["run_id", "split_id", "split_fingerprint"]].assign(
+        seed=runs["seed"].fillna(NO_SEED).astype(int)
+    )
     rows = scores.merge(named, on="run_id").sort_values(["split_id", "seed", "slice_id", "run_id"])
     check(rows)
-    if rows.duplicated(["split_id", "seed", "slice_id"]).any():  # one seed on two forms of the files
-        numbers = [name for name in rows.select_dtypes("number") if name not in ("seed", "slice_id")]
+    if rows.duplicated(
+        ["split_id", "seed", "slice_id"]
+    ).any():  # one seed on two forms of the files
+        numbers = [
+            name for name in rows.select_dtypes("number") if name not in ("seed", "slice_id")
+        ]
         keys = ["split_id", "seed", "slice_id", "patient_id"]
         rows = rows.groupby(keys, as_index=False, dropna=False)[numbers].mean()
     kernel = None if pd.isna(first["kernel_size"]) else int(first["kernel_size"])
-    arm, params, alpha, click = first["arm"], first["params"], first["alpha"], bool(first["needs_click"])
+    arm, params, alpha, click = (
+        first["arm"],
+        first["params"],
+        first["alpha"],
+        bool(first["needs_click"]),
+    )
     return Cell(arm, params, kernel, float(alpha), click, runs, rows.reset_index(drop=True))
 
 
 def check(rows: pd.DataFrame) -> None:
-    """Raise `RecordError` unless the runs on each split hold the same slices, each of one patient."""
+    """Raise `RecordError` unless the runs on each split hold the same slices, each of one
+    patient.
+    """
     for name, part in rows.groupby("split_id"):
         of_slice = part.groupby("slice_id")
         if part["split_fingerprint"].nunique() > 1:
-            raise RecordError(f"runs {_ids(part)}: two different splits are called {name}; give them in two folders")
+            raise RecordError(
+                f"runs {_ids(part)}: two different splits are called {name}; give them in two folders"
+            )
         if (of_slice["run_id"].nunique() != part["run_id"].nunique()).any():
-            raise RecordError(f"runs {_ids(part)}: test slices differ between runs on {name}; rescore them")
+            raise RecordError(
+                f"runs {_ids(part)}: test slices differ between runs on {name}; rescore them"
+            )
         if (of_slice["patient_id"].nunique() > 1).any():
-            raise RecordError(f"runs {_ids(part)}: a slice of {name} is of two patients; rescore them on one data set")
+            raise RecordError(
+                f"runs {_ids(part)}: a slice of {name} is of two patients; rescore them on one data set"
+            )
 
 
 def _ids(rows: pd.DataFrame) -> str:
@@ -157,9 +198,15 @@ def title_of(runs: pd.DataFrame) -> str:
 
 
 def protocol_of(runs: pd.DataFrame) -> str:
-    """The name of the protocol that runs share, with six digits of its hash where it is not the shipped one."""
+    """The name of the protocol that runs share, with six digits of its hash where it is not the
+    shipped one.
+    """
     names, digest = sorted(set(runs["protocol"])), runs["protocol_hash"].iloc[0]
-    return names[0] if len(names) == 1 and digest == _shipped(names[0]) else f"{'/'.join(names)} ({digest[:6]})"
+    return (
+        names[0]
+        if len(names) == 1 and digest == _shipped(names[0])
+        else f"{'/'.join(names)} ({digest[:6]})"
+    )
 
 
 @cache

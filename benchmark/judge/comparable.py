@@ -11,7 +11,9 @@ from benchmark.judge.reference import Reference, Tolerances
 from benchmark.runs.collect import Collected
 
 Run = Mapping[str, Any]  # one row of Collected.runs
-NEEDS: Mapping[str, Callable[[Run, Reference, Tolerances], str | None]] = {  # need -> why a run does not meet it
+NEEDS: Mapping[
+    str, Callable[[Run, Reference, Tolerances], str | None]
+] = {  # need -> why a run does not meet it
     "dataset": lambda run, ref, tol: (
         "drawn phantoms, not slices"
         if run["phantom"]
@@ -19,17 +21,23 @@ NEEDS: Mapping[str, Callable[[Run, Reference, Tolerances], str | None]] = {  # n
         if run["dataset_id"] == ref.dataset_id
         else "other slices"
     ),
-    "network": lambda run, ref, tol: None if run["network_hash"] == tol.network_hash else "other network settings",
+    "network": lambda run, ref, tol: (
+        None if run["network_hash"] == tol.network_hash else "other network settings"
+    ),
     "split-rule": lambda run, ref, tol: (
         None
         if run["split_rule"] == tol.split_rule
         else f"split by {run['split_unit']}, by another rule than the thesis's"
     ),
     "protocol": lambda run, ref, tol: (
-        None if run["protocol_hash"] == tol.protocol_hash else f"other settings than protocol {tol.protocol!r}"
+        None
+        if run["protocol_hash"] == tol.protocol_hash
+        else f"other settings than protocol {tol.protocol!r}"
     ),
     "image-size": lambda run, ref, tol: (
-        None if run["height"] == run["width"] == tol.dice.image_size else f"image size {run['height']}x{run['width']}"
+        None
+        if run["height"] == run["width"] == tol.dice.image_size
+        else f"image size {run['height']}x{run['width']}"
     ),
     "precision": lambda run, ref, tol: (
         None if run["precision"] in tol.dice.precisions else f"precision {run['precision']}"
@@ -55,15 +63,21 @@ JUDGED = [  # the columns that NEEDS look at
 ]
 
 
-def mismatch(run: Run, needs: Iterable[str], reference: Reference, tolerances: Tolerances) -> str | None:
+def mismatch(
+    run: Run, needs: Iterable[str], reference: Reference, tolerances: Tolerances
+) -> str | None:
     """Return the first reason why a run must not be set beside the thesis, or None."""
     return next((why for need in needs if (why := NEEDS[need](run, reference, tolerances))), None)
 
 
-def why_not(runs: pd.DataFrame, needs: Iterable[str], reference: Reference, tolerances: Tolerances) -> pd.Series[str]:
+def why_not(
+    runs: pd.DataFrame, needs: Iterable[str], reference: Reference, tolerances: Tolerances
+) -> pd.Series[str]:
     """Return `mismatch` of each run, as a column beside runs; None where it may be compared."""
     needs = tuple(needs)
-    reasons = [mismatch(run, needs, reference, tolerances) for run in runs[JUDGED].to_dict("records")]
+    reasons = [
+        mismatch(run, needs, reference, tolerances) for run in runs[JUDGED].to_dict("records")
+    ]
     return pd.Series(reasons, index=runs.index, dtype=object)
 
 
@@ -79,7 +93,9 @@ def _most_seeds(runs: pd.DataFrame) -> int:
 
 
 def progress(collected: Collected, reference: Reference, tolerances: Tolerances) -> str:
-    """Return how much of the thesis's grid has been run on terms that its Dice may be compared on."""
+    """Return how much of the thesis's grid has been run on terms that its Dice may be compared
+    on.
+    """
     runs, most = collected.runs, reference.seeds_per_cell
     runs = runs[why_not(runs, tolerances.dice.needs, reference, tolerances).isna()]
     seeds = [

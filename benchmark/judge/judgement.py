@@ -1,4 +1,6 @@
-"""The whole judgement of a folder of runs: three answers in words, then the tables behind them, by section. Pure."""
+"""The whole judgement of a folder of runs: three answers in words, then the tables behind them, by
+section. Pure.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,11 @@ from benchmark.runs.collect import Collected
 MORE_DRAWS, MORE_SEEDS = (1, 2, 5), (3, 5, 10)  # of the table of what more runs would bring
 
 
-LEFT = {1: "lower by patient", -1: "higher by patient", 0: "undecided"}  # by the side of 0 that the interval is on
+LEFT = {
+    1: "lower by patient",
+    -1: "higher by patient",
+    0: "undecided",
+}  # by the side of 0 that the interval is on
 NEAREST = "at the image size and precision nearest the thesis's at which it can be tested."
 
 
@@ -41,22 +47,32 @@ class Answer:
     lines: tuple[str, ...]
 
     def text(self, number: int) -> list[str]:
-        """The answer in lines of a terminal's width: the question with its verdict, then the sentences below it."""
+        """The answer in lines of a terminal's width: the question with its verdict, then the
+        sentences below it.
+        """
         sentences = (part for line in self.lines for part in wrapped(line, "   "))
         return [f"{number}. {self.question} {self.verdict}.", *sentences]
 
 
 def _claim(panel: Panel, one: Judged) -> str:
-    """One claim's verdict in a sentence; the other reading of alpha where it makes another verdict."""
+    """One claim's verdict in a sentence; the other reading of alpha where it makes another
+    verdict.
+    """
     first = panel.runs.iloc[0]
     terms = f"{one.claim.id}; at {first['height']}x{first['width']}, {first['precision']}"
-    swapped = "" if one.swapped.standing is one.text.standing else f"; {one.swapped.standing} if alpha was swapped"
+    swapped = (
+        ""
+        if one.swapped.standing is one.text.standing
+        else f"; {one.swapped.standing} if alpha was swapped"
+    )
     return f'{one.text.standing}: "{one.claim.statement}" ({terms}{swapped}).'
 
 
 @dataclass(frozen=True, eq=False)
 class Judgement:
-    """What finished runs come to against the thesis; each part is worked out when it is asked for."""
+    """What finished runs come to against the thesis; each part is worked out when it is asked
+    for.
+    """
 
     collected: Collected
     reference: Reference
@@ -73,23 +89,32 @@ class Judgement:
 
     @cached_property
     def claims(self) -> list[tuple[Panel, list[Judged]]]:
-        """Every claim on every panel of the thesis's protocol; the terms nearest the thesis's first.
+        """Every claim on every panel of the thesis's protocol; the terms nearest the thesis's
+        first.
 
         Nearest by image size, then a precision that the thesis may have had before others.
         """
-        own = [panel for panel in self.panels if on_its_terms(panel, self.reference, self.tolerances)]
+        own = [
+            panel for panel in self.panels if on_its_terms(panel, self.reference, self.tolerances)
+        ]
         own.sort(key=lambda panel: self._distance(panel.runs))
         return [(panel, judge_claims(panel, self.reference, self.tolerances)) for panel in own]
 
     def _distance(self, runs: pd.DataFrame) -> tuple[int, bool]:
         """How far the terms of runs that share them are from the thesis's."""
         rule, first = self.tolerances.dice, runs.iloc[0]
-        return abs(int(first["height"]) - rule.image_size), first["precision"] not in rule.precisions
+        return abs(int(first["height"]) - rule.image_size), first[
+            "precision"
+        ] not in rule.precisions
 
     @cached_property
     def claims_once(self) -> list[tuple[Panel, Judged]]:
-        """Each claim once: on the terms nearest the thesis's on which it can be tested, else on the nearest of all."""
-        by_claim = zip(*([(panel, one) for one in judged] for panel, judged in self.claims), strict=True)
+        """Each claim once: on the terms nearest the thesis's on which it can be tested, else on the
+        nearest of all.
+        """
+        by_claim = zip(
+            *([(panel, one) for one in judged] for panel, judged in self.claims), strict=True
+        )
         return [
             next((on for on in found if on[1].text.standing is not Standing.NOT_TESTABLE), found[0])
             for found in by_claim
@@ -118,24 +143,36 @@ class Judgement:
         return Answer(f"Does {row.reference:g} hold?", row.verdict.value, tuple(lines))
 
     def _do_claims_hold(self) -> Answer:
-        question, by_verdict = "Do its claims hold?", {what: list[tuple[Panel, Judged]]() for what in Standing}
+        question, by_verdict = (
+            "Do its claims hold?",
+            {what: list[tuple[Panel, Judged]]() for what in Standing},
+        )
         for panel, one in self.claims_once:
             by_verdict[one.text.standing].append((panel, one))
         waiting = [one.claim.id for _, one in by_verdict[Standing.NOT_TESTABLE]]
         verdict = ", ".join(f"{len(ones)} {what}" for what, ones in by_verdict.items() if ones)
         if not verdict:
-            return Answer(question, str(Standing.NOT_TESTABLE), ("Nothing has been run with the thesis's settings.",))
+            return Answer(
+                question,
+                str(Standing.NOT_TESTABLE),
+                ("Nothing has been run with the thesis's settings.",),
+            )
         del by_verdict[Standing.NOT_TESTABLE]
         lines = [_claim(panel, one) for ones in by_verdict.values() for panel, one in ones]
         if waiting:
-            lines.append(f"{Standing.NOT_TESTABLE}: {', '.join(waiting)} (compare --section claims says why).")
+            lines.append(
+                f"{Standing.NOT_TESTABLE}: {', '.join(waiting)} (compare --section claims says why)."
+            )
         return Answer(question, verdict, (*lines, "Each claim is judged once, " + NEAREST))
 
     def _without_a_shared_patient(self) -> Answer:
-        """Of every arm that was run both ways; the verdict is the first's: the thesis's cell, on the nearest terms."""
+        """Of every arm that was run both ways; the verdict is the first's: the thesis's cell, on
+        the nearest terms.
+        """
         lines, verdicts, own = [], [], self.tolerances.contrasts.reference
         for one in sorted(
-            self.leaks, key=lambda leak: (not is_reference(leak.image, own), *self._distance(leak.image.runs))
+            self.leaks,
+            key=lambda leak: (not is_reference(leak.image, own), *self._distance(leak.image.runs)),
         ):
             if one.image.runs.iloc[0]["phantom"]:
                 continue
@@ -151,22 +188,34 @@ class Judgement:
                     else "an interval needs two known patients and, for an arm that trains, two seeds on one split."
                 )
             )
-        nothing = ["No arm has been run in splits by image and by patient from the same seed on a slice in common."]
+        nothing = [
+            "No arm has been run in splits by image and by patient from the same seed on a slice in common."
+        ]
         question = "How high is the score when no patient is in both train and test?"
-        return Answer(question, verdicts[0] if verdicts else "not known yet", tuple(lines or nothing))
+        return Answer(
+            question, verdicts[0] if verdicts else "not known yet", tuple(lines or nothing)
+        )
 
     def verdicts(self) -> list[Table]:
         """The printed numbers, and what more runs would bring."""
         table = verdict_table(self.rows)
         done = comparable.progress(self.collected, self.reference, self.tolerances)
         tables = [replace(table, notes=(*table.notes, done))]
-        spread, rule, other = self.rows[-1].spread, self.tolerances.dice, self.reference.best_cell.seeds
+        spread, rule, other = (
+            self.rows[-1].spread,
+            self.tolerances.dice,
+            self.reference.best_cell.seeds,
+        )
         if spread and spread.seeds:
             numbers = power_table(spread, other, rule.level, rule.power, MORE_DRAWS, MORE_SEEDS)
             shown = numbers.astype({"draws": str, "seeds": str, "trainings": str}).assign(
-                half_width=digits(numbers["half_width"], 3), difference=digits(numbers["difference"], 3)
+                half_width=digits(numbers["half_width"], 3),
+                difference=digits(numbers["difference"], 3),
             )
-            names = {"half_width": "expected +-", "difference": f"difference found with power {rule.power:g}"}
+            names = {
+                "half_width": "expected +-",
+                "difference": f"difference found with power {rule.power:g}",
+            }
             note = (
                 f"A verdict of reproduced needs +- {rule.max_half_width:g} or less, and {rule.min_seeds} seeds on each "
                 "draw."
@@ -181,7 +230,10 @@ class Judgement:
         return [first, *([leak_table(self.leaks, self.tolerances.leak)] if self.leaks else [])]
 
     def claims_tables(self) -> list[Table]:
-        return [claims_table(panel, rows, self.reference, self.tolerances) for panel, rows in self.claims]
+        return [
+            claims_table(panel, rows, self.reference, self.tolerances)
+            for panel, rows in self.claims
+        ]
 
     def arms(self) -> list[Table]:
         """Arms against arms, wherever the reference cell met another."""
@@ -193,7 +245,9 @@ class Judgement:
         """Boundaries, misses and sizes of every panel whose runs have them."""
         sizes = self.tolerances.sizes
         own = [panel for panel in self.panels if any(map(measured, panel.cells))]
-        return [table(panel, sizes) for panel in own for table in (boundaries_table, agreement_table)]
+        return [
+            table(panel, sizes) for panel in own for table in (boundaries_table, agreement_table)
+        ]
 
     def runs(self) -> list[Table]:
         """Every finished run, by conditions; lower precisions against the plain one."""

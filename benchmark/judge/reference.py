@@ -1,4 +1,6 @@
-"""The thesis's printed numbers and the margins fixed beforehand, read from `reference_results/*.toml`."""
+"""The thesis's printed numbers and the margins fixed beforehand, read from
+`reference_results/*.toml`.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ class Cell:
 
 @dataclass(frozen=True)
 class Reference:
-    """Everything the thesis prints. parameters_millions by kernel size; split_sizes by set, in images."""
+    """Everything the thesis prints. parameters_millions by kernel size; split_sizes by set, in
+    images.
+    """
 
     dataset_id: str
     parameters_millions: Mapping[int, float]
@@ -55,7 +59,9 @@ class Reference:
 
 @dataclass(frozen=True)
 class Margin:
-    """within: greatest difference that counts as reproduced; needs: what a run must share with the thesis."""
+    """within: greatest difference that counts as reproduced; needs: what a run must share with the
+    thesis.
+    """
 
     needs: tuple[str, ...]
     required: bool
@@ -82,7 +88,9 @@ class DiceRule:
 
 @dataclass(frozen=True)
 class PrecisionRule:
-    """When a lower precision counts as equivalent to the plain one; see `benchmark.judge.comparisons.precisions`."""
+    """When a lower precision counts as equivalent to the plain one; see
+    `benchmark.judge.comparisons.precisions`.
+    """
 
     plain: str
     min_seeds: int
@@ -92,7 +100,9 @@ class PrecisionRule:
 
 @dataclass(frozen=True)
 class Key:
-    """The arm and parameters that others are set against; alpha is the thesis's, the weight of false negatives."""
+    """The arm and parameters that others are set against; alpha is the thesis's, the weight of
+    false negatives.
+    """
 
     arm: str
     kernel_size: int
@@ -101,7 +111,9 @@ class Key:
 
 @dataclass(frozen=True)
 class ContrastRule:
-    """Which cell the others are set against, and when a difference is real; see `benchmark.judge.comparisons.arms`."""
+    """Which cell the others are set against, and when a difference is real; see
+    `benchmark.judge.comparisons.arms`.
+    """
 
     reference: Key
     level: float
@@ -110,7 +122,9 @@ class ContrastRule:
 
 @dataclass(frozen=True)
 class LeakRule:
-    """The level of the interval around what is left of a score by patient; see `benchmark.judge.comparisons.split_effect`."""
+    """The level of the interval around what is left of a score by patient; see
+    `benchmark.judge.comparisons.split_effect`.
+    """
 
     level: float
     reason: str
@@ -126,7 +140,9 @@ class Sizes:
 
 @dataclass(frozen=True)
 class ClaimRule:
-    """When a claim made in words holds; each number's meaning is its reason's, in `tolerances.toml`."""
+    """When a claim made in words holds; each number's meaning is its reason's, in
+    `tolerances.toml`.
+    """
 
     level: float
     gain: float
@@ -166,7 +182,9 @@ def load_reference() -> Reference:
         grid = table["grid"]
         return Reference(
             dataset_id=DATASETS[table["dataset"]["name"]],
-            parameters_millions={int(k): v for k, v in table["parameters_millions"].items() if k != "section"},
+            parameters_millions={
+                int(k): v for k, v in table["parameters_millions"].items() if k != "section"
+            },
             split_sizes={name: table["split_sizes"][name] for name in ("train", "val", "test")},
             best_cell=Cell(**table["best_cell"]),
             kernels=tuple(grid["kernels"]),
@@ -177,7 +195,9 @@ def load_reference() -> Reference:
             claims=tuple(Claim(**claim) for claim in table["claims"]),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise SpecError(f"reference_results/thesis.toml: {error!r}; restore the shipped file") from error
+        raise SpecError(
+            f"reference_results/thesis.toml: {error!r}; restore the shipped file"
+        ) from error
 
 
 def load_tolerances() -> Tolerances:
@@ -196,13 +216,17 @@ def load_tolerances() -> Tolerances:
             split_sizes=_margin(table["split_sizes"], "within_images"),
             dice=DiceRule(**dice),
             precision=PrecisionRule(**table["precision"]),
-            contrasts=ContrastRule(**{**table["contrasts"], "reference": Key(**table["contrasts"]["reference"])}),
+            contrasts=ContrastRule(
+                **{**table["contrasts"], "reference": Key(**table["contrasts"]["reference"])}
+            ),
             leak=LeakRule(**table["leak"]),
             sizes=Sizes(**sizes),
             claims=ClaimRule(**table["claims"]),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise SpecError(f"reference_results/tolerances.toml: {error!r}; restore the shipped file") from error
+        raise SpecError(
+            f"reference_results/tolerances.toml: {error!r}; restore the shipped file"
+        ) from error
 
 
 def _frozen(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -218,4 +242,6 @@ def _read(name: str) -> dict[str, Any]:
     try:
         return tomllib.loads((files("reference_results") / name).read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as error:
-        raise SpecError(f"reference_results/{name}: cannot be read ({error}); restore the shipped file") from error
+        raise SpecError(
+            f"reference_results/{name}: cannot be read ({error}); restore the shipped file"
+        ) from error

@@ -21,9 +21,7 @@ from benchmark.judge.statistics.prediction_interval import Spread, spread
 from benchmark.judge.tables import Table
 from benchmark.runs.collect import Collected
 
-SELECTION = (
-    "The thesis's 0.898 is the best of 36 cells, chosen on its own test set; ours is that one cell, chosen beforehand."
-)
+SELECTION = "The thesis's 0.898 is the best of 36 cells, chosen on its own test set; ours is that one cell, chosen beforehand."
 ESSENTIAL = ("", "quantity", "thesis", "ours", "verdict", "why")
 SET_NAMES = {"train": "training", "val": "validation", "test": "test"}
 
@@ -40,7 +38,9 @@ class Verdict(StrEnum):
     @property
     def marker(self) -> str:
         """One character for the first column of a table."""
-        return {"reproduced": "+", "not reproduced": "x", "inconclusive": "?", "missing": "-"}.get(self, "/")
+        return {"reproduced": "+", "not reproduced": "x", "inconclusive": "?", "missing": "-"}.get(
+            self, "/"
+        )
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,10 @@ class _Judge:
         """Trained parameters of one kernel size, in millions."""
         runs, margin = self.collected.runs, self.tolerances.parameters
         printed = self.reference.parameters_millions[kernel]
-        mine = runs[(runs["arm"] == self.reference.best_cell.arm) & (runs["kernel_size"] == kernel).fillna(False)]
+        mine = runs[
+            (runs["arm"] == self.reference.best_cell.arm)
+            & (runs["kernel_size"] == kernel).fillna(False)
+        ]
         usable, why = self._usable(mine, margin.needs)
         values = [count / 1e6 for count in usable["parameters"]]
         name = f"parameters {kernel}x{kernel}, millions"
@@ -98,7 +101,15 @@ class _Judge:
         if len(usable) and not sizes:
             why = "not one of the splits shipped here, so its sizes are unknown"
         printed = self.reference.split_sizes[name]
-        return _exact(f"{SET_NAMES[name]} images", printed, sizes, margin.within, why, margin.required, len(mine))
+        return _exact(
+            f"{SET_NAMES[name]} images",
+            printed,
+            sizes,
+            margin.within,
+            why,
+            margin.required,
+            len(mine),
+        )
 
     def dice(self) -> Row:
         """Mean test Dice of the one printed cell: over slices, then over seeds."""
@@ -109,8 +120,12 @@ class _Judge:
         usable, why = self._usable(mine, rule.needs)
         if usable.empty:
             return Row(name, cell.dice_mean, None, 0, _absent(len(mine)), why, rule.required)
-        seeds_of = usable.groupby(["precision", "split_id"])["seed"].nunique().groupby("precision").max()
-        precision = max(seeds_of.index, key=lambda name: (seeds_of[name], -rule.precisions.index(name)))  # one only
+        seeds_of = (
+            usable.groupby(["precision", "split_id"])["seed"].nunique().groupby("precision").max()
+        )
+        precision = max(
+            seeds_of.index, key=lambda name: (seeds_of[name], -rule.precisions.index(name))
+        )  # one only
         usable = judged_draws(usable[usable["precision"] == precision], rule)
         seeds = int(usable.groupby("split_id")["seed"].nunique().min())
         found = spread(cell_of(usable, self.collected.scores))
@@ -119,7 +134,16 @@ class _Judge:
         draws = f"{found.draws} draws, {precision}" if found.draws > 1 else precision
         sd, known = (None if math.isnan(x) else x for x in (found.sd, half))
         return Row(
-            name, cell.dice_mean, found.mean, found.n, verdict, f"{why} ({draws})", rule.required, sd, known, found
+            name,
+            cell.dice_mean,
+            found.mean,
+            found.n,
+            verdict,
+            f"{why} ({draws})",
+            rule.required,
+            sd,
+            known,
+            found,
         )
 
     def _usable(self, runs: pd.DataFrame, needs: Iterable[str]) -> tuple[pd.DataFrame, str]:
@@ -130,36 +154,57 @@ class _Judge:
 
 
 def judged_draws(runs: pd.DataFrame, rule: DiceRule) -> pd.DataFrame:
-    """Return the runs on all draws that have the seeds a verdict needs; where none has, on the one with most seeds."""
+    """Return the runs on all draws that have the seeds a verdict needs; where none has, on the one
+    with most seeds.
+    """
     seeds = runs.groupby("split_id")["seed"].nunique()
     enough = [name for name in rule.splits if seeds.get(name, 0) >= rule.min_seeds]
     most = max(seeds.index, key=lambda name: (seeds[name], -rule.splits.index(name)))
     return runs[runs["split_id"].isin(enough or [most])]
 
 
-def judge_dice(mean: float, half_width: float, seeds: int, printed: float, rule: DiceRule) -> tuple[Verdict, str]:
+def judge_dice(
+    mean: float, half_width: float, seeds: int, printed: float, rule: DiceRule
+) -> tuple[Verdict, str]:
     """Return the verdict on a mean Dice and its reason: the one place where it is decided.
 
     half_width of the prediction interval around the mean; seeds: the fewest on any draw.
     """
     if seeds < rule.min_seeds:
-        return Verdict.INCONCLUSIVE, f"{seeds} of the {rule.min_seeds} seeds that a verdict needs have been run"
+        return (
+            Verdict.INCONCLUSIVE,
+            f"{seeds} of the {rule.min_seeds} seeds that a verdict needs have been run",
+        )
     if not math.isfinite(mean + half_width):
         return Verdict.INCONCLUSIVE, "the scores give no interval"
     if abs(mean - printed) > half_width + rule.rounding:
-        return Verdict.NOT_REPRODUCED, f"{printed} lies outside the prediction interval {mean:.3f} +- {half_width:.3f}"
+        return (
+            Verdict.NOT_REPRODUCED,
+            f"{printed} lies outside the prediction interval {mean:.3f} +- {half_width:.3f}",
+        )
     if half_width > rule.max_half_width:
         return (
             Verdict.INCONCLUSIVE,
             f"the prediction interval, +- {half_width:.3f}, is wider than +- {rule.max_half_width}",
         )
-    return Verdict.REPRODUCED, f"{printed} lies in the prediction interval {mean:.3f} +- {half_width:.3f}"
+    return (
+        Verdict.REPRODUCED,
+        f"{printed} lies in the prediction interval {mean:.3f} +- {half_width:.3f}",
+    )
 
 
 def _exact(
-    name: str, printed: float, values: Sequence[float], within: float, why: str, required: bool, candidates: int
+    name: str,
+    printed: float,
+    values: Sequence[float],
+    within: float,
+    why: str,
+    required: bool,
+    candidates: int,
 ) -> Row:
-    """Judge numbers that must all agree with the printed one to within a margin; the farthest is shown."""
+    """Judge numbers that must all agree with the printed one to within a margin; the farthest is
+    shown.
+    """
     if not values:
         return Row(name, printed, None, 0, _absent(candidates), why, required, set_up=True)
     ours = max(values, key=lambda value: (abs(value - printed), value))
@@ -175,7 +220,9 @@ def _absent(candidates: int) -> Verdict:
 
 
 def exit_code(rows: Iterable[Row], strict: bool = False) -> int:
-    """Return 1 where a required row is not reproduced; strict: where it is anything but reproduced. Else 0."""
+    """Return 1 where a required row is not reproduced; strict: where it is anything but reproduced.
+    Else 0.
+    """
     return int(any(row.required and failed(row.verdict, strict) for row in rows))
 
 
@@ -222,7 +269,9 @@ def verdict_table(rows: Sequence[Row]) -> Table:
             "why": numbers["why"],
         }
     )
-    notes = [f"Network and split, which were built to match: {_tally(row for row in rows if row.set_up)}."]
+    notes = [
+        f"Network and split, which were built to match: {_tally(row for row in rows if row.set_up)}."
+    ]
     notes += [f"Result: {_tally(row for row in rows if not row.set_up)}. {SELECTION}"]
     return Table("The thesis's printed numbers.", numbers, shown, tuple(notes), ESSENTIAL)
 

@@ -40,7 +40,9 @@ def load_grid(name_or_path: str) -> Grid:
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise SpecError(f"grid {name!r}: arms must be written as [[arms]], with double brackets")
     for entry in entries:
-        axes = {k: tuple(v) if isinstance(v, list) else (v,) for k, v in entry.items() if k != "name"}
+        axes = {
+            k: tuple(v) if isinstance(v, list) else (v,) for k, v in entry.items() if k != "name"
+        }
         if "name" not in entry or not all(axes.values()):
             raise SpecError(f"grid {name!r}: each [[arms]] needs a name, and no axis may be empty")
         arms.append((str(entry["name"]), axes))
@@ -59,13 +61,21 @@ def load_grid(name_or_path: str) -> Grid:
 def check_seeds(seeds: tuple[int, ...]) -> tuple[int, ...]:
     """Return the seeds, or raise `SpecError` for one twice or one that no generator takes."""
     if len(set(seeds)) != len(seeds) or any(seed >= 2**63 for seed in seeds):
-        raise SpecError(f"seeds {', '.join(map(str, seeds))}: each must be there once and be below 2**63")
+        raise SpecError(
+            f"seeds {', '.join(map(str, seeds))}: each must be there once and be below 2**63"
+        )
     return seeds
 
 
 def _whole_numbers(grid: str, key: str, values: Any) -> tuple[int, ...]:
-    if not isinstance(values, list) or not values or any(type(v) is not int or v < 0 for v in values):
-        raise SpecError(f"grid {grid!r}: {key} = {values!r} must be a list of whole numbers from 0 up")
+    if (
+        not isinstance(values, list)
+        or not values
+        or any(type(v) is not int or v < 0 for v in values)
+    ):
+        raise SpecError(
+            f"grid {grid!r}: {key} = {values!r} must be a list of whole numbers from 0 up"
+        )
     if len(set(values)) != len(values):
         raise SpecError(f"grid {grid!r}: {key} = {values!r} names one twice")
     return tuple(values)

@@ -42,7 +42,9 @@ class Request:
 
     @property
     def source(self) -> str:
-        """Where the slices come from: asked for, the environment, an earlier download, else phantoms."""
+        """Where the slices come from: asked for, the environment, an earlier download, else
+        phantoms.
+        """
         return self.data or os.environ.get(DATA_VARIABLE) or _earlier_download() or PHANTOMS
 
     @property
@@ -67,7 +69,9 @@ class Job:
 
 
 def load_slices(request: Request, say: Callable[[str], None] | None = print) -> SliceSet:
-    """Read the request's slices, whatever their form; say, if any, is given their note, where they have one."""
+    """Read the request's slices, whatever their form; say, if any, is given their note, where they
+    have one.
+    """
     slices = data.load(
         request.source,
         labels=request.labels,
@@ -86,10 +90,11 @@ def prepare(
     keep_splits: bool = True,
     say: Callable[[str], None] | None = print,
 ) -> Job:
-    """Load the data, read or draw the splits, expand the grid. Writes nothing but new splits, to keep them.
+    """Load the data, read or draw the splits, expand the grid. Writes nothing but new splits, to
+    keep them.
 
-    say is as in `load_slices`. Raises a `BenchmarkError` for anything that is not as it should be, before any folder
-    is written to.
+    say is as in `load_slices`. Raises a `BenchmarkError` for anything that is not as it should be,
+    before any folder is written to.
     """
     grid = load_grid(request.grid_name)
     recipe = load_recipe(request.protocol or grid.protocol, {**grid.overrides, **request.overrides})
@@ -118,7 +123,9 @@ def prepare(
     cvind = data.authors_folds(request.source) if recipe.split.unit == "cvind" else None
     splits = {}
     for number in request.splits or grid.splits:
-        split = load_or_make(slices, recipe.split, number, request.folder / "splits", cvind, keep=keep_splits)
+        split = load_or_make(
+            slices, recipe.split, number, request.folder / "splits", cvind, keep=keep_splits
+        )
         splits[split.split_id] = split
     return Job(slices, splits, specs(list(splits.values())), grid, request.folder)
 

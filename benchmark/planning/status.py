@@ -1,4 +1,6 @@
-"""The cells of a job as their folders show them, looked at again and again while work goes on. Imports no torch."""
+"""The cells of a job as their folders show them, looked at again and again while work goes on.
+Imports no torch.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +19,17 @@ from benchmark.runs.collect import reproduction_folder
 from benchmark.runs.run_folder import ENVIRONMENT, HISTORY, RunFolder, State
 from benchmark.runs.spec import RunSpec
 
-LOOK_SECONDS = 1.0  # between two looks: each takes the locks of cells that were begun for an instant
+LOOK_SECONDS = (
+    1.0  # between two looks: each takes the locks of cells that were begun for an instant
+)
 NOTHING_LEFT = Estimate(0.0)
 
 
 @dataclass(frozen=True)
 class Epochs:
-    """The finished epochs of a cell, as history.csv holds them: seconds of each, validation Dice of each."""
+    """The finished epochs of a cell, as history.csv holds them: seconds of each, validation Dice of
+    each.
+    """
 
     seconds: tuple[float, ...] = ()
     dice: tuple[float, ...] = ()
@@ -36,7 +42,9 @@ class Epochs:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell now. spent: seconds of its finished epochs and since then, while it runs; left: what is left of it."""
+    """A cell now. spent: seconds of its finished epochs and since then, while it runs; left: what
+    is left of it.
+    """
 
     spec: RunSpec
     state: State
@@ -46,14 +54,20 @@ class Cell:
 
 
 class Survey:
-    """The cells of a job; `look`, from any thread, tells how they are. What is known to be done is not looked at again.
+    """The cells of a job; `look`, from any thread, tells how they are. What is known to be done is
+    not looked at again.
 
     now: seconds since 1970; needs_click: names of the arms that are shown a click.
     """
 
-    def __init__(self, job: Job, arms: Mapping[str, ArmEntry], now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, job: Job, arms: Mapping[str, ArmEntry], now: Callable[[], float] = time.time
+    ) -> None:
         self.specs, self.folder, self.dataset_id = job.specs, job.folder, job.slices.dataset_id
-        self.needs_click, self.now = frozenset(name for name, entry in arms.items() if entry.needs_click), now
+        self.needs_click, self.now = (
+            frozenset(name for name, entry in arms.items() if entry.needs_click),
+            now,
+        )
         self.began = self.looked = now()
         split = next(iter(job.splits.values()))
         self.images = len(split.train) + len(split.val) / 3
@@ -68,35 +82,46 @@ class Survey:
         self.cells = self._look(first=True)
 
     def look(self, *, afresh: bool = False) -> tuple[Cell, ...]:
-        """Every cell in the job's order; at most one look a second at the folders, unless afresh."""
+        """Every cell in the job's order; at most one look a second at the folders, unless
+        afresh.
+        """
         with self.guard:
             if afresh or not 0 <= self.now() - self.looked < LOOK_SECONDS:
                 self.cells, self.looked = self._look(), self.now()
             return self.cells
 
     def cut(self) -> list[Cell]:
-        """Cells that were begun or gone on with since the survey was made, and that nobody works on now."""
+        """Cells that were begun or gone on with since the survey was made, and that nobody works on
+        now.
+        """
         return [
             cell
             for cell in self.look(afresh=True)
-            if cell.state is State.PARTIAL and changed(self._folder(cell.spec) / ENVIRONMENT) >= self.began - 1
+            if cell.state is State.PARTIAL
+            and changed(self._folder(cell.spec) / ENVIRONMENT) >= self.began - 1
         ]
 
     def seconds_in_all(self) -> float:
-        """What every cell would take from its beginning, done or not; 0 for one of which nothing is known."""
+        """What every cell would take from its beginning, done or not; 0 for one of which nothing is
+        known.
+        """
         return left(self._estimate(spec, Epochs()) for spec in self.specs)[0]
 
     def _folder(self, spec: RunSpec) -> RunFolder:
         return RunFolder(self.folder, spec.run_id)
 
     def _look(self, first: bool = False) -> tuple[Cell, ...]:
-        found = {s.run_id: self.done.get(s.run_id) or Cell(s, self._folder(s).state) for s in self.specs}
+        found = {
+            s.run_id: self.done.get(s.run_id) or Cell(s, self._folder(s).state) for s in self.specs
+        }
         for run_id, cell in found.items():
             if cell.state is State.DONE and run_id not in self.done:
                 self.done[run_id] = cell
                 learnt = None if first else lesson(self.folder / run_id, self.dataset_id)
                 self.own += [learnt] if learnt else []
-        return tuple(cell if cell.state is State.DONE else self._open(cell) for cell in found.values())
+        return tuple(
+            cell if cell.state is State.DONE else self._open(cell) for cell in found.values()
+        )
 
     def _open(self, cell: Cell) -> Cell:
         """A cell that is not done, with its epochs and what is left of it."""
@@ -108,7 +133,9 @@ class Survey:
             last = max(changed(folder / HISTORY), changed(folder / ENVIRONMENT))
             since = max(0.0, self.now() - last) if last else 0.0
             spent += since
-            if rest.seconds is not None and rest.epochs:  # no more than the epoch that it is in has gone by
+            if (
+                rest.seconds is not None and rest.epochs
+            ):  # no more than the epoch that it is in has gone by
                 rest = replace(rest, seconds=rest.seconds - min(since, rest.seconds / rest.epochs))
         return Cell(cell.spec, cell.state, epochs, spent, rest)
 
@@ -121,10 +148,14 @@ class Survey:
 
 
 def read_epochs(path: Path) -> Epochs:
-    """Read history.csv; no epochs where it is absent or damaged, for it only serves to look and to estimate."""
+    """Read history.csv; no epochs where it is absent or damaged, for it only serves to look and to
+    estimate.
+    """
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, csv.Error):
         with path.open(encoding="utf-8", newline="") as stream:
-            rows = [(float(row["seconds"]), float(row["val_dice"])) for row in csv.DictReader(stream)]
+            rows = [
+                (float(row["seconds"]), float(row["val_dice"])) for row in csv.DictReader(stream)
+            ]
         if rows and all(seconds >= 0 for seconds, _ in rows):
             return Epochs(*zip(*rows, strict=True))
     return Epochs()

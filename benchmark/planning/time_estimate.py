@@ -16,7 +16,8 @@ from benchmark.errors import BenchmarkError
 from benchmark.runs.run_folder import RESULT, SPEC, TIMING, RunFolder, State, read_json
 from benchmark.runs.spec import RunSpec
 
-# GFLOP of one forward and backward pass of a 512x512 image, counted by benchmark.training.loop.gflop_per_image
+# GFLOP of one forward and backward pass of a 512x512 image, counted by
+# benchmark.training.loop.gflop_per_image
 UNET_GFLOP = {3: 7.96, 5: 22.12, 7: 43.37, 9: 71.68}
 ATTENTION_UNET_GFLOP = 78.3
 CLASSICAL_SECONDS_PER_512 = 0.05  # an image of 512x512, tuned and predicted
@@ -34,7 +35,9 @@ PASSED_OVER = (
 
 @dataclass(frozen=True)
 class Kind:
-    """What decides how long an epoch takes. model: the arm, its parameters but alpha, and the network, as one text."""
+    """What decides how long an epoch takes. model: the arm, its parameters but alpha, and the
+    network, as one text.
+    """
 
     model: str
     shape: tuple[int, ...]
@@ -51,7 +54,8 @@ class Kind:
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a finished cell teaches. seconds: all its work; per_epoch: of one epoch, None without epochs.
+    """What a finished cell teaches. seconds: all its work; per_epoch: of one epoch, None without
+    epochs.
 
     epochs is None also where the protocol's limit cut the training; gflop is that of one
     forward and backward pass of an image, None where it was not counted.
@@ -66,7 +70,9 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What is left of a cell: seconds (None: not known), epochs (None: it has none), and where that was learnt."""
+    """What is left of a cell: seconds (None: not known), epochs (None: it has none), and where that
+    was learnt.
+    """
 
     seconds: float | None
     epochs: float | None = None
@@ -77,13 +83,18 @@ Sources = Mapping[str, Sequence[Lesson]]  # by the name of a folder, the nearest
 
 
 def lesson(folder: Path, dataset_id: str) -> Lesson | None:
-    """Read a finished run's folder; None for one of other slices, or a damaged one, which collect will name."""
+    """Read a finished run's folder; None for one of other slices, or a damaged one, which collect
+    will name.
+    """
     with contextlib.suppress(*PASSED_OVER):
         fit, timing = read_json(folder / RESULT)["fit"], read_json(folder / TIMING)
         spec = read_json(folder / SPEC)["spec"]
         if spec["dataset_id"] != dataset_id:
             return None
-        seconds, per_epoch = timing["fit_seconds"] + timing["predict_seconds"], timing["seconds_per_epoch"]
+        seconds, per_epoch = (
+            timing["fit_seconds"] + timing["predict_seconds"],
+            timing["seconds_per_epoch"],
+        )
         epochs = fit["stop_epoch"] + 1 if per_epoch and fit["stopped_early"] else None
         numbers = (seconds, per_epoch, epochs, timing["train_gflop_per_image"])
         if all(number is None or (math.isfinite(number) and number > 0) for number in numbers):
@@ -97,8 +108,11 @@ def lessons(root: Path, dataset_id: str) -> list[Lesson]:
     return [one for one in found if one]
 
 
-def estimate(spec: RunSpec, images: float, sources: Sources, behind: Sequence[float] = ()) -> Estimate:
-    """What is left of a cell. behind: seconds of each epoch that it has finished already, which tell its pace best.
+def estimate(
+    spec: RunSpec, images: float, sources: Sources, behind: Sequence[float] = ()
+) -> Estimate:
+    """What is left of a cell. behind: seconds of each epoch that it has finished already, which
+    tell its pace best.
 
     images is how many an epoch visits, a validation image counted as a third; only the guess
     needs it. A training that was begun is given at least its patience more, since any
@@ -108,11 +122,15 @@ def estimate(spec: RunSpec, images: float, sources: Sources, behind: Sequence[fl
     if (whole := _without_epochs(spec, kind, images, sources)) is not None:
         return whole
     per_epoch, learnt = (
-        (statistics.median(behind), "their own epochs") if behind else _pace(spec, kind, images, sources)
+        (statistics.median(behind), "their own epochs")
+        if behind
+        else _pace(spec, kind, images, sources)
     )
     if per_epoch is None:
         return Estimate(None)
-    rest = min(_first(kind, sources, _mean_epochs)[0] or GUESSED_EPOCHS, training.max_epochs) - len(behind)
+    rest = min(_first(kind, sources, _mean_epochs)[0] or GUESSED_EPOCHS, training.max_epochs) - len(
+        behind
+    )
     if behind:
         rest = min(max(rest, training.patience), training.max_epochs - len(behind))
     return Estimate(per_epoch * rest, rest, learnt)
@@ -123,14 +141,18 @@ def _without_epochs(spec: RunSpec, kind: Kind, images: float, sources: Sources) 
     for name, seen in sources.items():
         alike = [one for one in seen if one.kind == kind]
         if alike and all(one.per_epoch is None for one in alike):
-            return Estimate(statistics.median(one.seconds for one in alike), None, f"like cells in {name}")
+            return Estimate(
+                statistics.median(one.seconds for one in alike), None, f"like cells in {name}"
+            )
     if spec.seed is None:
         return Estimate(CLASSICAL_SECONDS_PER_512 * images * math.prod(spec.shape) / 512**2)
     return None
 
 
 def _pace(spec: RunSpec, kind: Kind, images: float, sources: Sources) -> tuple[float | None, str]:
-    """Seconds of an epoch and where they were learnt; None where not even the cost of the arm is known."""
+    """Seconds of an epoch and where they were learnt; None where not even the cost of the arm is
+    known.
+    """
     gflop = _gflop(spec, kind, sources)
 
     def seconds(group: Sequence[Lesson]) -> float | None:
@@ -145,8 +167,12 @@ def _pace(spec: RunSpec, kind: Kind, images: float, sources: Sources) -> tuple[f
     return found, learnt
 
 
-def _first(kind: Kind, sources: Sources, ask: Callable[[Sequence[Lesson]], float | None]) -> tuple[float | None, str]:
-    """The first answer of a group of trainings, the most alike first and one's own before others; and its name."""
+def _first(
+    kind: Kind, sources: Sources, ask: Callable[[Sequence[Lesson]], float | None]
+) -> tuple[float | None, str]:
+    """The first answer of a group of trainings, the most alike first and one's own before others;
+    and its name.
+    """
     for words, group in _groups(kind, sources):
         if group and (answer := ask(group)) is not None:
             return answer, words
@@ -157,7 +183,11 @@ def _groups(kind: Kind, sources: Sources) -> Iterator[tuple[str, list[Lesson]]]:
     for name, seen in sources.items():
         trained = [one for one in seen if one.per_epoch]
         yield f"like cells in {name}", [one for one in trained if one.kind == kind]
-        alike = [one for one in trained if (one.kind.shape, one.kind.precision) == (kind.shape, kind.precision)]
+        alike = [
+            one
+            for one in trained
+            if (one.kind.shape, one.kind.precision) == (kind.shape, kind.precision)
+        ]
         yield f"cells of that size and precision in {name}", alike
         yield f"other cells of these slices in {name}", trained
 
@@ -168,12 +198,17 @@ def _mean_epochs(group: Sequence[Lesson]) -> float | None:
 
 
 def _gflop(spec: RunSpec, kind: Kind, sources: Sources) -> float | None:
-    """GFLOP of a pass of an image at the cell's size, as a finished cell recorded it, else as counted beforehand."""
+    """GFLOP of a pass of an image at the cell's size, as a finished cell recorded it, else as
+    counted beforehand.
+    """
     pixels = math.prod(spec.shape)
     for one in (one for seen in sources.values() for one in seen):
         if one.gflop and one.kind.model == kind.model:
             return one.gflop * pixels / math.prod(one.kind.shape)
-    known = {"unet": UNET_GFLOP.get(spec.params.get("kernel_size", 0)), "attention-unet": ATTENTION_UNET_GFLOP}
+    known = {
+        "unet": UNET_GFLOP.get(spec.params.get("kernel_size", 0)),
+        "attention-unet": ATTENTION_UNET_GFLOP,
+    }
     counted = known.get(spec.arm)
     return None if counted is None else counted * pixels / 512**2
 
@@ -190,13 +225,18 @@ def left(estimates: Iterable[Estimate]) -> tuple[float, int]:
 
 
 def learnt_from(estimates: Iterable[Estimate]) -> str:
-    """Where the estimates were learnt, in words; with numbers of cells where that differs; "" where nowhere.
+    """Where the estimates were learnt, in words; with numbers of cells where that differs; "" where
+    nowhere.
 
     >>> learnt_from([Estimate(1.0, 1, "like cells in runs"), Estimate(2.0), Estimate(2.0, 1, "a guess")])
     'like cells in runs (1), a guess (1)'
     """
     counts = Counter(one.learnt for one in estimates if one.learnt)
-    return next(iter(counts)) if len(counts) == 1 else ", ".join(f"{words} ({n})" for words, n in counts.items())
+    return (
+        next(iter(counts))
+        if len(counts) == 1
+        else ", ".join(f"{words} ({n})" for words, n in counts.items())
+    )
 
 
 def span(seconds: float) -> str:

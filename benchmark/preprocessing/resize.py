@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 
 def shrink(images: NDArray[np.generic], shape: tuple[int, int]) -> NDArray[np.generic]:
-    """Resize (N, H, W) by averaging over the area of each new pixel; float32, or unchanged at their own size."""
+    """Resize (N, H, W) by averaging over the area of each new pixel; float32, or unchanged at their
+    own size.
+    """
     if images.shape[1:] == shape:
         return images
     rows, columns = (_shares(n, m) for n, m in zip(images.shape[1:], shape, strict=True))
@@ -20,9 +22,13 @@ def shrink(images: NDArray[np.generic], shape: tuple[int, int]) -> NDArray[np.ge
 
 
 def _shares(n: int, m: int) -> NDArray[np.float64]:
-    """(m, n) share that each of n old pixels has in each of m new ones along one axis; rows sum to 1."""
+    """(m, n) share that each of n old pixels has in each of m new ones along one axis; rows sum to
+    1.
+    """
     edges = np.arange(m + 1) * n / m
-    overlap = np.minimum(edges[1:, None], np.arange(1, n + 1)) - np.maximum(edges[:-1, None], np.arange(n))
+    overlap = np.minimum(edges[1:, None], np.arange(1, n + 1)) - np.maximum(
+        edges[:-1, None], np.arange(n)
+    )
     return overlap.clip(min=0) * m / n
 
 
@@ -30,7 +36,9 @@ def shrink_masks(masks: NDArray[np.bool_], shape: tuple[int, int]) -> NDArray[np
     """Resize (N, H, W) bool: a new pixel is tumour where at least half of its area is."""
     if masks.shape[1:] == shape:
         return masks
-    return np.asarray(shrink(masks, shape), np.float32) >= 0.5 - 1e-6  # rounding, where the area is exactly half
+    return (
+        np.asarray(shrink(masks, shape), np.float32) >= 0.5 - 1e-6
+    )  # rounding, where the area is exactly half
 
 
 def enlarge_probability(maps: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:

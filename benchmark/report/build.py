@@ -1,4 +1,6 @@
-"""The report of a folder of runs, put together and written: figures as PNG, SVG, PDF and CSV, and the page last."""
+"""The report of a folder of runs, put together and written: figures as PNG, SVG, PDF and CSV, and
+the page last.
+"""
 
 from __future__ import annotations
 
@@ -48,11 +50,12 @@ class Written:
 
 
 def write(source: Source, out: Path) -> Written:
-    """Draw and write everything beside a folder, then move it there: index.html first, by which a report is known.
+    """Draw and write everything beside a folder, then move it there: index.html first, by which a
+    report is known.
 
     A folder that holds an earlier report is brought up to date; figures of it that are no longer
-    drawn are removed. Raises `SpecError` where out is a file, or a folder with other things and no report, and
-    `OutputError` where the disk refuses; then the folder is as it was.
+    drawn are removed. Raises `SpecError` where out is a file, or a folder with other things and no
+    report, and `OutputError` where the disk refuses; then the folder is as it was.
     """
     before = _earlier(out)
     shown = _named_apart(parts(source))  # what may fail comes first: nothing is written yet
@@ -60,7 +63,11 @@ def write(source: Source, out: Path) -> Written:
     folder = out / FIGURES
     with room_in(out) as room:
         (room / FIGURES).mkdir()
-        drawings = {one.slug: inline(save(one, room / FIGURES), one) for part in shown for one in part.figures}
+        drawings = {
+            one.slug: inline(save(one, room / FIGURES), one)
+            for part in shown
+            for one in part.figures
+        }
         write_bytes(room / PAGE, render(content(source, shown, drawings, pictures)).encode())
         folder.mkdir(exist_ok=True)
         for path in [room / PAGE, *sorted((room / FIGURES).iterdir())]:
@@ -72,16 +79,24 @@ def write(source: Source, out: Path) -> Written:
 
 
 def _named_apart(shown: Sequence[Part]) -> list[Part]:
-    """The same parts, each figure under a name of its own: two sets of terms can be called the same."""
+    """The same parts, each figure under a name of its own: two sets of terms can be called the
+    same.
+    """
     taken: set[str] = set()
 
     def apart(figure: Figure) -> Figure:
-        slug = next(s for n in count(1) if (s := figure.slug if n == 1 else f"{figure.slug}-{n}") not in taken)
+        slug = next(
+            s
+            for n in count(1)
+            if (s := figure.slug if n == 1 else f"{figure.slug}-{n}") not in taken
+        )
         taken.add(slug)
         return replace(figure, slug=slug)
 
     def renamed(chapter: Chapter) -> Chapter:
-        return replace(chapter, figures=[*map(apart, chapter.figures)], more=[*map(apart, chapter.more)])
+        return replace(
+            chapter, figures=[*map(apart, chapter.figures)], more=[*map(apart, chapter.more)]
+        )
 
     return [replace(part, chapters=[*map(renamed, part.chapters)]) for part in shown]
 
@@ -109,9 +124,14 @@ def _gallery(source: Source) -> Mapping[str, Any] | None:
 
 
 def content(
-    source: Source, shown: Sequence[Part], drawings: Mapping[str, str], pictures: Mapping[str, Any] | None
+    source: Source,
+    shown: Sequence[Part],
+    drawings: Mapping[str, str],
+    pictures: Mapping[str, Any] | None,
 ) -> Content:
-    """Everything on the page: the parts, their drawings by slug, and the gallery given; how it was run comes last."""
+    """Everything on the page: the parts, their drawings by slug, and the gallery given; how it was
+    run comes last.
+    """
     runs, unfinished = source.found.collected.runs, source.found.collected.unfinished
     waiting = f", {len(unfinished)} not finished" if unfinished else ""
     phantoms = int(runs["phantom"].sum())
@@ -136,14 +156,28 @@ def content(
 
 
 def _how(source: Source) -> list[Part]:
-    """Every run, the command and the machine behind it, and what was decided where the thesis is silent."""
+    """Every run, the command and the machine behind it, and what was decided where the thesis is
+    silent.
+    """
     collected = source.found.collected
-    made = commands_table(source.root, collected.runs, source.arms), machines_table(source.root, collected.runs)
+    made = (
+        commands_table(source.root, collected.runs, source.arms),
+        machines_table(source.root, collected.runs),
+    )
     waiting = [f"{run_id}: {state}" for run_id, state in collected.unfinished]
-    lists = {"Runs not finished": waiting, "Runs that a later record of the same run replaces": collected.superseded}
-    chapters = [Chapter(tables=(*source.found.runs(), *made)), *(Chapter(k, lines=v) for k, v in lists.items() if v)]
+    lists = {
+        "Runs not finished": waiting,
+        "Runs that a later record of the same run replaces": collected.superseded,
+    }
+    chapters = [
+        Chapter(tables=(*source.found.runs(), *made)),
+        *(Chapter(k, lines=v) for k, v in lists.items() if v),
+    ]
     silent = "What was decided where the thesis is silent"
-    return [Part("records", "How it was run", chapters), Part("choices", silent, [Chapter(tables=(choices_table(),))])]
+    return [
+        Part("records", "How it was run", chapters),
+        Part("choices", silent, [Chapter(tables=(choices_table(),))]),
+    ]
 
 
 def attribution(slices: SliceSet | None) -> str:

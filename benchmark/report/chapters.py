@@ -1,4 +1,6 @@
-"""The parts of a report in their order: which figures are drawn of what, with their tables, and what is not drawn."""
+"""The parts of a report in their order: which figures are drawn of what, with their tables, and
+what is not drawn.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ NO_PICTURES = (
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """root: the folder of runs; found: their judgement; arms: every arm; slices: the user's own copy, or None."""
+    """root: the folder of runs; found: their judgement; arms: every arm; slices: the user's own
+    copy, or None.
+    """
 
     root: Path
     found: Judgement
@@ -51,7 +55,9 @@ class Source:
 
 
 def parts(source: Source) -> list[Part]:
-    """What a reader wants to see first: the answers, pictures and the grid; a demonstration's answers come last."""
+    """What a reader wants to see first: the answers, pictures and the grid; a demonstration's
+    answers come last.
+    """
     made: dict[str, tuple[str, Callable[[Source], Iterator[Chapter]]]] = {
         "answers": ("Answers", _answers),
         "pictures": ("Truth and prediction", _pictures),
@@ -72,7 +78,9 @@ def parts(source: Source) -> list[Part]:
         ]
     all_parts = [Part(name, made[name][0], tuple(made[name][1](source))) for name in order]
     answers = tuple(source.found.questions())
-    all_parts = [replace(part, answers=answers) if part.slug == "answers" else part for part in all_parts]
+    all_parts = [
+        replace(part, answers=answers) if part.slug == "answers" else part for part in all_parts
+    ]
     return [part for part in all_parts if part.chapters]
 
 
@@ -80,12 +88,16 @@ def _answers(source: Source) -> Iterator[Chapter]:
     """The thesis's number beside ours, with the tables behind it."""
     found = source.found
     tables = (*found.patients()[:1], *found.verdicts())
-    drawn = [replace(one, tables=tables) for one in verdict_figures(found) if one.slug == "headline"]
+    drawn = [
+        replace(one, tables=tables) for one in verdict_figures(found) if one.slug == "headline"
+    ]
     yield Chapter(figures=drawn, tables=() if drawn else tables)
 
 
 def _pictures(source: Source) -> Iterator[Chapter]:
-    """Truth, prediction and failure cases of the first panel of these slices on which the reference cell was run."""
+    """Truth, prediction and failure cases of the first panel of these slices on which the reference
+    cell was run.
+    """
     if source.slices is None:
         yield Chapter(notes=(NO_PICTURES,))
         return
@@ -104,20 +116,29 @@ def _pictures(source: Source) -> Iterator[Chapter]:
 
 
 def _grids(source: Source) -> Iterator[Chapter]:
-    """The map of each set of terms under which two cells or more were run, and of the first in any case."""
+    """The map of each set of terms under which two cells or more were run, and of the first in any
+    case.
+    """
     found, alone, first = source.found, [], True
     for panel in ordered(found):
         own = _on_terms(found, panel)
-        grid = shared(_ground(found, panel), found.reference.best_cell.dice_mean if _as_printed(found, panel) else None)
+        grid = shared(
+            _ground(found, panel),
+            found.reference.best_cell.dice_mean if _as_printed(found, panel) else None,
+        )
         if grid and (first or len(grid.cells) > 1):
             mean, *more = heat_figures(grid)
             more += [*box_figures(grid), *image_figures(grid), *time_figures(grid)]
-            yield Chapter(panel.title, _lead(own), _named([mean], own, panel), more=_named(more, own, panel))
+            yield Chapter(
+                panel.title, _lead(own), _named([mean], own, panel), more=_named(more, own, panel)
+            )
         elif grid:
             alone.append(panel.title)
         first = False
     if alone:
-        yield Chapter(notes=(f"A map begins with two cells; one cell was run under: {'; '.join(alone)}.",))
+        yield Chapter(
+            notes=(f"A map begins with two cells; one cell was run under: {'; '.join(alone)}.",)
+        )
 
 
 def _patients(source: Source) -> Iterator[Chapter]:
@@ -137,7 +158,10 @@ def _claims(source: Source) -> Iterator[Chapter]:
     line = f"Not testable yet: {len(names)} of the {len(found.reference.claims)} claims ({', '.join(names)})."
     for panel, rows in found.claims:
         if tested := [one for one in rows if _testable(one)]:
-            yield Chapter(tables=(claims_table(panel, tested, found.reference, found.tolerances),), opened=True)
+            yield Chapter(
+                tables=(claims_table(panel, tested, found.reference, found.tolerances),),
+                opened=True,
+            )
     if names:
         yield Chapter(lead=line)
 
@@ -159,10 +183,17 @@ def _arms(source: Source) -> Iterator[Chapter]:
 
 
 def _reference(source: Source) -> Iterator[Chapter]:
-    """How the thesis's best cell was trained, and what its masks are like; the first set of terms is shown unfolded."""
+    """How the thesis's best cell was trained, and what its masks are like; the first set of terms
+    is shown unfolded.
+    """
     found, first = source.found, True
     for panel in ordered(found):
-        on, figures, notes, sizes = _ground(found, panel), list[Figure](), list[str](), found.tolerances.sizes
+        on, figures, notes, sizes = (
+            _ground(found, panel),
+            list[Figure](),
+            list[str](),
+            found.tolerances.sizes,
+        )
         if on.best:
             try:
                 figures = curves(on.best, source.root)
@@ -170,9 +201,15 @@ def _reference(source: Source) -> Iterator[Chapter]:
                 notes.append(f"The loss curve: {reason(error, source.root)}")
             figures += cell_figures(on.best, sizes)
             if not measured(on.best):
-                notes.append("Some runs lack areas or diameters, so their figures are not drawn; rescore the runs.")
+                notes.append(
+                    "Some runs lack areas or diameters, so their figures are not drawn; rescore the runs."
+                )
         kinds = {"dice-by-area": boundaries_table, "agreement-longest-diameter": agreement_table}
-        made = {slug: (table(panel, sizes),) for slug, table in kinds.items() if any(map(measured, panel.cells))}
+        made = {
+            slug: (table(panel, sizes),)
+            for slug, table in kinds.items()
+            if any(map(measured, panel.cells))
+        }
         figures = [replace(one, tables=made.pop(one.slug, ())) for one in figures]
         figures = _named(figures, _on_terms(found, panel), panel)
         tables = tuple(table for left in made.values() for table in left)
@@ -185,11 +222,15 @@ def _reference(source: Source) -> Iterator[Chapter]:
 def _inputs(source: Source) -> Iterator[Chapter]:
     if source.slices is not None:
         own = source.slices.dataset_id == source.found.reference.dataset_id
-        yield Chapter(lead="What the networks are fed.", figures=_named(data_figures(source.slices), own))
+        yield Chapter(
+            lead="What the networks are fed.", figures=_named(data_figures(source.slices), own)
+        )
 
 
 def ordered(found: Judgement) -> list[Panel]:
-    """Panels of the thesis's terms first, then its image size, then those of most runs; phantoms last."""
+    """Panels of the thesis's terms first, then its image size, then those of most runs; phantoms
+    last.
+    """
 
     def place(panel: Panel) -> tuple[bool, bool, bool, int]:
         first = panel.runs.iloc[0]
@@ -204,21 +245,34 @@ def _on_terms(found: Judgement, panel: Panel) -> bool:
 
 
 def _ground(found: Judgement, panel: Panel) -> Ground:
-    return ground(panel, Reading.TEXT, found.reference, found.tolerances.claims, found.tolerances.sizes)
+    return ground(
+        panel, Reading.TEXT, found.reference, found.tolerances.claims, found.tolerances.sizes
+    )
 
 
 def _lead(own: bool) -> str:
-    return "On the thesis's terms." if own else "Not on the thesis's terms: nothing here stands beside its figures."
+    return (
+        "On the thesis's terms."
+        if own
+        else "Not on the thesis's terms: nothing here stands beside its figures."
+    )
 
 
 def _named(figures: Sequence[Figure], own: bool, panel: Panel | None = None) -> list[Figure]:
-    """The figures under names that say their panel; off the thesis's terms they redraw none of its."""
+    """The figures under names that say their panel; off the thesis's terms they redraw none of
+    its.
+    """
     prefix = [] if panel is None else [slug_of(panel)]
-    return [replace(one, slug=slugged(*prefix, one.slug), thesis=one.thesis if own else "") for one in figures]
+    return [
+        replace(one, slug=slugged(*prefix, one.slug), thesis=one.thesis if own else "")
+        for one in figures
+    ]
 
 
 def _as_printed(found: Judgement, panel: Panel) -> bool:
-    """True where the printed mean is of the same experiment: its terms, size, and a precision it may have had."""
+    """True where the printed mean is of the same experiment: its terms, size, and a precision it
+    may have had.
+    """
     first, rule = panel.runs.iloc[0], found.tolerances.dice
     of_size = first["height"] == first["width"] == rule.image_size
     return bool(_on_terms(found, panel) and of_size and first["precision"] in rule.precisions)
@@ -229,4 +283,6 @@ def slug_of(panel: Panel) -> str:
     first = panel.runs.iloc[0]
     data = data_of(first)
     words = [] if data in DATASETS else [data]
-    return slugged(*words, protocol_of(panel.runs), f"{first['height']}x{first['width']}", first["precision"])
+    return slugged(
+        *words, protocol_of(panel.runs), f"{first['height']}x{first['width']}", first["precision"]
+    )

@@ -1,9 +1,11 @@
-"""Pages whose tables and figures come from records: `python -m benchmark.report.docs_pages PAGE ...` makes them anew.
+"""Pages whose tables and figures come from records: `python -m benchmark.report.docs_pages PAGE
+...` makes them anew.
 
-Between `<!-- table: SECTION: TITLE -->` and `<!-- end -->` of a page stands the one table of a section
-of the shipped records' judgement whose title starts so, after `<!-- answers -->` its three answers, and after
-`<!-- figure: SLUG -->` the verdict figure of this name, which lies in docs/figures as SVG and CSV. The one figure
-that shows slices, `outlined-slices`, is drawn anew with `--data PATH` alone; its words come from the records.
+Between `<!-- table: SECTION: TITLE -->` and `<!-- end -->` of a page stands the one table of a
+section of the shipped records' judgement whose title starts so, after `<!-- answers -->` its three
+answers, and after `<!-- figure: SLUG -->` the verdict figure of this name, which lies in
+docs/figures as SVG and CSV. The one figure that shows slices, `outlined-slices`, is drawn anew with
+`--data PATH` alone; its words come from the records.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ FIGURES = Path("docs") / "figures"
 
 
 def fill(page: str, found: Judgement, figures: str = FIGURES.as_posix()) -> str:
-    """Return a page with every marked place filled in; `SpecError` for a table or figure that is not there.
+    """Return a page with every marked place filled in; `SpecError` for a table or figure that is
+    not there.
 
     figures is the way from the page to the folder of figures.
     """
@@ -51,7 +54,9 @@ def fill(page: str, found: Judgement, figures: str = FIGURES.as_posix()) -> str:
 
     def content(place: re.Match[str]) -> str:
         if place["section"]:
-            text = _table(tables(place["section"]), place["section"], place["title"]).render("markdown")
+            text = _table(tables(place["section"]), place["section"], place["title"]).render(
+                "markdown"
+            )
         elif place["slug"]:
             text = _image(drawn(), place["slug"], figures)
         else:
@@ -64,7 +69,9 @@ def fill(page: str, found: Judgement, figures: str = FIGURES.as_posix()) -> str:
 def _table(tables: Sequence[Table], section: str, title: str) -> Table:
     named = [table for table in tables if table.title.startswith(title)]
     if len(named) != 1:
-        raise SpecError(f"{len(named)} tables of section {section!r} start with {title!r}; there must be one")
+        raise SpecError(
+            f"{len(named)} tables of section {section!r} start with {title!r}; there must be one"
+        )
     return named[0]
 
 
@@ -92,7 +99,9 @@ def make(path: Path, found: Judgement, slices: SliceSet | None = None) -> None:
     """
     page = path.read_text(encoding="utf-8")
     path.write_text(
-        fill(page, found, Path(os.path.relpath(FIGURES, path.parent)).as_posix()), encoding="utf-8", newline="\n"
+        fill(page, found, Path(os.path.relpath(FIGURES, path.parent)).as_posix()),
+        encoding="utf-8",
+        newline="\n",
     )
     wanted = set(figures_of(page))
     for figure in verdict_figures(found):
@@ -100,14 +109,22 @@ def make(path: Path, found: Judgement, slices: SliceSet | None = None) -> None:
             FIGURES.mkdir(parents=True, exist_ok=True)
             save(figure, FIGURES, ("svg", "csv"))
     if slices and outlined_slices.SLUG in wanted:
-        outlined_slices.save_picture(outlined_slices.outlined(found, reproduction_folder(), slices), FIGURES)
+        outlined_slices.save_picture(
+            outlined_slices.outlined(found, reproduction_folder(), slices), FIGURES
+        )
 
 
 def main(words: Sequence[str]) -> None:
     """Fill in the pages named, with the slices given; a mistake ends it with one line."""
-    parser = argparse.ArgumentParser(prog="nox -s pages --", description="Make pages anew from the shipped records.")
-    parser.add_argument("pages", nargs="+", type=Path, help="Markdown files, from the root of the repository")
-    parser.add_argument("--data", help="the 708 slices, to draw the picture of outlined slices anew")
+    parser = argparse.ArgumentParser(
+        prog="nox -s pages --", description="Make pages anew from the shipped records."
+    )
+    parser.add_argument(
+        "pages", nargs="+", type=Path, help="Markdown files, from the root of the repository"
+    )
+    parser.add_argument(
+        "--data", help="the 708 slices, to draw the picture of outlined slices anew"
+    )
     options = parser.parse_args(words)
     try:
         judgement = shipped()

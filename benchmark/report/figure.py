@@ -1,8 +1,10 @@
-"""One figure: its numbers, its words, how it is drawn; saved as PNG, SVG, PDF and CSV, or put into a page.
+"""One figure: its numbers, its words, how it is drawn; saved as PNG, SVG, PDF and CSV, or put into
+a page.
 
-Inks are names here, not colours of the page: `inline` turns `INK` into the text colour around the figure, `MUTED`
-and `GRID` into the page's own greys, `BLUE` into its blue and `PAPER` into nothing, so that one drawing serves light,
-dark and print. Colours are Okabe and Ito's, which the colour-blind tell apart; no figure says anything by colour alone.
+Inks are names here, not colours of the page: `inline` turns `INK` into the text colour around the
+figure, `MUTED` and `GRID` into the page's own greys, `BLUE` into its blue and `PAPER` into nothing,
+so that one drawing serves light, dark and print. Colours are Okabe and Ito's, which the
+colour-blind tell apart; no figure says anything by colour alone.
 """
 
 from __future__ import annotations
@@ -25,8 +27,20 @@ from benchmark.runs.run_folder import write_bytes
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
-INK, MUTED, GRID, PAPER = "#1b1b1c", "#68686a", "#b4b4b6", "#fffffe"  # text, lesser text, lines that stand back
-BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION = "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00"
+INK, MUTED, GRID, PAPER = (
+    "#1b1b1c",
+    "#68686a",
+    "#b4b4b6",
+    "#fffffe",
+)  # text, lesser text, lines that stand back
+BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION = (
+    "#0072b2",
+    "#e69f00",
+    "#009e73",
+    "#cc79a7",
+    "#56b4e9",
+    "#d55e00",
+)
 PAGE_INKS = {  # in a page; what is not here keeps its colour
     INK: "currentColor",
     MUTED: f"var(--muted, {MUTED})",
@@ -40,7 +54,9 @@ SEQUENTIAL = "cividis"  # lightness rises evenly, for the colour-blind too
 COLUMN, WIDE = 3.5, 7.2  # inches: one column of a journal, both
 PNG_DPI = 300
 FORMS = ("png", "svg", "pdf", "csv")
-UNDATED: dict[str, dict[str, None]] = {  # what would differ from day to day, and from one matplotlib to the next
+UNDATED: dict[
+    str, dict[str, None]
+] = {  # what would differ from day to day, and from one matplotlib to the next
     "svg": {"Date": None},
     "png": {"Software": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
@@ -86,11 +102,12 @@ XLINK = "http://www.w3.org/1999/xlink"
 class Figure:
     """What a reader sees and what it was drawn from.
 
-    slug: its file name, as `slugged` makes them, unique in a report; alt: what it shows, for who cannot see it;
-    thesis: the number of the thesis's figure that it redraws, "" where it has none; data: every number drawn, in
-    full precision, of which the CSV keeps what means something (`rounded_csv`); draw: data -> canvas, called inside
-    `drawing`; pictures: True where it shows the slices themselves, whose licence asks for attribution; tables: those
-    that a page folds beneath it.
+    slug: its file name, as `slugged` makes them, unique in a report; alt: what it shows, for who
+    cannot see it; thesis: the number of the thesis's figure that it redraws, "" where it has none;
+    data: every number drawn, in full precision, of which the CSV keeps what means something
+    (`rounded_csv`); draw: data -> canvas, called inside `drawing`; pictures: True where it shows
+    the slices themselves, whose licence asks for attribution; tables: those that a page folds
+    beneath it.
     """
 
     slug: str
@@ -120,15 +137,21 @@ def slugged(*words: str) -> str:
 
 @contextmanager
 def drawing(slug: str) -> Iterator[None]:
-    """The style of every figure; marks in its SVG are named from the slug, so that it is the same each time."""
+    """The style of every figure; marks in its SVG are named from the slug, so that it is the same
+    each time.
+    """
     import matplotlib
 
     with matplotlib.rc_context({**SETTINGS, "svg.hashsalt": slug}):
         yield
 
 
-def canvas(width: float, height: float, rows: int = 1, columns: int = 1, **more: Any) -> tuple[Canvas, Any]:
-    """Return a canvas of so many inches and its axes: one, or an array of them. No window system is asked."""
+def canvas(
+    width: float, height: float, rows: int = 1, columns: int = 1, **more: Any
+) -> tuple[Canvas, Any]:
+    """Return a canvas of so many inches and its axes: one, or an array of them. No window system is
+    asked.
+    """
     from matplotlib.figure import Figure as MatplotlibFigure
 
     drawn = MatplotlibFigure(figsize=(width, height))
@@ -136,18 +159,24 @@ def canvas(width: float, height: float, rows: int = 1, columns: int = 1, **more:
 
 
 def logarithmic(axis: Any) -> None:
-    """Ticks of a logarithmic axis that is drawn on, plain numbers: fewer in each power of ten, the more there are."""
+    """Ticks of a logarithmic axis that is drawn on, plain numbers: fewer in each power of ten, the
+    more there are.
+    """
     from matplotlib.ticker import LogLocator
 
     low, high = axis.get_view_interval()
     powers = math.log10(high / low)
-    axis.set_major_locator(LogLocator(subs=(1,) if powers > 3 else (1, 2, 5) if powers > 1 else range(1, 10)))
+    axis.set_major_locator(
+        LogLocator(subs=(1,) if powers > 3 else (1, 2, 5) if powers > 1 else range(1, 10))
+    )
     axis.set_major_formatter(lambda x, _: f"{x:g}")
     axis.set_minor_formatter(lambda x, _: "")
 
 
 def save(figure: Figure, folder: Path, forms: Sequence[str] = FORMS) -> str:
-    """Write slug.svg, slug.png, slug.pdf and slug.csv, or some, into a folder that is there; return the SVG text."""
+    """Write slug.svg, slug.png, slug.pdf and slug.csv, or some, into a folder that is there; return
+    the SVG text.
+    """
     files = _drawn(figure, ("svg", *(form for form in forms if form not in ("svg", "csv"))))
     svg = files["svg"].decode()
     files["csv"] = rounded_csv(figure.data).encode()
@@ -174,13 +203,18 @@ def _drawn(figure: Figure, forms: Sequence[str]) -> dict[str, bytes]:
 
 
 def inline(svg: str, figure: Figure) -> str:
-    """Return the SVG as an element of an HTML page: its own ids, the page's inks, no background, named by alt."""
+    """Return the SVG as an element of an HTML page: its own ids, the page's inks, no background,
+    named by alt.
+    """
     ElementTree.register_namespace("", SVG)
     ElementTree.register_namespace("xlink", XLINK)
     root = ElementTree.fromstring(svg[svg.index("<svg") :])
     for parent in list(root.iter()):
         for child in list(parent):
-            if child.tag in (f"{{{SVG}}}metadata", f"{{{SVG}}}style"):  # its style would be the whole page's
+            if child.tag in (
+                f"{{{SVG}}}metadata",
+                f"{{{SVG}}}style",
+            ):  # its style would be the whole page's
                 parent.remove(child)
     for name in ("width", "height", "version"):
         root.attrib.pop(name, None)
@@ -188,7 +222,9 @@ def inline(svg: str, figure: Figure) -> str:
     root.set("style", "stroke-linejoin: round; stroke-linecap: butt")
     text = ElementTree.tostring(root, encoding="unicode")
     used = set(re.findall(r'(?:url\(#|href="#)([^")]+)', text))
-    text = re.sub(r' id="([^"]+)"', lambda m: f' id="{figure.slug}-{m[1]}"' if m[1] in used else "", text)
+    text = re.sub(
+        r' id="([^"]+)"', lambda m: f' id="{figure.slug}-{m[1]}"' if m[1] in used else "", text
+    )
     text = re.sub(r'(url\(#|href="#)', rf"\g<1>{figure.slug}-", text)
     for ink, own in PAGE_INKS.items():
         text = text.replace(ink, own)

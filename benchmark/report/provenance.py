@@ -1,4 +1,6 @@
-"""Where the numbers come from: the command behind each run, the machines, and what was decided for the thesis."""
+"""Where the numbers come from: the command behind each run, the machines, and what was decided for
+the thesis.
+"""
 
 from __future__ import annotations
 
@@ -41,18 +43,35 @@ MACHINE = {  # of environment.json, as the table has them
 
 
 def command(spec_json: Mapping[str, Any], arms: Mapping[str, ArmEntry]) -> str | None:
-    """Return the command that makes a run, given its spec.json, on slices at `DATA`; None where no shipped grid has it.
+    """Return the command that makes a run, given its spec.json, on slices at `DATA`; None where no
+    shipped grid has it.
 
-    On the same slices the command's run has the same run_id, unless it was made before the schema was raised.
+    On the same slices the command's run has the same run_id, unless it was made before the schema
+    was raised.
     """
     spec = spec_json["spec"]
     found = _grid_of(spec, arms)
     if found is None:
         return None
     grid, axes = found
-    words = ["python", "-m", "benchmark", "reproduce", "--data", "phantoms" if spec_json["phantom"] else DATA]
-    words += [] if grid.name == ("quick" if spec_json["phantom"] else "thesis") else ["--grid", grid.name]
-    words += ["--only", f"arm={spec['arm']}", *(f"{name}={_text(spec['params'][name])}" for name in axes)]
+    words = [
+        "python",
+        "-m",
+        "benchmark",
+        "reproduce",
+        "--data",
+        "phantoms" if spec_json["phantom"] else DATA,
+    ]
+    words += (
+        []
+        if grid.name == ("quick" if spec_json["phantom"] else "thesis")
+        else ["--grid", grid.name]
+    )
+    words += [
+        "--only",
+        f"arm={spec['arm']}",
+        *(f"{name}={_text(spec['params'][name])}" for name in axes),
+    ]
     words += [] if spec["seed"] is None else ["--seeds", str(spec["seed"])]
     height, width = spec["shape"]
     words += ["--image-size", str(height)] if height == width else []
@@ -65,8 +84,12 @@ def command(spec_json: Mapping[str, Any], arms: Mapping[str, ArmEntry]) -> str |
     return shlex.join(words)
 
 
-def _grid_of(spec: Mapping[str, Any], arms: Mapping[str, ArmEntry]) -> tuple[Grid, tuple[str, ...]] | None:
-    """The first shipped grid that has a run's arm with its parameters, and the axes that choose among them."""
+def _grid_of(
+    spec: Mapping[str, Any], arms: Mapping[str, ArmEntry]
+) -> tuple[Grid, tuple[str, ...]] | None:
+    """The first shipped grid that has a run's arm with its parameters, and the axes that choose
+    among them.
+    """
     for name in GRIDS:
         grid = load_grid(name)
         for arm, axes in grid.arms:
@@ -76,7 +99,9 @@ def _grid_of(spec: Mapping[str, Any], arms: Mapping[str, ArmEntry]) -> tuple[Gri
                 params = arms[arm].resolve({axis: spec["params"].get(axis) for axis in axes})
             except SpecError:
                 continue
-            if params == spec["params"] and all(spec["params"][axis] in values for axis, values in axes.items()):
+            if params == spec["params"] and all(
+                spec["params"][axis] in values for axis, values in axes.items()
+            ):
                 return grid, tuple(axes)
     return None
 
@@ -118,12 +143,22 @@ def commands_table(root: Path, runs: pd.DataFrame, arms: Mapping[str, ArmEntry])
 
 
 def machines_table(root: Path, runs: pd.DataFrame) -> Table:
-    """One row per kind of machine, versions and commit that runs were made with, and how many were."""
+    """One row per kind of machine, versions and commit that runs were made with, and how many
+    were.
+    """
     found = [read_json(root / run_id / ENVIRONMENT) for run_id in runs["run_id"]]
-    rows = pd.DataFrame([{key: one.get(key) for key in MACHINE} for one in found], columns=list(MACHINE)).astype(object)
-    rows["git_commit"] = ["+".join(str(c)[:7] for c in str(name).split("+")) for name in rows["git_commit"]]
+    rows = pd.DataFrame(
+        [{key: one.get(key) for key in MACHINE} for one in found], columns=list(MACHINE)
+    ).astype(object)
+    rows["git_commit"] = [
+        "+".join(str(c)[:7] for c in str(name).split("+")) for name in rows["git_commit"]
+    ]
     rows = rows.where(rows.notna(), "").astype(str)
-    numbers = rows.groupby(list(MACHINE), as_index=False, sort=True).size().rename(columns={"size": "runs"})
+    numbers = (
+        rows.groupby(list(MACHINE), as_index=False, sort=True)
+        .size()
+        .rename(columns={"size": "runs"})
+    )
     numbers = numbers[["runs", *MACHINE]]
     shown = numbers.rename(columns=MACHINE).astype(str)
     essential = ("runs", "commit", "GPU", "processor", "Python", "PyTorch")
@@ -131,7 +166,9 @@ def machines_table(root: Path, runs: pd.DataFrame) -> Table:
 
 
 def choices_table(protocol: str = "thesis") -> Table:
-    """Every setting that the thesis leaves open, its default here and why: read off the protocol's own comments."""
+    """Every setting that the thesis leaves open, its default here and why: read off the protocol's
+    own comments.
+    """
     section, rows = "", []
     text = (files("benchmark") / "protocols" / f"{protocol}.toml").read_text(encoding="utf-8")
     for line in text.splitlines():
@@ -143,4 +180,6 @@ def choices_table(protocol: str = "thesis") -> Table:
         raise BenchmarkError(f"protocol {protocol!r}: no line says that it was open")
     numbers = pd.DataFrame(rows)
     note = "Each can be changed: --set SECTION.SETTING=VALUE. Numbers like 2.8 are sections of the thesis."
-    return Table("What the thesis leaves open, and what we chose.", numbers, numbers.copy(), (note,))
+    return Table(
+        "What the thesis leaves open, and what we chose.", numbers, numbers.copy(), (note,)
+    )

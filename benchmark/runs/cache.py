@@ -1,4 +1,5 @@
-"""What finished runs were read to, kept beside them: a later call reads only those whose files changed.
+"""What finished runs were read to, kept beside them: a later call reads only those whose files
+changed.
 
 An index is a shortcut and never evidence. An entry holds only while the size, times and inode of
 every file that it was read from are the same, so nothing that was edited, restored or copied from
@@ -37,7 +38,10 @@ FILES = (
     run_folder.RESULT,
     run_folder.SCORES,
 )  # that a run is read from
-TEXT, NUMBERS = "patient_id", ("int64", "float64")  # what an index can hold; other tables are read each time
+TEXT, NUMBERS = (
+    "patient_id",
+    ("int64", "float64"),
+)  # what an index can hold; other tables are read each time
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,9 @@ class Facts:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """The scores of runs whose tables have the same columns, one below the other; lengths: rows of each run."""
+    """The scores of runs whose tables have the same columns, one below the other; lengths: rows of
+    each run.
+    """
 
     run_ids: tuple[str, ...]
     lengths: NDArray[np.int64]
@@ -65,7 +71,11 @@ class Part:
     def sound(self) -> bool:
         """True where lengths are counts, one for each run, that come to the length of the table."""
         counts = self.lengths.dtype.kind == "i" and bool((self.lengths >= 0).all())
-        return counts and len(self.lengths) == len(self.run_ids) and self.lengths.sum() == len(self.table)
+        return (
+            counts
+            and len(self.lengths) == len(self.run_ids)
+            and self.lengths.sum() == len(self.table)
+        )
 
     def of(self, wanted: Collection[str]) -> Part:
         """The part that belongs to some runs."""
@@ -78,7 +88,9 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Index:
-    """Facts and scores by run_id, and the stamp of the files behind them; None: too fresh to be told by one."""
+    """Facts and scores by run_id, and the stamp of the files behind them; None: too fresh to be
+    told by one.
+    """
 
     facts: dict[str, Facts] = field(default_factory=dict)
     stamps: dict[str, list[int] | None] = field(default_factory=dict)
@@ -94,21 +106,36 @@ class Index:
 
     def __or__(self, other: Index) -> Index:
         """The entries of two indexes that share no run."""
-        return Index(self.facts | other.facts, self.stamps | other.stamps, _alike(self.parts + other.parts))
+        return Index(
+            self.facts | other.facts, self.stamps | other.stamps, _alike(self.parts + other.parts)
+        )
 
     def lasting(self) -> Index:
-        """The entries that can be told from changed ones later, in tables that an index can hold."""
-        plain = [p for p in self.parts if all(str(p.table[name].dtype) in NUMBERS for name in p.table if name != TEXT)]
+        """The entries that can be told from changed ones later, in tables that an index can
+        hold.
+        """
+        plain = [
+            p
+            for p in self.parts
+            if all(str(p.table[name].dtype) in NUMBERS for name in p.table if name != TEXT)
+        ]
         return self.of({run_id for part in plain for run_id in part.run_ids if self.stamps[run_id]})
 
     def scores(self, run_ids: Sequence[str]) -> pd.DataFrame:
-        """One table of these runs' slices, in this order, with a column run_id; there is at least one run."""
+        """One table of these runs' slices, in this order, with a column run_id; there is at least
+        one run.
+        """
         rank = {run_id: i for i, run_id in enumerate(run_ids)}
         parts = self.of(rank).parts
         parts = tuple(sorted(parts, key=lambda part: min(rank[run_id] for run_id in part.run_ids)))
-        tables = [part.table.assign(run_id=pd.Series(part.run_ids).repeat(part.lengths).array) for part in parts]
+        tables = [
+            part.table.assign(run_id=pd.Series(part.run_ids).repeat(part.lengths).array)
+            for part in parts
+        ]
         table = pd.concat(tables, ignore_index=True)
-        ranks = np.concatenate([np.repeat([rank[i] for i in part.run_ids], part.lengths) for part in parts])
+        ranks = np.concatenate(
+            [np.repeat([rank[i] for i in part.run_ids], part.lengths) for part in parts]
+        )
         if (np.diff(ranks) >= 0).all():
             return table
         return table.take(np.argsort(ranks, kind="stable")).reset_index(drop=True)
@@ -121,7 +148,8 @@ def read_runs(
     read: Callable[[RunFolder], tuple[Facts, pd.DataFrame]],
     code: str | None,
 ) -> Index:
-    """Return what `read` gives for each folder, in order, from the index where its files are unchanged.
+    """Return what `read` gives for each folder, in order, from the index where its files are
+    unchanged.
 
     finished names every finished run under root: what the index holds of others is dropped.
     code: identity of what reads, whose index is never used by other code; None: no index.
@@ -129,7 +157,9 @@ def read_runs(
     """
     kept = Index() if code is None else load(root, code)
     settled = {run_id: stamp(folder) for run_id, folder in folders.items()}
-    known = kept.of({run_id for run_id, seen in settled.items() if seen and seen == kept.stamps.get(run_id)})
+    known = kept.of(
+        {run_id for run_id, seen in settled.items() if seen and seen == kept.stamps.get(run_id)}
+    )
     facts: dict[str, Facts] = {}
     tables: dict[str, pd.DataFrame] = {}
     try:
@@ -137,16 +167,22 @@ def read_runs(
             if run_id not in known.facts:
                 facts[run_id], tables[run_id] = read(folder)
     finally:
-        parts = tuple(Part((run_id,), np.array([len(table)]), table) for run_id, table in tables.items())
+        parts = tuple(
+            Part((run_id,), np.array([len(table)]), table) for run_id, table in tables.items()
+        )
         found = known | Index(facts, {run_id: settled[run_id] for run_id in facts}, parts)
         lasting = (found | kept.of(set(finished) - set(folders))).lasting()
-        if code is not None and (facts.keys() & lasting.facts.keys() or kept.facts.keys() - lasting.facts.keys()):
+        if code is not None and (
+            facts.keys() & lasting.facts.keys() or kept.facts.keys() - lasting.facts.keys()
+        ):
             save(root, code, lasting)
     return found
 
 
 def stamp(folder: RunFolder) -> list[int] | None:
-    """Size, times and inode of each file of a run; None where one is missing, or changed a moment ago."""
+    """Size, times and inode of each file of a run; None where one is missing, or changed a moment
+    ago.
+    """
     latest = time.time_ns() - int(RACY_SECONDS * 1e9)
     values: list[int] = []
     place = str(folder.path)
@@ -190,7 +226,9 @@ def save(root: Path, code: str, index: Index) -> None:
     layouts = []
     for i, part in enumerate(index.parts):
         codes, names = pd.factorize(part.table[TEXT], use_na_sentinel=False)
-        layouts.append({"columns": list(part.table), "names": [None if pd.isna(n) else n for n in names]})
+        layouts.append(
+            {"columns": list(part.table), "names": [None if pd.isna(n) else n for n in names]}
+        )
         arrays |= {f"{i}-runs": np.array(len(part.run_ids)), f"{i}-lengths": part.lengths}
         for j, name in enumerate(part.table):
             arrays[f"{i}-{j}"] = codes if name == TEXT else part.table[name].to_numpy()
@@ -210,17 +248,27 @@ def save(root: Path, code: str, index: Index) -> None:
 
 
 def load(root: Path, code: str) -> Index:
-    """Read the index of a folder of runs; an empty one where there is none by this code, whole and sound."""
+    """Read the index of a folder of runs; an empty one where there is none by this code, whole and
+    sound.
+    """
     try:
-        with (root / FOLDER / FILE).open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+        with (
+            (root / FOLDER / FILE).open("rb") as stream,
+            np.load(stream, allow_pickle=False) as arrays,
+        ):
             content = json.loads(arrays["text"].tobytes())
             if content["code"] != code:
                 return Index()
             entries, parts = content["entries"], []
             run_ids = iter([run_id for run_id, _, _ in entries])
             for i, layout in enumerate(content["layouts"]):
-                own, lengths = tuple(next(run_ids) for _ in range(arrays[f"{i}-runs"])), arrays[f"{i}-lengths"]
-                columns: dict[str, Any] = {name: arrays[f"{i}-{j}"] for j, name in enumerate(layout["columns"])}
+                own, lengths = (
+                    tuple(next(run_ids) for _ in range(arrays[f"{i}-runs"])),
+                    arrays[f"{i}-lengths"],
+                )
+                columns: dict[str, Any] = {
+                    name: arrays[f"{i}-{j}"] for j, name in enumerate(layout["columns"])
+                }
                 names = np.array([*layout["names"], None], dtype=object)
                 columns[TEXT] = pd.Series(names[columns[TEXT]], dtype=object)
                 parts.append(Part(own, lengths, pd.DataFrame(columns)))
@@ -235,7 +283,9 @@ def load(root: Path, code: str) -> Index:
 
 
 def identity(modules: Iterable[str], *more: object) -> str:
-    """A text that changes with the code of modules of this package, and with what else decides how runs are read."""
+    """A text that changes with the code of modules of this package, and with what else decides how
+    runs are read.
+    """
     digest = hashlib.sha256(repr(more).encode())
     for name in modules:
         module: Any = import_module(f"benchmark.{name}")

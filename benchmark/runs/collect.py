@@ -1,4 +1,5 @@
-"""Run folders -> one row per finished run, all their scores, and what is not finished. Imports no torch.
+"""Run folders -> one row per finished run, all their scores, and what is not finished. Imports no
+torch.
 
 A folder is read through its files alone and trusted only as far as its hashes go; anything
 damaged is a `RecordError` naming the file and the cure.
@@ -44,7 +45,16 @@ RECORDS = (
     run_folder.FAILURE,
     run_folder.CHECKPOINT,
 )
-READERS = ("collect", "protocol", "record", "run_files", "run_index", "spec", "split", "summary")  # decide what is read
+READERS = (  # decide what is read
+    "protocol",
+    "runs.cache",
+    "runs.collect",
+    "runs.reader",
+    "runs.run_folder",
+    "runs.spec",
+    "scoring.summary",
+    "splits.split",
+)
 DTYPES = {  # of the columns that every table of runs has
     "run_id": "str",
     "arm": "str",
@@ -78,7 +88,8 @@ DTYPES = {  # of the columns that every table of runs has
 
 @dataclass(frozen=True, eq=False)
 class Collected:
-    """runs: one row per finished run, by run_id; scores: their slices, keyed by run_id; unfinished: (run_id, state).
+    """runs: one row per finished run, by run_id; scores: their slices, keyed by run_id; unfinished:
+    (run_id, state).
 
     Beside `DTYPES`, runs has the columns fit.*, test.* and timing.* of result.json and
     timing.json. train, val and test count images of a shipped split, <NA> for any other
@@ -94,7 +105,8 @@ class Collected:
 
 
 def collect(root: Path, only: Container[str] | None = None, *, indexed: bool = True) -> Collected:
-    """Read every run under root, or those whose run_id is in only; indexed: just those that changed since last time.
+    """Read every run under root, or those whose run_id is in only; indexed: just those that changed
+    since last time.
 
     A root that is not there holds no runs. Raises `RecordError` for a damaged run.
     """
@@ -102,17 +114,25 @@ def collect(root: Path, only: Container[str] | None = None, *, indexed: bool = T
         raise RecordError(f"{root} is a file; give the folder that holds the runs")
     states = {folder: folder.state for folder in run_folders(root)}
     finished = {folder.run_id for folder, state in states.items() if state is State.DONE}
-    asked = {folder: state for folder, state in states.items() if only is None or folder.run_id in only}
+    asked = {
+        folder: state for folder, state in states.items() if only is None or folder.run_id in only
+    }
     done = {folder.run_id: folder for folder, state in asked.items() if state is State.DONE}
-    shipped = root.resolve() == reproduction_folder().resolve()  # nothing is written into the package
+    shipped = (
+        root.resolve() == reproduction_folder().resolve()
+    )  # nothing is written into the package
     code = _identity_of_code() if indexed and not shipped else None
     found = run_index.read_runs(root, done, finished, read_run, code)
     latest: dict[str, int] = {}
     for facts in found.facts.values():
         latest[facts.twin] = max(facts.schema, latest.get(facts.twin, 0))
-    old = tuple(run_id for run_id in done if found.facts[run_id].schema < latest[found.facts[run_id].twin])
+    old = tuple(
+        run_id for run_id in done if found.facts[run_id].schema < latest[found.facts[run_id].twin]
+    )
     current = sorted(done.keys() - set(old))
-    runs = pd.DataFrame([found.facts[run_id].row for run_id in current], columns=None if current else list(DTYPES))
+    runs = pd.DataFrame(
+        [found.facts[run_id].row for run_id in current], columns=None if current else list(DTYPES)
+    )
     return Collected(
         runs.astype(DTYPES),
         found.scores(current) if current else pd.DataFrame(columns=["run_id", *SCORE_COLUMNS]),
@@ -127,18 +147,23 @@ def reproduction_folder() -> Path:
 
 
 def run_folders(root: Path) -> Iterator[RunFolder]:
-    """Yield the folders directly under root that hold a record or a lock, by name; other folders are none of ours."""
+    """Yield the folders directly under root that hold a record or a lock, by name; other folders
+    are none of ours.
+    """
     if not root.is_dir():
         return
     with os.scandir(root) as entries:
         paths = {entry.name: entry.path for entry in entries if entry.is_dir()}
     for name in sorted(paths):
-        if any(os.path.exists(f"{paths[name]}{os.sep}{file}") for file in (*RECORDS, run_folder.LOCK)):  # noqa: PTH110
+        files = (f"{paths[name]}{os.sep}{file}" for file in (*RECORDS, run_folder.LOCK))
+        if any(map(os.path.exists, files)):  # noqa: PTH110
             yield RunFolder(root, name)
 
 
 def _identity_of_code() -> str:
-    return run_index.identity(READERS, sorted((key, split.split_id) for key, split in shipped_splits().items()))
+    return run_index.identity(
+        READERS, sorted((key, split.split_id) for key, split in shipped_splits().items())
+    )
 
 
 def read_run(folder: RunFolder) -> tuple[Facts, pd.DataFrame]:
@@ -152,14 +177,18 @@ def read_run(folder: RunFolder) -> tuple[Facts, pd.DataFrame]:
     scores = read_scores(folder, result(f"sha256/{run_folder.SCORES}"))
     for name, value in summarise(scores).items():
         if not same_number(result.table("test").get(name), value):
-            raise RecordError(f"{result.path}: its {name} is not that of scores.csv; rescore the runs")
+            raise RecordError(
+                f"{result.path}: its {name} is not that of scores.csv; rescore the runs"
+            )
     if not isinstance(timing.get("fit_seconds"), int | float):
         raise RecordError(
             f"{folder / run_folder.TIMING}: fit_seconds = {timing.get('fit_seconds')!r} is no time; {CURE}"
         )
     split = shipped_splits().get(spec("spec/split_fingerprint"))
     if split and scores["slice_id"].tolist() != list(split.test):
-        raise RecordError(f"{folder / run_folder.SCORES}: its slices are not the test set of {split.split_id}; {CURE}")
+        raise RecordError(
+            f"{folder / run_folder.SCORES}: its slices are not the test set of {split.split_id}; {CURE}"
+        )
     if type(timing.get("parameters")) is not int:
         raise RecordError(
             f"{folder / run_folder.TIMING}: parameters = {timing.get('parameters')!r} is no count; {CURE}"
@@ -177,7 +206,9 @@ def read_run(folder: RunFolder) -> tuple[Facts, pd.DataFrame]:
         **{f"timing.{key}": value for key, value in timing.items() if key != "parameters"},
     }
     fields = spec.table("spec")
-    twin = hashlib.sha256(canonical({key: fields[key] for key in fields if key != "schema"}).encode()).hexdigest()
+    twin = hashlib.sha256(
+        canonical({key: fields[key] for key in fields if key != "schema"}).encode()
+    ).hexdigest()
     return Facts(row, fields["schema"], twin), scores
 
 
@@ -212,7 +243,10 @@ def _identity(get: Reader) -> dict[str, Any]:
 @cache
 def shipped_splits() -> Mapping[str, Split]:
     """The splits of the package by fingerprint."""
-    texts = {path.name: path.read_text(encoding="utf-8") for path in (files("reference_results") / "splits").iterdir()}
+    texts = {
+        path.name: path.read_text(encoding="utf-8")
+        for path in (files("reference_results") / "splits").iterdir()
+    }
     fields = [read(text, name) for name, text in texts.items() if name.endswith(".json")]
     splits = [Split(f["split_id"], f["train"], f["val"], f["test"]) for f in fields]
     return {split.fingerprint: split for split in splits}
@@ -225,14 +259,23 @@ def identity_hash(values: Any) -> str:
 
 def protocol_hash(protocol: Mapping[str, Any]) -> str:
     """Hash of a resolved protocol without its precision: variants of one name never mix."""
-    training = {key: value for key, value in protocol.get("training", {}).items() if key != "precision"}
+    training = {
+        key: value for key, value in protocol.get("training", {}).items() if key != "precision"
+    }
     return identity_hash({**protocol, "training": training})
 
 
 def without_test(protocol: Mapping[str, Any]) -> dict[str, Any]:
-    """A resolved protocol without the rule of its split and the images that Nyul's histogram is fitted on."""
-    preprocess = {key: value for key, value in protocol.get("preprocess", {}).items() if key != "nyul_fit"}
-    return {**{key: value for key, value in protocol.items() if key != "split"}, "preprocess": preprocess}
+    """A resolved protocol without the rule of its split and the images that Nyul's histogram is
+    fitted on.
+    """
+    preprocess = {
+        key: value for key, value in protocol.get("preprocess", {}).items() if key != "nyul_fit"
+    }
+    return {
+        **{key: value for key, value in protocol.items() if key != "split"},
+        "preprocess": preprocess,
+    }
 
 
 def rule_text(split: Mapping[str, Any]) -> str:

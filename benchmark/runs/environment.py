@@ -8,7 +8,17 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("torch", "monai", "numpy", "scipy", "pandas", "nibabel", "pillow", "h5py", "scikit-image")
+PACKAGES = (
+    "torch",
+    "monai",
+    "numpy",
+    "scipy",
+    "pandas",
+    "nibabel",
+    "pillow",
+    "h5py",
+    "scikit-image",
+)
 RESUME_KEYS = (
     "device_kind",
     "gpu",
@@ -42,7 +52,9 @@ def _processor() -> str:
     """The processor's model name as Linux tells it, else what Python knows."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+        return next(
+            line.partition(":")[2].strip() for line in lines if line.startswith("model name")
+        )
     except (OSError, StopIteration):
         return platform.processor()
 
@@ -66,14 +78,23 @@ def _commit() -> dict[str, object]:
         return {"git_commit": None, "git_dirty": None}
     commit = _git(root, "rev-parse", "HEAD")
     changed = _git(
-        root, "status", "--porcelain", "--", "benchmark", "baselines", "reference_results", "constraints.txt"
+        root,
+        "status",
+        "--porcelain",
+        "--",
+        "benchmark",
+        "baselines",
+        "reference_results",
+        "constraints.txt",
     )
     return {"git_commit": commit, "git_dirty": None if changed is None else bool(changed)}
 
 
 def _git(root: Path, *words: str) -> str | None:
     try:
-        done = subprocess.run(["git", *words], cwd=root, capture_output=True, timeout=20, check=False)
+        done = subprocess.run(
+            ["git", *words], cwd=root, capture_output=True, timeout=20, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.decode(errors="replace").strip() if done.returncode == 0 else None

@@ -35,7 +35,9 @@ class Learned:
 
 
 def pack(learned: Learned, arm: str) -> bytes:
-    """Return the bytes of a model file; `ArmError` names the arm whose state is more than plain values and tensors."""
+    """Return the bytes of a model file; `ArmError` names the arm whose state is more than plain
+    values and tensors.
+    """
     import torch
 
     packed = io.BytesIO()
@@ -62,7 +64,9 @@ def pack(learned: Learned, arm: str) -> bytes:
 
 
 def unpack(packed: bytes, path: Path) -> Learned:
-    """Read what `pack` wrote; nothing in it is carried out. `RecordError` names the path where it is anything else."""
+    """Read what `pack` wrote; nothing in it is carried out. `RecordError` names the path where it
+    is anything else.
+    """
     try:
         content = _content(packed)
         if content["format"] == FORMAT:
@@ -72,11 +76,15 @@ def unpack(packed: bytes, path: Path) -> Learned:
             f"{path}: is no model of plain values and tensors ({type(error).__name__}), and nothing in it was run; "
             f"{AGAIN}"
         ) from error
-    raise RecordError(f"{path}: has format {content['format']!r}, but this version reads {FORMAT}; {AGAIN}")
+    raise RecordError(
+        f"{path}: has format {content['format']!r}, but this version reads {FORMAT}; {AGAIN}"
+    )
 
 
 def _content(packed: bytes) -> dict[str, Any]:
-    """Raises any exception for what is no file of torch's, which are not compressed: so none unpacks to more."""
+    """Raises any exception for what is no file of torch's, which are not compressed: so none
+    unpacks to more.
+    """
     import torch
 
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:

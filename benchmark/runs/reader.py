@@ -1,4 +1,6 @@
-"""The files of one finished run, read and checked: what cannot be trusted is a `RecordError` with its cure."""
+"""The files of one finished run, read and checked: what cannot be trusted is a `RecordError` with
+its cure.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,14 @@ from benchmark.runs.spec import READABLE, SCHEMA
 CURE = "remove the run's folder to have it run again"
 SCORE_COLUMNS = ("slice_id", "patient_id", "dice")  # the least a scores.csv holds
 LAST_BITS = 1e-9  # what one processor computes otherwise than another stays below
-MEASURED = ("slice_id", "tp", "fn", "dice", "sensitivity", "precision")  # numbers on every slice of a finished run
+MEASURED = (
+    "slice_id",
+    "tp",
+    "fn",
+    "dice",
+    "sensitivity",
+    "precision",
+)  # numbers on every slice of a finished run
 
 
 def read_spec(folder: RunFolder) -> dict[str, Any]:
@@ -38,9 +47,13 @@ def read_spec(folder: RunFolder) -> dict[str, Any]:
         )
     digest = hashlib.sha256(canonical(spec).encode()).hexdigest()
     if content.get("run_id") != folder.run_id:
-        raise RecordError(f"{path}: belongs to run {content.get('run_id')!r}; give the folder that name again")
+        raise RecordError(
+            f"{path}: belongs to run {content.get('run_id')!r}; give the folder that name again"
+        )
     if not folder.run_id.endswith(f"_{digest[:8]}"):
-        raise RecordError(f"{path}: was changed after the run, for its hash is {digest[:8]}; {CURE}")
+        raise RecordError(
+            f"{path}: was changed after the run, for its hash is {digest[:8]}; {CURE}"
+        )
     return content
 
 
@@ -55,12 +68,16 @@ def read_result(folder: RunFolder) -> dict[str, Any]:
 
 
 def read_scores(folder: RunFolder, sha256: str) -> pd.DataFrame:
-    """Return scores.csv, one row per test slice, after checking its hash; patient_id is text, or None."""
+    """Return scores.csv, one row per test slice, after checking its hash; patient_id is text, or
+    None.
+    """
     path = folder / run_folder.SCORES
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise RecordError(f"{path}: cannot be read ({error}); rescore the runs, or {CURE}") from error
+        raise RecordError(
+            f"{path}: cannot be read ({error}); rescore the runs, or {CURE}"
+        ) from error
     if hashlib.sha256(content).hexdigest() != sha256:
         raise RecordError(
             f"{path}: is not the file that result.json has the hash of; "
@@ -70,7 +87,11 @@ def read_scores(folder: RunFolder, sha256: str) -> pd.DataFrame:
     for name in MEASURED:
         if name not in scores:
             raise RecordError(f"{path}: has no column {name!r}; rescore the runs")
-        if bad := [value for value in scores[name].tolist() if isinstance(value, str) or not math.isfinite(value)]:
+        if bad := [
+            value
+            for value in scores[name].tolist()
+            if isinstance(value, str) or not math.isfinite(value)
+        ]:
             raise RecordError(f"{path}: {name} = {bad[0]!r} is no number; rescore the runs")
     if bad := [value for value in scores["dice"].tolist() if not 0 <= value <= 1]:
         raise RecordError(f"{path}: dice = {bad[0]!r} lies outside 0 to 1; rescore the runs")
@@ -79,7 +100,9 @@ def read_scores(folder: RunFolder, sha256: str) -> pd.DataFrame:
 
 def read_predictions(folder: RunFolder) -> dict[int, NDArray[np.bool_]]:
     """Return slice number -> (H, W) bool of the stored test masks, after checking their hash."""
-    sha256 = Reader(folder / run_folder.RESULT, read_result(folder))(f"sha256/{run_folder.PREDICTIONS}")
+    sha256 = Reader(folder / run_folder.RESULT, read_result(folder))(
+        f"sha256/{run_folder.PREDICTIONS}"
+    )
     path = folder / run_folder.PREDICTIONS
     if not path.is_file() or run_folder.file_sha256(path) != sha256:
         raise RecordError(f"{path}: is not the file that result.json has the hash of; {CURE}")
@@ -87,7 +110,9 @@ def read_predictions(folder: RunFolder) -> dict[int, NDArray[np.bool_]]:
 
 
 def parse_scores(content: bytes, path: Path) -> pd.DataFrame:
-    """Parse scores.csv with its floats bit for bit; `RecordError` names the path where it is no such table."""
+    """Parse scores.csv with its floats bit for bit; `RecordError` names the path where it is no
+    such table.
+    """
     try:
         scores = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
     except ValueError as error:
@@ -100,7 +125,9 @@ def parse_scores(content: bytes, path: Path) -> pd.DataFrame:
 
 
 def _numbers(texts: list[str]) -> list[Any]:
-    """Return whole numbers, else floats (nothing is NaN), else the texts: Python's own parsing is exact."""
+    """Return whole numbers, else floats (nothing is NaN), else the texts: Python's own parsing is
+    exact.
+    """
     with contextlib.suppress(ValueError):
         return [int(text) for text in texts]
     with contextlib.suppress(ValueError):
@@ -109,7 +136,9 @@ def _numbers(texts: list[str]) -> list[Any]:
 
 
 def field(path: Path, content: Mapping[str, Any], where: str) -> Any:
-    """Return the value at "key/key/key"; `RecordError` names the file and key where it is missing."""
+    """Return the value at "key/key/key"; `RecordError` names the file and key where it is
+    missing.
+    """
     value: Any = content
     for key in where.split("/"):
         if not isinstance(value, Mapping) or key not in value:
@@ -131,7 +160,9 @@ class Reader:
     def table(self, where: str) -> Mapping[str, Any]:
         value = self(where)
         if not isinstance(value, Mapping):
-            raise RecordError(f"{self.path}: {where!r} is a {type(value).__name__}, not an object; {CURE}")
+            raise RecordError(
+                f"{self.path}: {where!r} is a {type(value).__name__}, not an object; {CURE}"
+            )
         return value
 
 
@@ -141,7 +172,11 @@ def canonical(values: Any) -> str:
 
 
 def same_number(stored: object, value: float) -> bool:
-    """True where JSON holds this number; null stands for NaN, and sums may differ by `LAST_BITS`."""
+    """True where JSON holds this number; null stands for NaN, and sums may differ by
+    `LAST_BITS`.
+    """
     if stored is None or isinstance(stored, str | bool):
         return stored is None and value != value
-    return isinstance(stored, int | float) and math.isclose(stored, value, rel_tol=LAST_BITS, abs_tol=LAST_BITS)
+    return isinstance(stored, int | float) and math.isclose(
+        stored, value, rel_tol=LAST_BITS, abs_tol=LAST_BITS
+    )

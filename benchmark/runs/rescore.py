@@ -1,4 +1,6 @@
-"""Score finished runs anew from their kept predictions, without training: after a new measure, or a damaged table."""
+"""Score finished runs anew from their kept predictions, without training: after a new measure, or a
+damaged table.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,9 @@ def rescore(root: Path, slices: SliceSet) -> list[Rescored]:
     finished = [folder for folder in run_folders(root) if folder.state is State.DONE]
     own = [folder for folder in finished if dataset_of(folder) == slices.dataset_id]
     if not finished:
-        raise RecordError(f"{root}: holds no finished run; give the folder that reproduce wrote its runs to")
+        raise RecordError(
+            f"{root}: holds no finished run; give the folder that reproduce wrote its runs to"
+        )
     if not own:
         raise RecordError(
             f"{root}: none of its {len(finished)} finished runs is of these slices ({slices.dataset_id[:12]}); "
@@ -80,7 +84,8 @@ def dataset_of(folder: RunFolder) -> str:
 
 
 def scored_anew(folder: RunFolder, slices: SliceSet) -> tuple[pd.DataFrame, Rescored]:
-    """Return the scores of one finished run's stored masks, and how they differ from those it has; writes nothing.
+    """Return the scores of one finished run's stored masks, and how they differ from those it has;
+    writes nothing.
 
     Raises `RecordError` for slices of another dataset, slices without the patients that the
     run knew, and damaged predictions.
@@ -101,7 +106,9 @@ def scored_anew(folder: RunFolder, slices: SliceSet) -> tuple[pd.DataFrame, Resc
 
 def _test_slices(folder: RunFolder, masks: Mapping[int, object]) -> tuple[int, ...]:
     """The slices that must be scored: of the shipped split, else those the predictions hold."""
-    split = shipped_splits().get(Reader(folder / run_folder.SPEC, read_spec(folder))("spec/split_fingerprint"))
+    split = shipped_splits().get(
+        Reader(folder / run_folder.SPEC, read_spec(folder))("spec/split_fingerprint")
+    )
     return split.test if split else tuple(sorted(masks))
 
 
@@ -116,7 +123,9 @@ def _change(folder: RunFolder, get: Reader, new: pd.DataFrame) -> Rescored:
             f"{folder.path}: {run_folder.PREDICTIONS} and {run_folder.SCORES} hold different slices; {CURE}"
         )
     if lost := int((old["patient_id"].notna() & new["patient_id"].isna()).sum()):
-        raise RecordError(f"{folder.path}: the slices given lack {lost} patients that it knew; load them with patients")
+        raise RecordError(
+            f"{folder.path}: the slices given lack {lost} patients that it knew; load them with patients"
+        )
     both = [name for name in new if name in old]
     rows = {name: int((~_same(old[name], new[name])).sum()) for name in both}
     before, after = get.table("test"), summarise(new)
@@ -142,8 +151,13 @@ def _write(folder: RunFolder, result: Mapping[str, Any], scores: pd.DataFrame) -
     """
     with folder.lock():
         run_folder.write_bytes(folder / run_folder.SCORES, _csv(scores))
-        hashes = {**result["sha256"], run_folder.SCORES: run_folder.file_sha256(folder / run_folder.SCORES)}
-        run_folder.write_json(folder / run_folder.RESULT, {**result, "test": summarise(scores), "sha256": hashes})
+        hashes = {
+            **result["sha256"],
+            run_folder.SCORES: run_folder.file_sha256(folder / run_folder.SCORES),
+        }
+        run_folder.write_json(
+            folder / run_folder.RESULT, {**result, "test": summarise(scores), "sha256": hashes}
+        )
 
 
 def _csv(scores: pd.DataFrame) -> bytes:
@@ -153,7 +167,9 @@ def _csv(scores: pd.DataFrame) -> bytes:
 
 
 def _same(a: pd.Series[Any], b: pd.Series[Any]) -> pd.Series[bool]:
-    """True where values agree, numbers to `LAST_BITS`: another processor's measures are no change."""
+    """True where values agree, numbers to `LAST_BITS`: another processor's measures are no
+    change.
+    """
     alike = (a == b) | (a.isna() & b.isna())
     if is_numeric_dtype(a) and is_numeric_dtype(b):
         alike |= np.isclose(a.astype(float), b.astype(float), rtol=LAST_BITS, atol=LAST_BITS)

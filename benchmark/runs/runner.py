@@ -38,12 +38,12 @@ MASKS_AT_ONCE = 16  # maps enlarged together, to bound memory
 class Options:
     """How runs are carried out; none of it enters a run's identity.
 
-    keep_threads: an interrupted training goes on with the threads it was begun with, whatever
-    is set now. on_note is given what the user should know. on_begin is called when a run's work begins
-    here, on_state once for every run, with the state it is left in; running is one that
-    another process holds. A run that failed at or after retry_failures_before (seconds since
-    1970) is not tried again: so workers that share a grid try a failing cell once.
-    keep_models: what an arm learned stays in its run's folder, for `predict`.
+    keep_threads: an interrupted training goes on with the threads it was begun with, whatever is
+    set now. on_note is given what the user should know. on_begin is called when a run's work begins
+    here, on_state once for every run, with the state it is left in; running is one that another
+    process holds. A run that failed at or after retry_failures_before (seconds since 1970) is not
+    tried again: so workers that share a grid try a failing cell once. keep_models: what an arm
+    learned stays in its run's folder, for `predict`.
     """
 
     out: Path
@@ -60,7 +60,9 @@ class Options:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """All slices as an arm is fed them: N images of (h, w), their masks, and the standard histogram they were given."""
+    """All slices as an arm is fed them: N images of (h, w), their masks, and the standard histogram
+    they were given.
+    """
 
     images: FloatImages | Levels
     masks: NDArray[np.bool_]
@@ -83,11 +85,20 @@ class Bench:
         key = (spec.shape, rule, fit_ids)
         if self._last is None or self._last[0] != key:
             images = shrink(self.slices.images, spec.shape)
-            learn_from = images if fit_ids is None else images[np.isin(self.slices.slice_id, fit_ids)]
-            landmarks = nyul.fit_nyul(learn_from, rule.nyul_percentiles, rule.nyul_foreground == "whole")
+            learn_from = (
+                images if fit_ids is None else images[np.isin(self.slices.slice_id, fit_ids)]
+            )
+            landmarks = nyul.fit_nyul(
+                learn_from, rule.nyul_percentiles, rule.nyul_foreground == "whole"
+            )
             masks = shrink_masks(self.slices.masks, spec.shape)
-            tabulable = images.dtype.kind in "iu" and int(images.max()) - int(images.min()) < images[0].size // 2
-            carry_out = nyul.tabulate if tabulable else nyul.apply  # long tables would take more memory
+            tabulable = (
+                images.dtype.kind in "iu"
+                and int(images.max()) - int(images.min()) < images[0].size // 2
+            )
+            carry_out = (
+                nyul.tabulate if tabulable else nyul.apply
+            )  # long tables would take more memory
             self._last = (key, Prepared(carry_out(images, landmarks), masks, landmarks))
         return self._last[1]
 
@@ -96,14 +107,16 @@ class Bench:
         all_of_them = self.prepared(spec, split)
         rows = np.isin(self.slices.slice_id, wanted)
         spacing = scaled_spacing(self.slices.spacing_mm, self.slices.shape, spec.shape)
-        return Cases(all_of_them.images[rows], all_of_them.masks[rows], self.slices.slice_id[rows], spacing)
+        return Cases(
+            all_of_them.images[rows], all_of_them.masks[rows], self.slices.slice_id[rows], spacing
+        )
 
 
 def run_grid(specs: Iterable[RunSpec], bench: Bench, options: Options) -> dict[str, State]:
     """Run every spec that is not done; return each run's state afterwards.
 
-    A failing run is recorded and the rest goes on; a run that another process holds is
-    left to it. Ctrl-C ends the grid at once and loses nothing but the epochs since the last checkpoint.
+    A failing run is recorded and the rest goes on; a run that another process holds is left to it.
+    Ctrl-C ends the grid at once and loses nothing but the epochs since the last checkpoint.
     """
     return {spec.run_id: run_one(spec, bench, options) for spec in specs}
 
@@ -116,7 +129,9 @@ def run_one(spec: RunSpec, bench: Bench, options: Options) -> State:
         return folder.state
     try:
         with folder.lock():
-            if not (folder / run_folder.RESULT).exists():  # another process may have ended it meanwhile
+            if not (
+                folder / run_folder.RESULT
+            ).exists():  # another process may have ended it meanwhile
                 options.on_begin(spec)
                 try:
                     with _threads(folder, options):
@@ -136,9 +151,15 @@ def _threads(folder: RunFolder, options: Options) -> Iterator[None]:
     import torch
 
     usual = torch.get_num_threads()
-    begun = folder.threads if options.keep_threads and (folder / run_folder.CHECKPOINT).exists() else None
+    begun = (
+        folder.threads
+        if options.keep_threads and (folder / run_folder.CHECKPOINT).exists()
+        else None
+    )
     if begun not in (None, usual):
-        options.on_note(f"goes on with the {begun} threads that it was begun with; --threads overrules it")
+        options.on_note(
+            f"goes on with the {begun} threads that it was begun with; --threads overrules it"
+        )
     torch.set_num_threads(begun or usual)
     try:
         yield
@@ -172,7 +193,9 @@ def _carry_out(spec: RunSpec, folder: RunFolder, bench: Bench, options: Options)
         on_epoch=on_epoch,
     )
     started = time.perf_counter()
-    report: FitReport = arm.fit(bench.cases(spec, split, split.train), bench.cases(spec, split, split.val), context)
+    report: FitReport = arm.fit(
+        bench.cases(spec, split, split.train), bench.cases(spec, split, split.val), context
+    )
     fitted = time.perf_counter()
     predictions = _predict(arm, entry, spec, bench, split)
     predicted = time.perf_counter()
@@ -189,7 +212,11 @@ def _carry_out(spec: RunSpec, folder: RunFolder, bench: Bench, options: Options)
         **peak_mib(options.device),
     }
     slices = bench.slices
-    dataset = {"slices": len(slices), "patients": len(set(slices.patient_id) - {None}), "phantom": slices.phantom}
+    dataset = {
+        "slices": len(slices),
+        "patients": len(set(slices.patient_id) - {None}),
+        "phantom": slices.phantom,
+    }
     folder.write_history(report.history)
     folder.finish(
         scores,
@@ -207,27 +234,39 @@ def _carry_out(spec: RunSpec, folder: RunFolder, bench: Bench, options: Options)
 
 
 def _model(arm: Any, spec: RunSpec, bench: Bench, split: Split, options: Options) -> bytes | None:
-    """The file of what the arm learned; None where it is not asked for, or the arm cannot say it."""
+    """The file of what the arm learned; None where it is not asked for, or the arm cannot say
+    it.
+    """
     if not options.keep_models:
         return None
     if not isinstance(arm, Keepable):
-        options.on_note(f"its model is not kept: arm {spec.arm} lacks the methods of benchmark.arm.Keepable")
+        options.on_note(
+            f"its model is not kept: arm {spec.arm} lacks the methods of benchmark.arm.Keepable"
+        )
         return None
     if bench.arms[spec.arm].needs_click:
-        options.on_note(f"its model is not kept: arm {spec.arm} needs a click, and predict gives none")
+        options.on_note(
+            f"its model is not kept: arm {spec.arm} needs a click, and predict gives none"
+        )
         return None
     slices, landmarks = bench.slices, bench.prepared(spec, split).landmarks
-    patients = {slices.patient_id[row] for row in np.flatnonzero(np.isin(slices.slice_id, split.train))}
+    patients = {
+        slices.patient_id[row] for row in np.flatnonzero(np.isin(slices.slice_id, split.train))
+    }
     known = 0 if None in patients else len(patients)
     try:
-        learned = Learned(arm.state(), landmarks, slices.shape, slices.spacing_mm, len(split.train), known)
+        learned = Learned(
+            arm.state(), landmarks, slices.shape, slices.spacing_mm, len(split.train), known
+        )
         return pack(learned, spec.arm)
     except ArmError as error:  # the training is worth more than its model
         options.on_note(f"its model is not kept: {error}")
         return None
 
 
-def _predict(arm: Any, entry: ArmEntry, spec: RunSpec, bench: Bench, split: Split) -> dict[int, NDArray[np.bool_]]:
+def _predict(
+    arm: Any, entry: ArmEntry, spec: RunSpec, bench: Bench, split: Split
+) -> dict[int, NDArray[np.bool_]]:
     """Masks of the test slices at the slices' own size, whatever size the arm was fed."""
     test = bench.cases(spec, split, split.test)
     clicks = simulated_clicks(test.masks) if entry.needs_click else None

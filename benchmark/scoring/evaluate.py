@@ -28,21 +28,30 @@ def predict_checked(arm: Arm | ClickArm, images: FloatImages, clicks: Clicks | N
         got = f"{maps.dtype} {maps.shape}" if isinstance(maps, np.ndarray) else type(maps).__name__
         raise ArmError(f"{name}.predict returned {got}; it must return float32 {images.shape}")
     if not np.isfinite(maps).all():
-        raise ArmError(f"{name}.predict returned {np.count_nonzero(~np.isfinite(maps))} values that are not finite")
+        raise ArmError(
+            f"{name}.predict returned {np.count_nonzero(~np.isfinite(maps))} values that are not finite"
+        )
     if maps.min() < 0 or maps.max() > 1:
-        raise ArmError(f"{name}.predict returned values from {maps.min()} to {maps.max()}; probabilities lie in [0, 1]")
+        raise ArmError(
+            f"{name}.predict returned values from {maps.min()} to {maps.max()}; probabilities lie in [0, 1]"
+        )
     return maps
 
 
 def simulated_clicks(masks: NDArray[np.bool_]) -> Clicks:
-    """(N, H, W) truth -> (N, 2) the pixel farthest from the outline, as a careful reader would click.
+    """(N, H, W) truth -> (N, 2) the pixel farthest from the outline, as a careful reader would
+    click.
 
     An empty mask gives the image's centre: there is no tumour to click on.
     """
     clicks = np.empty((len(masks), 2), dtype=np.int64)
     for i, mask in enumerate(masks):
         depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
-        clicks[i] = np.unravel_index(depth.argmax(), mask.shape) if mask.any() else np.array(mask.shape) // 2
+        clicks[i] = (
+            np.unravel_index(depth.argmax(), mask.shape)
+            if mask.any()
+            else np.array(mask.shape) // 2
+        )
     return clicks
 
 
@@ -51,7 +60,9 @@ def binarise(maps: ProbMaps) -> NDArray[np.bool_]:
     return maps > THRESHOLD
 
 
-def score(slices: SliceSet, predictions: Mapping[int, NDArray[np.bool_]], wanted: tuple[int, ...]) -> pd.DataFrame:
+def score(
+    slices: SliceSet, predictions: Mapping[int, NDArray[np.bool_]], wanted: tuple[int, ...]
+) -> pd.DataFrame:
     """Score (H, W) bool predictions by slice number against the truth at its own size, in mm.
 
     Returns one row per wanted slice, in ascending order; docs/measures.md defines the
@@ -59,7 +70,9 @@ def score(slices: SliceSet, predictions: Mapping[int, NDArray[np.bool_]], wanted
     """
     if set(predictions) != set(wanted):
         odd = min(set(predictions) ^ set(wanted))
-        raise ArmError(f"slice {odd} is {'not a test slice' if odd in predictions else 'missing from the predictions'}")
+        raise ArmError(
+            f"slice {odd} is {'not a test slice' if odd in predictions else 'missing from the predictions'}"
+        )
     where = {int(number): i for i, number in enumerate(slices.slice_id)}
     return pd.DataFrame(
         [
@@ -73,11 +86,14 @@ def score(slices: SliceSet, predictions: Mapping[int, NDArray[np.bool_]], wanted
     )
 
 
-def measures(predicted: NDArray[np.bool_], truth: NDArray[np.bool_], spacing_mm: tuple[float, float]) -> dict[str, Any]:
-    """Every measure of one slice, in the order of scores.csv; `ValueError` unless both are (H, W) bool masks.
+def measures(
+    predicted: NDArray[np.bool_], truth: NDArray[np.bool_], spacing_mm: tuple[float, float]
+) -> dict[str, Any]:
+    """Every measure of one slice, in the order of scores.csv; `ValueError` unless both are (H, W)
+    bool masks.
 
-    Lengths in mm and areas in mm2 have 4 decimals: the rest of their digits is rounding, which another
-    processor may do otherwise.
+    Lengths in mm and areas in mm2 have 4 decimals: the rest of their digits is rounding, which
+    another processor may do otherwise.
     """
     c = count(predicted, truth)
     borders = border_distances(predicted, truth, spacing_mm)

@@ -1,4 +1,5 @@
-"""What a tool that never ran here hands over, made fit to be judged: a split, and a folder of masks.
+"""What a tool that never ran here hands over, made fit to be judged: a split, and a folder of
+masks.
 
 Masks are decoded as the slices' own are, NIfTI by the axes that `data/nifti.py` describes;
 nothing is resized, turned or thresholded to make it fit.
@@ -53,7 +54,9 @@ WORDS = {
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """scores: one row per test slice, the columns of a run's scores.csv; doubt: a sentence, "" where there is none."""
+    """scores: one row per test slice, the columns of a run's scores.csv; doubt: a sentence, ""
+    where there is none.
+    """
 
     dataset_id: str
     split: Split
@@ -65,7 +68,9 @@ class Judged:
 def _shipped() -> Mapping[str, tuple[str, Split]]:
     """Name -> (dataset_id, split) of every split in the package."""
     found = {}
-    for path in sorted((files("reference_results") / "splits").iterdir(), key=lambda path: path.name):
+    for path in sorted(
+        (files("reference_results") / "splits").iterdir(), key=lambda path: path.name
+    ):
         if path.name.endswith(".json"):
             stored = read(path.read_text(encoding="utf-8"), path.name)
             split = Split(stored["split_id"], *(stored[name] for name in SETS))
@@ -79,7 +84,8 @@ def shipped(slices: SliceSet) -> list[Split]:
 
 
 def read_split(word: str, slices: SliceSet) -> Split:
-    """Return the split that a word names: one of the package's, such as by-image-1, else a JSON file.
+    """Return the split that a word names: one of the package's, such as by-image-1, else a JSON
+    file.
 
     A file holds slice numbers under train, val and test; it may leave slices out, and train
     and val too. Raises `SplitError` for an unknown name, a split of other slices, a damaged
@@ -136,8 +142,14 @@ def _check(split: Split, ids: set[int]) -> None:
                     "of, or mend its numbers"
                 )
             if number in home:
-                where = f"twice in {name}" if home[number] == name else f"in both {home[number]} and {name}"
-                raise SplitError(f"{split.split_id}: slice {number} is {where}; keep it in one place")
+                where = (
+                    f"twice in {name}"
+                    if home[number] == name
+                    else f"in both {home[number]} and {name}"
+                )
+                raise SplitError(
+                    f"{split.split_id}: slice {number} is {where}; keep it in one place"
+                )
             home[number] = name
 
 
@@ -147,8 +159,11 @@ def judge(folder: Path, split: Split, slices: SliceSet) -> Judged:
     return Judged(slices.dataset_id, split, score(slices, masks, split.test), turned(masks, slices))
 
 
-def read_masks(folder: Path, wanted: Collection[int], slices: SliceSet) -> dict[int, NDArray[np.bool_]]:
-    """Read one mask (H, W) bool, True = tumour, for each wanted slice number from files named by it.
+def read_masks(
+    folder: Path, wanted: Collection[int], slices: SliceSet
+) -> dict[int, NDArray[np.bool_]]:
+    """Read one mask (H, W) bool, True = tumour, for each wanted slice number from files named by
+    it.
 
     Files are N.png, .tif, .tiff, .webp, .bmp, .nii or .nii.gz, with 0 for background and one
     other value for tumour; an empty mask is a tumour not found. Files of other kinds are
@@ -167,7 +182,9 @@ def read_masks(folder: Path, wanted: Collection[int], slices: SliceSet) -> dict[
             "mask where nothing was found, for a missing slice never leaves the mean"
         )
     if odd:
-        faults.append(f"{len(odd)} masks are of no test slice ({_first(odd)}): move them away, or give their own split")
+        faults.append(
+            f"{len(odd)} masks are of no test slice ({_first(odd)}): move them away, or give their own split"
+        )
     if faults:
         raise DataError(f"{folder}: {'; '.join(faults)}")
     return {number: _mask(found[number], slices.shape) for number in sorted(found)}
@@ -222,7 +239,8 @@ def _bitmap(path: Path) -> NDArray[np.uint8]:
 
 
 def turned(masks: Mapping[int, NDArray[np.bool_]], slices: SliceSet) -> str:
-    """Say so where the masks (H, W) fit the truth far better turned or mirrored; "" where they do not, or are empty.
+    """Say so where the masks (H, W) fit the truth far better turned or mirrored; "" where they do
+    not, or are empty.
 
     Files do not tell such a slip, and it looks like a poor tool. Nothing is turned here.
     """
@@ -235,7 +253,9 @@ def turned(masks: Mapping[int, NDArray[np.bool_]], slices: SliceSet) -> str:
     def dice(swap: bool, rows: bool, columns: bool) -> float:
         step = (slice(None, None, -1 if rows else 1), slice(None, None, -1 if columns else 1))
         fitted = ((mask.T if swap else mask)[step] for mask in masks.values())
-        return 2 * sum(np.count_nonzero(a & b) for a, b in zip(fitted, truths, strict=True)) / pixels
+        return (
+            2 * sum(np.count_nonzero(a & b) for a, b in zip(fitted, truths, strict=True)) / pixels
+        )
 
     square = slices.shape[0] == slices.shape[1]
     found = {name: dice(*turn) for name, turn in TURNS.items() if square or not turn[0]}
@@ -249,7 +269,15 @@ def turned(masks: Mapping[int, NDArray[np.bool_]], slices: SliceSet) -> str:
 
 
 def summary_text(summary: Mapping[str, float | int]) -> Iterable[tuple[str, str]]:
-    """Yield (words, value) of each number of `summarise`, to four decimals; those that are not known say so."""
+    """Yield (words, value) of each number of `summarise`, to four decimals; those that are not
+    known say so.
+    """
     for key, value in summary.items():
-        text = str(value) if isinstance(value, int) else f"{value:.4f}" if np.isfinite(value) else "unknown"
+        text = (
+            str(value)
+            if isinstance(value, int)
+            else f"{value:.4f}"
+            if np.isfinite(value)
+            else "unknown"
+        )
         yield WORDS.get(key, key.replace("_", " ")), text

@@ -32,7 +32,9 @@ class Counts:
     @property
     def dice(self) -> float:
         """2 TP / (2 TP + FP + FN), in [0, 1] (thesis, figure 10)."""
-        return 2 * self.tp / (2 * self.tp + self.fp + self.fn) if self._empty is None else self._empty
+        return (
+            2 * self.tp / (2 * self.tp + self.fp + self.fn) if self._empty is None else self._empty
+        )
 
     @property
     def iou(self) -> float:

@@ -17,23 +17,33 @@ FURTHER = (  # number, column of scores.csv, of which slices, how: a missed tumo
 )
 
 
-DECIMALS = 9  # of every number: far below what a measure means, far above where two processors differ
+DECIMALS = (
+    9  # of every number: far below what a measure means, far above where two processors differ
+)
 
 
 def summarise(scores: pd.DataFrame) -> dict[str, float | int]:
-    """Mean, SD (n - 1) and median Dice over slices, the mean over patients, the misses, and `FURTHER`.
+    """Mean, SD (n - 1) and median Dice over slices, the mean over patients, the misses, and
+    `FURTHER`.
 
-    A tumour is missed where no pixel of it was found; the detected ones are the others. What cannot be
-    said is NaN; every number is rounded to `DECIMALS`. Scores written before the columns of `FURTHER`
-    were measured give none of its numbers and no missed_rate, so their records still hold what they come to.
+    A tumour is missed where no pixel of it was found; the detected ones are the others. What cannot
+    be said is NaN; every number is rounded to `DECIMALS`. Scores written before the columns of
+    `FURTHER` were measured give none of its numbers and no missed_rate, so their records still hold
+    what they come to.
     """
     dice = scores["dice"]
     tumour = scores["tp"] + scores["fn"] > 0
     missed = tumour & (scores["tp"] == 0)
     detected = tumour & ~missed
-    by_patient = scores.groupby("patient_id")["dice"].mean() if scores["patient_id"].notna().all() else None
+    by_patient = (
+        scores.groupby("patient_id")["dice"].mean() if scores["patient_id"].notna().all() else None
+    )
     slices = {"all": scores, "detected": scores[detected]}
-    further = {name: float(slices[of][column].agg(how)) for name, column, of, how in FURTHER if column in scores}
+    further = {
+        name: float(slices[of][column].agg(how))
+        for name, column, of, how in FURTHER
+        if column in scores
+    }
     rate = float(missed.sum() / tumour.sum()) if tumour.any() else float("nan")
     numbers: dict[str, float | int] = {
         "n": len(scores),
@@ -48,4 +58,7 @@ def summarise(scores: pd.DataFrame) -> dict[str, float | int]:
         "precision_mean": float(scores["precision"].mean()),
         **({"missed_rate": rate, **further} if further else {}),
     }
-    return {name: value if isinstance(value, int) else round(value, DECIMALS) for name, value in numbers.items()}
+    return {
+        name: value if isinstance(value, int) else round(value, DECIMALS)
+        for name, value in numbers.items()
+    }

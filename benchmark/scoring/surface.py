@@ -1,9 +1,10 @@
-"""Distances between the borders of two masks, and what is made of them; how much of a tumour's core was found.
+"""Distances between the borders of two masks, and what is made of them; how much of a tumour's core
+was found.
 
-Tools differ by millimetres in what they call a border (Metrics Reloaded, Nat Methods 2024), so there is one
-definition here, MONAI's without subvoxels: a border pixel is a pixel of the mask with a 4-neighbour outside
-it, and what lies beyond the image is outside. Each border pixel counts once, whatever length of outline it
-stands for. Distances are Euclidean, between pixel centres.
+Tools differ by millimetres in what they call a border (Metrics Reloaded, Nat Methods 2024), so
+there is one definition here, MONAI's without subvoxels: a border pixel is a pixel of the mask with
+a 4-neighbour outside it, and what lies beyond the image is outside. Each border pixel counts once,
+whatever length of outline it stands for. Distances are Euclidean, between pixel centres.
 """
 
 from __future__ import annotations
@@ -43,10 +44,11 @@ class BorderDistances:
         return self.diagonal_mm if self.predicted_mm.size or self.truth_mm.size else 0.0
 
     def nsd(self, tolerance_mm: float) -> float:
-        """Normalised surface Dice, in [0, 1]: the share of both borders within tolerance_mm of the other, inclusive.
+        """Normalised surface Dice, in [0, 1]: the share of both borders within tolerance_mm of the
+        other, inclusive.
 
-        (#{predicted <= t} + #{truth <= t}) / (P + T) (Nikolov et al. 2021; MONAI's compute_surface_dice).
-        `ValueError` for a negative tolerance.
+        (#{predicted <= t} + #{truth <= t}) / (P + T) (Nikolov et al. 2021; MONAI's
+        compute_surface_dice). `ValueError` for a negative tolerance.
         """
         if not tolerance_mm >= 0:
             raise ValueError(f"tolerance {tolerance_mm} mm must not be negative")
@@ -56,9 +58,11 @@ class BorderDistances:
 
     @property
     def hd95_mm(self) -> float:
-        """Hausdorff distance at 95 %, in [0, diagonal_mm]: the larger of the two directed 95th percentiles.
+        """Hausdorff distance at 95 %, in [0, diagonal_mm]: the larger of the two directed 95th
+        percentiles.
 
-        Percentiles are linearly interpolated (MONAI's compute_hausdorff_distance; surface-distance).
+        Percentiles are linearly interpolated (MONAI's compute_hausdorff_distance;
+        surface-distance).
         """
         if self._empty is not None:
             return self._empty
@@ -66,7 +70,9 @@ class BorderDistances:
 
     @property
     def assd_mm(self) -> float:
-        """Average symmetric surface distance, in [0, diagonal_mm]: the mean over all border pixels of both masks."""
+        """Average symmetric surface distance, in [0, diagonal_mm]: the mean over all border pixels
+        of both masks.
+        """
         return float(self._all.mean()) if self._empty is None else self._empty
 
     @property
@@ -84,19 +90,24 @@ def border_distances(
     check_pair(predicted, truth)
     height, width = truth.shape
     diagonal_mm = float(np.hypot((height - 1) * spacing_mm[0], (width - 1) * spacing_mm[1]))
-    box = bounding_box(predicted | truth)  # no border pixel lies outside it, and the rest costs time
+    box = bounding_box(
+        predicted | truth
+    )  # no border pixel lies outside it, and the rest costs time
     borders = _border(predicted[box]), _border(truth[box])
     there, back = (_to_nearest(a, b, spacing_mm) for a, b in (borders, borders[::-1]))
     return BorderDistances(there, back, diagonal_mm)
 
 
-def core_sensitivity(predicted: NDArray[np.bool_], truth: NDArray[np.bool_], spacing_mm: tuple[float, float]) -> float:
+def core_sensitivity(
+    predicted: NDArray[np.bool_], truth: NDArray[np.bool_], spacing_mm: tuple[float, float]
+) -> float:
     """Share of the truth's core that was found, in [0, 1]; 0 means that the very middle was missed.
 
-    The core is the truth's pixels at least half as deep as its deepest one. Depth is the distance in mm to
-    the nearest pixel outside the mask, and what lies beyond the image is outside. (H, W) bool masks;
-    spacing_mm (row, column), both positive. Truth empty: 1 if the prediction is empty too, else 0.
-    `ValueError` if dtype or shape differ. A measure of our own: sensitivity away from the disputed outline.
+    The core is the truth's pixels at least half as deep as its deepest one. Depth is the distance
+    in mm to the nearest pixel outside the mask, and what lies beyond the image is outside. (H, W)
+    bool masks; spacing_mm (row, column), both positive. Truth empty: 1 if the prediction is empty
+    too, else 0. `ValueError` if dtype or shape differ. A measure of our own: sensitivity away from
+    the disputed outline.
     """
     check_pair(predicted, truth)
     if not truth.any():
@@ -108,7 +119,9 @@ def core_sensitivity(predicted: NDArray[np.bool_], truth: NDArray[np.bool_], spa
 
 
 def bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """Rows and columns of the smallest box around an (H, W) bool mask; empty slices for an empty mask."""
+    """Rows and columns of the smallest box around an (H, W) bool mask; empty slices for an empty
+    mask.
+    """
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     if not rows.size:
         return slice(0, 0), slice(0, 0)
@@ -128,5 +141,7 @@ def _to_nearest(
     """From each pixel of start to the nearest one of goal, in mm; zeros where goal is empty."""
     if not goal.any():
         return np.zeros(np.count_nonzero(start))
-    distances: NDArray[np.float64] = ndimage.distance_transform_edt(~goal, sampling=spacing_mm)[start]
+    distances: NDArray[np.float64] = ndimage.distance_transform_edt(~goal, sampling=spacing_mm)[
+        start
+    ]
     return distances

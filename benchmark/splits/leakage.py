@@ -1,4 +1,6 @@
-"""How far a split leaks: the test slices whose patient, or whose neighbour, was there to learn from. Pure."""
+"""How far a split leaks: the test slices whose patient, or whose neighbour, was there to learn
+from. Pure.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ neighbour is a slice of the same patient whose number is one more or one less.""
 
 @dataclass(frozen=True)
 class Leak:
-    """Counts of one split: of test slices, and of test patients in the last two; `Expected` holds means of them.
+    """Counts of one split: of test slices, and of test patients in the last two; `Expected` holds
+    means of them.
 
     n test slices; with their patient in train, or in train or val (`known`); with an adjacent
     slice (number +-1, same patient) in train, or in train or val; patients of the test set,
@@ -59,7 +62,9 @@ class Leak:
 
 @dataclass(frozen=True)
 class Expected:
-    """What random splits by image leak: the mean of the draws, and each count's 2.5 and 97.5 percentile."""
+    """What random splits by image leak: the mean of the draws, and each count's 2.5 and 97.5
+    percentile.
+    """
 
     draws: int
     mean: Leak
@@ -78,7 +83,9 @@ def leak(split: Split, patient_of: Mapping[int, str]) -> Leak:
             raise SplitError(
                 f'{split.split_id}: the {name} set is empty, so nothing can leak; list its slices under "{name}"'
             )
-    unknown = [number for name in SETS for number in getattr(split, name) if patient_of.get(number) is None]
+    unknown = [
+        number for name in SETS for number in getattr(split, name) if patient_of.get(number) is None
+    ]
     if unknown:
         raise SplitError(
             f"slice {min(unknown)} has no patient number ({len(unknown)} of {split.split_id} have none), so no leak "
@@ -104,7 +111,8 @@ def leak(split: Split, patient_of: Mapping[int, str]) -> Leak:
 
 
 def expected(split: Split, patient_of: Mapping[int, str], draws: int = DRAWS) -> Expected:
-    """Measure random splits by image of the same slices into sets of the same sizes: what chance alone leaks.
+    """Measure random splits by image of the same slices into sets of the same sizes: what chance
+    alone leaks.
 
     The draws depend on the slice numbers and sizes only, so every call gives the same numbers.
     Raises `SplitError` as `leak` does, and where draws is below 1.
@@ -115,7 +123,9 @@ def expected(split: Split, patient_of: Mapping[int, str], draws: int = DRAWS) ->
     ends = len(split.train), len(split.train) + len(split.val)
     counts = []
     for draw in range(draws):
-        rng = np.random.Generator(np.random.Philox(key=np.array([SPLIT_SEED, STREAM + draw], dtype=np.uint64)))
+        rng = np.random.Generator(
+            np.random.Philox(key=np.array([SPLIT_SEED, STREAM + draw], dtype=np.uint64))
+        )
         mixed = [ids[i] for i in rng.permutation(len(ids))]
         sets = (tuple(mixed[: ends[0]]), tuple(mixed[ends[0] : ends[1]]), tuple(mixed[ends[1] :]))
         counts.append(astuple(leak(Split(split.split_id, *sets), patient_of)))
@@ -133,7 +143,9 @@ def report(splits: Sequence[Split], patient_of: Mapping[int, str], draws: int = 
     if not splits:
         raise SplitError("there is no split to audit; name one")
     leaks = [leak(split, patient_of) for split in splits]
-    rows = [_row(split.split_id, _sizes(split), one) for split, one in zip(splits, leaks, strict=True)]
+    rows = [
+        _row(split.split_id, _sizes(split), one) for split, one in zip(splits, leaks, strict=True)
+    ]
     by_image = {
         (_sizes(split), tuple(sorted(split.train + split.val + split.test))): split
         for split, one in zip(splits, leaks, strict=True)
@@ -177,7 +189,9 @@ def _row(name: str, sizes: str, one: Leak) -> list[str]:
 
 def _spread(chance: Expected) -> list[str]:
     """Between which values 95 % of the draws lie."""
-    ends: Iterable[tuple[float, float]] = zip(_shares(chance.low), _shares(chance.high), strict=True)
+    ends: Iterable[tuple[float, float]] = zip(
+        _shares(chance.low), _shares(chance.high), strict=True
+    )
     cells = [f"{100 * low:.1f} to {100 * high:.1f} %" for low, high in ends]
     return ["95 % of them within", "", *cells, ""]
 

@@ -47,7 +47,9 @@ def split_id(rule: SplitRule, number: int) -> str:
     return f"by-{rule.unit}-{number}"
 
 
-def make(slices: SliceSet, rule: SplitRule, number: int, cvind: Mapping[int, int] | None = None) -> Split:
+def make(
+    slices: SliceSet, rule: SplitRule, number: int, cvind: Mapping[int, int] | None = None
+) -> Split:
     """Draw split `number` (from 1) of a set of slices, independent of their order.
 
     cvind maps slice number to the dataset authors' fold, for unit "cvind". Raises
@@ -62,21 +64,29 @@ def make(slices: SliceSet, rule: SplitRule, number: int, cvind: Mapping[int, int
         parts = _from_folds(patient_folds(slices, rule.folds), rule.folds, number)
     else:
         if cvind is None:
-            raise SplitError("the authors' folds need cvind.mat beside the archive; fetch it, or split by patient")
+            raise SplitError(
+                "the authors' folds need cvind.mat beside the archive; fetch it, or split by patient"
+            )
         missing = [i for i in ids if i not in cvind]
         if missing:
-            raise SplitError(f"cvind.mat gives no fold for slice {missing[0]} ({len(missing)} in all)")
+            raise SplitError(
+                f"cvind.mat gives no fold for slice {missing[0]} ({len(missing)} in all)"
+            )
         parts = _from_folds({i: cvind[i] for i in ids}, max(cvind.values()), number)
     split = Split(name, *(tuple(sorted(part)) for part in parts))
     verify(split, slices, rule)
     return split
 
 
-def _by_image(ids: list[int], rule: SplitRule, number: int) -> tuple[list[int], list[int], list[int]]:
+def _by_image(
+    ids: list[int], rule: SplitRule, number: int
+) -> tuple[list[int], list[int], list[int]]:
     n_test = round(len(ids) * rule.test_fraction)
     draws = len(ids) // n_test if n_test else 0
     if not 1 <= number <= draws:
-        raise SplitError(f"by-image draw {number}: {len(ids)} slices give draws 1 to {draws} with disjoint test sets")
+        raise SplitError(
+            f"by-image draw {number}: {len(ids)} slices give draws 1 to {draws} with disjoint test sets"
+        )
     shuffled = [ids[i] for i in _rng(0).permutation(len(ids))]
     test = shuffled[(number - 1) * n_test : number * n_test]
     rest = sorted(set(ids) - set(test))
@@ -86,7 +96,9 @@ def _by_image(ids: list[int], rule: SplitRule, number: int) -> tuple[list[int], 
 
 
 def patient_folds(slices: SliceSet, folds: int) -> dict[int, int]:
-    """Map slice number to fold 1..folds: patients, largest first, go to the fold with fewest slices."""
+    """Map slice number to fold 1..folds: patients, largest first, go to the fold with fewest
+    slices.
+    """
     if not slices.patients_known:
         unknown = int(slices.slice_id[[p is None for p in slices.patient_id].index(True)])
         raise SplitError(
@@ -112,13 +124,19 @@ def patient_folds(slices: SliceSet, folds: int) -> dict[int, int]:
     return fold_of
 
 
-def _from_folds(fold_of: Mapping[int, int], folds: int, number: int) -> tuple[list[int], list[int], list[int]]:
+def _from_folds(
+    fold_of: Mapping[int, int], folds: int, number: int
+) -> tuple[list[int], list[int], list[int]]:
     """Fold `number` tests, the next one validates, the others train."""
     if not 1 <= number <= folds:
         raise SplitError(f"fold {number} does not exist; there are folds 1 to {folds}")
     val = number % folds + 1
     train = [i for i, fold in fold_of.items() if fold not in (number, val)]
-    return train, [i for i, f in fold_of.items() if f == val], [i for i, f in fold_of.items() if f == number]
+    return (
+        train,
+        [i for i, f in fold_of.items() if f == val],
+        [i for i, f in fold_of.items() if f == number],
+    )
 
 
 def _rng(draw: int) -> np.random.Generator:
@@ -126,11 +144,15 @@ def _rng(draw: int) -> np.random.Generator:
 
 
 def verify(split: Split, slices: SliceSet, rule: SplitRule) -> None:
-    """Raise `SplitError` unless the sets are non-empty, disjoint and complete, patients kept apart where promised."""
+    """Raise `SplitError` unless the sets are non-empty, disjoint and complete, patients kept apart
+    where promised.
+    """
     parts = {name: set(getattr(split, name)) for name in SETS}
     for name, part in parts.items():
         if not part:
-            raise SplitError(f"{split.split_id}: the {name} set is empty; more slices or patients are needed")
+            raise SplitError(
+                f"{split.split_id}: the {name} set is empty; more slices or patients are needed"
+            )
         if len(part) != len(getattr(split, name)):
             raise SplitError(f"{split.split_id}: a slice is listed twice in {name}")
     ids = set(slices.slice_id.tolist())
@@ -140,8 +162,14 @@ def verify(split: Split, slices: SliceSet, rule: SplitRule) -> None:
     listed = set().union(*parts.values())
     if listed != ids:
         odd = min(listed ^ ids)
-        where = "in the split but not in the data" if odd in listed else "in the data but not in the split"
-        raise SplitError(f"{split.split_id}: slice {odd} is {where}; the split belongs to other slices")
+        where = (
+            "in the split but not in the data"
+            if odd in listed
+            else "in the data but not in the split"
+        )
+        raise SplitError(
+            f"{split.split_id}: slice {odd} is {where}; the split belongs to other slices"
+        )
     if rule.unit == "image":
         return
     patient = dict(zip(slices.slice_id.tolist(), slices.patient_id, strict=True))
@@ -163,18 +191,23 @@ def load_or_make(
     *,
     keep: bool = True,
 ) -> Split:
-    """Return a split from the shipped files or the folder; draw it if it is new, and write it there to keep it.
+    """Return a split from the shipped files or the folder; draw it if it is new, and write it there
+    to keep it.
 
     A stored split of the same slices that breaks a law raises `SplitError`: it is never
     mended silently.
     """
     name = split_id(rule, number)
-    digest = hashlib.sha256(json.dumps(rule_identity(rule), sort_keys=True).encode()).hexdigest()[:8]
+    digest = hashlib.sha256(json.dumps(rule_identity(rule), sort_keys=True).encode()).hexdigest()[
+        :8
+    ]
     own = folder / slices.dataset_id[:12] / f"{name}-{digest}.json"
     for path in (files("reference_results") / "splits" / f"{name}.json", own):
         if path.is_file():
             stored = read(path.read_text(encoding="utf-8"), str(path))
-            if stored.pop("dataset_id") == slices.dataset_id and _same_rule(stored.pop("rule"), rule):
+            if stored.pop("dataset_id") == slices.dataset_id and _same_rule(
+                stored.pop("rule"), rule
+            ):
                 split = Split(**stored)
                 verify(split, slices, rule)
                 return split
@@ -191,8 +224,14 @@ def _same_rule(stored: dict[str, Any], rule: SplitRule) -> bool:
 def rule_identity(rule: SplitRule) -> dict[str, Any]:
     """The part of a rule that its unit uses."""
     if rule.unit == "image":
-        return {"unit": "image", "test_fraction": rule.test_fraction, "val_fraction": rule.val_fraction}
-    return {"unit": rule.unit, "folds": rule.folds} if rule.unit == "patient" else {"unit": rule.unit}
+        return {
+            "unit": "image",
+            "test_fraction": rule.test_fraction,
+            "val_fraction": rule.val_fraction,
+        }
+    return (
+        {"unit": rule.unit, "folds": rule.folds} if rule.unit == "patient" else {"unit": rule.unit}
+    )
 
 
 def read(text: str, origin: str) -> dict[str, Any]:
@@ -200,18 +239,31 @@ def read(text: str, origin: str) -> dict[str, Any]:
     try:
         stored = json.loads(text)
         sets = {name: tuple(int(i) for i in stored[name]) for name in SETS}
-        return {"split_id": stored["split_id"], "dataset_id": stored["dataset_id"], "rule": stored["rule"], **sets}
+        return {
+            "split_id": stored["split_id"],
+            "dataset_id": stored["dataset_id"],
+            "rule": stored["rule"],
+            **sets,
+        }
     except (ValueError, KeyError, TypeError) as error:
-        raise SplitError(f"{origin}: not a split file ({error!r}); remove it to have it drawn again") from error
+        raise SplitError(
+            f"{origin}: not a split file ({error!r}); remove it to have it drawn again"
+        ) from error
 
 
 def write(split: Split, dataset_id: str, rule: SplitRule, path: Path) -> None:
-    """Write a split file atomically; an existing file is never changed, and must hold the same split."""
+    """Write a split file atomically; an existing file is never changed, and must hold the same
+    split.
+    """
     if path.exists():
         stored = read(path.read_text(encoding="utf-8"), str(path))
-        if stored["dataset_id"] == dataset_id and all(stored[name] == getattr(split, name) for name in SETS):
+        if stored["dataset_id"] == dataset_id and all(
+            stored[name] == getattr(split, name) for name in SETS
+        ):
             return
-        raise SplitError(f"{path} holds another split (other slices or another rule); move it away first")
+        raise SplitError(
+            f"{path} holds another split (other slices or another rule); move it away first"
+        )
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     fields = {"split_id": split.split_id, "dataset_id": dataset_id, "rule": rule_identity(rule)}

@@ -1,4 +1,6 @@
-"""Files that appear whole or not at all, alone or several together; what the disk refuses, in one line."""
+"""Files that appear whole or not at all, alone or several together; what the disk refuses, in one
+line.
+"""
 
 from __future__ import annotations
 
@@ -35,12 +37,15 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Inside, a stream of what replaces a file: a temporary file in the same folder, flushed, synced and renamed last.
+    """Inside, a stream of what replaces a file: a temporary file in the same folder, flushed,
+    synced and renamed last.
 
-    Raises `OutputError` where the disk refuses; then, or after any other error inside, the file is as it was and
-    nothing else is left.
+    Raises `OutputError` where the disk refuses; then, or after any other error inside, the file is
+    as it was and nothing else is left.
     """
-    temporary = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.tmp")  # nodes share disks, and so pids
+    temporary = path.with_name(
+        f".{path.name}.{platform.node()}.{os.getpid()}.tmp"
+    )  # nodes share disks, and so pids
     with writing(path):
         try:
             with temporary.open("wb") as stream:
@@ -63,14 +68,18 @@ def check_free(folder: Path, names: Sequence[str]) -> None:
     """Raise `DataError` for the first of these names that the folder has already."""
     for name in names:
         if os.path.lexists(folder / name):
-            raise DataError(f"{folder / name}: exists already and is left as it is; give another --out, or remove it")
+            raise DataError(
+                f"{folder / name}: exists already and is left as it is; give another --out, or remove it"
+            )
 
 
 @contextlib.contextmanager
 def room_in(folder: Path, asked: Path | None = None) -> Iterator[Path]:
-    """A hidden folder beside where files are to appear, gone afterwards; where the work fails, so are folders made.
+    """A hidden folder beside where files are to appear, gone afterwards; where the work fails, so
+    are folders made.
 
-    Raises `OutputError`, which names asked (default: the folder), where the disk refuses a folder or a file.
+    Raises `OutputError`, which names asked (default: the folder), where the disk refuses a folder
+    or a file.
     """
     missing = [one for one in (folder, *folder.parents) if not one.exists()]
     try:
@@ -86,7 +95,8 @@ def room_in(folder: Path, asked: Path | None = None) -> Iterator[Path]:
 
 
 def place(room: Path, folder: Path, names: Sequence[str]) -> None:
-    """Let the files of a room appear in a folder, in this order; at any stop the folder is left as it was.
+    """Let the files of a room appear in a folder, in this order; at any stop the folder is left as
+    it was.
 
     Of two calls at once that share the first name one places all, and the other raises `DataError`.
     """

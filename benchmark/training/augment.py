@@ -66,7 +66,9 @@ def draw(settings: Augmentation, seed: int, epoch: int, slice_ids: NDArray[np.in
     return Table(**columns, black_level=settings.black_level)  # type: ignore[arg-type]
 
 
-def _draw_one(s: Augmentation, seed: int, epoch: int, number: int) -> dict[str, NDArray[np.generic]]:
+def _draw_one(
+    s: Augmentation, seed: int, epoch: int, number: int
+) -> dict[str, NDArray[np.generic]]:
     affine, elastic, motion, bias, intensity, noise = (
         generator(seed, stream, epoch, number)
         for stream in ("affine", "elastic", "motion", "bias", "intensity", "noise")
@@ -110,16 +112,22 @@ def apply(
         images, masks = _resample(table, images, masks, spacing_mm)
     if table.motion_on.any():
         rows = on_device(np.flatnonzero(table.motion_on), images.device)
-        images = images.index_copy(0, rows, _motion(table, images[rows] - BLACK, spacing_mm) + BLACK)
+        images = images.index_copy(
+            0, rows, _motion(table, images[rows] - BLACK, spacing_mm) + BLACK
+        )
     if table.bias.any():
         images = (images - table.black_level) * _bias_field(table.bias, images) + table.black_level
     if (table.intensity != 1).any():
-        images = (images - table.black_level) * _like(table.intensity, images)[:, None, None] + table.black_level
+        images = (images - table.black_level) * _like(table.intensity, images)[
+            :, None, None
+        ] + table.black_level
     if table.shift.any():
         images = images + _like(table.shift, images)[:, None, None]
     if (noisy := np.flatnonzero(table.noise_sd)).size:
         rows = on_device(noisy, images.device)
-        noise = gaussian_field(on_device(table.noise_key[noisy], images.device), images.shape[1], images.shape[2])
+        noise = gaussian_field(
+            on_device(table.noise_key[noisy], images.device), images.shape[1], images.shape[2]
+        )
         noise = _like(table.noise_sd[noisy], images)[:, None, None] * noise
         images = images.index_copy(0, rows, images[rows] + noise)
     return images, masks
@@ -133,7 +141,9 @@ def _resample(
     mm = _like(np.asarray(spacing_mm), images)
     field = _elastic_field(_like(table.elastic, images), h, w)  # (B, H, W, 2) mm
     points = _pixel_centres_mm(h, w, spacing_mm, images) + field
-    matrix = _like(_rotation(table.rotation) / table.scale[:, None, :], images)  # (B, 2, 2): output -> input
+    matrix = _like(
+        _rotation(table.rotation) / table.scale[:, None, :], images
+    )  # (B, 2, 2): output -> input
     points = torch.einsum("bij,bhwj->bhwi", matrix, points)
     half = _like(np.array([h / 2, w / 2]), images)
     grid = (points / mm / half).flip(-1)  # grid_sample wants (x, y)
@@ -148,7 +158,9 @@ def _rotation(angle: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([np.stack([c, -s], -1), np.stack([s, c], -1)], -2)
 
 
-def _pixel_centres_mm(h: int, w: int, spacing_mm: tuple[float, float], like: torch.Tensor) -> torch.Tensor:
+def _pixel_centres_mm(
+    h: int, w: int, spacing_mm: tuple[float, float], like: torch.Tensor
+) -> torch.Tensor:
     """(H, W, 2) position of each pixel centre in mm from the image's centre."""
     row = (torch.arange(h, dtype=like.dtype, device=like.device) - (h - 1) / 2) * spacing_mm[0]
     column = (torch.arange(w, dtype=like.dtype, device=like.device) - (w - 1) / 2) * spacing_mm[1]
@@ -187,21 +199,33 @@ def _motion(table: Table, above: torch.Tensor, spacing_mm: tuple[float, float]) 
     decides where the anatomy appears, so the mask stays true. Returns magnitude images.
     """
     on = table.motion_on
-    moved = [_rigid(above, table.motion_rotation[on, i], table.motion_shift[on, i], spacing_mm) for i in (0, 1)]
+    moved = [
+        _rigid(above, table.motion_rotation[on, i], table.motion_shift[on, i], spacing_mm)
+        for i in (0, 1)
+    ]
     b, h, _ = above.shape
     when = _like((np.arange(h) + 0.5) / h, above)
     times = _like(table.motion_times[on], above)
-    phase = (when[None] >= times[:, :1]).long() + (when[None] >= times[:, 1:]).long()  # (B, H): 0, 1 or 2
+    phase = (when[None] >= times[:, :1]).long() + (
+        when[None] >= times[:, 1:]
+    ).long()  # (B, H): 0, 1 or 2
     still = phase[:, h // 2]  # the phase that holds the zero-frequency row
     # the two other phases, in order, take the two movements
-    source = torch.where(phase < still[:, None], phase + 1, torch.where(phase > still[:, None], phase, 0))
-    spectra = torch.stack([torch.fft.fftshift(torch.fft.fft2(x), dim=-2) for x in (above, *moved)])  # (3, B, H, W)
+    source = torch.where(
+        phase < still[:, None], phase + 1, torch.where(phase > still[:, None], phase, 0)
+    )
+    spectra = torch.stack(
+        [torch.fft.fftshift(torch.fft.fft2(x), dim=-2) for x in (above, *moved)]
+    )  # (3, B, H, W)
     mixed = torch.gather(spectra, 0, source[None, :, :, None].expand(1, *spectra.shape[1:]))[0]
     return torch.fft.ifft2(torch.fft.ifftshift(mixed, dim=-2)).abs()
 
 
 def _rigid(
-    above: torch.Tensor, angle: NDArray[np.float64], shift: NDArray[np.float64], spacing_mm: tuple[float, float]
+    above: torch.Tensor,
+    angle: NDArray[np.float64],
+    shift: NDArray[np.float64],
+    spacing_mm: tuple[float, float],
 ) -> torch.Tensor:
     """Rotate by radians and shift by (row, column) mm, black coming in from outside."""
     b, h, w = above.shape
@@ -209,7 +233,11 @@ def _rigid(
     points = torch.einsum("bij,bhwj->bhwi", _like(_rotation(angle), above), points)
     extent = _like(np.array([h / 2, w / 2]) * np.asarray(spacing_mm), above)
     return F.grid_sample(
-        above[:, None], (points / extent).flip(-1), mode="bilinear", padding_mode="zeros", align_corners=False
+        above[:, None],
+        (points / extent).flip(-1),
+        mode="bilinear",
+        padding_mode="zeros",
+        align_corners=False,
     )[:, 0]
 
 
@@ -219,7 +247,9 @@ def _terms(order: int) -> list[tuple[int, int]]:
 
 
 def _bias_field(coefficients: NDArray[np.float64], like: torch.Tensor) -> torch.Tensor:
-    """exp of a polynomial in coordinates -1..1, (B, K) -> (B, H, W), as TorchIO's RandomBiasField."""
+    """exp of a polynomial in coordinates -1..1, (B, K) -> (B, H, W), as TorchIO's
+    RandomBiasField.
+    """
     _, h, w = like.shape
     order = next(o for o in range(20) if len(_terms(o)) == coefficients.shape[1])
     row = np.linspace(-1, 1, h)[None] ** np.arange(order + 1)[:, None]  # (O+1, H)
@@ -245,7 +275,9 @@ def gaussian_field(keys: torch.Tensor, h: int, w: int) -> torch.Tensor:
 
 
 def _splitmix64(x: torch.Tensor) -> torch.Tensor:
-    """The splitmix64 finaliser on int64, which wraps like uint64; shifts made logical by masking."""
+    """The splitmix64 finaliser on int64, which wraps like uint64; shifts made logical by
+    masking.
+    """
     for shift, factor in ((30, 0xBF58476D1CE4E5B9 - 2**64), (27, 0x94D049BB133111EB - 2**64)):
         x = (x ^ ((x >> shift) & ((1 << (64 - shift)) - 1))) * factor
     return x ^ ((x >> 31) & ((1 << 33) - 1))
@@ -253,4 +285,6 @@ def _splitmix64(x: torch.Tensor) -> torch.Tensor:
 
 def _like(values: NDArray[np.generic], tensor: torch.Tensor) -> torch.Tensor:
     """A float array as a tensor of the other's dtype and device."""
-    return on_device(values.astype(np.float64 if tensor.dtype == torch.float64 else np.float32), tensor.device)
+    return on_device(
+        values.astype(np.float64 if tensor.dtype == torch.float64 else np.float32), tensor.device
+    )

@@ -16,12 +16,16 @@ def on_device(array: NDArray[Any], device: str | torch.device) -> torch.Tensor:
     Nothing waits for a card: what goes there is copied from pinned memory. uint16, which
     torch hardly knows, becomes int32.
     """
-    tensor = torch.from_numpy(np.ascontiguousarray(array.astype(np.int32) if array.dtype == np.uint16 else array))
+    tensor = torch.from_numpy(
+        np.ascontiguousarray(array.astype(np.int32) if array.dtype == np.uint16 else array)
+    )
     if torch.device(device).type == "cuda":
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)
 
 
 def current(device: str) -> contextlib.AbstractContextManager[Any]:
-    """Inside, a card is the one that streams, events and graphs mean; for a processor nothing changes."""
+    """Inside, a card is the one that streams, events and graphs mean; for a processor nothing
+    changes.
+    """
     return torch.cuda.device(device) if device.startswith("cuda") else contextlib.nullcontext()

@@ -1,4 +1,6 @@
-"""How a training is carried out on a device: choices of speed and memory that leave its mathematics alone."""
+"""How a training is carried out on a device: choices of speed and memory that leave its mathematics
+alone.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ CUDA_IMAGES_PER_LOOK = 64
 class Execution:
     """Each choice changes a result by rounding alone; tests hold every one against `PLAIN`.
 
-    But where a network brings random layers other than `nn.Dropout`: their masks hang on the passes.
+    But where a network brings random layers other than `nn.Dropout`: their masks hang on the
+    passes.
 
     images_per_pass go through the network together in training, and the rest of a batch
     follows, gradients summed; images_per_look without gradients. images_per_augmentation are
@@ -31,7 +34,9 @@ class Execution:
 PLAIN = Execution()
 
 
-def choose(device: str, precision: str, shape: tuple[int, ...], batch_size: int, whole: bool) -> Execution:
+def choose(
+    device: str, precision: str, shape: tuple[int, ...], batch_size: int, whole: bool
+) -> Execution:
     """Return the choices for a device and images of one (H, W) shape.
 
     whole: the network mixes the images of a batch (batch norm, or a loss pooled over the

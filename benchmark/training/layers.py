@@ -1,4 +1,5 @@
-"""Two layers of torch, computed more cheaply: dropout from a hash, PReLU with a lighter backward pass.
+"""Two layers of torch, computed more cheaply: dropout from a hash, PReLU with a lighter backward
+pass.
 
 torch draws a dropout mask number by number on one core. Here a mask is a hash of (key, unit),
 and a key belongs to a slice in an epoch: the mask is the same on every device, for any order,
@@ -23,7 +24,8 @@ LEVELS = 2**16  # a unit is kept or dropped by 16 bits of a hash
 
 
 class KeyedDropout(nn.Dropout):
-    """`nn.Dropout` with masks from `keys`, (B, 2) int32, which must be set before each pass in training.
+    """`nn.Dropout` with masks from `keys`, (B, 2) int32, which must be set before each pass in
+    training.
 
     p in [0, 1] is rounded to the next 1/65536, and what is kept is scaled by that share's
     inverse. A layer that is used several times in a pass draws anew each time.
@@ -36,7 +38,8 @@ class KeyedDropout(nn.Dropout):
         self.uses = 0
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, ...) or what B images were cut into, image by image -> the same shape; unchanged outside training.
+        """(B, ...) or what B images were cut into, image by image -> the same shape; unchanged
+        outside training.
 
         RuntimeError without keys, or for a tensor that is no whole number of units an image.
         """
@@ -45,7 +48,9 @@ class KeyedDropout(nn.Dropout):
         if self.dropped == LEVELS:
             return torch.zeros_like(x)
         if self.keys is None or x.numel() % len(self.keys):
-            raise RuntimeError(f"{tuple(x.shape)} with dropout keys for {0 if self.keys is None else len(self.keys)}")
+            raise RuntimeError(
+                f"{tuple(x.shape)} with dropout keys for {0 if self.keys is None else len(self.keys)}"
+            )
         first, second = self.keys[:, :1], self.keys[:, 1:]
         for _ in range(self.uses):
             first, second = second, _scrambled(first ^ second)
@@ -62,7 +67,8 @@ def _scrambled(keys: torch.Tensor) -> torch.Tensor:
 
 
 def kept(first: torch.Tensor, second: torch.Tensor, dropped: int, units: int) -> torch.Tensor:
-    """Return (B, units) bool, False in a share dropped / 65536 of the units, from two (B, 1) int32 keys.
+    """Return (B, units) bool, False in a share dropped / 65536 of the units, from two (B, 1) int32
+    keys.
 
     Two rounds of multiplication and xor-shift (after Wellons' lowbias32), a key before each.
     The keys must be drawn at random: those that differ in a bit or two have related masks.
@@ -76,8 +82,12 @@ def kept(first: torch.Tensor, second: torch.Tensor, dropped: int, units: int) ->
     return bits.view(torch.int16)[:, :units] >= dropped - LEVELS // 2
 
 
-def dropout_keys(model: nn.Module, seed: int, epoch: int, slice_ids: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Return (B, L, 2) keys of B slices for the model's L dropout layers, from the stream "dropout"."""
+def dropout_keys(
+    model: nn.Module, seed: int, epoch: int, slice_ids: NDArray[np.int64]
+) -> NDArray[np.int32]:
+    """Return (B, L, 2) keys of B slices for the model's L dropout layers, from the stream
+    "dropout".
+    """
     size = (len(_dropouts(model)), 2)
     rows = [generator(seed, "dropout", epoch, int(number)) for number in slice_ids]
     return np.stack([row.integers(-(2**31), 2**31, size, dtype=np.int32) for row in rows])
@@ -99,7 +109,9 @@ def _dropouts(model: nn.Module) -> list[KeyedDropout]:
 
 
 class _Leak(torch.autograd.Function):
-    """PReLU with one slope on a processor: torch's own backward pass writes one more image-sized tensor."""
+    """PReLU with one slope on a processor: torch's own backward pass writes one more image-sized
+    tensor.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
@@ -122,8 +134,11 @@ class LightPReLU(nn.PReLU):
         return _Leak.apply(x, self.weight)  # type: ignore[no-any-return]
 
 
-def lighten(model: nn.Module, kinds: Container[type[nn.Module]] = (nn.Dropout, nn.PReLU)) -> nn.Module:
-    """Swap every layer of these kinds for its cheaper twin, in place, shared ones too; weights keep their names.
+def lighten(
+    model: nn.Module, kinds: Container[type[nn.Module]] = (nn.Dropout, nn.PReLU)
+) -> nn.Module:
+    """Swap every layer of these kinds for its cheaper twin, in place, shared ones too; weights keep
+    their names.
 
     Other random layers (`nn.Dropout2d`, `F.dropout`) stay: they read torch's generator.
     """

@@ -34,12 +34,16 @@ from benchmark.training.step import Pass, Step, autocast, tf32
 
 Rows = NDArray[np.int64]  # (b,) rows of the training slices
 OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
-COLLAPSED_BELOW = 0.1  # mean validation Dice; all-tumour outlines score about 0.03 here, all-background 0
+COLLAPSED_BELOW = (
+    0.1  # mean validation Dice; all-tumour outlines score about 0.03 here, all-background 0
+)
 
 
 @dataclass
 class State:
-    """What a checkpoint holds. Random streams need none: they are functions of (seed, epoch, step)."""
+    """What a checkpoint holds. Random streams need none: they are functions of (seed, epoch,
+    step).
+    """
 
     model: nn.Module
     optimiser: torch.optim.Optimizer
@@ -64,7 +68,9 @@ class State:
         try:
             content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            raise RecordError(f"{path}: cannot be read; remove it to start this training over") from error
+            raise RecordError(
+                f"{path}: cannot be read; remove it to start this training over"
+            ) from error
         self.model.load_state_dict(content["model"])
         self.optimiser.load_state_dict(content["optimiser"])
         self.stopping = EarlyStopping(**content["stopping"])
@@ -73,7 +79,12 @@ class State:
 
 
 def train_network(
-    model: nn.Module, alpha: float, train: Cases, val: Cases, context: RunContext, execution: Execution | None = None
+    model: nn.Module,
+    alpha: float,
+    train: Cases,
+    val: Cases,
+    context: RunContext,
+    execution: Execution | None = None,
 ) -> FitReport:
     """Train to the stopping rule and leave the best epoch's weights in the model.
 
@@ -86,7 +97,12 @@ def train_network(
 
 
 def _train(
-    model: nn.Module, alpha: float, train: Cases, val: Cases, context: RunContext, execution: Execution | None
+    model: nn.Module,
+    alpha: float,
+    train: Cases,
+    val: Cases,
+    context: RunContext,
+    execution: Execution | None,
 ) -> FitReport:
     recipe, device = context.recipe, context.device
     how = execution or execution_for(model, train.shape, recipe, device)
@@ -94,7 +110,9 @@ def _train(
     if how.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     loss = thesis_tversky(alpha, recipe.loss)
-    optimiser = OPTIMISERS[recipe.training.optimiser](model.parameters(), lr=recipe.training.learning_rate, fused=True)
+    optimiser = OPTIMISERS[recipe.training.optimiser](
+        model.parameters(), lr=recipe.training.learning_rate, fused=True
+    )
     state = State(model, optimiser, EarlyStopping(recipe.training.patience))
     if context.checkpoint and context.checkpoint.exists():
         state.load(context.checkpoint, device)
@@ -107,13 +125,21 @@ def _train(
         with _stopwatch(device) as clock:
             train_loss = _one_epoch(step, learn_from, train, context, epoch)
             val_loss, val_dice = validate(model, loss, look_at, context, how.images_per_look)
-        row = {"epoch": epoch, "train_loss": train_loss, "val_loss": val_loss, "val_dice": val_dice, **clock}
+        row = {
+            "epoch": epoch,
+            "train_loss": train_loss,
+            "val_loss": val_loss,
+            "val_dice": val_dice,
+            **clock,
+        }
         if not np.isfinite([train_loss, val_loss]).all():
             raise ArmError(
                 f"epoch {epoch}: train loss {train_loss}, validation loss {val_loss}; try a lower learning rate"
             )
         state.history.append(row)
-        state.stopping = state.stopping.after(val_dice if recipe.training.monitor == "val_dice" else -val_loss)
+        state.stopping = state.stopping.after(
+            val_dice if recipe.training.monitor == "val_dice" else -val_loss
+        )
         if state.stopping.improved:
             state.best_weights = copy.deepcopy(model.state_dict())
         if context.checkpoint and time.monotonic() - saved >= context.checkpoint_every_seconds:
@@ -125,10 +151,16 @@ def _train(
     return _report(state, train, how)
 
 
-def execution_for(model: nn.Module, shape: tuple[int, ...], recipe: Recipe, device: str) -> Execution:
-    """Return the execution that suits a device; running statistics or a pooled loss ask for whole batches."""
+def execution_for(
+    model: nn.Module, shape: tuple[int, ...], recipe: Recipe, device: str
+) -> Execution:
+    """Return the execution that suits a device; running statistics or a pooled loss ask for whole
+    batches.
+    """
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
-    mixing = any(isinstance(m, nn.modules.batchnorm._BatchNorm) or m.track_running_stats for m in norms)
+    mixing = any(
+        isinstance(m, nn.modules.batchnorm._BatchNorm) or m.track_running_stats for m in norms
+    )
     whole = recipe.loss.pool_batch or mixing
     return choose(device, recipe.training.precision, shape, recipe.training.batch_size, whole)
 
@@ -151,14 +183,21 @@ def _report(state: State, train: Cases, how: Execution) -> FitReport:
     )
 
 
-def _one_epoch(step: Step, resident: Resident, train: Cases, context: RunContext, epoch: int) -> float:
+def _one_epoch(
+    step: Step, resident: Resident, train: Cases, context: RunContext, epoch: int
+) -> float:
     """Visit every training slice once, augmented anew; return the mean loss per image."""
     step.model.train()
     order = epoch_order(context.seed, epoch, len(train))
     size, per_pass = context.recipe.training.batch_size, step.execution.images_per_pass
     batches = [order[first : first + size] for first in range(0, len(order), size)]
-    passes = [[batch[first : first + per_pass] for first in range(0, len(batch), per_pass)] for batch in batches]
-    flow = augmented(step, resident, train, [rows for batch in passes for rows in batch], context, epoch)
+    passes = [
+        [batch[first : first + per_pass] for first in range(0, len(batch), per_pass)]
+        for batch in batches
+    ]
+    flow = augmented(
+        step, resident, train, [rows for batch in passes for rows in batch], context, epoch
+    )
     total = torch.zeros((), dtype=torch.float64, device=context.device)
     for number, batch in enumerate(batches):
         torch.manual_seed(torch_seed(context.seed, "other", epoch, number))
@@ -167,18 +206,31 @@ def _one_epoch(step: Step, resident: Resident, train: Cases, context: RunContext
 
 
 def augmented(
-    step: Step, resident: Resident, train: Cases, passes: Sequence[Rows], context: RunContext, epoch: int
+    step: Step,
+    resident: Resident,
+    train: Cases,
+    passes: Sequence[Rows],
+    context: RunContext,
+    epoch: int,
 ) -> Iterator[Pass]:
-    """Yield the passes of an epoch, each given by its rows of train, augmented several at a time."""
+    """Yield the passes of an epoch, each given by its rows of train, augmented several at a
+    time.
+    """
     together = max(1, step.execution.images_per_augmentation // step.execution.images_per_pass)
     for first in range(0, len(passes), together):
         group = passes[first : first + together]
         with record_function("augmentation"):
             rows = np.concatenate(group)
-            table = augment.draw(context.recipe.augmentation, context.seed, epoch, train.slice_id[rows])
+            table = augment.draw(
+                context.recipe.augmentation, context.seed, epoch, train.slice_id[rows]
+            )
             index = on_device(rows, context.device)
-            images, masks = augment.apply(table, resident.images(index), resident.masks[index], train.spacing_mm)
-            keys = on_device(dropout_keys(step.model, context.seed, epoch, train.slice_id[rows]), context.device)
+            images, masks = augment.apply(
+                table, resident.images(index), resident.masks[index], train.spacing_mm
+            )
+            keys = on_device(
+                dropout_keys(step.model, context.seed, epoch, train.slice_id[rows]), context.device
+            )
         sizes = [len(one) for one in group]
         yield from zip(images.split(sizes), masks.split(sizes), keys.split(sizes), strict=True)
 
@@ -219,7 +271,9 @@ def predict_network(model: nn.Module, images: FloatImages, context: RunContext) 
     at_once = execution_for(model, images.shape[1:], recipe, device).images_per_look
     for first in range(0, len(images), at_once):
         logits = _logits(model, on_device(images[first : first + at_once], device), context)
-        maps[first : first + at_once] = tumour_probability(logits, recipe.loss.activation).cpu().numpy()
+        maps[first : first + at_once] = (
+            tumour_probability(logits, recipe.loss.activation).cpu().numpy()
+        )
     return maps
 
 

@@ -13,7 +13,9 @@ from benchmark.training.device import on_device
 
 @dataclass(frozen=True)
 class Resident:
-    """Grey levels as loaded with each image's table, or (N, H, W) float32 without; masks (N, H, W) bool."""
+    """Grey levels as loaded with each image's table, or (N, H, W) float32 without; masks (N, H, W)
+    bool.
+    """
 
     grey: torch.Tensor
     masks: torch.Tensor
@@ -24,7 +26,11 @@ class Resident:
     def of(cls, cases: Cases, device: str) -> Resident:
         """Copy a set to a device; on a processor its arrays are shared."""
         grey = cases.grey
-        arrays = (grey.codes, cases.masks, grey.table, grey.low) if isinstance(grey, Levels) else (grey, cases.masks)
+        arrays = (
+            (grey.codes, cases.masks, grey.table, grey.low)
+            if isinstance(grey, Levels)
+            else (grey, cases.masks)
+        )
         return cls(*(on_device(array, device) for array in arrays))
 
     def images(self, rows: torch.Tensor) -> torch.Tensor:

@@ -20,7 +20,9 @@ Pass = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 class Step:
-    """Carries out steps of one training. The first pass of a CUDA training is captured where execution asks for it."""
+    """Carries out steps of one training. The first pass of a CUDA training is captured where
+    execution asks for it.
+    """
 
     def __init__(
         self,
@@ -39,7 +41,9 @@ class Step:
         self._captured: Captured | None = None
 
     def __call__(self, passes: Iterable[Pass], total: int) -> torch.Tensor:
-        """Learn from a batch of total images; return its mean loss, a scalar on the device that is not waited for."""
+        """Learn from a batch of total images; return its mean loss, a scalar on the device that is
+        not waited for.
+        """
         self.optimiser.zero_grad(set_to_none=True)
         mean = torch.zeros((), dtype=torch.float64, device=self.device)
         for one in passes:
@@ -60,7 +64,9 @@ class Step:
         return self._captured(*one) if self._captured.fits(one) else self.gradients(*one)
 
     def gradients(self, images: torch.Tensor, masks: torch.Tensor, keys: torch.Tensor) -> Tensors:
-        """Return the mean loss of b images and its gradient for every weight, in the weight's memory layout."""
+        """Return the mean loss of b images and its gradient for every weight, in the weight's
+        memory layout.
+        """
         set_keys(self.model, keys)
         with tf32(self.precision == "tf32"):
             with record_function("forward"):
@@ -74,7 +80,10 @@ class Step:
             raise ArmError(
                 "the network computes parts anew in its backward pass, with other dropout masks; switch that off"
             )
-        return (value.detach(), *(_laid_out(g, weight) for g, weight in zip(found, self.weights, strict=True)))
+        return (
+            value.detach(),
+            *(_laid_out(g, weight) for g, weight in zip(found, self.weights, strict=True)),
+        )
 
     def _add(self, gradients: Sequence[torch.Tensor], share: float) -> None:
         """Add a pass's share of the batch's gradient to what the optimiser will read."""
@@ -87,12 +96,18 @@ class Step:
 
 def _laid_out(gradient: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Fused optimisers read a gradient in the layout of its weight."""
-    return gradient if gradient.stride() == weight.stride() else torch.empty_like(weight).copy_(gradient)
+    return (
+        gradient
+        if gradient.stride() == weight.stride()
+        else torch.empty_like(weight).copy_(gradient)
+    )
 
 
 @contextlib.contextmanager
 def tf32(allowed: bool) -> Iterator[None]:
-    """Inside, an NVIDIA card may multiply in TF32, or must not; augmentation, outside, never does."""
+    """Inside, an NVIDIA card may multiply in TF32, or must not; augmentation, outside, never
+    does.
+    """
     switches: tuple[Any, ...] = torch.backends.cuda.matmul, torch.backends.cudnn
     before = [switch.allow_tf32 for switch in switches]
     for switch in switches:
@@ -108,4 +123,6 @@ def autocast(precision: str, device: str) -> torch.autocast:
     """Inside, a forward pass computes in bf16 where that is the precision."""
     kind = device.partition(":")[0]
     # a cached cast would be made in one pass of a captured graph and missing in the next
-    return torch.autocast(kind, dtype=torch.bfloat16, enabled=precision == "bf16", cache_enabled=kind != "cuda")
+    return torch.autocast(
+        kind, dtype=torch.bfloat16, enabled=precision == "bf16", cache_enabled=kind != "cuda"
+    )

@@ -1,1 +1,3 @@
-"""Contestants in the ecosystem's own words; they need the `speed` extra, and nothing else imports them."""
+"""Contestants in the ecosystem's own words; they need the `speed` extra, and nothing else imports
+them.
+"""

@@ -34,7 +34,9 @@ SAMPLES_ASIDE = 8  # images whose augmentation is timed in one process
 class Augmented(Dataset[Pair]):
     """Slices in memory, each transformed when it is asked for."""
 
-    def __init__(self, cases: Cases, transform: Callable[[torch.Tensor, torch.Tensor], Pair]) -> None:
+    def __init__(
+        self, cases: Cases, transform: Callable[[torch.Tensor, torch.Tensor], Pair]
+    ) -> None:
         self.images, self.masks = tensors(cases)
         self.transform = transform
 
@@ -47,7 +49,9 @@ class Augmented(Dataset[Pair]):
 
 def tensors(cases: Cases) -> Pair:
     """All images (N, 1, H, W) float32 and masks (N, 1, H, W) uint8."""
-    return torch.from_numpy(cases.images)[:, None], torch.from_numpy(cases.masks).to(torch.uint8)[:, None]
+    return torch.from_numpy(cases.images)[:, None], torch.from_numpy(cases.masks).to(torch.uint8)[
+        :, None
+    ]
 
 
 class Model(LightningModule):
@@ -72,7 +76,9 @@ class Model(LightningModule):
         logits, truth = self(batch[0]).float(), batch[1][:, 0] > 0
         marked = tumour_probability(logits, self.recipe.loss.activation) > 0.5
         sizes = marked.sum(dim=(1, 2)) + truth.sum(dim=(1, 2))
-        dice = torch.where(sizes > 0, 2 * (marked & truth).sum(dim=(1, 2)) / sizes.clamp(min=1), 1.0)
+        dice = torch.where(
+            sizes > 0, 2 * (marked & truth).sum(dim=(1, 2)) / sizes.clamp(min=1), 1.0
+        )
         self.log("val_loss", self.loss(logits, batch[1].float()))
         self.log("val_dice", dice.mean())
 
@@ -113,7 +119,9 @@ class Watch(Callback):
     def on_before_optimizer_step(self, trainer: Any, module: Any, optimizer: Any) -> None:
         self._lap(trainer)
 
-    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, index: int) -> None:
+    def on_train_batch_end(
+        self, trainer: Any, module: Any, outputs: Any, batch: Any, index: int
+    ) -> None:
         self._lap(trainer, "step")
         if trainer.is_last_batch:
             self.train_seconds[trainer.current_epoch] = self.clock.now() - self.begun
@@ -131,15 +139,27 @@ def measure(
     transform: Callable[[torch.Tensor, torch.Tensor], Pair],
     worker_init: Callable[[int], None] | None = None,
 ) -> Measurement:
-    """Fit for a warm-up epoch and a timed one, and one to listen to where the split is asked for."""
-    warnings.filterwarnings("ignore", module="lightning|torch.utils.data")  # advice on loggers and workers
+    """Fit for a warm-up epoch and a timed one, and one to listen to where the split is asked
+    for.
+    """
+    warnings.filterwarnings(
+        "ignore", module="lightning|torch.utils.data"
+    )  # advice on loggers and workers
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     precision, card = job.recipe.training.precision, job.device.startswith("cuda")
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
     slices, batch = Augmented(job.train, transform), job.recipe.training.batch_size
-    ahead: dict[str, Any] = {"prefetch_factor": BATCHES_AHEAD, "persistent_workers": True} if job.workers else {}
+    ahead: dict[str, Any] = (
+        {"prefetch_factor": BATCHES_AHEAD, "persistent_workers": True} if job.workers else {}
+    )
     train = DataLoader(
-        slices, batch, shuffle=True, num_workers=job.workers, pin_memory=card, worker_init_fn=worker_init, **ahead
+        slices,
+        batch,
+        shuffle=True,
+        num_workers=job.workers,
+        pin_memory=card,
+        worker_init_fn=worker_init,
+        **ahead,
     )
     model = Model(job)
     watch = Watch(model)
@@ -161,7 +181,9 @@ def measure(
     if not job.split:
         return found
     heard = {**model.clock.seconds, "validation": watch.val_seconds[TIMED]}
-    return replace(found, split={**split(heard, watch.train_seconds[HEARD], n, m), ASIDE: _aside(slices)})
+    return replace(
+        found, split={**split(heard, watch.train_seconds[HEARD], n, m), ASIDE: _aside(slices)}
+    )
 
 
 def _aside(slices: Augmented) -> float:

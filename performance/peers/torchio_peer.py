@@ -1,4 +1,6 @@
-"""The thesis's own tools: TorchIO transforms for each sample, in the order and strength of the protocol."""
+"""The thesis's own tools: TorchIO transforms for each sample, in the order and strength of the
+protocol.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ THICKNESS_MM = 6.0  # of a slice; TorchIO wants three sides
 
 def measure(job: Job) -> Measurement:
     """Time TorchIO's transforms, Lightning and MONAI's network."""
-    return lightning_peer.measure(job, Transform(job.recipe.augmentation, job.train.spacing_mm), _one_thread)
+    return lightning_peer.measure(
+        job, Transform(job.recipe.augmentation, job.train.spacing_mm), _one_thread
+    )
 
 
 class Transform:
@@ -25,7 +29,9 @@ class Transform:
 
     def __init__(self, s: Augmentation, spacing_mm: tuple[float, float]) -> None:
         low, high, turn, shake = 1 - s.scale, 1 + s.scale, s.rotation_degrees, s.motion_degrees
-        self.affine = torch.diag(torch.tensor([*spacing_mm, THICKNESS_MM, 1.0], dtype=torch.float64)).numpy()
+        self.affine = torch.diag(
+            torch.tensor([*spacing_mm, THICKNESS_MM, 1.0], dtype=torch.float64)
+        ).numpy()
         self.transform = torchio.Compose(
             [
                 torchio.RandomAffine(
@@ -40,8 +46,12 @@ class Transform:
                     p=s.elastic_p,
                 ),
                 torchio.RandomMotion(degrees=shake, translation=s.motion_mm, p=s.motion_p),
-                torchio.RandomBiasField(coefficients=s.bias_coefficient, order=s.bias_order, p=s.bias_p),
-                torchio.Lambda(_Change(s.intensity_change), types_to_apply=[torchio.INTENSITY], p=s.intensity_p),
+                torchio.RandomBiasField(
+                    coefficients=s.bias_coefficient, order=s.bias_order, p=s.bias_p
+                ),
+                torchio.Lambda(
+                    _Change(s.intensity_change), types_to_apply=[torchio.INTENSITY], p=s.intensity_p
+                ),
                 torchio.RandomNoise(std=(0, s.noise_sd), p=s.noise_p),
             ]
         )

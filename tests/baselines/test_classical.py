@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from baselines._morphology import deepest_pixel, head, otsu_threshold, thickest_component, without_necks
+from baselines._morphology import (
+    deepest_pixel,
+    head,
+    otsu_threshold,
+    thickest_component,
+    without_necks,
+)
 from baselines._tuning import tune
 from baselines.background import Background
 from baselines.otsu import Otsu
@@ -137,9 +143,15 @@ def test_predict_before_fit_is_an_error(arm: type, one_tumour: Cases) -> None:
 def test_what_they_outline_of_drawn_slices_stays(
     arm: type, chosen: dict[str, float], pixels: int, phantoms: Cases
 ) -> None:
-    """Pixels in all, computed once, not derived: whoever changes the method must raise `benchmark.runs.spec.SCHEMA`."""
+    """Pixels in all, computed once, not derived: whoever changes the method must raise
+    `benchmark.runs.spec.SCHEMA`.
+    """
     ready = fitted(arm, phantoms)
-    clicks = [np.array([deepest_pixel(mask) for mask in phantoms.masks])] if arm is ClickRegionGrowing else []
+    clicks = (
+        [np.array([deepest_pixel(mask) for mask in phantoms.masks])]
+        if arm is ClickRegionGrowing
+        else []
+    )
     assert ready.state() == pytest.approx(chosen)  # type: ignore[attr-defined]
     assert ready.predict(phantoms.images, *clicks).sum() == pytest.approx(pixels, abs=3)
 
@@ -155,13 +167,21 @@ def test_background_is_zero_everywhere(phantoms: Cases) -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_no_cut_parts_the_values_better_than_otsu(seed: int) -> None:
-    """Otsu 1979: the cut maximises w0 w1 (mean1 - mean0)^2, here over exact values on a fine grid of cuts."""
+    """Otsu 1979: the cut maximises w0 w1 (mean1 - mean0)^2, here over exact values on a fine grid
+    of cuts.
+    """
     rng = np.random.default_rng(seed)
-    values = np.concatenate([rng.normal(-0.5, 0.1, 700), rng.normal(0.3, 0.2, 300)]).astype(np.float32)
+    values = np.concatenate([rng.normal(-0.5, 0.1, 700), rng.normal(0.3, 0.2, 300)]).astype(
+        np.float32
+    )
 
     def apart(cut: float) -> float:
         low, high = values[values <= cut], values[values > cut]
-        return len(low) * len(high) * float(high.mean() - low.mean()) ** 2 if len(low) and len(high) else 0.0
+        return (
+            len(low) * len(high) * float(high.mean() - low.mean()) ** 2
+            if len(low) and len(high)
+            else 0.0
+        )
 
     cut = otsu_threshold(values)
     assert cut is not None
@@ -233,12 +253,18 @@ def test_growing_does_not_leak_through_a_thin_vessel() -> None:
     assert grow(image, (32, 15), 0.5, 0.0, free, neck=0.0)[32, 48]
     stopped = grow(image, (32, 15), 0.5, 0.0, free, neck=4.0)
     assert not (stopped & right).any()
-    assert count(stopped, left).dice > 0.98  # all but a stump of the bridge, or a pixel of the outline
+    assert (
+        count(stopped, left).dice > 0.98
+    )  # all but a stump of the bridge, or a pixel of the outline
 
 
 @pytest.mark.parametrize(("rows", "passes"), [(7, True), (5, False)])
-def test_where_nothing_is_as_wide_as_the_neck_a_disc_of_0_6_of_the_widest_must_pass(rows: int, passes: bool) -> None:
-    """Two squares of 9 are 5 deep: a passage of 7 rows, 4 deep, is more than 3, one of 5 rows is not."""
+def test_where_nothing_is_as_wide_as_the_neck_a_disc_of_0_6_of_the_widest_must_pass(
+    rows: int, passes: bool
+) -> None:
+    """Two squares of 9 are 5 deep: a passage of 7 rows, 4 deep, is more than 3, one of 5 rows is
+    not.
+    """
     mask = np.zeros((11, 34), bool)
     mask[1:10, 1:10] = mask[1:10, 24:33] = mask[5 - rows // 2 : 6 + rows // 2, 10:24] = True
     assert without_necks(mask, (5, 5), 99.0)[5, 28] == passes
@@ -287,12 +313,18 @@ def test_tune_takes_the_best_and_the_first_of_equals() -> None:
 
 
 @pytest.mark.skipif(
-    not (REAL and (Path(REAL) / "masks").is_dir()), reason="MENINGIOMA_DATA names no folder of image pairs"
+    not (REAL and (Path(REAL) / "masks").is_dir()),
+    reason="MENINGIOMA_DATA names no folder of image pairs",
 )
 def test_on_real_slices_the_click_helps() -> None:
     files = sorted((Path(REAL) / "images").iterdir())[::36]
     images = stretched(np.stack([pairs.decode(file) for file in files]))
-    masks = np.stack([pairs.decode(file.parent.parent / "masks" / f"{file.stem}.png").astype(bool) for file in files])
+    masks = np.stack(
+        [
+            pairs.decode(file.parent.parent / "masks" / f"{file.stem}.png").astype(bool)
+            for file in files
+        ]
+    )
     train, test = cases(images[::2], masks[::2]), cases(images[1::2], masks[1::2])
     clicked, alone = ClickRegionGrowing(), fitted(Otsu, train)
     clicked.fit(train, train, CONTEXT)

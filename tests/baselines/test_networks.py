@@ -21,9 +21,10 @@ def millions(arm: UNetArm | AttentionUNetArm) -> float:
 def convolutions(kernel: int) -> int:
     """Parameters of a plain U-Net of the thesis's channels (2.6), counted layer by layer.
 
-    Down: six convolutions, each with a bias per channel, an instance norm that has no parameters and a PReLU that has
-    one. Up: five transposed convolutions that take a level's own channels and what comes from below, which is as many
-    but at the bottom; the last gives two classes and has no PReLU.
+    Down: six convolutions, each with a bias per channel, an instance norm that has no parameters
+    and a PReLU that has one. Up: five transposed convolutions that take a level's own channels and
+    what comes from below, which is as many but at the bottom; the last gives two classes and has no
+    PReLU.
     """
     channels, area = (16, 32, 64, 128, 256, 512), kernel * kernel
     down = sum(area * a * b + b + 1 for a, b in zip((1, *channels), channels, strict=False))
@@ -36,7 +37,9 @@ def convolutions(kernel: int) -> int:
     ("kernel", "printed", "exact"),
     [(3, "2.7", "2.65"), (5, "7.4", "7.36"), (7, "14.4", "14.43"), (9, "23.9", "23.85")],
 )
-def test_unet_has_the_parameters_of_the_thesis_s_table_2(kernel: int, printed: str, exact: str) -> None:
+def test_unet_has_the_parameters_of_the_thesis_s_table_2(
+    kernel: int, printed: str, exact: str
+) -> None:
     found = millions(UNetArm(kernel_size=kernel))
     assert f"{found:.1f}" == printed
     assert f"{found:.2f}" == exact
@@ -62,22 +65,32 @@ def test_a_kernel_that_is_no_odd_whole_number_is_refused(kernel: object) -> None
 
 
 @pytest.mark.parametrize("kind", [UNetArm, AttentionUNetArm])
-def test_an_alpha_outside_0_1_is_refused_before_anything_is_trained(kind: type[UNetArm | AttentionUNetArm]) -> None:
+def test_an_alpha_outside_0_1_is_refused_before_anything_is_trained(
+    kind: type[UNetArm | AttentionUNetArm],
+) -> None:
     with pytest.raises(SpecError, match=r"alpha = 1\.5 must lie in \[0, 1\]"):
         kind(alpha=1.5)
 
 
 @pytest.mark.parametrize(
-    "arm", [*(UNetArm(kernel_size=k) for k in (3, 5, 7, 9)), AttentionUNetArm()], ids=["3", "5", "7", "9", "attention"]
+    "arm",
+    [*(UNetArm(kernel_size=k) for k in (3, 5, 7, 9)), AttentionUNetArm()],
+    ids=["3", "5", "7", "9", "attention"],
 )
 @pytest.mark.parametrize("shape", [(64, 64), (64, 96), (512, 512)])
-def test_outputs_are_two_logits_per_pixel(arm: UNetArm | AttentionUNetArm, shape: tuple[int, int]) -> None:
+def test_outputs_are_two_logits_per_pixel(
+    arm: UNetArm | AttentionUNetArm, shape: tuple[int, int]
+) -> None:
     with torch.device("meta"):
         assert arm.build(Network())(torch.empty(2, 1, *shape)).shape == (2, 2, *shape)
 
 
-@pytest.mark.parametrize("arm", [UNetArm(kernel_size=3), AttentionUNetArm()], ids=["unet", "attention"])
-def test_outputs_are_finite_logits_that_depend_on_the_image(arm: UNetArm | AttentionUNetArm) -> None:
+@pytest.mark.parametrize(
+    "arm", [UNetArm(kernel_size=3), AttentionUNetArm()], ids=["unet", "attention"]
+)
+def test_outputs_are_finite_logits_that_depend_on_the_image(
+    arm: UNetArm | AttentionUNetArm,
+) -> None:
     with torch.random.fork_rng(), torch.inference_mode():
         torch.manual_seed(0)
         model = arm.build(Network(channels=(4, 8, 16))).eval()

@@ -1,4 +1,6 @@
-"""A grid cut into cells by run_id: listed, run one by one or in chunks, at the same time, twice; and the page on it."""
+"""A grid cut into cells by run_id: listed, run one by one or in chunks, at the same time, twice;
+and the page on it.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,16 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny grid, run by one process with one thread."""
     folder = tmp_path_factory.mktemp("alone")
     (folder / "tiny.toml").write_text(TINY_GRID)
-    words = ["--data", "phantoms", "--grid", str(folder / "tiny.toml"), "--out", str(folder / "out"), "--threads", "1"]
+    words = [
+        "--data",
+        "phantoms",
+        "--grid",
+        str(folder / "tiny.toml"),
+        "--out",
+        str(folder / "out"),
+        "--threads",
+        "1",
+    ]
     assert main(["reproduce", *words]) == 0
     return folder
 
@@ -62,7 +73,9 @@ def begins(output: str) -> Counter[str]:
     return Counter(re.findall(r"\] (.*): begins", output))
 
 
-def test_the_list_is_what_is_open_in_the_order_of_the_grid(capsys: Capture, few_phantoms: None) -> None:
+def test_the_list_is_what_is_open_in_the_order_of_the_grid(
+    capsys: Capture, few_phantoms: None
+) -> None:
     ids = listed(capsys, *WORDS)
     assert [one.split("_")[0] for one in ids] == ["background", "otsu", "unet", "unet"]
     assert len(set(ids)) == 4
@@ -86,18 +99,29 @@ def test_only_the_cells_named_are_run(capsys: Capture, tmp_path: Path, few_phant
     assert not begins(capsys.readouterr().out)
 
 
-def test_an_unknown_id_is_named_with_its_nearest(capsys: Capture, tmp_path: Path, few_phantoms: None) -> None:
+def test_an_unknown_id_is_named_with_its_nearest(
+    capsys: Capture, tmp_path: Path, few_phantoms: None
+) -> None:
     ids = listed(capsys, *WORDS)
-    output = refused(capsys, f"{ids[2].rpartition('_')[0]}_01234567")  # of other options: the same name, another hash
-    assert f"01234567: grid tiny has no such cell with these options; the nearest is {ids[2]}; " in output
+    output = refused(
+        capsys, f"{ids[2].rpartition('_')[0]}_01234567"
+    )  # of other options: the same name, another hash
+    assert (
+        f"01234567: grid tiny has no such cell with these options; the nearest is {ids[2]}; "
+        in output
+    )
     assert "`plan --format ids` with the same options lists those that are open" in output
-    assert f"; the nearest is {ids[0]}; " in refused(capsys, ids[0][:5])  # far in spelling, but it begins so
+    assert f"; the nearest is {ids[0]}; " in refused(
+        capsys, ids[0][:5]
+    )  # far in spelling, but it begins so
     assert "no such cell with these options; `plan" in refused(capsys, "?")
     assert "--id is empty: the list has no such line" in refused(capsys, ids[0], "")
     assert not list(tmp_path.glob("out/*/spec.json"))
 
 
-def test_a_cell_that_another_process_runs_is_left_to_it(capsys: Capture, tmp_path: Path, few_phantoms: None) -> None:
+def test_a_cell_that_another_process_runs_is_left_to_it(
+    capsys: Capture, tmp_path: Path, few_phantoms: None
+) -> None:
     ids = listed(capsys, *WORDS)
     with RunFolder(tmp_path / "out", ids[1]).lock():
         assert main(["run", *WORDS, "--id", ids[1], "--threads", "1"]) == 0
@@ -111,7 +135,9 @@ def test_a_cell_that_another_process_runs_is_left_to_it(capsys: Capture, tmp_pat
 def test_workers_no_more_than_open_cells_and_their_threads_as_ever(
     capsys: Capture, monkeypatch: pytest.MonkeyPatch, few_phantoms: None
 ) -> None:
-    """A checkpoint is gone on from only with the threads it was made with, so threads hang on the whole grid."""
+    """A checkpoint is gone on from only with the threads it was made with, so threads hang on the
+    whole grid.
+    """
     monkeypatch.setattr(run_verbs, "usable_cores", lambda: 8)
     seen: list[list[tuple[str, int]]] = []
 
@@ -131,34 +157,51 @@ def test_workers_no_more_than_open_cells_and_their_threads_as_ever(
     monkeypatch.setattr(run_verbs, "_share", share)
     monkeypatch.setattr(run_verbs, "_work", work)
     assert main(four) == 0
-    monkeypatch.setattr(run_verbs.planning, "states", lambda specs, root: [State.DONE] * 3 + [State.PARTIAL])
+    monkeypatch.setattr(
+        run_verbs.planning, "states", lambda specs, root: [State.DONE] * 3 + [State.PARTIAL]
+    )
     assert main(four) == 0
     monkeypatch.setattr(run_verbs.planning, "states", lambda specs, root: [State.DONE] * 4)
     assert main(four) == 0
     assert seen == [[("cpu", 2)] * 3, [("cpu", 2)], [("cpu", 2)]]  # 8 cores // 4 cells of the grid
 
 
-def test_more_threads_than_cores_are_told(capsys: Capture, monkeypatch: pytest.MonkeyPatch, few_phantoms: None) -> None:
+def test_more_threads_than_cores_are_told(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, few_phantoms: None
+) -> None:
     monkeypatch.setattr(run_verbs, "usable_cores", lambda: 1)
     assert main(["reproduce", *CLASSICAL, "--threads", "2"]) == 0
     assert "Note: 2 threads share the 1 cores that this process may use" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("threads", "expected"), [((), [("cpu", 1)] * 2), (("--threads", "2"), [("cpu", 2)])])
+@pytest.mark.parametrize(
+    ("threads", "expected"), [((), [("cpu", 1)] * 2), (("--threads", "2"), [("cpu", 2)])]
+)
 def test_a_second_worker_joins_unasked_only_where_there_are_cores_for_it(
-    threads: tuple[str, ...], expected: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch, few_phantoms: None
+    threads: tuple[str, ...],
+    expected: list[tuple[str, int]],
+    monkeypatch: pytest.MonkeyPatch,
+    few_phantoms: None,
 ) -> None:
-    """Two cores, and cells of minutes: two workers of one thread, but one of two threads where two were asked for."""
+    """Two cores, and cells of minutes: two workers of one thread, but one of two threads where two
+    were asked for.
+    """
     monkeypatch.setattr(run_verbs, "usable_cores", lambda: 2)
     monkeypatch.setattr(run_verbs.Survey, "seconds_in_all", lambda self: 600.0)
     seen: list[list[tuple[str, int]]] = []
-    monkeypatch.setattr(run_verbs, "_share", lambda asked, arms, job, places, *more: seen.append(places) or {})
-    monkeypatch.setattr(run_verbs, "_work", lambda job, arms, place, *more: seen.append([place]) or {})
+    monkeypatch.setattr(
+        run_verbs, "_share", lambda asked, arms, job, places, *more: seen.append(places) or {}
+    )
+    monkeypatch.setattr(
+        run_verbs, "_work", lambda job, arms, place, *more: seen.append([place]) or {}
+    )
     assert main(["reproduce", *WORDS, "--device", "cpu", *threads]) == 0
     assert seen == [expected]
 
 
-def test_workers_spread_over_the_cards(capsys: Capture, monkeypatch: pytest.MonkeyPatch, few_phantoms: None) -> None:
+def test_workers_spread_over_the_cards(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, few_phantoms: None
+) -> None:
     """Two cards that are not there, so far as the start of the workers."""
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
@@ -180,10 +223,23 @@ def test_workers_spread_over_the_cards(capsys: Capture, monkeypatch: pytest.Monk
     assert "3 workers on cuda:1; threads of each: 2." in output
 
 
-@pytest.mark.skipif(not Path("/proc", "self", "task").exists(), reason="needs Linux, to find the workers")
+@pytest.mark.skipif(
+    not Path("/proc", "self", "task").exists(), reason="needs Linux, to find the workers"
+)
 def test_a_worker_that_dies_is_no_success(tmp_path: Path) -> None:
     (tmp_path / "tiny.toml").write_text(TINY_GRID.replace("= 2\n", "= 200\n", 1))
-    words = ["-m", "benchmark", "reproduce", *WORDS, "--only", "arm=unet", "--workers", "2", "--threads", "1"]
+    words = [
+        "-m",
+        "benchmark",
+        "reproduce",
+        *WORDS,
+        "--only",
+        "arm=unet",
+        "--workers",
+        "2",
+        "--threads",
+        "1",
+    ]
     child = process(words, cwd=tmp_path)
     assert child.stdout is not None
     assert any("epoch 0" in line for line in child.stdout)
@@ -197,17 +253,23 @@ def test_a_worker_that_dies_is_no_success(tmp_path: Path) -> None:
 def workers_of(pid: int) -> list[int]:
     """The children of a process that were started to run Python code of multiprocessing's."""
     children = Path("/proc", f"{pid}", "task", f"{pid}", "children").read_text().split()
-    return [int(one) for one in children if b"spawn_main" in Path("/proc", one, "cmdline").read_bytes()]
+    return [
+        int(one) for one in children if b"spawn_main" in Path("/proc", one, "cmdline").read_bytes()
+    ]
 
 
 def blocks(*languages: str) -> list[str]:
     """The page's fenced blocks of these languages."""
-    found = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    found = re.findall(
+        r"^```(\w*)\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
     return [text for language, text in found if language in languages]
 
 
 def commands() -> list[list[str]]:
-    """The words after `python -m benchmark` of every command of the page, up to a pipe or redirection."""
+    """The words after `python -m benchmark` of every command of the page, up to a pipe or
+    redirection.
+    """
     found = re.findall(r"python -m benchmark ([^|>)\n]*)", "\n".join(blocks("", "bash")))
     return [shlex.split(one) for one in found]
 
@@ -222,8 +284,12 @@ def test_the_page_shows_the_verbs_that_it_is_about() -> None:
 
 
 @pytest.mark.skipif(not Path("/bin", "bash").exists(), reason="needs bash")
-def test_the_script_of_the_page_runs_the_grid_to_the_bits_of_one_process(alone: Path, tmp_path: Path) -> None:
-    """As an array of three tasks at once, two cells each at most, which the variables of SLURM tell apart."""
+def test_the_script_of_the_page_runs_the_grid_to_the_bits_of_one_process(
+    alone: Path, tmp_path: Path
+) -> None:
+    """As an array of three tasks at once, two cells each at most, which the variables of SLURM tell
+    apart.
+    """
     script = next(block for block in blocks("bash") if "SLURM_ARRAY_TASK_ID" in block)
     for shown, here in (
         ("--data path/to/slices", "--data phantoms --grid tiny.toml --threads 1"),

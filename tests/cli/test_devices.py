@@ -48,14 +48,20 @@ def test_workers_share_cores_and_cards_as_in_this_table(
 
 @law
 @given(counts, counts, counts, cards, devices)
-def test_never_more_workers_than_asked_for_or_than_cells(w: int, cells: int, cores: int, n: int, device: str) -> None:
+def test_never_more_workers_than_asked_for_or_than_cells(
+    w: int, cells: int, cores: int, n: int, device: str
+) -> None:
     assert len(allocate(w, cells, cores, n, device)) == min(w, cells)
 
 
 @law
 @given(counts, counts, counts, cards, devices)
-def test_threads_are_equal_and_fit_the_cores(w: int, cells: int, cores: int, n: int, device: str) -> None:
-    """Equal, since bits agree at equal threads only; more than the cores only where each worker has one."""
+def test_threads_are_equal_and_fit_the_cores(
+    w: int, cells: int, cores: int, n: int, device: str
+) -> None:
+    """Equal, since bits agree at equal threads only; more than the cores only where each worker has
+    one.
+    """
     threads = [t for _, t in allocate(w, cells, cores, n, device)]
     assert len(set(threads)) == 1
     assert sum(threads) <= cores or set(threads) == {1}
@@ -63,7 +69,9 @@ def test_threads_are_equal_and_fit_the_cores(w: int, cells: int, cores: int, n: 
 
 @law
 @given(counts, counts, counts, st.integers(1, 9), st.sampled_from(["auto", "cuda"]))
-def test_no_card_has_two_workers_more_than_another(w: int, cells: int, cores: int, n: int, device: str) -> None:
+def test_no_card_has_two_workers_more_than_another(
+    w: int, cells: int, cores: int, n: int, device: str
+) -> None:
     """So every card is used before any is used twice."""
     used = Counter(device for device, _ in allocate(w, cells, cores, n, device))
     load = [used[f"cuda:{i}"] for i in range(n)]
@@ -71,7 +79,9 @@ def test_no_card_has_two_workers_more_than_another(w: int, cells: int, cores: in
     assert max(load) - min(load) <= 1
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no process to cores")
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="this system binds no process to cores"
+)
 def test_only_the_cores_that_were_granted_count(tmp_path: Path) -> None:
     granted = os.sched_getaffinity(0)
     try:
@@ -104,7 +114,9 @@ def test_how_threads_wait_is_left_to_who_chose_it(chosen: str) -> None:
 
 
 def test_else_waiting_threads_sleep_before_torch_is_loaded(tmp_path: Path) -> None:
-    """OpenMP reads its variables when torch is loaded: the command line sets them, and loads no torch before."""
+    """OpenMP reads its variables when torch is loaded: the command line sets them, and loads no
+    torch before.
+    """
     code = (
         "import os, sys\n"
         f"for name in {list(WAITING)}: os.environ.pop(name, None)\n"

@@ -1,4 +1,6 @@
-"""The command line: help, errors in one line, what is asked becomes what is run, and how it ends."""
+"""The command line: help, errors in one line, what is asked becomes what is run, and how it
+ends.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,9 @@ def asked(*words: str) -> Request:
 
 
 def run_ids(*words: str) -> list[str]:
-    return [spec.run_id for spec in prepare(asked("plan", "--data", "phantoms", *words), ARMS).specs]
+    return [
+        spec.run_id for spec in prepare(asked("plan", "--data", "phantoms", *words), ARMS).specs
+    ]
 
 
 @pytest.mark.parametrize("verb", [[], *([verb] for verb in VERBS)])
@@ -83,7 +87,14 @@ def test_every_verb_has_its_function() -> None:
 
 @pytest.mark.parametrize(
     "verb",
-    ["data", "plan --data", "reproduce --data", "rescore --runs . --data", "audit --data", "score . --split a --data"],
+    [
+        "data",
+        "plan --data",
+        "reproduce --data",
+        "rescore --runs . --data",
+        "audit --data",
+        "score . --split a --data",
+    ],
 )
 def test_a_wrong_path_is_named(capsys: Capture, verb: str) -> None:
     assert "no/such/folder: not there" in refused(capsys, *verb.split(), "no/such/folder")
@@ -104,11 +115,20 @@ def test_a_wrong_folder_of_runs_is_named(capsys: Capture, verb: str) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--grid", "thesiss"], "unknown grid 'thesiss'; known: baselines, quick, thesis, or a path ending in .toml"),
+        (
+            ["--grid", "thesiss"],
+            "unknown grid 'thesiss'; known: baselines, quick, thesis, or a path ending in .toml",
+        ),
         (["--grid", "no.toml"], "grid file no.toml is not there"),
         (["--protocol", "nnunet"], "unknown protocol 'nnunet'; known: patient, thesis"),
-        (["--set", "trainin.patience=3"], "unknown section 'trainin'; known: augmentation, loss, network"),
-        (["--set", "training.patients=3"], "unknown key in [training] 'patients'; known: batch_size, learning_rate"),
+        (
+            ["--set", "trainin.patience=3"],
+            "unknown section 'trainin'; known: augmentation, loss, network",
+        ),
+        (
+            ["--set", "training.patients=3"],
+            "unknown key in [training] 'patients'; known: batch_size, learning_rate",
+        ),
         (["--set", "training.patience=many"], "training.patience = 'many' must be int"),
         (["--set", "training.patience=0"], "must be above 0"),
         (["--set", "training.patience"], "must have the form KEY=VALUE"),
@@ -121,7 +141,9 @@ def test_a_wrong_folder_of_runs_is_named(capsys: Capture, verb: str) -> None:
         (["--spacing", "0", "1"], "must be two numbers from 0.01 to 100"),
     ],
 )
-def test_an_unknown_word_lists_the_known_ones(capsys: Capture, words: list[str], says: str, tmp_path: Path) -> None:
+def test_an_unknown_word_lists_the_known_ones(
+    capsys: Capture, words: list[str], says: str, tmp_path: Path
+) -> None:
     if words[0] == "--labels":  # phantoms know no labels
         assert main(["export", "phantoms", "some"]) == 0
         words = [*words, "--data", "some"]
@@ -178,7 +200,9 @@ def test_words_become_a_request() -> None:
 
 
 def test_where_slices_come_from(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Asked for, the environment, an earlier download, else phantoms; phantoms never share the default folder."""
+    """Asked for, the environment, an earlier download, else phantoms; phantoms never share the
+    default folder.
+    """
     assert (asked("plan").source, asked("plan").folder, asked("plan").grid_name) == (
         "phantoms", Path("runs-quick"), "quick",
     )  # fmt: skip
@@ -190,7 +214,11 @@ def test_where_slices_come_from(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         (tmp_path / file.name).touch()
     assert asked("plan").source == "figshare"
     monkeypatch.setenv("MENINGIOMA_DATA", "there")
-    assert (asked("plan").source, asked("plan").folder, asked("plan").grid_name) == ("there", Path("runs"), "thesis")
+    assert (asked("plan").source, asked("plan").folder, asked("plan").grid_name) == (
+        "there",
+        Path("runs"),
+        "thesis",
+    )
     assert asked("plan", "--data", "here", "--out", "out").source == "here"
     assert asked("plan", "--data", "here", "--out", "out").folder == Path("out")
 
@@ -212,7 +240,9 @@ def test_seeds_splits_and_image_size_multiply() -> None:
     assert len(run_ids(*narrow, "--image-size", "4096")) == 1  # the largest there may be
 
 
-def test_what_is_asked_goes_before_what_the_grid_says_and_leaves_the_rest_of_it(tmp_path: Path) -> None:
+def test_what_is_asked_goes_before_what_the_grid_says_and_leaves_the_rest_of_it(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "mine.toml").write_text("""
         seeds = [7]
         splits = [2, 3]
@@ -222,10 +252,22 @@ def test_what_is_asked_goes_before_what_the_grid_says_and_leaves_the_rest_of_it(
         name = "unet"
     """)
     words = ["plan", "--data", "phantoms", "--grid", "mine.toml"]
-    more = ["--protocol", "thesis", "--splits", "1,4", "--seeds", "5,6", "--set", "training.patience=3"]
-    of_the_grid, of_the_words = (prepare(asked(*words, *given), ARMS, keep_splits=False).specs for given in ([], more))
+    more = [
+        "--protocol",
+        "thesis",
+        "--splits",
+        "1,4",
+        "--seeds",
+        "5,6",
+        "--set",
+        "training.patience=3",
+    ]
+    of_the_grid, of_the_words = (
+        prepare(asked(*words, *given), ARMS, keep_splits=False).specs for given in ([], more)
+    )
     facts = [
-        {(s.split_id, s.seed, s.recipe.preprocess.nyul_fit) for s in specs} for specs in (of_the_grid, of_the_words)
+        {(s.split_id, s.seed, s.recipe.preprocess.nyul_fit) for s in specs}
+        for specs in (of_the_grid, of_the_words)
     ]
     assert facts[0] == {("by-patient-2", 7, "train"), ("by-patient-3", 7, "train")}
     assert facts[1] == {(f"by-image-{number}", seed, "all") for number in (1, 4) for seed in (5, 6)}
@@ -235,7 +277,9 @@ def test_what_is_asked_goes_before_what_the_grid_says_and_leaves_the_rest_of_it(
 
 
 def test_words_about_slices_reach_them(tmp_path: Path) -> None:
-    """Six of label 1, one of them without a tumour, and six of label 2, in patients of two; three by two as folds."""
+    """Six of label 1, one of them without a tumour, and six of label 2, in patients of two; three
+    by two as folds.
+    """
     drawn = small_set(12)
     blank = drawn.masks & (np.arange(12) != 0)[:, None, None]
     write_pairs(replace(drawn, masks=blank, label=np.repeat([1, 2], 6)), tmp_path / "own")
@@ -252,15 +296,30 @@ def test_words_about_slices_reach_them(tmp_path: Path) -> None:
         slices_of()
     assert slices_of("--allow-empty-masks").slice_id.tolist() == drawn.slice_id[:6].tolist()
     assert len(slices_of("--allow-empty-masks", "--labels", "all")) == 12
-    words = ["--data", "own", "--labels", "all", "--allow-empty-masks", "--set", "split.unit=cvind", "--splits", "3"]
+    words = [
+        "--data",
+        "own",
+        "--labels",
+        "all",
+        "--allow-empty-masks",
+        "--set",
+        "split.unit=cvind",
+        "--splits",
+        "3",
+    ]
     (split,) = prepare(asked("plan", *words), ARMS, keep_splits=False).splits.values()
-    assert (split.test, split.val) == (tuple(drawn.slice_id[8:].tolist()), tuple(drawn.slice_id[:4].tolist()))
+    assert (split.test, split.val) == (
+        tuple(drawn.slice_id[8:].tolist()),
+        tuple(drawn.slice_id[:4].tolist()),
+    )
 
 
 def by_expansion(grid: str) -> list[RunSpec]:
     one = load_grid(grid)
     recipe, split = load_recipe(one.protocol, one.overrides), Split("by-image-1", (1,), (2,), (3,))
-    return expand(one, ARMS, recipe, [split], dataset_id="d", content_fingerprint="c", shape=(512, 512))
+    return expand(
+        one, ARMS, recipe, [split], dataset_id="d", content_fingerprint="c", shape=(512, 512)
+    )
 
 
 def test_the_thesis_grid_is_the_thesis() -> None:
@@ -269,14 +328,26 @@ def test_the_thesis_grid_is_the_thesis() -> None:
     assert len(specs) == len({spec.run_id for spec in specs}) == 108
     assert {spec.arm for spec in specs} == {"unet"}
     assert {spec.params["kernel_size"] for spec in specs} == {3, 5, 7, 9}
-    assert sorted({spec.params["alpha"] for spec in specs}) == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+    assert sorted({spec.params["alpha"] for spec in specs}) == [
+        0.1,
+        0.2,
+        0.3,
+        0.4,
+        0.5,
+        0.6,
+        0.7,
+        0.8,
+        0.9,
+    ]
     assert len({spec.seed for spec in specs}) == 3
 
 
 def test_the_quick_grid_covers_everything() -> None:
     specs = by_expansion("quick")
     assert {spec.arm for spec in specs} == set(ARMS)
-    cells = {(spec.params["kernel_size"], spec.params["alpha"]) for spec in specs if spec.arm == "unet"}
+    cells = {
+        (spec.params["kernel_size"], spec.params["alpha"]) for spec in specs if spec.arm == "unet"
+    }
     assert cells == {(3, 0.5), (5, 0.5), (7, 0.5), (9, 0.5), (5, 0.1), (5, 0.9)}
 
 
@@ -306,7 +377,9 @@ def test_data_says_what_is_there(capsys: Capture, slices: SliceSet) -> None:
 
 def test_exported_slices_are_the_same_slices(capsys: Capture, slices: SliceSet) -> None:
     assert main(["export", "phantoms", "pairs"]) == 0
-    assert f"24 pairs written to pairs/; fingerprint {slices.fingerprint}" in capsys.readouterr().out
+    assert (
+        f"24 pairs written to pairs/; fingerprint {slices.fingerprint}" in capsys.readouterr().out
+    )
     assert main(["data", "pairs"]) == 0
     output = capsys.readouterr().out
     assert slices.fingerprint in output
@@ -326,8 +399,13 @@ def test_phantoms_and_real_slices_never_share_a_folder(capsys: Capture, tmp_path
     run = tmp_path / "mixed" / "some-run"
     run.mkdir(parents=True)
     (run / "spec.json").write_text(json.dumps({"phantom": False}))
-    error = refused(capsys, "reproduce", "--data", "phantoms", "--only", "arm=otsu", "--out", "mixed")
-    assert "mixed holds runs on real slices, and these would be runs on phantoms; give another folder" in error
+    error = refused(
+        capsys, "reproduce", "--data", "phantoms", "--only", "arm=otsu", "--out", "mixed"
+    )
+    assert (
+        "mixed holds runs on real slices, and these would be runs on phantoms; give another folder"
+        in error
+    )
     (run / "spec.json").write_text(json.dumps({"phantom": True}))
     assert main(["export", "phantoms", "real"]) == 0
     capsys.readouterr()
@@ -360,7 +438,9 @@ def test_a_run_compared_and_rescored(capsys: Capture, tmp_path: Path) -> None:
     scores = next(tmp_path.glob("out/*/scores.csv"))
     whole = scores.read_bytes()
     scores.write_bytes(whole[:40])
-    assert "is not the file that result.json has the hash of" in refused(capsys, "compare", "--runs", "out")
+    assert "is not the file that result.json has the hash of" in refused(
+        capsys, "compare", "--runs", "out"
+    )
     assert main(["rescore", "--runs", "out", "--data", "phantoms"]) == 0
     assert "damaged scores.csv made anew" in capsys.readouterr().out
     assert scores.read_bytes() == whole
@@ -373,12 +453,20 @@ def written(tmp_path: Path) -> Path:
     for alpha, rows in ((0.5, 8), (0.6, 6)):
         for seed in (1, 2):
             params = {"alpha": alpha, "kernel_size": 5}
-            write_run(tmp_path / "mine", slices, halves(slices), rows=rows - seed, seed=seed, params=params)
+            write_run(
+                tmp_path / "mine",
+                slices,
+                halves(slices),
+                rows=rows - seed,
+                seed=seed,
+                params=params,
+            )
     return tmp_path / "mine"
 
 
 @pytest.mark.parametrize(
-    ("form", "begins"), [("text", "The thesis's printed numbers."), ("markdown", "**"), ("latex", "% ")]
+    ("form", "begins"),
+    [("text", "The thesis's printed numbers."), ("markdown", "**"), ("latex", "% ")],
 )
 def test_compare_in_every_format(capsys: Capture, written: Path, form: str, begins: str) -> None:
     """All sections at once; what goes into a document has no greeting, and asides are on stderr."""
@@ -389,12 +477,18 @@ def test_compare_in_every_format(capsys: Capture, written: Path, form: str, begi
     assert output.err == (
         "Nothing to show under claims: nothing has been run on the thesis's slices with its protocol.\n"
     )
-    for title in ("The thesis's printed numbers.", "Arms against arms, dataset", "Measures by tumour size, dataset"):
+    for title in (
+        "The thesis's printed numbers.",
+        "Arms against arms, dataset",
+        "Measures by tumour size, dataset",
+    ):
         assert title in output.out
 
 
 @pytest.mark.parametrize("section", [name for name in SECTION_NAMES if name != "claims"])
-def test_csv_is_nothing_but_csv(capsys: Capture, written: Path, monkeypatch: pytest.MonkeyPatch, section: str) -> None:
+def test_csv_is_nothing_but_csv(
+    capsys: Capture, written: Path, monkeypatch: pytest.MonkeyPatch, section: str
+) -> None:
     """Even where a run was left out."""
     found = replace(collect.collect(written), superseded=("an-old-run",))
     monkeypatch.setattr(judge_verbs, "collect", lambda root: found)
@@ -430,7 +524,9 @@ def test_after_runs_on_phantoms_it_says_where_they_lie(
 ) -> None:
     """And how to judge them; not where real slices were run, or a folder was named."""
     (tmp_path / "page").touch()
-    monkeypatch.setattr("benchmark.report.build.write", lambda source, out: Written(tmp_path / "page", 0))
+    monkeypatch.setattr(
+        "benchmark.report.build.write", lambda source, out: Written(tmp_path / "page", 0)
+    )
     here = "Your own runs, on drawn phantoms, lie in runs-quick/. To judge them: --runs runs-quick"
     slices = squares(8)
     assert main([verb]) == 0
@@ -438,14 +534,28 @@ def test_after_runs_on_phantoms_it_says_where_they_lie(
     assert output.startswith("Judging the ")
     assert " runs shipped here, since runs/ holds no finished run.\n" in output
     assert here not in output
-    write_run(tmp_path / "runs-quick", slices, halves(slices), rows=5, seed=1, params={"alpha": 0.5, "kernel_size": 5})
+    write_run(
+        tmp_path / "runs-quick",
+        slices,
+        halves(slices),
+        rows=5,
+        seed=1,
+        params={"alpha": 0.5, "kernel_size": 5},
+    )
     assert main([verb]) == 0
     output = capsys.readouterr().out
     assert here in output
     assert f"nox -s {verb} -- --runs runs-quick" in output
     assert main([verb, "--runs", "runs-quick"]) == 0
     assert capsys.readouterr().out.startswith("Judging runs-quick: 1 finished runs.\n")
-    write_run(tmp_path / "runs", slices, halves(slices), rows=5, seed=1, params={"alpha": 0.5, "kernel_size": 5})
+    write_run(
+        tmp_path / "runs",
+        slices,
+        halves(slices),
+        rows=5,
+        seed=1,
+        params={"alpha": 0.5, "kernel_size": 5},
+    )
     assert main([verb]) == 0
     output = capsys.readouterr().out
     assert output.startswith("Judging runs: 1 finished runs.\n")
@@ -475,10 +585,21 @@ def test_without_a_finished_run_everything_is_missing(capsys: Capture, tmp_path:
 
 
 @pytest.mark.parametrize("workers", [[], ["--workers", "2"]])
-def test_a_card_that_is_not_there(capfd: Capture, monkeypatch: pytest.MonkeyPatch, workers: list[str]) -> None:
+def test_a_card_that_is_not_there(
+    capfd: Capture, monkeypatch: pytest.MonkeyPatch, workers: list[str]
+) -> None:
     """One line, and no worker is started, which would add its own."""
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    words = ["reproduce", "--data", "phantoms", "--only", "arm=otsu,background", "--device", "cuda", *workers]
+    words = [
+        "reproduce",
+        "--data",
+        "phantoms",
+        "--only",
+        "arm=otsu,background",
+        "--device",
+        "cuda",
+        *workers,
+    ]
     assert refused(capfd, *words).startswith("error: --device cuda: PyTorch sees no CUDA card here")
 
 
@@ -502,7 +623,9 @@ def test_looking_needs_no_torch(tmp_path: Path) -> None:
 
 def test_help_comes_at_once(tmp_path: Path) -> None:
     """In processor seconds of a child, so that a busy machine does not matter."""
-    resource = pytest.importorskip("resource", reason="needs a system that tells the processor time of children")
+    resource = pytest.importorskip(
+        "resource", reason="needs a system that tells the processor time of children"
+    )
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     code, output, _ = finish(process(["-m", "benchmark", "data", "--help"], cwd=tmp_path))
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -511,8 +634,12 @@ def test_help_comes_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="there a signal from another process ends it at once")
-@pytest.mark.parametrize(("workers", "sent", "expected"), [("1", signal.SIGTERM, 143), ("2", signal.SIGINT, 130)])
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="there a signal from another process ends it at once"
+)
+@pytest.mark.parametrize(
+    ("workers", "sent", "expected"), [("1", signal.SIGTERM, 143), ("2", signal.SIGINT, 130)]
+)
 def test_a_call_that_is_stopped_says_how_to_go_on(
     tmp_path: Path, workers: str, sent: signal.Signals, expected: int
 ) -> None:
@@ -530,7 +657,9 @@ def test_a_call_that_is_stopped_says_how_to_go_on(
     assert not list(tmp_path.glob("out/*/failure.json"))
 
 
-def test_a_name_that_the_terminal_cannot_spell_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_the_terminal_cannot_spell_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Where output has another encoding than names, as in a C locale or on Windows."""
     terminal = io.BytesIO()
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(terminal, encoding="ascii"))
@@ -571,7 +700,10 @@ def test_the_jobs_pass_their_words_on() -> None:
     ("words", "says"),
     [
         (["--only", "kernel_size=5", "--only", "kernel_size=7"], "names 'kernel_size' twice"),
-        (["--set", "training.patience=3", "--set", "training.learning_rate=banana"], "must be float"),
+        (
+            ["--set", "training.patience=3", "--set", "training.learning_rate=banana"],
+            "must be float",
+        ),
         (["--seeds", str(2**63)], "below 2\\*\\*63"),
         (["--seeds", "1,1"], "there once"),
         (["--image-size", "99968"], "above 4096"),
@@ -599,21 +731,46 @@ def test_two_options_of_one_kind_add_up(capsys: pytest.CaptureFixture[str]) -> N
 def test_a_device_that_is_none_is_refused_before_any_cell(
     device: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["--data", "phantoms", "--only", "arm=otsu", "--out", str(tmp_path / "out"), "--device", device]
+    words = [
+        "--data",
+        "phantoms",
+        "--only",
+        "arm=otsu",
+        "--out",
+        str(tmp_path / "out"),
+        "--device",
+        device,
+    ]
     assert main(["reproduce", *words]) == 2
     assert f"--device {device}" in capsys.readouterr().err
     assert not list(tmp_path.glob("out/*/spec.json"))
 
 
-def test_an_out_that_is_a_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_out_that_is_a_file_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "out").write_text("mine")
-    assert main(["reproduce", "--data", "phantoms", "--only", "arm=otsu", "--out", str(tmp_path / "out")]) == 2
+    assert (
+        main(
+            [
+                "reproduce",
+                "--data",
+                "phantoms",
+                "--only",
+                "arm=otsu",
+                "--out",
+                str(tmp_path / "out"),
+            ]
+        )
+        == 2
+    )
     assert capsys.readouterr().err.startswith("error: ")
     assert (tmp_path / "out").read_text() == "mine"
 
 
 @pytest.mark.parametrize(
-    "params", ["kernel_size = 4", "alpha = 2.0", 'alpha = "x"', "kernel_size = [[3]]", "alpha = nan"]
+    "params",
+    ["kernel_size = 4", "alpha = 2.0", 'alpha = "x"', "kernel_size = [[3]]", "alpha = nan"],
 )
 def test_parameters_that_an_arm_refuses_end_the_call(
     params: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

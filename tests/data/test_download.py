@@ -98,7 +98,12 @@ def test_a_dropped_connection_is_taken_up_where_it_broke(server: Server, tmp_pat
     server.cut_at = [10 * CHUNK, 6 * CHUNK]
     get(server, tmp_path)
     assert holds_all(tmp_path)
-    assert server.asked == [(7, None), (7, f"bytes={10 * CHUNK}-"), (7, f"bytes={16 * CHUNK}-"), (8, None)]
+    assert server.asked == [
+        (7, None),
+        (7, f"bytes={10 * CHUNK}-"),
+        (7, f"bytes={16 * CHUNK}-"),
+        (8, None),
+    ]
 
 
 def test_a_kept_part_is_continued_by_the_next_call(server: Server, tmp_path: Path) -> None:
@@ -125,17 +130,29 @@ def test_a_broken_download_keeps_its_part(server: Server, tmp_path: Path) -> Non
     server.cut_at = [CHUNK + 1000, 0]
     with pytest.raises(DownloadError, match=r"1-766\.zip: .*is kept"):
         get(server, tmp_path)
-    assert [(p.name, p.stat().st_size) for p in tmp_path.iterdir()] == [("brainTumorDataPublic_1-766.zip.part", CHUNK)]
+    assert [(p.name, p.stat().st_size) for p in tmp_path.iterdir()] == [
+        ("brainTumorDataPublic_1-766.zip.part", CHUNK)
+    ]
     get(server, tmp_path)
     assert holds_all(tmp_path)
 
 
-@pytest.mark.parametrize(("status", "words"), [(403, "403 Forbidden"), (404, "404"), (202, "202"), (503, "503")])
-def test_a_refusal_names_the_manual_way(server: Server, tmp_path: Path, status: int, words: str) -> None:
+@pytest.mark.parametrize(
+    ("status", "words"), [(403, "403 Forbidden"), (404, "404"), (202, "202"), (503, "503")]
+)
+def test_a_refusal_names_the_manual_way(
+    server: Server, tmp_path: Path, status: int, words: str
+) -> None:
     server.status = status
     with pytest.raises(DownloadError) as caught:
         get(server, tmp_path)
-    for needed in (words, "10.6084/m9.figshare.1512427", "cvind.mat", str(tmp_path), "run the same command again"):
+    for needed in (
+        words,
+        "10.6084/m9.figshare.1512427",
+        "cvind.mat",
+        str(tmp_path),
+        "run the same command again",
+    ):
         assert needed in str(caught.value)
 
 
@@ -143,7 +160,9 @@ def test_no_network_names_the_manual_way(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, not listening: every connection is refused
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/"
-        with pytest.raises(DownloadError, match=r"no network.*By hand: open https://doi\.org/10\.6084"):
+        with pytest.raises(
+            DownloadError, match=r"no network.*By hand: open https://doi\.org/10\.6084"
+        ):
             fetch(tmp_path, base_url=url, files=TABLE, progress=False)
 
 
@@ -167,14 +186,20 @@ def test_files_put_there_by_hand_are_taken(server: Server, tmp_path: Path) -> No
     assert server.asked == []
 
 
-def test_progress_goes_to_the_terminal(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_goes_to_the_terminal(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     fetch(tmp_path, base_url=server.url, files=TABLE[1:])
     assert "cvind.mat" in capsys.readouterr().out
 
 
-def test_the_word_figshare_loads_what_was_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_word_figshare_loads_what_was_fetched(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     slices = small_set(dtype="int16")
-    monkeypatch.setattr("benchmark.data.download.fetch", lambda: write_zips(slices, tmp_path / "cache"))
+    monkeypatch.setattr(
+        "benchmark.data.download.fetch", lambda: write_zips(slices, tmp_path / "cache")
+    )
     assert data.load("figshare").fingerprint == slices.fingerprint
 
 

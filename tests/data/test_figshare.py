@@ -11,7 +11,16 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from data_forms import damaged, loads_or_refuses, mat_bytes, refused, small_set, write_mats, write_zip, write_zips
+from data_forms import (
+    damaged,
+    loads_or_refuses,
+    mat_bytes,
+    refused,
+    small_set,
+    write_mats,
+    write_zip,
+    write_zips,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.io import savemat
@@ -42,7 +51,10 @@ def test_slices_come_back_upright_with_patients(tmp_path: Path, write: Any) -> N
 
 def test_one_zip_members_in_a_folder_and_other_members(tmp_path: Path) -> None:
     members = {f"data/{one.slice_id}.mat": mat_bytes(one) for one in iterate(SLICES)}
-    path = write_zip(tmp_path / "any.zip", {**members, "README.txt": b"hello", "../9.mat": b"x", "a/b/3.mat": b"x"})
+    path = write_zip(
+        tmp_path / "any.zip",
+        {**members, "README.txt": b"hello", "../9.mat": b"x", "a/b/3.mat": b"x"},
+    )
     assert load(path).fingerprint == SLICES.fingerprint
     assert [p.name for p in tmp_path.iterdir()] == ["any.zip"]
 
@@ -68,7 +80,9 @@ def test_same_slice_in_two_zips(tmp_path: Path) -> None:
 
 def test_smaller_pituitary_slices_do_not_stop_the_meningiomas(tmp_path: Path) -> None:
     folder = write_mats(SLICES, tmp_path / "set")
-    (folder / "1000.mat").write_bytes(mat_bytes(next(iterate(small_set(1, shape=(64, 64), label=3)))))
+    (folder / "1000.mat").write_bytes(
+        mat_bytes(next(iterate(small_set(1, shape=(64, 64), label=3))))
+    )
     assert load(folder).fingerprint == SLICES.fingerprint
 
 
@@ -91,7 +105,9 @@ def test_smaller_pituitary_slices_do_not_stop_the_meningiomas(tmp_path: Path) ->
         ({"PID": np.array([[10, 13]], np.uint16)}, "cjdata/PID"),
     ],
 )
-def test_a_field_that_is_wrong_is_told_by_its_file(tmp_path: Path, replaced: dict[str, Any], words: str) -> None:
+def test_a_field_that_is_wrong_is_told_by_its_file(
+    tmp_path: Path, replaced: dict[str, Any], words: str
+) -> None:
     refused(write_one(tmp_path / "set", **replaced), "2.mat", words)
 
 
@@ -102,7 +118,11 @@ def test_big_endian_values_are_the_same_slices(tmp_path: Path) -> None:
 
 def test_a_link_out_of_the_file_is_not_followed(tmp_path: Path) -> None:
     other = write_one(tmp_path / "other") / "2.mat"
-    refused(write_one(tmp_path / "set", image=h5py.ExternalLink(str(other), "/cjdata/image")), "no dataset", "image")
+    refused(
+        write_one(tmp_path / "set", image=h5py.ExternalLink(str(other), "/cjdata/image")),
+        "no dataset",
+        "image",
+    )
 
 
 def test_header_that_promises_terabytes(tmp_path: Path) -> None:
@@ -139,9 +159,13 @@ def test_an_encrypted_zip_is_refused(tmp_path: Path) -> None:
     refused(path, "1.mat", "encrypted")
 
 
-@pytest.mark.parametrize("members", [{}, {"brainTumorDataPublic_1-766.zip": b"x"}, {"a/b/1.mat": b""}])
+@pytest.mark.parametrize(
+    "members", [{}, {"brainTumorDataPublic_1-766.zip": b"x"}, {"a/b/1.mat": b""}]
+)
 def test_zip_without_slices(tmp_path: Path, members: dict[str, bytes]) -> None:
-    refused(write_zip(tmp_path / "1512427.zip", members), "1512427.zip", "no N.mat", "unpack it once")
+    refused(
+        write_zip(tmp_path / "1512427.zip", members), "1512427.zip", "no N.mat", "unpack it once"
+    )
 
 
 def test_a_mat_file_too_large_for_a_slice_is_refused(tmp_path: Path) -> None:
@@ -153,8 +177,12 @@ def test_a_mat_file_too_large_for_a_slice_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("write", [write_mats, write_zips])
 @given(data=st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_damaged_files_give_one_clear_error_or_valid_slices(tmp_path: Path, write: Any, data: st.DataObject) -> None:
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_damaged_files_give_one_clear_error_or_valid_slices(
+    tmp_path: Path, write: Any, data: st.DataObject
+) -> None:
     folder = tmp_path / "set"
     if not folder.exists():
         write(small_set(1, dtype="int16", shape=(64, 64)), folder)
@@ -175,10 +203,16 @@ def write_cvind(path: Path, values: Any, modern: bool, name: str = "cvind") -> P
 
 @pytest.mark.parametrize("modern", [True, False], ids=["v7.3", "v5"])
 @pytest.mark.parametrize("shape", [(10, 1), (1, 10)])
-def test_cvind_of_either_version_and_direction(tmp_path: Path, modern: bool, shape: tuple[int, int]) -> None:
+def test_cvind_of_either_version_and_direction(
+    tmp_path: Path, modern: bool, shape: tuple[int, int]
+) -> None:
     folds = np.array([1.0, 2, 3, 4, 5, 5, 4, 3, 2, 1]).reshape(shape)
     path = write_cvind(tmp_path / "cvind.mat", folds, modern)
-    assert read_cvind(path) == read_cvind(tmp_path) == dict(enumerate([1, 2, 3, 4, 5, 5, 4, 3, 2, 1], start=1))
+    assert (
+        read_cvind(path)
+        == read_cvind(tmp_path)
+        == dict(enumerate([1, 2, 3, 4, 5, 5, 4, 3, 2, 1], start=1))
+    )
 
 
 @pytest.mark.parametrize("modern", [True, False], ids=["v7.3", "v5"])
@@ -247,8 +281,12 @@ def test_a_type_that_matlab_does_not_know_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("modern", [True, False], ids=["v7.3", "v5"])
 @given(data=st.data())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_damaged_folds_are_refused_or_read(tmp_path: Path, modern: bool, data: st.DataObject) -> None:
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_damaged_folds_are_refused_or_read(
+    tmp_path: Path, modern: bool, data: st.DataObject
+) -> None:
     path = tmp_path / "cvind.mat"
     whole = write_cvind(path, np.array([[1.0, 2, 3]]), modern).read_bytes()
     path.write_bytes(data.draw(damaged(whole)))

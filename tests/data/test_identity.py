@@ -11,7 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_forms import refused, small_set, write_index, write_kaggle, write_mats, write_nifti, write_pairs, write_zips
+from data_forms import (
+    refused,
+    small_set,
+    write_index,
+    write_kaggle,
+    write_mats,
+    write_nifti,
+    write_pairs,
+    write_zips,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -23,12 +32,21 @@ from benchmark.data.slices import RawSlice, SliceSet, gather, iterate, mask_hash
 from benchmark.errors import DataError
 from benchmark.planning.request import Request, load_slices
 
-PUBLISHED = {*range(1, 59), *range(60, 209), *range(211, 709), 3030, 3063, 3064}  # the archive's meningiomas
+PUBLISHED = {
+    *range(1, 59),
+    *range(60, 209),
+    *range(211, 709),
+    3030,
+    3063,
+    3064,
+}  # the archive's meningiomas
 LABELS = (1, 1, 2, 2, 2, 3)
 WHOLE = replace(small_set(6), label=np.array(LABELS), patient_id=("A", "B", "C", "C", "D", "E"))
 KNOWN = identity.table_of(WHOLE)
 MENINGIOMAS, GLIOMAS = (gather(iterate(WHOLE), labels=[label]) for label in (1, 2))
-LINE = "2 of 6 slices are Cheng's meningiomas; left out: 3 gliomas, 1 pituitary tumour, by --labels."
+LINE = (
+    "2 of 6 slices are Cheng's meningiomas; left out: 3 gliomas, 1 pituitary tumour, by --labels."
+)
 STRANGERS = small_set(9)  # its last three masks are not in KNOWN
 OTHERS = gather([replace(one, patient_id=None) for one in list(iterate(STRANGERS))[6:]])
 
@@ -51,13 +69,17 @@ def recognised(raw: Sequence[RawSlice], labels: Sequence[int] | None = None) -> 
 
 
 def bare(one: RawSlice, number: int) -> RawSlice:
-    """What a folder of pictures tells of a slice: no label, no patient, a number that means nothing."""
+    """What a folder of pictures tells of a slice: no label, no patient, a number that means
+    nothing.
+    """
     return replace(one, slice_id=number, label=None, patient_id=None)
 
 
 def pictures(slices: SliceSet, folder: Path, names: Sequence[int] | None = None) -> Path:
     """images/N.png and masks/N.png without an index, N not being the slice's number."""
-    return write_pairs(replace(slices, slice_id=np.array(names or range(1, len(slices) + 1))), folder, index=False)
+    return write_pairs(
+        replace(slices, slice_id=np.array(names or range(1, len(slices) + 1))), folder, index=False
+    )
 
 
 def with_others(folder: Path) -> Path:
@@ -78,7 +100,9 @@ def test_the_shipped_table_is_the_whole_archive() -> None:
     rows = identity.table().values()
     assert sorted(one.slice_id for one in rows) == list(range(1, 3065))
     assert Counter(one.label for one in rows) == {1: 708, 2: 1426, 3: 930}
-    patients = {label: {one.patient_id for one in rows if one.label == label} for label in (1, 2, 3)}
+    patients = {
+        label: {one.patient_id for one in rows if one.label == label} for label in (1, 2, 3)
+    }
     assert {label: len(names) for label, names in patients.items()} == {1: 82, 2: 89, 3: 62}
     assert len(set().union(*patients.values())) == 233
 
@@ -92,8 +116,12 @@ def test_its_meningiomas_are_those_of_the_archive() -> None:
 
 
 def test_the_constant_follows_the_definition_of_dataset_id() -> None:
-    """sha256 over "number:mask_hash\\n" of the meningiomas in order of number, spelled out here a second time."""
-    rows = sorted((one.slice_id, digest) for digest, one in identity.table().items() if one.label == 1)
+    """sha256 over "number:mask_hash\\n" of the meningiomas in order of number, spelled out here a
+    second time.
+    """
+    rows = sorted(
+        (one.slice_id, digest) for digest, one in identity.table().items() if one.label == 1
+    )
     text = "".join(f"{number}:{digest}\n" for number, digest in rows)
     assert hashlib.sha256(text.encode()).hexdigest() == identity.CHENG_DATASET_ID
     assert identity.CHENG_DATASET_ID.startswith("6bc431b424f9")  # the folder of the shipped splits
@@ -109,7 +137,9 @@ def test_the_hash_of_a_mask_is_defined_by_its_size_and_bits() -> None:
 # Recognition
 
 
-def moved(array: NDArray[np.generic], rows: bool, columns: bool, transposed: bool) -> NDArray[np.generic]:
+def moved(
+    array: NDArray[np.generic], rows: bool, columns: bool, transposed: bool
+) -> NDArray[np.generic]:
     """One of the eight orientations, by mirrors alone."""
     array = array[::-1] if rows else array
     array = array[:, ::-1] if columns else array
@@ -138,23 +168,38 @@ def test_known_masks_come_back_upright_under_their_own_number_label_and_patient(
     assert (back.label.tolist(), back.patient_id) == (list(LABELS), WHOLE.patient_id)
 
 
-@given(names=st.lists(st.integers(0, 4000), min_size=6, max_size=6, unique=True), form=st.sampled_from(["png", "tif"]))
+@given(
+    names=st.lists(st.integers(0, 4000), min_size=6, max_size=6, unique=True),
+    form=st.sampled_from(["png", "tif"]),
+)
 @settings(max_examples=10, deadline=None)
 def test_pictures_under_any_names_are_the_same_slices(
     tmp_path_factory: pytest.TempPathFactory, names: list[int], form: str
 ) -> None:
-    """The commonest copy: all slices as images/N.png and masks/N.png, N of no meaning, no label and no patient."""
+    """The commonest copy: all slices as images/N.png and masks/N.png, N of no meaning, no label and
+    no patient.
+    """
     named = replace(WHOLE, slice_id=np.array(names))
-    folder = write_pairs(named, tmp_path_factory.mktemp("copy") / "set", index=False, suffix=f".{form}")
+    folder = write_pairs(
+        named, tmp_path_factory.mktemp("copy") / "set", index=False, suffix=f".{form}"
+    )
     for labels in ((1,), (2,), None):
         back, whole = loaded(folder, labels), gather(iterate(WHOLE), labels=labels)
         assert (back.fingerprint, back.dataset_id) == (whole.fingerprint, whole.dataset_id)
         assert (back.label.tolist(), back.patient_id) == (whole.label.tolist(), whole.patient_id)
 
 
-@pytest.mark.parametrize("write", [pictures, write_pairs, write_nifti, write_kaggle, write_mats, write_zips])
-def test_one_line_says_what_was_recognised_in_every_form(tmp_path: Path, known: None, write: type) -> None:
-    slices = replace(WHOLE, images=WHOLE.images.astype(np.int16)) if write in (write_mats, write_zips) else WHOLE
+@pytest.mark.parametrize(
+    "write", [pictures, write_pairs, write_nifti, write_kaggle, write_mats, write_zips]
+)
+def test_one_line_says_what_was_recognised_in_every_form(
+    tmp_path: Path, known: None, write: type
+) -> None:
+    slices = (
+        replace(WHOLE, images=WHOLE.images.astype(np.int16))
+        if write in (write_mats, write_zips)
+        else WHOLE
+    )
     back = load(write(slices, tmp_path / "set"))
     assert (back.dataset_id, back.patient_id) == (MENINGIOMAS.dataset_id, MENINGIOMAS.patient_id)
     assert back.note == LINE
@@ -170,7 +215,9 @@ def test_nothing_is_said_where_nothing_was_recognised_and_labels_are_there(tmp_p
     assert load(write_pairs(WHOLE, tmp_path / "set")).note == ""
 
 
-def test_it_is_said_that_unknown_slices_without_a_label_are_taken_for_meningiomas(tmp_path: Path) -> None:
+def test_it_is_said_that_unknown_slices_without_a_label_are_taken_for_meningiomas(
+    tmp_path: Path,
+) -> None:
     back = load(pictures(WHOLE, tmp_path / "set"))
     assert set(back.label) == {1}
     assert set(back.patient_id) == {None}
@@ -186,7 +233,9 @@ def test_unknown_slices_keep_what_they_have() -> None:
 
 
 def test_slices_that_are_left_out_are_not_kept_in_memory(known: None) -> None:
-    """Of 6 slices 2 are kept; beside them no more are ever alive than the one in hand and the one before it."""
+    """Of 6 slices 2 are kept; beside them no more are ever alive than the one in hand and the one
+    before it.
+    """
     images: list[weakref.ref[NDArray[np.generic]]] = []
     alive: list[int] = []
 
@@ -210,7 +259,9 @@ def with_small_ones(folder: Path) -> Path:
     pictures(WHOLE, folder)
     for number in (7, 8):
         mask = small_ones()[number - 7].mask
-        Image.fromarray(np.arange(64 * 64, dtype=np.uint8).reshape(64, 64)).save(folder / "images" / f"{number}.png")
+        Image.fromarray(np.arange(64 * 64, dtype=np.uint8).reshape(64, 64)).save(
+            folder / "images" / f"{number}.png"
+        )
         Image.fromarray(mask).save(folder / "masks" / f"{number}.png")
     return folder
 
@@ -241,12 +292,21 @@ def test_slices_of_another_size_do_not_hinder_the_labels_that_have_none(
 
 
 @pytest.mark.parametrize("write", [write_pairs, write_nifti, write_kaggle, write_mats, write_zips])
-def test_a_label_that_contradicts_the_table_is_refused(tmp_path: Path, known: None, write: type) -> None:
+def test_a_label_that_contradicts_the_table_is_refused(
+    tmp_path: Path, known: None, write: type
+) -> None:
     wrong = replace(WHOLE, images=WHOLE.images.astype(np.int16), label=np.array([1, 2, 2, 2, 2, 3]))
     if write is write_pairs:
         wrong = replace(wrong, images=WHOLE.images)
     folder = write(wrong, tmp_path / "set")
-    refused(folder, "its label is 2 (glioma)", "slice 5 of Cheng's", "label is 1 (meningioma)", "correct", "index.csv")
+    refused(
+        folder,
+        "its label is 2 (glioma)",
+        "slice 5 of Cheng's",
+        "label is 1 (meningioma)",
+        "correct",
+        "index.csv",
+    )
 
 
 def test_an_empty_label_contradicts_nothing(tmp_path: Path, known: None) -> None:
@@ -256,18 +316,37 @@ def test_an_empty_label_contradicts_nothing(tmp_path: Path, known: None) -> None
 
 
 def named(*patients: str | None) -> list[RawSlice]:
-    return [replace(one, patient_id=name) for one, name in zip(iterate(WHOLE), patients, strict=True)]
+    return [
+        replace(one, patient_id=name) for one, name in zip(iterate(WHOLE), patients, strict=True)
+    ]
 
 
 def test_patients_that_are_renamed_throughout_keep_their_new_names() -> None:
-    assert recognised(named("1", "2", "3", "3", "4", "5")).patient_id == ("1", "2", "3", "3", "4", "5")
-    assert recognised(named("B", "A", "3", "3", None, None)).patient_id == ("B", "A", "3", "3", "D", "E")
+    assert recognised(named("1", "2", "3", "3", "4", "5")).patient_id == (
+        "1",
+        "2",
+        "3",
+        "3",
+        "4",
+        "5",
+    )
+    assert recognised(named("B", "A", "3", "3", None, None)).patient_id == (
+        "B",
+        "A",
+        "3",
+        "3",
+        "D",
+        "E",
+    )
 
 
 @pytest.mark.parametrize(
     ("patients", "words"),
     [
-        ((None, None, "x", "y", None, None), "slice 11: patient y.*Cheng's patient C, but slice 8: patient x"),
+        (
+            (None, None, "x", "y", None, None),
+            "slice 11: patient y.*Cheng's patient C, but slice 8: patient x",
+        ),
         ((None, None, "x", None, None, None), "slice 11: patient C is .*but slice 8: patient x"),
         (
             ("x", "x", None, None, None, None),
@@ -291,7 +370,9 @@ def test_patients_that_are_grouped_otherwise_than_in_the_table_are_refused(
 # Others beside them
 
 
-def test_unknown_slices_without_a_label_beside_known_ones_are_refused(tmp_path: Path, known: None) -> None:
+def test_unknown_slices_without_a_label_beside_known_ones_are_refused(
+    tmp_path: Path, known: None
+) -> None:
     for labels in ((1,), (2,), None):
         folder = with_others(tmp_path / f"set{labels}")
         words = ("images/20.png", "3 of 9 slices", "beside 6", "index.csv", "remove")
@@ -318,13 +399,21 @@ def test_one_slice_under_two_names_is_refused(tmp_path: Path, known: None) -> No
     refused(folder, "slice 2 is there twice", "9.png", "1.png", "remove one")
 
 
-def test_an_unknown_slice_with_the_number_of_a_known_one_is_refused(tmp_path: Path, known: None) -> None:
+def test_an_unknown_slice_with_the_number_of_a_known_one_is_refused(
+    tmp_path: Path, known: None
+) -> None:
     """Nothing is renumbered in silence: its number may stand in a split of the user's."""
     folder = pictures(MENINGIOMAS, tmp_path / "set", names=[1, 3])
     Image.fromarray(OTHERS.images[0]).save(folder / "images" / "5.png")
     Image.fromarray(OTHERS.masks[0]).save(folder / "masks" / "5.png")
     (folder / "index.csv").write_text("slice,label\n1,\n3,\n5,1\n")
-    refused(folder, "slice 5 is there twice", "images/5.png", "images/3.png", "renumber one that is not Cheng's")
+    refused(
+        folder,
+        "slice 5 is there twice",
+        "images/5.png",
+        "images/3.png",
+        "renumber one that is not Cheng's",
+    )
 
 
 # What the user sees
@@ -342,15 +431,27 @@ def test_each_verb_says_once_what_was_recognised(
     assert capsys.readouterr().out == ""
 
 
-def test_a_list_of_run_ids_holds_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_list_of_run_ids_holds_nothing_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A batch script reads it; `plan` for people begins with the line."""
-    words = ["plan", "--data", str(pictures(small_set(12), tmp_path / "set")), "--out", str(tmp_path / "runs")]
+    words = [
+        "plan",
+        "--data",
+        str(pictures(small_set(12), tmp_path / "set")),
+        "--out",
+        str(tmp_path / "runs"),
+    ]
     assert main([*words, "--format", "ids"]) == 0
     ids = capsys.readouterr().out.splitlines()
     assert len(ids) == 108
     assert not any(" " in run_id for run_id in ids)
     assert main(words) == 0
-    assert capsys.readouterr().out.splitlines()[0].startswith("None of the 12 masks is of Cheng's dataset")
+    assert (
+        capsys.readouterr()
+        .out.splitlines()[0]
+        .startswith("None of the 12 masks is of Cheng's dataset")
+    )
 
 
 def test_slices_left_out_are_counted_where_no_mask_is_known_too() -> None:

@@ -31,8 +31,12 @@ def known_load(folder: Path, known: identity.Table) -> SliceSet:
 def test_a_shuffled_triple_loads_to_the_same_slices(
     tmp_path_factory: pytest.TempPathFactory, pickled: bool, order: list[int]
 ) -> None:
-    """Law: "a shuffled Kaggle triple loads to the same SliceSet" with the dataset_id of every other form."""
-    folder = write_kaggle(SLICES, tmp_path_factory.mktemp("kaggle") / "set", order=order, pickled=pickled)
+    """Law: "a shuffled Kaggle triple loads to the same SliceSet" with the dataset_id of every other
+    form.
+    """
+    folder = write_kaggle(
+        SLICES, tmp_path_factory.mktemp("kaggle") / "set", order=order, pickled=pickled
+    )
     back = known_load(folder, identity.table_of(SLICES))
     assert (back.dataset_id, back.fingerprint) == (SLICES.dataset_id, SLICES.fingerprint)
     assert back.patient_id == SLICES.patient_id
@@ -49,9 +53,19 @@ def test_unknown_slices_are_told_apart_by_image_mask_and_sides(tmp_path: Path) -
     """Two slices of one patient can share an image or a mask; each has a number of its own."""
     image, mask = SLICES.images[0], SLICES.masks[0]
     turned = image.reshape(96, 64), mask.reshape(96, 64)  # the same bytes
-    rows = [(image, mask), (SLICES.images[1], mask), (image, SLICES.masks[1]), (turned[0], mask), turned]
+    rows = [
+        (image, mask),
+        (SLICES.images[1], mask),
+        (image, SLICES.masks[1]),
+        (turned[0], mask),
+        turned,
+    ]
     images, masks = zip(*rows, strict=True)
-    for name, content in (("images", objects(images)), ("masks", objects(masks)), ("labels", np.ones(len(rows)))):
+    for name, content in (
+        ("images", objects(images)),
+        ("masks", objects(masks)),
+        ("labels", np.ones(len(rows))),
+    ):
         np.save(tmp_path / f"{name}.npy", content, allow_pickle=True)
     numbers = [one.slice_id for one in kaggle.read(tmp_path)]
     assert len(set(numbers)) == len(rows)
@@ -75,7 +89,15 @@ def test_ragged_rows_load_where_only_the_even_ones_are_chosen(tmp_path: Path) ->
     [
         np.array([1, 1, 1, 1, 1], dtype=object),
         np.array([np.int64(1)] * 5, dtype=object),
-        objects([np.array(1), np.array([1]), np.array([[1.0]]), np.array(1, np.uint8), np.array(1, ">i4")]),
+        objects(
+            [
+                np.array(1),
+                np.array([1]),
+                np.array([[1.0]]),
+                np.array(1, np.uint8),
+                np.array(1, ">i4"),
+            ]
+        ),
         np.ones((5, 1), np.uint8),
         np.ones(5),
     ],
@@ -114,14 +136,18 @@ def test_files_of_different_lengths_are_refused(tmp_path: Path) -> None:
         ("images", SLICES.images[..., None], "row 0: shape (64, 96, 1)"),
     ],
 )
-def test_a_row_that_breaks_a_rule_is_named(tmp_path: Path, name: str, array: Any, words: str) -> None:
+def test_a_row_that_breaks_a_rule_is_named(
+    tmp_path: Path, name: str, array: Any, words: str
+) -> None:
     folder = write_kaggle(SLICES, tmp_path / "set")
     np.save(folder / f"{name}.npy", array, allow_pickle=True)
     refused(folder, words)
 
 
 def test_the_same_row_twice_is_refused(tmp_path: Path) -> None:
-    refused(write_kaggle(SLICES, tmp_path / "set", order=[0, 1, 1]), "row 2", "there twice", "row 1")
+    refused(
+        write_kaggle(SLICES, tmp_path / "set", order=[0, 1, 1]), "row 2", "there twice", "row 1"
+    )
 
 
 # What a hostile file could hold
@@ -129,7 +155,9 @@ def test_the_same_row_twice_is_refused(tmp_path: Path) -> None:
 
 def npy(payload: bytes, shape: tuple[int, ...] = (5,), descr: str = "|O") -> bytes:
     """A .npy file with a header of our choice."""
-    header = repr({"descr": descr, "fortran_order": False, "shape": shape}).ljust(117).encode() + b"\n"
+    header = (
+        repr({"descr": descr, "fortran_order": False, "shape": shape}).ljust(117).encode() + b"\n"
+    )
     return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + payload
 
 
@@ -157,7 +185,9 @@ def test_code_in_a_pickle_does_not_run(tmp_path: Path, protocol: int) -> None:
     """np.load(allow_pickle=True) would run it."""
     planted = tmp_path / "planted"
     wrapped = np.array([Runs(Path.touch, planted), 1], dtype=object)
-    for i, payload in enumerate((Runs(Path.touch, planted), wrapped, [Runs(eval, f"open({str(planted)!r}, 'w')")])):
+    for i, payload in enumerate(
+        (Runs(Path.touch, planted), wrapped, [Runs(eval, f"open({str(planted)!r}, 'w')")])
+    ):
         hostile(tmp_path / f"set{i}", pickle.dumps(payload, protocol))
     assert not planted.exists()
     pickle.loads(pickle.dumps(Runs(Path.touch, planted)))
@@ -169,17 +199,25 @@ def test_code_in_a_pickle_does_not_run(tmp_path: Path, protocol: int) -> None:
     [np.ndarray, np.dtype, np.empty, np.load, getattr, eval, object.__new__, bytearray],
     ids=lambda one: one.__name__,
 )
-def test_nothing_but_numpy_arrays_can_be_named(tmp_path: Path, function: Callable[..., Any]) -> None:
-    """Even numpy.ndarray may only be named, never called: ndarray((10**13,)) would be ten terabytes."""
+def test_nothing_but_numpy_arrays_can_be_named(
+    tmp_path: Path, function: Callable[..., Any]
+) -> None:
+    """Even numpy.ndarray may only be named, never called: ndarray((10**13,)) would be ten
+    terabytes.
+    """
     hostile(tmp_path / "set", pickle.dumps(Runs(function, (10**13,)), 4))
 
 
 def test_object_array_built_from_raw_bytes(tmp_path: Path) -> None:
-    """A dtype state without the list flag makes numpy take raw bytes for pointers; here no state reaches numpy."""
+    """A dtype state without the list flag makes numpy take raw bytes for pointers; here no state
+    reaches numpy.
+    """
     dtype = Runs(np.dtype, "O8", False, True)
     state = (1, (5,), np.dtype(object), False, b"\x41" * 40)
     reconstruct = np.array([1]).__reduce__()[0]
-    array = type("A", (), {"__reduce__": lambda self: (reconstruct, (np.ndarray, (0,), b"b"), state)})()
+    array = type(
+        "A", (), {"__reduce__": lambda self: (reconstruct, (np.ndarray, (0,), b"b"), state)}
+    )()
     caught = hostile(tmp_path / "set", pickle.dumps(array, 4))
     assert "does not suit its dtype" in str(caught.value)
     hostile(tmp_path / "bare", pickle.dumps(dtype, 4))
@@ -188,17 +226,28 @@ def test_object_array_built_from_raw_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("payload", "words"),
     [
-        (b"\x80\x04\x8e" + (10**13).to_bytes(8, "little"), "asks for 10000000000000 bytes"),  # BINBYTES8
-        (b"\x80\x04\x95" + (10**13).to_bytes(8, "little"), "asks for 10000000000000 bytes"),  # FRAME
+        (
+            b"\x80\x04\x8e" + (10**13).to_bytes(8, "little"),
+            "asks for 10000000000000 bytes",
+        ),  # BINBYTES8
+        (
+            b"\x80\x04\x95" + (10**13).to_bytes(8, "little"),
+            "asks for 10000000000000 bytes",
+        ),  # FRAME
         (b"\x80\x05\x96" + (10**13).to_bytes(8, "little"), "instruction 150"),  # BYTEARRAY8
         (b"\x80\x04}.", "instruction 125"),  # EMPTY_DICT
-        (b"\x80\x02\x82\x01.", "instruction 130"),  # EXT1, which looks up a registry of this process
+        (
+            b"\x80\x02\x82\x01.",
+            "instruction 130",
+        ),  # EXT1, which looks up a registry of this process
         (b"Pid\n.", "instruction 80"),  # PERSID
         (b"\x80\x04].", "a list where an array belongs"),
         (b"\x80\x04K\x01.", "a int where an array belongs"),
     ],
 )
-def test_instructions_that_no_array_needs_are_refused(tmp_path: Path, payload: bytes, words: str) -> None:
+def test_instructions_that_no_array_needs_are_refused(
+    tmp_path: Path, payload: bytes, words: str
+) -> None:
     assert words in str(hostile(tmp_path / "set", payload).value)
 
 
@@ -213,9 +262,13 @@ def test_object_header_that_disagrees_with_its_pickle(tmp_path: Path) -> None:
 
 
 def test_old_pickles_of_numpy_1(tmp_path: Path) -> None:
-    """Files of numpy 1 name numpy.core, written with protocol 3; those of numpy 2 name numpy._core."""
+    """Files of numpy 1 name numpy.core, written with protocol 3; those of numpy 2 name
+    numpy._core.
+    """
     path = tmp_path / "a.npy"
-    payload = pickle.dumps(objects(list(SLICES.images)), 3).replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
+    payload = pickle.dumps(objects(list(SLICES.images)), 3).replace(
+        b"numpy._core.multiarray", b"numpy.core.multiarray"
+    )
     path.write_bytes(npy(payload))
     assert (np.stack(list(safe_npy.read(path))) == SLICES.images).all()
 
@@ -231,7 +284,11 @@ def test_what_numpy_saves_comes_back(
 ) -> None:
     """Law: reading equals numpy's own trusting reader, on files that numpy wrote."""
     dtype, rows, columns, fortran = array
-    one = np.arange(rows * columns).reshape(rows, columns).astype(dtype, order="F" if fortran else "C")
+    one = (
+        np.arange(rows * columns)
+        .reshape(rows, columns)
+        .astype(dtype, order="F" if fortran else "C")
+    )
     path = tmp_path_factory.mktemp("npy") / "a.npy"
     for value in (one, objects([one, one.T, one])):
         np.save(path, value, allow_pickle=True)
@@ -245,7 +302,9 @@ def test_what_numpy_saves_comes_back(
 @pytest.mark.parametrize("pickled", [True, False])
 @pytest.mark.parametrize("header", [(0, 128), (128, 500)], ids=["header", "content"])
 @given(data=st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_damaged_files_give_one_clear_error_or_valid_slices(
     tmp_path: Path, pickled: bool, header: tuple[int, int], data: st.DataObject
 ) -> None:
@@ -253,7 +312,9 @@ def test_damaged_files_give_one_clear_error_or_valid_slices(
     if not folder.exists():
         write_kaggle(small_set(1, dtype="int16", shape=(64, 64)), folder, pickled=pickled)
         (tmp_path / "whole").write_bytes((folder / "images.npy").read_bytes())
-    (folder / "images.npy").write_bytes(data.draw(damaged((tmp_path / "whole").read_bytes(), header)))
+    (folder / "images.npy").write_bytes(
+        data.draw(damaged((tmp_path / "whole").read_bytes(), header))
+    )
     loads_or_refuses(folder)
 
 

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from benchmark.data import load, nifti
 from benchmark.errors import DataError, OutputError, UnsafeDataError
 
-MILLIMETRES = st.integers(1, 50_000).map(lambda tenths_of_micrometres: tenths_of_micrometres / 10_000)
+MILLIMETRES = st.integers(1, 50_000).map(
+    lambda tenths_of_micrometres: tenths_of_micrometres / 10_000
+)
 
 
 @pytest.fixture
@@ -58,19 +60,25 @@ def test_rows_and_columns_keep_their_spacing(tmp_path: Path) -> None:
 
 def test_export_is_the_same_bytes_each_time(tmp_path: Path) -> None:
     slices = small_set()
-    assert snapshot(write_nifti(slices, tmp_path / "a")) == snapshot(write_nifti(slices, tmp_path / "b"))
+    assert snapshot(write_nifti(slices, tmp_path / "a")) == snapshot(
+        write_nifti(slices, tmp_path / "b")
+    )
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b"]
 
 
 def test_unknown_patients_stay_unknown(tmp_path: Path) -> None:
-    back = load(write_nifti(replace(small_set(), patient_id=(None, "x, y", 'a"b')), tmp_path / "set"))
+    back = load(
+        write_nifti(replace(small_set(), patient_id=(None, "x, y", 'a"b')), tmp_path / "set")
+    )
     assert back.patient_id == (None, "x, y", 'a"b')
 
 
 def test_uncompressed_files_and_pictures_in_two_dimensions(folder: Path) -> None:
     for path in sorted((folder / "images").iterdir()):
         nibabel.save(
-            nibabel.Nifti1Image(np.asarray(nibabel.load(path).dataobj)[..., 0], nibabel.load(path).affine),
+            nibabel.Nifti1Image(
+                np.asarray(nibabel.load(path).dataobj)[..., 0], nibabel.load(path).affine
+            ),
             folder / "images" / path.name.replace(".gz", ""),
         )
         path.unlink()
@@ -126,7 +134,9 @@ def test_an_image_without_its_mask_is_refused(folder: Path) -> None:
 
 
 def rewrite(path: Path, offset: int, value: bytes) -> None:
-    """Change bytes of the header; NIfTI-1 field offsets: dim 40, datatype 70, pixdim 76, slope 112, sform 280."""
+    """Change bytes of the header; NIfTI-1 field offsets: dim 40, datatype 70, pixdim 76, slope 112,
+    sform 280.
+    """
     data = bytearray(gzip.decompress(path.read_bytes()))
     data[offset : offset + len(value)] = value
     path.write_bytes(gzip.compress(data))
@@ -162,15 +172,21 @@ def test_headers_that_lie(folder: Path, offset: int, value: bytes, words: str) -
 
 def test_gzip_bomb_is_not_unpacked(folder: Path) -> None:
     path = folder / "images" / "2.nii.gz"
-    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + bytes(nifti.MAX_BYTES), compresslevel=1))
+    path.write_bytes(
+        gzip.compress(gzip.decompress(path.read_bytes()) + bytes(nifti.MAX_BYTES), compresslevel=1)
+    )
     with pytest.raises(UnsafeDataError, match="unpacks to more than"):
         load(folder)
 
 
 @pytest.mark.parametrize("packed", [True, False], ids=["nii.gz", "nii"])
 @given(data=st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_damaged_files_give_one_clear_error_or_valid_slices(tmp_path: Path, packed: bool, data: st.DataObject) -> None:
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_damaged_files_give_one_clear_error_or_valid_slices(
+    tmp_path: Path, packed: bool, data: st.DataObject
+) -> None:
     folder = tmp_path / "set"
     if not folder.exists():
         write_nifti(small_set(1, dtype="int16", shape=(64, 64)), folder)

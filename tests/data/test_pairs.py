@@ -44,8 +44,12 @@ def test_pairs_come_back_as_they_were(tmp_path: Path, suffix: str) -> None:
 
 @given(dtype=st.sampled_from(["uint8", "int16"]), n=st.integers(1, 4), seed=st.integers(0, 99))
 @settings(max_examples=6, deadline=None)
-def test_one_dataset_id_for_every_form(tmp_path_factory: pytest.TempPathFactory, dtype: str, n: int, seed: int) -> None:
-    """Law: "dataset_id [is] the same for every file form of the same slices"; int16 and 8-bit are one dataset."""
+def test_one_dataset_id_for_every_form(
+    tmp_path_factory: pytest.TempPathFactory, dtype: str, n: int, seed: int
+) -> None:
+    """Law: "dataset_id [is] the same for every file form of the same slices"; int16 and 8-bit are
+    one dataset.
+    """
     slices = small_set(n, seed=seed, dtype=dtype)
     root = tmp_path_factory.mktemp("forms")
     for name, write in WRITERS.items():
@@ -58,7 +62,9 @@ def test_one_dataset_id_for_every_form(tmp_path_factory: pytest.TempPathFactory,
         assert (back.fingerprint == slices.fingerprint) == (fitting is slices), name
 
 
-@pytest.mark.parametrize(("name", "expected"), [*((n, n) for n in FORMS if n != "figshare"), ("mats", "figshare")])
+@pytest.mark.parametrize(
+    ("name", "expected"), [*((n, n) for n in FORMS if n != "figshare"), ("mats", "figshare")]
+)
 def test_every_form_is_recognised(tmp_path: Path, name: str, expected: str) -> None:
     assert form(WRITERS[name](small_set(1), tmp_path / "set")) == expected
 
@@ -183,13 +189,19 @@ def test_header_that_promises_too_much(folder: Path) -> None:
 
 def test_only_the_named_formats_are_opened(folder: Path) -> None:
     """Pillow goes by content: an EPS named .png would start Ghostscript."""
-    (folder / "images" / "2.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n%%EndComments\n")
+    (folder / "images" / "2.png").write_bytes(
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n%%EndComments\n"
+    )
     refused(folder, "2.png", "cannot be read")
 
 
 @pytest.mark.parametrize("suffix", [".png", ".webp", ".tif"])
-def test_a_picture_is_read_only_where_its_orientation_tag_leaves_it_upright(folder: Path, suffix: str) -> None:
-    """Of EXIF's eight orientations the first is upright; 0 is written where none is known, 2 to 8 mirror or turn."""
+def test_a_picture_is_read_only_where_its_orientation_tag_leaves_it_upright(
+    folder: Path, suffix: str
+) -> None:
+    """Of EXIF's eight orientations the first is upright; 0 is written where none is known, 2 to 8
+    mirror or turn.
+    """
     grey = Image.fromarray(small_set().images[0])
     (folder / "images" / "2.png").unlink()
     for turn in range(9):
@@ -229,13 +241,17 @@ def test_several_pictures_in_one_file(folder: Path) -> None:
         ("slice,label\n2,\xff\n", "UTF-8"),
     ],
 )
-def test_an_index_that_breaks_a_rule_is_told_by_its_line(folder: Path, text: str, words: str) -> None:
+def test_an_index_that_breaks_a_rule_is_told_by_its_line(
+    folder: Path, text: str, words: str
+) -> None:
     (folder / "index.csv").write_bytes(text.encode("latin-1"))
     refused(folder, "index.csv", words)
 
 
 def test_index_saved_by_a_spreadsheet(folder: Path) -> None:
-    (folder / "index.csv").write_text("slice;x\n".replace(";", ",") + "2,\r\n5,\r\n8,\r\n", encoding="utf-8-sig")
+    (folder / "index.csv").write_text(
+        "slice;x\n".replace(";", ",") + "2,\r\n5,\r\n8,\r\n", encoding="utf-8-sig"
+    )
     assert len(load(folder)) == 3
 
 
@@ -268,7 +284,9 @@ def test_importing_the_package_is_light() -> None:
 
 
 def test_the_fingerprint_is_of_pixels_masks_numbers_and_spacing_and_of_nothing_else() -> None:
-    """So a run on the same slices with pixels said to be larger is another run: its distances are others."""
+    """So a run on the same slices with pixels said to be larger is another run: its distances are
+    others.
+    """
     slices = small_set(dtype="int16")
     image, mask = slices.images.copy(), slices.masks.copy()
     image[2, 63, 95] += 1
@@ -276,7 +294,9 @@ def test_the_fingerprint_is_of_pixels_masks_numbers_and_spacing_and_of_nothing_e
     fed = {
         "as it is": slices,
         "a pixel": replace(slices, images=image),
-        "the type of pixels": replace(slices, images=slices.images.astype(np.uint16)),  # the same bytes
+        "the type of pixels": replace(
+            slices, images=slices.images.astype(np.uint16)
+        ),  # the same bytes
         "a pixel of a mask": replace(slices, masks=mask),
         "a number": replace(slices, slice_id=np.array([2, 5, 9])),
         "the height of pixels": replace(slices, spacing_mm=(0.5, 0.49)),
@@ -286,7 +306,9 @@ def test_the_fingerprint_is_of_pixels_masks_numbers_and_spacing_and_of_nothing_e
         "a micrometre": replace(slices, spacing_mm=(0.491, 0.49)),
     }
     assert len({one.fingerprint for one in fed.values()}) == len(fed)
-    described = replace(slices, label=np.array([1, 2, 3]), patient_id=(None,) * 3, note="read", phantom=True)
+    described = replace(
+        slices, label=np.array([1, 2, 3]), patient_id=(None,) * 3, note="read", phantom=True
+    )
     assert described.fingerprint == slices.fingerprint
 
 
@@ -298,11 +320,17 @@ def test_gather_stacks_by_slice_number() -> None:
 @pytest.mark.parametrize("name", ["images/2.png", "images/2.webp", "images/2.tif", "index.csv"])
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of a damaged TIFF
 @given(data=st.data())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_damaged_files_give_one_clear_error_or_valid_slices(tmp_path: Path, name: str, data: st.DataObject) -> None:
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_damaged_files_give_one_clear_error_or_valid_slices(
+    tmp_path: Path, name: str, data: st.DataObject
+) -> None:
     folder = tmp_path / "set"
     if not folder.exists():
-        write_pairs(small_set(1, shape=(64, 64)), folder, suffix=Path(name).suffix.replace(".csv", ".png"))
+        write_pairs(
+            small_set(1, shape=(64, 64)), folder, suffix=Path(name).suffix.replace(".csv", ".png")
+        )
         (tmp_path / "whole").write_bytes((folder / name).read_bytes())
     (folder / name).write_bytes(data.draw(damaged((tmp_path / "whole").read_bytes())))
     loads_or_refuses(folder)

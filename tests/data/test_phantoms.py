@@ -67,7 +67,8 @@ def test_every_mask_is_one_component_inside_the_head(seed: int, place: int) -> N
     phantom = draw(seed=seed, patients=1, slices_per_patient=place)
     image, mask = phantom.images[-1], phantom.masks[-1]
     assert ndimage.label(mask)[1] == 1
-    # Air is noise of SD 0.015 * 255 = 4 grey levels around nothing; skin is above 0.75 * 0.5 * 255 = 95.
+    # Air is noise of SD 0.015 * 255 = 4 grey levels around nothing; skin is above 0.75 * 0.5 * 255
+    # = 95.
     skull_and_within = ndimage.binary_fill_holes(image > 40)
     assert (mask <= ndimage.binary_erosion(skull_and_within)).all()
 
@@ -76,17 +77,25 @@ def test_masses_enhance_but_do_not_stand_out_by_brightness_alone(phantoms: Slice
     for image, mask in zip(phantoms.images, phantoms.masks, strict=True):
         brain = np.median(image[image > 40])
         assert np.percentile(image[mask], 90) > 1.15 * brain
-        assert (image[~mask] > np.percentile(image[mask], 90)).sum() > 50  # skin and vessels are as bright
+        assert (
+            image[~mask] > np.percentile(image[mask], 90)
+        ).sum() > 50  # skin and vessels are as bright
 
 
-def test_most_patients_have_something_outside_the_mass_as_bright_and_as_thick(phantoms: SliceSet) -> None:
-    """Orbits and nose: what is as bright as the mass has a disc as large, deep in the head, where skin and bone end."""
+def test_most_patients_have_something_outside_the_mass_as_bright_and_as_thick(
+    phantoms: SliceSet,
+) -> None:
+    """Orbits and nose: what is as bright as the mass has a disc as large, deep in the head, where
+    skin and bone end.
+    """
     rivals = []
     for image, mask in zip(phantoms.images, phantoms.masks, strict=True):
         head = ndimage.binary_fill_holes(ndimage.gaussian_filter(image, 1) > 40)
         deep = ndimage.distance_transform_edt(head) > 0.2 * np.sqrt(head.sum() / np.pi)
         bright = image >= np.median(image[mask])
-        rivals.append([ndimage.distance_transform_edt(bright & deep & part).max() for part in (mask, ~mask)])
+        rivals.append(
+            [ndimage.distance_transform_edt(bright & deep & part).max() for part in (mask, ~mask)]
+        )
     mass, other = np.array(rivals).T
     assert 0.4 < (other >= mass).mean() < 0.8
 
@@ -102,7 +111,8 @@ def test_some_masks_hold_a_dark_centre_and_some_are_small(phantoms: SliceSet) ->
 
 def test_size_changes_only_the_sampling() -> None:
     small, large = draw(patients=4), draw(patients=4, size=256)
-    # A boundary of about 4 radii length is uncertain by half a pixel at size 64: under 0.006 of the image.
+    # A boundary of about 4 radii length is uncertain by half a pixel at size 64: under 0.006 of the
+    # image.
     assert np.abs(small.masks.mean((1, 2)) - large.masks.mean((1, 2))).max() < 0.006
 
 
@@ -118,7 +128,9 @@ def test_illegal_size_is_refused() -> None:
         draw(size=100)
 
 
-@pytest.mark.parametrize("wrong", [{"seed": -1}, {"patients": 0}, {"slices_per_patient": 0}, {"dtype": np.float32}])
+@pytest.mark.parametrize(
+    "wrong", [{"seed": -1}, {"patients": 0}, {"slices_per_patient": 0}, {"dtype": np.float32}]
+)
 def test_arguments_out_of_range_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(SpecError, match="phantom"):
         draw(**wrong)  # type: ignore[arg-type]

@@ -15,7 +15,9 @@ from benchmark.data.identity import CHENG_DATASET_ID, identify
 from benchmark.data.slices import SliceSet, gather, iterate
 
 SOURCE = os.environ.get("MENINGIOMA_DATA")
-pytestmark = pytest.mark.skipif(not SOURCE, reason="MENINGIOMA_DATA names no folder with the real slices")
+pytestmark = pytest.mark.skipif(
+    not SOURCE, reason="MENINGIOMA_DATA names no folder with the real slices"
+)
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +64,16 @@ def test_numbers_and_patients_come_back(few: SliceSet) -> None:
 
 
 def test_kaggle_form_is_the_same_dataset(few: SliceSet, tmp_path: Path) -> None:
-    back = load(write_kaggle(few, tmp_path / "set", order=np.random.default_rng(0).permutation(len(few)).tolist()))
-    assert (back.dataset_id, back.fingerprint, back.patient_id) == (few.dataset_id, few.fingerprint, few.patient_id)
+    back = load(
+        write_kaggle(
+            few, tmp_path / "set", order=np.random.default_rng(0).permutation(len(few)).tolist()
+        )
+    )
+    assert (back.dataset_id, back.fingerprint, back.patient_id) == (
+        few.dataset_id,
+        few.fingerprint,
+        few.patient_id,
+    )
 
 
 def test_nifti_form_is_the_same_dataset(few: SliceSet, tmp_path: Path) -> None:

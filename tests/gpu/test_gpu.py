@@ -39,7 +39,9 @@ def cases() -> dict[str, Cases]:
     slices, recipe = small_slices(), small_recipe()
     split = make(slices, recipe.split, 1)
     spec, bench = spec_of("any", FAULTY, slices, split, recipe), Bench(slices, {}, {})
-    return {part: bench.cases(spec, split, getattr(split, part)) for part in ("train", "val", "test")}
+    return {
+        part: bench.cases(spec, split, getattr(split, part)) for part in ("train", "val", "test")
+    }
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -61,7 +63,9 @@ def test_augmentation_is_the_same_on_the_card(cases: dict[str, Cases]) -> None:
 
 
 def test_dropout_has_the_masks_of_a_processor() -> None:
-    keys = torch.from_numpy(np.random.default_rng(3).integers(-(2**31), 2**31, (4, 2), dtype=np.int32))
+    keys = torch.from_numpy(
+        np.random.default_rng(3).integers(-(2**31), 2**31, (4, 2), dtype=np.int32)
+    )
     on_cpu, on_gpu = (kept(k[:, :1], k[:, 1:], 19661, 100_001) for k in (keys, keys.cuda()))
     assert on_gpu.device.type == "cuda"
     assert torch.equal(on_gpu.cpu(), on_cpu)
@@ -69,13 +73,21 @@ def test_dropout_has_the_masks_of_a_processor() -> None:
 
 @pytest.mark.parametrize("kept_as", ["levels", "floats"])
 def test_slices_on_the_card_are_the_slices(cases: dict[str, Cases], kept_as: str) -> None:
-    train = cases["train"] if kept_as == "levels" else replace(cases["train"], grey=cases["train"].images)
+    train = (
+        cases["train"]
+        if kept_as == "levels"
+        else replace(cases["train"], grey=cases["train"].images)
+    )
     resident, rows = Resident.of(train, "cuda"), torch.tensor([2, 0, 5])
     assert resident.images(rows.cuda()).cpu().numpy().tobytes() == train.images[[2, 0, 5]].tobytes()
 
 
-def trained(cases: dict[str, Cases], device: str, how: Execution | None, **changes: Any) -> list[dict[str, float]]:
-    """Two epochs of plain gradient descent, which a rounding moves little; augmentation and dropout are on."""
+def trained(
+    cases: dict[str, Cases], device: str, how: Execution | None, **changes: Any
+) -> list[dict[str, float]]:
+    """Two epochs of plain gradient descent, which a rounding moves little; augmentation and dropout
+    are on.
+    """
     recipe = small_recipe(training__optimiser="sgd", training__learning_rate=0.05, **changes)
     torch.manual_seed(11)
     model = UNetArm(kernel_size=3).build(recipe.network)
@@ -85,7 +97,9 @@ def trained(cases: dict[str, Cases], device: str, how: Execution | None, **chang
 
 def alike(found: list[dict[str, float]], expected: list[dict[str, float]], within: float) -> None:
     for key in ("train_loss", "val_loss", "val_dice"):
-        assert [row[key] for row in found] == pytest.approx([row[key] for row in expected], abs=within), key
+        assert [row[key] for row in found] == pytest.approx(
+            [row[key] for row in expected], abs=within
+        ), key
 
 
 def test_the_plain_way_on_the_card_trains_as_on_a_processor(cases: dict[str, Cases]) -> None:
@@ -106,22 +120,40 @@ def test_the_plain_way_on_the_card_trains_as_on_a_processor(cases: dict[str, Cas
         choose("cuda", "fp32", (64, 64), 4, whole=False),
         replace(choose("cuda", "bf16", (64, 64), 4, whole=False), images_per_look=3),
     ],
-    ids=["pass", "look", "augmentation", "channels-last", "graph", "default", "default with channels-last"],
+    ids=[
+        "pass",
+        "look",
+        "augmentation",
+        "channels-last",
+        "graph",
+        "default",
+        "default with channels-last",
+    ],
 )
-def test_every_fast_way_on_the_card_trains_as_the_plain_one(cases: dict[str, Cases], how: Execution) -> None:
+def test_every_fast_way_on_the_card_trains_as_the_plain_one(
+    cases: dict[str, Cases], how: Execution
+) -> None:
     alike(trained(cases, "cuda", how), trained(cases, "cuda", PLAIN), 5e-3)
 
 
 @pytest.mark.parametrize("batch", [6, 5])
-def test_a_last_batch_that_is_smaller_goes_around_the_graph(cases: dict[str, Cases], batch: int) -> None:
+def test_a_last_batch_that_is_smaller_goes_around_the_graph(
+    cases: dict[str, Cases], batch: int
+) -> None:
     """16 slices in batches of 6, 6, 4 and 5, 5, 5, 1; Adam, whose state sees every gradient."""
-    sizes = {"training__batch_size": batch, "training__optimiser": "adam", "training__learning_rate": 1e-3}
+    sizes = {
+        "training__batch_size": batch,
+        "training__optimiser": "adam",
+        "training__learning_rate": 1e-3,
+    }
     how = Execution(images_per_pass=batch, images_per_augmentation=2 * batch, cuda_graph=True)
     alike(trained(cases, "cuda", how, **sizes), trained(cases, "cuda", PLAIN, **sizes), 2e-2)
 
 
 def test_nothing_waits_for_the_card_inside_an_epoch(cases: dict[str, Cases]) -> None:
-    """But the sums at the end of training and of validation, which are read with .tolist() and float()."""
+    """But the sums at the end of training and of validation, which are read with .tolist() and
+    float().
+    """
     recipe, train = small_recipe(), cases["train"]
     model = lighten(UNetArm(kernel_size=3).build(recipe.network)).cuda().train()
     optimiser = torch.optim.Adam(model.parameters(), fused=True)
@@ -139,8 +171,12 @@ def test_nothing_waits_for_the_card_inside_an_epoch(cases: dict[str, Cases]) -> 
         torch.cuda.set_sync_debug_mode("default")
 
 
-def test_a_training_resumed_on_the_card_is_the_unbroken_one(cases: dict[str, Cases], tmp_path: Path) -> None:
-    context = RunContext(small_recipe(training__max_epochs=4), 5, device="cuda", checkpoint_every_seconds=0)
+def test_a_training_resumed_on_the_card_is_the_unbroken_one(
+    cases: dict[str, Cases], tmp_path: Path
+) -> None:
+    context = RunContext(
+        small_recipe(training__max_epochs=4), 5, device="cuda", checkpoint_every_seconds=0
+    )
     whole = UNetArm(kernel_size=3)
     whole.fit(cases["train"], cases["val"], replace(context, checkpoint=tmp_path / "whole.pt"))
 

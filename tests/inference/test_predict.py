@@ -1,4 +1,6 @@
-"""Other slices outlined by a kept model: the run's own masks, every orientation, measures, and what is refused."""
+"""Other slices outlined by a kept model: the run's own masks, every orientation, measures, and what
+is refused.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ SQUARE = 0.49  # mm
 
 @dataclass(frozen=True)
 class Kept:
-    """A run with its model: the folder of runs, the run_id, the images of its test slices and the masks it stored."""
+    """A run with its model: the folder of runs, the run_id, the images of its test slices and the
+    masks it stored.
+    """
 
     root: Path
     run_id: str
@@ -59,7 +63,9 @@ class Kept:
 
 
 @pytest.fixture(scope="module")
-def keep(tmp_path_factory: pytest.TempPathFactory, slices: SliceSet, recipe: Recipe) -> Callable[..., Kept]:
+def keep(
+    tmp_path_factory: pytest.TempPathFactory, slices: SliceSet, recipe: Recipe
+) -> Callable[..., Kept]:
     out = tmp_path_factory.mktemp("runs")
     split = make(slices, recipe.split, 1)
     images = dict(zip(slices.slice_id.tolist(), slices.images, strict=True))
@@ -67,10 +73,14 @@ def keep(tmp_path_factory: pytest.TempPathFactory, slices: SliceSet, recipe: Rec
     def kept(arm: str, shape: tuple[int, int] = (64, 64), precision: str = "fp32") -> Kept:
         how = recipe if precision == "fp32" else small_recipe(training__precision=precision)
         spec = spec_of(arm, ARMS[arm], slices, split, how, shape=shape)
-        done = run_grid([spec], Bench(slices, {split.split_id: split}, ARMS), Options(out, keep_models=True))
+        done = run_grid(
+            [spec], Bench(slices, {split.split_id: split}, ARMS), Options(out, keep_models=True)
+        )
         assert done == {spec.run_id: State.DONE}
         masks = unpack_masks(out / spec.run_id / "predictions.zip")
-        return Kept(out, spec.run_id, {number: images[number] for number in masks}, masks, slices.spacing_mm)
+        return Kept(
+            out, spec.run_id, {number: images[number] for number in masks}, masks, slices.spacing_mm
+        )
 
     return kept
 
@@ -102,10 +112,14 @@ class Spy:
         return (images > self.level).astype(np.float32)
 
 
-def model_around(spy: Any, fed: tuple[int, int] = (64, 64), shape: tuple[int, int] = (64, 64)) -> KeptModel:
+def model_around(
+    spy: Any, fed: tuple[int, int] = (64, 64), shape: tuple[int, int] = (64, 64)
+) -> KeptModel:
     """A model of square pixels of 0.49 mm around an arm."""
     marks = Landmarks((1.0, 50.0, 99.0), (0.0, 50.0, 100.0))
-    return KeptModel("a_run_00000000", spy, marks, fed, shape, (SQUARE, SQUARE), 100, 9, phantom=False)
+    return KeptModel(
+        "a_run_00000000", spy, marks, fed, shape, (SQUARE, SQUARE), 100, 9, phantom=False
+    )
 
 
 def png(path: Path, array: NDArray[Any]) -> Path:
@@ -114,9 +128,13 @@ def png(path: Path, array: NDArray[Any]) -> Path:
     return path
 
 
-def volume(path: Path, array: NDArray[Any], affine: NDArray[Any] | None = None, **header: Any) -> Path:
+def volume(
+    path: Path, array: NDArray[Any], affine: NDArray[Any] | None = None, **header: Any
+) -> Path:
     """A NIfTI file of an array as it is."""
-    made = nibabel.Nifti1Image(array, np.diag([-SQUARE, -SQUARE, 6, 1]) if affine is None else affine)
+    made = nibabel.Nifti1Image(
+        array, np.diag([-SQUARE, -SQUARE, 6, 1]) if affine is None else affine
+    )
     for name, value in header.items():
         made.header[name] = value
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -125,7 +143,9 @@ def volume(path: Path, array: NDArray[Any], affine: NDArray[Any] | None = None, 
 
 
 def patched(path: Path, offset: int, value: NDArray[Any]) -> None:
-    """A NIfTI file with other bytes in its header; offsets: qform_code and sform_code 252, srow_z 312."""
+    """A NIfTI file with other bytes in its header; offsets: qform_code and sform_code 252, srow_z
+    312.
+    """
     data = bytearray(volume(path, drawn()[:, :, None]).read_bytes())
     data[offset : offset + value.nbytes] = value.tobytes()
     path.write_bytes(data)
@@ -160,7 +180,9 @@ def mask_of(path: Path) -> NDArray[np.bool_]:
 def test_a_slice_of_the_run_gets_the_mask_that_the_run_stored(
     keep: Callable[..., Kept], tmp_path: Path, arm: str, shape: tuple[int, int], precision: str
 ) -> None:
-    """Bit for bit, from PNG and from NIfTI, whatever size the arm was fed and in whatever precision."""
+    """Bit for bit, from PNG and from NIfTI, whatever size the arm was fed and in whatever
+    precision.
+    """
     kept = keep(arm, shape, precision)
     for number, image in kept.images.items():
         png(tmp_path / "in" / f"p{number}.png", image)
@@ -168,7 +190,9 @@ def test_a_slice_of_the_run_gets_the_mask_that_the_run_stored(
     predict(kept.model, find([tmp_path / "in"]), tmp_path / "out", None)
     for number, mask in kept.masks.items():
         np.testing.assert_array_equal(mask_of(tmp_path / "out" / f"p{number}_mask.png"), mask)
-        np.testing.assert_array_equal(mask_of(tmp_path / "out" / f"n{number}_mask.nii.gz")[:, :, 0].T, mask)
+        np.testing.assert_array_equal(
+            mask_of(tmp_path / "out" / f"n{number}_mask.nii.gz")[:, :, 0].T, mask
+        )
     assert any(mask.any() for mask in kept.masks.values())
 
 
@@ -197,9 +221,11 @@ def test_a_mask_does_not_depend_on_how_a_file_lays_out_its_axes(
     pixel_mm: tuple[float, float, float],
     tilt: float,
 ) -> None:
-    """Law: flipped, permuted and oblique files of one slice get the same mask in the world, on their own grid.
+    """Law: flipped, permuted and oblique files of one slice get the same mask in the world, on
+    their own grid.
 
-    The oracle turns arrays and affines by hand: voxel v of the turned file is voxel M v of the displayed one.
+    The oracle turns arrays and affines by hand: voxel v of the turned file is voxel M v of the
+    displayed one.
     """
     turn = np.array([[1, 0, 0], [0, np.cos(tilt), -np.sin(tilt)], [0, np.sin(tilt), np.cos(tilt)]])
     affine = np.eye(4)
@@ -226,9 +252,13 @@ def test_a_mask_does_not_depend_on_how_a_file_lays_out_its_axes(
     assert (row["row_spacing_mm"], row["column_spacing_mm"]) == (pixel_mm[1], pixel_mm[0])
 
 
-@pytest.mark.parametrize("shape", [(64, 64), (64, 64, 1), (64, 64, 1, 1), (1, 64, 64), (64, 1, 64, 1)])
+@pytest.mark.parametrize(
+    "shape", [(64, 64), (64, 64, 1), (64, 64, 1, 1), (1, 64, 64), (64, 1, 64, 1)]
+)
 def test_a_mask_has_the_grid_of_its_file(tmp_path: Path, shape: tuple[int, ...]) -> None:
-    """Shape, affine and its codes, units and pixdim; 0 and 1 as uint8, without the image's window."""
+    """Shape, affine and its codes, units and pixdim; 0 and 1 as uint8, without the image's
+    window.
+    """
     window = {"qform_code": 1, "sform_code": 4, "cal_max": 200, "xyzt_units": 2}
     path = volume(tmp_path / "a.nii", drawn().reshape(shape), **window)
     predict(model_around(Spy()), [path], tmp_path / "out", None)
@@ -240,7 +270,11 @@ def test_a_mask_has_the_grid_of_its_file(tmp_path: Path, shape: tuple[int, ...])
     assert (after.get_data_dtype(), float(after.header["cal_max"])) == (np.uint8, 0.0)
 
 
-@given(gain=st.sampled_from([0.25, 3.0, 1e-20, 1e20]), offset=st.sampled_from([-1.0, 0.0, 5.0]), scaled=st.booleans())
+@given(
+    gain=st.sampled_from([0.25, 3.0, 1e-20, 1e20]),
+    offset=st.sampled_from([-1.0, 0.0, 5.0]),
+    scaled=st.booleans(),
+)
 @law
 def test_scaled_and_real_intensities_give_the_same_mask(
     tmp_path_factory: pytest.TempPathFactory,
@@ -261,10 +295,14 @@ def test_scaled_and_real_intensities_give_the_same_mask(
     else:
         volume(path, (upright * gain + offset * gain).astype(np.float64))
     assert read(path).image.dtype == np.float64
-    np.testing.assert_array_equal(outline(model, read(path).image, None), outline(model, image, None))
+    np.testing.assert_array_equal(
+        outline(model, read(path).image, None), outline(model, image, None)
+    )
 
 
-@pytest.mark.parametrize("form", ["uint16.png", "rgb.png", "float.tif", "lossless.webp", "palette.png", "alpha.png"])
+@pytest.mark.parametrize(
+    "form", ["uint16.png", "rgb.png", "float.tif", "lossless.webp", "palette.png", "alpha.png"]
+)
 def test_one_slice_in_any_picture_gives_one_mask(
     tmp_path: Path, model: KeptModel, image: NDArray[Any], form: str
 ) -> None:
@@ -278,7 +316,9 @@ def test_one_slice_in_any_picture_gives_one_mask(
         picture = picture.convert("LA")
         picture.putalpha(Image.fromarray((image > 100).astype(np.uint8)))
     picture.save(tmp_path / form, lossless=True)
-    np.testing.assert_array_equal(outline(model, read(tmp_path / form).image, None), outline(model, image, None))
+    np.testing.assert_array_equal(
+        outline(model, read(tmp_path / form).image, None), outline(model, image, None)
+    )
 
 
 @pytest.mark.parametrize(
@@ -307,7 +347,9 @@ def test_a_slice_is_framed_to_the_form_of_those_trained_on(
 def test_a_frame_holds_the_slice_and_has_the_form(
     shape: tuple[int, int], spacing_mm: tuple[float, float] | None, own: tuple[int, int]
 ) -> None:
-    """Law: one side stays; the sides' ratio in mm is the model's to within half a pixel; a framed slice needs none."""
+    """Law: one side stays; the sides' ratio in mm is the model's to within half a pixel; a framed
+    slice needs none.
+    """
     model = model_around(Spy(), shape=own)
     height, width = frame(model, shape, spacing_mm)
     assert height >= shape[0]
@@ -319,7 +361,9 @@ def test_a_frame_holds_the_slice_and_has_the_form(
     assert frame(model, own, None) == own
 
 
-def test_filling_up_is_what_a_file_already_filled_up_would_give(model: KeptModel, image: NDArray[Any]) -> None:
+def test_filling_up_is_what_a_file_already_filled_up_would_give(
+    model: KeptModel, image: NDArray[Any]
+) -> None:
     """48 rows of 64, in the middle of 64 filled up with the least value by hand."""
     part = image[8:56]
     filled = np.full_like(image, part.min())
@@ -328,7 +372,9 @@ def test_filling_up_is_what_a_file_already_filled_up_would_give(model: KeptModel
 
 
 def test_the_arm_is_fed_its_own_size_in_its_own_range() -> None:
-    """Smaller slices are enlarged without blocks, larger ones averaged; the run's landmarks and rescaling follow."""
+    """Smaller slices are enlarged without blocks, larger ones averaged; the run's landmarks and
+    rescaling follow.
+    """
     spy = Spy()
     ramp = np.add.outer(np.zeros(32), np.arange(32)).astype(np.uint8)
     assert outline(model_around(spy), ramp, None).shape == (32, 32)
@@ -337,12 +383,16 @@ def test_the_arm_is_fed_its_own_size_in_its_own_range() -> None:
     small, large, own = spy.fed
     assert {one.shape for one in spy.fed} == {(1, 64, 64)}
     assert (small.min(), small.max()) == (-1, 1)
-    assert (np.diff(small[0, 0])[1:-1] > 0).all()  # a ramp rises at every pixel, not at every second one
+    assert (
+        np.diff(small[0, 0])[1:-1] > 0
+    ).all()  # a ramp rises at every pixel, not at every second one
     np.testing.assert_allclose(large, own, atol=1e-5)  # each pixel fourfold is averaged back
 
 
 def test_a_map_is_averaged_where_the_slice_is_smaller_than_what_the_arm_is_fed() -> None:
-    """16 columns fed as 64, of which three in every four are marked: 0.75 everywhere, where points would give 0.5."""
+    """16 columns fed as 64, of which three in every four are marked: 0.75 everywhere, where points
+    would give 0.5.
+    """
 
     class Striped(Spy):
         def predict(self, images: FloatImages) -> NDArray[np.float32]:
@@ -409,12 +459,18 @@ def test_an_empty_mask_is_no_tumour(tmp_path: Path) -> None:
         ((0.245, 0.245), "shows 0.50 times the field of view"),
     ],
 )
-def test_another_field_of_view_is_doubted(spacing_mm: tuple[float, float] | None, says: str) -> None:
-    """From 20 % of the pixel that the arm is fed; half the pixels of half the size are no other view."""
+def test_another_field_of_view_is_doubted(
+    spacing_mm: tuple[float, float] | None, says: str
+) -> None:
+    """From 20 % of the pixel that the arm is fed; half the pixels of half the size are no other
+    view.
+    """
     assert doubt(model_around(Spy()), (64, 64), spacing_mm).startswith(says)
     assert bool(doubt(model_around(Spy()), (64, 64), spacing_mm)) == bool(says)
     if spacing_mm:
-        assert doubt(model_around(Spy()), (128, 128), (spacing_mm[0] / 2, spacing_mm[1] / 2)).startswith(says)
+        assert doubt(
+            model_around(Spy()), (128, 128), (spacing_mm[0] / 2, spacing_mm[1] / 2)
+        ).startswith(says)
 
 
 def test_an_overlay_shows_the_slice_in_grey_and_the_border_in_colour() -> None:
@@ -443,13 +499,30 @@ def test_an_overlay_of_a_nearly_constant_slice_shows_what_differs() -> None:
 
 def test_a_folder_gives_its_slices_by_name_without_what_was_made_of_them(tmp_path: Path) -> None:
     """Another's masks and overlays, without the slice beside them, are taken for slices."""
-    for name in ("b.png", "a.nii.gz", "b_mask.png", "b_overlay.png", "c_mask.png", ".d.png", "notes.txt", "A 1.TIF"):
+    for name in (
+        "b.png",
+        "a.nii.gz",
+        "b_mask.png",
+        "b_overlay.png",
+        "c_mask.png",
+        ".d.png",
+        "notes.txt",
+        "A 1.TIF",
+    ):
         (tmp_path / name).touch()
     (tmp_path / "e.png").mkdir()
-    assert [path.name for path in find([tmp_path])] == ["A 1.TIF", "a.nii.gz", "b.png", "c_mask.png"]
+    assert [path.name for path in find([tmp_path])] == [
+        "A 1.TIF",
+        "a.nii.gz",
+        "b.png",
+        "c_mask.png",
+    ]
     assert find([tmp_path / "b.png", tmp_path])[0].name == "b.png"
     assert len(find([tmp_path / "b.png", tmp_path])) == 4  # each once
-    assert passed_over([tmp_path, tmp_path / "b.png"]) == "Passed over: files of other kinds: 1, folders: 1."
+    assert (
+        passed_over([tmp_path, tmp_path / "b.png"])
+        == "Passed over: files of other kinds: 1, folders: 1."
+    )
 
 
 def test_nothing_passed_over_is_not_told(tmp_path: Path) -> None:
@@ -496,12 +569,18 @@ def test_a_name_that_cannot_be_written_is_refused_before_anything_is_read(
 
 
 def test_a_name_of_255_bytes_can_be_written(tmp_path: Path) -> None:
-    predict(model_around(Spy()), [png(tmp_path / f"{'x' * 243}.png", drawn())], tmp_path / "out", None)
+    predict(
+        model_around(Spy()), [png(tmp_path / f"{'x' * 243}.png", drawn())], tmp_path / "out", None
+    )
     assert max(len(path.name) for path in (tmp_path / "out").iterdir()) == 255
 
 
-def refuse(model: KeptModel, folder: Path, *words: str, spacing_mm: tuple[float, float] | None = None) -> None:
-    """Predicting the folder raises one DataError, of one line, with the words; no arm was asked, nothing changed."""
+def refuse(
+    model: KeptModel, folder: Path, *words: str, spacing_mm: tuple[float, float] | None = None
+) -> None:
+    """Predicting the folder raises one DataError, of one line, with the words; no arm was asked,
+    nothing changed.
+    """
     spy, before = Spy(), snapshot(folder)
     with pytest.raises(DataError) as caught:
         predict(replace(model, arm=spy), find([folder]), folder / "out", spacing_mm)
@@ -529,7 +608,9 @@ def unsized(path: Path) -> None:
 
 
 def two_ways(path: Path) -> None:
-    """A NIfTI file whose first axis runs to the right by its qform, and to the left by its sform."""
+    """A NIfTI file whose first axis runs to the right by its qform, and to the left by its
+    sform.
+    """
     made = nibabel.Nifti1Image(drawn()[:, :, None], np.diag([-SQUARE, -SQUARE, 6, 1]))
     made.set_qform(np.diag([SQUARE, -SQUARE, 6, 1]), 1)
     path.write_bytes(made.to_bytes())
@@ -541,7 +622,12 @@ def packed_as(path: Path, form: Any, compressed: bool) -> None:
 
 
 SHEARED = np.array(
-    [[-SQUARE, -SQUARE * np.sin(0.01), 0, 0], [0, -SQUARE * np.cos(0.01), 0, 0], [0, 0, 6, 0], [0, 0, 0, 1]]
+    [
+        [-SQUARE, -SQUARE * np.sin(0.01), 0, 0],
+        [0, -SQUARE * np.cos(0.01), 0, 0],
+        [0, 0, 6, 0],
+        [0, 0, 0, 1],
+    ]
 )
 TURNED = Image.Exif()
 TURNED[274] = 6
@@ -551,38 +637,106 @@ BAD: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "0 bytes nii": ("x.nii", nothing, "cannot be read"),
     "0 bytes nii.gz": ("x.nii.gz", nothing, "cannot be read"),
     "colour": ("x.png", colour, "colour picture"),
-    "constant": ("x.png", lambda p: png(p, np.full((64, 64), 7, np.uint8)), "constant image, every pixel is 7"),
+    "constant": (
+        "x.png",
+        lambda p: png(p, np.full((64, 64), 7, np.uint8)),
+        "constant image, every pixel is 7",
+    ),
     "constant nii": ("x.nii", lambda p: volume(p, np.ones((64, 64, 1))), "constant image"),
     "one row": ("x.png", lambda p: png(p, drawn(shape=(1, 64))), "two sides of two pixels or more"),
-    "one line": ("x.nii", lambda p: volume(p, drawn(shape=(1, 64))), "two sides of two pixels or more"),
-    "beyond three": ("x.nii", lambda p: volume(p, drawn().reshape(1, 1, 64, 64)), "in three dimensions"),
-    "volume": ("x.nii.gz", lambda p: volume(p, np.zeros((64, 64, 5), np.int16)), "shape (64, 64, 5); one file holds"),
-    "large": ("x.nii.gz", lambda p: volume(p, np.zeros((256, 256, 300), np.int16)), "split a volume into slices"),
-    "nan": ("x.nii", lambda p: volume(p, np.full((64, 64, 1), np.nan)), "4096 values are not finite"),
+    "one line": (
+        "x.nii",
+        lambda p: volume(p, drawn(shape=(1, 64))),
+        "two sides of two pixels or more",
+    ),
+    "beyond three": (
+        "x.nii",
+        lambda p: volume(p, drawn().reshape(1, 1, 64, 64)),
+        "in three dimensions",
+    ),
+    "volume": (
+        "x.nii.gz",
+        lambda p: volume(p, np.zeros((64, 64, 5), np.int16)),
+        "shape (64, 64, 5); one file holds",
+    ),
+    "large": (
+        "x.nii.gz",
+        lambda p: volume(p, np.zeros((256, 256, 300), np.int16)),
+        "split a volume into slices",
+    ),
+    "nan": (
+        "x.nii",
+        lambda p: volume(p, np.full((64, 64, 1), np.nan)),
+        "4096 values are not finite",
+    ),
     "overflow": (
         "x.nii",
         lambda p: volume(p, np.where(drawn() > 127, 1.7e308, -1.7e308)),
         "too far apart",
     ),
-    "complex": ("x.nii", lambda p: volume(p, drawn()[:, :, None].astype(np.complex64)), "holds complex64"),
+    "complex": (
+        "x.nii",
+        lambda p: volume(p, drawn()[:, :, None].astype(np.complex64)),
+        "holds complex64",
+    ),
     "rgb": ("x.nii", lambda p: volume(p, np.zeros((64, 64, 1), RGB)), "x.nii"),
     "unoriented": ("x.nii", lambda p: patched(p, 252, np.zeros(2, "<i2")), "tells no orientation"),
     "flat": ("x.nii", lambda p: patched(p, 312, np.zeros(4, "<f4")), "tells no orientation"),
-    "metres": ("x.nii", lambda p: volume(p, drawn(), np.diag([5e-4, 5e-4, 6e-3, 1])), "must lie in (0.01, 100.0)"),
-    "two sizes": ("x.nii", lambda p: volume(p, drawn(), pixdim=[1, 2, 2, 6, 0, 0, 0, 0]), "by its pixdim"),
+    "metres": (
+        "x.nii",
+        lambda p: volume(p, drawn(), np.diag([5e-4, 5e-4, 6e-3, 1])),
+        "must lie in (0.01, 100.0)",
+    ),
+    "two sizes": (
+        "x.nii",
+        lambda p: volume(p, drawn(), pixdim=[1, 2, 2, 6, 0, 0, 0, 0]),
+        "by its pixdim",
+    ),
     "no pixel size": ("x.nii", unsized, "pixel size [0.0, 0.0] in its header; mend its pixdim"),
-    "no number": ("x.nii", lambda p: patched(p, 80, np.array([np.nan], "<f4")), "pixel size [nan, 0.49"),
-    "microns": ("x.nii", lambda p: volume(p, drawn(), xyzt_units=3), "lengths in microns; convert its header to mm"),
+    "no number": (
+        "x.nii",
+        lambda p: patched(p, 80, np.array([np.nan], "<f4")),
+        "pixel size [nan, 0.49",
+    ),
+    "microns": (
+        "x.nii",
+        lambda p: volume(p, drawn(), xyzt_units=3),
+        "lengths in microns; convert its header to mm",
+    ),
     "in metres": ("x.nii", lambda p: volume(p, drawn(), xyzt_units=1), "lengths in metres"),
     "sheared": ("x.nii", lambda p: volume(p, drawn()[:, :, None], SHEARED), "not at right angles"),
     "two ways": ("x.nii", two_ways, "run to RPS by its qform, to LPS by its sform"),
-    "nothing deep": ("x.nii", lambda p: patched(p, 46, np.zeros(1, "<i2")), "shape (64, 64, 0); a slice has two sides"),
-    "NIfTI-2": ("x.nii", lambda p: packed_as(p, nibabel.Nifti2Image, False), "is NIfTI-2; save it as NIfTI-1"),
+    "nothing deep": (
+        "x.nii",
+        lambda p: patched(p, 46, np.zeros(1, "<i2")),
+        "shape (64, 64, 0); a slice has two sides",
+    ),
+    "NIfTI-2": (
+        "x.nii",
+        lambda p: packed_as(p, nibabel.Nifti2Image, False),
+        "is NIfTI-2; save it as NIfTI-1",
+    ),
     "NIfTI-2 gz": ("x.nii.gz", lambda p: packed_as(p, nibabel.Nifti2Image, True), "is NIfTI-2"),
-    "gzip": ("x.nii", lambda p: packed_as(p, nibabel.Nifti1Image, True), "is compressed; name it .nii.gz"),
-    "no gzip": ("x.nii.gz", lambda p: packed_as(p, nibabel.Nifti1Image, False), "is not compressed; name it .nii"),
-    "turned": ("x.png", lambda p: Image.fromarray(drawn()).save(p, exif=TURNED), "its orientation tag (6) turns it"),
-    "turned tif": ("x.tif", lambda p: Image.fromarray(drawn()).save(p, tiffinfo={274: 3}), "orientation tag (3)"),
+    "gzip": (
+        "x.nii",
+        lambda p: packed_as(p, nibabel.Nifti1Image, True),
+        "is compressed; name it .nii.gz",
+    ),
+    "no gzip": (
+        "x.nii.gz",
+        lambda p: packed_as(p, nibabel.Nifti1Image, False),
+        "is not compressed; name it .nii",
+    ),
+    "turned": (
+        "x.png",
+        lambda p: Image.fromarray(drawn()).save(p, exif=TURNED),
+        "its orientation tag (6) turns it",
+    ),
+    "turned tif": (
+        "x.tif",
+        lambda p: Image.fromarray(drawn()).save(p, tiffinfo={274: 3}),
+        "orientation tag (3)",
+    ),
     "negative": (
         "x.tif",
         lambda p: Image.fromarray(drawn().astype(np.uint16)).save(p, tiffinfo={262: 0}),
@@ -602,7 +756,9 @@ def test_a_bad_file_is_named_before_any_work(tmp_path: Path, case: str) -> None:
 
 
 def test_contrast_that_is_lost_at_the_fed_size_is_named(tmp_path: Path) -> None:
-    """One pixel of 2048 x 2048 that is 1 of 60000 brighter: 1 / 1024 of a level in 64 x 64, less than float32 tells."""
+    """One pixel of 2048 x 2048 that is 1 of 60000 brighter: 1 / 1024 of a level in 64 x 64, less
+    than float32 tells.
+    """
     array = np.full((2048, 2048), 60_000, np.uint16)
     array[5, 5] += 1
     with pytest.raises(DataError, match=r"a\.png: at 64x64 pixels: constant image"):
@@ -610,12 +766,16 @@ def test_contrast_that_is_lost_at_the_fed_size_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_what_is_wrong_with_a_header_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_wrong_with_a_header_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """By our error, and by nothing that NiBabel logs."""
     unsized(tmp_path / "a.nii")
     with pytest.raises(DataError):
         read(tmp_path / "a.nii")
-    patched(tmp_path / "a.nii", 80, np.array([-SQUARE], "<f4"))  # mended by NiBabel, and its size is as told
+    patched(
+        tmp_path / "a.nii", 80, np.array([-SQUARE], "<f4")
+    )  # mended by NiBabel, and its size is as told
     assert read(tmp_path / "a.nii").spacing_mm == (SQUARE, SQUARE)
     assert caplog.records == []
 
@@ -627,20 +787,33 @@ def test_a_file_that_may_not_be_read_is_not_called_damaged() -> None:
 
 
 def test_an_8_bit_tiff_with_0_for_white_is_seen_as_it_is_displayed(tmp_path: Path) -> None:
-    Image.fromarray(drawn()).save(tmp_path / "a.tif", tiffinfo={262: 0})  # stored as 255 less its levels
+    Image.fromarray(drawn()).save(
+        tmp_path / "a.tif", tiffinfo={262: 0}
+    )  # stored as 255 less its levels
     assert (255 - drawn()).tobytes() in (tmp_path / "a.tif").read_bytes()
     np.testing.assert_array_equal(read(tmp_path / "a.tif").image, drawn())
 
 
 def test_a_header_and_a_given_spacing_must_agree(tmp_path: Path) -> None:
     path = volume(tmp_path / "a.nii", drawn())
-    refuse(model_around(Spy()), tmp_path, "a.nii", "header says (0.49, 0.49)", "(1.0, 1.0)", spacing_mm=(1.0, 1.0))
-    table = predict(model_around(Spy()), [path], tmp_path / "out", (0.490001, 0.49))  # printed with fewer digits
+    refuse(
+        model_around(Spy()),
+        tmp_path,
+        "a.nii",
+        "header says (0.49, 0.49)",
+        "(1.0, 1.0)",
+        spacing_mm=(1.0, 1.0),
+    )
+    table = predict(
+        model_around(Spy()), [path], tmp_path / "out", (0.490001, 0.49)
+    )  # printed with fewer digits
     assert table["row_spacing_mm"].tolist() == [0.49]
 
 
 def test_a_given_spacing_measures_a_picture(tmp_path: Path) -> None:
-    table = predict(model_around(Spy()), [png(tmp_path / "a.png", drawn())], tmp_path / "out", (0.5, 0.25))
+    table = predict(
+        model_around(Spy()), [png(tmp_path / "a.png", drawn())], tmp_path / "out", (0.5, 0.25)
+    )
     assert table["area_mm2"].tolist() == [round(0.125 * table["area_pixels"].tolist()[0], 4)]
 
 
@@ -649,10 +822,16 @@ def test_nothing_is_overwritten(tmp_path: Path, taken: str) -> None:
     png(tmp_path / "a.png", drawn())
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / taken).write_text("mine")
-    refuse(model_around(Spy()), tmp_path, f"{taken}: exists already and is left as it is; give another --out")
+    refuse(
+        model_around(Spy()),
+        tmp_path,
+        f"{taken}: exists already and is left as it is; give another --out",
+    )
 
 
-@pytest.mark.parametrize(("one", "other"), [("a.png", "a.tif"), ("a.nii", "a.nii.gz"), ("a.png", "A.webp")])
+@pytest.mark.parametrize(
+    ("one", "other"), [("a.png", "a.tif"), ("a.nii", "a.nii.gz"), ("a.png", "A.webp")]
+)
 def test_two_slices_of_one_name_are_refused(tmp_path: Path, one: str, other: str) -> None:
     """Their masks or overlays would have one name, on some file systems at least."""
     for name in (one, other):
@@ -702,7 +881,9 @@ def test_what_appears_during_the_work_is_not_overwritten(tmp_path: Path, taken: 
 
 
 def test_of_two_calls_at_once_one_writes_all_and_the_other_nothing(tmp_path: Path) -> None:
-    """The second begins and ends while the first is at work: each was free to write when it was checked."""
+    """The second begins and ends while the first is at work: each was free to write when it was
+    checked.
+    """
     paths = [png(tmp_path / f"{name}.png", drawn(i)) for i, name in enumerate("ab")]
 
     class Overtaken(Spy):
@@ -713,7 +894,11 @@ def test_of_two_calls_at_once_one_writes_all_and_the_other_nothing(tmp_path: Pat
     with pytest.raises(DataError, match=r"measures\.csv: exists already"):
         predict(model_around(Overtaken()), paths[:1], tmp_path / "out", None)
     assert pd.read_csv(tmp_path / "out" / "measures.csv")["file"].tolist() == [str(paths[1])]
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"b_mask.png", "b_overlay.png", "measures.csv"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "b_mask.png",
+        "b_overlay.png",
+        "measures.csv",
+    }
 
 
 @pytest.mark.parametrize(
@@ -724,13 +909,17 @@ def test_of_two_calls_at_once_one_writes_all_and_the_other_nothing(tmp_path: Pat
         ({"phantom": True}, "trained on 100 drawn phantoms, each"),
     ],
 )
-def test_the_warning_says_what_the_model_was_trained_on(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+def test_the_warning_says_what_the_model_was_trained_on(
+    tmp_path: Path, change: dict[str, Any], words: str
+) -> None:
     model = replace(model_around(Spy()), **change)
     table = predict(model, [png(tmp_path / "a.png", drawn())], tmp_path / "out", None)
     assert f"The model was {words} showing an outlined tumour." in report(table, model)
 
 
-@pytest.mark.parametrize(("verb", "words"), [("predict", "give it again"), ("reproduce", "the same command goes on")])
+@pytest.mark.parametrize(
+    ("verb", "words"), [("predict", "give it again"), ("reproduce", "the same command goes on")]
+)
 def test_a_call_that_is_stopped_promises_no_more_than_it_keeps(
     monkeypatch: pytest.MonkeyPatch, capsys: Capture, verb: str, words: str
 ) -> None:
@@ -743,18 +932,33 @@ def test_a_call_that_is_stopped_promises_no_more_than_it_keeps(
 
 
 def test_the_word_is_carried_out_and_warns(unet: Kept, tmp_path: Path, capsys: Capture) -> None:
-    """Masks, overlays and the table; on stdout the same table, and that this is no medical device."""
+    """Masks, overlays and the table; on stdout the same table, and that this is no medical
+    device.
+    """
     image, mask = next(iter(unet.images.values())), next(iter(unet.masks.values()))
     path = png(tmp_path / "in" / "head.png", image)
     (path.parent / "notes.txt").touch()
-    words = ["predict", str(path.parent), "--run", unet.run_id, "--runs", str(unet.root), "--device", "cpu"]
+    words = [
+        "predict",
+        str(path.parent),
+        "--run",
+        unet.run_id,
+        "--runs",
+        str(unet.root),
+        "--device",
+        "cpu",
+    ]
     assert main([*words, "--out", str(tmp_path / "out"), "--spacing", "3.92", "3.92"]) == 0
     output = capsys.readouterr().out
     assert "Passed over: files of other kinds: 1, folders: 0.\n" in output
     assert "research tool and no medical device" in output
     assert f"trained on {unet.model.slices} drawn phantoms" in output
     assert f"{mask.sum() * 3.92**2:.0f} mm2" in output
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"head_mask.png", "head_overlay.png", "measures.csv"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "head_mask.png",
+        "head_overlay.png",
+        "measures.csv",
+    }
     (row,) = pd.read_csv(tmp_path / "out" / "measures.csv").to_dict("records")
     assert (row["file"], row["run_id"], row["area_pixels"]) == (str(path), unet.run_id, mask.sum())
     np.testing.assert_array_equal(mask_of(tmp_path / "out" / "head_mask.png"), mask)
@@ -774,7 +978,12 @@ def test_the_word_is_carried_out_and_warns(unet: Kept, tmp_path: Path, capsys: C
     ],
 )
 def test_bad_words_are_one_line(
-    unet: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture, words: list[str], says: str
+    unet: Kept,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture,
+    words: list[str],
+    says: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
@@ -788,7 +997,10 @@ def test_bad_words_are_one_line(
     assert not (tmp_path / "predictions").exists()
 
 
-@given(data=st.binary(max_size=400), name=st.sampled_from(["a.png", "a.tif", "a.webp", "a.nii", "a.nii.gz"]))
+@given(
+    data=st.binary(max_size=400),
+    name=st.sampled_from(["a.png", "a.tif", "a.webp", "a.nii", "a.nii.gz"]),
+)
 @law
 def test_any_bytes_give_a_slice_or_one_clear_error(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, name: str
@@ -802,7 +1014,9 @@ def test_any_bytes_give_a_slice_or_one_clear_error(
 def test_from_a_grid_to_a_mask(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture, few_phantoms: None
 ) -> None:
-    """`reproduce` keeps nothing unasked, says so when asked too late, and keeps what it trains from then on."""
+    """`reproduce` keeps nothing unasked, says so when asked too late, and keeps what it trains from
+    then on.
+    """
     monkeypatch.chdir(tmp_path)
     words = [
         "reproduce",
@@ -819,9 +1033,15 @@ def test_from_a_grid_to_a_mask(
     (otsu,) = (path.name for path in Path("a").glob("otsu_*"))
     capsys.readouterr()
     assert main([*words, "--out", "a", "--keep-models"]) == 0
-    (note,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("Note: done before"))
+    (note,) = (
+        line
+        for line in capsys.readouterr().out.splitlines()
+        if line.startswith("Note: done before")
+    )
     assert note.endswith(f"or give another --out): {otsu}.")
-    assert [path.parent.name.partition("_")[0] for path in Path("a").glob("*/model.pt")] == ["background"]
+    assert [path.parent.name.partition("_")[0] for path in Path("a").glob("*/model.pt")] == [
+        "background"
+    ]
     png(Path("x.png"), drawn())
     assert main(["predict", "x.png", "--runs", "a", "--run", otsu]) == 2
     assert "finished without its model" in capsys.readouterr().err

@@ -23,25 +23,46 @@ from benchmark.runs.collect import DTYPES, Collected
 PATIENTS: list[Any] = ["a", "a", "b", "b"]
 DICE = [0.8, 0.9, 0.7, 0.0]
 HIGHER = [0.82, 0.92, 0.72, 0.02]
-MEASURES = {name: [0.5] * 4 for name in NEWER} | {"truth_mm2": [9.0, 700.0, 1300.0, 5.0], "predicted_mm2": [9.0] * 4}
+MEASURES = {name: [0.5] * 4 for name in NEWER} | {
+    "truth_mm2": [9.0, 700.0, 1300.0, 5.0],
+    "predicted_mm2": [9.0] * 4,
+}
 EMPTY = Collected(
     pd.DataFrame(columns=list(DTYPES)).astype(DTYPES),
     pd.DataFrame(columns=["run_id", "slice_id", "patient_id", "dice"]),
     (),
 )
-BY_PATIENT = {"split_unit": "patient", "split_id": "by-patient-1", "protocol": "patient", "protocol_hash": "feed"}
+BY_PATIENT = {
+    "split_unit": "patient",
+    "split_id": "by-patient-1",
+    "protocol": "patient",
+    "protocol_hash": "feed",
+}
 OWN = {"dataset_id": "own", "train": None, "val": None, "test": None}
 
 
 def some(seeds: int = 2, patients: list[Any] = PATIENTS, **changes: Any) -> Collected:
     dice = dict(list({1: DICE, 2: HIGHER}.items())[:seeds])
-    return table(dice, patients, measures=MEASURES, **{"fit.collapsed": False, "fit.val_dice": 0.8, **changes})
+    return table(
+        dice,
+        patients,
+        measures=MEASURES,
+        **{"fit.collapsed": False, "fit.val_dice": 0.8, **changes},
+    )
 
 
 def both_ways(**changes: Any) -> Collected:
-    """The printed cell by image and by patient, a second alpha and an arm that was given a click."""
+    """The printed cell by image and by patient, a second alpha and an arm that was given a
+    click.
+    """
     other = {"params": '{"alpha":0.6,"kernel_size":5}', "alpha": 0.6}
-    click = {"params": "{}", "kernel_size": None, "alpha": float("nan"), "arm": "clicked", "needs_click": True}
+    click = {
+        "params": "{}",
+        "kernel_size": None,
+        "alpha": float("nan"),
+        "arm": "clicked",
+        "needs_click": True,
+    }
     parts = [{}, BY_PATIENT, other, click, {"precision": "bf16"}]
     return join(*(some(**{**part, **changes}) for part in parts))
 
@@ -72,13 +93,17 @@ def judged(runs: str) -> Judgement:
 def everything(collected: Collected) -> str:
     """All answers and every section as text."""
     found = judge(collected)
-    return "\n".join([*found.answers(), *(render(make(found), "text") for make in SECTIONS.values())])
+    return "\n".join(
+        [*found.answers(), *(render(make(found), "text") for make in SECTIONS.values())]
+    )
 
 
 @pytest.mark.parametrize("name", SECTIONS)
 @pytest.mark.parametrize("runs", RUNS)
 def test_every_section_holds_whatever_was_run(runs: str, name: str) -> None:
-    """In every format, with nothing for what is not known; and a section that may be empty says why."""
+    """In every format, with nothing for what is not known; and a section that may be empty says
+    why.
+    """
     made = SECTIONS[name](judged(runs))
     assert made or name in WHY_EMPTY
     for form in FORMATS:
@@ -116,9 +141,13 @@ def first(found: Judgement) -> str:
 
 
 def test_the_first_answer_is_the_verdict() -> None:
-    """Phantoms are not comparable; one seed is too few; three seeds all at 0.898 +- 0.001 of equal slices hold."""
+    """Phantoms are not comparable; one seed is too few; three seeds all at 0.898 +- 0.001 of equal
+    slices hold.
+    """
     assert first(judge(RUNS["phantoms"])) == "not comparable: drawn phantoms, not slices."
-    assert first(judge(some(1))).startswith("inconclusive: 1 of the 3 seeds that a verdict needs have been run (fp32).")
+    assert first(judge(some(1))).startswith(
+        "inconclusive: 1 of the 3 seeds that a verdict needs have been run (fp32)."
+    )
     three = {1: [0.897] * 4, 2: [0.898] * 4, 3: [0.899] * 4}
     told = first(judge(table(three, PATIENTS)))
     assert told.startswith("reproduced: 0.898 lies in the prediction interval 0.898 +- ")
@@ -126,7 +155,8 @@ def test_the_first_answer_is_the_verdict() -> None:
 
 
 def test_the_margin_of_equivalence_by_hand() -> None:
-    """s^2 = 0.000001 of three seeds, df 2, no variance between patients: SE 0.00057735; t(0.95, 2) = 2.919986.
+    """s^2 = 0.000001 of three seeds, df 2, no variance between patients: SE 0.00057735; t(0.95, 2)
+    = 2.919986.
 
     |0.908 - 0.898| + 2.919986 x 0.00057735 = 0.011686.
     """
@@ -139,23 +169,33 @@ def claims_of(found: Judgement) -> tuple[str, ...]:
 
 
 def test_the_second_answer_says_each_claim_once() -> None:
-    """Those judged by their sentence, its id and terms beside; those that no run can test in one line, by their ids."""
+    """Those judged by their sentence, its id and terms beside; those that no run can test in one
+    line, by their ids.
+    """
     ids = {claim.id: claim.statement for claim in terms()[0].claims}
     small = some(height=256, width=256)
     *judged, waiting, rule = claims_of(judge(join(small, some(), some(precision="bf16"))))
     named = [name for name in ids if any(f"({name}; " in line for line in judged)]
     assert len(judged) == len(named) == 2
     assert all(any(f'"{ids[name]}" ({name}; at ' in line for line in judged) for name in named)
-    assert sorted(waiting.split(": ")[1].split(" (")[0].split(", ")) == sorted(set(ids) - set(named))
-    assert rule.startswith("Each claim is judged once, at the image size and precision nearest the thesis's")
+    assert sorted(waiting.split(": ")[1].split(" (")[0].split(", ")) == sorted(
+        set(ids) - set(named)
+    )
+    assert rule.startswith(
+        "Each claim is judged once, at the image size and precision nearest the thesis's"
+    )
 
 
 def test_a_claim_is_judged_where_the_terms_are_nearest_the_thesis_s() -> None:
     """Image size first, then precision; farther off only where it cannot be tested nearer."""
     small, smaller = some(height=256, width=256), some(height=128, width=128)
     lower = some(height=256, width=256, precision="bf16")
-    other = some(height=256, width=256, precision="bf16", params='{"alpha":0.6,"kernel_size":5}', alpha=0.6)
-    less = some(height=256, width=256, precision="bf16", params='{"alpha":0.4,"kernel_size":5}', alpha=0.4)
+    other = some(
+        height=256, width=256, precision="bf16", params='{"alpha":0.6,"kernel_size":5}', alpha=0.6
+    )
+    less = some(
+        height=256, width=256, precision="bf16", params='{"alpha":0.4,"kernel_size":5}', alpha=0.4
+    )
     found = judge(join(smaller, lower, other, less, small))
     assert [panel.title.split(", ", 2)[2] for panel, _ in found.claims] == [
         "256x256, fp32", "256x256, bf16", "128x128, fp32",
@@ -167,7 +207,9 @@ def test_a_claim_is_judged_where_the_terms_are_nearest_the_thesis_s() -> None:
 
 
 def test_a_claim_says_what_it_would_come_to_if_alpha_was_swapped() -> None:
-    """Sensitivity rises and precision falls by 0.1 from alpha 0.4 to 0.6; both are 0.01 apart between two seeds."""
+    """Sensitivity rises and precision falls by 0.1 from alpha 0.4 to 0.6; both are 0.01 apart
+    between two seeds.
+    """
     parts = [
         table({seed: [0.8] * 4}, PATIENTS, alpha=alpha, params=f"5 {alpha}",
               measures={"sensitivity": [0.5 + i / 10 + seed / 100] * 4, "precision": [0.5 - i / 10 + seed / 100] * 4})
@@ -175,7 +217,9 @@ def test_a_claim_says_what_it_would_come_to_if_alpha_was_swapped() -> None:
     ]  # fmt: skip
     said = next(line for line in claims_of(judge(join(*parts))) if "alpha-direction" in line)
     assert said.startswith('confirmed: "')
-    assert said.endswith('." (alpha-direction; at 512x512, fp32; contradicted if alpha was swapped).')
+    assert said.endswith(
+        '." (alpha-direction; at 512x512, fp32; contradicted if alpha was swapped).'
+    )
     same = next(line for line in claims_of(judge(some())) if "small-tumours" in line)
     assert same.endswith("(small-tumours; at 512x512, fp32).")
 
@@ -193,7 +237,10 @@ def test_the_third_answer_is_the_difference_on_common_slices() -> None:
 
 def test_the_third_answer_without_two_seeds_gives_the_means_and_says_so() -> None:
     (line,) = judge(join(some(1), some(1, **BY_PATIENT))).questions()[2].lines
-    assert "0.600 split by patient, 0.600 split by image, on the same 4 slices; an interval needs two known" in line
+    assert (
+        "0.600 split by patient, 0.600 split by image, on the same 4 slices; an interval needs two known"
+        in line
+    )
 
 
 @pytest.mark.parametrize("runs", RUNS)
@@ -208,19 +255,35 @@ def test_a_verdict_in_words_counts_every_claim(runs: str) -> None:
 
 @pytest.mark.parametrize(
     ("shift", "verdict"),
-    [(0.0305, "lower by patient"), (-0.0305, "higher by patient"), (0.0303, "undecided"), (-0.0303, "undecided")],
+    [
+        (0.0305, "lower by patient"),
+        (-0.0305, "higher by patient"),
+        (0.0303, "undecided"),
+        (-0.0303, "undecided"),
+    ],
 )
-def test_what_is_left_is_said_by_the_side_of_zero_that_the_interval_is_on(shift: float, verdict: str) -> None:
-    """Thirty patients, each Dice as far apart; two seeds 0.01 apart: 4.302653 x sqrt(0.00005) = 0.030424."""
+def test_what_is_left_is_said_by_the_side_of_zero_that_the_interval_is_on(
+    shift: float, verdict: str
+) -> None:
+    """Thirty patients, each Dice as far apart; two seeds 0.01 apart: 4.302653 x sqrt(0.00005) =
+    0.030424.
+    """
     patients = [f"p{i}" for i in range(30)]
-    image, patient = ({seed: [0.6 + side + seed / 100] * 30 for seed in (1, 2)} for side in (shift, 0.0))
+    image, patient = (
+        {seed: [0.6 + side + seed / 100] * 30 for seed in (1, 2)} for side in (shift, 0.0)
+    )
     found = judge(join(table(image, patients), table(patient, patients, **BY_PATIENT)))
     assert found.questions()[2].verdict == verdict
 
 
 def test_what_is_left_is_said_first_of_the_thesiss_cell_nearest_its_terms() -> None:
-    """Otsu and the cell at 256 pixels are higher by patient; the cell at 512 is lower, and its verdict answers."""
-    patients, otsu = [f"p{i}" for i in range(30)], {"arm": "otsu", "kernel_size": None, "alpha": float("nan")}
+    """Otsu and the cell at 256 pixels are higher by patient; the cell at 512 is lower, and its
+    verdict answers.
+    """
+    patients, otsu = (
+        [f"p{i}" for i in range(30)],
+        {"arm": "otsu", "kernel_size": None, "alpha": float("nan")},
+    )
     small = {"height": 256, "width": 256}
     parts = [
         table({seed: [dice + seed / 100] * 30 for seed in (1, 2)}, patients, **changes, **ways)
@@ -236,7 +299,9 @@ def test_what_is_left_is_said_first_of_the_thesiss_cell_nearest_its_terms() -> N
 
 def test_phantoms_answer_nothing_about_patients() -> None:
     assert judge(RUNS["phantoms"]).questions()[2].verdict == "not known yet"
-    assert len(judge(RUNS["phantoms"]).patients()) == 2  # the table of the leak shows them, and calls them so
+    assert (
+        len(judge(RUNS["phantoms"]).patients()) == 2
+    )  # the table of the leak shows them, and calls them so
     assert judge(RUNS["phantoms"]).patients()[1].numbers["data"].tolist()[0] == "phantoms"
 
 
@@ -248,7 +313,9 @@ def test_the_words_of_the_command_line_are_the_sections() -> None:
 
 def test_each_section_shows_what_it_is_named_after() -> None:
     found = judge(RUNS["everything"])
-    titles = {name: [made.title.split(",")[0] for made in SECTIONS[name](found)] for name in SECTIONS}
+    titles = {
+        name: [made.title.split(",")[0] for made in SECTIONS[name](found)] for name in SECTIONS
+    }
     assert titles["verdicts"] == [
         "The thesis's printed numbers.", "What more trainings would bring",
     ]  # fmt: skip
@@ -266,11 +333,25 @@ def test_each_section_shows_what_it_is_named_after() -> None:
 
 @pytest.mark.parametrize("name", SECTIONS)
 def test_a_table_too_wide_for_a_terminal_keeps_what_it_is_read_for(name: str) -> None:
-    """Its verdict and the numbers behind it, and whose they are; tables of up to seven columns keep them all."""
-    kept = {"", "arm", "verdict", "ours", "mean Dice", "Dice", "difference", "95% interval", "missed"}
+    """Its verdict and the numbers behind it, and whose they are; tables of up to seven columns keep
+    them all.
+    """
+    kept = {
+        "",
+        "arm",
+        "verdict",
+        "ours",
+        "mean Dice",
+        "Dice",
+        "difference",
+        "95% interval",
+        "missed",
+    }
     for made in SECTIONS[name](judged("everything")):
         assert made.essential or made.shown.shape[1] <= 7, made.title
-        assert kept & set(made.shown) <= set(made.essential or made.shown) <= set(made.shown), made.title
+        assert kept & set(made.shown) <= set(made.essential or made.shown) <= set(made.shown), (
+            made.title
+        )
 
 
 ORDERS = st.randoms(use_true_random=False)

@@ -31,7 +31,9 @@ PRINTED = {  # every number of the file and where the thesis prints it
     "best_cell.seeds": 3,
     "best_cell.dice_mean": 0.898,  # 3
     **{f"grid.kernels.{i}": k for i, k in enumerate((3, 5, 7, 9))},  # 2.6
-    **{f"grid.alphas.{i}": a for i, a in enumerate((0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9))},  # 2.10
+    **{
+        f"grid.alphas.{i}": a for i, a in enumerate((0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9))
+    },  # 2.10
     "grid.seeds_per_cell": 3,
     "grid.third_seed": 452669,  # 3, figure 12
     "grid.trainings": 108,
@@ -73,7 +75,11 @@ def test_every_number_is_one_that_the_thesis_prints(shipped: dict[str, Any]) -> 
 
 
 def test_no_dice_hides_in_the_words(shipped: dict[str, Any]) -> None:
-    words = " ".join(value for path, value in leaves(shipped) if isinstance(value, str) and ".section" not in path)
+    words = " ".join(
+        value
+        for path, value in leaves(shipped)
+        if isinstance(value, str) and ".section" not in path
+    )
     assert set(re.findall(r"\d+\.\d+", words)) <= {"0.1", "0.4", "0.5", "0.6", "0.9"}  # alphas
     assert "0.898" not in words
     assert "%" not in words
@@ -81,7 +87,11 @@ def test_no_dice_hides_in_the_words(shipped: dict[str, Any]) -> None:
 
 def test_one_cell_of_36_has_a_dice_and_chen_is_only_context(shipped: dict[str, Any]) -> None:
     holders = [path for path, _ in leaves(shipped) if "dice" in path]
-    assert holders == ["best_cell.dice_mean", "context.chen-2021.dice_mean", "context.chen-2021.dice_plus_minus"]
+    assert holders == [
+        "best_cell.dice_mean",
+        "context.chen-2021.dice_mean",
+        "context.chen-2021.dice_plus_minus",
+    ]
     assert "never a bar" in shipped["context"]["chen-2021"]["note"]
     assert not any("context" in name or "chen" in name for name in vars(load_reference()))
 
@@ -94,7 +104,12 @@ def test_ten_claims_each_with_its_section() -> None:
 
 def test_the_dataset_is_named_not_typed() -> None:
     assert load_reference().dataset_id == CHENG_DATASET_ID
-    assert "dataset_id" not in tomllib.loads((files("reference_results") / "thesis.toml").read_text("utf-8"))["dataset"]
+    assert (
+        "dataset_id"
+        not in tomllib.loads((files("reference_results") / "thesis.toml").read_text("utf-8"))[
+            "dataset"
+        ]
+    )
 
 
 def test_the_grid_has_as_many_trainings_as_the_thesis_counts() -> None:
@@ -115,7 +130,9 @@ def test_margins_have_reasons_and_known_needs() -> None:
 def test_the_named_splits_are_shipped_with_the_thesis_sizes_and_no_test_slice_in_common() -> None:
     tested: set[int] = set()
     for name in load_tolerances().dice.splits:
-        fields = read((files("reference_results") / "splits" / f"{name}.json").read_text("utf-8"), name)
+        fields = read(
+            (files("reference_results") / "splits" / f"{name}.json").read_text("utf-8"), name
+        )
         split = Split(fields["split_id"], fields["train"], fields["val"], fields["test"])
         sizes = {name: len(getattr(split, name)) for name in ("train", "val", "test")}
         assert sizes == load_reference().split_sizes

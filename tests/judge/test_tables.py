@@ -9,7 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.judge.tables import FORMATS, WIDTH, Table, between, csv_of, digits, render, rounded_csv
+from benchmark.judge.tables import (
+    FORMATS,
+    WIDTH,
+    Table,
+    between,
+    csv_of,
+    digits,
+    render,
+    rounded_csv,
+)
 
 THIRD = 1 / 3
 NUMBERS = pd.DataFrame({"what": ["a, b", 'say "c"'], "share": [THIRD, float("nan")], "n": [3, 4]})
@@ -105,8 +114,12 @@ def test_tables_stand_apart(form: str) -> None:
 @pytest.mark.parametrize("form", FORMATS)
 def test_what_is_not_known_is_nothing(form: str) -> None:
     unknown = [float("nan"), None, np.nan]
-    made = Table("t", pd.DataFrame({"x": unknown}), pd.DataFrame({"x": digits(unknown, 2), "y": ["a"] * 3}))
-    assert not {"nan", "None", "NaN"} & set(made.render(form).replace(",", " ").replace("|", " ").split())
+    made = Table(
+        "t", pd.DataFrame({"x": unknown}), pd.DataFrame({"x": digits(unknown, 2), "y": ["a"] * 3})
+    )
+    assert not {"nan", "None", "NaN"} & set(
+        made.render(form).replace(",", " ").replace("|", " ").split()
+    )
 
 
 def test_numbers_are_not_read_again() -> None:
@@ -133,7 +146,8 @@ def test_csv_of_one_is_its_csv() -> None:
 WIDE = pd.DataFrame(
     {
         "what was asked": [
-            "a question of some twenty words, which is far more than one cell of a table should hold " * 2
+            "a question of some twenty words, which is far more than one cell of a table should hold "
+            * 2
         ]
         * 2,
         "mean Dice": ["0.100", "0.200"],
@@ -163,7 +177,10 @@ def test_a_wide_text_keeps_the_essential_columns_and_says_which_are_left_out() -
         "95% interval."
     )
     for form in ("markdown", "latex"):
-        assert "a long heading over short numbers" in made.render(form).splitlines()[2 if form == "markdown" else 3]
+        assert (
+            "a long heading over short numbers"
+            in made.render(form).splitlines()[2 if form == "markdown" else 3]
+        )
     assert parsed(made.render("csv")).columns.tolist() == ["table", *WIDE]
 
 

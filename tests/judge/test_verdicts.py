@@ -23,7 +23,9 @@ PATIENTS = ["a", "a", "b", "b"]
 DICE = "mean test Dice, 5x5, alpha 0.5"
 
 
-def row(collected: Collected, quantity: str = DICE, *, printed: float | None = None, **rule: Any) -> Row:
+def row(
+    collected: Collected, quantity: str = DICE, *, printed: float | None = None, **rule: Any
+) -> Row:
     """One row of the comparison; printed and rule change the reference's Dice and the Dice rule."""
     reference, rules = terms()
     if printed is not None:
@@ -37,7 +39,9 @@ def row(collected: Collected, quantity: str = DICE, *, printed: float | None = N
 
 
 def spread(middle: float, apart: float, seeds: int = 3) -> dict[int, list[float]]:
-    """Equal slices; seeds `apart` from each other around middle: half width 4.302653 apart sqrt(2/3) = 3.513 apart."""
+    """Equal slices; seeds `apart` from each other around middle: half width 4.302653 apart
+    sqrt(2/3) = 3.513 apart.
+    """
     return {seed: [middle + apart * (seed - (seeds - 1) / 2)] * 4 for seed in range(seeds)}
 
 
@@ -51,16 +55,25 @@ def spread(middle: float, apart: float, seeds: int = 3) -> dict[int, list[float]
         (0.9337, 0.010, 3, Verdict.NOT_REPRODUCED),  # better is not reproduced either
         (0.5, 0.010, 2, Verdict.INCONCLUSIVE),  # two seeds
         (0.898, 0.010, 1, Verdict.INCONCLUSIVE),
-        (0.898, 0.018, 3, Verdict.INCONCLUSIVE),  # +- 0.063, wider than 0.06: "not different" is not "reproduced"
+        (
+            0.898,
+            0.018,
+            3,
+            Verdict.INCONCLUSIVE,
+        ),  # +- 0.063, wider than 0.06: "not different" is not "reproduced"
         (0.5, 0.018, 3, Verdict.NOT_REPRODUCED),  # as wide, but wholly elsewhere
     ],
 )
-def test_a_dice_is_judged_by_its_prediction_interval(middle: float, apart: float, seeds: int, verdict: Verdict) -> None:
+def test_a_dice_is_judged_by_its_prediction_interval(
+    middle: float, apart: float, seeds: int, verdict: Verdict
+) -> None:
     found = row(table(spread(middle, apart, seeds), PATIENTS))
     assert found.verdict is verdict, found.why
     assert found.ours == pytest.approx(middle)
     assert found.n == seeds
-    assert found.sd == (None if seeds == 1 else pytest.approx(apart * (1 if seeds == 3 else math.sqrt(0.5))))
+    assert found.sd == (
+        None if seeds == 1 else pytest.approx(apart * (1 if seeds == 3 else math.sqrt(0.5)))
+    )
     words = {
         Verdict.REPRODUCED: "lies in the",
         Verdict.NOT_REPRODUCED: "lies outside the",
@@ -80,7 +93,10 @@ def test_a_dice_is_judged_by_its_prediction_interval(middle: float, apart: float
         ({"height": 256}, "image size 256x512"),
         ({"precision": "bf16"}, "precision bf16"),
         ({"split_id": "by-patient-2"}, "not one of the splits by image shipped here"),
-        ({"train": pd.NA, "val": pd.NA, "test": pd.NA}, "not one of the splits by image shipped here"),
+        (
+            {"train": pd.NA, "val": pd.NA, "test": pd.NA},
+            "not one of the splits by image shipped here",
+        ),
     ],
 )
 def test_what_is_not_comparable(changes: dict[str, Any], why: str) -> None:
@@ -91,7 +107,14 @@ def test_what_is_not_comparable(changes: dict[str, Any], why: str) -> None:
 
 def test_each_reason_why_runs_are_not_comparable_is_said_once() -> None:
     small = {"height": 256, "width": 256}
-    found = row(join(*(table(spread(0.898, 0.01), PATIENTS, **changes) for changes in (small, {"phantom": True}))))
+    found = row(
+        join(
+            *(
+                table(spread(0.898, 0.01), PATIENTS, **changes)
+                for changes in (small, {"phantom": True})
+            )
+        )
+    )
     assert found.why == "drawn phantoms, not slices; image size 256x256"
 
 
@@ -101,12 +124,17 @@ def test_other_arms_and_cells_say_nothing_of_the_printed_one(changes: dict[str, 
 
 
 def test_runs_that_may_not_be_compared_leave_the_mean_alone() -> None:
-    good, bad = table(spread(0.898, 0.01), PATIENTS), table(spread(0.1, 0.01), PATIENTS, height=256, width=256)
+    good, bad = (
+        table(spread(0.898, 0.01), PATIENTS),
+        table(spread(0.1, 0.01), PATIENTS, height=256, width=256),
+    )
     assert row(join(good, bad)).ours == pytest.approx(0.898)
 
 
 def test_every_draw_with_its_three_seeds_is_judged_in_one_mean() -> None:
-    """Draws at 0.88 and 0.92: mean 0.90 over six trainings; a third draw with two seeds alone is left out."""
+    """Draws at 0.88 and 0.92: mean 0.90 over six trainings; a third draw with two seeds alone is
+    left out.
+    """
     two = table(spread(0.92, 0.01), [*"ccdd"], split_id="by-image-5", first_slice=10)
     less = table(spread(0.5, 0.01, 2), [*"eeff"], split_id="by-image-3", first_slice=20)
     found = row(join(table(spread(0.88, 0.01), PATIENTS), two, less))
@@ -130,13 +158,20 @@ def test_of_draws_with_as_many_seeds_the_first_by_the_rule_is_shown() -> None:
 
 
 def test_the_printed_mean_is_of_three_seeds_however_many_ours_is_of() -> None:
-    """Four seeds 0.01 apart: s^2 = 0.0005 / 3, df 3: t(0.975) = 3.182446 sqrt(s^2 (1/4 + 1/3)) = 0.031379."""
-    assert row(table(spread(0.898, 0.01, 4), PATIENTS)).half_width == pytest.approx(0.031379, abs=1e-6)
+    """Four seeds 0.01 apart: s^2 = 0.0005 / 3, df 3: t(0.975) = 3.182446 sqrt(s^2 (1/4 + 1/3)) =
+    0.031379.
+    """
+    assert row(table(spread(0.898, 0.01, 4), PATIENTS)).half_width == pytest.approx(
+        0.031379, abs=1e-6
+    )
 
 
 def test_two_precisions_never_share_a_mean() -> None:
     """The one with more seeds is judged; as many: fp32."""
-    two, three = table(spread(0.8, 0.01, 2), PATIENTS), table(spread(0.9, 0.01), PATIENTS, precision="tf32")
+    two, three = (
+        table(spread(0.8, 0.01, 2), PATIENTS),
+        table(spread(0.9, 0.01), PATIENTS, precision="tf32"),
+    )
     found = row(join(two, three))
     assert (found.ours, found.n) == (pytest.approx(0.9), 3)
     assert found.why.endswith("(tf32)")
@@ -146,14 +181,18 @@ def test_two_precisions_never_share_a_mean() -> None:
 def test_single_runs_of_another_precision_take_nothing_away() -> None:
     """Three fp32 seeds on draw 1 are judged though four draws have one tf32 seed each."""
     single = [
-        table({1: [0.9] * 4}, PATIENTS, precision="tf32", split_id=f"by-image-{i}", first_slice=10 * i)
+        table(
+            {1: [0.9] * 4}, PATIENTS, precision="tf32", split_id=f"by-image-{i}", first_slice=10 * i
+        )
         for i in (2, 3, 4, 5)
     ]
     found = row(join(table(spread(0.898, 0.01), PATIENTS), *single))
     assert (found.verdict, found.n) == (Verdict.REPRODUCED, 3)
 
 
-@pytest.mark.parametrize(("mean", "half_width"), [(math.nan, 0.01), (0.9, math.nan), (math.nan, math.nan)])
+@pytest.mark.parametrize(
+    ("mean", "half_width"), [(math.nan, 0.01), (0.9, math.nan), (math.nan, math.nan)]
+)
 def test_what_is_no_number_is_never_reproduced(mean: float, half_width: float) -> None:
     assert judge_dice(mean, half_width, 3, 0.898, terms()[1].dice)[0] is Verdict.INCONCLUSIVE
 
@@ -172,12 +211,22 @@ def test_seeds_on_different_slices_are_refused() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"split_fingerprint": "another"}, "runs run_s1_0, run_s2_1: two different splits are called by-image-1"),
-        ({"patients": [*"abbb"]}, "runs run_s1_0, run_s2_1: a slice of by-image-1 is of two patients"),
+        (
+            {"split_fingerprint": "another"},
+            "runs run_s1_0, run_s2_1: two different splits are called by-image-1",
+        ),
+        (
+            {"patients": [*"abbb"]},
+            "runs run_s1_0, run_s2_1: a slice of by-image-1 is of two patients",
+        ),
     ],
 )
-def test_runs_that_disagree_on_what_they_were_tested_on_are_refused(changes: dict[str, Any], words: str) -> None:
-    both = join(table({1: [0.9] * 4}, PATIENTS), table({2: [0.9] * 4}, **{"patients": PATIENTS, **changes}))
+def test_runs_that_disagree_on_what_they_were_tested_on_are_refused(
+    changes: dict[str, Any], words: str
+) -> None:
+    both = join(
+        table({1: [0.9] * 4}, PATIENTS), table({2: [0.9] * 4}, **{"patients": PATIENTS, **changes})
+    )
     with pytest.raises(RecordError, match=words):
         row(both)
 
@@ -188,7 +237,13 @@ def test_runs_that_disagree_on_what_they_were_tested_on_are_refused(changes: dic
 @pytest.mark.parametrize(("kernel", "count"), COUNTS.items())
 def test_counts_that_round_to_the_printed_digit(kernel: int, count: int) -> None:
     name = f"parameters {kernel}x{kernel}, millions"
-    one = {"kernel_size": kernel, "height": 64, "width": 64, "protocol_hash": "any", "split_rule": "any"}
+    one = {
+        "kernel_size": kernel,
+        "height": 64,
+        "width": 64,
+        "protocol_hash": "any",
+        "split_rule": "any",
+    }
     near = row(table({1: [0.5] * 4}, PATIENTS, parameters=count, **one), name)
     assert (near.verdict, near.why) == (Verdict.REPRODUCED, "differs by at most 0.05")
     off = row(table({1: [0.5] * 4}, PATIENTS, parameters=count + 110_000, **one), name)
@@ -198,28 +253,46 @@ def test_counts_that_round_to_the_printed_digit(kernel: int, count: int) -> None
 
 def test_counts_of_phantom_runs_or_other_networks_are_not_compared() -> None:
     name = "parameters 5x5, millions"
-    assert row(table({1: [0.5] * 4}, PATIENTS, phantom=True), name).verdict is Verdict.NOT_COMPARABLE
-    assert row(table({1: [0.5] * 4}, PATIENTS, network_hash="x"), name).why == "other network settings"
-    assert row(table({1: [0.5] * 4}, PATIENTS), "parameters 3x3, millions").verdict is Verdict.MISSING
-    assert row(table({1: [0.5] * 4}, PATIENTS, arm="attention_unet"), name).verdict is Verdict.MISSING
+    assert (
+        row(table({1: [0.5] * 4}, PATIENTS, phantom=True), name).verdict is Verdict.NOT_COMPARABLE
+    )
+    assert (
+        row(table({1: [0.5] * 4}, PATIENTS, network_hash="x"), name).why == "other network settings"
+    )
+    assert (
+        row(table({1: [0.5] * 4}, PATIENTS), "parameters 3x3, millions").verdict is Verdict.MISSING
+    )
+    assert (
+        row(table({1: [0.5] * 4}, PATIENTS, arm="attention_unet"), name).verdict is Verdict.MISSING
+    )
 
 
 def test_one_wrong_count_among_right_ones_is_shown() -> None:
-    both = join(table({1: [0.5] * 4}, PATIENTS), table({2: [0.5] * 4}, PATIENTS, parameters=9_000_000))
+    both = join(
+        table({1: [0.5] * 4}, PATIENTS), table({2: [0.5] * 4}, PATIENTS, parameters=9_000_000)
+    )
     found = row(both, "parameters 5x5, millions")
     assert (found.verdict, found.ours, found.n) == (Verdict.NOT_REPRODUCED, 9.0, 2)
-    fewer = join(table({1: [0.5] * 4}, PATIENTS), table({2: [0.5] * 4}, PATIENTS, parameters=5_000_000))
+    fewer = join(
+        table({1: [0.5] * 4}, PATIENTS), table({2: [0.5] * 4}, PATIENTS, parameters=5_000_000)
+    )
     assert verdict_table([row(fewer, "parameters 5x5, millions")]).shown.loc[0, "ours"] == "5.0000"
 
 
 def test_split_sizes_are_exact_and_any_arm_shows_them() -> None:
     other = {"arm": "otsu", "kernel_size": pd.NA, "height": 64, "width": 64}
-    assert row(table({1: [0.5] * 4}, PATIENTS, **other), "training images").verdict is Verdict.REPRODUCED
+    assert (
+        row(table({1: [0.5] * 4}, PATIENTS, **other), "training images").verdict
+        is Verdict.REPRODUCED
+    )
     found = row(table({1: [0.5] * 4}, PATIENTS, val=121), "validation images")
     assert (found.verdict, found.why) == (Verdict.NOT_REPRODUCED, "not equal")
     for unit in ("patient", "image"):
         other_rule = table({1: [0.5] * 4}, PATIENTS, split_rule="x", split_unit=unit)
-        assert row(other_rule, "test images").why == f"split by {unit}, by another rule than the thesis's"
+        assert (
+            row(other_rule, "test images").why
+            == f"split by {unit}, by another rule than the thesis's"
+        )
     own = table({1: [0.5] * 4}, PATIENTS, test=pd.NA)
     found = row(own, "test images")
     assert (found.verdict, found.why) == (
@@ -231,7 +304,9 @@ def test_split_sizes_are_exact_and_any_arm_shows_them() -> None:
 
 
 def all_good() -> Collected:
-    kernels = [table({1: [0.5] * 4}, PATIENTS, kernel_size=k, parameters=COUNTS[k]) for k in (3, 7, 9)]
+    kernels = [
+        table({1: [0.5] * 4}, PATIENTS, kernel_size=k, parameters=COUNTS[k]) for k in (3, 7, 9)
+    ]
     return join(table(spread(0.898, 0.01), PATIENTS), *kernels)
 
 
@@ -274,19 +349,25 @@ def test_the_text_shows_numbers_verdicts_and_their_count() -> None:
 
 
 def test_progress_counts_trainings_on_the_thesis_terms() -> None:
-    """Three seeds of one cell, one each of three others; a fourth, another draw, 256 px, another alpha add nothing."""
+    """Three seeds of one cell, one each of three others; a fourth, another draw, 256 px, another
+    alpha add nothing.
+    """
     extra = (
         table({9: [0.5] * 4}, PATIENTS),
         table({2: [0.5] * 4}, PATIENTS, split_id="by-image-2", kernel_size=3),
         table({2: [0.5] * 4}, PATIENTS, height=256, width=256, kernel_size=3),
         table({1: [0.5] * 4}, PATIENTS, alpha=0.55),
     )
-    assert progress(join(all_good(), *extra), *terms()).startswith("Run so far: 6 of the 108 trainings")
+    assert progress(join(all_good(), *extra), *terms()).startswith(
+        "Run so far: 6 of the 108 trainings"
+    )
     assert progress(all_good(), *terms()).endswith("1 of 36 cells have all 3 seeds.")
 
 
 def test_from_folders_to_verdicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """8, 8 and 9 rows of 10 found: Dice 16/18, 16/18, 18/19; the reference is made of the same numbers."""
+    """8, 8 and 9 rows of 10 found: Dice 16/18, 16/18, 18/19; the reference is made of the same
+    numbers.
+    """
     slices = squares()
     split = halves(slices)
     monkeypatch.setattr(collecting, "shipped_splits", lambda: {split.fingerprint: split})
@@ -300,7 +381,11 @@ def test_from_folders_to_verdicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     # s = (18/19 - 16/18) / sqrt(3) = 0.033762; +- 4.302653 s sqrt(2/3) = 0.118610
     assert rows[DICE].half_width == pytest.approx(0.118610, abs=1e-5)
     assert rows[DICE].verdict is Verdict.INCONCLUSIVE
-    assert rows["test images"].verdict is rows["parameters 5x5, millions"].verdict is Verdict.REPRODUCED
+    assert (
+        rows["test images"].verdict
+        is rows["parameters 5x5, millions"].verdict
+        is Verdict.REPRODUCED
+    )
 
 
 def own_terms(dataset_id: str, dice: float) -> tuple[Reference, Tolerances]:
@@ -314,13 +399,17 @@ def own_terms(dataset_id: str, dice: float) -> tuple[Reference, Tolerances]:
 
 
 def test_results_average_over_seeds() -> None:
-    """Means 0.8 and 0.6 of four slices, one of the second missed: mean 0.7, SD 0.1414, detected (0.8 + 0.8) / 2."""
+    """Means 0.8 and 0.6 of four slices, one of the second missed: mean 0.7, SD 0.1414, detected
+    (0.8 + 0.8) / 2.
+    """
     (block,) = results_tables(table({1: [0.8] * 4, 2: [0.8, 0.8, 0.8, 0.0]}, PATIENTS))
     (found,) = block.numbers.to_dict("records")
     assert found["seeds"] == 2
     assert found["dice_mean"] == pytest.approx(0.7)
     assert found["dice_sd"] == pytest.approx(0.2 / math.sqrt(2))
-    assert found["slices_sd"] == pytest.approx(0.4 / 2)  # 0 and 0.4: deviations .2 .2 .2 -.6, sqrt(0.48 / 3) = 0.4
+    assert found["slices_sd"] == pytest.approx(
+        0.4 / 2
+    )  # 0 and 0.4: deviations .2 .2 .2 -.6, sqrt(0.48 / 3) = 0.4
     assert found["dice_mean_detected"] == pytest.approx(0.8)
     assert (found["missed"], found["slices"]) == (1, 8)
     assert found["dice_mean_by_patient"] == pytest.approx((0.8 + (0.8 + 0.4) / 2) / 2)
@@ -350,7 +439,9 @@ def test_splits_never_share_a_row(changes: dict[str, Any]) -> None:
 
 
 def test_arms_that_saw_a_click_are_marked_and_last() -> None:
-    grower = table({1: [0.9] * 4}, PATIENTS, arm="a_grower", params="{}", needs_click=True, seed=pd.NA)
+    grower = table(
+        {1: [0.9] * 4}, PATIENTS, arm="a_grower", params="{}", needs_click=True, seed=pd.NA
+    )
     blocks = results_tables(join(grower, table({1: [0.8] * 4}, PATIENTS)))
     assert blocks[0].numbers["arm"].tolist() == ["unet", "a_grower"]
     text = blocks[0].render("markdown")

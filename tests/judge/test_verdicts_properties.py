@@ -39,7 +39,9 @@ def dice_row(collected: Collected, printed: float = 0.898, **rule: float) -> Row
 @costly
 @given(runs(fewest=3))
 def test_a_result_never_differs_from_itself(collected: Collected) -> None:
-    """Its own mean as the printed number is reproduced, unless the interval is too wide to say so."""
+    """Its own mean as the printed number is reproduced, unless the interval is too wide to say
+    so.
+    """
     ours = dice_row(collected).ours
     assert ours is not None
     assert dice_row(collected, printed=ours, max_half_width=99).verdict is Verdict.REPRODUCED
@@ -53,9 +55,13 @@ def test_the_order_of_rows_changes_nothing(collected: Collected, random: object)
     shuffled = [list(range(len(frame))) for frame in (collected.runs, collected.scores)]
     for order in shuffled:
         random.shuffle(order)  # type: ignore[attr-defined]
-    other = replace(collected, runs=collected.runs.iloc[shuffled[0]], scores=collected.scores.iloc[shuffled[1]])
+    other = replace(
+        collected, runs=collected.runs.iloc[shuffled[0]], scores=collected.scores.iloc[shuffled[1]]
+    )
     assert compare(other, *terms()) == compare(collected, *terms())
-    assert [t.render() for t in results_tables(other)] == [t.render() for t in results_tables(collected)]
+    assert [t.render() for t in results_tables(other)] == [
+        t.render() for t in results_tables(collected)
+    ]
 
 
 @costly
@@ -65,7 +71,13 @@ def test_a_wider_margin_never_turns_reproduced_into_not_reproduced(
 ) -> None:
     """More rounding, a wider allowed interval, or a higher level."""
     narrow = dice_row(collected, printed)
-    wide = dice_row(collected, printed, rounding=0.0005 + rounding, max_half_width=0.06 + width, level=0.95 + level)
+    wide = dice_row(
+        collected,
+        printed,
+        rounding=0.0005 + rounding,
+        max_half_width=0.06 + width,
+        level=0.95 + level,
+    )
     if narrow.verdict is Verdict.REPRODUCED:
         assert wide.verdict is not Verdict.NOT_REPRODUCED
     if wide.verdict is Verdict.NOT_REPRODUCED:
@@ -77,7 +89,9 @@ def test_a_wider_margin_never_turns_reproduced_into_not_reproduced(
 def test_a_wider_margin_on_parameters_keeps_what_was_reproduced(count: int, more: float) -> None:
     collected = table({1: [0.5] * 4}, PATIENTS, parameters=count)
     reference, rules = terms()
-    wide = replace(rules, parameters=replace(rules.parameters, within=rules.parameters.within + more))
+    wide = replace(
+        rules, parameters=replace(rules.parameters, within=rules.parameters.within + more)
+    )
     before, after = compare(collected, reference, rules)[1], compare(collected, reference, wide)[1]
     assert (before.verdict is Verdict.REPRODUCED) <= (after.verdict is Verdict.REPRODUCED)
     assert (before.verdict is Verdict.REPRODUCED) == (7_350_000 <= count <= 7_450_000)
@@ -101,7 +115,9 @@ ROWS = st.lists(
 @law
 @given(ROWS)
 def test_marker_count_and_exit_code_read_one_verdict(rows: list[Row]) -> None:
-    """In the text: the markers down the first column, the words in the tally, and the two exit codes."""
+    """In the text: the markers down the first column, the words in the tally, and the two exit
+    codes.
+    """
     lines = verdict_table(rows).render().splitlines()
     shown = [line[0] for line in lines[3 : 3 + len(rows)]]
     assert shown == [row.verdict.marker for row in rows]
@@ -122,7 +138,9 @@ def test_every_verdict_has_its_own_marker() -> None:
 @given(runs(fewest=2), st.floats(-1, 1))
 def test_the_interval_moves_with_the_scores(collected: Collected, shift: float) -> None:
     """Adding a constant to every score moves the mean by it and leaves the width."""
-    wide = collected.scores.pivot_table(index="slice_id", columns="run_id", values="dice").to_numpy()
+    wide = collected.scores.pivot_table(
+        index="slice_id", columns="run_id", values="dice"
+    ).to_numpy()
     a, b = (of_draws([scores], [PATIENTS]) for scores in (wide, wide + shift))
     assert abs(b.mean - a.mean - shift) < 1e-9
     assert abs(b.half_width(3, 0.95) - a.half_width(3, 0.95)) < 1e-6 * max(1, a.half_width(3, 0.95))

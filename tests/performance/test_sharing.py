@@ -18,7 +18,9 @@ TRAINING_SECONDS = {"{}": 2.0, str(WAITING): 2.5, str({"OMP_WAIT_POLICY": "PASSI
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, dict[str, str], bool]]:
-    """Processes of known speed: threads, variables and company of each as they are asked for; company costs 8 times."""
+    """Processes of known speed: threads, variables and company of each as they are asked for;
+    company costs 8 times.
+    """
     calls: list[tuple[int, dict[str, str], bool]] = []
 
     company = [False]
@@ -39,19 +41,27 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, dict[str, str], bo
     monkeypatch.setattr(sharing, "one_busy_process", busy)
     monkeypatch.setattr(sharing, "usable_cores", lambda: 2)
     for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"):
-        monkeypatch.setenv(name, "chosen by hand")  # must not reach the children; put back afterwards
+        monkeypatch.setenv(
+            name, "chosen by hand"
+        )  # must not reach the children; put back afterwards
     return calls
 
 
 def test_each_way_of_waiting_is_timed_alone_and_beside_a_busy_process(
     asked: list[tuple[int, dict[str, str], bool]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By hand: ours 100/2.5 = 40 images/s alone against 50, and 20 against 6.25 in company: 0.80 and 3.20 times."""
+    """By hand: ours 100/2.5 = 40 images/s alone against 50, and 20 against 6.25 in company: 0.80
+    and 3.20 times.
+    """
     monkeypatch.setattr(sharing, "RESULTS", tmp_path / "RESULTS.md")
     words = ["--image-size", "64", "--images", "16", "--rounds", "1", "--data", "phantoms"]
     assert sharing.main(words) == 0
     text = (tmp_path / "RESULTS.md").read_text(encoding="utf-8")
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")]
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in text.splitlines()
+        if line.startswith("| ")
+    ]
     ours = "ours: GOMP_SPINCOUNT=2000, OMP_WAIT_POLICY=PASSIVE"
     assert ["alone", "as torch comes", "50.0", "1.00 (1.00 - 1.00)"] in rows
     assert ["alone", ours, "40.0", "0.80 (0.80 - 0.80)"] in rows
@@ -59,7 +69,9 @@ def test_each_way_of_waiting_is_timed_alone_and_beside_a_busy_process(
     assert ["beside one busy process", ours, "20.0", "3.20 (3.20 - 3.20)"] in rows
     assert [company for _, _, company in asked] == [False] * 3 + [True] * 3 + [False] * 3
     assert [threads for threads, _, _ in asked] == [2] * 7 + [1] * 2
-    assert "Two processes of one thread train 40.0 images/s in all, 1.00 (1.00 - 1.00) times" in text  # 2 x 100/5
+    assert (
+        "Two processes of one thread train 40.0 images/s in all, 1.00 (1.00 - 1.00) times" in text
+    )  # 2 x 100/5
     assert "python -m performance.sharing --image-size 64" in text
 
 

@@ -1,4 +1,6 @@
-"""The speed comparison: what each contestant measures, the arithmetic of the tables, failures, the command."""
+"""The speed comparison: what each contestant measures, the arithmetic of the tables, failures, the
+command.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ from performance.rounds import Scores, play
 
 pytestmark = pytest.mark.slow
 
-ALONE = [name for name, one in CONTESTANTS.items() if not one.loads and one.change != "compile"]  # needs a compiler
+ALONE = [
+    name for name, one in CONTESTANTS.items() if not one.loads and one.change != "compile"
+]  # needs a compiler
 PEERS = [name for name, one in CONTESTANTS.items() if one.loads]
 
 
@@ -67,7 +71,9 @@ def test_the_examples_in_docstrings_hold(name: str) -> None:
 @pytest.mark.parametrize("name", ALONE)
 def test_a_contestant_measures_every_image_once(name: str, job: Job, course: Course) -> None:
     heard = step.record_function, loop.record_function
-    found = import_module(CONTESTANTS[name].target).measure(replace(job, change=CONTESTANTS[name].change))
+    found = import_module(CONTESTANTS[name].target).measure(
+        replace(job, change=CONTESTANTS[name].change)
+    )
     assert (found.train_images, found.val_images) == (len(course.train), len(course.val))
     assert found.train_seconds > 0
     assert found.val_seconds > 0
@@ -89,18 +95,32 @@ def test_a_peer_measures_every_image_once(name: str, job: Job) -> None:
     pytest.importorskip("torchio", reason="the peers need the speed extra")
     found = child.measurement(child.run(replace(job, target=CONTESTANTS[name].target, workers=1)))
     assert (found.train_images, found.val_images) == (len(job.train), len(job.val))
-    assert set(found.split) == {"data", "forward", "backward", "step", "other", "validation", table.ASIDE}
+    assert set(found.split) == {
+        "data",
+        "forward",
+        "backward",
+        "step",
+        "other",
+        "validation",
+        table.ASIDE,
+    }
     assert found.memory.worker or sys.platform != "linux"
 
 
 @pytest.mark.parametrize("module", ["torchio_peer", "monai_peer"])
 def test_a_peer_moves_image_and_mask_together(module: str, job: Job) -> None:
-    """Where the tumour is all that is bright, it is bright where the mask is, after any transform."""
+    """Where the tumour is all that is bright, it is bright where the mask is, after any
+    transform.
+    """
     pytest.importorskip("torchio", reason="the peers need the speed extra")
     pytest.importorskip("lightning", reason="the peers need the speed extra")
     peer = import_module(f"performance.peers.{module}")
     still = replace(job.recipe.augmentation, motion_p=0.0, bias_p=0.0, intensity_p=0.0, noise_p=0.0)
-    sizes = (job.train.shape[0], job.train.spacing_mm[0]) if module == "monai_peer" else (job.train.spacing_mm,)
+    sizes = (
+        (job.train.shape[0], job.train.spacing_mm[0])
+        if module == "monai_peer"
+        else (job.train.spacing_mm,)
+    )
     mask = torch.zeros(1, 64, 64, dtype=torch.uint8)
     mask[:, 20:44, 16:40] = 1
     image, moved = peer.Transform(still, *sizes)(mask * 2.0 - 1, mask)
@@ -123,7 +143,9 @@ class Watched(Job):
         def keep(module: nn.Module, images: tuple[torch.Tensor]) -> None:
             if not seen and not images[0].is_meta:  # counting the work of an image needs none
                 seen.append(True)
-                self.begun.append({name: weight.clone() for name, weight in module.state_dict().items()})
+                self.begun.append(
+                    {name: weight.clone() for name, weight in module.state_dict().items()}
+                )
 
         model.register_forward_pre_hook(keep)
         return model
@@ -131,7 +153,9 @@ class Watched(Job):
 
 @pytest.mark.parametrize("name", [name for name in CONTESTANTS if name in MAIN])
 def test_the_networks_of_all_contestants_begin_alike(name: str, job: Job) -> None:
-    """Each is asked to train, and begins with the weights that the arm draws from the job's seed."""
+    """Each is asked to train, and begins with the weights that the arm draws from the job's
+    seed.
+    """
     if CONTESTANTS[name].loads:
         pytest.importorskip("lightning", reason="the peers need the speed extra")
         pytest.importorskip("torchio", reason="the peers need the speed extra")
@@ -155,9 +179,14 @@ def test_the_work_of_each_shape_is_what_torch_counts() -> None:
 
 
 def test_the_peak_is_the_fastest_repetition_of_the_best_shape() -> None:
-    """3 GFLOP in 4 s, then in 1 s; 4 GFLOP in 2 s, which is more work and slower; what begins too late is not made."""
+    """3 GFLOP in 4 s, then in 1 s; 4 GFLOP in 2 s, which is more work and slower; what begins too
+    late is not made.
+    """
     made: list[str] = []
-    shapes = [(name, gflop, lambda name=name: made.append(name)) for name, gflop in (("small", 3.0), ("large", 4.0))]
+    shapes = [
+        (name, gflop, lambda name=name: made.append(name))
+        for name, gflop in (("small", 3.0), ("large", 4.0))
+    ]
     looks = iter([0.0, 1.0, 5.0, 6.0, 7.0, 10.0, 20.0, 21.0, 23.0, 31.0])
     assert peak.best(shapes, lambda: next(looks), seconds=10.0) == peak.Peak(3.0, "small")
     assert made == ["small"] * 3 + ["large"] * 2  # the first of each warms up
@@ -176,7 +205,9 @@ def test_private_memory_is_less_than_all() -> None:
 
 
 def test_a_round_has_whole_batches_and_validation_to_match(course: Course) -> None:
-    """192 phantoms: 29 to test, 33 of 163 to validate; 8 of 130 images match 8 x 33 / 130 = 2.03, rounded to 2."""
+    """192 phantoms: 29 to test, 33 of 163 to validate; 8 of 130 images match 8 x 33 / 130 = 2.03,
+    rounded to 2.
+    """
     assert (course.epoch_train, course.epoch_val, course.slices) == (130, 33, 192)
     assert (len(course.train), len(course.val)) == (8, 2)
     assert len(prepare("phantoms", 64, 11, small_recipe()).train) == 8
@@ -196,7 +227,9 @@ WORK = table.Work(epoch_train=100, epoch_val=20, gflop_per_image=20.0, peak_gflo
 
 
 def test_the_numbers_of_a_row() -> None:
-    """2 images/s; 100 / 2 + 20 / 4 = 55 s; 2 x 20 = 40 GFLOP/s, half of 80; ours at 4 and 6 images/s, so 2.5."""
+    """2 images/s; 100 / 2 + 20 / 4 = 55 s; 2 x 20 = 40 GFLOP/s, half of 80; ours at 4 and 6
+    images/s, so 2.5.
+    """
     rounds = {"peer": [taken(), taken()], "ours": [taken(2.5), taken(5 / 3)]}
     rows = table.main_table(rounds, "ours", WORK)
     assert rows[0] == ["peer", "2.00", "55.0", "2.50 (2.00 - 3.00)", "-", "40", "50%"]
@@ -207,12 +240,16 @@ def test_the_numbers_of_a_row() -> None:
 def test_what_is_not_known_is_a_dash() -> None:
     assert table.main_table({"peer": [None]}, "ours", WORK) == [["peer", *"------"]]
     unknown = replace(WORK, peak_gflop_per_second=None)
-    assert table.main_table({"peer": [taken()]}, "ours", unknown) == [["peer", "2.00", "55.0", "-", "-", "40", "-"]]
+    assert table.main_table({"peer": [taken()]}, "ours", unknown) == [
+        ["peer", "2.00", "55.0", "-", "-", "40", "-"]
+    ]
 
 
 def test_a_ratio_pairs_rounds() -> None:
     """A round in which one failed counts for neither."""
-    assert table.ratio([taken(1), None, taken(1)], [taken(2), taken(9), taken(4)]) == table.Ratio(3, 2, 4)
+    assert table.ratio([taken(1), None, taken(1)], [taken(2), taken(9), taken(4)]) == table.Ratio(
+        3, 2, 4
+    )
     assert table.ratio([None, taken()], [taken(), None]) is None
 
 
@@ -257,7 +294,14 @@ def answering(log: list[Job], *, failing: str = "") -> Callable[[Job], dict[str,
             return {"gflop_per_second": 50.0 + len(log), "shape": "square"}
         if failing and job.target == CONTESTANTS[failing].target:
             raise child.ContestantError("out of luck")
-        return {"train_images": 8, "train_seconds": 2.0, "val_images": 2, "val_seconds": 1.0, "memory": {}, "split": {}}
+        return {
+            "train_images": 8,
+            "train_seconds": 2.0,
+            "val_images": 2,
+            "val_seconds": 1.0,
+            "memory": {},
+            "split": {},
+        }
 
     return run
 
@@ -267,7 +311,11 @@ def test_entrants_take_turns_and_the_first_round_splits(job: Job) -> None:
     rows = entrants(["torchio", "ours"], (1, 2))
     assert rows == [Entrant("torchio", 1), Entrant("torchio", 2), Entrant("ours")]
     scores = play(job, rows, 2, lambda text: None, answering(log))
-    turns = [(one.target.rpartition(".")[2], one.workers, one.split) for one in log if one.target != "performance.peak"]
+    turns = [
+        (one.target.rpartition(".")[2], one.workers, one.split)
+        for one in log
+        if one.target != "performance.peak"
+    ]
     first = [("torchio_peer", 1, True), ("torchio_peer", 2, True), ("ours", 0, True)]
     assert turns == first + [(name, workers, False) for name, workers, _ in first]
     assert {label: len(rounds) for label, rounds in scores.by_label.items()} == {
@@ -281,7 +329,9 @@ def test_entrants_take_turns_and_the_first_round_splits(job: Job) -> None:
 def test_one_that_fails_is_asked_once_and_the_rest_go_on(job: Job) -> None:
     log: list[Job] = []
     said: list[str] = []
-    scores = play(job, entrants(["bare", "ours"], ()), 3, said.append, answering(log, failing="bare"))
+    scores = play(
+        job, entrants(["bare", "ours"], ()), 3, said.append, answering(log, failing="bare")
+    )
     assert scores.by_label["bare"] == [None, None, None]
     assert all(scores.by_label["ours"])
     assert scores.reasons == {"bare": "out of luck"}
@@ -290,24 +340,39 @@ def test_one_that_fails_is_asked_once_and_the_rest_go_on(job: Job) -> None:
 
 
 def test_tried_is_the_bare_network_and_every_change_of_it() -> None:
-    assert [one.label for one in entrants(["tried"], [0])] == ["bare", *(f"bare:{change}" for change in CHANGES)]
+    assert [one.label for one in entrants(["tried"], [0])] == [
+        "bare",
+        *(f"bare:{change}" for change in CHANGES),
+    ]
 
 
-@pytest.mark.parametrize("change", sorted(CHANGES.keys() - {"compile", "free-memory"}))  # of the machine, not the step
+@pytest.mark.parametrize(
+    "change", sorted(CHANGES.keys() - {"compile", "free-memory"})
+)  # of the machine, not the step
 def test_a_change_changes_what_it_says(change: str, job: Job) -> None:
-    """Exactly one of what a step is made of differs from the bare network's; at 512 x 512, where a pass has two."""
-    large = Cases(np.zeros((4, 512, 512), np.float32), np.zeros((4, 512, 512), bool), np.arange(4), (1.0, 1.0))
+    """Exactly one of what a step is made of differs from the bare network's; at 512 x 512, where a
+    pass has two.
+    """
+    large = Cases(
+        np.zeros((4, 512, 512), np.float32), np.zeros((4, 512, 512), bool), np.arange(4), (1.0, 1.0)
+    )
 
     def traits(change: str) -> dict[str, object]:
         step = bare.step_for(replace(job, train=large, change=change))
-        weights = [weight for weight in step.model.parameters() if weight.ndim == 4 and weight.shape[1] > 1]
+        weights = [
+            weight for weight in step.model.parameters() if weight.ndim == 4 and weight.shape[1] > 1
+        ]
         return {
             "passes": step.execution.images_per_pass,
             "looks": step.execution.images_per_look,
-            "dropout": {type(layer) for layer in step.model.modules()} & {layers.KeyedDropout, nn.Dropout},
-            "prelu": {type(layer) for layer in step.model.modules()} & {layers.LightPReLU, nn.PReLU},
+            "dropout": {type(layer) for layer in step.model.modules()}
+            & {layers.KeyedDropout, nn.Dropout},
+            "prelu": {type(layer) for layer in step.model.modules()}
+            & {layers.LightPReLU, nn.PReLU},
             "fused": step.optimiser.defaults["fused"],
-            "last": any(weight.is_contiguous(memory_format=torch.channels_last) for weight in weights),
+            "last": any(
+                weight.is_contiguous(memory_format=torch.channels_last) for weight in weights
+            ),
         }
 
     plain, changed = traits(""), traits(change)
@@ -319,7 +384,9 @@ def test_a_change_changes_what_it_says(change: str, job: Job) -> None:
 
 
 def test_an_unknown_contestant_is_told_the_known_ones() -> None:
-    with pytest.raises(SpecError, match=r"unknown contestant 'ourz'; known: bare, bare:batch-at-once, .*, torchio"):
+    with pytest.raises(
+        SpecError, match=r"unknown contestant 'ourz'; known: bare, bare:batch-at-once, .*, torchio"
+    ):
         entrants(["ourz"], (1,))
 
 
@@ -334,7 +401,9 @@ def test_a_process_of_its_own_gives_back_a_measurement(job: Job) -> None:
 
 @pytest.fixture
 def contestant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
-    """Writes a contestant and returns the name of its module, which this process and its children find."""
+    """Writes a contestant and returns the name of its module, which this process and its children
+    find.
+    """
 
     def write(source: str) -> str:
         name = f"contestant_{abs(hash(source))}"  # a module is imported once
@@ -349,11 +418,16 @@ def contestant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str
 @pytest.mark.parametrize(
     ("source", "says"),
     [
-        ("import a_package_nobody_has", "a_package_nobody_has is not installed; `nox -s speed` installs it"),
+        (
+            "import a_package_nobody_has",
+            "a_package_nobody_has is not installed; `nox -s speed` installs it",
+        ),
         ("def measure(job):\n raise ValueError('17 is odd\\nindeed')", "ValueError: 17 is odd"),
     ],
 )
-def test_a_contestant_tells_why_it_failed(source: str, says: str, job: Job, contestant: Callable[[str], str]) -> None:
+def test_a_contestant_tells_why_it_failed(
+    source: str, says: str, job: Job, contestant: Callable[[str], str]
+) -> None:
     assert child.answer(replace(job, target=contestant(source))) == {"error": says}
 
 
@@ -387,8 +461,12 @@ SMALL = ["--data", "phantoms", "--image-size", "64", "--kernel", "3", "--batch-s
          "1", "--rounds", "1"]  # fmt: skip
 
 
-def test_the_command_prints_and_adds_a_section(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The contestant in a process of its own, as ever; the machine's peak here, of one small product."""
+def test_the_command_prints_and_adds_a_section(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The contestant in a process of its own, as ever; the machine's peak here, of one small
+    product.
+    """
 
     def run(job: Job) -> dict[str, Any]:
         if job.target == "performance.peak":
@@ -438,18 +516,27 @@ def test_a_section_names_what_failed(job: Job, course: Course) -> None:
         (["--device", "cpu", "--precision", "tf32"], "tf32 needs an NVIDIA card"),
     ],
 )
-def test_bad_input_is_told_in_a_line(words: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_is_told_in_a_line(
+    words: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert command.main([*SMALL, "--device", "cpu", *words]) == 2
     error = capsys.readouterr().err.strip()
     assert says in error
     assert "\n" not in error
 
 
-def test_interrupted_is_130_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_interrupted_is_130_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     def interrupted(job: Job) -> dict[str, Any]:
         raise KeyboardInterrupt
 
-    assert command.main([*SMALL, "--device", "cpu", "--out", str(tmp_path / "RESULTS.md")], interrupted) == 130
+    assert (
+        command.main(
+            [*SMALL, "--device", "cpu", "--out", str(tmp_path / "RESULTS.md")], interrupted
+        )
+        == 130
+    )
     assert "stopped; nothing was written" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
@@ -469,13 +556,17 @@ def test_words_that_cannot_be_read_are_refused(capsys: pytest.CaptureFixture[str
 
 def test_the_job_installs_what_the_peers_need() -> None:
     """Each package of the speed extra is pinned, and the extra's session is there."""
-    extra = re.search(r"^speed = (\[.*\])$", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
+    extra = re.search(
+        r"^speed = (\[.*\])$", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE
+    )
     assert extra
     names = {re.split(r"\W", need)[0] for need in json.loads(extra[1])}
     pinned = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     assert names == {"lightning", "torchio"}
     assert names <= {line.partition("==")[0] for line in pinned}
-    assert 'environment(session, "speed", "speed")' in (ROOT / "noxfile.py").read_text(encoding="utf-8")
+    assert 'environment(session, "speed", "speed")' in (ROOT / "noxfile.py").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_loading_tells_seconds_and_memory_step_by_step(capsys: pytest.CaptureFixture[str]) -> None:
@@ -503,4 +594,6 @@ def test_the_runs_that_growth_makes_up_are_read_as_finished(
     with pytest.raises(SystemExit) as ended:
         growth.main(["--verb", verb, "--folder", str(tmp_path)])
     assert ended.value.code in (0, 1)
-    assert {"plan": "72 cells, 37 done", "collect": "", "compare": "37 finished runs"}[verb] in capsys.readouterr().out
+    assert {"plan": "72 cells, 37 done", "collect": "", "compare": "37 finished runs"}[
+        verb
+    ] in capsys.readouterr().out

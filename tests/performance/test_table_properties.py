@@ -19,7 +19,9 @@ WORK = Work(epoch_train=482, epoch_val=120, gflop_per_image=22.0, peak_gflop_per
 
 
 @given(PAIRS, st.randoms())
-def test_the_order_of_rounds_does_not_matter(pairs: list[tuple[Measurement, Measurement]], rng: random.Random) -> None:
+def test_the_order_of_rounds_does_not_matter(
+    pairs: list[tuple[Measurement, Measurement]], rng: random.Random
+) -> None:
     shuffled = rng.sample(pairs, len(pairs))
     tables = [
         main_table({"ours": [a for a, _ in some], "peer": [b for _, b in some]}, "ours", WORK)
@@ -36,7 +38,9 @@ def test_nothing_is_faster_than_itself(rounds: list[Measurement]) -> None:
 
 
 @given(PAIRS)
-def test_the_other_way_round_the_extremes_change_places(pairs: list[tuple[Measurement, Measurement]]) -> None:
+def test_the_other_way_round_the_extremes_change_places(
+    pairs: list[tuple[Measurement, Measurement]],
+) -> None:
     there = ratio([a for a, _ in pairs], [b for _, b in pairs])
     back = ratio([b for _, b in pairs], [a for a, _ in pairs])
     assert there
@@ -45,8 +49,15 @@ def test_the_other_way_round_the_extremes_change_places(pairs: list[tuple[Measur
     assert there.least == pytest.approx(1 / back.most)
 
 
-@given(st.dictionaries(st.sampled_from(TRAINING), SECONDS), st.floats(0, 100), st.integers(1, 500), st.integers(1, 99))
-def test_the_parts_add_up_to_the_whole(heard: dict[str, float], more: float, images: int, val: int) -> None:
+@given(
+    st.dictionaries(st.sampled_from(TRAINING), SECONDS),
+    st.floats(0, 100),
+    st.integers(1, 500),
+    st.integers(1, 99),
+)
+def test_the_parts_add_up_to_the_whole(
+    heard: dict[str, float], more: float, images: int, val: int
+) -> None:
     """Training labels and "other" are the training's time; validation stands beside it."""
     whole = sum(heard.values()) + more
     found = split({**heard, "validation": 1.0}, whole, images, val)

@@ -37,7 +37,16 @@ def written(folder: Path, text: str) -> Grid:
 
 
 def runs(grid: Grid, splits: tuple[Split, ...] = SPLITS[:1], **options: Any) -> list[RunSpec]:
-    return expand(grid, ARMS, Recipe(), splits, dataset_id="d", content_fingerprint="c", shape=(512, 384), **options)
+    return expand(
+        grid,
+        ARMS,
+        Recipe(),
+        splits,
+        dataset_id="d",
+        content_fingerprint="c",
+        shape=(512, 384),
+        **options,
+    )
 
 
 def test_the_thesis_s_grid_is_36_cells_of_3_seeds(tmp_path: Path) -> None:
@@ -62,12 +71,17 @@ def test_a_grid_that_is_stopped_early_has_whole_cells_of_the_first_seed(tmp_path
 
 
 def test_splits_are_outermost(tmp_path: Path) -> None:
-    specs, names = runs(written(tmp_path, THESIS), SPLITS), [(s.split_id, s.fingerprint) for s in SPLITS]
+    specs, names = (
+        runs(written(tmp_path, THESIS), SPLITS),
+        [(s.split_id, s.fingerprint) for s in SPLITS],
+    )
     assert [(s.split_id, s.split_fingerprint) for s in specs] == [names[0]] * 108 + [names[1]] * 108
 
 
 def test_axes_follow_the_file_the_last_one_fastest(tmp_path: Path) -> None:
-    grid = written(tmp_path, 'seeds = [1]\n[[arms]]\nname = "unet"\nkernel_size = [9, 3]\nalpha = [0.7, 0.2]\n')
+    grid = written(
+        tmp_path, 'seeds = [1]\n[[arms]]\nname = "unet"\nkernel_size = [9, 3]\nalpha = [0.7, 0.2]\n'
+    )
     cells = [(s.params["kernel_size"], s.params["alpha"]) for s in runs(grid)]
     assert cells == [(9, 0.7), (9, 0.2), (3, 0.7), (3, 0.2)]
 
@@ -75,7 +89,12 @@ def test_axes_follow_the_file_the_last_one_fastest(tmp_path: Path) -> None:
 def test_a_deterministic_arm_has_one_run_whatever_the_seeds(tmp_path: Path) -> None:
     text = 'seeds = [1, 2, 3]\n[[arms]]\nname = "otsu"\n[[arms]]\nname = "unet"\n'
     specs = runs(written(tmp_path, text), SPLITS)
-    assert [(s.arm, s.seed) for s in specs[:4]] == [("otsu", None), ("unet", 1), ("unet", 2), ("unet", 3)]
+    assert [(s.arm, s.seed) for s in specs[:4]] == [
+        ("otsu", None),
+        ("unet", 1),
+        ("unet", 2),
+        ("unet", 3),
+    ]
     assert len(specs) == 8  # and once per split
 
 
@@ -90,9 +109,7 @@ def test_defaults_are_filled_in_and_a_single_value_is_an_axis(tmp_path: Path) ->
 
 
 def test_all_keys_of_a_grid_are_read(tmp_path: Path) -> None:
-    text = (
-        'seeds = [3]\nsplits = [2, 4]\nprotocol = "patient"\n[set]\n"training.patience" = 9\n[[arms]]\nname = "otsu"\n'
-    )
+    text = 'seeds = [3]\nsplits = [2, 4]\nprotocol = "patient"\n[set]\n"training.patience" = 9\n[[arms]]\nname = "otsu"\n'
     assert written(tmp_path, text) == Grid(
         name="mine",
         arms=(("otsu", {}),),
@@ -121,7 +138,9 @@ def test_an_unknown_parameter_lists_the_known_ones(tmp_path: Path) -> None:
 
 
 def test_an_unknown_grid_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match=r"unknown grid 'nonsense'; known: .*or a path ending in \.toml"):
+    with pytest.raises(
+        SpecError, match=r"unknown grid 'nonsense'; known: .*or a path ending in \.toml"
+    ):
         load_grid("nonsense")
     with pytest.raises(SpecError, match=r"other\.toml is not there"):
         load_grid(str(tmp_path / "other.toml"))
@@ -131,7 +150,10 @@ def test_an_unknown_grid_is_refused(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("seeds = [\n", "not valid TOML"),
-        ('seed = 1\n[[arms]]\nname = "unet"\n', "unknown key 'seed'; known: arms, protocol, seeds, set, splits"),
+        (
+            'seed = 1\n[[arms]]\nname = "unet"\n',
+            "unknown key 'seed'; known: arms, protocol, seeds, set, splits",
+        ),
         ("seeds = [1]\n", "names no arm"),
         ("seeds = [1]\n[[arms]]\nalpha = 0.5\n", "needs a name"),
         ('seeds = [1]\n[[arms]]\nname = "unet"\nalpha = []\n', "no axis may be empty"),
@@ -146,7 +168,10 @@ def test_an_unknown_grid_is_refused(tmp_path: Path) -> None:
         ('seeds = [1]\n[arms]\nname = "unet"\n', r"must be written as \[\[arms\]\]"),
         ("seeds = [1]\narms = 3\n", r"must be written as \[\[arms\]\]"),
         ("seeds = [1]\narms = [3]\n", r"must be written as \[\[arms\]\]"),
-        ('seeds = [1]\nsplits = []\n[[arms]]\nname = "unet"\n', "splits = .* must be a list of whole numbers"),
+        (
+            'seeds = [1]\nsplits = []\n[[arms]]\nname = "unet"\n',
+            "splits = .* must be a list of whole numbers",
+        ),
     ],
 )
 def test_a_malformed_grid_is_refused(text: str, message: str, tmp_path: Path) -> None:
@@ -160,11 +185,24 @@ BOTH = 'seeds = [1, 2]\n[[arms]]\nname = "unet"\nalpha = [0.3, 0.5]\n[[arms]]\nn
 @pytest.mark.parametrize(
     ("only", "kept"),
     [
-        ({}, [("unet", 0.3), ("unet", 0.5), ("cut", 0.4), ("cut", 0.6), ("unet", 0.3), ("unet", 0.5)]),
+        (
+            {},
+            [
+                ("unet", 0.3),
+                ("unet", 0.5),
+                ("cut", 0.4),
+                ("cut", 0.6),
+                ("unet", 0.3),
+                ("unet", 0.5),
+            ],
+        ),
         ({"arm": ["cut"]}, [("cut", 0.4), ("cut", 0.6)]),
         ({"alpha": [0.5]}, [("unet", 0.5)] * 2),
         ({"arm": ["unet"], "alpha": [0.3]}, [("unet", 0.3)] * 2),
-        ({"level": [0.6, 0.4]}, [("cut", 0.4), ("cut", 0.6)]),  # the grid's order, not the one asked in
+        (
+            {"level": [0.6, 0.4]},
+            [("cut", 0.4), ("cut", 0.6)],
+        ),  # the grid's order, not the one asked in
     ],
 )
 def test_only_narrows_by_arm_or_parameter(
@@ -183,7 +221,9 @@ def test_only_narrows_by_arm_or_parameter(
         ({"alpha": ["0.5"]}, "--only: unknown alpha '0.5'; known: 0.3, 0.5"),
     ],
 )
-def test_only_refuses_what_no_run_has(only: dict[str, list[object]], message: str, tmp_path: Path) -> None:
+def test_only_refuses_what_no_run_has(
+    only: dict[str, list[object]], message: str, tmp_path: Path
+) -> None:
     with pytest.raises(SpecError, match=message):
         runs(written(tmp_path, BOTH), only=only)
 

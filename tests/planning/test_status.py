@@ -41,7 +41,10 @@ def _no_records_of_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
 def job(slices: SliceSet, tmp_path: Path) -> Job:
     """Three alphas of one kernel."""
     split = make(slices, THESIS.split, 1)
-    specs = [spec_of("unet", ARMS["unet"], slices, split, THESIS, alpha=alpha) for alpha in (0.1, 0.5, 0.9)]
+    specs = [
+        spec_of("unet", ARMS["unet"], slices, split, THESIS, alpha=alpha)
+        for alpha in (0.1, 0.5, 0.9)
+    ]
     return Job(slices, {split.split_id: split}, specs, Grid("some", (), (1,)), tmp_path / "runs")
 
 
@@ -57,7 +60,12 @@ def write(job: Job, place: int, at: float = NOW, **files: str) -> Path:
 
 
 def finish(job: Job, place: int, seconds: float) -> None:
-    timing = {"fit_seconds": 9, "predict_seconds": 1, "seconds_per_epoch": seconds, "train_gflop_per_image": 10}
+    timing = {
+        "fit_seconds": 9,
+        "predict_seconds": 1,
+        "seconds_per_epoch": seconds,
+        "train_gflop_per_image": 10,
+    }
     write(
         job,
         place,
@@ -75,13 +83,16 @@ def test_states_and_epochs_are_read_off_the_folders(job: Job) -> None:
     assert [cell.spec for cell in cells] == job.specs
     assert cells[0] == Cell(job.specs[0], State.DONE)
     assert (cells[1].epochs, cells[1].spent) == (Epochs((2.0, 4.0), (0.25, 0.125)), 6.0)
-    # 20 epochs as of the finished one: 18 more at its own median of 3 s; the last at the 3 s of the finished one
+    # 20 epochs as of the finished one: 18 more at its own median of 3 s; the last at the 3 s of the
+    # finished one
     assert cells[1].left == Estimate(54.0, 18, "their own epochs")
     assert cells[2].left == Estimate(60.0, 20, f"like cells in {job.folder}")
 
 
 def test_of_the_epoch_that_a_cell_is_in_what_has_gone_by_is_taken_off(job: Job) -> None:
-    """38 of the guessed 40 epochs at 3 s; 2 s into one, and then for so long that it must be about to end."""
+    """38 of the guessed 40 epochs at 3 s; 2 s into one, and then for so long that it must be about
+    to end.
+    """
     folder, clock = write(job, 0, spec="{}", history=HISTORY), Clock()
     with RunFolder(job.folder, folder.name).lock():
         clock.now = NOW + 2
@@ -136,10 +147,14 @@ def test_cells_cut_are_those_begun_since_then_that_nobody_works_on(job: Job) -> 
         assert [cell.spec for cell in survey.cut()] == [job.specs[1]]
 
 
-def test_our_records_teach_where_the_folder_does_not(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_our_records_teach_where_the_folder_does_not(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     finish(job, 0, 3.0)
     job.folder.rename(tmp_path / "shipped")
-    assert Survey(job, ARMS, Clock()).look()[1].left == Estimate(60.0, 20, "like cells in our records")
+    assert Survey(job, ARMS, Clock()).look()[1].left == Estimate(
+        60.0, 20, "like cells in our records"
+    )
 
 
 def test_arms_that_are_shown_a_click_are_known(job: Job) -> None:
@@ -148,7 +163,13 @@ def test_arms_that_are_shown_a_click_are_known(job: Job) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "epoch,seconds\n0,1.0\n", HISTORY + "2,0.9", HISTORY + "2,0.9,0.8,high,4.0\n", HISTORY.replace("4.0", "-4.0")],
+    [
+        "",
+        "epoch,seconds\n0,1.0\n",
+        HISTORY + "2,0.9",
+        HISTORY + "2,0.9,0.8,high,4.0\n",
+        HISTORY.replace("4.0", "-4.0"),
+    ],
 )
 def test_a_damaged_history_has_no_epochs(tmp_path: Path, text: str) -> None:
     (tmp_path / "history.csv").write_text(text)
@@ -169,7 +190,11 @@ def test_a_lesson_of_a_damaged_cell_is_passed_over(job: Job) -> None:
 
 
 def test_a_grid_takes_as_long_in_all_whatever_is_done(job: Job) -> None:
-    """Else a grid that is gone on with could be shared among other threads than before, and its bits change."""
+    """Else a grid that is gone on with could be shared among other threads than before, and its
+    bits change.
+    """
     finish(job, 0, 3.0)
     write(job, 1, spec="{}", history=HISTORY)
-    assert Survey(job, ARMS, Clock()).seconds_in_all() == 3 * 20 * 3.0  # cells, epochs and seconds of the finished one
+    assert (
+        Survey(job, ARMS, Clock()).seconds_in_all() == 3 * 20 * 3.0
+    )  # cells, epochs and seconds of the finished one

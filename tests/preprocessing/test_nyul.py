@@ -29,7 +29,8 @@ def row(*pixels: int) -> NDArray[np.int16]:
 
 
 def test_landmarks_are_percentiles_of_the_pixels_above_the_image_mean() -> None:
-    # mean (2 + 4 + 6 + 8) / 8 = 2.5, so the foreground is 4, 6, 8; its quarter point lies half-way from 4 to 6
+    # mean (2 + 4 + 6 + 8) / 8 = 2.5, so the foreground is 4, 6, 8; its quarter point lies half-way
+    # from 4 to 6
     image = row(0, 0, 0, 0, 2, 4, 6, 8)
     np.testing.assert_array_equal(image_landmarks(image, (0, 25, 50, 100)), [4, 5, 6, 8])
 
@@ -46,16 +47,19 @@ def test_landmarks_of_the_whole_image_on_demand() -> None:
 
 
 def test_standard_landmarks_are_the_mean_after_moving_each_image_to_0_100() -> None:
-    # foregrounds 4, 6, 8; 10, 12, 20 and 10, 14, 20: moved linearly to 0, 50, 100; 0, 20, 100 and 0, 40, 100.
-    # Their mean is 110/3, their median would be 40.
-    images = np.stack([row(0, 0, 0, 0, 0, *foreground) for foreground in ((4, 6, 8), (10, 12, 20), (10, 14, 20))])
+    # foregrounds 4, 6, 8; 10, 12, 20 and 10, 14, 20: moved linearly to 0, 50, 100; 0, 20, 100 and
+    # 0, 40, 100. Their mean is 110/3, their median would be 40.
+    images = np.stack(
+        [row(0, 0, 0, 0, 0, *foreground) for foreground in ((4, 6, 8), (10, 12, 20), (10, 14, 20))]
+    )
     learned = fit_nyul(images, (0, 50, 100))
     assert (learned.percentiles, learned.whole) == ((0, 50, 100), False)
     np.testing.assert_allclose(learned.values, (0, 110 / 3, 100), rtol=1e-15)
 
 
 def test_a_histogram_of_whole_images_is_learned_and_applied_on_every_pixel() -> None:
-    # all eight pixels: landmarks 0, 1, 8 move to 0, 12.5, 100; of the foreground 4, 6, 8 they would be 0, 50, 100
+    # all eight pixels: landmarks 0, 1, 8 move to 0, 12.5, 100; of the foreground 4, 6, 8 they would
+    # be 0, 50, 100
     image = row(0, 0, 0, 0, 2, 4, 6, 8)
     learned = fit_nyul(image[None], (0, 50, 100), whole=True)
     assert learned == Landmarks((0, 50, 100), (0.0, 12.5, 100.0), whole=True)
@@ -69,7 +73,9 @@ def test_mapping_is_piecewise_linear_and_continued_beyond_both_ends() -> None:
     # slopes 35/4 = 8.75 and 65/2 = 32.5: 0 -> -35, 2 -> -17.5, 6 -> 17.5, 12 -> 100 + 65
     image = row(0, 0, 0, 0, 0, 2, 4, 6, 8, 10, 12)
     mapped = apply_nyul(image, Landmarks((0, 50, 75), (0.0, 35.0, 100.0)))
-    np.testing.assert_allclose(mapped, [[-35, -35, -35, -35, -35, -17.5, 0, 17.5, 35, 100, 165]], atol=1e-12)
+    np.testing.assert_allclose(
+        mapped, [[-35, -35, -35, -35, -35, -17.5, 0, 17.5, 35, 100, 165]], atol=1e-12
+    )
 
 
 def test_mapping_agrees_with_scipy_where_no_landmarks_tie() -> None:
@@ -78,7 +84,9 @@ def test_mapping_agrees_with_scipy_where_no_landmarks_tie() -> None:
     learned = fit_nyul(rng.integers(0, 4000, (5, 32, 32)), DECILES)
     foreground = image[image > image.mean()]
     oracle = interp1d(np.percentile(foreground, DECILES), learned.values, fill_value="extrapolate")
-    np.testing.assert_allclose(apply_nyul(image, learned), oracle(image.astype(float)), rtol=1e-12, atol=1e-9)
+    np.testing.assert_allclose(
+        apply_nyul(image, learned), oracle(image.astype(float)), rtol=1e-12, atol=1e-9
+    )
 
 
 def test_tied_landmarks_count_as_one_at_the_mean_of_their_standard_values() -> None:
@@ -100,8 +108,9 @@ def test_one_foreground_level_is_moved_and_not_stretched() -> None:
 
 
 def test_landmarks_that_differ_by_rounding_alone_count_as_one() -> None:
-    # 1301 foreground pixels: the 70th percentile is pixel 910, counted from 0, the first of 379 pixels at 106
-    # up to beyond the 99th. The last segment must span 105 to 106, not 1e-13, or the 12 pixels at 200 take all.
+    # 1301 foreground pixels: the 70th percentile is pixel 910, counted from 0, the first of 379
+    # pixels at 106 up to beyond the 99th. The last segment must span 105 to 106, not 1e-13, or the
+    # 12 pixels at 200 take all.
     image = np.zeros(4096, np.uint8)
     image[:1301] = np.repeat([105, 106, 200], [910, 379, 12])
     learned = Landmarks(DECILES, tuple(np.linspace(0.0, 100.0, len(DECILES)).tolist()))
@@ -146,8 +155,9 @@ def test_rescale_by_hand() -> None:
 
 
 def test_all_steps_by_hand() -> None:
-    # foreground 4, 5, 8 goes to 0, 75, 100, and 0 to 0 - 4 x 75 = -300; a z-score changes no ratio of distances,
-    # so 4, 5 and 8 end at 300, 375 and 400 of 400 of the way from -1 to 1. Without Nyul's step 5 would end at 0.25.
+    # foreground 4, 5, 8 goes to 0, 75, 100, and 0 to 0 - 4 x 75 = -300; a z-score changes no ratio
+    # of distances, so 4, 5 and 8 end at 300, 375 and 400 of 400 of the way from -1 to 1. Without
+    # Nyul's step 5 would end at 0.25.
     image = row(0, 0, 0, 0, 0, 4, 5, 8)
     result = apply(image[None], Landmarks((0, 50, 100), (0.0, 75.0, 100.0)))
     np.testing.assert_allclose(result, [[[-1, -1, -1, -1, -1, 0.5, 0.875, 1]]], rtol=1e-6)
@@ -166,15 +176,22 @@ def test_an_image_is_treated_alone() -> None:
     images = np.random.default_rng(1).integers(0, 256, (3, 32, 32))
     learned = fit_nyul(images, DECILES)
     for i in range(3):
-        np.testing.assert_array_equal(apply(images, learned)[i], apply(images[i : i + 1], learned)[0])
+        np.testing.assert_array_equal(
+            apply(images, learned)[i], apply(images[i : i + 1], learned)[0]
+        )
 
 
 def test_standardising_brings_the_foregrounds_of_a_set_together() -> None:
-    # the purpose of Nyul's method: the median foreground grey level is the same standard value in every image,
-    # to within the gap between the two middle pixels (thousands of pixels, scale 0 to 100)
+    # the purpose of Nyul's method: the median foreground grey level is the same standard value in
+    # every image, to within the gap between the two middle pixels (thousands of pixels, scale 0 to
+    # 100)
     rng = np.random.default_rng(2)
-    images = rng.gamma(2.0, 20.0, (6, 64, 64)) * rng.uniform(0.5, 2, (6, 1, 1)) + rng.uniform(0, 50, (6, 1, 1))
+    images = rng.gamma(2.0, 20.0, (6, 64, 64)) * rng.uniform(0.5, 2, (6, 1, 1)) + rng.uniform(
+        0, 50, (6, 1, 1)
+    )
     learned = fit_nyul(images, DECILES)
     middle = learned.values[DECILES.index(50)]
     for image in images:
-        assert np.median(apply_nyul(image, learned)[image > image.mean()]) == pytest.approx(middle, abs=1e-3)
+        assert np.median(apply_nyul(image, learned)[image > image.mean()]) == pytest.approx(
+            middle, abs=1e-3
+        )

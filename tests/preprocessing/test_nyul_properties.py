@@ -33,7 +33,9 @@ def close(a: NDArray[np.floating], b: NDArray[np.floating], share: float = 1e-9)
 
 @law
 @given(images(), gains, offsets)
-def test_nyul_is_invariant_to_a_positive_affine_change(image: NDArray[np.int16], gain: int, offset: int) -> None:
+def test_nyul_is_invariant_to_a_positive_affine_change(
+    image: NDArray[np.int16], gain: int, offset: int
+) -> None:
     """Nyul's output is invariant to a positive per-image affine change of intensities."""
     assume(len(np.unique(image_landmarks(image, PERCENTILES))) > 1)
     close(apply_nyul(image * gain + offset, STANDARD), apply_nyul(image, STANDARD))
@@ -41,8 +43,12 @@ def test_nyul_is_invariant_to_a_positive_affine_change(image: NDArray[np.int16],
 
 @law
 @given(images(), gains, offsets)
-def test_all_steps_are_invariant_to_a_positive_affine_change(image: NDArray[np.int16], gain: int, offset: int) -> None:
-    """8-bit slices stretched per image serve: the result does not depend on a positive affine change of an image."""
+def test_all_steps_are_invariant_to_a_positive_affine_change(
+    image: NDArray[np.int16], gain: int, offset: int
+) -> None:
+    """8-bit slices stretched per image serve: the result does not depend on a positive affine
+    change of an image.
+    """
     changed = apply((image * gain + offset)[None], STANDARD)
     np.testing.assert_allclose(changed, apply(image[None], STANDARD), rtol=0, atol=1e-6)
 
@@ -52,11 +58,15 @@ def test_all_steps_are_invariant_to_a_positive_affine_change(image: NDArray[np.i
 def test_the_standard_histogram_is_invariant_to_affine_changes(
     drawn: list[NDArray[np.int16]], data: st.DataObject
 ) -> None:
-    """Each image's landmarks are moved linearly to the standard scale, so a gain and an offset leave no trace."""
+    """Each image's landmarks are moved linearly to the standard scale, so a gain and an offset
+    leave no trace.
+    """
     same = [image[:6, :6] for image in drawn]
     changed = [image.astype(np.int32) * data.draw(gains) + data.draw(offsets) for image in same]
     np.testing.assert_allclose(
-        fit_nyul(np.stack(changed), PERCENTILES).values, fit_nyul(np.stack(same), PERCENTILES).values, atol=1e-9
+        fit_nyul(np.stack(changed), PERCENTILES).values,
+        fit_nyul(np.stack(same), PERCENTILES).values,
+        atol=1e-9,
     )
 
 
@@ -109,7 +119,9 @@ def test_every_image_spans_exactly_minus_1_to_1(drawn: list[NDArray[np.int16]]) 
 @law
 @given(images())
 def test_tied_landmarks_never_divide_by_zero(image: NDArray[np.int16]) -> None:
-    """Coinciding landmarks count as one: no division by zero, no overflow, nothing that is not finite."""
+    """Coinciding landmarks count as one: no division by zero, no overflow, nothing that is not
+    finite.
+    """
     with warnings.catch_warnings(), np.errstate(divide="raise", invalid="raise", over="raise"):
         warnings.simplefilter("error")
         assert np.isfinite(apply(image[None], STANDARD)).all()
@@ -118,7 +130,9 @@ def test_tied_landmarks_never_divide_by_zero(image: NDArray[np.int16]) -> None:
 @law
 @given(images(), st.booleans())
 def test_landmarks_rise_within_the_foreground(image: NDArray[np.int16], whole: bool) -> None:
-    """Landmarks are percentiles of the foreground: they rise, from its least to its greatest pixel at most."""
+    """Landmarks are percentiles of the foreground: they rise, from its least to its greatest pixel
+    at most.
+    """
     foreground = image if whole else image[image > image.mean()]
     found = image_landmarks(image, (0, *PERCENTILES, 100), whole)
     assert (np.diff(found) >= 0).all()
@@ -128,7 +142,9 @@ def test_landmarks_rise_within_the_foreground(image: NDArray[np.int16], whole: b
 @law
 @given(rich_images())
 def test_each_landmark_lands_on_its_standard_value(image: NDArray[np.int16]) -> None:
-    """Each image is mapped so that its landmarks become the standard ones, linearly in between: scipy's interp1d."""
+    """Each image is mapped so that its landmarks become the standard ones, linearly in between:
+    scipy's interp1d.
+    """
     own = np.percentile(image[image > image.mean()], PERCENTILES)
     assume(np.diff(own).min() > 0)
     oracle = interp1d(own, STANDARD.values, fill_value="extrapolate")
@@ -137,9 +153,13 @@ def test_each_landmark_lands_on_its_standard_value(image: NDArray[np.int16]) -> 
 
 @law
 @given(st.lists(rich_images(6), min_size=2, max_size=5), st.data())
-def test_the_standard_histogram_does_not_depend_on_order(drawn: list[NDArray[np.int16]], data: st.DataObject) -> None:
+def test_the_standard_histogram_does_not_depend_on_order(
+    drawn: list[NDArray[np.int16]], data: st.DataObject
+) -> None:
     """A standard landmark is a mean over images, whatever their order."""
     shuffled = data.draw(st.permutations(drawn))
     np.testing.assert_allclose(
-        fit_nyul(np.stack(shuffled), PERCENTILES).values, fit_nyul(np.stack(drawn), PERCENTILES).values, atol=1e-9
+        fit_nyul(np.stack(shuffled), PERCENTILES).values,
+        fit_nyul(np.stack(drawn), PERCENTILES).values,
+        atol=1e-9,
     )

@@ -17,7 +17,9 @@ Floats = NDArray[np.float64]
 def blocks(images: NDArray[np.generic], by: int) -> Floats:
     """Mean over by x by blocks of (N, H, W): the area of each new pixel, with numpy alone."""
     n, h, w = images.shape
-    return np.asarray(images.astype(np.float64).reshape(n, h // by, by, w // by, by).mean(axis=(2, 4)))
+    return np.asarray(
+        images.astype(np.float64).reshape(n, h // by, by, w // by, by).mean(axis=(2, 4))
+    )
 
 
 def test_shrink_by_hand() -> None:
@@ -62,15 +64,21 @@ def test_a_new_pixel_is_tumour_where_at_least_half_of_it_is() -> None:
 def test_shrinking_keeps_the_mean_grey_level(seed: int) -> None:
     """Averaging over areas keeps the mean of an image."""
     images = np.random.default_rng(seed).integers(0, 4096, (2, 64, 96)).astype(np.int16)
-    np.testing.assert_allclose(shrink(images, (32, 32)).mean(axis=(1, 2)), images.mean(axis=(1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(
+        shrink(images, (32, 32)).mean(axis=(1, 2)), images.mean(axis=(1, 2)), rtol=1e-5
+    )
 
 
 @costly
 @given(seeds)
 def test_enlarged_probabilities_agree_with_scipy(seed: int) -> None:
-    """Bilinear between pixel centres, the rim continued: scipy's zoom of order 1 on the same grid."""
+    """Bilinear between pixel centres, the rim continued: scipy's zoom of order 1 on the same
+    grid.
+    """
     maps = np.random.default_rng(seed).random((2, 8, 12)).astype(np.float32)
-    oracle = ndimage.zoom(maps.astype(np.float64), (1, 4, 4), order=1, mode="nearest", grid_mode=True)
+    oracle = ndimage.zoom(
+        maps.astype(np.float64), (1, 4, 4), order=1, mode="nearest", grid_mode=True
+    )
     found = enlarge_probability(maps, (32, 48))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, oracle, atol=1e-6)
@@ -121,9 +129,13 @@ def test_the_input_is_left_alone() -> None:
         ((384, 512), (0.49 * 4 / 3, 0.49)),
     ],
 )
-def test_spacing_keeps_the_field_of_view(shape: tuple[int, int], expected: tuple[float, float]) -> None:
+def test_spacing_keeps_the_field_of_view(
+    shape: tuple[int, int], expected: tuple[float, float]
+) -> None:
     # 512 * 0.49 mm = 250.88 mm, shared by fewer pixels
     found = scaled_spacing((0.49, 0.49), (512, 512), shape)
     assert found == pytest.approx(expected)
     assert [s * n for s, n in zip(found, shape, strict=True)] == pytest.approx([250.88, 250.88])
-    assert scaled_spacing((0.5, 2.0), (512, 256), shape) == pytest.approx((256 / shape[0], 512 / shape[1]))
+    assert scaled_spacing((0.5, 2.0), (512, 256), shape) == pytest.approx(
+        (256 / shape[0], 512 / shape[1])
+    )

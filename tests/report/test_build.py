@@ -1,4 +1,6 @@
-"""The report as a user makes it: from whole folders and partial ones, with pictures and without, again and again."""
+"""The report as a user makes it: from whole folders and partial ones, with pictures and without,
+again and again.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +32,13 @@ from benchmark.runs.collect import collect, reproduction_folder, run_folders
 
 pytestmark = pytest.mark.slow
 
-HISTORY = "epoch,train_loss,val_loss,val_dice\n" + "".join(f"{epoch},0.9,0.8,0.2\n" for epoch in range(9))
+HISTORY = "epoch,train_loss,val_loss,val_dice\n" + "".join(
+    f"{epoch},0.9,0.8,0.2\n" for epoch in range(9)
+)
 DRAWN = {"phantom": True, "dataset_id": "drawn"}
-SLICES = replace(small_slices(), phantom=False)  # as good as real ones: they have grey levels and a texture
+SLICES = replace(
+    small_slices(), phantom=False
+)  # as good as real ones: they have grey levels and a texture
 NOTHING = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"></svg>'
 
 
@@ -94,7 +100,9 @@ def files_of(written: Written) -> set[str]:
 def test_every_figure_is_four_files_that_the_page_names(plain: Written) -> None:
     text = plain.page.read_text(encoding="utf-8")
     slugs = {name.rpartition(".")[0] for name in files_of(plain)}
-    assert files_of(plain) == {f"{slug}.{form}" for slug in slugs for form in ("png", "svg", "pdf", "csv")}
+    assert files_of(plain) == {
+        f"{slug}.{form}" for slug in slugs for form in ("png", "svg", "pdf", "csv")
+    }
     assert plain.figures == len(slugs) > 10
     assert set(re.findall(r'href="figures/([^"]+)"', text)) == files_of(plain)
 
@@ -109,7 +117,10 @@ def test_without_the_data_there_is_no_picture_of_it(plain: Written) -> None:
 
 def test_no_figure_shows_markup_for_numbers(pictured: Written) -> None:
     """Names are no formulas, and so no tick may be one."""
-    drawn = {path.stem: path.read_text(encoding="utf-8") for path in (pictured.page.parent / "figures").glob("*.svg")}
+    drawn = {
+        path.stem: path.read_text(encoding="utf-8")
+        for path in (pictured.page.parent / "figures").glob("*.svg")
+    }
     assert len(drawn) > 10
     assert [name for name, text in drawn.items() if "$" in text] == []
 
@@ -127,7 +138,9 @@ def test_overlays_are_stored_predictions(pictured: Written, root: Path) -> None:
     """Every run and every test slice of it is in the gallery, by the outline of its stored mask."""
     page = pictured.page.read_text(encoding="utf-8")
     shown = json.loads(
-        re.findall(r'<script type="application/json" id="predictions">(.*?)</script>', page, re.DOTALL)[0]
+        re.findall(
+            r'<script type="application/json" id="predictions">(.*?)</script>', page, re.DOTALL
+        )[0]
     )
     runs = collect(root).runs["run_id"].tolist()
     assert sorted(shown["outlines"]) == sorted(run["id"] for run in shown["runs"]) == runs
@@ -170,7 +183,9 @@ def test_a_lost_history_costs_its_curve_alone(plain: Written, tmp_path: Path) ->
     assert str(tmp_path) not in text  # the page is made to be passed on
 
 
-def test_slices_of_the_dataset_are_attributed_to_its_author(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slices_of_the_dataset_are_attributed_to_its_author(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """By what they are, not by where they came from."""
     assert attribution(SLICES) == OWN_DATA
     monkeypatch.setitem(DATASETS, "cheng-meningioma", SLICES.dataset_id)
@@ -179,13 +194,19 @@ def test_slices_of_the_dataset_are_attributed_to_its_author(monkeypatch: pytest.
 
 @pytest.mark.usefixtures("undrawn")
 def test_what_older_runs_do_not_hold_is_said(tmp_path: Path) -> None:
-    """Before areas and borders were measured: with pictures of the data, and in half of the runs."""
+    """Before areas and borders were measured: with pictures of the data, and in half of the
+    runs.
+    """
     runs_in(tmp_path / "runs")
     for count, folder in enumerate(run_folders(tmp_path / "runs")):
         as_before(folder)
-        text = report(tmp_path / "runs", tmp_path / f"{count}", SLICES).page.read_text(encoding="utf-8")
+        text = report(tmp_path / "runs", tmp_path / f"{count}", SLICES).page.read_text(
+            encoding="utf-8"
+        )
         lacking = "kernel-size5" in folder.run_id  # the best cell, which the figures are of
-        assert ("Some runs lack areas or diameters, so their figures are not drawn; rescore" in text) == lacking
+        assert (
+            "Some runs lack areas or diameters, so their figures are not drawn; rescore" in text
+        ) == lacking
         assert ("not measured" in text) == lacking
 
 
@@ -200,7 +221,9 @@ def test_lost_predictions_cost_their_pictures_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_an_older_report_is_brought_up_to_date_and_nothing_else_is_touched(root: Path, tmp_path: Path) -> None:
+def test_an_older_report_is_brought_up_to_date_and_nothing_else_is_touched(
+    root: Path, tmp_path: Path
+) -> None:
     """Figures that are no longer drawn go; a file that a user laid beside them stays."""
     runs = tmp_path / "runs"
     runs_in(runs)
@@ -221,7 +244,9 @@ def test_two_sets_of_terms_that_are_called_the_same_have_files_of_their_own(tmp_
     runs_in(tmp_path / "runs", phantom=True)
     one = report(tmp_path / "runs", tmp_path / "one")
     other = squares(phantom=True)
-    (write_run(tmp_path / "runs", other, halves(other), seed=1) / run_folder.HISTORY).write_text(HISTORY)
+    (write_run(tmp_path / "runs", other, halves(other), seed=1) / run_folder.HISTORY).write_text(
+        HISTORY
+    )
     two = report(tmp_path / "runs", tmp_path / "two")
     assert files_of(one) < files_of(two)
     assert len(files_of(two)) == 4 * two.figures
@@ -230,7 +255,10 @@ def test_two_sets_of_terms_that_are_called_the_same_have_files_of_their_own(tmp_
 @cache
 def shipped() -> dict[str, Part]:
     root = reproduction_folder()
-    return {part.slug: part for part in parts(Source(root, Judgement(collect(root), *terms()), ARMS, None))}
+    return {
+        part.slug: part
+        for part in parts(Source(root, Judgement(collect(root), *terms()), ARMS, None))
+    }
 
 
 class TestParts:
@@ -238,7 +266,15 @@ class TestParts:
 
     def test_their_order(self) -> None:
         """The answers with the headline figure, pictures, the map of the grid; then the rest."""
-        assert list(shipped()) == ["answers", "pictures", "grid", "patients", "claims", "arms", "reference"]
+        assert list(shipped()) == [
+            "answers",
+            "pictures",
+            "grid",
+            "patients",
+            "claims",
+            "arms",
+            "reference",
+        ]
         assert [figure.slug for figure in shipped()["answers"].figures] == ["headline"]
         assert len(shipped()["answers"].answers) == 3
 
@@ -246,31 +282,49 @@ class TestParts:
         """The thesis's image size, then those with more runs; then what is not on its terms."""
         titles = [chapter.title for chapter in shipped()["reference"].chapters]
         own = "cheng-meningioma, protocol thesis"
-        assert titles[:3] == [f"{own}, {name}" for name in ("512x512, fp32", "256x256, fp32", "256x256, bf16")]
+        assert titles[:3] == [
+            f"{own}, {name}" for name in ("512x512, fp32", "256x256, fp32", "256x256, bf16")
+        ]
         assert titles[3:] == ["cheng-meningioma, protocol patient, 256x256, fp32"]
 
     def test_the_map_of_the_grid_is_shown_and_its_other_figures_are_folded(self) -> None:
         first, second, rest = shipped()["grid"].chapters
-        assert [[figure.title for figure in chapter.figures] for chapter in (first, second)] == [["Mean Dice"]] * 2
+        assert [[figure.title for figure in chapter.figures] for chapter in (first, second)] == [
+            ["Mean Dice"]
+        ] * 2
         assert len(first.more) > 3
         assert "protocol patient, 256x256, fp32" in rest.notes[0]
 
     def test_every_table_of_the_judgement_is_there_once(self) -> None:
-        """Under its figure or in its part; that of the runs stands where it says how they were made."""
+        """Under its figure or in its part; that of the runs stands where it says how they were
+        made.
+        """
         found = Judgement(collect(reproduction_folder()), *terms())
         tables = [table for part in shipped().values() for table in part.tables]
-        asked = [table for name, make in SECTIONS.items() if name != "runs" for table in make(found)]
+        asked = [
+            table for name, make in SECTIONS.items() if name != "runs" for table in make(found)
+        ]
         assert sorted(table.title for table in tables) == sorted(table.title for table in asked)
         assert [table.title for table in shipped()["answers"].figures[0].tables] == [
             table.title for table in (*found.patients()[:1], *found.verdicts())
         ]
 
     def test_claims_that_can_be_tested_are_rows_and_the_others_one_line(self) -> None:
-        """Of ten claims six can be tested on no set of terms: they are named once, and in no table."""
+        """Of ten claims six can be tested on no set of terms: they are named once, and in no
+        table.
+        """
         *tables, last = shipped()["claims"].chapters
         rows = [set(chapter.tables[0].numbers["claim"]) for chapter in tables]
-        assert set.union(*rows) == {"extremes-worse", "alpha-direction", "small-tumours", "necrotic-centres"}
-        assert all("not testable yet" not in set(chapter.tables[0].numbers["standing"]) for chapter in tables)
+        assert set.union(*rows) == {
+            "extremes-worse",
+            "alpha-direction",
+            "small-tumours",
+            "necrotic-centres",
+        }
+        assert all(
+            "not testable yet" not in set(chapter.tables[0].numbers["standing"])
+            for chapter in tables
+        )
         assert last.lead == (
             "Not testable yet: 6 of the 10 claims (best-cell, small-kernels-mean, small-kernels-spread, "
             "tversky-no-gain, image-spread, vessels-excluded)."
@@ -290,7 +344,10 @@ class TestParts:
 
     def test_phantoms_come_last(self, tmp_path: Path) -> None:
         """However many they are."""
-        parts = [table({1: [0.9, 0.8, 0.7]}, ["p", "q", "r"], alpha=0.5, **more) for more in ({}, *[DRAWN] * 3)]
+        parts = [
+            table({1: [0.9, 0.8, 0.7]}, ["p", "q", "r"], alpha=0.5, **more)
+            for more in ({}, *[DRAWN] * 3)
+        ]
         found = Judgement(join(*parts), *terms())
         assert [bool(panel.runs["phantom"].iloc[0]) for panel in ordered(found)] == [False, True]
 
@@ -333,14 +390,18 @@ def test_a_file_in_the_way_is_named(root: Path, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("undrawn")
 class TestTheVerb:
-    def test_it_says_what_it_wrote(self, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_it_says_what_it_wrote(
+        self, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         assert main(["report", "--runs", str(root), "--out", str(tmp_path / "out")]) == 0
         said = capsys.readouterr().out
         assert said.startswith(f"Judging {root}: 3 finished runs.\n")
         assert "No pictures of slices" in said
         assert f"Open {tmp_path / 'out' / 'index.html'}" in said
 
-    def test_pictures_from_the_users_copy(self, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_pictures_from_the_users_copy(
+        self, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         export(SLICES, tmp_path / "slices")
         words = ["--data", str(tmp_path / "slices")]
         assert main(["report", "--runs", str(root), "--out", str(tmp_path / "out"), *words]) == 0
@@ -356,13 +417,19 @@ class TestTheVerb:
         assert not (tmp_path / "out").exists()
 
     def test_slices_named_by_the_environment_alone_are_no_error(
-        self, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        self,
+        root: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
     ) -> None:
         export(squares(6, first=20), tmp_path / "slices")
         monkeypatch.setenv("MENINGIOMA_DATA", str(tmp_path / "slices"))
         assert main(["report", "--runs", str(root), "--out", str(tmp_path / "out")]) == 0
         assert "No pictures of slices" in capsys.readouterr().out
 
-    def test_a_folder_without_runs_is_named(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_a_folder_without_runs_is_named(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         assert main(["report", "--runs", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
         assert "holds no run" in capsys.readouterr().err

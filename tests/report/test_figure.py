@@ -50,18 +50,32 @@ def test_the_same_numbers_give_the_same_svg() -> None:
     assert svg_of(figure()) == svg_of(figure())
 
 
-def test_a_figure_is_four_files_and_the_table_holds_its_numbers_to_six_digits(tmp_path: Path) -> None:
+def test_a_figure_is_four_files_and_the_table_holds_its_numbers_to_six_digits(
+    tmp_path: Path,
+) -> None:
     svg = save(figure(), tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.csv", "one.pdf", "one.png", "one.svg"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "one.csv",
+        "one.pdf",
+        "one.png",
+        "one.svg",
+    ]
     assert (tmp_path / "one.svg").read_text(encoding="utf-8") == svg
     rows = list(csv.DictReader((tmp_path / "one.csv").read_text().splitlines()))
-    assert [(row["x"], row["y"], row["name"]) for row in rows] == [("1.0", "0.3", "a"), ("2.0", "0.333333", "b, c")]
+    assert [(row["x"], row["y"], row["name"]) for row in rows] == [
+        ("1.0", "0.3", "a"),
+        ("2.0", "0.333333", "b, c"),
+    ]
     with Image.open(tmp_path / "one.png") as picture:
         assert picture.size == (round(COLUMN * PNG_DPI), 2 * PNG_DPI)
 
 
-def test_the_same_numbers_give_the_same_files_on_any_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing in them says when or with what they were made; the SVG is the one that is drawn alone."""
+def test_the_same_numbers_give_the_same_files_on_any_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing in them says when or with what they were made; the SVG is the one that is drawn
+    alone.
+    """
     made = []
     for day in ("0", "86400"):
         monkeypatch.setenv("SOURCE_DATE_EPOCH", day)  # what matplotlib would take for today
@@ -74,7 +88,9 @@ def test_the_same_numbers_give_the_same_files_on_any_day(tmp_path: Path, monkeyp
 
 
 def test_text_stays_text(tmp_path: Path) -> None:
-    """It can be searched, read aloud and scaled; in a PDF its letters are TrueType, which journals ask for."""
+    """It can be searched, read aloud and scaled; in a PDF its letters are TrueType, which journals
+    ask for.
+    """
     assert ">length, mm</text>" in svg_of(figure())
     save(figure(), tmp_path, ("pdf",))
     assert b"/CIDFontType2" in (tmp_path / "one.pdf").read_bytes()
@@ -85,7 +101,10 @@ class TestInAPage:
 
     def test_it_is_named_for_who_cannot_see_it(self) -> None:
         root = ElementTree.fromstring(inline(svg_of(figure()), figure()))
-        assert (root.get("role"), root.get("aria-label")) == ("img", 'a line of "two" points & more')
+        assert (root.get("role"), root.get("aria-label")) == (
+            "img",
+            'a line of "two" points & more',
+        )
 
     def test_it_brings_no_style_or_metadata_into_the_page(self) -> None:
         found = ElementTree.iterparse(io.StringIO(inline(svg_of(figure()), figure())))
@@ -103,12 +122,17 @@ class TestInAPage:
         assert len(set(there)) == len(there)
 
     def test_two_figures_share_no_id(self) -> None:
-        one, two = (set(re.findall(r' id="([^"]+)"', inline(svg_of(f), f))) for f in (figure("one"), figure("two")))
+        one, two = (
+            set(re.findall(r' id="([^"]+)"', inline(svg_of(f), f)))
+            for f in (figure("one"), figure("two"))
+        )
         assert one
         assert not one & two
 
     def test_it_takes_the_inks_of_the_page(self) -> None:
-        """Text in the page's colour, greys and blue from its variables, no paper; other colours stay."""
+        """Text in the page's colour, greys and blue from its variables, no paper; other colours
+        stay.
+        """
         text = inline(svg_of(figure()), figure())
         assert "currentColor" in text
         assert f"var(--muted, {MUTED})" in text
@@ -128,7 +152,10 @@ class TestInAPage:
 def test_an_address_in_the_picture_is_none_on_the_network(slug: str) -> None:
     """Nothing but namespaces looks like an address."""
     text = inline(svg_of(figure(slug)), figure(slug))
-    assert set(re.findall(r'https?://[^"\s]+', text)) == {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+    assert set(re.findall(r'https?://[^"\s]+', text)) == {
+        "http://www.w3.org/2000/svg",
+        "http://www.w3.org/1999/xlink",
+    }
 
 
 def test_a_name_of_a_file_is_plain() -> None:

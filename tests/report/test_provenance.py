@@ -16,14 +16,26 @@ from benchmark.cli import parser
 from benchmark.cli.options import request
 from benchmark.planning.request import prepare
 from benchmark.protocol import load_recipe
-from benchmark.report.provenance import DATA, OWN_GRID, choices_table, command, commands_table, machines_table
+from benchmark.report.provenance import (
+    DATA,
+    OWN_GRID,
+    choices_table,
+    command,
+    commands_table,
+    machines_table,
+)
 from benchmark.runs.collect import collect
 from benchmark.runs.spec import RunSpec
 
 
 def written(spec: RunSpec, *, phantom: bool) -> dict[str, object]:
     """As spec.json holds it."""
-    return {"split_id": spec.split_id, "protocol": spec.recipe.name, "phantom": phantom, "spec": spec.canonical()}
+    return {
+        "split_id": spec.split_id,
+        "protocol": spec.recipe.name,
+        "phantom": phantom,
+        "spec": spec.canonical(),
+    }
 
 
 VARIANTS = (
@@ -38,7 +50,9 @@ VARIANTS = (
 @pytest.mark.usefixtures("few_phantoms")
 @pytest.mark.parametrize("words", VARIANTS)
 def test_the_command_of_a_run_makes_that_run(words: str, tmp_path: Path) -> None:
-    """For every spec of a request: parsing its command and expanding it gives the same run_id, and no other run."""
+    """For every spec of a request: parsing its command and expanding it gives the same run_id, and
+    no other run.
+    """
 
     def specs(text: list[str]) -> list[RunSpec]:
         asked = request(parser().parse_args(["reproduce", *text, "--out", str(tmp_path)]))
@@ -65,8 +79,13 @@ def test_the_best_cell_of_the_thesis_is_a_short_command() -> None:
 def test_a_run_of_no_shipped_grid_has_no_command() -> None:
     """An arm of another package, or a kernel that no grid has."""
     slices = squares()
-    for changes in ({"arm": "my-arm", "params": {"width": 32}}, {"params": {"alpha": 0.5, "kernel_size": 11}}):
-        assert command(written(a_spec(slices, halves(slices), **changes), phantom=False), ARMS) is None
+    for changes in (
+        {"arm": "my-arm", "params": {"width": 32}},
+        {"params": {"alpha": 0.5, "kernel_size": 11}},
+    ):
+        assert (
+            command(written(a_spec(slices, halves(slices), **changes), phantom=False), ARMS) is None
+        )
 
 
 def test_commands_and_machines_of_a_folder(tmp_path: Path) -> None:
@@ -97,11 +116,16 @@ class TestChoices:
         for row in rows.itertuples():
             (value,) = tomllib.loads(f"x = {row.default}").values()
             own = recipe[row.section][row.setting]
-            assert (list(own) if isinstance(own, tuple) else own) == value, (row.section, row.setting)
+            assert (list(own) if isinstance(own, tuple) else own) == value, (
+                row.section,
+                row.setting,
+            )
 
     def test_every_line_that_says_open_is_there(self) -> None:
         text = (files("benchmark") / "protocols" / "thesis.toml").read_text(encoding="utf-8")
-        said = [line for line in text.splitlines() if " = " in line and "open" in line.partition("#")[2]]
+        said = [
+            line for line in text.splitlines() if " = " in line and "open" in line.partition("#")[2]
+        ]
         assert len(choices_table().numbers) == len(said) > 20
 
     @pytest.mark.parametrize(
@@ -118,6 +142,10 @@ def test_tables_are_text_throughout(tmp_path: Path) -> None:
     write_run(tmp_path, slices, halves(slices), params={"alpha": 0.55, "kernel_size": 5})
     runs = collect(tmp_path).runs
     assert OWN_GRID in set(commands_table(tmp_path, runs, ARMS).shown["command"])
-    for table in (commands_table(tmp_path, runs, ARMS), machines_table(tmp_path, runs), choices_table()):
+    for table in (
+        commands_table(tmp_path, runs, ARMS),
+        machines_table(tmp_path, runs),
+        choices_table(),
+    ):
         assert all(isinstance(value, str) for value in table.shown.to_numpy().ravel())
         assert isinstance(table.numbers, pd.DataFrame)

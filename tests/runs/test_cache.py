@@ -15,7 +15,13 @@ import pandas as pd
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 from run_records import halves, squares, varied, write_run
 from strategies import costly
 
@@ -33,7 +39,9 @@ SPLIT = halves(SLICES)
 
 @pytest.fixture(autouse=True)
 def _small_and_settled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One run is worth an index, and a file is settled once it is there: tests write no file twice within a tick."""
+    """One run is worth an index, and a file is settled once it is there: tests write no file twice
+    within a tick.
+    """
     monkeypatch.setattr(cache, "FEWEST", 1)
     monkeypatch.setattr(cache, "RACY_SECONDS", 0.0)
 
@@ -52,7 +60,9 @@ def tick() -> None:
 
 
 def runs(root: Path) -> list[RunFolder]:
-    return [RunFolder(root, path.name) for path in sorted(root.iterdir()) if path.name != cache.FOLDER]
+    return [
+        RunFolder(root, path.name) for path in sorted(root.iterdir()) if path.name != cache.FOLDER
+    ]
 
 
 def index(root: Path) -> Path:
@@ -94,7 +104,9 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     return seen
 
 
-def test_runs_are_read_once_and_then_only_where_a_file_changed(root: Path, reads: list[str]) -> None:
+def test_runs_are_read_once_and_then_only_where_a_file_changed(
+    root: Path, reads: list[str]
+) -> None:
     first = collect(root)
     assert reads == [folder.run_id for folder in runs(root)]
     reads.clear()
@@ -116,7 +128,9 @@ def test_runs_are_read_once_and_then_only_where_a_file_changed(root: Path, reads
     assert reads == []
 
 
-def test_asking_for_some_runs_keeps_what_is_known_of_the_others(root: Path, reads: list[str]) -> None:
+def test_asking_for_some_runs_keeps_what_is_known_of_the_others(
+    root: Path, reads: list[str]
+) -> None:
     collect(root)
     os.utime(runs(root)[0] / run_folder.SPEC)
     tick()
@@ -124,14 +138,20 @@ def test_asking_for_some_runs_keeps_what_is_known_of_the_others(root: Path, read
     same(collect(root, wanted), collect(root, wanted, indexed=False))
     reads.clear()
     check(root)
-    assert reads == [folder.run_id for folder in runs(root)]  # those of the check without an index alone
+    assert reads == [
+        folder.run_id for folder in runs(root)
+    ]  # those of the check without an index alone
 
 
-def test_every_file_that_a_run_is_read_from_is_watched(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_file_that_a_run_is_read_from_is_watched(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     opened: set[str] = set()
     for name in ("read_text", "read_bytes"):
         real = getattr(Path, name)
-        monkeypatch.setattr(Path, name, lambda p, *a, real=real, **k: (opened.add(p.name), real(p, *a, **k))[1])
+        monkeypatch.setattr(
+            Path, name, lambda p, *a, real=real, **k: (opened.add(p.name), real(p, *a, **k))[1]
+        )
     read_run(runs(root)[0])
     assert opened & {path.name for path in runs(root)[0].path.iterdir()} == set(cache.FILES)
 
@@ -156,7 +176,9 @@ def test_a_file_changed_a_moment_ago_is_not_trusted_to_a_stamp(
     assert not index(root).exists()
 
 
-def test_an_error_is_told_again_and_the_sound_runs_are_not_read_again(root: Path, reads: list[str]) -> None:
+def test_an_error_is_told_again_and_the_sound_runs_are_not_read_again(
+    root: Path, reads: list[str]
+) -> None:
     collect(root)
     bad = runs(root)[1]
     (bad / run_folder.SCORES).write_text("x")
@@ -206,7 +228,10 @@ SPOILT: dict[str, Callable[[Path], object]] = {
     "cut": lambda p: p.write_bytes(p.read_bytes()[: p.stat().st_size // 2]),
     "a bit flipped": flipped,
     "foreign": lambda p: p.write_bytes(b"no archive"),
-    "a plain array": lambda p: (np.save(p.with_suffix(".npy"), np.zeros(3)), p.with_suffix(".npy").replace(p)),
+    "a plain array": lambda p: (
+        np.save(p.with_suffix(".npy"), np.zeros(3)),
+        p.with_suffix(".npy").replace(p),
+    ),
     "other arrays": lambda p: np.savez(p, a=np.zeros(3)),
     "code in it": lambda p: np.savez(p, text=np.array([print], dtype=object), allow_pickle=True),
     "of other code": lambda p: resaved(p, code="other"),
@@ -231,7 +256,9 @@ def test_an_index_that_is_no_sound_one_counts_for_nothing(
 
 
 def test_an_index_does_not_speak_for_a_copy(root: Path, tmp_path: Path, reads: list[str]) -> None:
-    """Not even one that keeps the times: a stranger's index could say anything of the runs that came with it."""
+    """Not even one that keeps the times: a stranger's index could say anything of the runs that
+    came with it.
+    """
     collect(root)
     shutil.copytree(root, tmp_path / "copy")
     assert index(tmp_path / "copy").exists()
@@ -241,7 +268,9 @@ def test_an_index_does_not_speak_for_a_copy(root: Path, tmp_path: Path, reads: l
     assert len(reads) == 6
 
 
-def test_other_shipped_splits_make_another_index(root: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_shipped_splits_make_another_index(
+    root: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert collect(root).runs["test"].isna().all()
     monkeypatch.setattr(collecting, "shipped_splits", lambda: {SPLIT.fingerprint: SPLIT})
     assert set(collect(root).runs["test"]) == {4}
@@ -274,7 +303,9 @@ def test_few_runs_get_no_index(root: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_tables_of_other_columns_stand_beside_each_other(root: Path, reads: list[str]) -> None:
-    """Of another version, without patients, with words in them: as one concatenation of all tables has them."""
+    """Of another version, without patients, with words in them: as one concatenation of all tables
+    has them.
+    """
     changes: list[Callable[[pd.DataFrame], pd.DataFrame]] = [
         lambda t: t.drop(columns="iou"),
         lambda t: t.assign(depth_mm=[0.1, 2**-1074, float("nan"), 1 / 3]),
@@ -293,8 +324,12 @@ def test_tables_of_other_columns_stand_beside_each_other(root: Path, reads: list
     tick()
     tables = [read_run(folder)[1].assign(run_id=folder.run_id) for folder in runs(root)]
     for _ in range(2):
-        pd.testing.assert_frame_equal(collect(root).scores, pd.concat(tables, ignore_index=True), check_exact=True)
-    assert set(reads[len(tables) :]) == {folder.run_id for folder in folders[2:4]}  # an index holds plain numbers alone
+        pd.testing.assert_frame_equal(
+            collect(root).scores, pd.concat(tables, ignore_index=True), check_exact=True
+        )
+    assert set(reads[len(tables) :]) == {
+        folder.run_id for folder in folders[2:4]
+    }  # an index holds plain numbers alone
 
 
 class Life(RuleBasedStateMachine):
@@ -311,15 +346,31 @@ class Life(RuleBasedStateMachine):
         folders = runs(self.root) if self.root.is_dir() else []
         return folders[which % len(folders)] if folders else None
 
-    @rule(seed=st.integers(0, 3), rows=st.integers(1, 9), nameless=st.booleans(), patience=st.integers(4, 5))
+    @rule(
+        seed=st.integers(0, 3),
+        rows=st.integers(1, 9),
+        nameless=st.booleans(),
+        patience=st.integers(4, 5),
+    )
     def add(self, seed: int, rows: int, nameless: bool, patience: int) -> None:
         recipe = varied(training__patience=patience)
         try:
-            write_run(self.root, NAMELESS if nameless else SLICES, SPLIT, rows=rows, seed=seed, recipe=recipe)
+            write_run(
+                self.root,
+                NAMELESS if nameless else SLICES,
+                SPLIT,
+                rows=rows,
+                seed=seed,
+                recipe=recipe,
+            )
         except FileExistsError:
             return
 
-    @rule(which=st.integers(0, 9), name=st.sampled_from([*cache.FILES, run_folder.PREDICTIONS]), keep=st.integers(0, 9))
+    @rule(
+        which=st.integers(0, 9),
+        name=st.sampled_from([*cache.FILES, run_folder.PREDICTIONS]),
+        keep=st.integers(0, 9),
+    )
     def damage(self, which: int, name: str, keep: int) -> None:
         if (folder := self.some(which)) and (folder / name).exists():
             content = (folder / name).read_bytes()
@@ -343,7 +394,9 @@ class Life(RuleBasedStateMachine):
     @rule(which=st.integers(0, 9), seconds=st.floats(0, 9))
     def edit(self, which: int, seconds: float) -> None:
         if (folder := self.some(which)) and (folder / run_folder.TIMING).exists():
-            (folder / run_folder.TIMING).write_text(json.dumps({"fit_seconds": seconds, "parameters": 1}))
+            (folder / run_folder.TIMING).write_text(
+                json.dumps({"fit_seconds": seconds, "parameters": 1})
+            )
 
     @rule()
     def mend(self) -> None:
@@ -376,4 +429,6 @@ class Life(RuleBasedStateMachine):
 
 def test_no_history_of_a_folder_makes_the_index_change_an_answer(tmp_path: Path) -> None:
     machine = type("At", (Life,), {"base": tmp_path})
-    run_state_machine_as_test(machine, settings=settings(costly, max_examples=10, stateful_step_count=12))
+    run_state_machine_as_test(
+        machine, settings=settings(costly, max_examples=10, stateful_step_count=12)
+    )

@@ -10,7 +10,17 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from bench_forms import finish, process
-from run_records import NEWER, OLDER_SUMMARY, as_before, halves, rows_found, squares, table, varied, write_run
+from run_records import (
+    NEWER,
+    OLDER_SUMMARY,
+    as_before,
+    halves,
+    rows_found,
+    squares,
+    table,
+    varied,
+    write_run,
+)
 
 import benchmark.runs.collect as module
 from benchmark.errors import RecordError
@@ -75,8 +85,13 @@ def test_one_row_with_everything_that_decides_comparability(root: Path) -> None:
 
 def test_a_row_says_what_kind_of_run_it_was(tmp_path: Path) -> None:
     drawn = squares(phantom=True)
-    folder = write_run(tmp_path, drawn, halves(drawn), shape=(256, 512), click=True, params={"kernel_size": "wide"})
-    edit(folder / run_folder.ENVIRONMENT, lambda facts: facts.update(gpu="A card", git_commit="aaaaaaaabb+ccccccccdd"))
+    folder = write_run(
+        tmp_path, drawn, halves(drawn), shape=(256, 512), click=True, params={"kernel_size": "wide"}
+    )
+    edit(
+        folder / run_folder.ENVIRONMENT,
+        lambda facts: facts.update(gpu="A card", git_commit="aaaaaaaabb+ccccccccdd"),
+    )
     row = collect(tmp_path).runs.iloc[0]
     assert (row["height"], row["width"]) == (256, 512)
     assert (row["phantom"], row["needs_click"]) == (True, True)
@@ -88,8 +103,12 @@ def test_a_row_says_what_kind_of_run_it_was(tmp_path: Path) -> None:
     assert (row["device"], row["commit"]) == ("unknown", "unknown")
 
 
-def test_a_recipe_leaves_out_what_decides_how_a_test_image_may_be_known_beforehand(tmp_path: Path) -> None:
-    """The rule of the split, and whose images teach the histogram; a network's hash has its own settings alone."""
+def test_a_recipe_leaves_out_what_decides_how_a_test_image_may_be_known_beforehand(
+    tmp_path: Path,
+) -> None:
+    """The rule of the split, and whose images teach the histogram; a network's hash has its own
+    settings alone.
+    """
     recipes = [varied(), varied(split__unit="patient"), varied(preprocess__nyul_fit="train"),
                varied(preprocess__nyul_foreground="whole"), varied(network__dropout=0.5)]  # fmt: skip
     ids = [write_run(tmp_path, SLICES, SPLIT, recipe=recipe).run_id for recipe in recipes]
@@ -107,7 +126,9 @@ def test_a_recipe_leaves_out_what_decides_how_a_test_image_may_be_known_beforeha
      (0, 4e-10, True), (3, 3, True), (None, float("nan"), True), (None, 0.5, False), (0.5, float("nan"), False),
      (True, 1, False), ("1", 1, False)],
 )  # fmt: skip
-def test_a_stored_number_may_differ_by_its_last_bits_alone(stored: object, value: float, same: bool) -> None:
+def test_a_stored_number_may_differ_by_its_last_bits_alone(
+    stored: object, value: float, same: bool
+) -> None:
     """A billionth, of the number or of 1: another processor sums in another order."""
     assert same_number(stored, value) is same
 
@@ -121,7 +142,9 @@ def test_scores_come_back_bit_for_bit_with_patients_as_text(root: Path) -> None:
 
 
 def test_unknown_patients_stay_unknown(tmp_path: Path) -> None:
-    write_run(tmp_path, nameless := replace(SLICES, patient_id=(None,) * len(SLICES)), halves(nameless))
+    write_run(
+        tmp_path, nameless := replace(SLICES, patient_id=(None,) * len(SLICES)), halves(nameless)
+    )
     assert collect(tmp_path).scores["patient_id"].tolist() == [None] * 4
 
 
@@ -143,7 +166,13 @@ def test_variants_of_one_protocol_name_never_mix_and_precision_stands_apart(tmp_
     runs = collect(tmp_path).runs
     assert set(runs["protocol"]) == {"thesis"}
     assert runs["protocol_hash"].nunique() == 2
-    assert set(zip(runs["precision"], runs["protocol_hash"] == protocol_hash(varied().identity()), strict=True)) == {
+    assert set(
+        zip(
+            runs["precision"],
+            runs["protocol_hash"] == protocol_hash(varied().identity()),
+            strict=True,
+        )
+    ) == {
         ("fp32", True),
         ("fp32", False),
         ("tf32", True),
@@ -151,7 +180,11 @@ def test_variants_of_one_protocol_name_never_mix_and_precision_stands_apart(tmp_
 
 
 def test_unfinished_runs_are_listed_and_other_folders_left_alone(root: Path) -> None:
-    for name, file, content in (("a", "failure.json", "{}"), ("b", "spec.json", "{}"), ("splits", "x.json", "")):
+    for name, file, content in (
+        ("a", "failure.json", "{}"),
+        ("b", "spec.json", "{}"),
+        ("splits", "x.json", ""),
+    ):
         (root / name).mkdir()
         (root / name / file).write_text(content)
     (root / "notes.txt").write_text("")
@@ -171,7 +204,9 @@ def test_the_same_run_under_a_later_schema_takes_an_earlier_ones_place(
     found = collect(tmp_path)
     assert set(found.runs["run_id"]) == set(found.scores["run_id"]) == {new.run_id, alone.run_id}
     assert found.superseded == (old.run_id,)
-    assert collect(tmp_path, {old.run_id}).runs["run_id"].tolist() == [old.run_id]  # asked for by name
+    assert collect(tmp_path, {old.run_id}).runs["run_id"].tolist() == [
+        old.run_id
+    ]  # asked for by name
 
 
 def test_a_run_of_before_the_distances_stays_readable_beside_a_new_one(tmp_path: Path) -> None:
@@ -181,8 +216,13 @@ def test_a_run_of_before_the_distances_stays_readable_beside_a_new_one(tmp_path:
     before = {path.name: path.read_bytes() for path in old.path.iterdir()}
     alone = collect(tmp_path, {old.run_id})
     assert not set(NEWER) & set(alone.scores)
-    assert [name for name in alone.runs if name.startswith("test.")] == [f"test.{name}" for name in OLDER_SUMMARY]
-    runs, scores = collect(tmp_path).runs.set_index("run_id"), collect(tmp_path).scores.set_index("run_id")
+    assert [name for name in alone.runs if name.startswith("test.")] == [
+        f"test.{name}" for name in OLDER_SUMMARY
+    ]
+    runs, scores = (
+        collect(tmp_path).runs.set_index("run_id"),
+        collect(tmp_path).scores.set_index("run_id"),
+    )
     older = [f"test.{name}" for name in OLDER_SUMMARY]
     assert runs.loc[old.run_id, older].equals(runs.loc[new.run_id, older].rename(old.run_id))
     assert runs.loc[old.run_id, ["test.hd95_mm_mean", "test.missed_rate"]].isna().all()
@@ -205,21 +245,31 @@ def test_a_file_for_a_root_is_refused(tmp_path: Path) -> None:
         collect(tmp_path / "x")
 
 
-def test_the_sizes_of_a_shipped_split_are_known(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sizes_of_a_shipped_split_are_known(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "shipped_splits", lambda: {SPLIT.fingerprint: SPLIT})
     row = collect(root).runs.iloc[0]
     assert (row["train"], row["val"], row["test"]) == (3, 1, 4)
 
 
-def test_scores_of_other_slices_than_the_split_tests_are_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_of_other_slices_than_the_split_tests_are_refused(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = type(SPLIT)(SPLIT.split_id, SPLIT.train, SPLIT.val, SPLIT.test[1:])
     monkeypatch.setattr(module, "shipped_splits", lambda: {SPLIT.fingerprint: other})
-    with pytest.raises(RecordError, match=r"scores\.csv: its slices are not the test set of by-image-1"):
+    with pytest.raises(
+        RecordError, match=r"scores\.csv: its slices are not the test set of by-image-1"
+    ):
         collect(root)
 
 
 DAMAGE = {
-    "scores changed": ("scores.csv", lambda p: p.write_text(p.read_text().replace("0.8", "0.9", 1)), "hash.*rescore"),
+    "scores changed": (
+        "scores.csv",
+        lambda p: p.write_text(p.read_text().replace("0.8", "0.9", 1)),
+        "hash.*rescore",
+    ),
     "scores cut": ("scores.csv", lambda p: p.write_bytes(p.read_bytes()[:40]), "hash.*rescore"),
     "scores gone": ("scores.csv", lambda p: p.unlink(), "cannot be read.*rescore"),
     "result cut": ("result.json", lambda p: p.write_text("{"), "cannot be read.*remove"),
@@ -229,10 +279,26 @@ DAMAGE = {
         "dice_median is not that of scores.csv",
     ),
     "result a list": ("result.json", lambda p: p.write_text("[]"), "not an object"),
-    "result of another version": ("result.json", lambda p: edit(p, lambda c: c.update(schema=9)), "schema 9.*remove"),
-    "result of another run": ("result.json", lambda p: edit(p, lambda c: c.update(run_id="x")), "'x'.*remove"),
-    "result without test": ("result.json", lambda p: edit(p, lambda c: c.pop("test")), "'test'.*remove"),
-    "result without hashes": ("result.json", lambda p: edit(p, lambda c: c.pop("sha256")), "sha256.*remove"),
+    "result of another version": (
+        "result.json",
+        lambda p: edit(p, lambda c: c.update(schema=9)),
+        "schema 9.*remove",
+    ),
+    "result of another run": (
+        "result.json",
+        lambda p: edit(p, lambda c: c.update(run_id="x")),
+        "'x'.*remove",
+    ),
+    "result without test": (
+        "result.json",
+        lambda p: edit(p, lambda c: c.pop("test")),
+        "'test'.*remove",
+    ),
+    "result without hashes": (
+        "result.json",
+        lambda p: edit(p, lambda c: c.pop("sha256")),
+        "sha256.*remove",
+    ),
     "a better distance": (
         "result.json",
         lambda p: edit(p, lambda c: c["test"].update(hd95_mm_mean=0.1)),
@@ -243,14 +309,38 @@ DAMAGE = {
         lambda p: edit(p, lambda c: c["test"].pop("hd95_mm_median")),
         "hd95_mm_median is not that of scores.csv",
     ),
-    "test no table": ("result.json", lambda p: edit(p, lambda c: c.update(fit=3)), "'fit' is a int"),
-    "a better mean": ("result.json", lambda p: edit(p, lambda c: c["test"].update(dice_mean=0.95)), "mean.*rescore"),
+    "test no table": (
+        "result.json",
+        lambda p: edit(p, lambda c: c.update(fit=3)),
+        "'fit' is a int",
+    ),
+    "a better mean": (
+        "result.json",
+        lambda p: edit(p, lambda c: c["test"].update(dice_mean=0.95)),
+        "mean.*rescore",
+    ),
     "spec gone": ("spec.json", lambda p: p.unlink(), "cannot be read.*remove"),
-    "spec changed": ("spec.json", lambda p: edit(p, lambda c: c["spec"].update(seed=2)), "changed after the run"),
-    "spec of another run": ("spec.json", lambda p: edit(p, lambda c: c.update(run_id="y")), "'y'.*name again"),
-    "spec of another version": ("spec.json", lambda p: edit(p, lambda c: c["spec"].update(schema=9)), "schema 9"),
+    "spec changed": (
+        "spec.json",
+        lambda p: edit(p, lambda c: c["spec"].update(seed=2)),
+        "changed after the run",
+    ),
+    "spec of another run": (
+        "spec.json",
+        lambda p: edit(p, lambda c: c.update(run_id="y")),
+        "'y'.*name again",
+    ),
+    "spec of another version": (
+        "spec.json",
+        lambda p: edit(p, lambda c: c["spec"].update(schema=9)),
+        "schema 9",
+    ),
     "timing gone": ("timing.json", lambda p: p.unlink(), "cannot be read.*remove"),
-    "no parameter count": ("timing.json", lambda p: edit(p, lambda c: c.update(parameters=None)), "None is no count"),
+    "no parameter count": (
+        "timing.json",
+        lambda p: edit(p, lambda c: c.update(parameters=None)),
+        "None is no count",
+    ),
     "environment gone": ("environment.json", lambda p: p.unlink(), "cannot be read.*remove"),
 }
 
@@ -287,7 +377,9 @@ def test_scores_without_a_needed_column_are_refused(root: Path) -> None:
         ("sensitivity", "inf", "sensitivity = inf is no number"),
     ],
 )
-def test_scores_that_are_no_scores_are_refused(root: Path, column: str, value: str | None, words: str) -> None:
+def test_scores_that_are_no_scores_are_refused(
+    root: Path, column: str, value: str | None, words: str
+) -> None:
     """Though the hash agrees."""
     folder = only(root)
     scores = pd.read_csv(folder / "scores.csv", dtype=str)

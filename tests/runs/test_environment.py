@@ -15,7 +15,12 @@ import torch
 from benchmark.runs import environment, memory
 from benchmark.runs.environment import PACKAGES, RESUME_KEYS, describe
 
-CODE = ("benchmark/runs/environment.py", "baselines/unet.py", "reference_results/thesis.csv", "constraints.txt")
+CODE = (
+    "benchmark/runs/environment.py",
+    "baselines/unet.py",
+    "reference_results/thesis.csv",
+    "constraints.txt",
+)
 
 
 def test_the_facts_are_flat_and_can_be_written() -> None:
@@ -40,8 +45,12 @@ def test_what_decides_about_resuming_is_recorded() -> None:
     assert set(RESUME_KEYS) <= set(describe("cpu", threads=1))
 
 
-def test_a_training_goes_on_on_another_card_of_its_kind_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine of three cards, the last of another kind: the number of a card decides nothing, its name does."""
+def test_a_training_goes_on_on_another_card_of_its_kind_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A machine of three cards, the last of another kind: the number of a card decides nothing, its
+    name does.
+    """
     cards = {"cuda": "A", "cuda:0": "A", "cuda:1": "A", "cuda:2": "B"}
     monkeypatch.setattr(torch.cuda, "get_device_name", cards.__getitem__)
     facts = {device: describe(device, threads=1) for device in cards}
@@ -62,9 +71,11 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"):
         monkeypatch.delenv(name, raising=False)
     for name in CODE:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("# as committed\n")
-    monkeypatch.setattr(environment, "__file__", str(tmp_path / "benchmark" / "runs" / "environment.py"))
+    monkeypatch.setattr(
+        environment, "__file__", str(tmp_path / "benchmark" / "runs" / "environment.py")
+    )
     return tmp_path
 
 

@@ -1,4 +1,6 @@
-"""Real kills: a training that is killed, or told to stop, again and again ends with the bits of one that never was."""
+"""Real kills: a training that is killed, or told to stop, again and again ends with the bits of one
+that never was.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,9 @@ pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a system that can fork"),
 ]
 
-# A process with everything imported, which forks a child for each folder named to it. Like `reproduce`, but with a
-# checkpoint after every epoch, and without the seconds that importing costs at every restart.
+# A process with everything imported, which forks a child for each folder named to it. Like
+# `reproduce`, but with a checkpoint after every epoch, and without the seconds that importing costs
+# at every restart.
 DRIVER = """
 import faulthandler, os, sys
 from pathlib import Path
@@ -89,13 +92,21 @@ class Driver:
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
-    """Not measured by coverage: a signal while coverage holds its lock leaves it held, and the child waits for ever."""
+    """Not measured by coverage: a signal while coverage holds its lock leaves it held, and the
+    child waits for ever.
+    """
     folder = tmp_path_factory.mktemp("driver")
     with (folder / "errors").open("w+", encoding="utf-8") as errors:
         with pytest.MonkeyPatch.context() as patch:
             for name in [name for name in os.environ if name.startswith("COV")]:
                 patch.delenv(name)
-            child = process(["-c", DRIVER], folder, [Path(__file__).parent], stdin=subprocess.PIPE, stderr=errors)
+            child = process(
+                ["-c", DRIVER],
+                folder,
+                [Path(__file__).parent],
+                stdin=subprocess.PIPE,
+                stderr=errors,
+            )
         yield Driver(child)
         child.communicate()
         errors.seek(0)
@@ -118,7 +129,9 @@ def unbroken(never_killed: Path) -> dict[str, bytes]:
 def test_the_grid_that_was_never_killed_trained_as_a_plain_loop_does(
     never_killed: Path, cases: dict[str, Cases], name: str
 ) -> None:
-    """The records that the killed grids are held to: the losses and the weights kept, as in `test_oracle`."""
+    """The records that the killed grids are held to: the losses and the weights kept, as in
+    `test_oracle`.
+    """
     (path,) = never_killed.glob(f"{name}_*/model.pt")
     recipe = small_recipe(network__channels=[4, 8, 8])
     train, val = cases["train"], cases["val"]
@@ -132,12 +145,18 @@ def test_the_grid_that_was_never_killed_trained_as_a_plain_loop_does(
         epochs=4,
     )
     history = pd.read_csv(path.with_name("history.csv"))
-    assert history["train_loss"].to_numpy() == pytest.approx([row["train_loss"] for row in plain.history], abs=1e-6)
+    assert history["train_loss"].to_numpy() == pytest.approx(
+        [row["train_loss"] for row in plain.history], abs=1e-6
+    )
     assert plain.apart(unpack(path.read_bytes(), path).state, plain.best_epoch) < 1e-4
 
 
-def kill_after(driver: Driver, out: Path, lines: int, seconds: float, how: signal.Signals = signal.SIGKILL) -> bool:
-    """Kill the run so many seconds after its line of that number (0: it has just begun); True where it was too late."""
+def kill_after(
+    driver: Driver, out: Path, lines: int, seconds: float, how: signal.Signals = signal.SIGKILL
+) -> bool:
+    """Kill the run so many seconds after its line of that number (0: it has just begun); True where
+    it was too late.
+    """
     heard: list[list[str]] = []
     pid = 0
     for line in driver.lines(out):
@@ -156,7 +175,11 @@ def test_killed_again_and_again_a_grid_ends_with_the_same_bits(
 ) -> None:
     """Killed right after the start, in the midst of epochs, and right after a chosen epoch line."""
     dice = random.Random(20240719)
-    points = [(0, 0.0), (1, dice.uniform(0.0, 0.2)), (2, 0.0)]  # begun; in the first epoch; after it
+    points = [
+        (0, 0.0),
+        (1, dice.uniform(0.0, 0.2)),
+        (2, 0.0),
+    ]  # begun; in the first epoch; after it
     points += [(dice.randint(2, 4), dice.uniform(0.0, 0.3)) for _ in range(3)]
     for lines, seconds in points:
         if kill_after(driver, tmp_path, lines, seconds):
@@ -173,7 +196,9 @@ def test_killed_again_and_again_a_grid_ends_with_the_same_bits(
 def test_told_to_stop_a_training_goes_on_where_it_was(
     driver: Driver, unbroken: dict[str, bytes], tmp_path: Path
 ) -> None:
-    """SIGTERM after two epochs, as before a time limit: the next call begins with the third, to the same bits."""
+    """SIGTERM after two epochs, as before a time limit: the next call begins with the third, to the
+    same bits.
+    """
     heard: list[list[str]] = []
     pid = 0
     for line in driver.lines(tmp_path):
@@ -187,7 +212,10 @@ def test_told_to_stop_a_training_goes_on_where_it_was(
     again = list(driver.lines(tmp_path))
     epochs = [int(line[2]) for line in again if line[:2] == ["epoch", "unet"]]
     assert epochs == [*range(epochs[0], 5)]
-    assert epochs[0] in (reached, reached + 1)  # what was loaded; it may have been stopped before it could tell
+    assert epochs[0] in (
+        reached,
+        reached + 1,
+    )  # what was loaded; it may have been stopped before it could tell
     assert again[-1] == ["all"]
     assert bits(tmp_path) == unbroken
 

@@ -58,19 +58,34 @@ def split(slices: SliceSet, recipe: Recipe) -> Split:
 
 
 def run(out: Path, slices: SliceSet, split: Split, *specs: RunSpec, **more: Any) -> list[State]:
-    return list(run_grid(specs, Bench(slices, {split.split_id: split}, TABLE), Options(out, **more)).values())
+    return list(
+        run_grid(
+            specs, Bench(slices, {split.split_id: split}, TABLE), Options(out, **more)
+        ).values()
+    )
 
 
 @pytest.fixture(scope="module")
 def specs(slices: SliceSet, recipe: Recipe, split: Split) -> dict[str, RunSpec]:
-    return {name: spec_of(name, TABLE[name], slices, split, recipe) for name in ("unet", "threshold", "faulty", "odd")}
+    return {
+        name: spec_of(name, TABLE[name], slices, split, recipe)
+        for name in ("unet", "threshold", "faulty", "odd")
+    }
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory, slices: SliceSet, split: Split, specs: dict[str, RunSpec]) -> Path:
+def kept(
+    tmp_path_factory: pytest.TempPathFactory,
+    slices: SliceSet,
+    split: Split,
+    specs: dict[str, RunSpec],
+) -> Path:
     """Two finished runs with their models; to be copied before anything is done to it."""
     out = tmp_path_factory.mktemp("kept")
-    assert run(out, slices, split, specs["unet"], specs["threshold"], keep_models=True) == [State.DONE] * 2
+    assert (
+        run(out, slices, split, specs["unet"], specs["threshold"], keep_models=True)
+        == [State.DONE] * 2
+    )
     return out
 
 
@@ -116,17 +131,22 @@ def test_whether_models_are_kept_changes_nothing_else(
     assert run(tmp_path, slices, split, specs["unet"], specs["threshold"]) == [State.DONE] * 2
     assert bits(tmp_path) == bits(kept)
     assert not list(tmp_path.glob("*/model.pt"))
-    assert not any("model.pt" in read_json(path)["sha256"] for path in tmp_path.glob("*/result.json"))
+    assert not any(
+        "model.pt" in read_json(path)["sha256"] for path in tmp_path.glob("*/result.json")
+    )
 
 
 @pytest.mark.parametrize(
-    ("arm", "words"), [("faulty", "lacks the methods of benchmark.arm.Keepable"), ("odd", "more than plain values")]
+    ("arm", "words"),
+    [("faulty", "lacks the methods of benchmark.arm.Keepable"), ("odd", "more than plain values")],
 )
 def test_an_arm_that_cannot_keep_is_told_and_recorded(
     tmp_path: Path, slices: SliceSet, split: Split, specs: dict[str, RunSpec], arm: str, words: str
 ) -> None:
     notes: list[str] = []
-    assert run(tmp_path, slices, split, specs[arm], keep_models=True, on_note=notes.append) == [State.DONE]
+    assert run(tmp_path, slices, split, specs[arm], keep_models=True, on_note=notes.append) == [
+        State.DONE
+    ]
     assert len(notes) == 1
     assert notes[0].startswith("its model is not kept: arm " + arm)
     assert words in notes[0]
@@ -134,7 +154,9 @@ def test_an_arm_that_cannot_keep_is_told_and_recorded(
 
 
 def test_the_landmarks_travel_with_the_model(slices: SliceSet, tmp_path: Path) -> None:
-    """Those learned on the training slices alone, where the protocol says so, at the size the arm was fed."""
+    """Those learned on the training slices alone, where the protocol says so, at the size the arm
+    was fed.
+    """
     recipe = small_recipe(preprocess__nyul_fit="train")
     split = make(slices, recipe.split, 1)
     spec = spec_of("threshold", ARMS["threshold"], slices, split, recipe)
@@ -153,8 +175,17 @@ def test_a_model_counts_what_it_was_trained_on(
 ) -> None:
     """The training set alone; 0 patients where one of them is not known."""
     patients = dict(zip(slices.slice_id.tolist(), slices.patient_id, strict=True))
-    patients = {number: name if known or number != split.train[0] else None for number, name in patients.items()}
-    run(tmp_path, replace(slices, patient_id=tuple(patients.values())), split, specs["threshold"], keep_models=True)
+    patients = {
+        number: name if known or number != split.train[0] else None
+        for number, name in patients.items()
+    }
+    run(
+        tmp_path,
+        replace(slices, patient_id=tuple(patients.values())),
+        split,
+        specs["threshold"],
+        keep_models=True,
+    )
     model = load(tmp_path, specs["threshold"].run_id, TABLE, "cpu")
     expected = len({patients[number] for number in split.train}) if known else 0
     assert (model.slices, model.patients, model.phantom) == (len(split.train), expected, True)
@@ -162,9 +193,15 @@ def test_a_model_counts_what_it_was_trained_on(
 
 
 def test_a_run_cut_before_its_result_is_run_again_and_leaves_no_model_unasked(
-    tmp_path: Path, slices: SliceSet, split: Split, specs: dict[str, RunSpec], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    slices: SliceSet,
+    split: Split,
+    specs: dict[str, RunSpec],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The model is written before result.json, so that a run with a result has all that it vouches for."""
+    """The model is written before result.json, so that a run with a result has all that it vouches
+    for.
+    """
     spec, write = specs["threshold"], run_folder.write_json
 
     def cut(path: Path, content: Mapping[str, Any]) -> None:
@@ -202,13 +239,17 @@ def test_runs_done_without_a_model_are_named_once(
     output = unkept(asked, tmp_path, TABLE)
     assert output.endswith(f"or give another --out): {specs['threshold'].run_id}.")
     assert unkept([specs["unet"], specs["threshold"]], kept, TABLE) == ""
-    (tmp_path / specs["threshold"].run_id / "model.pt").write_bytes(b"another's")  # nothing vouches for it
+    (tmp_path / specs["threshold"].run_id / "model.pt").write_bytes(
+        b"another's"
+    )  # nothing vouches for it
     assert unkept(asked, tmp_path, TABLE) == output
     (tmp_path / specs["threshold"].run_id / "model.pt").unlink()
     lost = {**TABLE, "threshold": ArmEntry("no_such_package:Arm")}
     assert unkept(asked, tmp_path, lost) == ""  # an arm that is not there is told of elsewhere
     run(tmp_path, slices, split, specs["threshold"], keep_models=True)
-    assert not (tmp_path / specs["threshold"].run_id / "model.pt").exists()  # what is done is left as it is
+    assert not (
+        tmp_path / specs["threshold"].run_id / "model.pt"
+    ).exists()  # what is done is left as it is
 
 
 @given(
@@ -223,7 +264,9 @@ def test_what_is_packed_comes_back_bit_for_bit(
 ) -> None:
     marks = Landmarks(tuple(map(float, range(len(landmarks)))), tuple(landmarks), whole)
     state = {"weights": torch.tensor(weights), "steps": 3, "name": "a"}
-    back = unpack(pack(Learned(state, marks, (64, 96), spacing_mm, 16, 5), "some"), Path("model.pt"))
+    back = unpack(
+        pack(Learned(state, marks, (64, 96), spacing_mm, 16, 5), "some"), Path("model.pt")
+    )
     assert (back.landmarks, back.shape, back.spacing_mm, back.slices, back.patients) == (
         marks,
         (64, 96),
@@ -256,7 +299,9 @@ class Trap:
         return Path.touch, (self.mark,)
 
 
-def test_a_model_that_would_run_code_is_refused_and_runs_none(one: RunFolder, tmp_path: Path) -> None:
+def test_a_model_that_would_run_code_is_refused_and_runs_none(
+    one: RunFolder, tmp_path: Path
+) -> None:
     """Even where result.json vouches for it."""
     mark, stream = tmp_path / "was_run", io.BytesIO()
     torch.save({"format": 1, "state": Trap(mark)}, stream)
@@ -264,7 +309,12 @@ def test_a_model_that_would_run_code_is_refused_and_runs_none(one: RunFolder, tm
     assert mark.exists()  # the trap works
     mark.unlink()
     put(one, stream.getvalue())
-    refused(one, "model.pt", "is no model of plain values and tensors (UnpicklingError)", "nothing in it was run")
+    refused(
+        one,
+        "model.pt",
+        "is no model of plain values and tensors (UnpicklingError)",
+        "nothing in it was run",
+    )
     assert not mark.exists()
 
 
@@ -301,10 +351,15 @@ def test_a_later_format_is_named(one: RunFolder) -> None:
 
 
 def test_a_model_that_unpacks_to_more_than_it_holds_is_refused(one: RunFolder) -> None:
-    """torch does not compress: 4 MB of zeros in some kB are no work of its own, and are not unpacked."""
+    """torch does not compress: 4 MB of zeros in some kB are no work of its own, and are not
+    unpacked.
+    """
     stream = io.BytesIO()
     large = pack(replace(LEARNED, state={"level": torch.zeros(1_000_000)}), "some")
-    with zipfile.ZipFile(io.BytesIO(large)) as plain, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as small:
+    with (
+        zipfile.ZipFile(io.BytesIO(large)) as plain,
+        zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as small,
+    ):
         for name in plain.namelist():
             small.writestr(name, plain.read(name))
     assert len(stream.getvalue()) < 50_000
@@ -352,7 +407,9 @@ def test_an_unknown_run_names_the_nearest_and_those_with_a_model(one: RunFolder)
     with pytest.raises(RecordError, match=f"the nearest is {one.run_id}"):
         load(root, "thres", TABLE, "cpu")  # as short as it is, none else begins so
     (one / "model.pt").unlink()
-    with pytest.raises(RecordError, match=r"--run \?: .* has no such run; with a model: none, see --keep-models"):
+    with pytest.raises(
+        RecordError, match=r"--run \?: .* has no such run; with a model: none, see --keep-models"
+    ):
         load(root, "?", TABLE, "cpu")
 
 
@@ -377,7 +434,9 @@ def test_an_arm_that_changed_since_is_told(one: RunFolder) -> None:
     refused(one, "does not fit arm threshold as it is now", "environment.json")
 
 
-def test_weights_of_another_network_are_refused(kept: Path, specs: dict[str, RunSpec], tmp_path: Path) -> None:
+def test_weights_of_another_network_are_refused(
+    kept: Path, specs: dict[str, RunSpec], tmp_path: Path
+) -> None:
     folder = RunFolder(tmp_path, specs["unet"].run_id)
     shutil.copytree(kept / folder.run_id, folder.path)
     put(folder, pack(replace(LEARNED, state={"conv": torch.ones(3)}), "some"))
@@ -390,7 +449,12 @@ def test_an_arm_that_needs_a_click_is_not_kept_and_refused(
     spec = spec_of("click-region-growing", ARMS["click-region-growing"], slices, split, recipe)
     notes: list[str] = []
     run(tmp_path, slices, split, spec, keep_models=True, on_note=notes.append)
-    assert notes == ["its model is not kept: arm click-region-growing needs a click, and predict gives none"]
+    assert notes == [
+        "its model is not kept: arm click-region-growing needs a click, and predict gives none"
+    ]
     assert not (tmp_path / spec.run_id / "model.pt").exists()
     assert unkept([spec], tmp_path, TABLE) == ""
-    refused(RunFolder(tmp_path, spec.run_id), "needs a click in each tumour; choose a run of an automatic arm")
+    refused(
+        RunFolder(tmp_path, spec.run_id),
+        "needs a click in each tumour; choose a run of an automatic arm",
+    )

@@ -1,4 +1,6 @@
-"""Rescoring gives the stored scores back, mends them, or adds a measure; it never touches what agrees."""
+"""Rescoring gives the stored scores back, mends them, or adds a measure; it never touches what
+agrees.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ def root_of(folder: RunFolder) -> Path:
 
 
 def files_of(folder: RunFolder) -> dict[str, tuple[bytes, int]]:
-    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.path.iterdir()}
+    return {
+        path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.path.iterdir()
+    }
 
 
 def collected(folder: RunFolder) -> pd.DataFrame:
@@ -62,7 +66,9 @@ def test_changed_scores_are_put_right(folder: RunFolder) -> None:
 
 
 def test_what_another_processor_measured_is_no_change(folder: RunFolder) -> None:
-    """Every number one part in 10^13 off, and the table's hash made to agree: nothing is rewritten."""
+    """Every number one part in 10^13 off, and the table's hash made to agree: nothing is
+    rewritten.
+    """
     table = parse_scores((folder / "scores.csv").read_bytes(), folder / "scores.csv")
     floats = table.select_dtypes("float").columns
     assert len(floats) > 5
@@ -77,9 +83,13 @@ def test_what_another_processor_measured_is_no_change(folder: RunFolder) -> None
 
 
 @pytest.mark.parametrize("content", [b"", b"slice_id,dice\n", None])
-def test_a_damaged_table_is_repaired_from_the_predictions(folder: RunFolder, content: bytes | None) -> None:
+def test_a_damaged_table_is_repaired_from_the_predictions(
+    folder: RunFolder, content: bytes | None
+) -> None:
     true = (folder / "scores.csv").read_bytes()
-    (folder / "scores.csv").unlink() if content is None else (folder / "scores.csv").write_bytes(content)
+    (folder / "scores.csv").unlink() if content is None else (folder / "scores.csv").write_bytes(
+        content
+    )
     with pytest.raises(RecordError, match="rescore"):
         collected(folder)
     (change,) = rescore(root_of(folder), SLICES)
@@ -125,7 +135,9 @@ def test_runs_of_other_slices_are_left_alone(folder: RunFolder) -> None:
 
 
 def test_slices_of_another_dataset_are_refused(folder: RunFolder) -> None:
-    with pytest.raises(RecordError, match=r"none of its 1 finished runs.*give the slices they ran on"):
+    with pytest.raises(
+        RecordError, match=r"none of its 1 finished runs.*give the slices they ran on"
+    ):
         rescore(root_of(folder), squares(first=50))
     with pytest.raises(RecordError, match=SLICES.dataset_id[:12]):
         scored_anew(folder, squares(first=50))
@@ -159,7 +171,8 @@ def keep_masks(folder: RunFolder, slices: list[int]) -> None:
     """Keep the masks of these slices alone, and make the hash agree."""
     masks = run_folder.unpack_masks(folder / "predictions.zip")
     run_folder.write_bytes(
-        folder / "predictions.zip", run_folder.pack_masks({number: masks[number] for number in slices})
+        folder / "predictions.zip",
+        run_folder.pack_masks({number: masks[number] for number in slices}),
     )
     result = run_folder.read_json(folder / "result.json")
     result["sha256"]["predictions.zip"] = run_folder.file_sha256(folder / "predictions.zip")
@@ -169,7 +182,10 @@ def keep_masks(folder: RunFolder, slices: list[int]) -> None:
 @pytest.mark.parametrize(
     ("shipped", "words"),
     [
-        (True, "slice 4 is missing from the predictions"),  # or three of four would pass for the whole test set
+        (
+            True,
+            "slice 4 is missing from the predictions",
+        ),  # or three of four would pass for the whole test set
         (False, "predictions.zip and scores.csv hold different slices"),
     ],
     ids=["shipped split", "own split"],
@@ -178,21 +194,30 @@ def test_a_run_that_has_lost_a_mask_is_refused(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch, shipped: bool, words: str
 ) -> None:
     keep_masks(folder, [1, 2, 3])
-    monkeypatch.setattr(module, "shipped_splits", lambda: {SPLIT.fingerprint: SPLIT} if shipped else {})
+    monkeypatch.setattr(
+        module, "shipped_splits", lambda: {SPLIT.fingerprint: SPLIT} if shipped else {}
+    )
     before = files_of(folder)
     with pytest.raises(RecordError) as refused:
         rescore(root_of(folder), SLICES)
-    assert str(refused.value) == f"{folder.path}: {words}; remove the run's folder to have it run again"
+    assert (
+        str(refused.value)
+        == f"{folder.path}: {words}; remove the run's folder to have it run again"
+    )
     assert files_of(folder) == before
 
 
-def test_patients_that_have_become_known_are_a_change_and_unknown_ones_are_none(tmp_path: Path) -> None:
+def test_patients_that_have_become_known_are_a_change_and_unknown_ones_are_none(
+    tmp_path: Path,
+) -> None:
     """Empty cells agree with each other and with nothing else."""
     nameless = replace(SLICES, patient_id=(None,) * len(SLICES))
     folder = write_run(tmp_path, nameless, SPLIT)
     assert rescore(tmp_path, nameless) == [Rescored(folder.run_id)]
     (change,) = rescore(tmp_path, SLICES)
-    assert change == Rescored(folder.run_id, changed={"patient_id": 4}, summary=("patients", "dice_mean_by_patient"))
+    assert change == Rescored(
+        folder.run_id, changed={"patient_id": 4}, summary=("patients", "dice_mean_by_patient")
+    )
 
 
 def test_patients_are_never_lost(folder: RunFolder) -> None:
@@ -216,6 +241,8 @@ def test_a_run_of_before_the_distances_gets_them(folder: RunFolder) -> None:
     as_before(folder)
     old = json.loads((folder / "result.json").read_text())["test"]
     (change,) = rescore(root_of(folder), SLICES)
-    assert change == Rescored(folder.run_id, added=NEWER, summary=tuple(name for name in numbers if name not in old))
+    assert change == Rescored(
+        folder.run_id, added=NEWER, summary=tuple(name for name in numbers if name not in old)
+    )
     assert {name: (folder / name).read_bytes() for name in today} == today
     assert not rescore(root_of(folder), SLICES)[0].differs

@@ -99,13 +99,23 @@ def test_beginning_writes_the_spec_and_the_environment(begun: RunFolder, spec: R
 
 def test_the_protocol_and_phantoms_stand_beside_the_spec(folder: RunFolder, spec: RunSpec) -> None:
     folder.path.mkdir()
-    folder.begin(replace(spec, recipe=small_recipe("patient"), split_id="by-patient-2"), HERE, RESUME_KEYS, True)
+    folder.begin(
+        replace(spec, recipe=small_recipe("patient"), split_id="by-patient-2"),
+        HERE,
+        RESUME_KEYS,
+        True,
+    )
     stored = read_json(folder / "spec.json")
-    assert (stored["protocol"], stored["split_id"], stored["phantom"]) == ("patient", "by-patient-2", True)
+    assert (stored["protocol"], stored["split_id"], stored["phantom"]) == (
+        "patient",
+        "by-patient-2",
+        True,
+    )
 
 
 @pytest.mark.parametrize(
-    ("written", "threads"), [(3, 3), (0, None), (-1, None), (True, None), ("2", None), (2.0, None), (None, None)]
+    ("written", "threads"),
+    [(3, 3), (0, None), (-1, None), (True, None), ("2", None), (2.0, None), (None, None)],
 )
 def test_the_threads_a_run_was_begun_with_are_a_count_or_unknown(
     begun: RunFolder, written: object, threads: int | None
@@ -132,7 +142,9 @@ def test_a_failure_counts_from_the_very_moment_on(begun: RunFolder) -> None:
 
 
 def test_a_lock_that_cannot_be_taken_is_nobodys_work(begun: RunFolder) -> None:
-    """As in a folder that may only be read; for root, who may write anywhere, a folder of that name does as well."""
+    """As in a folder that may only be read; for root, who may write anywhere, a folder of that name
+    does as well.
+    """
     (begun / ".lock").mkdir()
     assert not begun.locked()
     assert begun.state is State.PARTIAL
@@ -147,7 +159,12 @@ def test_a_folder_of_another_run_is_refused_and_left_alone(begun: RunFolder, spe
 
 def test_finishing_writes_the_result_with_the_hashes(begun: RunFolder, spec: RunSpec) -> None:
     masks = {7: np.eye(5, dtype=bool)}
-    begun.finish(pd.DataFrame({"slice_id": [7], "dice": [0.1 + 0.2]}), masks, {"fit_seconds": 1.5}, {"fit": {}})
+    begun.finish(
+        pd.DataFrame({"slice_id": [7], "dice": [0.1 + 0.2]}),
+        masks,
+        {"fit_seconds": 1.5},
+        {"fit": {}},
+    )
     assert begun.state is State.DONE
     result = read_json(begun / "result.json")
     assert (result["schema"], result["run_id"]) == (SCHEMA, spec.run_id)
@@ -156,7 +173,9 @@ def test_finishing_writes_the_result_with_the_hashes(begun: RunFolder, spec: Run
     assert (begun / "scores.csv").read_text() == "slice_id,dice\n7,0.30000000000000004\n"
 
 
-def test_a_failure_is_told_and_forgotten_when_the_run_begins_again(begun: RunFolder, spec: RunSpec) -> None:
+def test_a_failure_is_told_and_forgotten_when_the_run_begins_again(
+    begun: RunFolder, spec: RunSpec
+) -> None:
     begun.fail(ValueError("what was wrong"), "where")
     assert begun.state is State.FAILED
     failure = read_json(begun / "failure.json")
@@ -165,10 +184,15 @@ def test_a_failure_is_told_and_forgotten_when_the_run_begins_again(begun: RunFol
     assert begun.state is State.PARTIAL
 
 
-def test_a_checkpoint_is_gone_on_from_where_nothing_changed(begun: RunFolder, spec: RunSpec) -> None:
+def test_a_checkpoint_is_gone_on_from_where_nothing_changed(
+    begun: RunFolder, spec: RunSpec
+) -> None:
     (begun / "checkpoint.pt").write_text("weights")
     (begun / "history.csv").write_text("epoch\n0\n")
-    assert begun.begin(spec, {**HERE, "cores": 64}, RESUME_KEYS) == (True, "")  # the number of cores changes no bit
+    assert begun.begin(spec, {**HERE, "cores": 64}, RESUME_KEYS) == (
+        True,
+        "",
+    )  # the number of cores changes no bit
     assert (begun / "checkpoint.pt").read_text() == "weights"
     assert (begun / "history.csv").exists()
 
@@ -191,7 +215,9 @@ def test_a_checkpoint_of_other_circumstances_is_dropped(
     assert read_json(begun / "environment.json") == {**HERE, **change}
 
 
-def test_a_crash_before_the_rename_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_before_the_rename_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "scores.csv"
     write_bytes(path, b"old")
 
@@ -207,7 +233,9 @@ def test_a_crash_before_the_rename_leaves_the_old_file(tmp_path: Path, monkeypat
     assert path.read_bytes() == b"newer"
 
 
-def test_what_a_killed_process_left_half_written_is_cleared_away(begun: RunFolder, spec: RunSpec) -> None:
+def test_what_a_killed_process_left_half_written_is_cleared_away(
+    begun: RunFolder, spec: RunSpec
+) -> None:
     for name in (".scores.csv.123.tmp", "checkpoint.tmp"):
         (begun / name).write_text("half")
     begun.begin(spec, HERE, RESUME_KEYS)
@@ -217,14 +245,27 @@ def test_what_a_killed_process_left_half_written_is_cleared_away(begun: RunFolde
 
 def test_numbers_that_json_cannot_hold_become_null(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
-    write_json(path, {"a": math.nan, "b": [math.inf, (1, -math.inf)], 3: {"c": np.float64("nan"), "d": np.int64(4)}})
+    write_json(
+        path,
+        {
+            "a": math.nan,
+            "b": [math.inf, (1, -math.inf)],
+            3: {"c": np.float64("nan"), "d": np.int64(4)},
+        },
+    )
     assert "NaN" not in path.read_text()
-    assert json.loads(path.read_text()) == {"a": None, "b": [None, [1, None]], "3": {"c": None, "d": 4}}
+    assert json.loads(path.read_text()) == {
+        "a": None,
+        "b": [None, [1, None]],
+        "3": {"c": None, "d": 4},
+    }
 
 
 def test_history_is_rewritten_whole(begun: RunFolder) -> None:
     begun.write_history([{"epoch": 0, "val_dice": 0.1}])
-    begun.write_history([{"epoch": 0, "val_dice": 0.1}, {"epoch": 1, "val_dice": 0.30000000000000004}])
+    begun.write_history(
+        [{"epoch": 0, "val_dice": 0.1}, {"epoch": 1, "val_dice": 0.30000000000000004}]
+    )
     assert (begun / "history.csv").read_text() == "epoch,val_dice\n0,0.1\n1,0.30000000000000004\n"
     begun.write_history([])
     assert "0.30000000000000004" in (begun / "history.csv").read_text()
@@ -246,7 +287,9 @@ def other(folder: RunFolder) -> Iterator[subprocess.Popen[str]]:
     child.communicate()
 
 
-def test_a_lock_lives_as_long_as_its_process(folder: RunFolder, other: subprocess.Popen[str]) -> None:
+def test_a_lock_lives_as_long_as_its_process(
+    folder: RunFolder, other: subprocess.Popen[str]
+) -> None:
     assert folder.locked()
     assert folder.state is State.RUNNING
     with pytest.raises(RunLockedError, match="another process"), folder.lock():
@@ -266,7 +309,9 @@ def test_an_error_under_the_lock_frees_it_and_comes_through(folder: RunFolder) -
 
 
 shapes = array_shapes(min_dims=2, max_dims=2, max_side=19)
-stored = st.dictionaries(st.integers(1, 4000), shapes.flatmap(lambda shape: arrays(np.bool_, shape)), max_size=4)
+stored = st.dictionaries(
+    st.integers(1, 4000), shapes.flatmap(lambda shape: arrays(np.bool_, shape)), max_size=4
+)
 
 
 @law
@@ -274,7 +319,9 @@ stored = st.dictionaries(st.integers(1, 4000), shapes.flatmap(lambda shape: arra
 def test_predictions_come_back_as_they_were_stored(
     tmp_path_factory: pytest.TempPathFactory, masks: dict[int, NDArray[np.bool_]]
 ) -> None:
-    """Stored masks decode to the same bits, whatever their size, in ascending order; also where their memory is not."""
+    """Stored masks decode to the same bits, whatever their size, in ascending order; also where
+    their memory is not.
+    """
     path = tmp_path_factory.getbasetemp() / "roundtrip.zip"
     for form in (masks, {number: mask.T for number, mask in masks.items()}):
         path.write_bytes(pack_masks(form))
@@ -291,7 +338,9 @@ def test_the_same_masks_give_the_same_bytes(masks: dict[int, NDArray[np.bool_]])
     packed = pack_masks(masks)
     assert packed == pack_masks(dict(reversed(masks.items())))
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
-        assert all(member.date_time == (1980, 1, 1, 0, 0, 0) for member in archive.infolist())  # whenever it is packed
+        assert all(
+            member.date_time == (1980, 1, 1, 0, 0, 0) for member in archive.infolist()
+        )  # whenever it is packed
 
 
 @costly
@@ -299,7 +348,9 @@ def test_the_same_masks_give_the_same_bytes(masks: dict[int, NDArray[np.bool_]])
 def test_damaged_predictions_are_refused_or_decode(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    """Whatever happens to the bytes of predictions.zip: masks, or one `RecordError` with the name and the cure."""
+    """Whatever happens to the bytes of predictions.zip: masks, or one `RecordError` with the name
+    and the cure.
+    """
     whole = pack_masks({5: np.eye(33, dtype=bool), 61: np.zeros((40, 20), dtype=bool)})
     path = tmp_path_factory.getbasetemp() / "predictions.zip"
     path.write_bytes(data.draw(damaged(whole, (0, len(whole)))))
@@ -340,7 +391,10 @@ def test_a_run_that_two_commits_worked_on_names_both(folder: RunFolder, spec: Ru
     folder.path.mkdir()
     folder.begin(spec, {**HERE, "git_commit": "aaaa", "git_dirty": False}, RESUME_KEYS)
     (folder / run_folder.CHECKPOINT).write_bytes(b"state")
-    assert folder.begin(spec, {**HERE, "git_commit": "bbbb", "git_dirty": True}, RESUME_KEYS) == (True, "")
+    assert folder.begin(spec, {**HERE, "git_commit": "bbbb", "git_dirty": True}, RESUME_KEYS) == (
+        True,
+        "",
+    )
     kept = read_json(folder / run_folder.ENVIRONMENT)
     assert (kept["git_commit"], kept["git_dirty"]) == ("aaaa+bbbb", True)
     folder.begin(spec, {**HERE, "git_commit": "aaaa", "git_dirty": False}, RESUME_KEYS)
@@ -355,5 +409,7 @@ def test_a_run_that_two_commits_worked_on_names_both(folder: RunFolder, spec: Ru
 def test_commits_that_worked_on_a_run_are_named_once_and_dirty_where_any_was(
     before: tuple[object, object], now: tuple[object, object], both: tuple[object, object]
 ) -> None:
-    facts = [dict(zip(("git_commit", "git_dirty"), pair, strict=True)) for pair in (before, now, both)]
+    facts = [
+        dict(zip(("git_commit", "git_dirty"), pair, strict=True)) for pair in (before, now, both)
+    ]
     assert run_folder.joined({**HERE, **facts[0]}, facts[1]) == {**HERE, **facts[2]}

@@ -1,4 +1,6 @@
-"""Running specs: what is done is left, what fails is told, what is scored, and that no cell is run twice."""
+"""Running specs: what is done is left, what fails is told, what is scored, and that no cell is run
+twice.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from bench_forms import FAULTY, PINCHED, TINY_GRID, Faulty, bits, finish, process, small_recipe, small_slices, spec_of
+from bench_forms import (
+    FAULTY,
+    PINCHED,
+    TINY_GRID,
+    Faulty,
+    bits,
+    finish,
+    process,
+    small_recipe,
+    small_slices,
+    spec_of,
+)
 from data_forms import write_pairs
 from numpy.typing import NDArray
 
@@ -40,7 +53,9 @@ class Soft(Faulty):
 
 
 class Stopped(Faulty):
-    """Is interrupted the first time, a checkpoint behind it, and tells what it is given each time."""
+    """Is interrupted the first time, a checkpoint behind it, and tells what it is given each
+    time.
+    """
 
     given: ClassVar[list[tuple[int, bool]]] = []  # threads, and whether there was a checkpoint
 
@@ -60,11 +75,16 @@ class Timed(Faulty):
     epochs: int = 2
 
     NAP: ClassVar[float] = 0.5
-    told: ClassVar[list[object]] = []  # history.csv after the first epoch, how often a checkpoint is due, the device
+    told: ClassVar[
+        list[object]
+    ] = []  # history.csv after the first epoch, how often a checkpoint is due, the device
 
     def fit(self, train: Cases, val: Cases, context: RunContext) -> FitReport:
         time.sleep(self.NAP)
-        rows = [{"epoch": 0, "seconds": 2.0, "gpu_seconds": 0.5}, {"epoch": 1, "seconds": 4.0, "gpu_seconds": 0.25}]
+        rows = [
+            {"epoch": 0, "seconds": 2.0, "gpu_seconds": 0.5},
+            {"epoch": 1, "seconds": 4.0, "gpu_seconds": 0.25},
+        ]
         if self.epochs and context.checkpoint:
             context.on_epoch(rows[:1])
             history = context.checkpoint.with_name("history.csv").read_text()
@@ -88,7 +108,9 @@ class Floor:
     ended: list[tuple[str, State]] = field(default_factory=list)
 
     def spec(self, arm: str = "faulty", recipe: Recipe | None = None, **more: object) -> RunSpec:
-        return spec_of(arm, TABLE[arm], self.bench.slices, self.split, recipe or self.recipe, **more)  # type: ignore[arg-type]
+        return spec_of(
+            arm, TABLE[arm], self.bench.slices, self.split, recipe or self.recipe, **more
+        )  # type: ignore[arg-type]
 
     def options(self, **more: object) -> Options:
         return Options(
@@ -123,17 +145,27 @@ def mended(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 def test_what_is_done_is_not_touched(floor: Floor) -> None:
     spec = floor.spec()
     assert floor.run(spec) == [State.DONE]
-    before = {path: path.stat().st_mtime_ns for path in floor.folder(spec).path.iterdir() if path.name != ".lock"}
+    before = {
+        path: path.stat().st_mtime_ns
+        for path in floor.folder(spec).path.iterdir()
+        if path.name != ".lock"
+    }
     floor.bench = replace(floor.bench, arms={})  # whoever tries to run it fails
     assert floor.run(spec) == [State.DONE]
-    after = {path: path.stat().st_mtime_ns for path in floor.folder(spec).path.iterdir() if path.name != ".lock"}
+    after = {
+        path: path.stat().st_mtime_ns
+        for path in floor.folder(spec).path.iterdir()
+        if path.name != ".lock"
+    }
     assert after == before
     assert floor.begun == [spec.run_id]
     assert floor.ended == [(spec.run_id, State.DONE)] * 2
 
 
 def test_a_failing_cell_is_told_and_the_rest_goes_on(floor: Floor) -> None:
-    specs = [floor.spec(breach=breach) for breach in ("none", "raises", "shape")] + [floor.spec("background")]
+    specs = [floor.spec(breach=breach) for breach in ("none", "raises", "shape")] + [
+        floor.spec("background")
+    ]
     assert floor.run(*specs) == [State.DONE, State.FAILED, State.FAILED, State.DONE]
     failure = read_json(floor.folder(specs[1]) / "failure.json")
     assert (failure["error"], failure["message"]) == ("RuntimeError", "out of luck")
@@ -146,7 +178,9 @@ def test_what_failed_is_tried_again_next_time(floor: Floor, mended: Callable[[],
     assert floor.run(spec) == [State.FAILED]
     assert len(floor.begun) == 2
     mended()
-    assert floor.run(spec, retry_failures_before=0.0) == [State.FAILED]  # it failed since: left to the next call
+    assert floor.run(spec, retry_failures_before=0.0) == [
+        State.FAILED
+    ]  # it failed since: left to the next call
     assert len(floor.begun) == 2
     assert floor.run(spec) == [State.DONE]
     assert not (floor.folder(spec) / "failure.json").exists()
@@ -164,7 +198,9 @@ def test_what_failed_is_tried_again_next_time(floor: Floor, mended: Callable[[],
         ("nan", "not finite"),
     ],
 )
-def test_an_arm_that_breaks_the_contract_fails_by_name(floor: Floor, breach: str, words: str) -> None:
+def test_an_arm_that_breaks_the_contract_fails_by_name(
+    floor: Floor, breach: str, words: str
+) -> None:
     spec = floor.spec(breach=breach)
     assert floor.run(spec) == [State.FAILED]
     failure = read_json(floor.folder(spec) / "failure.json")
@@ -192,7 +228,9 @@ def test_ctrl_c_is_no_failure(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> 
     assert floor.folder(spec).state is State.PARTIAL
 
 
-def test_a_cell_of_another_process_is_left_to_it(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cell_of_another_process_is_left_to_it(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spec = floor.spec()
     monkeypatch.setattr("benchmark.runs.run_folder.LOCK_PATIENCE_SECONDS", 0.05)
     with floor.folder(spec).lock():
@@ -200,7 +238,9 @@ def test_a_cell_of_another_process_is_left_to_it(floor: Floor, monkeypatch: pyte
     assert (floor.begun, floor.ended) == ([], [(spec.run_id, State.RUNNING)])
 
 
-def test_a_finished_run_records_what_it_learned_what_it_took_and_what_it_scored(floor: Floor) -> None:
+def test_a_finished_run_records_what_it_learned_what_it_took_and_what_it_scored(
+    floor: Floor,
+) -> None:
     spec = floor.spec(level=0.25)
     floor.run(spec)
     folder, slices = floor.folder(spec), floor.bench.slices
@@ -241,8 +281,12 @@ def test_the_sets_an_arm_sees_are_those_of_the_split(floor: Floor) -> None:
     assert (len(train), train.spacing_mm) == (16, floor.bench.slices.spacing_mm)
 
 
-def test_test_images_reach_training_images_by_the_histogram_alone(slices: SliceSet, tmp_path: Path) -> None:
-    """By patient, changing every test image changes nothing that an arm learns from; in the thesis it does."""
+def test_test_images_reach_training_images_by_the_histogram_alone(
+    slices: SliceSet, tmp_path: Path
+) -> None:
+    """By patient, changing every test image changes nothing that an arm learns from; in the thesis
+    it does.
+    """
     changed = {}
     for protocol in ("thesis", "patient"):
         floor = floor_in(slices, small_recipe(protocol), tmp_path)
@@ -251,12 +295,16 @@ def test_test_images_reach_training_images_by_the_histogram_alone(slices: SliceS
         images[test] = np.sqrt(images[test] / 255.0) * 255  # lighter
         other = replace(floor.bench, slices=replace(slices, images=images), _last=None)
         before = floor.bench.cases(spec, floor.split, floor.split.train).images
-        changed[protocol] = not np.array_equal(other.cases(spec, floor.split, floor.split.train).images, before)
+        changed[protocol] = not np.array_equal(
+            other.cases(spec, floor.split, floor.split.train).images, before
+        )
     assert changed == {"thesis": True, "patient": False}
 
 
 def enlarged(maps: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(N, 64, 64) -> (N, 128, 128), bilinear by numpy alone: new pixel i has its centre at old (i + 0.5) / 2 - 0.5."""
+    """(N, 64, 64) -> (N, 128, 128), bilinear by numpy alone: new pixel i has its centre at old (i +
+    0.5) / 2 - 0.5.
+    """
     places = (np.arange(128) + 0.5) / 2 - 0.5
     for axis in (1, 2):
         maps = np.apply_along_axis(lambda line: np.interp(places, np.arange(64), line), axis, maps)
@@ -266,8 +314,12 @@ def enlarged(maps: NDArray[np.float32]) -> NDArray[np.float64]:
 def test_an_arm_fed_smaller_images_is_scored_at_the_full_size(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its probabilities are enlarged and then cut at 0.5: the other way round the outline would be a staircase."""
-    monkeypatch.setattr("benchmark.runs.runner.MASKS_AT_ONCE", 3)  # of four: how many at once changes nothing
+    """Its probabilities are enlarged and then cut at 0.5: the other way round the outline would be
+    a staircase.
+    """
+    monkeypatch.setattr(
+        "benchmark.runs.runner.MASKS_AT_ONCE", 3
+    )  # of four: how many at once changes nothing
     slices = small_slices(size=128)
     floor = floor_in(slices, recipe, tmp_path)
     spec = floor.spec("soft", shape=(64, 64))
@@ -284,7 +336,10 @@ def test_an_arm_fed_smaller_images_is_scored_at_the_full_size(
     assert ((expected > 0.5) != staircase).sum() > 100
     scores = pd.read_csv(folder / "scores.csv")
     assert (scores[["tp", "fp", "fn", "tn"]].sum(axis=1) == 128 * 128).all()
-    true = {number: mask.sum() for number, mask in zip(slices.slice_id.tolist(), slices.masks, strict=True)}
+    true = {
+        number: mask.sum()
+        for number, mask in zip(slices.slice_id.tolist(), slices.masks, strict=True)
+    }
     assert (scores["tp"] + scores["fn"]).tolist() == [true[number] for number in scores["slice_id"]]
 
 
@@ -313,7 +368,17 @@ def test_a_failed_cell_is_exit_code_1(
     monkeypatch.setattr("benchmark.__main__.ARMS", TABLE)
     grid = tmp_path / "two.toml"
     grid.write_text('seeds = [1]\n[[arms]]\nname = "faulty"\nbreach = ["raises", "none"]\n')
-    words = ["reproduce", "--data", "phantoms", "--grid", str(grid), "--out", str(tmp_path / "out"), "--threads", "1"]
+    words = [
+        "reproduce",
+        "--data",
+        "phantoms",
+        "--grid",
+        str(grid),
+        "--out",
+        str(tmp_path / "out"),
+        "--threads",
+        "1",
+    ]
     assert main(words) == 1
     output = capsys.readouterr().out
     assert re.search(r"failed: faulty_breachraises\S+: RuntimeError: out of luck", output)
@@ -328,7 +393,16 @@ def words(slices: SliceSet, tmp_path_factory: pytest.TempPathFactory) -> list[st
     folder = tmp_path_factory.mktemp("shared")
     (folder / "tiny.toml").write_text(TINY_GRID)
     data = write_pairs(slices, folder / "slices")
-    return ["reproduce", "--data", str(data), "--grid", str(folder / "tiny.toml"), "--threads", "1", "--out"]
+    return [
+        "reproduce",
+        "--data",
+        str(data),
+        "--grid",
+        str(folder / "tiny.toml"),
+        "--threads",
+        "1",
+        "--out",
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -356,7 +430,9 @@ def test_two_processes_share_a_grid_and_no_cell_is_run_twice(
     assert bits(tmp_path / "out") == alone
 
 
-def test_workers_give_the_bits_of_one_process(words: list[str], alone: dict[str, bytes], tmp_path: Path) -> None:
+def test_workers_give_the_bits_of_one_process(
+    words: list[str], alone: dict[str, bytes], tmp_path: Path
+) -> None:
     more = ["out", "--workers", "2", "--keep-models"]
     code, output, err = finish(process(["-m", "benchmark", *words, *more], cwd=tmp_path))
     assert (code, err) == (0, "")
@@ -368,10 +444,19 @@ def test_workers_give_the_bits_of_one_process(words: list[str], alone: dict[str,
 
 @pytest.mark.parametrize(
     ("keep", "now", "goes_on_with", "note"),
-    [(True, 2, 1, "goes on with the 1 threads"), (False, 2, 2, "the checkpoint is dropped"), (True, 1, 1, "")],
+    [
+        (True, 2, 1, "goes on with the 1 threads"),
+        (False, 2, 2, "the checkpoint is dropped"),
+        (True, 1, 1, ""),
+    ],
 )
 def test_an_interrupted_training_goes_on_with_the_threads_it_was_begun_with(
-    floor: Floor, monkeypatch: pytest.MonkeyPatch, keep: bool, now: int, goes_on_with: int, note: str
+    floor: Floor,
+    monkeypatch: pytest.MonkeyPatch,
+    keep: bool,
+    now: int,
+    goes_on_with: int,
+    note: str,
 ) -> None:
     """Where they were not asked for: another number would drop the checkpoint."""
     monkeypatch.setattr(Stopped, "given", [])
@@ -393,17 +478,27 @@ def test_an_interrupted_training_goes_on_with_the_threads_it_was_begun_with(
     assert note in "".join(notes)
 
 
-def test_the_time_of_a_training_is_that_of_its_epochs_and_its_history_is_on_the_disk_after_each(floor: Floor) -> None:
-    """Epochs of 2 s and 4 s, some of them spent before an interruption: the clock of this process tells less."""
+def test_the_time_of_a_training_is_that_of_its_epochs_and_its_history_is_on_the_disk_after_each(
+    floor: Floor,
+) -> None:
+    """Epochs of 2 s and 4 s, some of them spent before an interruption: the clock of this process
+    tells less.
+    """
     spec = floor.spec("timed")
     assert floor.run(spec, checkpoint_every_seconds=12.5, device="cpu:0") == [State.DONE]
     folder = floor.folder(spec)
     timing = read_json(folder / "timing.json")
-    assert (timing["fit_seconds"], timing["seconds_per_epoch"], timing["gpu_seconds"]) == (6.0, 3.0, 0.75)
+    assert (timing["fit_seconds"], timing["seconds_per_epoch"], timing["gpu_seconds"]) == (
+        6.0,
+        3.0,
+        0.75,
+    )
     assert (timing["parameters"], timing["train_gflop_per_image"]) == (7, 1.5)
     assert 0 < timing["predict_seconds"] < Timed.NAP  # the fit, which naps, is no part of it
     assert Timed.told == ["epoch,seconds,gpu_seconds\n0,2.0,0.5\n", 12.5, "cpu:0"]
-    assert (folder / "history.csv").read_text() == "epoch,seconds,gpu_seconds\n0,2.0,0.5\n1,4.0,0.25\n"
+    assert (
+        folder / "history.csv"
+    ).read_text() == "epoch,seconds,gpu_seconds\n0,2.0,0.5\n1,4.0,0.25\n"
 
 
 def test_an_arm_without_epochs_took_as_long_as_its_fit(floor: Floor) -> None:
@@ -415,7 +510,9 @@ def test_an_arm_without_epochs_took_as_long_as_its_fit(floor: Floor) -> None:
     assert not (floor.folder(spec) / "history.csv").exists()
 
 
-def test_slices_of_unknown_patients_count_none(recipe: Recipe, slices: SliceSet, tmp_path: Path) -> None:
+def test_slices_of_unknown_patients_count_none(
+    recipe: Recipe, slices: SliceSet, tmp_path: Path
+) -> None:
     real = replace(slices, patient_id=(None,) * 12 + slices.patient_id[12:], phantom=False)
     floor = floor_in(real, recipe, tmp_path)
     spec = floor.spec()

@@ -48,7 +48,9 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
 
 
 def test_run_id_is_readable() -> None:
-    assert re.fullmatch(r"unet_alpha0\.5_kernel-size5_by-image-1_512_fp32_s452669_[0-9a-f]{8}", BASE.run_id)
+    assert re.fullmatch(
+        r"unet_alpha0\.5_kernel-size5_by-image-1_512_fp32_s452669_[0-9a-f]{8}", BASE.run_id
+    )
 
 
 def test_a_deterministic_run_has_neither_seed_nor_precision_and_an_oblong_both_sides() -> None:
@@ -95,13 +97,19 @@ def test_identity_holds_these_facts_and_no_path_device_or_worker() -> None:
 
 
 def test_the_records_shipped_here_are_the_runs_of_todays_specs() -> None:
-    """A run_id that was written once stays: under another every cell would be trained anew. Eight are of schema 1."""
+    """A run_id that was written once stays: under another every cell would be trained anew. Eight
+    are of schema 1.
+    """
     stored = [read_json(path) for path in (ROOT / "reference_results").glob("*/*/spec.json")]
     today = [one for one in stored if one["spec"]["schema"] == 2]
     for one in today:
         facts = {name: value for name, value in one["spec"].items() if name != "schema"}
         sections, shape = facts.pop("protocol"), tuple(facts.pop("shape"))
-        settings = {f"{section}.{key}": value for section, keys in sections.items() for key, value in keys.items()}
+        settings = {
+            f"{section}.{key}": value
+            for section, keys in sections.items()
+            for key, value in keys.items()
+        }
         recipe = override(Recipe(), one["protocol"], settings)
         spec = RunSpec(recipe=recipe, shape=shape, split_id=one["split_id"], **facts)
         assert spec.run_id == one["run_id"]
@@ -122,7 +130,9 @@ def test_the_name_of_a_protocol_or_split_is_no_part_of_the_identity() -> None:
 
 @law
 @given(params, st.data())
-def test_run_id_does_not_depend_on_the_order_of_parameters(drawn: dict[str, Any], data: st.DataObject) -> None:
+def test_run_id_does_not_depend_on_the_order_of_parameters(
+    drawn: dict[str, Any], data: st.DataObject
+) -> None:
     """A run_id is over the canonical text, whatever the order of a dict."""
     other = dict(data.draw(st.permutations(list(drawn.items()))))
     assert replace(BASE, params=other).run_id == replace(BASE, params=drawn).run_id
@@ -147,14 +157,25 @@ def test_each_value_of_the_protocol_enters(recipe: Recipe) -> None:
     assert same == (recipe.identity() == Recipe().identity())
 
 
-@pytest.mark.parametrize("dotted", ["augmentation.noise_sd", "preprocess.nyul_percentiles", "training.monitor"])
+@pytest.mark.parametrize(
+    "dotted", ["augmentation.noise_sd", "preprocess.nyul_percentiles", "training.monitor"]
+)
 def test_changing_one_value_of_the_protocol_changes_run_id(dotted: str) -> None:
-    value = {"augmentation.noise_sd": 0.26, "preprocess.nyul_percentiles": [1, 50, 99], "training.monitor": "val_loss"}
-    assert replace(BASE, recipe=override(Recipe(), "thesis", {dotted: value[dotted]})).run_id != BASE.run_id
+    value = {
+        "augmentation.noise_sd": 0.26,
+        "preprocess.nyul_percentiles": [1, 50, 99],
+        "training.monitor": "val_loss",
+    }
+    assert (
+        replace(BASE, recipe=override(Recipe(), "thesis", {dotted: value[dotted]})).run_id
+        != BASE.run_id
+    )
 
 
 @law
 @given(st.sampled_from([0, 1, 7, 452669]), recipes(), shapes)
 def test_run_id_is_a_folder_name(seed: int, recipe: Recipe, shape: tuple[int, int]) -> None:
     """One folder per run: its name has letters, digits, dot, hyphen and underscore only."""
-    assert re.fullmatch(r"[A-Za-z0-9._-]+", replace(BASE, seed=seed, recipe=recipe, shape=shape).run_id)
+    assert re.fullmatch(
+        r"[A-Za-z0-9._-]+", replace(BASE, seed=seed, recipe=recipe, shape=shape).run_id
+    )

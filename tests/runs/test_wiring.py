@@ -1,4 +1,6 @@
-"""Every setting of a spec reaches the place where it acts: one table, and each row looked at in finished runs."""
+"""Every setting of a spec reaches the place where it acts: one table, and each row looked at in
+finished runs.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,9 @@ Seen = Callable[[Lab, RunSpec, RunSpec], None]  # of two cells that differ in on
 
 
 def in_loss_and_outlines(lab: Lab, one: RunSpec, other: RunSpec) -> None:
-    """Both cells have the losses, Dice, weights and outlines that formulas give, and they differ."""
+    """Both cells have the losses, Dice, weights and outlines that formulas give, and they
+    differ.
+    """
     for spec in (one, other):
         agrees_with_formulas(lab, spec)
     assert lab.run(one).history != lab.run(other).history
@@ -66,14 +70,28 @@ def agrees_with_formulas(lab: Lab, spec: RunSpec) -> None:
     cell = lab.run(spec)
     weights = cell.weights
     for name, weight in drawn(spec).named_parameters():
-        torch.testing.assert_close(weights[name], weight.detach(), rtol=0, atol=1e-25, msg=f"{name} was not drawn so")
+        torch.testing.assert_close(
+            weights[name], weight.detach(), rtol=0, atol=1e-25, msg=f"{name} was not drawn so"
+        )
     val_loss, val_dice = validation(spec, weights)
-    expected = {"epoch": 0, "train_loss": train_loss(spec), "val_loss": val_loss, "val_dice": val_dice}
+    expected = {
+        "epoch": 0,
+        "train_loss": train_loss(spec),
+        "val_loss": val_loss,
+        "val_dice": val_dice,
+    }
     assert cell.history == [pytest.approx(expected, rel=0, abs=5e-7)]  # ten times the rounding
     np.testing.assert_array_equal(cell.masks, outlines(spec, weights))
-    images, model = cases(spec, "test").images, trained_model.load(lab.out, spec.run_id, TABLE, "cpu")
+    images, model = (
+        cases(spec, "test").images,
+        trained_model.load(lab.out, spec.run_id, TABLE, "cpu"),
+    )
     np.testing.assert_allclose(model.arm.predict(images), maps(spec, weights, images), rtol=1e-5)
-    assert (model.fed, model.shape, model.spacing_mm) == (spec.shape, SLICES.shape, SLICES.spacing_mm)
+    assert (model.fed, model.shape, model.spacing_mm) == (
+        spec.shape,
+        SLICES.shape,
+        SLICES.spacing_mm,
+    )
     lab.agreed.add(spec.run_id)
 
 
@@ -86,17 +104,23 @@ def in_training_alone(lab: Lab, one: RunSpec, other: RunSpec) -> None:
 
 
 def in_the_steps(lab: Lab, one: RunSpec, other: RunSpec) -> None:
-    """The weights are those of an epoch in plain PyTorch; where gradients are clear: Adam makes rounding large."""
+    """The weights are those of an epoch in plain PyTorch; where gradients are clear: Adam makes
+    rounding large.
+    """
     for spec in (one, other):
         model, train, weights = drawn(spec), cases(spec, "train"), lab.run(spec).weights
         rule = spec.recipe.training
-        optimiser = {"sgd": SGD, "adam": Adam, "adamw": AdamW}[rule.optimiser](model.parameters(), rule.learning_rate)
+        optimiser = {"sgd": SGD, "adam": Adam, "adamw": AdamW}[rule.optimiser](
+            model.parameters(), rule.learning_rate
+        )
         before, clear = copy.deepcopy(model.state_dict()), {}
         for rows in batches(spec, len(train)):
             optimiser.zero_grad()
             z = logits(model, torch.from_numpy(train.images[rows]), spec)
             tversky(z, torch.from_numpy(train.masks[rows]), spec).backward()
-            clear = clear or {name: weight.grad.abs() > 1e-4 for name, weight in model.named_parameters()}  # type: ignore[union-attr]
+            clear = clear or {
+                name: weight.grad.abs() > 1e-4 for name, weight in model.named_parameters()
+            }  # type: ignore[union-attr]
             optimiser.step()
         for name, after in model.state_dict().items():
             moves = [(end - before[name])[clear[name]] for end in (weights[name], after)]
@@ -106,7 +130,9 @@ def in_the_steps(lab: Lab, one: RunSpec, other: RunSpec) -> None:
 
 
 def in_how_long_it_trains(lab: Lab, one: RunSpec, other: RunSpec) -> None:
-    """A network that never gets better is trained patience epochs after the first, and at most max_epochs."""
+    """A network that never gets better is trained patience epochs after the first, and at most
+    max_epochs.
+    """
     lengths = [len(lab.run(spec).history) for spec in (one, other)]
     rules = [spec.recipe.training for spec in (one, other)]
     assert lengths == [min(1 + rule.patience, rule.max_epochs) for rule in rules]
@@ -114,13 +140,17 @@ def in_how_long_it_trains(lab: Lab, one: RunSpec, other: RunSpec) -> None:
 
 
 def in_the_epoch_that_is_kept(lab: Lab, one: RunSpec, other: RunSpec) -> None:
-    """The weights are those of the greatest val_dice, or of the least val_loss, which here is another epoch."""
+    """The weights are those of the greatest val_dice, or of the least val_loss, which here is
+    another epoch.
+    """
     best = []
     for spec in (one, other):
         cell = lab.run(spec)
         by = {"val_dice": lambda row: -row["val_dice"], "val_loss": lambda row: row["val_loss"]}
         row = min(cell.history, key=by[spec.recipe.training.monitor])
-        assert validation(spec, cell.weights) == pytest.approx((row["val_loss"], row["val_dice"]), rel=1e-5)
+        assert validation(spec, cell.weights) == pytest.approx(
+            (row["val_loss"], row["val_dice"]), rel=1e-5
+        )
         assert cell.fit["best_epoch"] == row["epoch"]
         best.append(row["epoch"])
     assert best[0] != best[1]
@@ -130,7 +160,9 @@ def in_the_images(lab: Lab, one: RunSpec, other: RunSpec) -> None:
     """An arm is fed images that were given the standard histogram of the spec."""
     seen = []
     for number, spec in enumerate((one, other)):
-        out = lab.out / f"{one.run_id}-{other.run_id}-{number}"  # run anew: an arm's cases are kept nowhere
+        out = (
+            lab.out / f"{one.run_id}-{other.run_id}-{number}"
+        )  # run anew: an arm's cases are kept nowhere
         assert run_one(spec, Bench(SLICES, SPLITS, TABLE), Options(out)) is State.DONE
         seen.append(Faulty.seen["train"].images)
         np.testing.assert_allclose(seen[-1], cases(spec, "train").images, atol=1e-6)
@@ -143,7 +175,9 @@ def in_the_sets(lab: Lab, one: RunSpec, other: RunSpec) -> None:
     for spec in (one, other):
         rule = spec.recipe.split
         words = {f"split.{name}": value for name, value in asdict(rule).items()}
-        job = prepare(Request(data="phantoms", grid="baselines", overrides=words, out=lab.out / "none"), ARMS)
+        job = prepare(
+            Request(data="phantoms", grid="baselines", overrides=words, out=lab.out / "none"), ARMS
+        )
         (split,) = job.splits.values()
         patient = dict(zip(job.slices.slice_id.tolist(), job.slices.patient_id, strict=True))
         sizes = [len(split.train), len(split.val), len(split.test)]
@@ -152,11 +186,19 @@ def in_the_sets(lab: Lab, one: RunSpec, other: RunSpec) -> None:
             val = round((24 - test) * rule.val_fraction)
             assert sizes == [24 - test - val, val, test]
         else:
-            homes = [{patient[number] for number in part} for part in (split.train, split.val, split.test)]
+            homes = [
+                {patient[number] for number in part}
+                for part in (split.train, split.val, split.test)
+            ]
             assert sum(map(len, homes)) == len(set().union(*homes)) == 8
             assert {len(home) for home in homes[1:]} <= {8 // rule.folds, -(-8 // rule.folds)}
-        names = {(s.dataset_id, s.content_fingerprint, s.split_id, s.split_fingerprint) for s in job.specs}
-        assert names == {(job.slices.dataset_id, job.slices.fingerprint, split.split_id, split.fingerprint)}
+        names = {
+            (s.dataset_id, s.content_fingerprint, s.split_id, s.split_fingerprint)
+            for s in job.specs
+        }
+        assert names == {
+            (job.slices.dataset_id, job.slices.fingerprint, split.split_id, split.fingerprint)
+        }
         assert all(s.recipe.split == rule for s in job.specs)
         fingerprints.append(split.fingerprint)
     assert fingerprints[0] != fingerprints[1]
@@ -184,10 +226,15 @@ def in_the_outlines(lab: Lab, one: RunSpec, other: RunSpec) -> None:
 
 
 def in_the_rim(lab: Lab, one: RunSpec, other: RunSpec) -> None:
-    """A rim as thick as the head's radius leaves no inside: nothing is outlined but a region's seed."""
+    """A rim as thick as the head's radius leaves no inside: nothing is outlined but a region's
+    seed.
+    """
     assert lab.run(one).masks.sum(axis=(1, 2)).max() > 1
     seeded = int("click" in other.arm)
-    assert set(lab.run(other).masks.sum(axis=(1, 2)).tolist()) <= {seeded, int("region" in other.arm)}
+    assert set(lab.run(other).masks.sum(axis=(1, 2)).tolist()) <= {
+        seeded,
+        int("region" in other.arm),
+    }
 
 
 def in_the_thresholds(lab: Lab, one: RunSpec, other: RunSpec) -> None:
@@ -201,20 +248,30 @@ def in_the_thresholds(lab: Lab, one: RunSpec, other: RunSpec) -> None:
 
 
 def in_the_slices_tuned_on(lab: Lab, one: RunSpec, other: RunSpec) -> None:
-    """The Dice told of the tuning is the mean over so many training slices, evenly spaced, or over all."""
+    """The Dice told of the tuning is the mean over so many training slices, evenly spaced, or over
+    all.
+    """
     for spec in (one, other):
         fit, train = lab.run(spec).fit, cases(spec, "train")
         arm = ARMS[spec.arm].load()(**spec.params)
-        arm.restore({name: value for name, value in fit.items() if name != "tuning_dice"}, RunContext(spec.recipe, 0))
+        arm.restore(
+            {name: value for name, value in fit.items() if name != "tuning_dice"},
+            RunContext(spec.recipe, 0),
+        )
         clicks = [simulated_clicks(train.masks)] if arm.needs_click else []
-        dices = [count(a > 0.5, b).dice for a, b in zip(arm.predict(train.images, *clicks), train.masks, strict=True)]
+        dices = [
+            count(a > 0.5, b).dice
+            for a, b in zip(arm.predict(train.images, *clicks), train.masks, strict=True)
+        ]
         places = {1: [0], 2: [0, 15]}.get(spec.params["tuning_slices"], range(16))
         assert fit["tuning_dice"] == pytest.approx(np.mean([dices[place] for place in places]))
     assert lab.run(one).fit != lab.run(other).fit
 
 
 def in_who_is_asked(lab: Lab, one: RunSpec, other: RunSpec) -> None:
-    """The click is in every outline of the arm that is shown it, and not in those of its twin that is not."""
+    """The click is in every outline of the arm that is shown it, and not in those of its twin that
+    is not.
+    """
     test = SLICES.masks[np.isin(SLICES.slice_id, SPLITS[one.split_id].test)]
     rows, clicks = np.arange(len(test)), simulated_clicks(test)
     hit = [lab.run(spec).masks[rows, clicks[:, 0], clicks[:, 1]].all() for spec in (one, other)]
@@ -223,7 +280,9 @@ def in_who_is_asked(lab: Lab, one: RunSpec, other: RunSpec) -> None:
 
 @dataclass(frozen=True)
 class Row:
-    """A setting, where it acts, how that is seen; the values tried, and settings of both cells in which it acts."""
+    """A setting, where it acts, how that is seen; the values tried, and settings of both cells in
+    which it acts.
+    """
 
     setting: str
     where: str
@@ -240,17 +299,34 @@ class Row:
 
 
 AUGMENTED = dict.fromkeys(CHANCES, 1.0)
-RANDOM = {**AUGMENTED, "network.dropout": 0.3, "loss.pool_batch": True}  # pooled, a loss depends on the order
+RANDOM = {
+    **AUGMENTED,
+    "network.dropout": 0.3,
+    "loss.pool_batch": True,
+}  # pooled, a loss depends on the order
 
 
 def augmented(name: str, value: Any, **around: Any) -> Row:
-    return Row(f"augmentation.{name}", "the images of an epoch", in_training_alone, (value,), {**AUGMENTED, **around})
+    return Row(
+        f"augmentation.{name}",
+        "the images of an epoch",
+        in_training_alone,
+        (value,),
+        {**AUGMENTED, **around},
+    )
 
 
 STEP = {"training.batch_size": 16, "training.learning_rate": 0.01}
 LONG = {"training.max_epochs": 4, "training.patience": 2}
-SHRINKING = {"unet.alpha": 0.0, "training.learning_rate": 0.1, "training.optimiser": "adam", "training.max_epochs": 4}
-SHRINKING |= {"seed": 2}  # outlines shrink to nothing: the loss, which counts false positives alone, falls on
+SHRINKING = {
+    "unet.alpha": 0.0,
+    "training.learning_rate": 0.1,
+    "training.optimiser": "adam",
+    "training.max_epochs": 4,
+}
+SHRINKING |= {
+    "seed": 2
+}  # outlines shrink to nothing: the loss, which counts false positives alone, falls on
 BY_PATIENT = {"split.unit": "patient"}
 GROWERS = ("region-growing", "click-region-growing")
 ROWS = [
@@ -259,11 +335,23 @@ ROWS = [
     Row("content_fingerprint", "the name of the run", in_the_run_id, ("0" * 64,)),
     Row("split_fingerprint", "the name of the run", in_the_run_id, ("0" * 64,)),
     Row("split_id", "the slices of the three sets", in_loss_and_outlines, ("by-image-2",)),
-    Row("shape", "the pixels and mm of what an arm is fed", in_loss_and_outlines, ((64, 32),), AUGMENTED),
+    Row(
+        "shape",
+        "the pixels and mm of what an arm is fed",
+        in_loss_and_outlines,
+        ((64, 32),),
+        AUGMENTED,
+    ),
     Row("seed", "every draw", in_loss_and_outlines, (2,), RANDOM),
     Row("recipe.name", "nowhere: its values are the run's identity", nowhere, ("another",)),
     Row("preprocess.nyul_fit", "the images that teach", in_the_images, ("train",), of="faulty"),
-    Row("preprocess.nyul_foreground", "the pixels that count", in_the_images, ("whole",), of="faulty"),
+    Row(
+        "preprocess.nyul_foreground",
+        "the pixels that count",
+        in_the_images,
+        ("whole",),
+        of="faulty",
+    ),
     Row("preprocess.nyul_percentiles", "the landmarks", in_the_images, ([5, 50, 95],), of="faulty"),
     Row("split.unit", "the draw of the split", in_the_sets, ("patient",)),
     Row("split.test_fraction", "the draw of the split", in_the_sets, (0.25,)),
@@ -300,8 +388,19 @@ ROWS = [
     Row("training.batch_size", "the step", in_the_steps, (5, 16), {"training.learning_rate": 0.1}),
     Row("training.max_epochs", "the end of training", in_how_long_it_trains, (2,), LONG),
     Row("training.patience", "the end of training", in_how_long_it_trains, (1,), LONG),
-    Row("training.monitor", "the epoch whose weights are kept", in_the_epoch_that_is_kept, ("val_loss",), SHRINKING),
-    Row("training.precision", "the arithmetic of a pass, without gradients too", in_loss_and_outlines, ("bf16",)),
+    Row(
+        "training.monitor",
+        "the epoch whose weights are kept",
+        in_the_epoch_that_is_kept,
+        ("val_loss",),
+        SHRINKING,
+    ),
+    Row(
+        "training.precision",
+        "the arithmetic of a pass, without gradients too",
+        in_loss_and_outlines,
+        ("bf16",),
+    ),
     Row("unet.alpha", "the loss", in_loss_and_outlines, (0.9,)),
     Row("unet.kernel_size", "the network that is built", in_loss_and_outlines, (5,)),
     Row("attention-unet.alpha", "the loss", in_loss_and_outlines, (0.9,)),
@@ -309,10 +408,19 @@ ROWS = [
     Row("threshold.rim", "the inside of the head", in_the_rim, (1.0,)),
     Row("threshold.steps", "the thresholds that are tried", in_the_thresholds, (10,)),
     Row("threshold.tuning_slices", "the slices tuned on", in_the_slices_tuned_on, (1, 2)),
-    *(Row(f"{arm}.smoothing", "the blur before growing", in_the_outlines, (0.2,)) for arm in GROWERS),
+    *(
+        Row(f"{arm}.smoothing", "the blur before growing", in_the_outlines, (0.2,))
+        for arm in GROWERS
+    ),
     *(Row(f"{arm}.rim", "the inside of the head", in_the_rim, (1.0,)) for arm in GROWERS),
-    *(Row(f"{arm}.neck", "the passages that are not entered", in_the_outlines, (0.5,)) for arm in GROWERS),
-    *(Row(f"{arm}.tuning_slices", "the slices tuned on", in_the_slices_tuned_on, (1, 2)) for arm in GROWERS),
+    *(
+        Row(f"{arm}.neck", "the passages that are not entered", in_the_outlines, (0.5,))
+        for arm in GROWERS
+    ),
+    *(
+        Row(f"{arm}.tuning_slices", "the slices tuned on", in_the_slices_tuned_on, (1, 2))
+        for arm in GROWERS
+    ),
 ]
 
 
@@ -322,7 +430,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
 
 
 def test_the_table_has_one_row_for_every_setting_there_is() -> None:
-    there = [f.name for f in fields(RunSpec) if f.name not in ("recipe", "params")] + ["recipe.name"]
+    there = [f.name for f in fields(RunSpec) if f.name not in ("recipe", "params")] + [
+        "recipe.name"
+    ]
     sections = {f.name: getattr(Recipe(), f.name) for f in fields(Recipe) if f.name != "name"}
     there += [f"{name}.{f.name}" for name, section in sections.items() for f in fields(section)]
     there += [f"{name}.{parameter}" for name, entry in ARMS.items() for parameter in entry.defaults]
@@ -342,14 +452,22 @@ def test_a_setting_acts(row: Row, lab: Lab) -> None:
 
 
 def test_one_bench_prepares_what_a_fresh_one_does() -> None:
-    """Each request differs from the one before in one part alone: the images that teach, the rule, the size."""
+    """Each request differs from the one before in one part alone: the images that teach, the rule,
+    the size.
+    """
     folds = [make(SLICES, SplitRule("patient"), number) for number in (1, 2)]
     first = changed(still("faulty"), {"preprocess.nyul_fit": "train"})
     whole = changed(first, {"preprocess.nyul_foreground": "whole"})
     small = changed(whole, {"shape": (64, 32)})
     shared = Bench(SLICES, SPLITS, TABLE)
     before: Prepared | None = None
-    for spec, fold in [(first, folds[0]), (first, folds[1]), (whole, folds[1]), (small, folds[1]), (first, folds[0])]:
+    for spec, fold in [
+        (first, folds[0]),
+        (first, folds[1]),
+        (whole, folds[1]),
+        (small, folds[1]),
+        (first, folds[0]),
+    ]:
         fresh, got = Bench(SLICES, SPLITS, TABLE).prepared(spec, fold), shared.prepared(spec, fold)
         assert got.landmarks == fresh.landmarks
         np.testing.assert_array_equal(values(got), values(fresh))
@@ -363,7 +481,10 @@ def values(prepared: Prepared) -> FloatImages:
 
 
 def test_one_bench_over_two_folds_gives_the_runs_of_two_fresh_ones(tmp_path: Path) -> None:
-    folds = {fold.split_id: fold for fold in (make(SLICES, SplitRule("patient"), number) for number in (1, 2))}
+    folds = {
+        fold.split_id: fold
+        for fold in (make(SLICES, SplitRule("patient"), number) for number in (1, 2))
+    }
     training = {"preprocess.nyul_fit": "train", "training.learning_rate": 0.1}
     specs = [
         changed(spec, {"split_id": name, "split_fingerprint": fold.fingerprint})
@@ -376,5 +497,7 @@ def test_one_bench_over_two_folds_gives_the_runs_of_two_fresh_ones(tmp_path: Pat
         assert run_one(spec, bench, fresh) is State.DONE
         model = trained_model.load(fresh.out, spec.run_id, TABLE, "cpu")
         assert model.landmarks == bench.prepared(spec, folds[spec.split_id]).landmarks
-    assert len(bits(tmp_path / "fresh")) == 2 * 2 + 2 * 3  # scores, masks, and of networks a history
+    assert (
+        len(bits(tmp_path / "fresh")) == 2 * 2 + 2 * 3
+    )  # scores, masks, and of networks a history
     assert bits(tmp_path / "shared") == bits(tmp_path / "fresh")

@@ -1,4 +1,6 @@
-"""Laws of the two diameters, every pair of points and every chord tried, and scikit-image's outline."""
+"""Laws of the two diameters, every pair of points and every chord tried, and scikit-image's
+outline.
+"""
 
 from __future__ import annotations
 
@@ -49,14 +51,19 @@ def outline(component: Mask, spacing_mm: Spacing) -> Points:
 
 def chord(hull: ConvexHull, through: Points, direction: Points) -> float:
     """Length of a line within a convex polygon: its half-planes cut it on either side."""
-    slope, room = hull.equations[:, :2] @ direction, -(hull.equations[:, :2] @ through + hull.equations[:, 2])
+    slope, room = (
+        hull.equations[:, :2] @ direction,
+        -(hull.equations[:, :2] @ through + hull.equations[:, 2]),
+    )
     with np.errstate(divide="ignore", invalid="ignore"):
         cut = room / slope
     return float(max(0.0, cut[slope > 1e-12].min() - cut[slope < -1e-12].max()))
 
 
 def by_brute_force(mask: Mask, spacing_mm: Spacing) -> tuple[float, float]:
-    """Every pair of outline points, and for the longest the chords through every corner and 41 places more."""
+    """Every pair of outline points, and for the longest the chords through every corner and 41
+    places more.
+    """
     best = [0.0, 0.0]
     outlines = [outline(component, spacing_mm) for component in components(mask)]
     best[0] = max((pdist(points).max() for points in outlines), default=0.0)
@@ -66,7 +73,10 @@ def by_brute_force(mask: Mask, spacing_mm: Spacing) -> tuple[float, float]:
         for i, j in np.argwhere(squareform(pdist(corners)) >= best[0] * (1 - 1e-9)):
             along = (corners[j] - corners[i]) / np.hypot(*(corners[j] - corners[i]))
             across = np.array([-along[1], along[0]])
-            places = [*corners, *(corners[i] + t * (corners[j] - corners[i]) for t in np.linspace(0.01, 0.99, 41))]
+            places = [
+                *corners,
+                *(corners[i] + t * (corners[j] - corners[i]) for t in np.linspace(0.01, 0.99, 41)),
+            ]
             best[1] = max(best[1], *(chord(hull, place, across) for place in places))
     return best[0], best[1]
 
@@ -78,26 +88,36 @@ def both(mask: Mask, spacing_mm: Spacing) -> tuple[float, float]:
 
 @law
 @given(shapes, spacings)
-def test_no_pair_of_points_is_farther_apart_and_no_chord_longer(mask: Mask, spacing_mm: Spacing) -> None:
+def test_no_pair_of_points_is_farther_apart_and_no_chord_longer(
+    mask: Mask, spacing_mm: Spacing
+) -> None:
     """The longest of all pairs of outline points, and of all chords at right angles to it."""
     assert both(mask, spacing_mm) == pytest.approx(by_brute_force(mask, spacing_mm), rel=1e-7)
 
 
 @law
 @given(one_shape, spacings)
-def test_the_longest_diameter_of_a_convex_shape_agrees_with_scikit_image(mask: Mask, spacing_mm: Spacing) -> None:
-    """feret_diameter_max outlines the hull redrawn in pixels, so a shape is compared once it is its own hull."""
+def test_the_longest_diameter_of_a_convex_shape_agrees_with_scikit_image(
+    mask: Mask, spacing_mm: Spacing
+) -> None:
+    """feret_diameter_max outlines the hull redrawn in pixels, so a shape is compared once it is its
+    own hull.
+    """
     (region,) = regionprops(mask.astype(np.uint8))
     convex = np.pad(region.image_convex, 1)
     (region,) = regionprops(convex.astype(np.uint8), spacing=spacing_mm)
     assume((region.image_convex == region.image).all())
-    assert diameters(convex, spacing_mm).longest_mm == pytest.approx(region.feret_diameter_max, rel=1e-9)
+    assert diameters(convex, spacing_mm).longest_mm == pytest.approx(
+        region.feret_diameter_max, rel=1e-9
+    )
 
 
 @law
 @given(one_shape)
 def test_redrawing_the_hull_in_pixels_adds_at_most_a_pixel(mask: Mask) -> None:
-    """scikit-image's feret_diameter_max of any shape: the redrawn hull reaches half a pixel farther at either end."""
+    """scikit-image's feret_diameter_max of any shape: the redrawn hull reaches half a pixel farther
+    at either end.
+    """
     (region,) = regionprops(mask.astype(np.uint8))
     assert -1e-9 <= region.feret_diameter_max - diameters(mask, (1.0, 1.0)).longest_mm <= 1
 
@@ -105,7 +125,9 @@ def test_redrawing_the_hull_in_pixels_adds_at_most_a_pixel(mask: Mask) -> None:
 @law
 @given(shapes, spacings)
 def test_turning_the_image(mask: Mask, spacing_mm: Spacing) -> None:
-    """Mirroring changes nothing, nor does transposing together with the spacing; so no quarter turn does."""
+    """Mirroring changes nothing, nor does transposing together with the spacing; so no quarter turn
+    does.
+    """
     expected = pytest.approx(both(mask, spacing_mm), rel=1e-9)
     for turned in (mask[::-1], mask[:, ::-1], mask[::-1, ::-1]):
         assert both(turned, spacing_mm) == expected
@@ -115,7 +137,9 @@ def test_turning_the_image(mask: Mask, spacing_mm: Spacing) -> None:
 
 @law
 @given(shapes, spacings, st.tuples(*[st.integers(0, 4)] * 4))
-def test_the_place_in_the_image(mask: Mask, spacing_mm: Spacing, by: tuple[int, int, int, int]) -> None:
+def test_the_place_in_the_image(
+    mask: Mask, spacing_mm: Spacing, by: tuple[int, int, int, int]
+) -> None:
     """Background around the image changes nothing."""
     assert both(np.pad(mask, (by[:2], by[2:])), spacing_mm) == both(mask, spacing_mm)
 
@@ -140,8 +164,12 @@ def test_no_perpendicular_is_longer_than_the_longest(mask: Mask, spacing_mm: Spa
 
 @law
 @given(one_shape, spacings)
-def test_the_hull_lies_between_their_rhombus_and_their_rectangle(mask: Mask, spacing_mm: Spacing) -> None:
-    """The hull holds the ends of both diameters, and a rectangle on them holds its slices: L P / 2 <= area <= L P."""
+def test_the_hull_lies_between_their_rhombus_and_their_rectangle(
+    mask: Mask, spacing_mm: Spacing
+) -> None:
+    """The hull holds the ends of both diameters, and a rectangle on them holds its slices: L P / 2
+    <= area <= L P.
+    """
     longest, perpendicular = both(mask, spacing_mm)
     area = ConvexHull(outline(mask, spacing_mm)).volume  # of a plane figure: its area
     assert longest * perpendicular / 2 <= area * (1 + 1e-9)
@@ -152,4 +180,7 @@ def test_the_hull_lies_between_their_rhombus_and_their_rectangle(mask: Mask, spa
 @given(one_shape, spacings)
 def test_a_larger_tumour_is_no_shorter(mask: Mask, spacing_mm: Spacing) -> None:
     """The longest diameter of a shape never exceeds that of a connected shape that holds it."""
-    assert diameters(mask, spacing_mm).longest_mm <= diameters(ndimage.binary_dilation(mask), spacing_mm).longest_mm
+    assert (
+        diameters(mask, spacing_mm).longest_mm
+        <= diameters(ndimage.binary_dilation(mask), spacing_mm).longest_mm
+    )

@@ -1,4 +1,6 @@
-"""Scores, summaries, the check of an arm's answer and the simulated click, against numbers derived by hand."""
+"""Scores, summaries, the check of an arm's answer and the simulated click, against numbers derived
+by hand.
+"""
 
 from __future__ import annotations
 
@@ -49,13 +51,13 @@ def two() -> SliceSet:
 def test_a_row_of_scores_by_hand(two: SliceSet) -> None:
     """Truth 4 pixels, predicted 3, of which 2 are true: TP 2, FP 1, FN 2, TN 12 - 5 = 7.
 
-    Dice 2*2/(4+3), IoU 2/5, sensitivity 2/4, precision 2/3. All these pixels are border. Distances in mm, a
-    row being 0.5 and a column 2: truth 0 0 0.5 0.5, predicted 0 0 2. So NSD(1) 6/7, NSD(2) 7/7; 95th
-    percentiles 0.5 and (rank 1.9) 1.8; mean 3/7. The truth spans 1 row and 2 columns, hypot(0.5, 4); a chord
-    at right angles goes from top to bottom, 1 mm, and 0.125 mm across. The prediction, joined at a corner,
-    spans 1 row and 3 columns, hypot(0.5, 6); in mm, along (6, -0.5) from the hull's corner (-0.25, 2) to its
-    lower side, row = 0.25 + column / 8: -0.25 + 6 s = 0.5 - s / 16 gives s = 12 / 97. All 4 pixels of the
-    truth are 0.5 mm deep, so all are core: 2 of 4.
+    Dice 2*2/(4+3), IoU 2/5, sensitivity 2/4, precision 2/3. All these pixels are border. Distances
+    in mm, a row being 0.5 and a column 2: truth 0 0 0.5 0.5, predicted 0 0 2. So NSD(1) 6/7, NSD(2)
+    7/7; 95th percentiles 0.5 and (rank 1.9) 1.8; mean 3/7. The truth spans 1 row and 2 columns,
+    hypot(0.5, 4); a chord at right angles goes from top to bottom, 1 mm, and 0.125 mm across. The
+    prediction, joined at a corner, spans 1 row and 3 columns, hypot(0.5, 6); in mm, along (6, -0.5)
+    from the hull's corner (-0.25, 2) to its lower side, row = 0.25 + column / 8: -0.25 + 6 s = 0.5
+    - s / 16 gives s = 12 / 97. All 4 pixels of the truth are 0.5 mm deep, so all are core: 2 of 4.
     """
     rows = score(two, {9: TRUTH[1], 4: pixels("##.. ..#. ....")}, (9, 4)).to_dict("records")
     assert rows[0] == {
@@ -67,7 +69,12 @@ def test_a_row_of_scores_by_hand(two: SliceSet) -> None:
         "predicted_perpendicular_mm": round(12 / 97 * math.hypot(0.5, 6), 4),
         "core_sensitivity": 0.5,
     }  # fmt: skip
-    assert (rows[1]["slice_id"], rows[1]["patient_id"], rows[1]["dice"], rows[1]["tn"]) == (9, "B", 1.0, 11)
+    assert (rows[1]["slice_id"], rows[1]["patient_id"], rows[1]["dice"], rows[1]["tn"]) == (
+        9,
+        "B",
+        1.0,
+        11,
+    )
 
 
 def test_columns_come_in_the_order_of_the_file(two: SliceSet) -> None:
@@ -86,17 +93,24 @@ def test_a_table_of_scores_comes_back_from_its_file_bit_for_bit(two: SliceSet) -
 
 
 def test_every_number_is_defined(two: SliceSet) -> None:
-    """docs/measures.md names each column of scores.csv and each number of the summary, and no column too many."""
+    """docs/measures.md names each column of scores.csv and each number of the summary, and no
+    column too many.
+    """
     text = (ROOT / "docs" / "measures.md").read_text(encoding="utf-8")
     defined = {
-        name for line in text.splitlines() if line.startswith("| `") for name in CODE.findall(line.split("|")[1])
+        name
+        for line in text.splitlines()
+        if line.startswith("| `")
+        for name in CODE.findall(line.split("|")[1])
     }
     scores = score(two, {4: TRUTH[0], 9: TRUTH[1]}, (4, 9))
     assert defined == {*scores, *summarise(scores)}
 
 
 def test_areas_are_in_mm2(two: SliceSet) -> None:
-    two = SliceSet(two.images, two.masks, two.slice_id, two.label, two.patient_id, spacing_mm=(0.49, 0.49))
+    two = SliceSet(
+        two.images, two.masks, two.slice_id, two.label, two.patient_id, spacing_mm=(0.49, 0.49)
+    )
     rows = score(two, {4: TRUTH[0], 9: ~TRUTH[1]}, (4, 9))
     # 0.49 * 0.49 = 0.2401 a pixel: 4 and 1 true, 4 and 11 predicted
     assert rows["truth_mm2"].tolist() == [0.9604, 0.2401]
@@ -104,7 +118,8 @@ def test_areas_are_in_mm2(two: SliceSet) -> None:
 
 
 def test_the_depth_of_the_core_is_in_mm() -> None:
-    # rows of 1 mm, columns of 3 mm: of 5 x 5 pixels the three middle rows, 15, are at least half as deep as the middle
+    # rows of 1 mm, columns of 3 mm: of 5 x 5 pixels the three middle rows, 15, are at least half as
+    # deep as the middle
     truth, found = np.zeros((2, 7, 7), bool)
     truth[1:6, 1:6] = found[2, 1] = True
     assert measures(found, truth, (1.0, 3.0))["core_sensitivity"] == 1 / 15
@@ -116,8 +131,13 @@ def test_a_missed_tumour_scores_zero_and_keeps_its_row(two: SliceSet) -> None:
     shares = ["dice", "iou", "sensitivity", "precision", "nsd_1mm", "nsd_2mm", "core_sensitivity"]
     assert rows[shares].to_numpy().tolist() == [[0] * 7] * 2
     # 3 x 4 pixels of 0.5 x 2 mm: the image's diagonal is hypot(2 * 0.5, 3 * 2)
-    assert rows[["hd95_mm", "assd_mm"]].to_numpy().tolist() == [[round(math.hypot(1, 6), 4)] * 2] * 2
-    assert rows[["predicted_diameter_mm", "predicted_perpendicular_mm"]].to_numpy().tolist() == [[0, 0]] * 2
+    assert (
+        rows[["hd95_mm", "assd_mm"]].to_numpy().tolist() == [[round(math.hypot(1, 6), 4)] * 2] * 2
+    )
+    assert (
+        rows[["predicted_diameter_mm", "predicted_perpendicular_mm"]].to_numpy().tolist()
+        == [[0, 0]] * 2
+    )
 
 
 def test_only_the_wanted_slices_are_scored(two: SliceSet) -> None:
@@ -135,7 +155,12 @@ def test_a_superfluous_prediction_is_an_error(two: SliceSet) -> None:
 
 
 def table(dice: list[float], patients: list[str | None]) -> pd.DataFrame:
-    columns = {"patient_id": patients, "dice": dice, "sensitivity": [d / 2 for d in dice], "precision": dice}
+    columns = {
+        "patient_id": patients,
+        "dice": dice,
+        "sensitivity": [d / 2 for d in dice],
+        "precision": dice,
+    }
     return pd.DataFrame({**columns, "tp": [int(d > 0) for d in dice], "fn": 1})
 
 
@@ -146,8 +171,9 @@ def test_a_false_alarm_where_there_is_no_tumour_misses_none() -> None:
 
 
 def test_a_summary_by_hand() -> None:
-    # mean (0.9 + 0.7 + 0 + 0.8) / 4 = 0.6; deviations 0.3, 0.1, -0.6, 0.2: squares 0.09 + 0.01 + 0.36 + 0.04 = 0.5
-    # SD sqrt(0.5 / 3); median (0.7 + 0.8) / 2; detected (0.9 + 0.7 + 0.8) / 3 = 0.8; patients (0.8 + 0.4) / 2
+    # mean (0.9 + 0.7 + 0 + 0.8) / 4 = 0.6; deviations 0.3, 0.1, -0.6, 0.2: squares 0.09 + 0.01 +
+    # 0.36 + 0.04 = 0.5 SD sqrt(0.5 / 3); median (0.7 + 0.8) / 2; detected (0.9 + 0.7 + 0.8) / 3 =
+    # 0.8; patients (0.8 + 0.4) / 2
     found = summarise(table([0.9, 0.7, 0.0, 0.8], ["A", "A", "B", "B"]))
     assert found == pytest.approx(
         {
@@ -166,7 +192,8 @@ def test_a_summary_by_hand() -> None:
 
 
 def test_distances_are_summed_up_with_the_missed_and_without() -> None:
-    # slices of 1, 2 and 3 mm, and a missed one of 354: mean 360 / 4 = 90, median 2.5, detected 6 / 3 = 2
+    # slices of 1, 2 and 3 mm, and a missed one of 354: mean 360 / 4 = 90, median 2.5, detected 6 /
+    # 3 = 2
     far = [1.0, 354.0, 3.0, 2.0]
     scores = table([0.9, 0.0, 0.7, 0.8], ["A", "A", "B", "B"]).assign(
         hd95_mm=far, assd_mm=[d / 2 for d in far], nsd_1mm=[0.8, 0, 0.5, 0.7], nsd_2mm=[1, 0, 0.6, 0.8],
@@ -190,12 +217,17 @@ def test_distances_are_summed_up_with_the_missed_and_without() -> None:
 
 
 def test_a_false_alarm_is_neither_missed_nor_detected_but_in_the_mean() -> None:
-    # the last two slices have no tumour: 1 of 4 is missed, and their distances count in the mean alone
+    # the last two slices have no tumour: 1 of 4 is missed, and their distances count in the mean
+    # alone
     scores = table([0.8, 0.7, 0.6, 0.0, 0.0, 0.0], ["A"] * 6).assign(
         fn=[1, 1, 1, 1, 0, 0], fp=5, hd95_mm=[4.0, 5.0, 6.0, 354.0, 354.0, 354.0]
     )
     found = summarise(scores)
-    assert (found["missed_rate"], found["hd95_mm_mean"], found["hd95_mm_mean_detected"]) == (0.25, 1077 / 6, 5.0)
+    assert (found["missed_rate"], found["hd95_mm_mean"], found["hd95_mm_mean_detected"]) == (
+        0.25,
+        1077 / 6,
+        5.0,
+    )
 
 
 def test_without_a_tumour_no_rate_of_missed_ones_can_be_said() -> None:
@@ -206,9 +238,13 @@ def test_without_a_tumour_no_rate_of_missed_ones_can_be_said() -> None:
 
 
 def test_patients_of_different_weight() -> None:
-    # A has three slices of Dice 1, B one of 0, C one of 0.8: slices 3.8 / 5, patients 1.8 / 3, not their median 0.8
+    # A has three slices of Dice 1, B one of 0, C one of 0.8: slices 3.8 / 5, patients 1.8 / 3, not
+    # their median 0.8
     found = summarise(table([1, 1, 1, 0, 0.8], ["A", "A", "A", "B", "C"]))
-    assert (found["dice_mean"], found["dice_mean_by_patient"]) == (pytest.approx(0.76), pytest.approx(0.6))
+    assert (found["dice_mean"], found["dice_mean_by_patient"]) == (
+        pytest.approx(0.76),
+        pytest.approx(0.6),
+    )
     partly = summarise(table([1, 1, 0], ["A", "A", None]))
     assert math.isnan(partly["dice_mean_by_patient"])
     assert partly["patients"] == 0
@@ -264,7 +300,8 @@ def test_the_click_is_the_pixel_farthest_from_the_outline() -> None:
 
 
 def test_the_image_border_is_outline_too() -> None:
-    # rows 0 to 2 of three columns at the border: the middle of the square, not its edge on the border
+    # rows 0 to 2 of three columns at the border: the middle of the square, not its edge on the
+    # border
     corner = np.zeros((8, 8), bool)
     corner[:3, :3] = True
     assert simulated_clicks(corner[None]).tolist() == [[1, 1]]

@@ -1,4 +1,6 @@
-"""Masks and splits of a tool that never ran here: what is read, what is refused, and what it scores."""
+"""Masks and splits of a tool that never ran here: what is read, what is refused, and what it
+scores.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ def save(path: Path, array: NDArray[Any]) -> None:
     elif path.suffix == ".gz":
         path.write_bytes(nifti.encode(array, (0.49, 0.49)))
     else:
-        nibabel.save(nibabel.Nifti1Image(array.T[:, :, None], np.diag([-0.49, -0.49, 6.0, 1.0])), path)
+        nibabel.save(
+            nibabel.Nifti1Image(array.T[:, :, None], np.diag([-0.49, -0.49, 6.0, 1.0])), path
+        )
 
 
 def truth(slices: SliceSet = SLICES, wanted: tuple[int, ...] = SPLIT.test) -> Masks:
@@ -85,11 +89,15 @@ def refused(folder: Path, *words: str) -> None:
 @pytest.mark.parametrize("top", [1, 255])
 def test_a_stored_run_scores_the_same_from_its_masks(tmp_path: Path, suffix: str, top: int) -> None:
     run = write_run(tmp_path / "runs", SLICES, SPLIT, rows=7)
-    theirs = write_masks(tmp_path / "theirs", run_folder.unpack_masks(run / run_folder.PREDICTIONS), suffix, top)
+    theirs = write_masks(
+        tmp_path / "theirs", run_folder.unpack_masks(run / run_folder.PREDICTIONS), suffix, top
+    )
     judged = judge(theirs, SPLIT, SLICES)
     pd.testing.assert_frame_equal(parse_scores(judged.scores.to_csv(index=False).encode(), theirs),
                                   parse_scores((run / run_folder.SCORES).read_bytes(), theirs))  # fmt: skip
-    assert judged.scores["dice"].tolist() == pytest.approx([14 / 17] * 4)  # 7 of 10 rows: 2 * 7 / (7 + 10)
+    assert judged.scores["dice"].tolist() == pytest.approx(
+        [14 / 17] * 4
+    )  # 7 of 10 rows: 2 * 7 / (7 + 10)
     assert run_folder.read_json(run / run_folder.RESULT)["test"] == summarise(judged.scores)
     assert judged.doubt == ""
 
@@ -156,13 +164,17 @@ def test_a_folder_without_masks_says_what_was_looked_for(tmp_path: Path) -> None
 
 def test_a_missing_mask_never_leaves_the_mean(folder: Path) -> None:
     (folder / "2.png").unlink()
-    refused(folder, "1 of the 4 test slices have no mask (2)", "an empty mask where nothing was found")
+    refused(
+        folder, "1 of the 4 test slices have no mask (2)", "an empty mask where nothing was found"
+    )
 
 
 def test_many_missing_masks_are_counted_and_the_first_named(tmp_path: Path) -> None:
     slices = squares(20)
     theirs = write_masks(tmp_path / "theirs", truth(slices, (9,)))
-    with pytest.raises(DataError, match=r"10 of the 11 test slices have no mask \(1, 2, 3, 4, 5, \.\.\.\)"):
+    with pytest.raises(
+        DataError, match=r"10 of the 11 test slices have no mask \(1, 2, 3, 4, 5, \.\.\.\)"
+    ):
         read_masks(theirs, (*range(1, 10), 11, 12), slices)
 
 
@@ -206,7 +218,9 @@ def test_another_size_names_both(folder: Path, suffix: str) -> None:
     ],
     ids=str,
 )
-def test_a_probability_map_or_several_classes(folder: Path, values: list[float], dtype: Any, says: str) -> None:
+def test_a_probability_map_or_several_classes(
+    folder: Path, values: list[float], dtype: Any, says: str
+) -> None:
     (folder / "1.png").unlink()
     save(folder / "1.nii.gz", np.resize(np.array(values, dtype=dtype), (64, 64)))
     refused(folder, "1.nii.gz", says, "threshold a probability map")
@@ -237,8 +251,12 @@ def test_numbers_that_are_no_grey_levels(folder: Path) -> None:
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of a damaged TIFF
 @given(data=st.data())
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_damaged_mask_is_one_clear_error_or_a_mask(tmp_path: Path, suffix: str, data: st.DataObject) -> None:
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_a_damaged_mask_is_one_clear_error_or_a_mask(
+    tmp_path: Path, suffix: str, data: st.DataObject
+) -> None:
     path, whole = tmp_path / "theirs" / f"1{suffix}", tmp_path / "whole"
     if not whole.exists():
         write_masks(path.parent, truth(wanted=(1,)), suffix)
@@ -281,7 +299,9 @@ def test_masks_that_are_poor_whichever_way_raise_no_doubt() -> None:
     assert turned({number: ~mask for number, mask in empty.items()}, slices) == ""
     assert turned(truth(slices, (2, 5)), slices) == ""
     assert turned({}, slices) == ""
-    assert "mirrored" in turned({n: m[:, ::-1] for n, m in truth(slices, (2, 5)).items()}, slices)  # not square
+    assert "mirrored" in turned(
+        {n: m[:, ::-1] for n, m in truth(slices, (2, 5)).items()}, slices
+    )  # not square
 
 
 def test_shipped_splits_are_those_of_the_708_slices() -> None:
@@ -327,7 +347,10 @@ def test_a_split_written_here_is_read_back(tmp_path: Path) -> None:
         ('{"train": [6, 1], "test": [1]}', "slice 1 is in both train and test"),
         ('{"train": [6], "val": [7, 6], "test": [1]}', "slice 6 is in both train and val"),
         ('{"train": [6], "test": [1, 99]}', "slice 99 of test is not in the data"),
-        ('{"train": [6], "test": [1], "dataset_id": "abc"}', "is of dataset abc, but the slices given are"),
+        (
+            '{"train": [6], "test": [1], "dataset_id": "abc"}',
+            "is of dataset abc, but the slices given are",
+        ),
     ],
     ids=lambda text: text[:40],
 )
@@ -346,26 +369,40 @@ def test_a_split_that_is_no_text(tmp_path: Path) -> None:
 
 
 def test_an_unknown_split_lists_the_known_ones() -> None:
-    with pytest.raises(SplitError, match=r"unknown split 'by-image-9'; known: by-image-1, .*, or the path of a JSON"):
+    with pytest.raises(
+        SplitError,
+        match=r"unknown split 'by-image-9'; known: by-image-1, .*, or the path of a JSON",
+    ):
         read_split("by-image-9", SLICES)
 
 
 def test_a_shipped_split_of_other_slices() -> None:
-    with pytest.raises(SplitError, match="by-image-1: is of dataset 6bc431b424f9, but the slices given are"):
+    with pytest.raises(
+        SplitError, match="by-image-1: is of dataset 6bc431b424f9, but the slices given are"
+    ):
         read_split("by-image-1", SLICES)
 
 
 def test_the_summary_says_what_is_not_known() -> None:
     """A measure that nobody gave words to stands under its own name."""
-    shown = dict(summary_text({"n": 3, "dice_mean": 0.25, "dice_sd": float("nan"), "odd_thing_mm": 2.0}))
-    assert shown == {"test slices": "3", "mean Dice": "0.2500", "SD over slices": "unknown", "odd thing mm": "2.0000"}
+    shown = dict(
+        summary_text({"n": 3, "dice_mean": 0.25, "dice_sd": float("nan"), "odd_thing_mm": 2.0})
+    )
+    assert shown == {
+        "test slices": "3",
+        "mean Dice": "0.2500",
+        "SD over slices": "unknown",
+        "odd thing mm": "2.0000",
+    }
 
 
 @pytest.fixture
 def asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few_phantoms: None, slices: SliceSet
 ) -> Callable[..., list[str]]:
-    """Words of the verb, in a folder with the truth of four phantoms under masks/ and their split."""
+    """Words of the verb, in a folder with the truth of four phantoms under masks/ and their
+    split.
+    """
     monkeypatch.chdir(tmp_path)
     write_masks(tmp_path / "masks", truth(slices, (1, 5, 9, 13)))
     (tmp_path / "split.json").write_text('{"train": [2, 3], "test": [1, 5, 9, 13]}')
@@ -386,7 +423,9 @@ def test_the_verb_scores_a_folder_of_masks_and_writes_its_table(
     assert scores["dice"].tolist() == [1, 1, 1, 1]
 
 
-def test_the_verb_overwrites_nothing(asked: Callable[..., list[str]], capsys: Capture, tmp_path: Path) -> None:
+def test_the_verb_overwrites_nothing(
+    asked: Callable[..., list[str]], capsys: Capture, tmp_path: Path
+) -> None:
     (tmp_path / "mine.csv").write_text("mine")
     assert main(asked("--out", "mine.csv")) == 2
     assert "--out mine.csv: exists already and is left as it is" in capsys.readouterr().err
@@ -423,5 +462,7 @@ def test_scores_that_do_not_fit_leave_no_folder(
 
     monkeypatch.setattr(os, "fsync", refuse)
     assert main(asked("--out", "new/scores.csv")) == 2
-    assert capsys.readouterr().err.startswith("error: new/scores.csv: cannot be written (No space left on device); ")
+    assert capsys.readouterr().err.startswith(
+        "error: new/scores.csv: cannot be written (No space left on device); "
+    )
     assert not Path("new").exists()

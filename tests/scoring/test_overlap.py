@@ -73,7 +73,9 @@ def test_two_masks_that_do_not_meet_are_0_and_two_equal_ones_1(name: str) -> Non
         (np.zeros((1, 2, 2), bool), np.zeros((2, 2), bool)),
     ],
 )
-def test_other_dtypes_and_shapes_are_refused(predicted: NDArray[np.bool_], truth: NDArray[np.bool_]) -> None:
+def test_other_dtypes_and_shapes_are_refused(
+    predicted: NDArray[np.bool_], truth: NDArray[np.bool_]
+) -> None:
     with pytest.raises(ValueError, match="need two bool masks of one shape"):
         count(predicted, truth)
 

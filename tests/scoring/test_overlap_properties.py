@@ -20,11 +20,15 @@ MEASURES = ("dice", "iou", "sensitivity", "precision")
 @law
 @given(mask_pairs())
 def test_the_four_counts_are_every_pixel_once(pair: tuple[Mask, Mask]) -> None:
-    """Each pixel is exactly one of true positive, false positive, false negative and true negative."""
+    """Each pixel is exactly one of true positive, false positive, false negative and true
+    negative.
+    """
     predicted, truth = pair
     found = count(predicted, truth)
     kinds = [(bool(p), bool(t)) for p, t in zip(predicted.ravel(), truth.ravel(), strict=True)]
-    expected = [kinds.count(kind) for kind in ((True, True), (True, False), (False, True), (False, False))]
+    expected = [
+        kinds.count(kind) for kind in ((True, True), (True, False), (False, True), (False, False))
+    ]
     assert [found.tp, found.fp, found.fn, found.tn] == expected
     assert sum(expected) == truth.size
 
@@ -83,7 +87,9 @@ def test_only_agreement_is_1(pair: tuple[Mask, Mask]) -> None:
 @law
 @given(mask_pairs())
 def test_dice_agrees_with_monai(pair: tuple[Mask, Mask]) -> None:
-    """MONAI's DiceMetric on thresholded masks, which it wants as numbers 0 and 1: both empty is 1 there too."""
+    """MONAI's DiceMetric on thresholded masks, which it wants as numbers 0 and 1: both empty is 1
+    there too.
+    """
     predicted, truth = (torch.from_numpy(mask.astype(np.float32))[None, None] for mask in pair)
     metric = DiceMetric(include_background=True, reduction="none", ignore_empty=False)
     assert count(*pair).dice == pytest.approx(float(metric(predicted, truth)), abs=1e-6)
@@ -92,7 +98,9 @@ def test_dice_agrees_with_monai(pair: tuple[Mask, Mask]) -> None:
 @law
 @given(mask_pairs())
 def test_dice_and_iou_agree_with_scipy(pair: tuple[Mask, Mask]) -> None:
-    """scipy's Dice and Jaccard dissimilarities are 1 minus these; of two empty masks it has none of the first."""
+    """scipy's Dice and Jaccard dissimilarities are 1 minus these; of two empty masks it has none of
+    the first.
+    """
     predicted, truth = (mask.ravel() for mask in pair)
     assume(predicted.any() or truth.any())
     assert count(*pair).dice == pytest.approx(1 - distance.dice(predicted, truth), abs=1e-12)

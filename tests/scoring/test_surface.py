@@ -44,12 +44,20 @@ class TestASquareOf20ShiftedBy3:
     def test_the_distances(self) -> None:
         for side in (self.found.predicted_mm, self.found.truth_mm):
             values, counts = np.unique((side / 0.49).round(9), return_counts=True)
-            assert dict(zip(values.tolist(), counts.tolist(), strict=True)) == {0: 34, 1: 4, 2: 4, 3: 34}
+            assert dict(zip(values.tolist(), counts.tolist(), strict=True)) == {
+                0: 34,
+                1: 4,
+                2: 4,
+                3: 34,
+            }
 
     def test_nsd_is_42_of_76_with_the_spacing_and_a_half_without(self) -> None:
-        # 1 mm is 2.04 pixels: 34 + 4 + 4 of 76 are within it; taken for 1 pixel, 34 + 4; 2 mm is 4.08 pixels: all
+        # 1 mm is 2.04 pixels: 34 + 4 + 4 of 76 are within it; taken for 1 pixel, 34 + 4; 2 mm is
+        # 4.08 pixels: all
         assert self.found.nsd(1) == 42 / 76 == pytest.approx(0.553, abs=5e-4)
-        assert border_distances(block(20, 23, 20, 20), block(20, 20, 20, 20), (1, 1)).nsd(1) == 38 / 76
+        assert (
+            border_distances(block(20, 23, 20, 20), block(20, 20, 20, 20), (1, 1)).nsd(1) == 38 / 76
+        )
         assert self.found.nsd(2) == 1.0
 
     def test_hd95_is_3_pixels(self) -> None:
@@ -62,8 +70,8 @@ class TestASquareOf20ShiftedBy3:
 
 
 def test_percentiles_are_interpolated_and_the_larger_one_counts() -> None:
-    # a row of 11 pixels against its first: 0 to 10 columns away; rank 0.95 * 10 = 9.5 -> 9.5 columns of 2 mm.
-    # The other way 0. The mean over 11 + 1 border pixels is 55 / 12 columns
+    # a row of 11 pixels against its first: 0 to 10 columns away; rank 0.95 * 10 = 9.5 -> 9.5
+    # columns of 2 mm. The other way 0. The mean over 11 + 1 border pixels is 55 / 12 columns
     found = border_distances(block(5, 5, 1, 1), block(5, 5, 1, 11), (0.5, 2.0))
     assert found.hd95_mm == 19.0
     assert found.assd_mm == pytest.approx(110 / 12, abs=1e-12)
@@ -84,7 +92,9 @@ def test_a_tolerance_is_inclusive_whatever_a_product_rounds_to() -> None:
 
 
 def test_a_border_has_a_4_neighbour_outside() -> None:
-    """A 5 x 5 block without one corner: the pixel diagonal to the gap has all four neighbours, so it is inside."""
+    """A 5 x 5 block without one corner: the pixel diagonal to the gap has all four neighbours, so
+    it is inside.
+    """
     gap = block(5, 5, 5, 5)
     gap[5, 5] = False
     # ring of 16, less the corner; (6, 6) is no border
@@ -139,8 +149,8 @@ def test_measures_are_python_floats() -> None:
 
 
 def test_the_core_of_a_block_by_hand() -> None:
-    # 5 x 5: depth 1 in the outer ring, 2 in the next, 3 in the middle; at least 1.5: the inner 3 x 3.
-    # The block's upper left 3 x 3 holds 4 of these 9 pixels
+    # 5 x 5: depth 1 in the outer ring, 2 in the next, 3 in the middle; at least 1.5: the inner 3 x
+    # 3. The block's upper left 3 x 3 holds 4 of these 9 pixels
     truth = block(20, 20, 5, 5)
     assert core_sensitivity(block(20, 20, 3, 3), truth, (1, 1)) == 4 / 9
     assert core_sensitivity(block(21, 21, 3, 3), truth, (1, 1)) == 1.0
@@ -155,7 +165,8 @@ def test_exactly_half_as_deep_is_core() -> None:
 
 
 def test_depth_is_in_mm() -> None:
-    # rows of 1 mm, columns of 3 mm: depth is by rows alone, 1 2 3 2 1; at least 1.5: three whole rows, 15 pixels
+    # rows of 1 mm, columns of 3 mm: depth is by rows alone, 1 2 3 2 1; at least 1.5: three whole
+    # rows, 15 pixels
     truth = block(20, 20, 5, 5)
     assert core_sensitivity(block(21, 20, 1, 1), truth, (1.0, 3.0)) == 1 / 15
 

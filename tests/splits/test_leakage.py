@@ -1,4 +1,6 @@
-"""The leak of a split: counted by hand, on the 708 slices, and against the chance of random splits."""
+"""The leak of a split: counted by hand, on the 708 slices, and against the chance of random
+splits.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +24,9 @@ Capture = pytest.CaptureFixture[str]
 
 PATIENT_OF = {1: "A", 2: "A", 3: "A", 4: "A", 5: "B", 6: "B", 7: "C", 8: "D", 9: "E", 10: "D"}
 BY_HAND = Split("by-hand", train=(1, 5, 9), val=(3, 8), test=(2, 4, 6, 7, 10))
-# 2: patient A trains (1), and 1 is beside it.        4: A trains, but beside it are 3 (A, validates) and 5 (B).
-# 6: B trains, and 5 is beside it.                    7: C is nowhere else; 6 and 8 are other patients'.
-# 10: D validates (8) and does not train; 9 is E's.
+# 2: patient A trains (1), and 1 is beside it.        4: A trains, but beside it are 3 (A,
+# validates) and 5 (B). 6: B trains, and 5 is beside it.                    7: C is nowhere else; 6
+# and 8 are other patients'. 10: D validates (8) and does not train; 9 is E's.
 HAND = Leak(
     n=5,
     patient_in_train=3,
@@ -64,13 +66,17 @@ def test_a_split_without_validation() -> None:
 
 @pytest.mark.parametrize("name", ["train", "test"])
 def test_an_empty_set_is_named(name: str) -> None:
-    with pytest.raises(SplitError, match=f'by-hand: the {name} set is empty.* list its slices under "{name}"'):
+    with pytest.raises(
+        SplitError, match=f'by-hand: the {name} set is empty.* list its slices under "{name}"'
+    ):
         leak(replace(BY_HAND, **{name: ()}), PATIENT_OF)
 
 
 def test_a_slice_without_a_patient_is_named() -> None:
     known = {number: patient for number, patient in PATIENT_OF.items() if number not in (3, 7)}
-    with pytest.raises(SplitError, match=r"slice 3 has no patient number \(2 of by-hand.*index\.csv"):
+    with pytest.raises(
+        SplitError, match=r"slice 3 has no patient number \(2 of by-hand.*index\.csv"
+    ):
         leak(BY_HAND, known)
 
 
@@ -79,22 +85,29 @@ def test_only_the_slices_of_the_split_need_patients() -> None:
 
 
 def chance(sizes: tuple[int, ...], drawn: int, mates: dict[int, int]) -> float:
-    """Mean over slices of P(one of its mates is among `drawn` of the other slices), given that it tests itself.
+    """Mean over slices of P(one of its mates is among `drawn` of the other slices), given that it
+    tests itself.
 
-    The others, N - 1, hold `drawn` chosen ones in C(N - 1, drawn) equally likely ways; C(N - 1 - mates, drawn) of
-    these hold none of its mates.
+    The others, N - 1, hold `drawn` chosen ones in C(N - 1, drawn) equally likely ways; C(N - 1 -
+    mates, drawn) of these hold none of its mates.
     """
     others = sum(sizes) - 1
-    return sum(1 - comb(others - count, drawn) / comb(others, drawn) for count in mates.values()) / len(mates)
+    return sum(
+        1 - comb(others - count, drawn) / comb(others, drawn) for count in mates.values()
+    ) / len(mates)
 
 
 def test_random_splits_leak_what_probability_says() -> None:
-    """An independent way: the exact hypergeometric chance, from which 200 draws differ by 4 standard errors at most."""
+    """An independent way: the exact hypergeometric chance, from which 200 draws differ by 4
+    standard errors at most.
+    """
     who, split = patient_of(), by_image_1()
     sizes = (len(split.train), len(split.val), len(split.test))
     patients = list(who.values())
     same = {number: patients.count(patient) - 1 for number, patient in who.items()}
-    beside = {number: (who.get(number - 1) == p) + (who.get(number + 1) == p) for number, p in who.items()}
+    beside = {
+        number: (who.get(number - 1) == p) + (who.get(number + 1) == p) for number, p in who.items()
+    }
     exact = [
         chance(sizes, sizes[0], same),
         chance(sizes, sizes[0] + sizes[1], same),
@@ -103,10 +116,18 @@ def test_random_splits_leak_what_probability_says() -> None:
     ]
     found = expected(split, who)
     drawn = [count / found.mean.n for count in astuple(found.mean)[1:5]]
-    spread = [(b - a) / found.mean.n for a, b in zip(astuple(found.low)[1:5], astuple(found.high)[1:5], strict=True)]
+    spread = [
+        (b - a) / found.mean.n
+        for a, b in zip(astuple(found.low)[1:5], astuple(found.high)[1:5], strict=True)
+    ]
     for one, true, width in zip(drawn, exact, spread, strict=True):
         assert abs(one - true) < 4 * (width / 3.92) / found.draws**0.5 + 1e-9
-    assert [round(100 * one) for one in exact] == [98, 99, 76, 88]  # 98, 76 and 88: THESIS.md, section 6.7
+    assert [round(100 * one) for one in exact] == [
+        98,
+        99,
+        76,
+        88,
+    ]  # 98, 76 and 88: THESIS.md, section 6.7
 
 
 def test_shipped_splits_by_image_are_ordinary_and_those_by_patient_leak_nothing() -> None:
@@ -137,13 +158,18 @@ def test_one_draw_is_its_own_mean() -> None:
 
 
 def test_the_spread_leaves_one_draw_in_forty_out_at_each_end() -> None:
-    """Of 41 draws 2.5 % of the 40 steps is one: the second least and the second greatest, each count by itself.
+    """Of 41 draws 2.5 % of the 40 steps is one: the second least and the second greatest, each
+    count by itself.
 
-    The draws themselves from means: the k-th is k times the mean of k minus k - 1 times that of k - 1.
+    The draws themselves from means: the k-th is k times the mean of k minus k - 1 times that of k -
+    1.
     """
     who = {i: str(i // (1, 3, 7)[i % 3]) for i in range(1, 91)}  # patients of many sizes
     split = Split("drawn", tuple(range(1, 41)), tuple(range(41, 61)), tuple(range(61, 91)))
-    means = [np.zeros(6), *(np.array(astuple(expected(split, who, k).mean)[1:]) for k in range(1, 42))]
+    means = [
+        np.zeros(6),
+        *(np.array(astuple(expected(split, who, k).mean)[1:]) for k in range(1, 42)),
+    ]
     draws = np.sort([k * means[k] - (k - 1) * means[k - 1] for k in range(1, 42)], axis=0)
     found = expected(split, who, 41)
     assert astuple(found.low)[1:] == pytest.approx(draws[1])
@@ -155,7 +181,9 @@ def test_the_spread_leaves_one_draw_in_forty_out_at_each_end() -> None:
 def test_the_table_shows_shares_with_their_counts() -> None:
     lines = report([BY_HAND], PATIENT_OF, 20).splitlines()
     (row,) = [line for line in lines if line.startswith("by-hand")]
-    assert " ".join(row.split()) == "by-hand 3/2/5 60.0 % (3) 80.0 % (4) 40.0 % (2) 60.0 % (3) 2 of 4"
+    assert (
+        " ".join(row.split()) == "by-hand 3/2/5 60.0 % (3) 80.0 % (4) 40.0 % (2) 60.0 % (3) 2 of 4"
+    )
     assert any(line.startswith("random by image, mean of 20  3/2/5") for line in lines)
 
 
@@ -181,7 +209,9 @@ def split_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few_phantoms: No
 
 
 def test_a_file_of_an_outside_tool_is_audited(capsys: Capture, split_file: Path) -> None:
-    """Numbers 1 to 3 are one patient's, 10 is of the fourth: one of two test slices has its patient in train."""
+    """Numbers 1 to 3 are one patient's, 10 is of the fourth: one of two test slices has its patient
+    in train.
+    """
     assert main(["audit", "--data", "phantoms", "--split", "theirs.json", "theirs.json"]) == 0
     told = capsys.readouterr().out
     assert told.count("theirs.json") == 1
@@ -204,6 +234,8 @@ def test_what_cannot_be_audited_is_one_line(capsys: Capture, split_file: Path) -
 
 def test_a_missing_patient_among_others() -> None:
     some = slice_set([1, 2, 3], ["A", None, "B"])
-    who = {n: p for n, p in zip(some.slice_id.tolist(), some.patient_id, strict=True) if p is not None}
+    who = {
+        n: p for n, p in zip(some.slice_id.tolist(), some.patient_id, strict=True) if p is not None
+    }
     with pytest.raises(SplitError, match="slice 2 has no patient"):
         leak(Split("s", (1,), (), (2, 3)), who)

@@ -46,7 +46,9 @@ def patient_of() -> dict[int, str]:
 
 def shipped(name: str) -> Stored:
     """A shipped file, parsed by json alone."""
-    stored: Stored = json.loads((files("reference_results") / "splits" / f"{name}.json").read_text(encoding="utf-8"))
+    stored: Stored = json.loads(
+        (files("reference_results") / "splits" / f"{name}.json").read_text(encoding="utf-8")
+    )
     return stored
 
 
@@ -89,7 +91,9 @@ def test_there_are_seven_folds_and_no_more(number: int) -> None:
 
 
 def test_each_of_the_82_patients_is_tested_exactly_once() -> None:
-    tested = [p for i in range(1, 8) for p in {patient_of()[n] for n in make(cheng(), BY_PATIENT, i).test}]
+    tested = [
+        p for i in range(1, 8) for p in {patient_of()[n] for n in make(cheng(), BY_PATIENT, i).test}
+    ]
     assert len(tested) == 82
     assert set(tested) == set(patient_of().values())
 
@@ -114,8 +118,14 @@ def test_cvind_fold_i_tests_and_fold_i_plus_1_validates(fold: int) -> None:
     drawn = make(twelve_slices(), SplitRule(unit="cvind"), fold, cvind)
     members = {f: tuple(range(3 * f - 2, 3 * f + 1)) for f in (1, 2, 3, 4)}
     following = {1: 2, 2: 3, 3: 4, 4: 1}[fold]
-    assert (drawn.split_id, drawn.test, drawn.val) == (f"by-cvind-{fold}", members[fold], members[following])
-    assert drawn.train == tuple(i for i in range(1, 13) if i not in members[fold] + members[following])
+    assert (drawn.split_id, drawn.test, drawn.val) == (
+        f"by-cvind-{fold}",
+        members[fold],
+        members[following],
+    )
+    assert drawn.train == tuple(
+        i for i in range(1, 13) if i not in members[fold] + members[following]
+    )
 
 
 def test_cvind_ignores_slices_of_other_tumours() -> None:
@@ -158,7 +168,11 @@ def test_too_few_slices_for_a_test_or_validation_set_are_refused() -> None:
 
 
 def test_the_shipped_files_are_these_twelve() -> None:
-    found = {path.name for path in (files("reference_results") / "splits").iterdir() if path.name.endswith(".json")}
+    found = {
+        path.name
+        for path in (files("reference_results") / "splits").iterdir()
+        if path.name.endswith(".json")
+    }
     assert found == {f"{name}.json" for name in SHIPPED}
 
 
@@ -198,7 +212,9 @@ def test_a_shipped_file_is_what_the_rule_draws(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_a_shipped_file_is_read_and_not_redrawn(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shipped_file_is_read_and_not_redrawn(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "make", never)
     rule = BY_IMAGE if "image" in name else BY_PATIENT
     assert load_or_make(cheng(), rule, int(name[-1]), tmp_path) == split_of(shipped(name))
@@ -211,20 +227,26 @@ def test_another_rule_does_not_take_the_shipped_file(tmp_path: Path) -> None:
     assert len(drawn.test) == 142
 
 
-def test_settings_that_the_unit_does_not_use_do_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_that_the_unit_does_not_use_do_not_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "make", never)
     assert load_or_make(cheng(), SplitRule(folds=5), 1, tmp_path) == split_of(shipped("by-image-1"))
     patient = SplitRule(unit="patient", test_fraction=0.3)
     assert load_or_make(cheng(), patient, 1, tmp_path) == split_of(shipped("by-patient-1"))
 
 
-def test_a_new_split_is_written_once_and_then_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_split_is_written_once_and_then_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     slices = twelve_slices()
     first = load_or_make(slices, BY_IMAGE, 1, tmp_path)
     (path,) = tmp_path.rglob("*.json")
     assert path.parent == tmp_path / slices.dataset_id[:12]
     assert path.name.startswith("by-image-1-")
-    assert [other for other in tmp_path.rglob("*") if other.is_file()] == [path]  # nothing temporary is left
+    assert [other for other in tmp_path.rglob("*") if other.is_file()] == [
+        path
+    ]  # nothing temporary is left
     text = path.read_bytes()
     monkeypatch.setattr(module, "make", never)
     assert load_or_make(slices, BY_IMAGE, 1, tmp_path) == first
@@ -247,7 +269,9 @@ def test_a_split_of_another_rule_stands_beside_the_first(tmp_path: Path) -> None
     assert path.read_bytes() == text
 
 
-def test_a_split_file_is_never_overwritten_but_may_be_written_twice_the_same(tmp_path: Path) -> None:
+def test_a_split_file_is_never_overwritten_but_may_be_written_twice_the_same(
+    tmp_path: Path,
+) -> None:
     """Two processes that draw the same split at once must not trip over each other."""
     slices, path = twelve_slices(), tmp_path / "split.json"
     first, second = make(slices, BY_IMAGE, 1), make(slices, BY_IMAGE, 2)
@@ -281,7 +305,9 @@ def empty(stored: Stored) -> None:
 
 
 def leaked(stored: Stored) -> None:
-    """Exchange a test slice with a training slice of another patient: sizes and completeness stay."""
+    """Exchange a test slice with a training slice of another patient: sizes and completeness
+    stay.
+    """
     stored["train"][0], stored["test"][0] = stored["test"][0], stored["train"][0]
 
 

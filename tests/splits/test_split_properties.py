@@ -23,7 +23,9 @@ units = st.sampled_from(["image", "patient", "cvind"])
 def all_of(slices: SliceSet, rule: SplitRule) -> list[Split]:
     """Every split of a rule; the authors' folds are stood in for by folds of patients."""
     if rule.unit == "image":
-        return [make(slices, rule, i) for i in range(1, len(slices) // round(0.15 * len(slices)) + 1)]
+        return [
+            make(slices, rule, i) for i in range(1, len(slices) // round(0.15 * len(slices)) + 1)
+        ]
     cvind = patient_folds(slices, rule.folds) if rule.unit == "cvind" else None
     return [make(slices, rule, i, cvind) for i in range(1, rule.folds + 1)]
 
@@ -35,7 +37,9 @@ def shuffled(slices: SliceSet, order: list[int]) -> SliceSet:
 @law
 @given(slice_sets(), units)
 def test_sets_are_disjoint_and_complete(slices: SliceSet, unit: str) -> None:
-    """Each slice of the data is in exactly one of train, validation and test, and none of these is empty."""
+    """Each slice of the data is in exactly one of train, validation and test, and none of these is
+    empty.
+    """
     for one in all_of(slices, SplitRule(unit=unit, folds=3)):
         assert sorted(one.train + one.val + one.test) == slices.slice_id.tolist()
         assert all((one.train, one.val, one.test))
@@ -43,7 +47,9 @@ def test_sets_are_disjoint_and_complete(slices: SliceSet, unit: str) -> None:
 
 @law
 @given(slice_sets(), units, st.data())
-def test_splits_do_not_depend_on_input_order(slices: SliceSet, unit: str, data: st.DataObject) -> None:
+def test_splits_do_not_depend_on_input_order(
+    slices: SliceSet, unit: str, data: st.DataObject
+) -> None:
     """A split is drawn independent of the order of the slices."""
     rule = SplitRule(unit=unit, folds=3)
     other = shuffled(slices, data.draw(st.permutations(range(len(slices)))))
@@ -83,14 +89,18 @@ def test_by_patient_no_patient_is_in_two_sets(slices: SliceSet, unit: str, folds
 def test_by_patient_each_slice_is_tested_exactly_once(slices: SliceSet, folds: int) -> None:
     """A k-fold in which each patient is tested once."""
     assume(folds <= len(set(slices.patient_id)))
-    tested = Counter(n for one in all_of(slices, SplitRule(unit="patient", folds=folds)) for n in one.test)
+    tested = Counter(
+        n for one in all_of(slices, SplitRule(unit="patient", folds=folds)) for n in one.test
+    )
     assert tested == Counter(slices.slice_id.tolist())
 
 
 @law
 @given(slice_sets(), st.integers(3, 7))
 def test_folds_differ_by_the_largest_patient_at_most(slices: SliceSet, folds: int) -> None:
-    """Patients go to the fold with fewest slices: before its last patient the fullest fold was the emptiest one."""
+    """Patients go to the fold with fewest slices: before its last patient the fullest fold was the
+    emptiest one.
+    """
     sizes = Counter(slices.patient_id)
     assume(folds <= len(sizes))
     loads = Counter(patient_folds(slices, folds).values())
@@ -109,7 +119,9 @@ def test_the_next_fold_validates(slices: SliceSet, folds: int) -> None:
 
 @law
 @given(slice_sets(), units, st.data())
-def test_a_slice_moved_into_a_second_set_is_refused(slices: SliceSet, unit: str, data: st.DataObject) -> None:
+def test_a_slice_moved_into_a_second_set_is_refused(
+    slices: SliceSet, unit: str, data: st.DataObject
+) -> None:
     """A split that puts one slice in two sets raises `SplitError`."""
     rule = SplitRule(unit=unit, folds=3)
     one = data.draw(st.sampled_from(all_of(slices, rule)))
@@ -139,6 +151,8 @@ def test_a_patient_in_two_sets_is_refused(slices: SliceSet, data: st.DataObject)
     one = data.draw(st.sampled_from(all_of(slices, rule)))
     number = data.draw(st.sampled_from(one.train))
     assume(sum(patient[n] == patient[number] for n in one.train) > 1)
-    leaked = replace(one, train=tuple(n for n in one.train if n != number), test=(*one.test, number))
+    leaked = replace(
+        one, train=tuple(n for n in one.train if n != number), test=(*one.test, number)
+    )
     with pytest.raises(SplitError, match=f"patient {patient[number]} is in train and test"):
         verify(leaked, slices, rule)

@@ -1,4 +1,6 @@
-"""A disk that refuses: one line that names the place the user gave, and nothing half-written left in it."""
+"""A disk that refuses: one line that names the place the user gave, and nothing half-written left
+in it.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,14 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def runs(tmp_path: Path) -> Path:
     slices = squares(8)
-    write_run(tmp_path / "runs", slices, halves(slices), rows=5, seed=1, params={"alpha": 0.5, "kernel_size": 5})
+    write_run(
+        tmp_path / "runs",
+        slices,
+        halves(slices),
+        rows=5,
+        seed=1,
+        params={"alpha": 0.5, "kernel_size": 5},
+    )
     return tmp_path / "runs"
 
 
@@ -51,7 +60,9 @@ def test_a_refused_file_is_as_it_was_and_leaves_no_scrap(tmp_path: Path, full_di
 
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
-    """What the disk is asked, in order: synced or renamed, which file (its inode), how many bytes it has by then."""
+    """What the disk is asked, in order: synced or renamed, which file (its inode), how many bytes
+    it has by then.
+    """
     asked: list[tuple[str, int, int]] = []
     sync, rename = os.fsync, os.replace
 
@@ -97,7 +108,10 @@ def test_a_file_is_on_the_disk_whole_before_it_gets_its_name(
 
 
 def test_the_outer_name_is_told_for_the_inner_may_be_temporary(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"^report: cannot be written") as caught, writing(Path("report")):
+    with (
+        pytest.raises(OutputError, match=r"^report: cannot be written") as caught,
+        writing(Path("report")),
+    ):
         write_bytes(tmp_path / "no" / "such" / "folder", b"")
     assert str(tmp_path) not in str(caught.value)
 
@@ -119,7 +133,9 @@ def test_folders_that_were_made_for_a_refused_file_are_gone(tmp_path: Path) -> N
 
 
 @pytest.fixture(params=["links", "no links"])
-def step(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[str, Callable[..., None]]:
+def step(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> tuple[str, Callable[..., None]]:
     """What gives a file its name: a link, or on a file system without them a move."""
 
     def refuse(source: Path, target: Path) -> None:
@@ -151,9 +167,14 @@ def fill(room: Path) -> None:
 
 @pytest.mark.parametrize("at", [0, 1, 2])
 def test_files_appear_all_or_none_wherever_placing_stops(
-    waiting: tuple[Path, Path], step: tuple[str, Callable[..., None]], monkeypatch: pytest.MonkeyPatch, at: int
+    waiting: tuple[Path, Path],
+    step: tuple[str, Callable[..., None]],
+    monkeypatch: pytest.MonkeyPatch,
+    at: int,
 ) -> None:
-    """An interrupt just after the first, second or last file leaves none; without one all are there, whole."""
+    """An interrupt just after the first, second or last file leaves none; without one all are
+    there, whole.
+    """
     (room, folder), (name, done) = waiting, step
 
     def stopped(source: Path, target: Path) -> None:
@@ -168,7 +189,9 @@ def test_files_appear_all_or_none_wherever_placing_stops(
     assert list(folder.iterdir()) == []
     fill(room)
     place(room, folder, NAMES)
-    assert {path.name: path.read_text() for path in folder.iterdir()} == {name: name for name in NAMES}
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {
+        name: name for name in NAMES
+    }
 
 
 @pytest.mark.parametrize("taken", NAMES)
@@ -182,10 +205,15 @@ def test_a_name_that_is_taken_meanwhile_is_left_as_it_is_and_no_other_file_appea
     assert {path.name: path.read_text() for path in folder.iterdir()} == {taken: "mine"}
 
 
-def test_a_report_that_does_not_fit_leaves_no_figure(runs: Path, full_disk: None, capsys: Capture) -> None:
+def test_a_report_that_does_not_fit_leaves_no_figure(
+    runs: Path, full_disk: None, capsys: Capture
+) -> None:
     out = runs.parent / "new" / "report"
     assert main(["report", "--runs", str(runs), "--out", str(out)]) == 2
-    assert capsys.readouterr().err == f"error: {out}: {FULL}, mend its permissions, or choose another place\n"
+    assert (
+        capsys.readouterr().err
+        == f"error: {out}: {FULL}, mend its permissions, or choose another place\n"
+    )
     assert not out.parent.exists()
 
 
@@ -210,7 +238,9 @@ def test_a_report_that_does_not_fit_leaves_the_earlier_one_as_it_was(
     assert snapshot(out) == before
 
 
-@pytest.mark.parametrize("words", ["report --runs runs --out {}", "export phantoms {}", "reproduce --out {}"])
+@pytest.mark.parametrize(
+    "words", ["report --runs runs --out {}", "export phantoms {}", "reproduce --out {}"]
+)
 def test_a_place_below_a_file_is_one_line(
     words: str, runs: Path, few_phantoms: None, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:

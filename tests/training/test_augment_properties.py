@@ -42,7 +42,9 @@ def pictures(seed: int, b: int, side: int = 64) -> tuple[torch.Tensor, torch.Ten
 def test_a_draw_is_the_same_for_any_batch_and_order(
     settings: Augmentation, seed: int, epoch: int, ids: list[int], data: st.DataObject
 ) -> None:
-    """A row depends on (seed, epoch, slice number) alone: the same for any batch size, order or resume."""
+    """A row depends on (seed, epoch, slice number) alone: the same for any batch size, order or
+    resume.
+    """
     order = data.draw(st.permutations(range(len(ids))))
     together = draw(settings, seed, epoch, np.array(ids))
     shuffled = draw(settings, seed, epoch, np.array(ids)[order])
@@ -56,9 +58,11 @@ def test_a_draw_is_the_same_for_any_batch_and_order(
 @costly
 @given(settings_(), seeds, epochs)
 def test_a_batch_is_each_of_its_images_alone(settings: Augmentation, seed: int, epoch: int) -> None:
-    """Batch result equals each element alone: to 1e-4 in grey level, and all but a few rim pixels of a mask.
+    """Batch result equals each element alone: to 1e-4 in grey level, and all but a few rim pixels
+    of a mask.
 
-    Not bitwise: a row that nothing moves is resampled at its own pixel centres in one case and left alone in the other.
+    Not bitwise: a row that nothing moves is resampled at its own pixel centres in one case and left
+    alone in the other.
     """
     images, masks = pictures(seed, 3)
     together, moved = apply(draw(settings, seed, epoch, np.arange(3)), images, masks, SPACING)
@@ -74,7 +78,14 @@ def test_a_batch_is_each_of_its_images_alone(settings: Augmentation, seed: int, 
 def test_no_strength_is_the_identity(seed: int, epoch: int, ids: list[int]) -> None:
     """A transform of no strength changes nothing, bit for bit, however often it happens."""
     still = replace(
-        ON, motion_p=0, scale=0, rotation_degrees=0, elastic_mm=0, bias_coefficient=0, intensity_change=0, noise_sd=0
+        ON,
+        motion_p=0,
+        scale=0,
+        rotation_degrees=0,
+        elastic_mm=0,
+        bias_coefficient=0,
+        intensity_change=0,
+        noise_sd=0,
     )
     images, masks = pictures(seed, len(ids))
     done, moved = apply(draw(still, seed, epoch, np.array(ids)), images, masks, SPACING)
@@ -85,7 +96,9 @@ def test_no_strength_is_the_identity(seed: int, epoch: int, ids: list[int]) -> N
 @law
 @given(seeds, st.floats(0, 20), st.integers(5, 9))
 def test_no_displacement_exceeds_elastic_mm(seed: int, elastic_mm: float, points: int) -> None:
-    """The elastic displacement along each axis is at most `elastic_mm`: B-splines never overshoot their control."""
+    """The elastic displacement along each axis is at most `elastic_mm`: B-splines never overshoot
+    their control.
+    """
     settings = replace(ON, elastic_mm=elastic_mm, elastic_control_points=points)
     field = _elastic_field(torch.from_numpy(draw(settings, seed, 0, np.arange(2)).elastic), 32, 48)
     assert float(field.abs().max()) <= elastic_mm * (1 + 1e-12)
@@ -94,10 +107,14 @@ def test_no_displacement_exceeds_elastic_mm(seed: int, elastic_mm: float, points
 @costly
 @given(seeds, epochs)
 def test_image_and_mask_stay_aligned(seed: int, epoch: int) -> None:
-    """Masks stay binary and aligned: an image that is its mask, moved and cut half-way, is the moved mask."""
+    """Masks stay binary and aligned: an image that is its mask, moved and cut half-way, is the
+    moved mask.
+    """
     _, masks = pictures(seed, 2)
     settings = replace(ON, motion_p=0, bias_p=0, intensity_p=0, noise_p=0)
-    done, moved = apply(draw(settings, seed, epoch, np.arange(2)), masks.float() * 2 - 1, masks, SPACING)
+    done, moved = apply(
+        draw(settings, seed, epoch, np.arange(2)), masks.float() * 2 - 1, masks, SPACING
+    )
     assert moved.dtype == torch.bool
     assert int(((done > 0) != moved).sum()) <= 2
 

@@ -36,7 +36,9 @@ TOLERANCE = 2e-4  # of the largest gradient; sums in another order
 
 
 def capture_on_cpu(function: Callable[[], Tensors]) -> tuple[Tensors, Callable[[], None]]:
-    """The twin of `capture_on_cuda`: a replay computes again and writes into the tensors first given."""
+    """The twin of `capture_on_cuda`: a replay computes again and writes into the tensors first
+    given.
+    """
     for _ in range(3):
         function()
     outputs = tuple(tensor.clone() for tensor in function())
@@ -49,7 +51,9 @@ def capture_on_cpu(function: Callable[[], Tensors]) -> tuple[Tensors, Callable[[
 
 
 class CapturedOnCpu(Captured):
-    def __init__(self, function: Callable[..., Tensors], example: Pass, buffers: list[torch.Tensor]) -> None:
+    def __init__(
+        self, function: Callable[..., Tensors], example: Pass, buffers: list[torch.Tensor]
+    ) -> None:
         super().__init__(function, example, buffers, capture_on_cpu)
 
 
@@ -66,14 +70,19 @@ def batch(train: Cases, model: nn.Module, rows: slice) -> Pass:
 def stepped(
     cases: dict[str, Cases], how: Execution, sizes: list[int], norm: str = "INSTANCE"
 ) -> dict[str, torch.Tensor]:
-    """Loss and gradients of one step over the first slices, in passes of these sizes, dropout on."""
+    """Loss and gradients of one step over the first slices, in passes of these sizes, dropout
+    on.
+    """
     model = lighten(network()).train()
     loss, optimiser = thesis_tversky(0.3), torch.optim.SGD(model.parameters(), lr=1e-3)
     step = Step(model, loss, optimiser, "fp32", "cpu", how, CapturedOnCpu)
     ends = np.cumsum([0, *sizes]).tolist()
     passes = [batch(cases["train"], model, slice(a, b)) for a, b in itertools.pairwise(ends)]
     mean = step(passes, sum(sizes))
-    return {"loss": mean, **{name: w.grad for name, w in model.named_parameters() if w.grad is not None}}
+    return {
+        "loss": mean,
+        **{name: w.grad for name, w in model.named_parameters() if w.grad is not None},
+    }
 
 
 def alike(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
@@ -84,19 +93,25 @@ def alike(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> 
 
 
 @pytest.mark.parametrize("sizes", [[6], [2, 2, 2], [4, 2], [5, 1]])
-def test_a_batch_in_passes_has_the_gradients_of_one_sample_at_a_time(cases: dict[str, Cases], sizes: list[int]) -> None:
+def test_a_batch_in_passes_has_the_gradients_of_one_sample_at_a_time(
+    cases: dict[str, Cases], sizes: list[int]
+) -> None:
     """Dropout is on: a mask belongs to a slice, not to a place in a pass."""
     alike(stepped(cases, PLAIN, sizes), stepped(cases, PLAIN, [1] * 6))
 
 
 @pytest.mark.parametrize("sizes", [[6], [2, 2, 2], [4, 2]])
-def test_a_captured_pass_has_the_gradients_of_a_plain_one(cases: dict[str, Cases], sizes: list[int]) -> None:
+def test_a_captured_pass_has_the_gradients_of_a_plain_one(
+    cases: dict[str, Cases], sizes: list[int]
+) -> None:
     """Also where the last pass is smaller and goes around the graph."""
     how = Execution(images_per_pass=sizes[0], cuda_graph=True)
     alike(stepped(cases, how, sizes), stepped(cases, PLAIN, [1] * 6))
 
 
-def test_a_second_step_of_a_captured_pass_is_not_added_to_the_first(cases: dict[str, Cases]) -> None:
+def test_a_second_step_of_a_captured_pass_is_not_added_to_the_first(
+    cases: dict[str, Cases],
+) -> None:
     grads = {}
     for how in (PLAIN, Execution(cuda_graph=True)):
         model = lighten(network()).train()
@@ -116,14 +131,20 @@ def test_capturing_leaves_running_statistics_alone(cases: dict[str, Cases]) -> N
         Step(model, thesis_tversky(0.3), optimiser, "fp32", "cpu", how, CapturedOnCpu)(
             [batch(cases["train"], model, slice(0, 6))], 6
         )
-        means.append(torch.cat([b.flatten().float() for name, b in model.named_buffers() if "running" in name]))
+        means.append(
+            torch.cat(
+                [b.flatten().float() for name, b in model.named_buffers() if "running" in name]
+            )
+        )
     torch.testing.assert_close(means[1], means[0])
     assert means[0].abs().max() > 0
 
 
 def trained(cases: dict[str, Cases], how: Execution, monkeypatch: pytest.MonkeyPatch) -> FitReport:
     monkeypatch.setattr("benchmark.training.loop.Step", lambda *words: Step(*words, CapturedOnCpu))
-    recipe = small_recipe(training__max_epochs=2, training__optimiser="sgd", training__learning_rate=0.05)
+    recipe = small_recipe(
+        training__max_epochs=2, training__optimiser="sgd", training__learning_rate=0.05
+    )
     return train_network(network(), 0.3, cases["train"], cases["val"], RunContext(recipe, 5), how)
 
 
@@ -136,7 +157,9 @@ def test_every_choice_trains_as_the_plain_way(
     plain, fast = (trained(cases, how, monkeypatch) for how in (PLAIN, WAYS[name]))
     assert fast.facts[name] == getattr(WAYS[name], name)
     for key in ("train_loss", "val_loss", "val_dice"):
-        assert [row[key] for row in fast.history] == pytest.approx([row[key] for row in plain.history], abs=1e-4), key
+        assert [row[key] for row in fast.history] == pytest.approx(
+            [row[key] for row in plain.history], abs=1e-4
+        ), key
 
 
 def test_all_choices_together(cases: dict[str, Cases], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +169,9 @@ def test_all_choices_together(cases: dict[str, Cases], monkeypatch: pytest.Monke
     assert how.channels_last
     plain, fast = (trained(cases, way, monkeypatch) for way in (PLAIN, how))
     for key in ("train_loss", "val_loss", "val_dice"):
-        assert [row[key] for row in fast.history] == pytest.approx([row[key] for row in plain.history], abs=1e-4), key
+        assert [row[key] for row in fast.history] == pytest.approx(
+            [row[key] for row in plain.history], abs=1e-4
+        ), key
 
 
 @pytest.mark.parametrize(
@@ -158,14 +183,30 @@ def test_all_choices_together(cases: dict[str, Cases], monkeypatch: pytest.Monke
         ("cpu", "fp32", (64, 64), 16, False, Execution(16, 128, 16)),
         ("cpu", "fp32", (1024, 1024), 16, False, Execution(1, 1, 1)),
         ("cpu", "fp32", (512, 256), 3, False, Execution(3, 4, 3)),
-        ("cuda:0", "fp32", (512, 512), 16, False, Execution(16, 64, 128, channels_last=False, cuda_graph=True)),
-        ("cuda:0", "tf32", (512, 512), 16, True, Execution(16, 16, 128, channels_last=True, cuda_graph=True)),
+        (
+            "cuda:0",
+            "fp32",
+            (512, 512),
+            16,
+            False,
+            Execution(16, 64, 128, channels_last=False, cuda_graph=True),
+        ),
+        (
+            "cuda:0",
+            "tf32",
+            (512, 512),
+            16,
+            True,
+            Execution(16, 16, 128, channels_last=True, cuda_graph=True),
+        ),
     ],
 )
 def test_what_suits_a_device(
     device: str, precision: str, shape: tuple[int, int], size: int, whole: bool, expected: Execution
 ) -> None:
-    """Two images of 512 x 512 on a processor, a card takes the batch; what mixes images is validated in batches too."""
+    """Two images of 512 x 512 on a processor, a card takes the batch; what mixes images is
+    validated in batches too.
+    """
     assert choose(device, precision, shape, size, whole) == expected
 
 
@@ -185,9 +226,13 @@ def test_the_network_computes_in_the_precision_asked_for_and_the_loss_in_float32
 
     model, recipe = lighten(network()).train(), small_recipe(training__precision=precision)
     model.register_forward_hook(
-        lambda *words: inside.append((torch.is_autocast_enabled("cpu"), *(card.allow_tf32 for card in cards)))
+        lambda *words: inside.append(
+            (torch.is_autocast_enabled("cpu"), *(card.allow_tf32 for card in cards))
+        )
     )
-    step = Step(model, Watched(), torch.optim.SGD(model.parameters(), lr=0.1), precision, "cpu", PLAIN)
+    step = Step(
+        model, Watched(), torch.optim.SGD(model.parameters(), lr=0.1), precision, "cpu", PLAIN
+    )
     step([batch(cases["train"], model, slice(0, 2))], 2)
     validate(model, Watched(), Resident.of(cases["val"], "cpu"), RunContext(recipe, 5), 4)
     predict_network(model, cases["val"].images, RunContext(recipe, 5))
@@ -243,18 +288,26 @@ class Transposing(nn.Module):
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
 @pytest.mark.parametrize("sizes", [[4], [2, 2]])
-def test_a_step_is_that_of_plain_pytorch(cases: dict[str, Cases], name: str, sizes: list[int]) -> None:
+def test_a_step_is_that_of_plain_pytorch(
+    cases: dict[str, Cases], name: str, sizes: list[int]
+) -> None:
     """`backward` of the whole batch and an optimiser that is not fused, judged on the weights."""
     loss, train = thesis_tversky(0.3), cases["train"]
     ours, plain = Transposing(), Transposing()
     Step(ours, loss, OPTIMISERS[name](ours.parameters(), lr=0.1, fused=True), "fp32", "cpu", PLAIN)(
-        [batch(train, ours, slice(a, a + n)) for a, n in zip(np.cumsum([0, *sizes]), sizes, strict=False)], 4
+        [
+            batch(train, ours, slice(a, a + n))
+            for a, n in zip(np.cumsum([0, *sizes]), sizes, strict=False)
+        ],
+        4,
     )
     images, masks, _ = batch(train, plain, slice(0, 4))
     optimiser = OPTIMISERS[name](plain.parameters(), lr=0.1, fused=False, foreach=False)
     loss(plain(images[:, None]), masks[:, None].float()).backward()
     optimiser.step()
-    for (key, found), (_, expected) in zip(ours.named_parameters(), plain.named_parameters(), strict=True):
+    for (key, found), (_, expected) in zip(
+        ours.named_parameters(), plain.named_parameters(), strict=True
+    ):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4, msg=key)
 
 
@@ -269,8 +322,12 @@ class Recomputing(nn.Module):
         return checkpoint(self.middle, x, use_reentrant=False)  # type: ignore[no-any-return]
 
 
-def test_dropout_that_is_computed_anew_in_the_backward_pass_is_refused(cases: dict[str, Cases]) -> None:
+def test_dropout_that_is_computed_anew_in_the_backward_pass_is_refused(
+    cases: dict[str, Cases],
+) -> None:
     model = lighten(Recomputing()).train()
-    step = Step(model, thesis_tversky(0.3), torch.optim.SGD(model.parameters()), "fp32", "cpu", PLAIN)
+    step = Step(
+        model, thesis_tversky(0.3), torch.optim.SGD(model.parameters()), "fp32", "cpu", PLAIN
+    )
     with pytest.raises(ArmError, match="anew in its backward pass"):
         step([batch(cases["train"], model, slice(0, 2))], 2)

@@ -34,7 +34,10 @@ from benchmark.training.loop import (
 from benchmark.training.losses import thesis_tversky
 from benchmark.training.seeding import make_deterministic
 
-STILL = {f"augmentation__{name}_p": 0.0 for name in ("affine", "elastic", "motion", "bias", "intensity", "noise")}
+STILL = {
+    f"augmentation__{name}_p": 0.0
+    for name in ("affine", "elastic", "motion", "bias", "intensity", "noise")
+}
 Weights = dict[str, torch.Tensor]
 
 
@@ -59,7 +62,9 @@ def same(a: Weights, b: Weights) -> bool:
 
 
 def test_a_finished_checkpoint_trains_no_more(cases: dict[str, Cases], tmp_path: Path) -> None:
-    context = RunContext(small_recipe(), 5, checkpoint=tmp_path / "c.pt", checkpoint_every_seconds=0)
+    context = RunContext(
+        small_recipe(), 5, checkpoint=tmp_path / "c.pt", checkpoint_every_seconds=0
+    )
     first = train_network(tiny_model(), 0.5, cases["train"], cases["val"], context)
     again = train_network(tiny_model(), 0.5, cases["train"], cases["val"], context)
     assert again.history == first.history  # with its seconds: not one epoch was run
@@ -68,22 +73,32 @@ def test_a_finished_checkpoint_trains_no_more(cases: dict[str, Cases], tmp_path:
 def test_checkpoints_are_as_far_apart_as_asked(
     cases: dict[str, Cases], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Epochs of 40 s and a checkpoint after 80: at 80 s, after the third, and 80 s later, after the fifth."""
+    """Epochs of 40 s and a checkpoint after 80: at 80 s, after the third, and 80 s later, after the
+    fifth.
+    """
     path, now, held = tmp_path / "c.pt", [0.0], []
 
     def epoch_of_40_seconds(history: list[dict[str, float]]) -> None:
         held.append(len(torch.load(path, weights_only=True)["history"]) if path.exists() else 0)
         now[0] += 40
 
-    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: now[0], perf_counter=lambda: now[0]))
+    monkeypatch.setattr(
+        loop, "time", SimpleNamespace(monotonic=lambda: now[0], perf_counter=lambda: now[0])
+    )
     recipe = small_recipe(training__max_epochs=5)
-    context = RunContext(recipe, 5, checkpoint=path, checkpoint_every_seconds=80, on_epoch=epoch_of_40_seconds)
+    context = RunContext(
+        recipe, 5, checkpoint=path, checkpoint_every_seconds=80, on_epoch=epoch_of_40_seconds
+    )
     train_network(tiny_model(), 0.5, cases["train"], cases["val"], context)
     assert held == [0, 0, 3, 3, 5]
 
 
-def scripted(monkeypatch: pytest.MonkeyPatch, dices: list[float], losses: list[float] | None = None) -> list[Weights]:
-    """Let validation return these values in turn; the list returned fills with the weights of each epoch."""
+def scripted(
+    monkeypatch: pytest.MonkeyPatch, dices: list[float], losses: list[float] | None = None
+) -> list[Weights]:
+    """Let validation return these values in turn; the list returned fills with the weights of each
+    epoch.
+    """
     seen: list[Weights] = []
 
     def fake(model: nn.Module, *rest: Any) -> tuple[float, float]:
@@ -94,41 +109,65 @@ def scripted(monkeypatch: pytest.MonkeyPatch, dices: list[float], losses: list[f
     return seen
 
 
-def train_scripted(cases: dict[str, Cases], model: nn.Module | None = None, **changes: Any) -> FitReport:
-    recipe = small_recipe(**{"training__max_epochs": 8, "training__patience": 2, **STILL, **changes})
-    return train_network(model or tiny_model(), 0.5, cases["train"], cases["val"], RunContext(recipe, 5))
+def train_scripted(
+    cases: dict[str, Cases], model: nn.Module | None = None, **changes: Any
+) -> FitReport:
+    recipe = small_recipe(
+        **{"training__max_epochs": 8, "training__patience": 2, **STILL, **changes}
+    )
+    return train_network(
+        model or tiny_model(), 0.5, cases["train"], cases["val"], RunContext(recipe, 5)
+    )
 
 
-def test_the_weights_of_the_best_epoch_are_kept(cases: dict[str, Cases], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_weights_of_the_best_epoch_are_kept(
+    cases: dict[str, Cases], monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen, model = scripted(monkeypatch, [0.2, 0.6, 0.4, 0.5], [0.5, 0.4, 0.3, 0.2]), tiny_model()
     report = train_scripted(cases, model)
     assert same(weights(model), seen[1])
     assert not same(weights(model), seen[3])
-    assert (report.facts["best_epoch"], report.facts["val_dice"], report.facts["val_loss"]) == (1, 0.6, 0.4)
+    assert (report.facts["best_epoch"], report.facts["val_dice"], report.facts["val_loss"]) == (
+        1,
+        0.6,
+        0.4,
+    )
 
 
 def test_training_stops_after_so_many_epochs_without_a_better_one(
     cases: dict[str, Cases], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scripted(monkeypatch, [0.2, 0.6, 0.4, 0.6, 0.9])  # patience 2: epochs 2 and 3 are no better than epoch 1
+    scripted(
+        monkeypatch, [0.2, 0.6, 0.4, 0.6, 0.9]
+    )  # patience 2: epochs 2 and 3 are no better than epoch 1
     report = train_scripted(cases)
-    assert (report.facts["stop_epoch"], report.facts["stopped_early"], len(report.history)) == (3, True, 4)
+    assert (report.facts["stop_epoch"], report.facts["stopped_early"], len(report.history)) == (
+        3,
+        True,
+        4,
+    )
 
 
-def test_the_last_epoch_is_no_early_stop(cases: dict[str, Cases], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_last_epoch_is_no_early_stop(
+    cases: dict[str, Cases], monkeypatch: pytest.MonkeyPatch
+) -> None:
     scripted(monkeypatch, [0.2, 0.6])
     report = train_scripted(cases, training__max_epochs=2)
     assert (report.facts["stop_epoch"], report.facts["stopped_early"]) == (1, False)
 
 
-def test_the_loss_can_be_what_decides(cases: dict[str, Cases], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_loss_can_be_what_decides(
+    cases: dict[str, Cases], monkeypatch: pytest.MonkeyPatch
+) -> None:
     scripted(monkeypatch, [0.9, 0.8, 0.7, 0.6], [0.4, 0.3, 0.35, 0.3])
     report = train_scripted(cases, training__monitor="val_loss")
     assert (report.facts["best_epoch"], report.facts["stop_epoch"]) == (1, 3)
     assert (report.facts["val_dice"], report.facts["val_loss"]) == (0.8, 0.3)
 
 
-@pytest.mark.parametrize(("dice", "collapsed"), [(0.0, True), (0.0999, True), (0.1, False), (0.8, False)])
+@pytest.mark.parametrize(
+    ("dice", "collapsed"), [(0.0, True), (0.0999, True), (0.1, False), (0.8, False)]
+)
 def test_a_network_that_outlines_nothing_is_marked(
     cases: dict[str, Cases], monkeypatch: pytest.MonkeyPatch, dice: float, collapsed: bool
 ) -> None:
@@ -156,7 +195,9 @@ def test_a_training_loss_that_is_no_number_ends_the_run(cases: dict[str, Cases])
 def passes(model: nn.Module) -> list[int]:
     """Fills with the number of images of each training pass."""
     sizes: list[int] = []
-    model.register_forward_pre_hook(lambda m, given: sizes.append(len(given[0])) if m.training else None)
+    model.register_forward_pre_hook(
+        lambda m, given: sizes.append(len(given[0])) if m.training else None
+    )
     return sizes
 
 
@@ -166,12 +207,20 @@ def passes(model: nn.Module) -> list[int]:
         (nn.Conv2d(1, 2, 1), {}, False),
         (nn.Sequential(nn.Conv2d(1, 2, 1), nn.InstanceNorm2d(2)), {}, False),
         (nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2)), {}, True),
-        (nn.Sequential(nn.Conv2d(1, 2, 1), nn.InstanceNorm2d(2, track_running_stats=True)), {}, True),
+        (
+            nn.Sequential(nn.Conv2d(1, 2, 1), nn.InstanceNorm2d(2, track_running_stats=True)),
+            {},
+            True,
+        ),
         (nn.Conv2d(1, 2, 1), {"loss__pool_batch": True}, True),
     ],
 )
 def test_what_mixes_images_gets_the_whole_batch_at_once(
-    cases: dict[str, Cases], monkeypatch: pytest.MonkeyPatch, model: nn.Module, changes: dict[str, Any], whole: bool
+    cases: dict[str, Cases],
+    monkeypatch: pytest.MonkeyPatch,
+    model: nn.Module,
+    changes: dict[str, Any],
+    whole: bool,
 ) -> None:
     monkeypatch.setattr(execution, "CPU_PIXELS_PER_PASS", 2 * 64 * 64)
     sizes = passes(model)
@@ -180,14 +229,18 @@ def test_what_mixes_images_gets_the_whole_batch_at_once(
     assert set(sizes) - {1} == {4 if whole else 2}  # 1: the counting of operations
 
 
-def test_the_attention_network_has_batch_norm(cases: dict[str, Cases], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_attention_network_has_batch_norm(
+    cases: dict[str, Cases], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(execution, "CPU_PIXELS_PER_PASS", 64 * 64)
     model = AttentionUNetArm().build(Network(channels=(4, 8, 8)))
     assert train_scripted(cases, model, training__max_epochs=1).facts["images_per_pass"] == 4
 
 
 class Bright(nn.Module):
-    """Logit 8 times the grey value for tumour, 0 for background: tumour where the image is above 0."""
+    """Logit 8 times the grey value for tumour, 0 for background: tumour where the image is above
+    0.
+    """
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return torch.cat([torch.zeros_like(images), 8 * images], dim=1)
@@ -200,9 +253,9 @@ def test_validation_dice_by_hand() -> None:
     val = Cases(images, masks, np.arange(3), (1.0, 1.0))
     context = RunContext(small_recipe(), 1)
     for per_pass in (1, 2, 3):
-        assert validate(Bright(), thesis_tversky(0.5), Resident.of(val, "cpu"), context, per_pass)[1] == pytest.approx(
-            0.5
-        )
+        assert validate(Bright(), thesis_tversky(0.5), Resident.of(val, "cpu"), context, per_pass)[
+            1
+        ] == pytest.approx(0.5)
 
 
 def test_validation_dice_and_loss_agree_with_the_measures(cases: dict[str, Cases]) -> None:
@@ -215,7 +268,9 @@ def test_validation_dice_and_loss_agree_with_the_measures(cases: dict[str, Cases
     losses = []
     for p, truth in zip(maps.astype(float), val.masks, strict=True):
         tp, fn, fp = (p * truth).sum(), ((1 - p) * truth).sum(), (p * ~truth).sum()
-        losses.append(1 - tp / (tp + 0.3 * fn + 0.7 * fp))  # thesis, 2.10: alpha weighs what is missed
+        losses.append(
+            1 - tp / (tp + 0.3 * fn + 0.7 * fp)
+        )  # thesis, 2.10: alpha weighs what is missed
     assert loss == pytest.approx(np.mean(losses), abs=1e-4)
 
 
@@ -237,8 +292,8 @@ def test_cost_of_the_attention_unet() -> None:
 
 
 def test_cost_by_hand() -> None:
-    # a 3x3 convolution from 1 to 2 channels on 8x8 pixels: 8*8*2*9 products, 2 operations each = 2304 forward;
-    # backward the weights' gradient costs the same, and the image needs none
+    # a 3x3 convolution from 1 to 2 channels on 8x8 pixels: 8*8*2*9 products, 2 operations each =
+    # 2304 forward; backward the weights' gradient costs the same, and the image needs none
     assert gflop_per_image(nn.Conv2d(1, 2, 3, padding=1), (8, 8)) == pytest.approx(2 * 2304e-9)
 
 
@@ -265,13 +320,21 @@ class Attack:
         return Path.touch, (self.path,)
 
 
-def test_a_checkpoint_that_would_run_code_is_refused(cases: dict[str, Cases], tmp_path: Path) -> None:
+def test_a_checkpoint_that_would_run_code_is_refused(
+    cases: dict[str, Cases], tmp_path: Path
+) -> None:
     trap, path = tmp_path / "it ran", tmp_path / "checkpoint.pt"
     torch.save({"model": Attack(trap)}, path)
     pickle.loads(pickle.dumps(Attack(trap)))  # the trap works
     trap.unlink()
     with pytest.raises(RecordError, match=r"checkpoint.pt: cannot be read; remove it") as caught:
-        train_network(tiny_model(), 0.5, cases["train"], cases["val"], RunContext(small_recipe(), 1, checkpoint=path))
+        train_network(
+            tiny_model(),
+            0.5,
+            cases["train"],
+            cases["val"],
+            RunContext(small_recipe(), 1, checkpoint=path),
+        )
     assert isinstance(caught.value.__cause__, pickle.UnpicklingError)
     assert not trap.exists()
 
@@ -307,10 +370,14 @@ def test_a_checkpoint_that_the_disk_refuses_is_named(state: State, tmp_path: Pat
 
 
 @pytest.mark.parametrize("share", [0, 0.1, 0.9])
-def test_a_torn_checkpoint_is_named_with_the_cure(state: State, tmp_path: Path, share: float) -> None:
+def test_a_torn_checkpoint_is_named_with_the_cure(
+    state: State, tmp_path: Path, share: float
+) -> None:
     path = tmp_path / "checkpoint.pt"
     state.save(path)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
-    with pytest.raises(RecordError, match=r"checkpoint.pt: cannot be read; remove it to start this training over"):
+    with pytest.raises(
+        RecordError, match=r"checkpoint.pt: cannot be read; remove it to start this training over"
+    ):
         state.load(path, "cpu")

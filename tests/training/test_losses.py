@@ -53,7 +53,9 @@ def cost(alpha: float, predicted: list[int], truth: list[int] | None = None) -> 
         (0.9, [0] * 8, 1.0),  # nothing found
     ],
 )
-def test_costs_of_a_four_pixel_tumour_by_hand(alpha: float, predicted: list[int], expected: float) -> None:
+def test_costs_of_a_four_pixel_tumour_by_hand(
+    alpha: float, predicted: list[int], expected: float
+) -> None:
     # MONAI's smoothing of 1e-5 moves these by less than 4e-6; "nothing found" leaves 1e-5 / 3.6
     assert cost(alpha, predicted) == pytest.approx(expected, abs=4e-6)
 
@@ -81,7 +83,9 @@ def test_alpha_outside_0_1_is_refused(alpha: float) -> None:
 
 
 def case(seed: int, b: int = 3, side: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
-    """float64 logits (b, 2, side, side) and a truth (b, 1, side, side) whose last image is empty."""
+    """float64 logits (b, 2, side, side) and a truth (b, 1, side, side) whose last image is
+    empty.
+    """
     rng = np.random.default_rng(seed)
     logits = torch.from_numpy(rng.normal(0, 2, (b, 2, side, side)))
     truth = torch.from_numpy((rng.random((b, 1, side, side)) < 0.4).astype(np.float64))
@@ -116,7 +120,9 @@ def oracle(logits: torch.Tensor, truth: torch.Tensor, alpha: float, settings: Lo
     st.builds(Loss, st.sampled_from(["softmax", "sigmoid"]), st.booleans(), st.booleans()),
 )
 def test_every_variant_is_the_thesis_s_formula(seed: int, alpha: float, settings: Loss) -> None:
-    """loss = 1 - TP / (TP + alpha FN + beta FP), beta = 1 - alpha, with probabilities in place of pixels."""
+    """loss = 1 - TP / (TP + alpha FN + beta FP), beta = 1 - alpha, with probabilities in place of
+    pixels.
+    """
     logits, truth = case(seed)
     found = float(thesis_tversky(alpha, settings)(logits, truth))
     assert found == pytest.approx(oracle(logits, truth, alpha, settings), abs=1e-9)
@@ -126,7 +132,9 @@ def test_by_default_the_tumour_channel_alone_is_scored_per_image() -> None:
     logits, truth = case(1)
     each = [float(thesis_tversky(0.8)(logits[i : i + 1], truth[i : i + 1])) for i in range(3)]
     assert float(thesis_tversky(0.8)(logits, truth)) == pytest.approx(np.mean(each), abs=1e-12)
-    assert float(thesis_tversky(0.8)(logits, truth)) == pytest.approx(oracle(logits, truth, 0.8, Loss()), abs=1e-9)
+    assert float(thesis_tversky(0.8)(logits, truth)) == pytest.approx(
+        oracle(logits, truth, 0.8, Loss()), abs=1e-9
+    )
 
 
 @law
@@ -135,15 +143,23 @@ def test_alpha_one_half_is_monai_s_dice_loss(seed: int) -> None:
     """alpha = beta = 0.5 is the Dice loss; MONAI's counts everything twice, its smoothing too."""
     logits, truth = case(seed)
     dice = DiceLoss(
-        include_background=False, to_onehot_y=True, softmax=True, smooth_nr=2 * SMOOTH, smooth_dr=2 * SMOOTH
+        include_background=False,
+        to_onehot_y=True,
+        softmax=True,
+        smooth_nr=2 * SMOOTH,
+        smooth_dr=2 * SMOOTH,
     )
-    assert float(thesis_tversky(0.5)(logits, truth)) == pytest.approx(float(dice(logits, truth)), abs=1e-12)
+    assert float(thesis_tversky(0.5)(logits, truth)) == pytest.approx(
+        float(dice(logits, truth)), abs=1e-12
+    )
 
 
 @law
 @given(seeds, st.floats(0, 1, allow_subnormal=False))
 def test_exchanging_the_classes_exchanges_alpha_and_beta(seed: int, alpha: float) -> None:
-    """In the background channel false positives and false negatives change places, so both channels average both."""
+    """In the background channel false positives and false negatives change places, so both channels
+    average both.
+    """
     logits, truth = case(seed)
     both = thesis_tversky(alpha, Loss(include_background=True))(logits, truth)
     tumour = thesis_tversky(alpha)(logits, truth)
@@ -152,7 +168,9 @@ def test_exchanging_the_classes_exchanges_alpha_and_beta(seed: int, alpha: float
 
 
 @pytest.mark.parametrize("alpha", [0.1, 0.5, 0.9])
-@pytest.mark.parametrize("settings", [Loss(), Loss("sigmoid", include_background=True, pool_batch=True)])
+@pytest.mark.parametrize(
+    "settings", [Loss(), Loss("sigmoid", include_background=True, pool_batch=True)]
+)
 def test_gradients_agree_with_finite_differences(alpha: float, settings: Loss) -> None:
     logits, truth = case(2, b=2, side=3)
     loss = thesis_tversky(alpha, settings)
@@ -171,8 +189,12 @@ def test_the_loss_falls_towards_the_truth() -> None:
 
 def test_tumour_probability_is_that_of_the_second_class() -> None:
     # softmax of (0, ln 3) is (1/4, 3/4); the sigmoid of ln 3 is 3/4, of the first logit independent
-    logits = torch.tensor([[0.0, 1.0], [np.log(3), 1 + np.log(3)]], dtype=torch.float64)[None, :, None]
-    torch.testing.assert_close(tumour_probability(logits), torch.full((1, 1, 2), 0.75, dtype=torch.float64))
+    logits = torch.tensor([[0.0, 1.0], [np.log(3), 1 + np.log(3)]], dtype=torch.float64)[
+        None, :, None
+    ]
+    torch.testing.assert_close(
+        tumour_probability(logits), torch.full((1, 1, 2), 0.75, dtype=torch.float64)
+    )
     three = torch.tensor(3.0, dtype=torch.float64)
     expected = torch.stack([three.log(), three.log() + 1]).sigmoid()[None, None]
     torch.testing.assert_close(tumour_probability(logits, "sigmoid"), expected)

@@ -1,8 +1,10 @@
-"""Three epochs, and trainings that are killed, against a loop in plain PyTorch and MONAI (`plain_training`).
+"""Three epochs, and trainings that are killed, against a loop in plain PyTorch and MONAI
+(`plain_training`).
 
-Tolerances: both sides add the same numbers in another order. What an epoch is summed up in agrees to 1e-6
-(measured: 5e-8), the weights to 1e-4 of the way that they have gone (measured: 1e-6), which leaves room for other
-processors. A training that shuffles, or drops units, as another seed would ends a third of the way or more apart.
+Tolerances: both sides add the same numbers in another order. What an epoch is summed up in agrees
+to 1e-6 (measured: 5e-8), the weights to 1e-4 of the way that they have gone (measured: 1e-6), which
+leaves room for other processors. A training that shuffles, or drops units, as another seed would
+ends a third of the way or more apart.
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ ARMS: dict[str, Callable[[], NetworkArm]] = {
     "attention-unet": lambda: AttentionUNetArm(alpha=ALPHA),
 }
 SUMMARY, WEIGHTS = 1e-6, 1e-4
-# of the attention U-Net: its running means hold biases before a norm, in which Adam scales rounding up to whole steps
+# of the attention U-Net: its running means hold biases before a norm, in which Adam scales rounding
+# up to whole steps
 VALIDATION = {"unet": SUMMARY, "attention-unet": 5e-3}
 
 
@@ -46,14 +49,18 @@ def _deterministic() -> None:
 
 
 def recipe_of(**changes: Any) -> Recipe:
-    return small_recipe(**{"network__channels": list(CHANNELS), "training__max_epochs": 3, **changes})
+    return small_recipe(
+        **{"network__channels": list(CHANNELS), "training__max_epochs": 3, **changes}
+    )
 
 
 def plainly(model: nn.Module, cases: dict[str, Cases], recipe: Recipe, epochs: int = 3) -> Plain:
     train, val = cases["train"], cases["val"]
     handed_in = augmented(recipe, SEED, train)
     settings = {"seed": SEED, "alpha": ALPHA, "epochs": epochs, "batch": recipe.training.batch_size}
-    return plain_training.train(model, train.slice_id, handed_in, (val.images, val.masks), **settings)
+    return plain_training.train(
+        model, train.slice_id, handed_in, (val.images, val.masks), **settings
+    )
 
 
 def agree(report: FitReport, plain: Plain, validation: float = SUMMARY) -> None:
@@ -75,9 +82,15 @@ def test_an_arm_trains_as_a_plain_loop_does(name: str, cases: dict[str, Cases]) 
     assert plain.apart(arm.state(), plain.best_epoch) < WEIGHTS
 
 
-@pytest.mark.parametrize("how", [PLAIN, Execution(images_per_pass=4, images_per_look=3, images_per_augmentation=12)])
-def test_batches_that_go_through_in_unequal_passes_train_as_whole_ones(how: Execution, cases: dict[str, Cases]) -> None:
-    """16 slices in batches of 6, 6 and 4, in passes of 4, 2, 4, 2 and 4; no dropout. The mean loss is over images."""
+@pytest.mark.parametrize(
+    "how", [PLAIN, Execution(images_per_pass=4, images_per_look=3, images_per_augmentation=12)]
+)
+def test_batches_that_go_through_in_unequal_passes_train_as_whole_ones(
+    how: Execution, cases: dict[str, Cases]
+) -> None:
+    """16 slices in batches of 6, 6 and 4, in passes of 4, 2, 4, 2 and 4; no dropout. The mean loss
+    is over images.
+    """
     recipe = recipe_of(training__batch_size=6, network__dropout=0.0)
     ours, theirs = (untrained("unet", SEED, CHANNELS, dropout=0.0) for _ in range(2))
     report = train_network(ours, ALPHA, cases["train"], cases["val"], RunContext(recipe, SEED), how)
@@ -87,12 +100,16 @@ def test_batches_that_go_through_in_unequal_passes_train_as_whole_ones(how: Exec
 
 
 class Odd(nn.Module):
-    """Draws from torch's own generator, has a layer that is not trained, and a weight that is not used."""
+    """Draws from torch's own generator, has a layer that is not trained, and a weight that is not
+    used.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(8)
-        self.row = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Dropout2d(0.5), nn.Conv2d(8, 2, 1))
+        self.row = nn.Sequential(
+            nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Dropout2d(0.5), nn.Conv2d(8, 2, 1)
+        )
         self.row[0].requires_grad_(False)
         self.unused = nn.Parameter(torch.ones(3))
 
@@ -101,7 +118,9 @@ class Odd(nn.Module):
 
 
 def test_a_network_of_another_kind_trains_as_in_a_plain_loop(cases: dict[str, Cases]) -> None:
-    """What it draws itself is of (seed, epoch, batch); what is frozen or not used stays as it was."""
+    """What it draws itself is of (seed, epoch, batch); what is frozen or not used stays as it
+    was.
+    """
     ours, theirs, recipe = Odd(), Odd(), recipe_of()
     report = train_network(ours, ALPHA, cases["train"], cases["val"], RunContext(recipe, SEED))
     plain = plainly(theirs, cases, recipe)
@@ -132,11 +151,15 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[Weights]:
 
 @pytest.fixture(scope="module")
 def four_epochs(cases: dict[str, Cases]) -> Callable[[str], Plain]:
-    return cache(lambda name: plainly(untrained(name, SEED, CHANNELS), cases, recipe_of(), epochs=4))
+    return cache(
+        lambda name: plainly(untrained(name, SEED, CHANNELS), cases, recipe_of(), epochs=4)
+    )
 
 
 def untimed(report: FitReport) -> list[dict[str, float]]:
-    return [{key: value for key, value in row.items() if "seconds" not in key} for row in report.history]
+    return [
+        {key: value for key, value in row.items() if "seconds" not in key} for row in report.history
+    ]
 
 
 @pytest.mark.parametrize("killed_after", [1, 2, 3])
@@ -149,7 +172,8 @@ def test_a_killed_training_goes_on_from_its_last_weights_and_keeps_its_best(
     cases: dict[str, Cases],
     tmp_path: Path,
 ) -> None:
-    """Every epoch is the plain loop's, the best one lies before the kill, and the end is that of no kill, bit for bit.
+    """Every epoch is the plain loop's, the best one lies before the kill, and the end is that of no
+    kill, bit for bit.
 
     With a patience of 3 the fourth epoch is the last: whoever forgot the best one would go on.
     """
@@ -171,9 +195,15 @@ def test_a_killed_training_goes_on_from_its_last_weights_and_keeps_its_best(
     assert len(seen) == 4
     for epoch, weights in enumerate(seen):
         assert plain.apart(weights, epoch) < WEIGHTS
-        assert resumed.history[epoch]["train_loss"] == pytest.approx(plain.history[epoch]["train_loss"], abs=SUMMARY)
+        assert resumed.history[epoch]["train_loss"] == pytest.approx(
+            plain.history[epoch]["train_loss"], abs=SUMMARY
+        )
     assert [row["val_dice"] for row in resumed.history] == DICE
-    assert (resumed.facts["best_epoch"], resumed.facts["stop_epoch"], resumed.facts["stopped_early"]) == (0, 3, True)
+    assert (
+        resumed.facts["best_epoch"],
+        resumed.facts["stop_epoch"],
+        resumed.facts["stopped_early"],
+    ) == (0, 3, True)
     assert all(torch.equal(value, seen[0][key]) for key, value in second.state().items())
 
     seen.clear()
@@ -182,17 +212,27 @@ def test_a_killed_training_goes_on_from_its_last_weights_and_keeps_its_best(
     assert untimed(resumed) == untimed(report)
     assert resumed.facts == report.facts
     assert all(torch.equal(value, second.state()[key]) for key, value in whole.state().items())
-    assert second.predict(cases["test"].images).tobytes() == whole.predict(cases["test"].images).tobytes()
+    assert (
+        second.predict(cases["test"].images).tobytes()
+        == whole.predict(cases["test"].images).tobytes()
+    )
 
 
 @pytest.mark.parametrize("draws", ["order", "dropout"])
 def test_the_tolerance_tells_other_draws_apart(
-    draws: str, four_epochs: Callable[[str], Plain], cases: dict[str, Cases], monkeypatch: pytest.MonkeyPatch
+    draws: str,
+    four_epochs: Callable[[str], Plain],
+    cases: dict[str, Cases],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A plain loop that draws as another seed would, in this stream alone, ends a thousand tolerances away."""
+    """A plain loop that draws as another seed would, in this stream alone, ends a thousand
+    tolerances away.
+    """
     number, stream = getattr(plain_training, draws.upper()), plain_training.stream
     monkeypatch.setattr(
-        plain_training, "stream", lambda seed, name, *rest: stream(seed + (name == number), name, *rest)
+        plain_training,
+        "stream",
+        lambda seed, name, *rest: stream(seed + (name == number), name, *rest),
     )
     other = plainly(untrained("unet", SEED, CHANNELS), cases, recipe_of(), epochs=3)
     monkeypatch.undo()

@@ -24,7 +24,9 @@ WORD = 2**64
 
 
 def philox(seed: int, stream: int, index: int, epoch: int) -> list[int]:
-    """The first four words of Philox 4x64-10 (Salmon et al. 2011) at counter (1, 0, index, epoch), in Python."""
+    """The first four words of Philox 4x64-10 (Salmon et al. 2011) at counter (1, 0, index, epoch),
+    in Python.
+    """
     x, key = [1, 0, index, epoch], [seed, stream]
     for _ in range(10):
         high0, low0 = divmod(0xD2E7470EE14C6C93 * x[0], WORD)
@@ -36,7 +38,9 @@ def philox(seed: int, stream: int, index: int, epoch: int) -> list[int]:
 
 @law
 @given(seeds, st.sampled_from(sorted(STREAMS)), st.integers(0, 500), st.integers(0, 4000))
-def test_streams_are_philox_keyed_by_seed_and_name(seed: int, stream: str, epoch: int, index: int) -> None:
+def test_streams_are_philox_keyed_by_seed_and_name(
+    seed: int, stream: str, epoch: int, index: int
+) -> None:
     """A draw is a pure function of (seed, name, epoch, index): Philox with that key and counter."""
     drawn = generator(seed, stream, epoch, index).bit_generator.random_raw(4)
     assert drawn.tolist() == philox(seed, STREAMS[stream], index, epoch)
@@ -66,7 +70,9 @@ def test_an_unknown_stream_is_refused() -> None:
 @law
 @given(seeds, st.integers(0, 500), st.integers(0, 4000))
 def test_torch_seeds_fit_63_bits(seed: int, epoch: int, index: int) -> None:
-    """A seed for torch's own generator has 63 bits, which torch takes, and is the same each time."""
+    """A seed for torch's own generator has 63 bits, which torch takes, and is the same each
+    time.
+    """
     number = torch_seed(seed, "dropout", epoch, index)
     assert 0 <= number < 2**63
     assert number == torch_seed(seed, "dropout", epoch, index)
@@ -83,14 +89,19 @@ def test_an_epoch_visits_each_slice_once(seed: int, epoch: int, n: int) -> None:
 
 
 def test_epochs_and_seeds_have_their_own_order() -> None:
-    orders = {tuple(epoch_order(seed, epoch, 482).tolist()) for seed in (0, 1) for epoch in range(5)}
+    orders = {
+        tuple(epoch_order(seed, epoch, 482).tolist()) for seed in (0, 1) for epoch in range(5)
+    }
     assert len(orders) == 10
 
 
 @pytest.fixture
 def switches() -> Iterator[None]:
     """Put torch's determinism switches back afterwards."""
-    before = torch.are_deterministic_algorithms_enabled(), torch.utils.deterministic.fill_uninitialized_memory
+    before = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.utils.deterministic.fill_uninitialized_memory,
+    )
     benchmark = torch.backends.cudnn.benchmark
     yield
     torch.use_deterministic_algorithms(before[0])
@@ -113,4 +124,6 @@ def test_determinism_reports_which_switches_took(monkeypatch: pytest.MonkeyPatch
     assert not torch.backends.cudnn.benchmark
     assert not torch.utils.deterministic.fill_uninitialized_memory
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
-    assert make_deterministic("cuda:0")["cublas_workspace"] == ":4096:8"  # which NVIDIA names as reproducible
+    assert (
+        make_deterministic("cuda:0")["cublas_workspace"] == ":4096:8"
+    )  # which NVIDIA names as reproducible

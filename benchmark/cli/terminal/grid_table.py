@@ -1,4 +1,6 @@
-"""The view of a grid drawn for a terminal of any width, in colours; or as plain text for anything else."""
+"""The view of a grid drawn for a terminal of any width, in colours; or as plain text for anything
+else.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ from rich.text import Text
 from benchmark.cli.terminal.grid_view import ORDER, Entry, GridView
 from benchmark.runs.run_folder import State
 
-# after Okabe and Ito, whom the colour-blind can follow, the blue lighter for dark screens; a word always stands beside
+# after Okabe and Ito, whom the colour-blind can follow, the blue lighter for dark screens; a word
+# always stands beside
 COLOURS = {
     State.DONE: "#2C8FD1",
     State.RUNNING: "bold #E69F00",
@@ -20,13 +23,21 @@ COLOURS = {
     State.FAILED: "bold #D55E00",
     State.PENDING: "bright_black",
 }
-SHORT = {State.DONE: "done", State.RUNNING: "run", State.PARTIAL: "part", State.FAILED: "fail", State.PENDING: "pend"}
+SHORT = {
+    State.DONE: "done",
+    State.RUNNING: "run",
+    State.PARTIAL: "part",
+    State.FAILED: "fail",
+    State.PENDING: "pend",
+}
 MEANING = {State.PARTIAL: " (begun)", State.FAILED: " (tried again)"}
 UNLIMITED = 10_000  # columns: a file has no width
 
 
 def show(seen: GridView) -> None:
-    """Print a view to stdout: as wide as the terminal, else plain lines as long as they need to be."""
+    """Print a view to stdout: as wide as the terminal, else plain lines as long as they need to
+    be.
+    """
     console = Console()
     if not console.file.isatty():
         console = Console(width=UNLIMITED)
@@ -52,22 +63,37 @@ def draw(seen: GridView, console: Console, height: int | None = None) -> Rendera
 def legend(whole: Entry) -> Text:
     """How many cells are in each state, each in its colour."""
     counts = {share.state: share.count for share in whole.shares}
-    parts = [Text(f"{counts.get(state, 0)} {state}{MEANING.get(state, '')}", COLOURS[state]) for state in ORDER]
+    parts = [
+        Text(f"{counts.get(state, 0)} {state}{MEANING.get(state, '')}", COLOURS[state])
+        for state in ORDER
+    ]
     return Text("Cells: ").append_text(Text(", ").join(parts))
 
 
 def entry_text(entry: Entry | None, short: bool = False, times: bool = True) -> Text:
-    """A line for each state, then one for the time left. short: 7 characters at most for up to 99 cells of an entry."""
+    """A line for each state, then one for the time left. short: 7 characters at most for up to 99
+    cells of an entry.
+    """
     if entry is None:
         return Text()
     lines = []
     for share in entry.shares:
         if share.state is State.PENDING and len(entry.shares) > 1 and not short:
             continue  # what the others leave over of the total
-        count = "" if entry.total == 1 else f"{share.count} " if short else f"{share.count}/{entry.total} "
-        lines.append(Text(f"{count}{SHORT[share.state] if short else share.state}", COLOURS[share.state]))
+        count = (
+            ""
+            if entry.total == 1
+            else f"{share.count} "
+            if short
+            else f"{share.count}/{entry.total} "
+        )
+        lines.append(
+            Text(f"{count}{SHORT[share.state] if short else share.state}", COLOURS[share.state])
+        )
         if share.epochs:
-            reached = "-".join(str(epoch) for epoch in dict.fromkeys((share.epochs[0], share.epochs[-1])))
+            reached = "-".join(
+                str(epoch) for epoch in dict.fromkeys((share.epochs[0], share.epochs[-1]))
+            )
             lines.append(Text(f"{'ep.' if short else 'epoch'} {reached}", COLOURS[share.state]))
     if times and any(share.state is not State.DONE for share in entry.shares):
         words = "?" if entry.seconds is None else brief(entry.seconds)
@@ -89,7 +115,9 @@ def brief(seconds: float) -> str:
 
 
 def _forms(seen: GridView) -> Iterator[list[Table]]:
-    """Ways to draw the table, the best first: roomy, without times, short, and short in several pieces."""
+    """Ways to draw the table, the best first: roomy, without times, short, and short in several
+    pieces.
+    """
     columns = range(len(seen.entries[0]) if seen.entries else 0)
     for short, times in ((False, True), (False, False), (True, True), (True, False)):
         for gap, apart in ((3, 1), (1, 1), (1, 0)):
@@ -99,8 +127,12 @@ def _forms(seen: GridView) -> Iterator[list[Table]]:
         yield [_table(seen, piece, short=True, times=True, gap=1, apart=0) for piece in pieces]
 
 
-def _table(seen: GridView, columns: range, *, short: bool, times: bool, gap: int, apart: int) -> Table:
-    """Some columns of the grid. gap: blanks between columns; apart: 1 for a blank line beside rows of several lines."""
+def _table(
+    seen: GridView, columns: range, *, short: bool, times: bool, gap: int, apart: int
+) -> Table:
+    """Some columns of the grid. gap: blanks between columns; apart: 1 for a blank line beside rows
+    of several lines.
+    """
     texts = [[entry_text(row[column], short, times) for column in columns] for row in seen.entries]
     table = Table(
         box=None,

@@ -1,4 +1,6 @@
-"""A grid as a table of states: arms and kernels down, alphas across. Pure; `grid_table` draws it."""
+"""A grid as a table of states: arms and kernels down, alphas across. Pure; `grid_table` draws
+it.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ ORDER = (State.DONE, State.RUNNING, State.PARTIAL, State.FAILED, State.PENDING)
 
 @dataclass(frozen=True)
 class Share:
-    """Cells in one state: how many, and the last finished epochs (from 0) of those that run or were cut, ascending."""
+    """Cells in one state: how many, and the last finished epochs (from 0) of those that run or were
+    cut, ascending.
+    """
 
     state: State
     count: int
@@ -26,7 +30,9 @@ class Share:
 
 @dataclass(frozen=True)
 class Entry:
-    """Cells that differ in seed and split alone. shares: of the states that occur; seconds: left, None if not known."""
+    """Cells that differ in seed and split alone. shares: of the states that occur; seconds: left,
+    None if not known.
+    """
 
     shares: tuple[Share, ...]
     seconds: float | None
@@ -41,7 +47,8 @@ class Entry:
 class GridView:
     """A grid at one moment. entries: a tuple per row, an Entry or None (no such cell) per column.
 
-    columns is empty where no arm knows alpha; whole is the entry of all cells; time_left is in words.
+    columns is empty where no arm knows alpha; whole is the entry of all cells; time_left is in
+    words.
     """
 
     rows: tuple[str, ...]
@@ -52,26 +59,36 @@ class GridView:
 
 
 def view(cells: Sequence[Cell], needs_click: Collection[str] = (), at_once: int = 1) -> GridView:
-    """Arrange cells: rows in the order of the cells, columns by alpha, "none" being that of arms without alpha.
+    """Arrange cells: rows in the order of the cells, columns by alpha, "none" being that of arms
+    without alpha.
 
-    needs_click: arms that are marked as shown a click; at_once: how many processes share what is left.
+    needs_click: arms that are marked as shown a click; at_once: how many processes share what is
+    left.
     """
     names = _names(dict.fromkeys(_row(cell.spec) for cell in cells), needs_click)
-    columns = sorted({_alpha(cell.spec) for cell in cells}, key=lambda alpha: (alpha is not None, alpha))
+    columns = sorted(
+        {_alpha(cell.spec) for cell in cells}, key=lambda alpha: (alpha is not None, alpha)
+    )
     places: dict[tuple[Row, float | None], list[Cell]] = {}
     for cell in cells:
         places.setdefault((_row(cell.spec), _alpha(cell.spec)), []).append(cell)
     return GridView(
         rows=tuple(names.values()),
-        columns=() if columns == [None] else tuple("none" if alpha is None else f"{alpha:g}" for alpha in columns),
-        entries=tuple(tuple(_entry(places.get((row, alpha), [])) for alpha in columns) for row in names),
+        columns=()
+        if columns == [None]
+        else tuple("none" if alpha is None else f"{alpha:g}" for alpha in columns),
+        entries=tuple(
+            tuple(_entry(places.get((row, alpha), [])) for alpha in columns) for row in names
+        ),
         whole=_entry(cells) or Entry((), 0.0),
         time_left=time_left(cells, at_once),
     )
 
 
 def time_left(cells: Iterable[Cell], at_once: int = 1) -> str:
-    """What is left of cells in words: how long, of how many that is not known, and where it was learnt."""
+    """What is left of cells in words: how long, of how many that is not known, and where it was
+    learnt.
+    """
     rest = [cell.left for cell in cells if cell.state is not State.DONE]
     seconds, unknown = left(rest)
     shared = f", shared by {at_once} workers" if at_once > 1 else ""
@@ -86,16 +103,24 @@ def _alpha(spec: RunSpec) -> float | None:
 
 
 def _row(spec: RunSpec) -> Row:
-    return spec.arm, tuple(sorted((key, value) for key, value in spec.params.items() if key != "alpha"))
+    return spec.arm, tuple(
+        sorted((key, value) for key, value in spec.params.items() if key != "alpha")
+    )
 
 
 def _names(rows: Iterable[Row], needs_click: Collection[str]) -> dict[Row, str]:
-    """Each row's name: its arm, its kernel, and the parameters in which it differs from other rows of its arm."""
+    """Each row's name: its arm, its kernel, and the parameters in which it differs from other rows
+    of its arm.
+    """
     rows, names = list(rows), {}
     for arm, params in rows:
         alike = [dict(others) for name, others in rows if name == arm]
         words = [f"{value}x{value}" for key, value in params if key == "kernel_size"]
-        differs = [(k, v) for k, v in params if k != "kernel_size" and any(others.get(k) != v for others in alike)]
+        differs = [
+            (k, v)
+            for k, v in params
+            if k != "kernel_size" and any(others.get(k) != v for others in alike)
+        ]
         words += [f"{key}={value}" for key, value in differs]
         names[arm, params] = " ".join([arm, *words, *(["(click)"] if arm in needs_click else [])])
     return names
@@ -105,7 +130,11 @@ def _entry(cells: Sequence[Cell]) -> Entry | None:
     shares = []
     for state in ORDER:
         there = [cell for cell in cells if cell.state is state]
-        begun = [cell.epochs.last for cell in there if state in (State.RUNNING, State.PARTIAL) and cell.epochs.dice]
+        begun = [
+            cell.epochs.last
+            for cell in there
+            if state in (State.RUNNING, State.PARTIAL) and cell.epochs.dice
+        ]
         shares += [Share(state, len(there), tuple(sorted(begun)))] if there else []
     seconds, unknown = left(cell.left for cell in cells)
     return Entry(tuple(shares), None if unknown else seconds) if cells else None

@@ -27,9 +27,13 @@ AT_WORK_SHOWN = 4  # cells at work that have lines of their own below the grid
 
 
 class Lines:
-    """A line for each thing that happens; give its methods to `Options`. Without a survey no time left is told."""
+    """A line for each thing that happens; give its methods to `Options`. Without a survey no time
+    left is told.
+    """
 
-    def __init__(self, specs: Sequence[RunSpec], folder: Path, survey: Survey | None = None) -> None:
+    def __init__(
+        self, specs: Sequence[RunSpec], folder: Path, survey: Survey | None = None
+    ) -> None:
         self.index = {spec.run_id: i for i, spec in enumerate(specs)}
         self.folder, self.survey = folder, survey
         self.begun = self.checkpoint = 0.0
@@ -38,7 +42,10 @@ class Lines:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self.survey and isinstance(error, KeyboardInterrupt):
             with contextlib.suppress(OSError):
@@ -66,14 +73,20 @@ class Lines:
             self.minor(f"{self._head(spec)}: {state}, from before")
 
     def on_epoch(self, spec: RunSpec, history: list[dict[str, float]]) -> None:
-        """An epoch ended; or what a checkpoint held was taken up, which is told once before the next epoch."""
+        """An epoch ended; or what a checkpoint held was taken up, which is told once before the
+        next epoch.
+        """
         if not history:
             return
         row = history[-1]
         note = f"epoch {row['epoch']:.0f}  validation Dice {row['val_dice']:.3f}"
         note += f" (best {max(r['val_dice'] for r in history):.3f})"
-        # a checkpoint is there still, and unchanged, only where it was read: a dropped one is removed
-        taken_up = self.checkpoint and changed(RunFolder(self.folder, spec.run_id) / CHECKPOINT) == self.checkpoint
+        # a checkpoint is there still, and unchanged, only where it was read: a dropped one is
+        # removed
+        taken_up = (
+            self.checkpoint
+            and changed(RunFolder(self.folder, spec.run_id) / CHECKPOINT) == self.checkpoint
+        )
         self.checkpoint = 0.0
         if taken_up:
             self.on_note(f"goes on after {note}")
@@ -109,7 +122,9 @@ class Silent(Lines):
 
 
 class LiveGrid(Lines):
-    """The grid of states, and below it the cells at work, as their folders show them; drawn anew every second."""
+    """The grid of states, and below it the cells at work, as their folders show them; drawn anew
+    every second.
+    """
 
     def __init__(self, survey: Survey, console: Console, at_once: int = 1) -> None:
         super().__init__(survey.specs, survey.folder, survey)
@@ -121,7 +136,10 @@ class LiveGrid(Lines):
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.seen.look(afresh=True)
         self.live.stop()
@@ -142,24 +160,36 @@ class LiveGrid(Lines):
         at_work = [cell for cell in cells if cell.state is State.RUNNING][:AT_WORK_SHOWN]
         lines = [line for cell in at_work for line in at_work_lines(cell)]
         grid = draw(
-            view(cells, self.seen.needs_click, self.at_once), self.console, self.console.height - len(lines) - 2
+            view(cells, self.seen.needs_click, self.at_once),
+            self.console,
+            self.console.height - len(lines) - 2,
         )
         return Group(Text(), grid, *lines)
 
 
 def at_work_lines(cell: Cell) -> tuple[RenderableType, RenderableType]:
-    """A cell that runs, in two lines: its name; its epoch, validation Dice, how far it is and how long it will take."""
+    """A cell that runs, in two lines: its name; its epoch, validation Dice, how far it is and how
+    long it will take.
+    """
     epochs, rest = cell.epochs, cell.left
-    far = f"epoch {epochs.last}  Dice {epochs.dice[-1]:.3f} (best {max(epochs.dice):.3f})" if epochs.dice else "begins"
+    far = (
+        f"epoch {epochs.last}  Dice {epochs.dice[-1]:.3f} (best {max(epochs.dice):.3f})"
+        if epochs.dice
+        else "begins"
+    )
     line = Table.grid(padding=(0, 2, 0, 0))
-    bar = ProgressBar(total=max(1.0, len(epochs.dice) + (rest.epochs or 0)), completed=len(epochs.dice), width=12)
+    bar = ProgressBar(
+        total=max(1.0, len(epochs.dice) + (rest.epochs or 0)), completed=len(epochs.dice), width=12
+    )
     time_left = "" if rest.seconds is None else f", about {span(rest.seconds)} left"
     line.add_row(f"  {far}", bar, f"{span(cell.spent)}{time_left}")
     return Text(f"{cell.spec.cell} on {cell.spec.split_id}", COLOURS[State.RUNNING]), line
 
 
 def farewell(survey: Survey) -> str:
-    """The last line of a call that was stopped: how many cells are done, which were cut, and what is kept of them."""
+    """The last line of a call that was stopped: how many cells are done, which were cut, and what
+    is kept of them.
+    """
     cells = survey.look(afresh=True)
     done = sum(cell.state is State.DONE for cell in cells)
     words = [f"{done} of {len(cells)} cells are done"]
@@ -179,7 +209,9 @@ def kept_epochs(checkpoint: Path) -> int:
     import torch
 
     try:
-        return len(torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["history"])
+        return len(
+            torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["history"]
+        )
     except Exception:  # of a damaged file torch raises many kinds; the next call will tell
         return 0
 

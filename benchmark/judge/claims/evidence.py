@@ -1,4 +1,6 @@
-"""What a claim is judged on: the grid of kernels and alphas as it was run under one set of terms. Pure."""
+"""What a claim is judged on: the grid of kernels and alphas as it was run under one set of terms.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ ROUNDING = 1e-9  # what arithmetic can leave of an exact tie
 
 
 class Reading(StrEnum):
-    """What alpha weighs: the false negatives, as the thesis writes, or the false positives, as MONAI's `alpha` does.
+    """What alpha weighs: the false negatives, as the thesis writes, or the false positives, as
+    MONAI's `alpha` does.
 
     A training at alpha under one reading is a training at 1 - alpha under the other.
     """
@@ -45,7 +48,9 @@ class Reading(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class Ground:
-    """The cells of the thesis's grid that were run, by kernel and alpha under one reading, and the rules."""
+    """The cells of the thesis's grid that were run, by kernel and alpha under one reading, and the
+    rules.
+    """
 
     cells: Mapping[Spot, Cell]
     reference: Reference
@@ -65,18 +70,28 @@ class Ground:
 
     def spots(self, kernels: Iterable[int] = (), alphas: Iterable[float] = ()) -> list[Spot]:
         """Spots of the thesis's grid: all kernels or alphas where none is given."""
-        return [(k, a) for k in kernels or self.reference.kernels for a in alphas or self.reference.alphas]
+        return [
+            (k, a)
+            for k in kernels or self.reference.kernels
+            for a in alphas or self.reference.alphas
+        ]
 
     def seeds(self, statistic: Statistic) -> Variance | None:
-        """The statistic's variance between seeds, pooled over all cells that were run; None as `between_seeds` says."""
+        """The statistic's variance between seeds, pooled over all cells that were run; None as
+        `between_seeds` says.
+        """
         if statistic not in self._seeds:
             self._seeds[statistic] = between_seeds(self.cells.values(), statistic)
         return self._seeds[statistic]
 
     def contrast(self, weights: Mapping[Spot, float], statistic: Statistic) -> Estimate | None:
-        """The weighted sum of a statistic over these spots, on the splits that they share; None as `contrast` says."""
+        """The weighted sum of a statistic over these spots, on the splits that they share; None as
+        `contrast` says.
+        """
         cells = common([self.cells[spot] for spot in weights])
-        return contrast(list(zip(weights.values(), cells, strict=True)), statistic, self.seeds(statistic))
+        return contrast(
+            list(zip(weights.values(), cells, strict=True)), statistic, self.seeds(statistic)
+        )
 
     def within(self, cell: Cell, statistic: Statistic) -> Estimate | None:
         """A statistic of one cell."""
@@ -94,9 +109,15 @@ class Ground:
         return FEW_PATIENTS
 
     def lacking(self, spots: Iterable[Spot], columns: Iterable[str]) -> str:
-        """Which of these columns of scores.csv some run of these spots does not have, and the cure; else empty."""
+        """Which of these columns of scores.csv some run of these spots does not have, and the cure;
+        else empty.
+        """
         rows = [self.cells[spot].rows for spot in spots]
-        lost = [name for name in columns if any(name not in part or part[name].isna().any() for part in rows)]
+        lost = [
+            name
+            for name in columns
+            if any(name not in part or part[name].isna().any() for part in rows)
+        ]
         return f"no {' and '.join(lost)} in the scores of some runs; rescore them" if lost else ""
 
     def complete(self, groups: Iterable[Sequence[Spot]]) -> list[Sequence[Spot]]:
@@ -104,8 +125,12 @@ class Ground:
         return [group for group in groups if all(spot in self.cells for spot in group)]
 
 
-def ground(panel: Panel, reading: Reading, reference: Reference, rule: ClaimRule, sizes: Sizes) -> Ground:
-    """Find the cells of the thesis's grid in a panel; cells off the grid, or that saw a click, are left out."""
+def ground(
+    panel: Panel, reading: Reading, reference: Reference, rule: ClaimRule, sizes: Sizes
+) -> Ground:
+    """Find the cells of the thesis's grid in a panel; cells off the grid, or that saw a click, are
+    left out.
+    """
     found = {}
     for cell in panel.cells:
         spot = (cell.kernel_size or 0, reading.of(cell.alpha))
@@ -122,7 +147,9 @@ def average(spots: Sequence[Spot], sign: float = 1.0) -> dict[Spot, float]:
 
 
 def side(found: Estimate | None, level: float, against: float = 0.0) -> int:
-    """1 where the interval lies wholly above a value, -1 wholly below, 0 where it holds it or nothing is known."""
+    """1 where the interval lies wholly above a value, -1 wholly below, 0 where it holds it or
+    nothing is known.
+    """
     if found is None:
         return 0
     low, high = found.interval(level)
@@ -140,7 +167,9 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """standing and why; measured: the statistic and its interval in words; cells: run of those that it needs."""
+    """standing and why; measured: the statistic and its interval in words; cells: run of those that
+    it needs.
+    """
 
     standing: Standing
     why: str
@@ -161,16 +190,26 @@ def judge(
     *,
     ratio: bool = False,
 ) -> Finding:
-    """Judge one contrast that a claim puts above (sign 1) or below (-1) zero; ratio: it is told as exp of itself."""
+    """Judge one contrast that a claim puts above (sign 1) or below (-1) zero; ratio: it is told as
+    exp of itself.
+    """
     if not weights:
-        return Finding(Standing.NOT_TESTABLE, "the trainings needed to test this have not been run", cells=cells)
+        return Finding(
+            Standing.NOT_TESTABLE,
+            "the trainings needed to test this have not been run",
+            cells=cells,
+        )
     found = on.contrast(weights, statistic)
     measured = f"{name} {in_words(found, on.rule.level, ratio=ratio)}"
     if found is None:
         return Finding(Standing.UNDECIDED, on.unknown(weights, statistic), measured, cells)
     where = side(found, on.rule.level)
-    standing = {sign: Standing.CONFIRMED, -sign: Standing.CONTRADICTED}.get(where, Standing.UNDECIDED)
-    why = {1: "the interval lies above", -1: "the interval lies below", 0: "the interval includes"}[where]
+    standing = {sign: Standing.CONFIRMED, -sign: Standing.CONTRADICTED}.get(
+        where, Standing.UNDECIDED
+    )
+    why = {1: "the interval lies above", -1: "the interval lies below", 0: "the interval includes"}[
+        where
+    ]
     return Finding(standing, f"{why} {1 if ratio else 0}", measured, cells)
 
 
@@ -180,19 +219,29 @@ def in_words(found: Estimate | None, level: float, *, ratio: bool = False) -> st
         return "not known"
     ends = (found.value, *found.interval(level))
     value, low, high = (math.exp(min(x, LARGEST)) for x in ends) if ratio else ends
-    return f"{value:.2f} [{low:.2f}, {high:.2f}]" if ratio else f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
+    return (
+        f"{value:.2f} [{low:.2f}, {high:.2f}]"
+        if ratio
+        else f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
+    )
 
 
 def better(found: Mapping[Spot, Estimate | None], level: float) -> Spot | None:
-    """The spot that is most surely better, given the reference minus each; None where Holm leaves none."""
+    """The spot that is most surely better, given the reference minus each; None where Holm leaves
+    none.
+    """
     known = {spot: one for spot, one in found.items() if one is not None}
     adjusted = dict(zip(known, holm([one.p_value() for one in known.values()]), strict=True))
-    worse = [spot for spot, one in known.items() if one.value < -ROUNDING and adjusted[spot] < 1 - level]
+    worse = [
+        spot for spot, one in known.items() if one.value < -ROUNDING and adjusted[spot] < 1 - level
+    ]
     return min(worse, key=lambda spot: (adjusted[spot], spot)) if worse else None
 
 
 def nearest(found: Mapping[Spot, Estimate | None], level: float) -> str:
-    """Say which spot comes nearest to the reference, or farthest above it, given the reference minus each."""
+    """Say which spot comes nearest to the reference, or farthest above it, given the reference
+    minus each.
+    """
     known = {spot: one for spot, one in found.items() if one is not None}
     if not known:
         return "not known" if found else ""

@@ -24,7 +24,9 @@ SWAPPED = (
 
 @dataclass(frozen=True)
 class Judged:
-    """One claim on one ground: under alpha as the thesis writes it, and as MONAI's loss would take it."""
+    """One claim on one ground: under alpha as the thesis writes it, and as MONAI's loss would take
+    it.
+    """
 
     claim: Claim
     text: Finding
@@ -32,20 +34,39 @@ class Judged:
 
 
 def judge_claims(panel: Panel, reference: Reference, tolerances: Tolerances) -> list[Judged]:
-    """Judge every claim on the runs of one panel; both readings of alpha come from the same trainings."""
-    text, swapped = (ground(panel, reading, reference, tolerances.claims, tolerances.sizes) for reading in Reading)
-    return [Judged(claim, CLAIMS[claim.id](text), CLAIMS[claim.id](swapped)) for claim in reference.claims]
+    """Judge every claim on the runs of one panel; both readings of alpha come from the same
+    trainings.
+    """
+    text, swapped = (
+        ground(panel, reading, reference, tolerances.claims, tolerances.sizes)
+        for reading in Reading
+    )
+    return [
+        Judged(claim, CLAIMS[claim.id](text), CLAIMS[claim.id](swapped))
+        for claim in reference.claims
+    ]
 
 
 def on_its_terms(panel: Panel, reference: Reference, tolerances: Tolerances) -> bool:
-    """True for real slices under the thesis's protocol, at any image size and precision, with a run of its arm."""
+    """True for real slices under the thesis's protocol, at any image size and precision, with a run
+    of its arm.
+    """
     first = panel.runs.iloc[0]
-    same = first["dataset_id"] == reference.dataset_id and first["protocol_hash"] == tolerances.protocol_hash
-    return bool(same and not first["phantom"] and (panel.runs["arm"] == reference.best_cell.arm).any())
+    same = (
+        first["dataset_id"] == reference.dataset_id
+        and first["protocol_hash"] == tolerances.protocol_hash
+    )
+    return bool(
+        same and not first["phantom"] and (panel.runs["arm"] == reference.best_cell.arm).any()
+    )
 
 
-def claims_table(panel: Panel, rows: Sequence[Judged], reference: Reference, tolerances: Tolerances) -> Table:
-    """One row per claim; below it the best cell chosen on validation beside the best chosen on test."""
+def claims_table(
+    panel: Panel, rows: Sequence[Judged], reference: Reference, tolerances: Tolerances
+) -> Table:
+    """One row per claim; below it the best cell chosen on validation beside the best chosen on
+    test.
+    """
     numbers = pd.DataFrame(
         {
             "claim": [row.claim.id for row in rows],
@@ -75,7 +96,9 @@ def claims_table(panel: Panel, rows: Sequence[Judged], reference: Reference, tol
 
 
 def best_cells(on: Ground) -> list[str]:
-    """Say which cell is best by validation Dice and which by test Dice, over the splits that all cells share."""
+    """Say which cell is best by validation Dice and which by test Dice, over the splits that all
+    cells share.
+    """
     names, cells = list(on.cells), common(list(on.cells.values()))
     if len(cells) < 2 or cells[0].rows.empty or "fit.val_dice" not in cells[0].runs:
         return []

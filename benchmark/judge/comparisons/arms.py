@@ -1,4 +1,5 @@
-"""Arms against arms: paired differences in Dice from one reference cell, which of them are real, and what each cost.
+"""Arms against arms: paired differences in Dice from one reference cell, which of them are real,
+and what each cost.
 
 The family of contrasts is declared beforehand (`[contrasts]` of tolerances.toml): every other
 cell under the same terms against the reference, p-values after Holm. Arms that saw a click
@@ -51,11 +52,17 @@ class Duel:
 
 def is_reference(cell: Cell, key: Key) -> bool:
     """True for the cell that a rule names."""
-    return cell.arm == key.arm and cell.kernel_size == key.kernel_size and abs(cell.alpha - key.alpha) < 1e-9
+    return (
+        cell.arm == key.arm
+        and cell.kernel_size == key.kernel_size
+        and abs(cell.alpha - key.alpha) < 1e-9
+    )
 
 
 def duels(panel: Panel, rule: ContrastRule) -> list[Duel]:
-    """Set every cell of a panel against the reference, best mean Dice first; empty where the reference was not run."""
+    """Set every cell of a panel against the reference, best mean Dice first; empty where the
+    reference was not run.
+    """
     cells = list(panel.cells)
     references = [cell for cell in cells if is_reference(cell, rule.reference)]
     if not references:
@@ -64,11 +71,14 @@ def duels(panel: Panel, rule: ContrastRule) -> list[Duel]:
     seeds = between_seeds(cells, DICE)
     rows = [_duel(cell, reference, seeds) for cell in cells if cell is not reference]
     tested = [row for row in rows if row.p is not None]
-    after = dict(zip(map(id, tested), holm([row.p for row in tested if row.p is not None]), strict=True))
+    after = dict(
+        zip(map(id, tested), holm([row.p for row in tested if row.p is not None]), strict=True)
+    )
     judged = [_judged(row, after[id(row)], rule) if id(row) in after else row for row in rows]
     own = Duel(reference, mean(reference, DICE), None, None, None, Standing.REFERENCE)
     automatic = sorted(
-        [own, *(r for r in judged if not r.cell.needs_click)], key=lambda row: (-row.dice, row.cell.name)
+        [own, *(r for r in judged if not r.cell.needs_click)],
+        key=lambda row: (-row.dice, row.cell.name),
     )
     return [*automatic, *(row for row in judged if row.cell.needs_click)]
 
@@ -77,13 +87,27 @@ def _duel(cell: Cell, reference: Cell, seeds: Variance | None) -> Duel:
     mine, other = common([cell, reference])
     if mine.rows.empty:
         standing = Standing.CLICK if cell.needs_click else Standing.UNDECIDED
-        return Duel(cell, mean(cell, DICE), None, None, None, standing, f"tested on other splits than {reference.name}")
+        return Duel(
+            cell,
+            mean(cell, DICE),
+            None,
+            None,
+            None,
+            standing,
+            f"tested on other splits than {reference.name}",
+        )
     difference = contrast([(1.0, mine), (-1.0, other)], DICE, seeds)
     if cell.needs_click:
-        return Duel(mine, mean(mine, DICE), difference, None, None, Standing.CLICK, "was given a click")
+        return Duel(
+            mine, mean(mine, DICE), difference, None, None, Standing.CLICK, "was given a click"
+        )
     if difference is None:
-        unknown = "no cell was trained from two seeds, so the variation between trainings is unknown"
-        why = "some slices have no patient number, or there is only one patient" if seeds else unknown
+        unknown = (
+            "no cell was trained from two seeds, so the variation between trainings is unknown"
+        )
+        why = (
+            "some slices have no patient number, or there is only one patient" if seeds else unknown
+        )
         return Duel(mine, mean(mine, DICE), None, None, None, Standing.UNDECIDED, why)
     p = difference.p_value()
     return Duel(mine, mean(mine, DICE), difference, p, _wilcoxon(mine, other), Standing.UNDECIDED)
@@ -93,15 +117,24 @@ def _judged(row: Duel, p: float, rule: ContrastRule) -> Duel:
     """The one place where a difference is called real."""
     assert row.difference is not None
     if p >= 1 - rule.level:
-        return replace(row, p=p, standing=Standing.UNDECIDED, why=f"p = {p:.2g} after Holm's correction")
-    return replace(row, p=p, standing=Standing.BETTER if row.difference.value > 0 else Standing.WORSE)
+        return replace(
+            row, p=p, standing=Standing.UNDECIDED, why=f"p = {p:.2g} after Holm's correction"
+        )
+    return replace(
+        row, p=p, standing=Standing.BETTER if row.difference.value > 0 else Standing.WORSE
+    )
 
 
 def _wilcoxon(cell: Cell, other: Cell) -> float:
-    """Two-sided p of the signed-rank test on the patients' mean differences; 1 where none differs."""
+    """Two-sided p of the signed-rank test on the patients' mean differences; 1 where none
+    differs.
+    """
     from scipy.stats import wilcoxon
 
-    a, b = (one.rows.groupby(["patient_id", "split_id", "slice_id"])["dice"].mean() for one in (cell, other))
+    a, b = (
+        one.rows.groupby(["patient_id", "split_id", "slice_id"])["dice"].mean()
+        for one in (cell, other)
+    )
     by_patient = (a - b).groupby("patient_id").mean()
     return float(wilcoxon(by_patient).pvalue) if (by_patient != 0).any() else 1.0
 
@@ -111,8 +144,13 @@ def versus_table(panel: Panel, rows: Sequence[Duel], rule: ContrastRule) -> Tabl
     numbers = pd.DataFrame([_numbers(row, rule.level) for row in rows])
     shown = pd.DataFrame(
         {
-            "arm": [f"{name} {CLICK}" if click else name for name, click in _columns(numbers, "arm", "click")],
-            "seeds x splits": [f"{s} x {d}" if s else f"- x {d}" for s, d in _columns(numbers, "seeds", "splits")],
+            "arm": [
+                f"{name} {CLICK}" if click else name
+                for name, click in _columns(numbers, "arm", "click")
+            ],
+            "seeds x splits": [
+                f"{s} x {d}" if s else f"- x {d}" for s, d in _columns(numbers, "seeds", "splits")
+            ],
             "mean Dice": digits(numbers["dice"], 4),
             "difference": digits(numbers["difference"], 4, sign=True),
             f"{rule.level:.0%} interval": between(numbers["low"], numbers["high"], 3, sign=True),
@@ -182,4 +220,8 @@ def _numbers(row: Duel, level: float) -> dict[str, object]:
 
 def _mean_of(runs: pd.DataFrame, column: str) -> float:
     """Mean over the runs; NaN where they do not have it."""
-    return float(pd.to_numeric(runs[column], errors="coerce").mean()) if column in runs else float("nan")
+    return (
+        float(pd.to_numeric(runs[column], errors="coerce").mean())
+        if column in runs
+        else float("nan")
+    )

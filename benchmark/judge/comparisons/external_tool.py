@@ -1,4 +1,6 @@
-"""Another tool, scored from a folder of its masks, beside the recorded arms on the same test slices. Pure."""
+"""Another tool, scored from a folder of its masks, beside the recorded arms on the same test
+slices. Pure.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,12 @@ from benchmark.scoring.external_masks import Judged
 
 
 def visitor_cell(name: str, split_id: str, scores: pd.DataFrame) -> Cell:
-    """A cell of one set of masks: rows as `evaluate.score` gives them. Its trainings are not ours to know."""
-    runs = pd.DataFrame({"run_id": [name], "seed": pd.array([None], "Int64"), "split_id": [split_id]})
+    """A cell of one set of masks: rows as `evaluate.score` gives them. Its trainings are not ours
+    to know.
+    """
+    runs = pd.DataFrame(
+        {"run_id": [name], "seed": pd.array([None], "Int64"), "split_id": [split_id]}
+    )
     rows = scores.assign(split_id=split_id, seed=NO_SEED)
     return Cell(name, "", None, float("nan"), False, runs, rows)
 
@@ -26,10 +32,16 @@ def visitor_table(name: str, judged: Judged, collected: Collected, level: float)
     trainings is not in it, so a difference is real only as far as these masks go.
     """
     runs = collected.runs
-    met = runs[(runs["split_fingerprint"] == judged.split.fingerprint) & (runs["dataset_id"] == judged.dataset_id)]
+    met = runs[
+        (runs["split_fingerprint"] == judged.split.fingerprint)
+        & (runs["dataset_id"] == judged.dataset_id)
+    ]
     rows = []
     for _, group in met.sort_values("run_id").groupby(list(CONDITIONS)):
-        cells = [cell_of(part, collected.scores) for _, part in group.groupby(["needs_click", "arm", "params"])]
+        cells = [
+            cell_of(part, collected.scores)
+            for _, part in group.groupby(["needs_click", "arm", "params"])
+        ]
         spread = between_seeds(cells, DICE)
         first = group.iloc[0]
         visitor = visitor_cell(name, str(first["split_id"]), judged.scores)
@@ -44,7 +56,9 @@ def visitor_table(name: str, judged: Judged, collected: Collected, level: float)
             )  # fmt: skip
     if not rows:
         return None
-    numbers = pd.DataFrame(rows).sort_values(["dice", "arm"], ascending=[False, True], ignore_index=True)
+    numbers = pd.DataFrame(rows).sort_values(
+        ["dice", "arm"], ascending=[False, True], ignore_index=True
+    )
     shown = pd.DataFrame(
         {
             "arm": numbers["arm"],

@@ -34,14 +34,19 @@ COLUMNS = (  # of the numbers; the thesis prints few of them
 
 
 def headline(collected: Collected, reference: Reference, tolerances: Tolerances) -> Table:
-    """The thesis's number, ours by image and ours by patient: its best cell at every size and precision that was run.
+    """The thesis's number, ours by image and ours by patient: its best cell at every size and
+    precision that was run.
 
-    Means over all test slices of all draws or folds, and over seeds. Runs under two protocols never share a row.
+    Means over all test slices of all draws or folds, and over seeds. Runs under two protocols never
+    share a row.
     """
     cell, level = reference.best_cell, tolerances.leak.level
     own = f"{tolerances.dice.image_size}x{tolerances.dice.image_size}"
     runs = collected.runs.sort_values("run_id")
-    runs = runs[(runs["recipe_hash"] == tolerances.recipe_hash) & (runs["dataset_id"] == reference.dataset_id)]
+    runs = runs[
+        (runs["recipe_hash"] == tolerances.recipe_hash)
+        & (runs["dataset_id"] == reference.dataset_id)
+    ]
     runs = runs[in_cell(runs, cell.arm, cell.kernel_size, cell.alpha) & ~runs["phantom"]]
     rows: list[dict[str, object]] = [
         {"what": "thesis", "split": "image", "protocol": "", "size": own, "precision": "", "seeds": cell.seeds,
@@ -49,7 +54,10 @@ def headline(collected: Collected, reference: Reference, tolerances: Tolerances)
     ]  # fmt: skip
     terms = ["height", "width", "precision"]
     for _, part in runs.groupby(terms):
-        cells = [cell_of(one, collected.scores) for _, one in part.groupby(["split_unit", "protocol_hash"])]
+        cells = [
+            cell_of(one, collected.scores)
+            for _, one in part.groupby(["split_unit", "protocol_hash"])
+        ]
         spread = between_seeds(cells, DICE)
         rows += [_row(one, spread, level) for one in cells]
     numbers = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"patients": "Int64"})
@@ -109,6 +117,8 @@ def _row(cell: Cell, seeds: Variance | None, level: float) -> dict[str, object]:
         "low": low,
         "high": high,
         "median": float(by_slice.median()),
-        "dice_by_patient": float(by_slice.groupby("patient_id").mean().mean()) if known else float("nan"),
+        "dice_by_patient": float(by_slice.groupby("patient_id").mean().mean())
+        if known
+        else float("nan"),
         "missed": float(missed.mean()),
     }

@@ -21,12 +21,19 @@ LIMITS = 1.96  # SDs to each side of the bias, 95 % of normal differences: Bland
 THIRDS = ("small", "middle", "large")  # of the tumours, by `Sizes`
 EACH_ONCE = "Every slice counts once, averaged over the seeds that tested it."
 COLUMNS = ("nsd_1mm", "nsd_2mm", "hd95_mm", "assd_mm")
-SIZES = {"area, mm2": "mm2", "longest diameter, mm": "diameter_mm", "its perpendicular, mm": "perpendicular_mm"}
+SIZES = {
+    "area, mm2": "mm2",
+    "longest diameter, mm": "diameter_mm",
+    "its perpendicular, mm": "perpendicular_mm",
+}
 
 
 def measured(cell: Cell) -> bool:
     """True where all runs of a cell have the measures; older ones get them by rescoring."""
-    names = [*COLUMNS, *(f"{side}_{of}" for of in SIZES.values() for side in ("truth", "predicted"))]
+    names = [
+        *COLUMNS,
+        *(f"{side}_{of}" for of in SIZES.values() for side in ("truth", "predicted")),
+    ]
     return all(name in cell.rows and cell.rows[name].notna().all() for name in names)
 
 
@@ -49,16 +56,26 @@ def by_size(cell: Cell, sizes: Sizes) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def thirds(truth_mm2: pd.Series[float], sizes: Sizes) -> pd.Series[str]:
-    """Each area as small, middle or large (an ordered category); NaN without a tumour. A limit is of the larger."""
+    """Each area as small, middle or large (an ordered category); NaN without a tumour. A limit is
+    of the larger.
+    """
     ends = [0.0, *sizes.edges_mm2, float("inf")]
     found = pd.cut(truth_mm2.where(truth_mm2 > 0), ends, right=False, labels=list(THIRDS))
     return pd.Series(found, index=truth_mm2.index)
 
 
-def _table(panel: Panel, sizes: Sizes, of: Callable[[pd.DataFrame], list[dict[str, object]]]) -> pd.DataFrame:
+def _table(
+    panel: Panel, sizes: Sizes, of: Callable[[pd.DataFrame], list[dict[str, object]]]
+) -> pd.DataFrame:
     return pd.DataFrame(
         [
-            {"arm": cell.name, "params": cell.params, "click": cell.needs_click, "tumours": name, **row}
+            {
+                "arm": cell.name,
+                "params": cell.params,
+                "click": cell.needs_click,
+                "tumours": name,
+                **row,
+            }
             for cell in panel.cells
             if measured(cell)
             for name, rows in by_size(cell, sizes)
@@ -88,7 +105,17 @@ def boundaries_table(panel: Panel, sizes: Sizes) -> Table:
         }
     )
     note = "missed: no pixel of the tumour was found; detected: mean over the others. Definitions: docs/measures.md."
-    essential = ("arm", "tumours", "slices", "missed", "Dice", "median", "detected", "NSD 1 mm", "NSD 2 mm")
+    essential = (
+        "arm",
+        "tumours",
+        "slices",
+        "missed",
+        "Dice",
+        "median",
+        "detected",
+        "NSD 1 mm",
+        "NSD 2 mm",
+    )
     notes = (note, EACH_ONCE, *_left_out(panel))
     return Table(f"Measures by tumour size, {panel.title}.", numbers, shown, notes, essential)
 
@@ -96,12 +123,18 @@ def boundaries_table(panel: Panel, sizes: Sizes) -> Table:
 def _left_out(panel: Panel) -> list[str]:
     names = [cell.name for cell in panel.cells if not measured(cell)]
     return (
-        [f"Left out, for their runs lack these measures until they are rescored: {', '.join(names)}."] if names else []
+        [
+            f"Left out, for their runs lack these measures until they are rescored: {', '.join(names)}."
+        ]
+        if names
+        else []
     )
 
 
 def by_slice(values: pd.Series[float], rows: pd.DataFrame) -> pd.Series[float]:
-    """A column of a cell's rows, each slice on each split averaged over its seeds, by split, slice and patient."""
+    """A column of a cell's rows, each slice on each split averaged over its seeds, by split, slice
+    and patient.
+    """
     of = rows.loc[values.index]
     return values.groupby([of["split_id"], of["slice_id"], of["patient_id"]], dropna=False).mean()
 
@@ -113,7 +146,11 @@ def _boundaries(rows: pd.DataFrame) -> list[dict[str, object]]:
     row["missed"] = float(by_slice(missed, rows).mean())
     for name in ("dice", *COLUMNS):
         values, detected = by_slice(rows[name], rows), by_slice(rows.loc[found, name], rows)
-        row |= {f"{name}_mean": values.mean(), f"{name}_median": values.median(), f"{name}_detected": detected.mean()}
+        row |= {
+            f"{name}_mean": values.mean(),
+            f"{name}_median": values.median(),
+            f"{name}_detected": detected.mean(),
+        }
     return [row]
 
 
@@ -174,7 +211,10 @@ def _half_width(by_slice: pd.Series[float]) -> float:
 
 
 def _named(numbers: pd.DataFrame) -> list[str]:
-    return [f"{name} {CLICK}" if click else name for name, click in zip(numbers["arm"], numbers["click"], strict=True)]
+    return [
+        f"{name} {CLICK}" if click else name
+        for name, click in zip(numbers["arm"], numbers["click"], strict=True)
+    ]
 
 
 def _three(numbers: pd.DataFrame, name: str) -> list[str]:

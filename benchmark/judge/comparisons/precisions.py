@@ -27,7 +27,9 @@ class Agreement(StrEnum):
 
 @dataclass(frozen=True)
 class Row:
-    """One cell trained in two precisions from the same seeds: mean test Dice and SD between seeds of each, verdict."""
+    """One cell trained in two precisions from the same seeds: mean test Dice and SD between seeds
+    of each, verdict.
+    """
 
     arm: str
     params: str
@@ -43,14 +45,18 @@ class Row:
 
 
 def precisions(runs: pd.DataFrame, rule: PrecisionRule) -> list[Row]:
-    """Set every lower precision beside the plain one, over the seeds that both have. The order of runs is free."""
+    """Set every lower precision beside the plain one, over the seeds that both have. The order of
+    runs is free.
+    """
     return [row for _, cell in runs.groupby(ALIKE) for row in _rows(cell, rule)]
 
 
 def _rows(cell: pd.DataFrame, rule: PrecisionRule) -> Iterator[Row]:
     told = cell.reindex(columns=["fit.collapsed"])["fit.collapsed"]  # not every arm tells
     collapsed = set(cell.loc[told.astype(object).fillna(False).astype(bool), "precision"])
-    dice = cell.pivot_table(index="seed", columns="precision", values="test.dice_mean", aggfunc="mean")
+    dice = cell.pivot_table(
+        index="seed", columns="precision", values="test.dice_mean", aggfunc="mean"
+    )
     for name in dice.columns.drop(rule.plain, errors="ignore") if rule.plain in dice else ():
         both = dice[[rule.plain, name]].dropna()
         if both.empty:
@@ -72,8 +78,11 @@ def _rows(cell: pd.DataFrame, rule: PrecisionRule) -> Iterator[Row]:
         )
 
 
-def agreement(plain: Sequence[float], other: Sequence[float], collapsed: bool, rule: PrecisionRule) -> Agreement:
-    """Decide on the mean Dice of the same seeds in two precisions, by the rule of `tolerances.toml`.
+def agreement(
+    plain: Sequence[float], other: Sequence[float], collapsed: bool, rule: PrecisionRule
+) -> Agreement:
+    """Decide on the mean Dice of the same seeds in two precisions, by the rule of
+    `tolerances.toml`.
 
     collapsed: a training in the lower precision did, so that it cannot count as equivalent.
     """
@@ -81,7 +90,10 @@ def agreement(plain: Sequence[float], other: Sequence[float], collapsed: bool, r
 
     if len(plain) < rule.min_seeds:
         return Agreement.UNDECIDED
-    difference, pooled = mean(other) - mean(plain), math.sqrt((variance(plain) + variance(other)) / 2)
+    difference, pooled = (
+        mean(other) - mean(plain),
+        math.sqrt((variance(plain) + variance(other)) / 2),
+    )
     if abs(difference) <= stdev(plain) and not collapsed:
         return Agreement.EQUIVALENT
     t = float(stats.t.ppf((1 + rule.level) / 2, 2 * len(plain) - 2))
@@ -106,5 +118,17 @@ def precisions_table(rows: Sequence[Row], rule: PrecisionRule) -> Table:
             "verdict": numbers["agreement"],
         }
     )
-    essential = ("arm", "size", "split", "precision", "seeds", "Dice", f"Dice {rule.plain}", "difference", "verdict")
-    return Table("Lower precisions, against the variation between seeds.", numbers, shown, (), essential)
+    essential = (
+        "arm",
+        "size",
+        "split",
+        "precision",
+        "seeds",
+        "Dice",
+        f"Dice {rule.plain}",
+        "difference",
+        "verdict",
+    )
+    return Table(
+        "Lower precisions, against the variation between seeds.", numbers, shown, (), essential
+    )

@@ -1,4 +1,6 @@
-"""Every finished run in tables, one per set of terms under which numbers may stand side by side. Pure."""
+"""Every finished run in tables, one per set of terms under which numbers may stand side by side.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +10,30 @@ from benchmark.judge.cells import TERMS, title_of
 from benchmark.judge.tables import Table, digits
 from benchmark.runs.collect import Collected
 
-CONDITIONS = (*TERMS, "split_id", "split_fingerprint")  # two runs share a row only if they agree in all of these
+CONDITIONS = (
+    *TERMS,
+    "split_id",
+    "split_fingerprint",
+)  # two runs share a row only if they agree in all of these
 CLICK = "(click)"
 LEGEND = f"{CLICK}: semi-automatic: it was given a pixel inside each tumour, so do not rank it with the others."
 
-ESSENTIAL = ("split", "arm", "params", "seeds", "mean Dice", "SD seeds", "median", "missed", "fit, min")
+ESSENTIAL = (
+    "split",
+    "arm",
+    "params",
+    "seeds",
+    "mean Dice",
+    "SD seeds",
+    "median",
+    "missed",
+    "fit, min",
+)
 
 
 def results_tables(collected: Collected) -> list[Table]:
-    """One table per set of `TERMS`, its title saying which, one row per split, arm and parameters; clicked arms last.
+    """One table per set of `TERMS`, its title saying which, one row per split, arm and parameters;
+    clicked arms last.
 
     Columns of the numbers: split, arm, params, click (bool), seeds, dice_mean and dice_sd (over the
     seeds' means; SD with n - 1, NaN for one), slices_sd, dice_median, dice_mean_detected and
@@ -35,9 +52,13 @@ def results_tables(collected: Collected) -> list[Table]:
 
 
 def _row(cell: pd.DataFrame) -> dict[str, object]:
-    """Summarise the runs of one arm with one set of parameters; runs of one seed are averaged first."""
+    """Summarise the runs of one arm with one set of parameters; runs of one seed are averaged
+    first.
+    """
     first = cell.iloc[0]
-    by_seed = cell.groupby(cell["seed"].astype(object).where(cell["seed"].notna(), "none"), sort=True)
+    by_seed = cell.groupby(
+        cell["seed"].astype(object).where(cell["seed"].notna(), "none"), sort=True
+    )
     dice = by_seed["test.dice_mean"].mean()
 
     def mean(column: str) -> float:
@@ -66,11 +87,20 @@ def _row(cell: pd.DataFrame) -> dict[str, object]:
 
 def _cells(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows as a reader wants them: strings under short headings."""
-    params = rows["params"].str.strip("{}").str.replace('"', "").str.replace(":", " ").str.replace(",", ", ")
+    params = (
+        rows["params"]
+        .str.strip("{}")
+        .str.replace('"', "")
+        .str.replace(":", " ")
+        .str.replace(",", ", ")
+    )
     return pd.DataFrame(
         {
             "split": rows["split"],
-            "arm": [f"{arm} {CLICK}" if click else arm for arm, click in zip(rows["arm"], rows["click"], strict=True)],
+            "arm": [
+                f"{arm} {CLICK}" if click else arm
+                for arm, click in zip(rows["arm"], rows["click"], strict=True)
+            ],
             "params": params,
             "seeds": rows["seeds"],
             "mean Dice": digits(rows["dice_mean"], 4),

@@ -1,4 +1,6 @@
-"""How high a score is when no patient is in both train and test: by image against by patient, same slices. Pure."""
+"""How high a score is when no patient is in both train and test: by image against by patient, same
+slices. Pure.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ ALIKE = (*(name for name in TERMS if name != "protocol_hash"), "recipe_hash", "a
 
 @dataclass(frozen=True)
 class Leak:
-    """One arm by image and by patient, with the seeds that both have, on the slices that both tested.
+    """One arm by image and by patient, with the seeds that both have, on the slices that both
+    tested.
 
     seeds: none for an arm that has none. difference: mean Dice by image - by patient; None
     where it cannot be told (see `contrast`).
@@ -41,16 +44,21 @@ class Leak:
 
 
 def leaks(collected: Collected) -> list[Leak]:
-    """Pair every arm that was run by image and by patient under the same recipe, size and precision.
+    """Pair every arm that was run by image and by patient under the same recipe, size and
+    precision.
 
-    The recipes may differ in one more thing than the split: the images that Nyul's histogram
-    is fitted on, which by patient are the training images alone. Runs under two protocols never make one cell.
+    The recipes may differ in one more thing than the split: the images that Nyul's histogram is
+    fitted on, which by patient are the training images alone. Runs under two protocols never make
+    one cell.
     """
     runs = collected.runs[~collected.runs["needs_click"]].sort_values("run_id")
     found = []
     for _, part in runs.groupby(list(ALIKE)):
         image, patient = (
-            [cell_of(one, collected.scores) for _, one in part[part["split_unit"] == unit].groupby("protocol_hash")]
+            [
+                cell_of(one, collected.scores)
+                for _, one in part[part["split_unit"] == unit].groupby("protocol_hash")
+            ]
             for unit in ("image", "patient")
         )
         found += [_leak(one, other) for one in image for other in patient]
@@ -59,8 +67,12 @@ def leaks(collected: Collected) -> list[Leak]:
 
 def _leak(image: Cell, patient: Cell) -> Leak:
     spread = between_seeds([image, patient], DICE)
-    pairs = _tested(image.rows).intersection(_tested(patient.rows))  # the same slice from the same seed
-    image, patient = (cell.where(lambda rows: _tested(rows).isin(pairs)) for cell in (image, patient))
+    pairs = _tested(image.rows).intersection(
+        _tested(patient.rows)
+    )  # the same slice from the same seed
+    image, patient = (
+        cell.where(lambda rows: _tested(rows).isin(pairs)) for cell in (image, patient)
+    )
     difference = contrast([(1.0, image), (-1.0, patient)], DICE, spread, by_slice=True)
     if difference and spread:
         sets = sets_of(image, spread) + sets_of(patient, spread)
@@ -73,7 +85,9 @@ def _tested(rows: pd.DataFrame) -> pd.MultiIndex:
 
 
 def leak_table(found: Sequence[Leak], rule: LeakRule) -> Table:
-    """One row per arm, size and precision: by image, by patient, and the difference with its interval."""
+    """One row per arm, size and precision: by image, by patient, and the difference with its
+    interval.
+    """
     numbers = pd.DataFrame([_row(one, rule.level) for one in found])
     shown = pd.DataFrame(
         {
@@ -100,7 +114,13 @@ def leak_table(found: Sequence[Leak], rule: LeakRule) -> Table:
     )
     essential = ("arm", "fed at", "precision", "slices", "by image", "by patient", "difference",
                  f"{rule.level:.0%} interval")  # fmt: skip
-    return Table("By image against by patient: the same arm, seeds and slices.", numbers, shown, (note,), essential)
+    return Table(
+        "By image against by patient: the same arm, seeds and slices.",
+        numbers,
+        shown,
+        (note,),
+        essential,
+    )
 
 
 def _row(one: Leak, level: float) -> dict[str, object]:

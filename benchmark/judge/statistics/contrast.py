@@ -1,4 +1,5 @@
-"""A difference between cells with its uncertainty: patients and seeds, each a source of variance of its own.
+"""A difference between cells with its uncertainty: patients and seeds, each a source of variance of
+its own.
 
 Every statistic is written as pseudo-values: one number per slice whose mean is the statistic
 (a mean is the mean of its values; other statistics add their influence function, Hampel
@@ -38,7 +39,8 @@ SLICE = ["split_id", "slice_id", "patient_id"]
 class Statistic:
     """A number that one run's test rows come to.
 
-    of: rows of one run -> their pseudo-values, NaN for those that do not enter; the statistic is their mean.
+    of: rows of one run -> their pseudo-values, NaN for those that do not enter; the statistic is
+    their mean.
     """
 
     name: str
@@ -61,8 +63,11 @@ DICE = mean_of("dice")
 LOG_SD = Statistic("log SD of Dice over slices", _log_sd)
 
 
-def difference_within(x: NDArray[np.float64], of: NDArray[np.bool_], than: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Pseudo-values of the mean of x (rows,) over one part of a run's rows minus that over another part.
+def difference_within(
+    x: NDArray[np.float64], of: NDArray[np.bool_], than: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Pseudo-values of the mean of x (rows,) over one part of a run's rows minus that over another
+    part.
 
     The two parts share no row. All NaN where one of them has none.
     """
@@ -95,7 +100,9 @@ def reduced(cell: Cell, statistic: Statistic) -> Reduced:
     enters = ~np.isnan(values)
     of_slice, of_run, values = of_slice[enters], of_run[enters], values[enters]
     by_slice = _means(values, of_slice, slices)
-    part = 1 / np.bincount(of_slice)[of_slice] / max(len(by_slice), 1)  # of each row in the mean over slices
+    part = (
+        1 / np.bincount(of_slice)[of_slice] / max(len(by_slice), 1)
+    )  # of each row in the mean over slices
     share = np.bincount(of_run, weights=part)  # of each training
     return Reduced(
         by_slice,
@@ -107,7 +114,8 @@ def reduced(cell: Cell, statistic: Statistic) -> Reduced:
 def pseudo_values(
     rows: pd.DataFrame, of_slice: NDArray[np.int64], of_run: NDArray[np.int64], statistic: Statistic
 ) -> NDArray[np.float64]:
-    """Return the pseudo-value of each row (its slice and run are numbered beside), NaN where it does not enter.
+    """Return the pseudo-value of each row (its slice and run are numbered beside), NaN where it
+    does not enter.
 
     A slice that enters from some seeds alone is there from the others too, at the statistic itself.
     """
@@ -126,14 +134,18 @@ def pseudo_values(
 
 
 @lru_cache(maxsize=512)
-def _numbered(cell: Cell) -> tuple[tuple[pd.MultiIndex, NDArray[np.int64]], tuple[pd.MultiIndex, NDArray[np.int64]]]:
+def _numbered(
+    cell: Cell,
+) -> tuple[tuple[pd.MultiIndex, NDArray[np.int64]], tuple[pd.MultiIndex, NDArray[np.int64]]]:
     """The slices of a cell in order, and which of them each row is of; likewise its runs."""
     grouped = (cell.rows.groupby(keys, dropna=False) for keys in (SLICE, ["split_id", "seed"]))
     slices, runs = ((by.size().index, by.ngroup().to_numpy()) for by in grouped)
     return slices, runs
 
 
-def _means(values: NDArray[np.float64], group: NDArray[np.int64], names: pd.MultiIndex) -> pd.Series[float]:
+def _means(
+    values: NDArray[np.float64], group: NDArray[np.int64], names: pd.MultiIndex
+) -> pd.Series[float]:
     """Mean of values (N,) by group, of the groups that have some."""
     sizes = np.bincount(group, minlength=len(names))
     sums = np.bincount(group, weights=values, minlength=len(names))
@@ -146,7 +158,9 @@ def mean(cell: Cell, statistic: Statistic) -> float:
 
 
 def between_seeds(cells: Iterable[Cell], statistic: Statistic) -> Variance | None:
-    """Pool the variance of a statistic between the seeds of each cell on each split; None where none has two seeds."""
+    """Pool the variance of a statistic between the seeds of each cell on each split; None where
+    none has two seeds.
+    """
     groups = [
         by_seed.tolist()
         for cell in cells
@@ -157,15 +171,22 @@ def between_seeds(cells: Iterable[Cell], statistic: Statistic) -> Variance | Non
 
 
 def common(cells: Sequence[Cell]) -> list[Cell]:
-    """Return the cells on the splits that all of them were run on; without a common one, cells without rows."""
+    """Return the cells on the splits that all of them were run on; without a common one, cells
+    without rows.
+    """
     shared = frozenset.intersection(*(cell.splits for cell in cells)) if cells else frozenset()
     return [cell.on(splits=shared) for cell in cells]
 
 
 def contrast(
-    parts: Sequence[tuple[float, Cell]], statistic: Statistic, seeds: Variance | None, *, by_slice: bool = False
+    parts: Sequence[tuple[float, Cell]],
+    statistic: Statistic,
+    seeds: Variance | None,
+    *,
+    by_slice: bool = False,
 ) -> Estimate | None:
-    """Return the weighted sum of a statistic over cells that share their splits, with its uncertainty.
+    """Return the weighted sum of a statistic over cells that share their splits, with its
+    uncertainty.
 
     seeds: `between_seeds` under the same terms; by_slice: a slice is the same one whatever
     split tested it, so that cells on different splits can be paired. None where it cannot be
@@ -177,8 +198,12 @@ def contrast(
     total, share = None, 0.0  # one estimate of s^2, so its share is summed and its df stays
     for weight, cell in parts:
         part = reduced(cell, statistic)
-        values = part.by_slice.groupby(SLICE[1:], dropna=False).mean() if by_slice else part.by_slice
-        total = values * weight if total is None else (total + values * weight).dropna()  # slice by slice
+        values = (
+            part.by_slice.groupby(SLICE[1:], dropna=False).mean() if by_slice else part.by_slice
+        )
+        total = (
+            values * weight if total is None else (total + values * weight).dropna()
+        )  # slice by slice
         share += part.trainings * weight**2
     if total is None:
         return None

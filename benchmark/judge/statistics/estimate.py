@@ -6,9 +6,9 @@ w_g = n_g / N. Its variance is cluster-robust and bias-reduced,
     v = sum over g of (sum of deviations of g / N)^2 / (1 - 2 w_g + sum of w^2)
 
 which is unbiased where the patients' means vary alike, and its degrees of freedom are
-Satterthwaite's under the same model, so that unequal patients count as fewer. With equal
-patients both are the textbook's: the SE of the mean of G patient means, and G - 1. A plain
-percentile bootstrap undercovers with 12 patients, and with 53; `tests/judge/statistics/test_coverage.py`
+Satterthwaite's under the same model, so that unequal patients count as fewer. With equal patients
+both are the textbook's: the SE of the mean of G patient means, and G - 1. A plain percentile
+bootstrap undercovers with 12 patients, and with 53; `tests/judge/statistics/test_coverage.py`
 simulates this.
 
 Sources: bias-reduced cluster-robust variance and its degrees of freedom, Bell & McCaffrey,
@@ -29,7 +29,9 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Variance:
-    """An estimated variance and its degrees of freedom; known exactly (or zero) with df infinite."""
+    """An estimated variance and its degrees of freedom; known exactly (or zero) with df
+    infinite.
+    """
 
     value: float
     df: float = math.inf
@@ -67,7 +69,9 @@ class Estimate:
         return self.value - half, self.value + half
 
     def p_value(self) -> float:
-        """Two-sided p of the t test against 0; 1 for a value of 0 without spread, 0 for any other without."""
+        """Two-sided p of the t test against 0; 1 for a value of 0 without spread, 0 for any other
+        without.
+        """
         if not self.se:
             return float(self.value == 0)
         from scipy.special import stdtr
@@ -83,7 +87,8 @@ def t_quantile(p: float, df: float) -> float:
 
 
 def clustered_mean(values: NDArray[np.float64], clusters: Sequence[str]) -> Estimate:
-    """Return the mean of values (N,) whose clusters (patients) are named beside them, with its variance.
+    """Return the mean of values (N,) whose clusters (patients) are named beside them, with its
+    variance.
 
     `ValueError` for fewer than two clusters: one patient shows no spread between patients.
     """
@@ -97,11 +102,16 @@ def clustered_mean(values: NDArray[np.float64], clusters: Sequence[str]) -> Esti
     # v is a quadratic form in the patients' means, of matrix B'B with B as below
     b = (np.diag(share) - np.outer(share, share)) * np.sqrt(factor)[:, None]
     form = b @ b.T
-    return Estimate(mean, Variance(float(sums**2 @ factor), float(np.trace(form) ** 2 / (form**2).sum())))
+    return Estimate(
+        mean, Variance(float(sums**2 @ factor), float(np.trace(form) ** 2 / (form**2).sum()))
+    )
 
 
-def clustered_share(hits: NDArray[np.bool_], clusters: Sequence[str], level: float) -> tuple[float, float, float]:
-    """Return the share of True among hits (N,) and its interval within [0, 1], patients being the unit.
+def clustered_share(
+    hits: NDArray[np.bool_], clusters: Sequence[str], level: float
+) -> tuple[float, float, float]:
+    """Return the share of True among hits (N,) and its interval within [0, 1], patients being the
+    unit.
 
     Where none or all are True no spread shows, and the end that cannot be 0 or 1 is
     Clopper and Pearson's for that many patients, Biometrika 26 (1934) 404.
@@ -115,16 +125,22 @@ def clustered_share(hits: NDArray[np.bool_], clusters: Sequence[str], level: flo
 
 
 def pooled_variance(groups: Sequence[Sequence[float]]) -> Variance | None:
-    """Pool the variance within groups; None where no group has two values, so that nothing is known of it."""
+    """Pool the variance within groups; None where no group has two values, so that nothing is known
+    of it.
+    """
     df = sum(len(group) - 1 for group in groups if group)
     if df < 1:
         return None
-    squares = sum(float(np.sum((np.asarray(g, dtype=float) - np.mean(g)) ** 2)) for g in groups if g)
+    squares = sum(
+        float(np.sum((np.asarray(g, dtype=float) - np.mean(g)) ** 2)) for g in groups if g
+    )
     return Variance(squares / df, df)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return Holm's adjusted p-values, in the order given: each the family-wise level at which it is rejected."""
+    """Return Holm's adjusted p-values, in the order given: each the family-wise level at which it
+    is rejected.
+    """
     adjusted, highest = [0.0] * len(p_values), 0.0
     for rank, i in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
         highest = max(highest, min(1.0, p_values[i] * (len(p_values) - rank)))

@@ -1,4 +1,5 @@
-"""Where another mean over a few seeds, on another random split, would lie; how near ours is; what more runs bring.
+"""Where another mean over a few seeds, on another random split, would lie; how near ours is; what
+more runs bring.
 
 Variances of four sources, added (`benchmark.judge.statistics.estimate`):
 
@@ -11,7 +12,8 @@ Variances of four sources, added (`benchmark.judge.statistics.estimate`):
     half width = t sqrt(ours + fresh + s^2 (1/n + 1/m) + r^2 (1/D + 1))
 
 for n trainings of ours and a mean over m seeds on one other draw. How often such intervals hold
-what they should, with one draw and with five, is simulated in `tests/judge/statistics/test_coverage.py`.
+what they should, with one draw and with five, is simulated in
+`tests/judge/statistics/test_coverage.py`.
 
 Sources: prediction interval for the mean of m future values, Hahn & Meeker, Statistical
 Intervals (1991), section 4.8; two one-sided tests, Schuirmann, J. Pharmacokinetics and
@@ -63,21 +65,32 @@ class Spread:
 
     def error_of(self, other_seeds: int) -> Variance:
         """The variance of (our mean - another mean over other_seeds seeds on a fresh draw)."""
-        # ours and fresh come from the same patients, so their sum knows no more than the poorer of them
+        # ours and fresh come from the same patients, so their sum knows no more than the poorer of
+        # them
         patients = Variance(self.ours.value + self.fresh.value, min(self.ours.df, self.fresh.df))
         between = self.known_seeds() * (1 / self.n + 1 / other_seeds)
         return patients + between + self.sets * (1 / self.draws + 1)
 
     def half_width(self, other_seeds: int, level: float) -> float:
-        """Half width of the prediction interval; NaN where the spread between seeds is not known."""
-        return Estimate(0.0, self.error_of(other_seeds)).half_width(level) if self.seeds else math.nan
+        """Half width of the prediction interval; NaN where the spread between seeds is not
+        known.
+        """
+        return (
+            Estimate(0.0, self.error_of(other_seeds)).half_width(level) if self.seeds else math.nan
+        )
 
     def confidence(self) -> Estimate:
-        """Our mean as an estimate of what the arm comes to on average over patients, training sets and seeds."""
-        return Estimate(self.mean, self.ours + self.known_seeds() * (1 / self.n) + self.sets * (1 / self.draws))
+        """Our mean as an estimate of what the arm comes to on average over patients, training sets
+        and seeds.
+        """
+        return Estimate(
+            self.mean, self.ours + self.known_seeds() * (1 / self.n) + self.sets * (1 / self.draws)
+        )
 
     def smallest_margin(self, printed: float, level: float) -> float:
-        """The smallest margin at which two one-sided tests at 1 - level call our mean equivalent to a printed one."""
+        """The smallest margin at which two one-sided tests at 1 - level call our mean equivalent to
+        a printed one.
+        """
         ours = self.confidence()
         return abs(self.mean - printed) + t_quantile(level, ours.variance.df) * ours.se
 
@@ -99,15 +112,29 @@ def of_draws(dice: Sequence[NDArray[np.float64]], patients: Sequence[Sequence[st
     one_draw = _fresh(fresh)
     seeds = pooled_variance([draw.mean(axis=0).tolist() for draw in dice])
     sets = _sets([e.value for e in fresh], one_draw, [draw.shape[1] for draw in dice], seeds)
-    return Spread(ours.value, sum(draw.shape[1] for draw in dice), len(dice), seeds, ours.variance, one_draw, sets)
+    return Spread(
+        ours.value,
+        sum(draw.shape[1] for draw in dice),
+        len(dice),
+        seeds,
+        ours.variance,
+        one_draw,
+        sets,
+    )
 
 
 def _fresh(draws: Sequence[Estimate]) -> Variance:
-    """The variance of one draw's mean; the least df, not their sum: one patient is in several test sets."""
-    return Variance(float(np.mean([e.variance.value for e in draws])), min(e.variance.df for e in draws))
+    """The variance of one draw's mean; the least df, not their sum: one patient is in several test
+    sets.
+    """
+    return Variance(
+        float(np.mean([e.variance.value for e in draws])), min(e.variance.df for e in draws)
+    )
 
 
-def _sets(means: Sequence[float], fresh: Variance, n_seeds: Sequence[float], seeds: Variance | None) -> Variance:
+def _sets(
+    means: Sequence[float], fresh: Variance, n_seeds: Sequence[float], seeds: Variance | None
+) -> Variance:
     if len(means) < 2:
         return NONE
     of_seeds = seeds.value * float(np.mean([1 / n for n in n_seeds])) if seeds else 0.0
@@ -123,16 +150,24 @@ def spread(cell: Cell) -> Spread:
 
 
 def sets_of(cell: Cell, seeds: Variance) -> Variance:
-    """What training sets bring to the mean of a cell over its draws or folds, given the variance between seeds.
+    """What training sets bring to the mean of a cell over its draws or folds, given the variance
+    between seeds.
 
     r^2 / D; nothing where there is one draw, or where `spread` would refuse.
     """
     by_slice = reduced(cell, DICE).by_slice.reset_index()
     draws = [part for _, part in by_slice.groupby("split_id")]
-    if by_slice["patient_id"].isna().any() or any(part["patient_id"].nunique() < 2 for part in draws):
+    if by_slice["patient_id"].isna().any() or any(
+        part["patient_id"].nunique() < 2 for part in draws
+    ):
         return NONE
-    found = [clustered_mean(part["value"].to_numpy(dtype=float), part["patient_id"].tolist()) for part in draws]
-    tested = cell.rows["split_id"].value_counts()  # by runs; a slice may have been tested from fewer seeds than another
+    found = [
+        clustered_mean(part["value"].to_numpy(dtype=float), part["patient_id"].tolist())
+        for part in draws
+    ]
+    tested = cell.rows[
+        "split_id"
+    ].value_counts()  # by runs; a slice may have been tested from fewer seeds than another
     n_seeds = [tested[part["split_id"].iloc[0]] / len(part) for part in draws]
     return _sets([e.value for e in found], _fresh(found), n_seeds, seeds) * (1 / max(len(draws), 1))
 
@@ -141,18 +176,28 @@ def _draws(cell: Cell) -> tuple[list[NDArray[np.float64]], list[list[str]]]:
     """Dice (slices, seeds) and the patients of the slices, draw by draw."""
     dice, patients = [], []
     for _, rows in cell.rows.groupby("split_id"):
-        wide = rows.pivot_table(index=SLICE[1:], columns="seed", values="dice", dropna=False).dropna(how="all")
+        wide = rows.pivot_table(
+            index=SLICE[1:], columns="seed", values="dice", dropna=False
+        ).dropna(how="all")
         patients.append(wide.index.get_level_values("patient_id").tolist())
         dice.append(wide.to_numpy(dtype=float))
     if cell.rows["patient_id"].isna().any() or any(len(set(names)) < 2 for names in patients):
-        raise RecordError(f"{cell.name}: a patient is unknown, or alone in a test set; rescore on slices with patients")
+        raise RecordError(
+            f"{cell.name}: a patient is unknown, or alone in a test set; rescore on slices with patients"
+        )
     return dice, patients
 
 
 def power_table(
-    found: Spread, other_seeds: int, level: float, power: float, draws: Sequence[int], seeds: Sequence[int]
+    found: Spread,
+    other_seeds: int,
+    level: float,
+    power: float,
+    draws: Sequence[int],
+    seeds: Sequence[int],
 ) -> pd.DataFrame:
-    """Return what more runs would bring: expected half width, and the smallest true difference found with this power.
+    """Return what more runs would bring: expected half width, and the smallest true difference
+    found with this power.
 
     One row per number of draws and seeds on each, at the spread measured now. Columns:
     draws, seeds, trainings, half_width, difference.
@@ -169,5 +214,13 @@ def power_table(
             )
             error = assumed.error_of(other_seeds)
             needed = t_quantile((1 + level) / 2, error.df) + t_quantile(power, error.df)
-            rows.append((d, s, d * s, assumed.half_width(other_seeds, level), needed * math.sqrt(error.value)))
+            rows.append(
+                (
+                    d,
+                    s,
+                    d * s,
+                    assumed.half_width(other_seeds, level),
+                    needed * math.sqrt(error.value),
+                )
+            )
     return pd.DataFrame(rows, columns=["draws", "seeds", "trainings", "half_width", "difference"])

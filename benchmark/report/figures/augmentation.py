@@ -37,7 +37,9 @@ WHITE = 99.8  # percentile of a preprocessed slice that is shown as white
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """image (h, w) float32 in about [-1, 1], shrunk from height x width pixels; outlines in the pixels of the whole."""
+    """image (h, w) float32 in about [-1, 1], shrunk from height x width pixels; outlines in the
+    pixels of the whole.
+    """
 
     image: NDArray[np.float32]
     outlines: Sequence[NDArray[np.int64]]
@@ -47,7 +49,8 @@ class Example:
 
 
 def augmented_figure(slices: SliceSet, recipe: Recipe, landmarks: Landmarks) -> Figure:
-    """Draw two slices as they are and as some epochs of the thesis's seed would be fed them, the outline moved along.
+    """Draw two slices as they are and as some epochs of the thesis's seed would be fed them, the
+    outline moved along.
 
     Epoch 0, and for each change that comes by chance the first later epoch in which it does.
     """
@@ -66,7 +69,9 @@ def augmented_figure(slices: SliceSet, recipe: Recipe, landmarks: Landmarks) -> 
         white = float(np.percentile(image, WHITE))
         lines[number] = [_example(image[0], mask[0], white)]
         for epoch, table in _epochs(recipe.augmentation, number).items():
-            moved = augment.apply(table, torch.from_numpy(image), torch.from_numpy(mask), slices.spacing_mm)
+            moved = augment.apply(
+                table, torch.from_numpy(image), torch.from_numpy(mask), slices.spacing_mm
+            )
             lines[number].append(_example(moved[0].numpy()[0], moved[1].numpy()[0], white))
             words.append({"slice_id": number, "epoch": epoch, **_drawn(table)})
     data = pd.DataFrame(words)
@@ -78,7 +83,8 @@ def augmented_figure(slices: SliceSet, recipe: Recipe, landmarks: Landmarks) -> 
         f"what chance added; {_chances(recipe.augmentation)}."
     )
     told = "; ".join(
-        f"slice {row.slice_id}, epoch {row.epoch}: {_moves(row)}, {_extras(row)}" for row in data.itertuples()
+        f"slice {row.slice_id}, epoch {row.epoch}: {_moves(row)}, {_extras(row)}"
+        for row in data.itertuples()
     )
     return Figure(
         "augmentation",
@@ -93,10 +99,15 @@ def augmented_figure(slices: SliceSet, recipe: Recipe, landmarks: Landmarks) -> 
 
 
 def _epochs(settings: Augmentation, number: int) -> dict[int, Table]:
-    """Epoch -> the table of a slice: epoch 0, then the first unused one with each event, else the first unused."""
+    """Epoch -> the table of a slice: epoch 0, then the first unused one with each event, else the
+    first unused.
+    """
     from benchmark.training import augment
 
-    tables = {e: augment.draw(settings, SEED, e, np.array([number], dtype=np.int64)) for e in range(LAST_EPOCH + 1)}
+    tables = {
+        e: augment.draw(settings, SEED, e, np.array([number], dtype=np.int64))
+        for e in range(LAST_EPOCH + 1)
+    }
     chosen = [0]
     for event in EVENTS:
         unused = [epoch for epoch in tables if epoch not in chosen]
@@ -105,7 +116,9 @@ def _epochs(settings: Augmentation, number: int) -> dict[int, Table]:
 
 
 def by_area(slices: SliceSet, share: float) -> int:
-    """The place in the set of the slice whose tumour's area stands at a share (0 to 1) of all; ties by slice number."""
+    """The place in the set of the slice whose tumour's area stands at a share (0 to 1) of all; ties
+    by slice number.
+    """
     areas = slices.masks.sum(axis=(1, 2))
     order = np.lexsort((slices.slice_id, areas))
     return int(order[round((len(order) - 1) * share)])
@@ -116,7 +129,9 @@ def _example(image: NDArray[np.float32], mask: NDArray[np.bool_], white: float) 
 
 
 def _drawn(table: Table) -> dict[str, float | bool]:
-    """The only row of a table of parameters, as numbers that a reader knows; what did not happen is 0 or False."""
+    """The only row of a table of parameters, as numbers that a reader knows; what did not happen is
+    0 or False.
+    """
     return {
         "rotation_degrees": math.degrees(table.rotation[0]),
         "scale_rows": float(table.scale[0, 0]),

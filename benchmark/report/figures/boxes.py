@@ -37,20 +37,20 @@ SIZE_MARKERS = dict(zip(THIRDS, ("v", "o", "s"), strict=True))
 def box_figures(grid: Grid) -> list[Figure]:
     """Dice of single slices pooled over seeds; each box that was not run says so."""
     data, reference = dice_rows(grid), grid.ground.reference
-    how = (
-        "Median, quartiles, whiskers to 1.5 quartile ranges, dots beyond; n counts trainings, all their slices pooled."
-    )
+    how = "Median, quartiles, whiskers to 1.5 quartile ranges, dots beyond; n counts trainings, all their slices pooled."
     best = reference.best_cell
     printed = (
-        "" if grid.printed is None else f" Dashed, at its cell: the one mean that the thesis prints, {grid.printed:g}."
+        ""
+        if grid.printed is None
+        else f" Dashed, at its cell: the one mean that the thesis prints, {grid.printed:g}."
     )
     mark = None if grid.printed is None else (best.kernel_size, best.alpha, grid.printed)
     both = partial(_draw_both, kernels=reference.kernels, alphas=reference.alphas, mark=mark)
-    alphas = partial(_draw_by, of="alpha", values=reference.alphas, label="alpha (weight of false negatives)")
-    kernels = partial(_draw_by, of="kernel_size", values=reference.kernels, label="kernel, pixels")
-    pooled = (
-        "Cells that were not run are missing from their box, so boxes may pool unlike cells until the grid is whole."
+    alphas = partial(
+        _draw_by, of="alpha", values=reference.alphas, label="alpha (weight of false negatives)"
     )
+    kernels = partial(_draw_by, of="kernel_size", values=reference.kernels, label="kernel, pixels")
+    pooled = "Cells that were not run are missing from their box, so boxes may pool unlike cells until the grid is whole."
     return [
         Figure(
             "dice-by-kernel-and-alpha",
@@ -83,10 +83,19 @@ def box_figures(grid: Grid) -> list[Figure]:
 
 
 def _medians(data: pd.DataFrame, of: str) -> str:
-    return "Medians: " + "; ".join(f"{v:g}: {x:.3f}" for v, x in data.groupby(of)["dice"].median().items()) + "."
+    return (
+        "Medians: "
+        + "; ".join(f"{v:g}: {x:.3f}" for v, x in data.groupby(of)["dice"].median().items())
+        + "."
+    )
 
 
-def _box(axes: object, values: Sequence[pd.Series[float]], places: Sequence[float], colours: Iterable[str]) -> None:
+def _box(
+    axes: object,
+    values: Sequence[pd.Series[float]],
+    places: Sequence[float],
+    colours: Iterable[str],
+) -> None:
     dots = {"marker": ".", "markersize": 2, "markerfacecolor": GRID, "markeredgecolor": "none"}
     found = axes.boxplot(  # type: ignore[attr-defined]
         [v.to_numpy() for v in values], positions=places, widths=0.62, patch_artist=True, flierprops=dots,
@@ -99,14 +108,27 @@ def _box(axes: object, values: Sequence[pd.Series[float]], places: Sequence[floa
 
 
 def _draw_both(
-    data: pd.DataFrame, kernels: Sequence[int], alphas: Sequence[float], mark: tuple[int, float, float] | None
+    data: pd.DataFrame,
+    kernels: Sequence[int],
+    alphas: Sequence[float],
+    mark: tuple[int, float, float] | None,
 ) -> Canvas:
     """mark: kernel, alpha and Dice of the printed number."""
-    drawn, rows = canvas(WIDE, 1.25 * len(kernels), len(kernels), sharex=True, sharey=True, squeeze=False)
+    drawn, rows = canvas(
+        WIDE, 1.25 * len(kernels), len(kernels), sharex=True, sharey=True, squeeze=False
+    )
     for axes, kernel in zip(rows[:, 0], kernels, strict=True):
         if mark and kernel == mark[0]:
             place = list(alphas).index(mark[1])
-            axes.hlines(mark[2], place - 0.48, place + 0.48, color=INK, linewidth=1, linestyle="--", zorder=3)
+            axes.hlines(
+                mark[2],
+                place - 0.48,
+                place + 0.48,
+                color=INK,
+                linewidth=1,
+                linestyle="--",
+                zorder=3,
+            )
         part = data[data["kernel_size"] == kernel]
         _fill(axes, part, "alpha", alphas, KERNEL_COLOURS.get(kernel, GRID))
         axes.set(ylim=(-0.2, 1.03), ylabel=f"{kernel}x{kernel}\nDice", yticks=(0, 0.5, 1))
@@ -118,8 +140,15 @@ def _draw_both(
 def _draw_by(data: pd.DataFrame, of: str, values: Sequence[float], label: str) -> Canvas:
     drawn, axes = canvas(COLUMN, 2.3)
     _fill(axes, data, of, values, SKY)
-    axes.set_xticks(range(len(values)), [f"{v}x{v}" if of == "kernel_size" else f"{v:g}" for v in values])
-    axes.set(xlim=(-0.6, len(values) - 0.4), ylim=(-0.17, 1.03), xlabel=label, ylabel="Dice of a test slice")
+    axes.set_xticks(
+        range(len(values)), [f"{v}x{v}" if of == "kernel_size" else f"{v:g}" for v in values]
+    )
+    axes.set(
+        xlim=(-0.6, len(values) - 0.4),
+        ylim=(-0.17, 1.03),
+        xlabel=label,
+        ylabel="Dice of a test slice",
+    )
     return drawn
 
 
@@ -128,7 +157,16 @@ def _fill(axes: object, data: pd.DataFrame, of: str, values: Sequence[float], co
     for place, value in enumerate(values):
         part = data[(data[of] - value).abs() < 1e-9]
         if part.empty:
-            axes.text(place, 0.5, "not run", rotation=90, ha="center", va="center", fontsize=6.5, color=MUTED)  # type: ignore[attr-defined]
+            axes.text(
+                place,
+                0.5,
+                "not run",
+                rotation=90,
+                ha="center",
+                va="center",
+                fontsize=6.5,
+                color=MUTED,
+            )  # type: ignore[attr-defined]
             continue
         _box(axes, [part["dice"]], [place], [colour])
         n = len(part.drop_duplicates(["kernel_size", "alpha", "split_id", "seed"]))
@@ -136,9 +174,13 @@ def _fill(axes: object, data: pd.DataFrame, of: str, values: Sequence[float], co
 
 
 def image_figures(grid: Grid) -> list[Figure]:
-    """One box per test slice over all trainings, on the split with most of them; none where a slice has but one."""
+    """One box per test slice over all trainings, on the split with most of them; none where a slice
+    has but one.
+    """
     rows = dice_rows(grid)
-    trainings = Counter(rows.drop_duplicates(["kernel_size", "alpha", "split_id", "seed"])["split_id"])
+    trainings = Counter(
+        rows.drop_duplicates(["kernel_size", "alpha", "split_id", "seed"])["split_id"]
+    )
     split = min(trainings, key=lambda name: (-trainings[name], name))
     if trainings[split] < 2:
         return []
@@ -183,11 +225,23 @@ def _draw_images(data: pd.DataFrame, sizes: Sizes) -> Canvas:
     size = thirds(area, sizes)
     for name in THIRDS:
         inside = size == name
-        style = {"color": SIZE_COLOURS[name], "marker": SIZE_MARKERS[name], "linestyle": "none", "markersize": 3.2}
+        style = {
+            "color": SIZE_COLOURS[name],
+            "marker": SIZE_MARKERS[name],
+            "linestyle": "none",
+            "markersize": 3.2,
+        }
         if inside.any():
             axes.plot(of.index[inside], of.loc[inside, 0.5], label=f"{name} tumour", **style)
     if size.isna().any():
-        axes.plot(of.index[size.isna()], of.loc[size.isna(), 0.5], color=INK, marker=".", linestyle="none")
-    axes.set(xlim=(0, len(of) + 1), ylim=(-0.03, 1.03), xlabel="test slices, by median Dice", ylabel="Dice")
+        axes.plot(
+            of.index[size.isna()], of.loc[size.isna(), 0.5], color=INK, marker=".", linestyle="none"
+        )
+    axes.set(
+        xlim=(0, len(of) + 1),
+        ylim=(-0.03, 1.03),
+        xlabel="test slices, by median Dice",
+        ylabel="Dice",
+    )
     axes.legend(loc="lower right", ncols=3)
     return drawn

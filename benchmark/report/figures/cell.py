@@ -1,4 +1,6 @@
-"""Figures of one cell: how its trainings went, its Dice by tumour size, and its sizes against the truth's."""
+"""Figures of one cell: how its trainings went, its Dice by tumour size, and its sizes against the
+truth's.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,18 @@ from benchmark.judge.comparisons.measures import (
     thirds,
 )
 from benchmark.judge.reference import Sizes
-from benchmark.report.figure import BLUE, COLUMN, GRID, INK, MUTED, VERMILLION, WIDE, Figure, canvas, logarithmic
+from benchmark.report.figure import (
+    BLUE,
+    COLUMN,
+    GRID,
+    INK,
+    MUTED,
+    VERMILLION,
+    WIDE,
+    Figure,
+    canvas,
+    logarithmic,
+)
 from benchmark.runs.run_folder import HISTORY
 
 if TYPE_CHECKING:
@@ -36,9 +49,11 @@ def cell_figures(cell: Cell, sizes: Sizes) -> list[Figure]:
 
 
 def curves(cell: Cell, root: Path) -> list[Figure]:
-    """Loss by epoch of the run from the thesis's third seed, else from the first, on the cell's first split.
+    """Loss by epoch of the run from the thesis's third seed, else from the first, on the cell's
+    first split.
 
-    root is the folder of runs. None for an arm that trains nothing; `RecordError` where the history cannot be read.
+    root is the folder of runs. None for an arm that trains nothing; `RecordError` where the history
+    cannot be read.
     """
     split = min(cell.splits)
     runs = cell.runs[cell.runs["split_id"] == split].sort_values(["seed", "run_id"])
@@ -48,9 +63,15 @@ def curves(cell: Cell, root: Path) -> list[Figure]:
     run = (third if len(third) else runs).iloc[0]
     path = root / run["run_id"] / HISTORY
     data = read_history(path)
-    best = int(run["fit.best_epoch"]) if pd.notna(run.get("fit.best_epoch")) else int(data["val_dice"].idxmax())
+    best = (
+        int(run["fit.best_epoch"])
+        if pd.notna(run.get("fit.best_epoch"))
+        else int(data["val_dice"].idxmax())
+    )
     if best not in data["epoch"].to_numpy():
-        raise RecordError(f"{path}: has no epoch {best}, which result.json calls the best; copy the file again")
+        raise RecordError(
+            f"{path}: has no epoch {best}, which result.json calls the best; copy the file again"
+        )
     row = data.loc[data["epoch"] == best].iloc[0]
     caption = (
         f"{cell.name}, {split}, seed {run['seed']}: mean Tversky loss of training and validation images, and mean Dice "
@@ -60,22 +81,40 @@ def curves(cell: Cell, root: Path) -> list[Figure]:
         f"Training loss goes from {data['train_loss'].iloc[0]:.2f} to {data['train_loss'].iloc[-1]:.2f} over "
         f"{len(data)} epochs; the best validation Dice is {row['val_dice']:.3f}, in epoch {best}."
     )
-    return [Figure("loss-by-epoch", "Loss by epoch", caption, alt, data, partial(_draw_curves, best=best), "12")]
+    return [
+        Figure(
+            "loss-by-epoch",
+            "Loss by epoch",
+            caption,
+            alt,
+            data,
+            partial(_draw_curves, best=best),
+            "12",
+        )
+    ]
 
 
 def read_history(path: Path) -> pd.DataFrame:
     """Read history.csv, one row per epoch; `RecordError` where it is not there or no such table."""
     try:
         data = pd.read_csv(path)
-        return data[["epoch", "train_loss", "val_loss", "val_dice"]].astype(float).astype({"epoch": int})
+        return (
+            data[["epoch", "train_loss", "val_loss", "val_dice"]]
+            .astype(float)
+            .astype({"epoch": int})
+        )
     except (OSError, ValueError, KeyError) as error:
-        raise RecordError(f"{path}: cannot be read ({error}); copy the file again, or do without its curve") from error
+        raise RecordError(
+            f"{path}: cannot be read ({error}); copy the file again, or do without its curve"
+        ) from error
 
 
 def _draw_curves(data: pd.DataFrame, best: int) -> Canvas:
     drawn, (left, right) = canvas(WIDE, 2.3, 1, 2)
     other = {"color": VERMILLION, "linestyle": "--", "marker": "s", "markersize": 2}
-    left.plot(data["epoch"], data["train_loss"], color=BLUE, marker=".", markersize=3, label="training")
+    left.plot(
+        data["epoch"], data["train_loss"], color=BLUE, marker=".", markersize=3, label="training"
+    )
     left.plot(data["epoch"], data["val_loss"], label="validation", **other)
     left.set(ylabel="Tversky loss", ylim=(0, None))
     left.legend()
@@ -89,14 +128,18 @@ def _draw_curves(data: pd.DataFrame, best: int) -> Canvas:
 
 def _by_slice(cell: Cell, columns: list[str]) -> pd.DataFrame:
     """Each slice on each split averaged over its trainings."""
-    return pd.DataFrame({name: by_slice(cell.rows[name], cell.rows) for name in columns}).reset_index()
+    return pd.DataFrame(
+        {name: by_slice(cell.rows[name], cell.rows) for name in columns}
+    ).reset_index()
 
 
 def _by_area(cell: Cell, sizes: Sizes) -> list[Figure]:
     if "truth_mm2" not in cell.rows or cell.rows["truth_mm2"].isna().any():
         return []
     data = _by_slice(cell, ["dice", "truth_mm2"])
-    data = data[data["truth_mm2"] > 0].sort_values("truth_mm2", kind="stable").reset_index(drop=True)
+    data = (
+        data[data["truth_mm2"] > 0].sort_values("truth_mm2", kind="stable").reset_index(drop=True)
+    )
     if data.empty:
         return []
     medians = data.groupby(thirds(data["truth_mm2"], sizes), observed=True)["dice"].median()
@@ -113,13 +156,27 @@ def _by_area(cell: Cell, sizes: Sizes) -> list[Figure]:
 
 
 def _names(cell: Cell) -> str:
-    return f"{len(cell.splits)} splits" if len(cell.splits) > 2 else " and ".join(sorted(cell.splits))
+    return (
+        f"{len(cell.splits)} splits" if len(cell.splits) > 2 else " and ".join(sorted(cell.splits))
+    )
 
 
 def _draw_by_area(data: pd.DataFrame, edges: tuple[float, float]) -> Canvas:
     drawn, axes = canvas(COLUMN, 2.5)
-    axes.plot(data["truth_mm2"], data["dice"], ".", color=BLUE, alpha=0.45, markersize=3.5, markeredgewidth=0)
-    middle = data["dice"].rolling(NEIGHBOURS, center=True, min_periods=min(len(data), NEIGHBOURS // 2)).median()
+    axes.plot(
+        data["truth_mm2"],
+        data["dice"],
+        ".",
+        color=BLUE,
+        alpha=0.45,
+        markersize=3.5,
+        markeredgewidth=0,
+    )
+    middle = (
+        data["dice"]
+        .rolling(NEIGHBOURS, center=True, min_periods=min(len(data), NEIGHBOURS // 2))
+        .median()
+    )
     axes.plot(data["truth_mm2"], middle, color=VERMILLION, linewidth=1.5)
     for edge in edges:
         axes.axvline(edge, color=MUTED, linewidth=0.7, linestyle=":")
@@ -129,7 +186,9 @@ def _draw_by_area(data: pd.DataFrame, edges: tuple[float, float]) -> Canvas:
 
 
 def _agreement(cell: Cell) -> list[Figure]:
-    """Bland and Altman's plots of area and longest diameter; bias and limits as `measures` has them."""
+    """Bland and Altman's plots of area and longest diameter; bias and limits as `measures` has
+    them.
+    """
     return [_agreement_of(cell, row) for row in agreement(cell.rows)[:2]] if measured(cell) else []
 
 
@@ -148,10 +207,14 @@ def _agreement_of(cell: Cell, row: Mapping[str, Any]) -> Figure:
     alt = f"Bland-Altman plot of {quantity}: bias {bias}, limits of agreement {low} to {high}."
     draw = partial(_draw_agreement, of=of, name=name, lines=lines)
     slug = f"agreement-{quantity.replace(' ', '-')}"
-    return Figure(slug, f"Predicted against true {quantity} (Bland-Altman)", caption, alt, data, draw)
+    return Figure(
+        slug, f"Predicted against true {quantity} (Bland-Altman)", caption, alt, data, draw
+    )
 
 
-def _draw_agreement(data: pd.DataFrame, of: str, name: str, lines: tuple[float, float, float]) -> Canvas:
+def _draw_agreement(
+    data: pd.DataFrame, of: str, name: str, lines: tuple[float, float, float]
+) -> Canvas:
     drawn, axes = canvas(COLUMN, 2.5)
     truth, predicted, unit = data[f"truth_{of}"], data[f"predicted_{of}"], name.split(", ")[1]
     dots: dict[str, Any] = {"color": BLUE, "alpha": 0.45, "markersize": 3.5, "markeredgewidth": 0}

@@ -10,7 +10,16 @@ import pandas as pd
 from benchmark.judge.cells import Cell, Panel, cell_name
 from benchmark.judge.comparisons.runs import CLICK
 from benchmark.judge.statistics.contrast import DICE, mean
-from benchmark.report.figure import GRID, INK, KERNEL_COLOURS, KERNEL_MARKERS, WIDE, Figure, canvas, logarithmic
+from benchmark.report.figure import (
+    GRID,
+    INK,
+    KERNEL_COLOURS,
+    KERNEL_MARKERS,
+    WIDE,
+    Figure,
+    canvas,
+    logarithmic,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -20,7 +29,8 @@ OTHER_MARKERS = "^<>PX*hp8"  # of arms without a kernel, in order of their names
 
 
 def cost_figures(panel: Panel, grid_arm: str) -> list[Figure]:
-    """Dice against training time and parameters, of the cells on the split that most were run on; none below two.
+    """Dice against training time and parameters, of the cells on the split that most were run on;
+    none below two.
 
     grid_arm: the arm whose cells are told by their kernel, whatever their alpha.
     """
@@ -31,15 +41,25 @@ def cost_figures(panel: Panel, grid_arm: str) -> list[Figure]:
         return []
     data = pd.DataFrame([_row(cell, grid_arm) for cell in cells])
     lost = ", ".join(cell.name for cell in panel.cells if split not in cell.splits)
-    notes = [f"{CLICK}: was given a point in the tumour."] if any(cell.needs_click for cell in cells) else []
+    notes = (
+        [f"{CLICK}: was given a point in the tumour."]
+        if any(cell.needs_click for cell in cells)
+        else []
+    )
     notes += [f"Run on other splits only: {lost}."] if lost else []
     devices = ", ".join(sorted(set(data["devices"])))
-    told = "; ".join(f"{row.arm}: Dice {row.dice:.3f}, {row.fit_minutes:.2g} min" for row in data.itertuples())
+    told = "; ".join(
+        f"{row.arm}: Dice {row.dice:.3f}, {row.fit_minutes:.2g} min" for row in data.itertuples()
+    )
     caption = (
         f"Every arm's mean test Dice on {split} against the mean time of one training and its trained parameters. "
         f"Minutes ({devices}) compare on one machine only. {' '.join(notes)}"
     )
-    return [Figure("dice-against-cost", "Dice against cost", caption.strip(), f"{told}.", data, _draw_cost)]
+    return [
+        Figure(
+            "dice-against-cost", "Dice against cost", caption.strip(), f"{told}.", data, _draw_cost
+        )
+    ]
 
 
 def _row(cell: Cell, grid_arm: str) -> dict[str, object]:
@@ -68,7 +88,9 @@ def _draw_cost(data: pd.DataFrame) -> Canvas:
         style |= {"markerfacecolor": "none"} if CLICK in group else {}
         left.plot(part["fit_minutes"].clip(lower=LEAST_MINUTES), part["dice"], label=group, **style)
         right.plot(part["parameters"] / 1e6, part["dice"], **style)
-    left.set(xscale="log", xlabel="one training, minutes", ylabel="mean test Dice", ylim=(-0.03, 1.0))
+    left.set(
+        xscale="log", xlabel="one training, minutes", ylabel="mean test Dice", ylim=(-0.03, 1.0)
+    )
     logarithmic(left.xaxis)
     right.set(xlabel="trained parameters, millions", xlim=(-0.5, None))
     for axes in (left, right):

@@ -1,4 +1,6 @@
-"""Figures about the slices themselves: the thesis's figures 1 to 3, 8 and 9, from the user's own copy."""
+"""Figures about the slices themselves: the thesis's figures 1 to 3, 8 and 9, from the user's own
+copy.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ EIGHT_BITS = " The files hold 8-bit levels, each slice stretched to its own rang
 
 
 def data_figures(slices: SliceSet) -> list[Figure]:
-    """Return the figures of slices under the thesis's protocol: histograms, one slice, the split, augmentation."""
+    """Return the figures of slices under the thesis's protocol: histograms, one slice, the split,
+    augmentation.
+    """
     recipe = load_recipe("thesis")
     rule = recipe.preprocess
     landmarks = fit_nyul(slices.images, rule.nyul_percentiles, rule.nyul_foreground == "whole")
@@ -52,8 +56,15 @@ def _histograms(slices: SliceSet, recipe: Recipe, landmarks: Landmarks) -> Figur
     counts = _counts(levels)
     before, after = _shares(levels, counts)
     grey = [float(k @ n / n.sum()) for k, n in counts]
-    singles = [names[i] for i in np.argsort(grey, kind="stable")[[round((len(grey) - 1) * s / 100) for s in SINGLES]]]
-    lands = np.stack([image_landmarks(image, landmarks.percentiles, landmarks.whole) for image in levels.codes])
+    singles = [
+        names[i]
+        for i in np.argsort(grey, kind="stable")[
+            [round((len(grey) - 1) * s / 100) for s in SINGLES]
+        ]
+    ]
+    lands = np.stack(
+        [image_landmarks(image, landmarks.percentiles, landmarks.whole) for image in levels.codes]
+    )
     data = pd.concat(
         [
             _summary("before", *before, names, singles),
@@ -63,9 +74,15 @@ def _histograms(slices: SliceSet, recipe: Recipe, landmarks: Landmarks) -> Figur
         ignore_index=True,
     )
     where = "pixels above the slice's mean" if not landmarks.whole else "all pixels"
-    drawn = "all slices" if len(rows) == len(slices) else f"{len(rows)} of the {len(slices)} slices, evenly spaced"
+    drawn = (
+        "all slices"
+        if len(rows) == len(slices)
+        else f"{len(rows)} of the {len(slices)} slices, evenly spaced"
+    )
     chosen = ", ".join(map(str, singles))
-    spread = [np.ptp(np.percentile(_medians(levels, counts, after), BAND)) for after in (False, True)]
+    spread = [
+        np.ptp(np.percentile(_medians(levels, counts, after), BAND)) for after in (False, True)
+    ]
     told = (
         f"The median of a slice's pixels above its mean: {BAND[0]} to {BAND[1]} % of the slices lie within "
         f"{spread[0]:.0%} of the range before, and within {spread[1]:.0%} after."
@@ -82,7 +99,13 @@ def _histograms(slices: SliceSet, recipe: Recipe, landmarks: Landmarks) -> Figur
         caption += EIGHT_BITS
     alt = f"Histograms of grey levels before and after preprocessing, with the mapping between them. {told}"
     return Figure(
-        "histograms", "Grey levels before and after preprocessing", caption, alt, data, _draw_histograms, "1-2"
+        "histograms",
+        "Grey levels before and after preprocessing",
+        caption,
+        alt,
+        data,
+        _draw_histograms,
+        "1-2",
     )
 
 
@@ -99,20 +122,27 @@ def _counts(levels: Levels) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]
 def _shares(
     levels: Levels, counts: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]
 ) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Before and after: middles of the bins (B,), and the percentage of each slice's pixels in them (N, B)."""
+    """Before and after: middles of the bins (B,), and the percentage of each slice's pixels in them
+    (N, B).
+    """
     low, high = min(int(k[0]) for k, _ in counts), max(int(k[-1]) for k, _ in counts)
     edges = [np.linspace(low, high + 1, BINS + 1), np.linspace(-1, 1, BINS + 1)]
     shares: list[list[NDArray[np.float64]]] = [[], []]
     for (k, pixels), table, first in zip(counts, levels.table, levels.low.tolist(), strict=True):
         for values, bins, found in zip((k, table[k - first]), edges, shares, strict=True):
             found.append(np.histogram(values, bins, weights=pixels)[0] / pixels.sum() * 100)
-    return [((bins[1:] + bins[:-1]) / 2, np.stack(found)) for bins, found in zip(edges, shares, strict=True)]
+    return [
+        ((bins[1:] + bins[:-1]) / 2, np.stack(found))
+        for bins, found in zip(edges, shares, strict=True)
+    ]
 
 
 def _medians(
     levels: Levels, counts: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]], after: bool
 ) -> NDArray[np.float64]:
-    """(N,) the median grey level of each slice's pixels above its mean, as a share of the range, 0 to 1."""
+    """(N,) the median grey level of each slice's pixels above its mean, as a share of the range, 0
+    to 1.
+    """
     top, found = max(int(k[-1]) for k, _ in counts), []
     for (k, pixels), table, first in zip(counts, levels.table, levels.low.tolist(), strict=True):
         bright = k > k @ pixels / pixels.sum()
@@ -122,13 +152,20 @@ def _medians(
 
 
 def _summary(
-    panel: str, x: NDArray[np.float64], rows: NDArray[np.float64], names: Sequence[int], singles: Sequence[int]
+    panel: str,
+    x: NDArray[np.float64],
+    rows: NDArray[np.float64],
+    names: Sequence[int],
+    singles: Sequence[int],
 ) -> pd.DataFrame:
     """(N, B) values by slice as long rows: panel, series, x, value."""
     low, middle, high = np.percentile(rows, (BAND[0], 50, BAND[1]), axis=0)
     series = {"median": middle, f"{BAND[0]} %": low, f"{BAND[1]} %": high}
     series |= {f"slice {number}": rows[list(names).index(number)] for number in singles}
-    parts = [pd.DataFrame({"panel": panel, "series": name, "x": x, "value": v}) for name, v in series.items()]
+    parts = [
+        pd.DataFrame({"panel": panel, "series": name, "x": x, "value": v})
+        for name, v in series.items()
+    ]
     return pd.concat(parts)
 
 
@@ -136,7 +173,9 @@ def _draw_histograms(data: pd.DataFrame) -> Canvas:
     drawn, axes = canvas(WIDE, 2.5, 1, 3)
     series = data["series"].unique()  # in their order
     for one, name in zip(axes, ("before", "mapping", "after"), strict=True):
-        part = data[data["panel"] == name].pivot(index="x", columns="series", values="value")[series]
+        part = data[data["panel"] == name].pivot(index="x", columns="series", values="value")[
+            series
+        ]
         _draw_series(one, part, turned=name == "mapping")
     for one in (axes[0], axes[2]):
         one.set(yscale="log", ylim=(0.005, 100), ylabel="pixels (% per bin)")
@@ -153,7 +192,15 @@ def _draw_series(axes: Axes, part: pd.DataFrame, *, turned: bool) -> None:
     """Median, band and single slices; turned: what varies between slices stands on the x axis."""
     x, low, high = part.index.to_numpy(), part[f"{BAND[0]} %"], part[f"{BAND[1]} %"]
     fill = axes.fill_betweenx if turned else axes.fill_between
-    fill(x, low, high, color=SKY, alpha=0.35, linewidth=0, label=f"{BAND[0]} to {BAND[1]} % of slices")
+    fill(
+        x,
+        low,
+        high,
+        color=SKY,
+        alpha=0.35,
+        linewidth=0,
+        label=f"{BAND[0]} to {BAND[1]} % of slices",
+    )
     lines = [("median", INK, "-", 1.6)]
     lines += [(n, *STYLES[i], 0.9) for i, n in enumerate(c for c in part if c.startswith("slice "))]
     for name, colour, dashes, width in lines:
@@ -163,11 +210,18 @@ def _draw_series(axes: Axes, part: pd.DataFrame, *, turned: bool) -> None:
 
 def _one_slice(slices: SliceSet, recipe: Recipe, landmarks: Landmarks) -> Figure:
     i = by_area(slices, 0.5)
-    number, area = int(slices.slice_id[i]), int(slices.masks[i].sum()) * slices.spacing_mm[0] * slices.spacing_mm[1]
+    number, area = (
+        int(slices.slice_id[i]),
+        int(slices.masks[i].sum()) * slices.spacing_mm[0] * slices.spacing_mm[1],
+    )
     levels = tabulate(slices.images[i : i + 1], landmarks)
     ((grey, pixels),) = _counts(levels)
-    data = pd.DataFrame({"grey_level": grey, "pixels": pixels, "after": levels.table[0, grey - levels.low[0]]})
-    pictures = [shrunk(image.astype(np.float32), SIDE) for image in (levels.codes[0], levels.values()[0])]
+    data = pd.DataFrame(
+        {"grey_level": grey, "pixels": pixels, "after": levels.table[0, grey - levels.low[0]]}
+    )
+    pictures = [
+        shrunk(image.astype(np.float32), SIDE) for image in (levels.codes[0], levels.values()[0])
+    ]
     caption = (
         f"Slice {number}, whose tumour ({area:.0f} mm²) has the median area of the {len(slices)} slices: as stored, "
         f"and after Nyul's mapping, z-score and rescaling to [-1, 1] (protocol {recipe.name}). Each from its least to "
@@ -177,7 +231,16 @@ def _one_slice(slices: SliceSet, recipe: Recipe, landmarks: Landmarks) -> Figure
         caption += " A drawn phantom."
     alt = f"Slice {number} twice; grey levels {grey[0]} to {grey[-1]} before become -1 to 1 after."
     draw = partial(_draw_slice, pictures=pictures)
-    return Figure("slice", "A slice before and after preprocessing", caption, alt, data, draw, "3", not slices.phantom)
+    return Figure(
+        "slice",
+        "A slice before and after preprocessing",
+        caption,
+        alt,
+        data,
+        draw,
+        "3",
+        not slices.phantom,
+    )
 
 
 def _draw_slice(data: pd.DataFrame, pictures: Sequence[NDArray[np.float32]]) -> Canvas:

@@ -1,4 +1,6 @@
-"""Kernels against alphas in colour, with a number and a count in every cell; a cell that was not run stays empty."""
+"""Kernels against alphas in colour, with a number and a count in every cell; a cell that was not
+run stays empty.
+"""
 
 from __future__ import annotations
 
@@ -21,17 +23,22 @@ UNKNOWN = "\N{EN DASH}"
 def heat_map(
     reference: Reference, unit: str, text: Callable[[float], str], printed: float | None = None
 ) -> Callable[[pd.DataFrame], Canvas]:
-    """Return what draws a table of kernel_size, alpha, value and trainings, one row per cell that was run.
+    """Return what draws a table of kernel_size, alpha, value and trainings, one row per cell that
+    was run.
 
-    A value of NaN is a cell that was run, of which the value cannot be told (a variance needs two seeds).
-    unit names the colour bar; text turns a value into its digits; printed is the thesis's own number for
-    its best cell, ringed and written beneath. Nothing is interpolated.
+    A value of NaN is a cell that was run, of which the value cannot be told (a variance needs two
+    seeds). unit names the colour bar; text turns a value into its digits; printed is the thesis's
+    own number for its best cell, ringed and written beneath. Nothing is interpolated.
     """
     return partial(_draw, reference=reference, unit=unit, text=text, printed=printed)
 
 
 def _draw(
-    data: pd.DataFrame, reference: Reference, unit: str, text: Callable[[float], str], printed: float | None
+    data: pd.DataFrame,
+    reference: Reference,
+    unit: str,
+    text: Callable[[float], str],
+    printed: float | None,
 ) -> Canvas:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
@@ -57,9 +64,16 @@ def _draw(
                 axes.add_patch(Rectangle(corner, 1, 1, facecolor=colour, edgecolor="none"))
             else:
                 hatch = "///" if row is None else None
-                axes.add_patch(Rectangle(corner, 1, 1, fill=False, hatch=hatch, edgecolor=GRID, linewidth=0))
+                axes.add_patch(
+                    Rectangle(corner, 1, 1, fill=False, hatch=hatch, edgecolor=GRID, linewidth=0)
+                )
             if printed is not None and (kernel, alpha) == best:
-                ring: dict[str, Any] = {"fill": False, "edgecolor": VERMILLION, "linewidth": 2.2, "zorder": 3}
+                ring: dict[str, Any] = {
+                    "fill": False,
+                    "edgecolor": VERMILLION,
+                    "linewidth": 2.2,
+                    "zorder": 3,
+                }
                 axes.add_patch(Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, **ring))
                 lines = [*lines, f"thesis {printed:g}"]
             _write(axes, x, y, lines, ink)
@@ -70,15 +84,19 @@ def _draw(
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     if known.nunique() > 1:
-        bar = drawn.colorbar(colours, ax=axes, label=unit, fraction=0.03, pad=0.01, format=lambda x, _: text(x))
+        bar = drawn.colorbar(
+            colours, ax=axes, label=unit, fraction=0.03, pad=0.01, format=lambda x, _: text(x)
+        )
         bar.outline.set_visible(False)
     return drawn
 
 
 def ink_on(rgb: tuple[float, float, float]) -> str:
-    """Black or white, whichever stands out more from an sRGB colour (each 0 to 1): at least 4.58 : 1.
+    """Black or white, whichever stands out more from an sRGB colour (each 0 to 1): at least 4.58 :
+    1.
 
-    Contrast and relative luminance are WCAG 2.2's; white and black are equally far from a luminance of 0.179.
+    Contrast and relative luminance are WCAG 2.2's; white and black are equally far from a luminance
+    of 0.179.
     """
     r, g, b = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb)
     return "#000000" if 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 else "#ffffff"
@@ -87,7 +105,10 @@ def ink_on(rgb: tuple[float, float, float]) -> str:
 def _words(row: dict[Any, Any] | None, text: Callable[[float], str]) -> list[str]:
     if row is None:
         return ["not run"]
-    return [text(row["value"]) if row["value"] == row["value"] else UNKNOWN, f"n = {row['trainings']}"]
+    return [
+        text(row["value"]) if row["value"] == row["value"] else UNKNOWN,
+        f"n = {row['trainings']}",
+    ]
 
 
 def _write(axes: Any, x: int, y: int, lines: list[str], ink: str | None) -> None:
@@ -95,4 +116,12 @@ def _write(axes: Any, x: int, y: int, lines: list[str], ink: str | None) -> None
     colour = {} if ink is None else {"color": ink}
     for i, line in enumerate(lines):
         size = 8 if i == 0 and len(lines) > 1 else 6.5
-        axes.text(x, y + (i - (len(lines) - 1) / 2) * 0.27, line, ha="center", va="center", fontsize=size, **colour)
+        axes.text(
+            x,
+            y + (i - (len(lines) - 1) / 2) * 0.27,
+            line,
+            ha="center",
+            va="center",
+            fontsize=size,
+            **colour,
+        )

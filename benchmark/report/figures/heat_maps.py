@@ -29,9 +29,15 @@ def heat_figures(grid: Grid) -> list[Figure]:
     numbers = pd.DataFrame(table)
 
     def data(column: str) -> pd.DataFrame:
-        return numbers[["kernel_size", "alpha", "trainings", column]].rename(columns={column: "value"})
+        return numbers[["kernel_size", "alpha", "trainings", column]].rename(
+            columns={column: "value"}
+        )
 
-    ringed = "" if printed is None else f"Ringed: the one cell whose number the thesis prints, {printed:g}. "
+    ringed = (
+        ""
+        if printed is None
+        else f"Ringed: the one cell whose number the thesis prints, {printed:g}. "
+    )
     means = data("mean")
     of_best = (means["kernel_size"] == best[0]) & ((means["alpha"] - best[1]).abs() < 1e-9)
     means = means.assign(printed=pd.Series(printed, index=means.index, dtype=float).where(of_best))
@@ -101,6 +107,18 @@ def time_figures(grid: Grid) -> list[Figure]:
         "decides how many epochs a training has, and what else a machine does how long they take: a small kernel can "
         f"take longer.{own if grid.printed is not None else ''}"
     )
-    told = "; ".join(f"{r['kernel_size']}x{r['kernel_size']}, alpha {r['alpha']:g}: {r['value']:.1f} min" for r in rows)
+    told = "; ".join(
+        f"{r['kernel_size']}x{r['kernel_size']}, alpha {r['alpha']:g}: {r['value']:.1f} min"
+        for r in rows
+    )
     draw = heat_map(reference, "minutes", lambda x: f"{x:.1f}")
-    return [Figure("training-time", "Training time", caption, f"Heat map of training time. {told}.", data, draw)]
+    return [
+        Figure(
+            "training-time",
+            "Training time",
+            caption,
+            f"Heat map of training time. {told}.",
+            data,
+            draw,
+        )
+    ]

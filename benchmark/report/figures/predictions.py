@@ -1,4 +1,6 @@
-"""Truth and stored prediction over the slices: the thesis's figures 18 to 22, their cases found by rule."""
+"""Truth and stored prediction over the slices: the thesis's figures 18 to 22, their cases found by
+rule.
+"""
 
 from __future__ import annotations
 
@@ -46,8 +48,9 @@ class Scene:
 
 @dataclass(frozen=True, eq=False)
 class Read:
-    """scores of the trainings that could be read, one row per run and slice; strands_mm2: the largest thin bright part
-    of the truth that was left out, by run_id and slice; lost: what is wrong with the others, one line each.
+    """scores of the trainings that could be read, one row per run and slice; strands_mm2: the
+    largest thin bright part of the truth that was left out, by run_id and slice; lost: what is
+    wrong with the others, one line each.
     """
 
     scores: pd.DataFrame
@@ -56,10 +59,12 @@ class Read:
 
 
 def picture_figures(on: Ground, root: Path, slices: SliceSet) -> list[Figure]:
-    """Return figures 18 to 22 of the reference cell from the predictions under root; a rule that found none says so.
+    """Return figures 18 to 22 of the reference cell from the predictions under root; a rule that
+    found none says so.
 
-    None at all where that cell was not run, or on other slices than these. Trainings whose predictions are lost,
-    damaged or not those that were scored are left out, and captions name them. Raises `RecordError` if none is left.
+    None at all where that cell was not run, or on other slices than these. Trainings whose
+    predictions are lost, damaged or not those that were scored are left out, and captions name
+    them. Raises `RecordError` if none is left.
     """
     cell = on.best
     if cell is None or set(cell.runs["dataset_id"]) != {slices.dataset_id}:
@@ -78,8 +83,14 @@ def picture_figures(on: Ground, root: Path, slices: SliceSet) -> list[Figure]:
         ("failures-centres", "Large tumours whose centre was missed", "22", "", [
             _measured(on, failures.CENTRE, "core_sensitivity", lambda: failures.necrotic(rows, on.rule, on.sizes))]),
     ]  # fmt: skip
-    keys = {key for cases in [examples, *(one for *_, found in shown for one in found)] for key in _keys(cases.table)}
-    scene = Scene(_where(cell, rows, read.lost), _crops(keys, rows, root, slices), not slices.phantom)
+    keys = {
+        key
+        for cases in [examples, *(one for *_, found in shown for one in found)]
+        for key in _keys(cases.table)
+    }
+    scene = Scene(
+        _where(cell, rows, read.lost), _crops(keys, rows, root, slices), not slices.phantom
+    )
     return [_examples(examples, scene), *(_failures(*words, scene) for words in shown)]
 
 
@@ -95,7 +106,9 @@ def _read(run_ids: Sequence[str], root: Path, slices: SliceSet) -> Read:
     for run_id in run_ids:
         try:
             own = _scores(RunFolder(root, run_id))
-            areas.update({key: _strand_mm2(slices, i, mask) for key, i, mask in _stored(own, root, slices)})
+            areas.update(
+                {key: _strand_mm2(slices, i, mask) for key, i, mask in _stored(own, root, slices)}
+            )
             scores.append(own)
         except RecordError as error:
             lost.append(reason(error, root))
@@ -105,34 +118,48 @@ def _read(run_ids: Sequence[str], root: Path, slices: SliceSet) -> Read:
 
 
 def _strand_mm2(slices: SliceSet, i: int, mask: NDArray[np.bool_]) -> float:
-    return contour_shape.left_out_strand_mm2(slices.images[i], slices.masks[i], mask, slices.spacing_mm)
+    return contour_shape.left_out_strand_mm2(
+        slices.images[i], slices.masks[i], mask, slices.spacing_mm
+    )
 
 
 def strands(rows: pd.DataFrame, areas_mm2: Mapping[Key, float]) -> Cases:
-    """Find thin bright parts of the truth that a prediction leaves out, given the largest by run_id and slice."""
+    """Find thin bright parts of the truth that a prediction leaves out, given the largest by run_id
+    and slice.
+    """
     rule = (
         f"parts of the truth less than {contour_shape.STRAND_MM:g} mm wide that a training left out, their mean grey nearer "
         f"to the median of the tumour found than to that of the {contour_shape.AROUND_MM:g} mm around the truth; "
         f"{contour_shape.LEAST_STRAND_MM2:g} mm² or more, largest first"
     )
-    return failures.by_run(rows, areas_mm2, contour_shape.LEAST_STRAND_MM2, "candidate", rule, "left_out_mm2")
+    return failures.by_run(
+        rows, areas_mm2, contour_shape.LEAST_STRAND_MM2, "candidate", rule, "left_out_mm2"
+    )
 
 
 def straight(rows: pd.DataFrame, slices: SliceSet, least_mm2: float) -> Cases:
-    """Find truths with straight edges among tumours of least_mm2 or more, on which pixels do not decide."""
+    """Find truths with straight edges among tumours of least_mm2 or more, on which pixels do not
+    decide.
+    """
     where = _places(slices)
     numbers = rows.loc[rows["truth_mm2"] >= least_mm2, "slice_id"].unique().tolist()
-    shares = {number: contour_shape.straight_share(slices.masks[where[number]]) for number in numbers}
+    shares = {
+        number: contour_shape.straight_share(slices.masks[where[number]]) for number in numbers
+    }
     rule = (
         f"tumours of {least_mm2:g} mm² or more, by the share of the truth's outline that its four longest straight "
         f"edges make up (Douglas and Peucker, {contour_shape.STRAIGHT_PIXELS:g} pixel), {contour_shape.LEAST_STRAIGHT:g} or more, "
         "largest first"
     )
-    return failures.by_truth(rows, shares, contour_shape.LEAST_STRAIGHT, "straight edges", rule, "straight_share")
+    return failures.by_truth(
+        rows, shares, contour_shape.LEAST_STRAIGHT, "straight edges", rule, "straight_share"
+    )
 
 
 def _scores(folder: RunFolder) -> pd.DataFrame:
-    """A run's scores as they stand: those of a cell may be means of one seed's runs on two forms of the files."""
+    """A run's scores as they stand: those of a cell may be means of one seed's runs on two forms of
+    the files.
+    """
     sha256 = Reader(folder / RESULT, read_result(folder))("sha256/scores.csv")
     return read_scores(folder, sha256).assign(run_id=folder.run_id)
 
@@ -185,7 +212,9 @@ def _examples(cases: Cases, scene: Scene) -> Figure:
     )
 
 
-def _failures(slug: str, title: str, thesis: str, note: str, found: Sequence[Cases], scene: Scene) -> Figure:
+def _failures(
+    slug: str, title: str, thesis: str, note: str, found: Sequence[Cases], scene: Scene
+) -> Figure:
     rules = [f"{named(one)}: {one.rule}{count(one)}." for one in found]
     filled = [one.table for one in found if one.found]
     return Figure(
@@ -206,7 +235,9 @@ def _draw_examples(data: pd.DataFrame, crops: Mapping[Key, Crop]) -> Canvas:
     for row, line in zip(data.itertuples(), axes, strict=True):
         for (name, truth, predicted), one in zip(words, line, strict=True):
             show(one, crops[row.run_id, row.slice_id], truth=truth, predicted=predicted)
-            one.set_title(f"{heading(row)}\n{name}" if name == "truth" else name, loc="left", fontsize=7)
+            one.set_title(
+                f"{heading(row)}\n{name}" if name == "truth" else name, loc="left", fontsize=7
+            )
     legend(drawn)
     return drawn
 
@@ -214,7 +245,9 @@ def _draw_examples(data: pd.DataFrame, crops: Mapping[Key, Crop]) -> Canvas:
 def _draw_failures(data: pd.DataFrame, found: Sequence[Cases], crops: Mapping[Key, Crop]) -> Canvas:
     height = sum(PANEL + 0.47 if one.found else 0.4 for one in found) + 0.25
     ratios = [PANEL if one.found else 0.2 for one in found]
-    drawn, axes = canvas(WIDE, height, len(found), failures.MOST, squeeze=False, height_ratios=ratios)
+    drawn, axes = canvas(
+        WIDE, height, len(found), failures.MOST, squeeze=False, height_ratios=ratios
+    )
     for cases, line in zip(found, axes, strict=True):
         for one in line:
             one.set_axis_off()

@@ -1,4 +1,6 @@
-"""The verdicts drawn: headline numbers with their intervals, patients by both splits, arms against the reference."""
+"""The verdicts drawn: headline numbers with their intervals, patients by both splits, arms against
+the reference.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,19 @@ from benchmark.judge.comparisons.runs import CLICK
 from benchmark.judge.comparisons.split_effect import Leak
 from benchmark.judge.judgement import Judgement
 from benchmark.judge.reference import DATASETS
-from benchmark.report.figure import BLUE, COLUMN, GRID, INK, MUTED, VERMILLION, WIDE, Figure, canvas, counted, slugged
+from benchmark.report.figure import (
+    BLUE,
+    COLUMN,
+    GRID,
+    INK,
+    MUTED,
+    VERMILLION,
+    WIDE,
+    Figure,
+    canvas,
+    counted,
+    slugged,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -41,7 +55,9 @@ def _headline(found: Judgement) -> list[Figure]:
         f"and seeds. Line: {cell.dice_mean:g}, the thesis's printed mean of {cell.seeds} trainings on one split by "
         "image. Rows of different image size or precision are different experiments."
     )
-    told = "; ".join(f"{name}: {_told(r)}" for name, r in zip(_names(ours), ours.to_dict("records"), strict=True))
+    told = "; ".join(
+        f"{name}: {_told(r)}" for name, r in zip(_names(ours), ours.to_dict("records"), strict=True)
+    )
     alt = f"The thesis prints {cell.dice_mean:g}. Ours: {told}."
     draw = partial(_draw_headline, printed=cell.dice_mean)
     return [Figure("headline", "The thesis's number and ours", caption, alt, data, draw)]
@@ -56,7 +72,8 @@ def _names(ours: pd.DataFrame) -> list[str]:
     """By image, 512x512, fp32; with the protocol where that is not the first of these."""
     again = ours.duplicated(["split", "size", "precision"], keep=False)
     return [
-        f"by {row.split}, {row.size}, {row.precision}" + (f", protocol {row.protocol}" if twice else "")
+        f"by {row.split}, {row.size}, {row.precision}"
+        + (f", protocol {row.protocol}" if twice else "")
         for row, twice in zip(ours.itertuples(), again, strict=True)
     ]
 
@@ -71,7 +88,13 @@ def _draw_headline(data: pd.DataFrame, printed: float) -> Canvas:
         if pd.notna(row["low"]):
             axes.plot([row["low"], row["high"]], [y, y], color=style["color"], linewidth=2)
         axes.plot(row["dice"], y, linestyle="none", **style)
-        axes.annotate(_told(row), (1.01, y), xycoords=("axes fraction", "data"), va="center", annotation_clip=False)
+        axes.annotate(
+            _told(row),
+            (1.01, y),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            annotation_clip=False,
+        )
     labels = [
         f"{name}\n{counted(row['trainings'], 'training')}, {counted(row['slices'], 'slice')}"
         for name, row in zip(names, ours, strict=True)
@@ -116,8 +139,21 @@ def _leak(leak: Leak) -> list[Figure]:
 def _draw_leak(data: pd.DataFrame) -> Canvas:
     drawn, axes = canvas(COLUMN, 3.2)
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle="--")
-    axes.scatter(data["by_image"], data["by_patient"], s=4 + 2.2 * data["slices"], color=BLUE, alpha=0.55, linewidths=0)
-    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="mean Dice of a patient, by image", ylabel="by patient")
+    axes.scatter(
+        data["by_image"],
+        data["by_patient"],
+        s=4 + 2.2 * data["slices"],
+        color=BLUE,
+        alpha=0.55,
+        linewidths=0,
+    )
+    axes.set(
+        xlim=(0, 1),
+        ylim=(0, 1),
+        aspect="equal",
+        xlabel="mean Dice of a patient, by image",
+        ylabel="by patient",
+    )
     axes.annotate("lower by patient", (0.97, 0.06), ha="right", fontsize=7)
     return drawn
 
@@ -126,7 +162,11 @@ def duel_figures(panel: Panel, found: Judgement) -> list[Figure]:
     """Arms against the reference cell, where it met another under the same terms."""
     rule = found.tolerances.contrasts
     rows = duels(panel, rule)
-    data = versus_table(panel, rows, rule).numbers if len(rows) > 1 else pd.DataFrame({"difference": []})
+    data = (
+        versus_table(panel, rows, rule).numbers
+        if len(rows) > 1
+        else pd.DataFrame({"difference": []})
+    )
     data = data[data["difference"].notna()].reset_index(drop=True)
     if data.empty:
         return []
@@ -137,8 +177,12 @@ def duel_figures(panel: Panel, found: Judgement) -> list[Figure]:
         "(patients are the unit, variation between seeds included; not corrected for the number of arms). Filled: "
         f"different after Holm's correction. {CLICK}: was given a click in the tumour, and is not ranked."
     )
-    told = "; ".join(f"{r['arm']}: {r['difference']:+.3f}, {r['standing']}" for r in data.to_dict("records"))
-    return [Figure("arms", "Arms against the reference cell", caption, f"{told}.", data, _draw_duels)]
+    told = "; ".join(
+        f"{r['arm']}: {r['difference']:+.3f}, {r['standing']}" for r in data.to_dict("records")
+    )
+    return [
+        Figure("arms", "Arms against the reference cell", caption, f"{told}.", data, _draw_duels)
+    ]
 
 
 def _draw_duels(data: pd.DataFrame) -> Canvas:
@@ -149,9 +193,16 @@ def _draw_duels(data: pd.DataFrame) -> Canvas:
         axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=1.8)
         face = colour if row["standing"] in ("better", "worse") else "none"
         axes.plot(
-            row["difference"], y, marker="s" if row["click"] else "o", color=colour, markerfacecolor=face, markersize=5
+            row["difference"],
+            y,
+            marker="s" if row["click"] else "o",
+            color=colour,
+            markerfacecolor=face,
+            markersize=5,
         )
-    names = [f"{row['arm']} {CLICK}" if row["click"] else row["arm"] for row in data.to_dict("records")]
+    names = [
+        f"{row['arm']} {CLICK}" if row["click"] else row["arm"] for row in data.to_dict("records")
+    ]
     axes.set_yticks(range(len(data)), names)
     axes.set(ylim=(len(data) - 0.5, -0.5), xlabel="difference of mean Dice")
     axes.tick_params(axis="y", length=0, labelcolor=INK)

@@ -1,4 +1,6 @@
-"""What a page is made of, before it is written as HTML: parts, their chapters, and how figures stand in rows. Pure."""
+"""What a page is made of, before it is written as HTML: parts, their chapters, and how figures
+stand in rows. Pure.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ WIDE_POINTS = 300  # a drawing wider than this takes the page's whole width
 
 
 class Answer(Protocol):
-    """A question, its verdict in a word or two ("1 confirmed, 2 undecided" too), and the sentences behind it."""
+    """A question, its verdict in a word or two ("1 confirmed, 2 undecided" too), and the sentences
+    behind it.
+    """
 
     @property
     def question(self) -> str: ...
@@ -28,8 +32,8 @@ class Answer(Protocol):
 class Chapter:
     """What belongs together within a part, under a heading where it has one.
 
-    figures: each with its tables folded beneath; tables: those of no figure, folded but for opened; more: further
-    figures, folded together; lines: a list; notes: what is not drawn, and why.
+    figures: each with its tables folded beneath; tables: those of no figure, folded but for opened;
+    more: further figures, folded together; lines: a list; notes: what is not drawn, and why.
     """
 
     title: str = ""
@@ -44,7 +48,9 @@ class Chapter:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A part of the page with its place in the contents; slug: its id; answers: cards that stand at its end."""
+    """A part of the page with its place in the contents; slug: its id; answers: cards that stand at
+    its end.
+    """
 
     slug: str
     title: str
@@ -72,12 +78,13 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """All that the page shows, in its order. Texts are plain; a web address in the closing ones becomes a link.
+    """All that the page shows, in its order. Texts are plain; a web address in the closing ones
+    becomes a link.
 
-    lead: what was judged - folder, number of runs; drawings: of each figure's slug its drawing as an element of
-    the page (`figure.inline`), its files are in figures/; gallery: slices, runs and outlines, None where there are
-    none to show; gallery_note: whose pictures they are; attribution: lines that the licence of the data asks for;
-    citation: how to cite, its line breaks kept.
+    lead: what was judged - folder, number of runs; drawings: of each figure's slug its drawing as
+    an element of the page (`figure.inline`), its files are in figures/; gallery: slices, runs and
+    outlines, None where there are none to show; gallery_note: whose pictures they are; attribution:
+    lines that the licence of the data asks for; citation: how to cite, its line breaks kept.
     """
 
     title: str
@@ -93,8 +100,8 @@ class Content:
 
 @dataclass(frozen=True)
 class Shown:
-    """A figure as the page wants it; kind: how much of a row it takes, as a class: "" for half, wide, or beside, which
-    has its words to the right of it.
+    """A figure as the page wants it; kind: how much of a row it takes, as a class: "" for half,
+    wide, or beside, which has its words to the right of it.
     """
 
     figure: Figure
@@ -109,7 +116,8 @@ class Shown:
 
 
 def placed(figures: Sequence[Figure], drawings: Mapping[str, str]) -> list[Shown]:
-    """Place drawings in rows: a wide one alone, narrow ones two by two; one that stays alone has its words beside it.
+    """Place drawings in rows: a wide one alone, narrow ones two by two; one that stays alone has
+    its words beside it.
 
     Where a figure has tables, its row ends, for they follow over the whole width.
     """
@@ -117,7 +125,13 @@ def placed(figures: Sequence[Figure], drawings: Mapping[str, str]) -> list[Shown
     for figure in figures:
         one = Shown(figure, drawings[figure.slug])
         wide = one.points > WIDE_POINTS
-        if rows[-1] and (wide or len(rows[-1]) == 2 or rows[-1][-1].kind or rows[-1][-1].figure.tables):
+        if rows[-1] and (
+            wide or len(rows[-1]) == 2 or rows[-1][-1].kind or rows[-1][-1].figure.tables
+        ):
             rows.append([])
         rows[-1].append(replace(one, kind="wide" if wide else ""))
-    return [replace(one, kind=one.kind or "beside") if len(row) == 1 else one for row in rows for one in row]
+    return [
+        replace(one, kind=one.kind or "beside") if len(row) == 1 else one
+        for row in rows
+        for one in row
+    ]

@@ -1,7 +1,9 @@
-"""One HTML file from what was judged and drawn: it asks no network for anything and opens from disk. Pure.
+"""One HTML file from what was judged and drawn: it asks no network for anything and opens from
+disk. Pure.
 
-Text from runs (arms' names, notes, captions) is escaped by the template, JSON inside a script element too.
-The page's own policy forbids every request, and every script but its own, whose hash it names.
+Text from runs (arms' names, notes, captions) is escaped by the template, JSON inside a script
+element too. The page's own policy forbids every request, and every script but its own, whose hash
+it names.
 """
 
 from __future__ import annotations
@@ -45,14 +47,18 @@ DECIDED: Mapping[str, str] = MappingProxyType(
         "not known yet": "open",
     }
 )
-SIGNS = MappingProxyType({"good": "\N{CHECK MARK}", "bad": "\N{MULTIPLICATION X}", "open": "?", "found": "\N{BULLET}"})
+SIGNS = MappingProxyType(
+    {"good": "\N{CHECK MARK}", "bad": "\N{MULTIPLICATION X}", "open": "?", "found": "\N{BULLET}"}
+)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """text as shown; sort: what its column sorts it by, None where a number is missing or the column sorts as text.
+    """text as shown; sort: what its column sorts it by, None where a number is missing or the
+    column sorts as text.
 
-    kinds: how it is set, as classes: number, long, good, bad or open; sign: what says good, bad or open beside colour.
+    kinds: how it is set, as classes: number, long, good, bad or open; sign: what says good, bad or
+    open beside colour.
     """
 
     text: str
@@ -63,7 +69,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table as the page wants it; numeric: of each column, whether it sorts by number; csv: its numbers as a link.
+    """A table as the page wants it; numeric: of each column, whether it sorts by number; csv: its
+    numbers as a link.
 
     lesser: of each column, whether it waits behind the switch for more columns.
     """
@@ -105,17 +112,25 @@ def render(content: Content) -> str:
 
 
 def policy(script: str) -> str:
-    """The page's Content-Security-Policy: pictures from the file itself, one script, nothing from anywhere else.
+    """The page's Content-Security-Policy: pictures from the file itself, one script, nothing from
+    anywhere else.
 
     Styles must be free: every mark of a drawing carries its own.
     """
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    rules = ("default-src 'none'", "img-src data:", "style-src 'unsafe-inline'", f"script-src 'sha256-{digest}'")
+    rules = (
+        "default-src 'none'",
+        "img-src data:",
+        "style-src 'unsafe-inline'",
+        f"script-src 'sha256-{digest}'",
+    )
     return "; ".join((*rules, "base-uri 'none'", "form-action 'none'"))
 
 
 def tone(verdict: str) -> str:
-    """good, bad, open, or found for another result; of several ("1 confirmed, 2 undecided"), bad, then open wins."""
+    """good, bad, open, or found for another result; of several ("1 confirmed, 2 undecided"), bad,
+    then open wins.
+    """
     found = {DECIDED.get(re.sub(r"^\d+ ", "", part), "found") for part in verdict.split(", ")}
     return next(one for one in ("bad", "open", "found", "good") if one in found)
 
@@ -133,7 +148,16 @@ def sheet(table: Table, name: str) -> Sheet:
     ]
     csv = "data:text/csv;charset=utf-8," + quote(table.render("csv") + "\n")
     waiting = lesser(table)
-    return Sheet(name, table.title, table.notes, list(shown), [by is not None for by in values], rows, csv, waiting)
+    return Sheet(
+        name,
+        table.title,
+        table.notes,
+        list(shown),
+        [by is not None for by in values],
+        rows,
+        csv,
+        waiting,
+    )
 
 
 def cell(text: str, sort: float | None, *, numeric: bool) -> Cell:
@@ -150,7 +174,15 @@ def _text(name: str) -> str:
 @cache
 def _template() -> Any:
     made = Environment(
-        loader=FunctionLoader(_text), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FunctionLoader(_text),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    made.policies["json.dumps_kwargs"] = {"allow_nan": False, "ensure_ascii": False, "separators": (",", ":")}
+    made.policies["json.dumps_kwargs"] = {
+        "allow_nan": False,
+        "ensure_ascii": False,
+        "separators": (",", ":"),
+    }
     return made.get_template("page.html.j2")

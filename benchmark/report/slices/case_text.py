@@ -1,4 +1,6 @@
-"""Failure cases in words: above a picture, in a caption, and for who cannot see the figure. Pure."""
+"""Failure cases in words: above a picture, in a caption, and for who cannot see the figure.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ def named(cases: Cases) -> str:
 
 
 def count(cases: Cases) -> str:
-    """How many met a rule, or are shown, in brackets after a space; empty where that was not measured."""
+    """How many met a rule, or are shown, in brackets after a space; empty where that was not
+    measured.
+    """
     if not cases.measured:
         return ""
     if len(cases.table) < cases.found:
@@ -30,13 +34,19 @@ def told(cases: Cases) -> str:
     """The cases in words, for who cannot see them."""
     if not cases.found:
         return f"{none(cases)}."
-    return "; ".join(f"{heading(row)}" for row in cases.table.itertuples()).replace("\n", ", ") + "."
+    return (
+        "; ".join(f"{heading(row)}" for row in cases.table.itertuples()).replace("\n", ", ") + "."
+    )
 
 
 def heading(row: Any) -> str:
-    """What stands above a picture: the truth and how well it was found, below it the prediction. Missed is Dice 0."""
+    """What stands above a picture: the truth and how well it was found, below it the prediction.
+    Missed is Dice 0.
+    """
     missed = row.truth_mm2 and not row.dice
-    predicted = f"{row.predicted_mm2:.0f} mm² predicted" if row.predicted_mm2 else "nothing predicted"
+    predicted = (
+        f"{row.predicted_mm2:.0f} mm² predicted" if row.predicted_mm2 else "nothing predicted"
+    )
     where = " elsewhere" if missed and row.predicted_mm2 else ""
     dice = "missed" if missed else f"Dice {row.dice:.2f}"
     return f"slice {row.slice_id}, {row.truth_mm2:.0f} mm², {dice}\n{predicted}{where}"

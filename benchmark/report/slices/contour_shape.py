@@ -1,4 +1,5 @@
-"""What no score says of a tumour's outline: how straight its edges are, and which thin bright parts hang on it.
+"""What no score says of a tumour's outline: how straight its edges are, and which thin bright parts
+hang on it.
 
 Rules for finding slices that a reader should look at, not measures of quality. Pure.
 """
@@ -20,10 +21,12 @@ LEAST_STRAND_MM2 = 5.0  # less is the corner of a polygon
 
 
 def straight_share(mask: NDArray[np.bool_]) -> float:
-    """Share of an (H, W) bool mask's longest contour that its four longest straight edges make up, 0 to 1.
+    """Share of an (H, W) bool mask's longest contour that its four longest straight edges make up,
+    0 to 1.
 
-    The outline is the middle of each pixel edge (marching squares at 0.5), its edges those of Douglas and Peucker at
-    `STRAIGHT_PIXELS`. A disc of 50 pixels' radius has 0.3, any quadrilateral 1. An empty mask has 0.
+    The outline is the middle of each pixel edge (marching squares at 0.5), its edges those of
+    Douglas and Peucker at `STRAIGHT_PIXELS`. A disc of 50 pixels' radius has 0.3, any quadrilateral
+    1. An empty mask has 0.
     """
     from skimage.measure import approximate_polygon, find_contours
 
@@ -41,17 +44,28 @@ def left_out_strand_mm2(
     predicted: NDArray[np.bool_],
     spacing_mm: tuple[float, float],
 ) -> float:
-    """Area of the largest thin, bright part of the truth that the prediction leaves out; 0 where there is none.
+    """Area of the largest thin, bright part of the truth that the prediction leaves out; 0 where
+    there is none.
 
-    (H, W) image and bool masks. Thin: no disc of `STRAND_MM` that lies in the truth covers it. Bright: its mean grey
-    level is nearer to the median of the tumour that was found than to that of the `AROUND_MM` around the truth. Parts
-    join through all 8 neighbours. Nothing found, or an empty truth, gives 0.
+    (H, W) image and bool masks. Thin: no disc of `STRAND_MM` that lies in the truth covers it.
+    Bright: its mean grey level is nearer to the median of the tumour that was found than to that of
+    the `AROUND_MM` around the truth. Parts join through all 8 neighbours. Nothing found, or an
+    empty truth, gives 0.
     """
     found = truth & predicted
     if not found.any():
         return 0.0
-    box = _widened(bounding_box(truth), truth.shape, [int(np.ceil(AROUND_MM / side)) + 1 for side in spacing_mm])
-    grey, truth, predicted, found = image[box].astype(np.float64), truth[box], predicted[box], found[box]
+    box = _widened(
+        bounding_box(truth),
+        truth.shape,
+        [int(np.ceil(AROUND_MM / side)) + 1 for side in spacing_mm],
+    )
+    grey, truth, predicted, found = (
+        image[box].astype(np.float64),
+        truth[box],
+        predicted[box],
+        found[box],
+    )
     outside_mm = ndimage.distance_transform_edt(~truth, sampling=spacing_mm)
     around = grey[(outside_mm > 0) & (outside_mm <= AROUND_MM)]
     if not around.size:
@@ -63,20 +77,31 @@ def left_out_strand_mm2(
     parts = np.arange(1, count + 1)
     means = np.asarray(ndimage.mean(grey, labels, parts))
     pixels = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    return float(pixels[means >= (tumour + brain) / 2].max(initial=0) * spacing_mm[0] * spacing_mm[1])
+    return float(
+        pixels[means >= (tumour + brain) / 2].max(initial=0) * spacing_mm[0] * spacing_mm[1]
+    )
 
 
 def _thin(mask: NDArray[np.bool_], spacing_mm: tuple[float, float]) -> NDArray[np.bool_]:
-    """What an opening by a disc of `STRAND_MM` takes away; distances are between pixel centres: half a pixel more."""
+    """What an opening by a disc of `STRAND_MM` takes away; distances are between pixel centres:
+    half a pixel more.
+    """
     radius_mm, half = STRAND_MM / 2, min(spacing_mm) / 2
-    deep = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing_mm)[1:-1, 1:-1] >= radius_mm + half
+    deep = (
+        ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing_mm)[1:-1, 1:-1]
+        >= radius_mm + half
+    )
     if not deep.any():
         return mask
-    thin: NDArray[np.bool_] = mask & (ndimage.distance_transform_edt(~deep, sampling=spacing_mm) > radius_mm + half)
+    thin: NDArray[np.bool_] = mask & (
+        ndimage.distance_transform_edt(~deep, sampling=spacing_mm) > radius_mm + half
+    )
     return thin
 
 
-def _widened(box: tuple[slice, slice], shape: tuple[int, ...], by: list[int]) -> tuple[slice, slice]:
+def _widened(
+    box: tuple[slice, slice], shape: tuple[int, ...], by: list[int]
+) -> tuple[slice, slice]:
     """A box with a margin in pixels, cut at the image."""
     rows, columns = (
         slice(max(side.start - more, 0), min(side.stop + more, length))

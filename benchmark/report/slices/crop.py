@@ -1,4 +1,6 @@
-"""A stored prediction and the truth over their slice, cut out around the tumour, and how that is drawn."""
+"""A stored prediction and the truth over their slice, cut out around the tumour, and how that is
+drawn.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ FOUND: dict[str, Any] = {"edgecolor": ORANGE, "linestyle": (0, (2.4, 1.4)), "lin
 
 @dataclass(frozen=True, eq=False)
 class Crop:
-    """grey (h, w) uint8 from row top and column left of the slice; the outlines in pixels of the slice.
+    """grey (h, w) uint8 from row top and column left of the slice; the outlines in pixels of the
+    slice.
 
     spacing_mm: (row, column) size of a pixel.
     """
@@ -49,12 +52,15 @@ def crop(
 ) -> Crop:
     """Cut a square around both masks, with a margin, out of an (H, W) slice.
 
-    At least `LEAST_SIDE` pixels, at most the slice, and moved inside it. Two empty masks show the corner of the slice.
+    At least `LEAST_SIDE` pixels, at most the slice, and moved inside it. Two empty masks show the
+    corner of the slice.
     """
     box = bounding_box(truth | predicted)
     longest = max(side.stop - side.start for side in box)
     side = max(LEAST_SIDE, int(np.ceil(longest * (1 + 2 * MARGIN))))
-    rows, columns = (_around(part, side, length) for part, length in zip(box, image.shape, strict=True))
+    rows, columns = (
+        _around(part, side, length) for part, length in zip(box, image.shape, strict=True)
+    )
     shown = grey(image)[rows, columns]
     return Crop(shown, rows.start, columns.start, loops(truth), loops(predicted), spacing_mm)
 
@@ -66,7 +72,9 @@ def _around(part: slice, side: int, length: int) -> slice:
 
 
 def shrunk(image: NDArray[np.float32], side: int) -> NDArray[np.float32]:
-    """Average an (H, W) image to at most so many pixels along its longer side, its sides in proportion."""
+    """Average an (H, W) image to at most so many pixels along its longer side, its sides in
+    proportion.
+    """
     share = min(1.0, side / max(image.shape))
     height, width = (round(length * share) for length in image.shape)
     return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BOX))
@@ -78,15 +86,35 @@ def show(axes: Axes, cut: Crop, *, truth: bool = True, predicted: bool = True) -
 
     height, width = cut.grey.shape
     extent = (cut.left, cut.left + width, cut.top + height, cut.top)
-    axes.imshow(cut.grey, cmap="gray", vmin=0, vmax=255, extent=extent, aspect=cut.spacing_mm[0] / cut.spacing_mm[1])
+    axes.imshow(
+        cut.grey,
+        cmap="gray",
+        vmin=0,
+        vmax=255,
+        extent=extent,
+        aspect=cut.spacing_mm[0] / cut.spacing_mm[1],
+    )
     if truth:
         outline(axes, cut.truth, TRUTH)
     if predicted:
         outline(axes, cut.predicted, FOUND)
     edge = [withStroke(linewidth=2.2, foreground="#000000")]
-    start, bottom, bar = cut.left + 0.05 * width, cut.top + 0.95 * height, BAR_MM / cut.spacing_mm[1]
-    axes.plot([start, start + bar], [bottom, bottom], color="#ffffff", linewidth=1.4, path_effects=edge)
-    axes.text(start, bottom - 0.025 * height, f"{BAR_MM:g} mm", color="#ffffff", fontsize=6.5, path_effects=edge)
+    start, bottom, bar = (
+        cut.left + 0.05 * width,
+        cut.top + 0.95 * height,
+        BAR_MM / cut.spacing_mm[1],
+    )
+    axes.plot(
+        [start, start + bar], [bottom, bottom], color="#ffffff", linewidth=1.4, path_effects=edge
+    )
+    axes.text(
+        start,
+        bottom - 0.025 * height,
+        f"{BAR_MM:g} mm",
+        color="#ffffff",
+        fontsize=6.5,
+        path_effects=edge,
+    )
     axes.set(xlim=extent[:2], ylim=extent[2:], xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
 

@@ -1,4 +1,6 @@
-"""Every stored prediction as an outline over its slice: what the page's gallery shows. Nothing is run again."""
+"""Every stored prediction as an outline over its slice: what the page's gallery shows. Nothing is
+run again.
+"""
 
 from __future__ import annotations
 
@@ -28,23 +30,30 @@ SIDE = 256  # pixels of the longer side: a page of many hundred slices stays sma
 QUALITY = 75
 
 
-def gallery(collected: Collected, root: Path, slices: SliceSet, order: Sequence[Panel] | None = None) -> dict[str, Any]:
-    """Return what the gallery shows, as plain JSON types: the runs under root that are of these slices.
+def gallery(
+    collected: Collected, root: Path, slices: SliceSet, order: Sequence[Panel] | None = None
+) -> dict[str, Any]:
+    """Return what the gallery shows, as plain JSON types: the runs under root that are of these
+    slices.
 
-    order: the panels of these runs, that whose runs come first at first; None puts the finest slices first. Before all
-    come the runs of the reference cell.
+    order: the panels of these runs, that whose runs come first at first; None puts the finest
+    slices first. Before all come the runs of the reference cell.
 
-    height and width of the slices in pixels, in which all outlines are (x right, y down, fill-rule evenodd);
-    slices by number: image (a WebP as data URL, its grey levels as `window.grey` makes them), patient or None, mm2 of
-    the truth and its outline, for each slice that a run tested; runs: id, arm, form (size and precision), terms (the
-    rest of them), split, seed or None, click; outlines by run and slice: d ("" where nothing was found), dice, mm2 of
-    the prediction; left_out: id and why of runs of other slices, and of those whose predictions are lost, damaged or
-    not those that were scored.
+    height and width of the slices in pixels, in which all outlines are (x right, y down, fill-rule
+    evenodd); slices by number: image (a WebP as data URL, its grey levels as `window.grey` makes
+    them), patient or None, mm2 of the truth and its outline, for each slice that a run tested;
+    runs: id, arm, form (size and precision), terms (the rest of them), split, seed or None, click;
+    outlines by run and slice: d ("" where nothing was found), dice, mm2 of the prediction;
+    left_out: id and why of runs of other slices, and of those whose predictions are lost, damaged
+    or not those that were scored.
     """
     own = collected.runs["dataset_id"] == slices.dataset_id
     runs = _runs(_finest_first(collected, own) if order is None else order, slices)
     of_run = dict(iter(collected.scores.groupby("run_id")))
-    left_out = [{"id": name, "why": "of other slices"} for name in sorted(collected.runs.loc[~own, "run_id"])]
+    left_out = [
+        {"id": name, "why": "of other slices"}
+        for name in sorted(collected.runs.loc[~own, "run_id"])
+    ]
     outlines = {}
     for run_id in [run["id"] for run in runs]:
         try:
@@ -95,8 +104,13 @@ def _run(panel: Panel, cell: Cell, run: Mapping[Any, Any]) -> dict[str, Any]:
     }
 
 
-def _outlines(folder: RunFolder, scores: pd.DataFrame, slices: SliceSet) -> dict[str, dict[str, Any]]:
-    masks, pixel_mm2 = stored_masks(folder, scores, slices), slices.spacing_mm[0] * slices.spacing_mm[1]
+def _outlines(
+    folder: RunFolder, scores: pd.DataFrame, slices: SliceSet
+) -> dict[str, dict[str, Any]]:
+    masks, pixel_mm2 = (
+        stored_masks(folder, scores, slices),
+        slices.spacing_mm[0] * slices.spacing_mm[1],
+    )
     return {
         str(number): {
             "d": svg_path(masks[number]),
@@ -122,10 +136,14 @@ def _slices(slices: SliceSet, wanted: set[int]) -> dict[str, dict[str, Any]]:
 
 
 def webp(image: NDArray[np.generic]) -> bytes:
-    """Return an (H, W) image as lossy WebP of at most `SIDE` pixels a side, its sides in proportion."""
+    """Return an (H, W) image as lossy WebP of at most `SIDE` pixels a side, its sides in
+    proportion.
+    """
     height, width = image.shape
     share = min(1.0, SIDE / max(height, width))
-    small = Image.fromarray(grey(image)).resize((round(width * share), round(height * share)), Image.Resampling.BOX)
+    small = Image.fromarray(grey(image)).resize(
+        (round(width * share), round(height * share)), Image.Resampling.BOX
+    )
     out = io.BytesIO()
     small.save(out, "WEBP", quality=QUALITY)
     return out.getvalue()

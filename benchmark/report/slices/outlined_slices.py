@@ -1,4 +1,6 @@
-"""Slices with the outlines of truth and prediction, for a page of the repository: a good, a usual and a poor one."""
+"""Slices with the outlines of truth and prediction, for a page of the repository: a good, a usual
+and a poor one.
+"""
 
 from __future__ import annotations
 
@@ -35,16 +37,23 @@ SOURCE = (
 
 
 def outlined(found: Judgement, root: Path, slices: SliceSet | None = None) -> Figure:
-    """Return the figure of the thesis's best cell on the terms nearest the thesis's; drawn only where slices are given.
+    """Return the figure of the thesis's best cell on the terms nearest the thesis's; drawn only
+    where slices are given.
 
-    Its words and numbers come from the records under root alone. Raises `SpecError` where the cell was not run, or on
-    other slices than these, and `RecordError` for a run whose predictions are lost or damaged.
+    Its words and numbers come from the records under root alone. Raises `SpecError` where the cell
+    was not run, or on other slices than these, and `RecordError` for a run whose predictions are
+    lost or damaged.
     """
     rules = found.tolerances
-    grounds = [ground(panel, Reading.TEXT, found.reference, rules.claims, rules.sizes) for panel, _ in found.claims]
+    grounds = [
+        ground(panel, Reading.TEXT, found.reference, rules.claims, rules.sizes)
+        for panel, _ in found.claims
+    ]
     cell = next((on.best for on in grounds if on.best), None)
     if cell is None:
-        raise SpecError("no record is of the thesis's best cell, so there are no slices to outline; run it first")
+        raise SpecError(
+            "no record is of the thesis's best cell, so there are no slices to outline; run it first"
+        )
     if slices and set(cell.runs["dataset_id"]) != {slices.dataset_id}:
         raise SpecError(
             f"--data: not the slices of the records (dataset {slices.dataset_id[:12]}); give the 708 slices"
@@ -53,7 +62,8 @@ def outlined(found: Judgement, root: Path, slices: SliceSet | None = None) -> Fi
     rows = failures.rows_of(cell.runs, scores[scores["run_id"].isin(cell.runs["run_id"])])
     cases = failures.standings(rows)
     words = [
-        f"slice {row.slice_id}: Dice {row.dice:.3f} (mean {row.dice_mean:.3f})" for row in cases.table.itertuples()
+        f"slice {row.slice_id}: Dice {row.dice:.3f} (mean {row.dice_mean:.3f})"
+        for row in cases.table.itertuples()
     ]
     caption = (
         f"{cell.name}, {title_of(cell.runs)}, {rows['split_id'].iloc[0]}: {cases.rule}, from left to right; of each, "
@@ -61,10 +71,20 @@ def outlined(found: Judgement, root: Path, slices: SliceSet | None = None) -> Fi
     )
     alt = f"Three MRI slices, each with the true and the predicted outline of its tumour; {', '.join(words)}."
     crops = _crops(cases.table, rows, root, slices) if slices else {}
-    return Figure(SLUG, "Truth and prediction", caption, alt, cases.table, partial(_draw, crops=crops), pictures=True)
+    return Figure(
+        SLUG,
+        "Truth and prediction",
+        caption,
+        alt,
+        cases.table,
+        partial(_draw, crops=crops),
+        pictures=True,
+    )
 
 
-def _crops(cases: pd.DataFrame, rows: pd.DataFrame, root: Path, slices: SliceSet) -> dict[int, Crop]:
+def _crops(
+    cases: pd.DataFrame, rows: pd.DataFrame, root: Path, slices: SliceSet
+) -> dict[int, Crop]:
     """Cut out each case, by its slice number."""
     where = {number: i for i, number in enumerate(slices.slice_id.tolist())}
     crops = {}
@@ -88,6 +108,10 @@ def save_picture(figure: Figure, folder: Path) -> None:
     """Write the figure as slug.webp, and its numbers beside it as slug.csv."""
     out = io.BytesIO()
     with drawing(figure.slug):
-        figure.draw(figure.data).savefig(out, format="webp", dpi=DPI, pil_kwargs={"quality": QUALITY})
+        figure.draw(figure.data).savefig(
+            out, format="webp", dpi=DPI, pil_kwargs={"quality": QUALITY}
+        )
     write_bytes(folder / f"{figure.slug}.webp", out.getvalue())
-    write_bytes(folder / f"{figure.slug}.csv", figure.data.to_csv(index=False, lineterminator="\n").encode())
+    write_bytes(
+        folder / f"{figure.slug}.csv", figure.data.to_csv(index=False, lineterminator="\n").encode()
+    )

@@ -23,21 +23,43 @@ from benchmark.runs.spec import RunSpec
 from benchmark.splits.split import Split
 
 Capture = pytest.CaptureFixture[str]
-DONE, RUNNING, PARTIAL, FAILED, PENDING = State.DONE, State.RUNNING, State.PARTIAL, State.FAILED, State.PENDING
+DONE, RUNNING, PARTIAL, FAILED, PENDING = (
+    State.DONE,
+    State.RUNNING,
+    State.PARTIAL,
+    State.FAILED,
+    State.PENDING,
+)
 REST = Estimate(1200.0, 20, "like cells in runs")
 
 
 def specs_of(grid: str, splits: int = 1) -> list[RunSpec]:
     there = [Split(f"by-image-{i + 1}", (1,), (2,), (3,)) for i in range(splits)]
-    return expand(load_grid(grid), ARMS, small_recipe(), there, dataset_id="d", content_fingerprint="c", shape=(64, 64))
+    return expand(
+        load_grid(grid),
+        ARMS,
+        small_recipe(),
+        there,
+        dataset_id="d",
+        content_fingerprint="c",
+        shape=(64, 64),
+    )
 
 
 def cell(spec: RunSpec, state: State, epochs: int = 0) -> Cell:
-    return Cell(spec, state, Epochs((60.0,) * epochs, (0.5,) * epochs), 0.0, Estimate(0.0) if state is DONE else REST)
+    return Cell(
+        spec,
+        state,
+        Epochs((60.0,) * epochs, (0.5,) * epochs),
+        0.0,
+        Estimate(0.0) if state is DONE else REST,
+    )
 
 
 def mixed() -> list[Cell]:
-    """The thesis's 4 x 9 x 3: the first seed done but for the last three; one of the second runs, two of its own."""
+    """The thesis's 4 x 9 x 3: the first seed done but for the last three; one of the second runs,
+    two of its own.
+    """
     cells = []
     for i, spec in enumerate(specs_of("thesis")):
         states = {33: FAILED, 34: PARTIAL, 35: PARTIAL, 36: RUNNING}
@@ -66,7 +88,9 @@ def test_rows_are_kernels_and_columns_alphas() -> None:
 
 def test_an_entry_counts_its_seeds_and_splits_by_state() -> None:
     seen = view(mixed())
-    assert seen.entries[0][0] == Entry((Share(DONE, 1), Share(RUNNING, 1, (12,)), Share(PENDING, 1)), 2400.0)
+    assert seen.entries[0][0] == Entry(
+        (Share(DONE, 1), Share(RUNNING, 1, (12,)), Share(PENDING, 1)), 2400.0
+    )
     assert seen.entries[1][0] == Entry((Share(DONE, 1), Share(PENDING, 2)), 2400.0)
     assert [entry and entry.shares[0] for entry in seen.entries[3][6:]] == [
         Share(FAILED, 1), Share(PARTIAL, 1, (7,)), Share(PARTIAL, 1),
@@ -81,10 +105,16 @@ def test_an_entry_counts_its_seeds_and_splits_by_state() -> None:
 def test_the_time_left_in_words() -> None:
     """75 cells of 20 minutes."""
     assert view(mixed()).time_left == "25 h 0 min (from like cells in runs)"
-    assert view(mixed(), at_once=3).time_left == "8 h 20 min, shared by 3 workers (from like cells in runs)"
+    assert (
+        view(mixed(), at_once=3).time_left
+        == "8 h 20 min, shared by 3 workers (from like cells in runs)"
+    )
     first, second = specs_of("thesis")[:2]
     unknown = [cell(first, PENDING), Cell(second, PENDING, left=Estimate(None))]
-    assert view(unknown).time_left == "20 min 0 s, and 1 cells of unknown cost (from like cells in runs)"
+    assert (
+        view(unknown).time_left
+        == "20 min 0 s, and 1 cells of unknown cost (from like cells in runs)"
+    )
     assert view([cell(first, DONE)]).time_left == "none"
 
 
@@ -92,7 +122,8 @@ def test_arms_without_alpha_have_a_column_of_their_own() -> None:
     seen = view([cell(spec, PENDING) for spec in specs_of("quick")], {"click-region-growing"})
     assert seen.columns == ("none", "0.1", "0.5", "0.9")
     there = {
-        row: [entry is not None for entry in entries] for row, entries in zip(seen.rows, seen.entries, strict=True)
+        row: [entry is not None for entry in entries]
+        for row, entries in zip(seen.rows, seen.entries, strict=True)
     }
     assert there["otsu"] == [True, False, False, False]
     assert there["click-region-growing (click)"] == [True, False, False, False]
@@ -102,7 +133,9 @@ def test_arms_without_alpha_have_a_column_of_their_own() -> None:
 
 
 def test_a_grid_that_knows_no_alpha_has_one_column_without_a_name() -> None:
-    cells = [cell(spec, DONE) for spec in specs_of("baselines") if spec.arm in ("otsu", "background")]
+    cells = [
+        cell(spec, DONE) for spec in specs_of("baselines") if spec.arm in ("otsu", "background")
+    ]
     assert view(cells).columns == ()
     assert drawn(cells, 80)[:2] == ["background   done", "otsu         done"]
 
@@ -142,7 +175,18 @@ def test_an_entry_in_words(entry: Entry | None, long: str, short: str) -> None:
 
 def test_at_120_columns_every_word_is_written_out() -> None:
     lines = drawn(mixed(), 120)
-    assert lines[0].split() == ["alpha", "0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7", "0.8", "0.9"]
+    assert lines[0].split() == [
+        "alpha",
+        "0.1",
+        "0.2",
+        "0.3",
+        "0.4",
+        "0.5",
+        "0.6",
+        "0.7",
+        "0.8",
+        "0.9",
+    ]
     assert lines[1].split("  ")[0] == "unet 3x3"
     assert re.split(r" {2,}", lines[1])[1:] == ["1/3 done"] * 9
     assert re.split(r" {2,}", lines[2])[1:] == ["1/3 running", *["~40 min"] * 8]
@@ -155,7 +199,18 @@ def test_at_120_columns_every_word_is_written_out() -> None:
 
 def test_at_80_columns_words_are_shortened_and_nothing_is_lost() -> None:
     lines = drawn(mixed(), 80)
-    assert lines[0].split() == ["alpha", "0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7", "0.8", "0.9"]
+    assert lines[0].split() == [
+        "alpha",
+        "0.1",
+        "0.2",
+        "0.3",
+        "0.4",
+        "0.5",
+        "0.6",
+        "0.7",
+        "0.8",
+        "0.9",
+    ]
     table = "\n".join(lines[:-3])
     assert re.findall(r"\d+ (?:run|part|fail)|ep\. \d+", table) == [
         "1 run",
@@ -177,16 +232,22 @@ def test_still_narrower_the_columns_are_drawn_in_pieces() -> None:
 
 @pytest.mark.parametrize("height", [23, 18, 12, 5, 1])
 @pytest.mark.parametrize("width", [120, 80])
-def test_it_is_never_higher_than_it_may_be_as_long_as_its_foot_fits(width: int, height: int) -> None:
+def test_it_is_never_higher_than_it_may_be_as_long_as_its_foot_fits(
+    width: int, height: int
+) -> None:
     lines = drawn(mixed(), width, height)
     assert len(lines) <= max(height, 3)
     assert lines[-1].startswith("Time left: ")
 
 
 def test_states_have_colours_that_the_colour_blind_tell_apart() -> None:
-    """As a terminal of any kind is told them: what it makes of them, rich keeps for all later tests."""
+    """As a terminal of any kind is told them: what it makes of them, rich keeps for all later
+    tests.
+    """
     console = Console(width=120, file=io.StringIO())
-    seen = {part.text: part.style for part in console.render(draw(view(mixed()), console)) if part.style}
+    seen = {
+        part.text: part.style for part in console.render(draw(view(mixed()), console)) if part.style
+    }
     for words, colour in {
         "33 done": "#2C8FD1",
         "1 running": "bold #E69F00",

@@ -1,4 +1,6 @@
-"""What is told while a grid runs: lines at a clock that the test holds, and the grid on a terminal that it is given."""
+"""What is told while a grid runs: lines at a clock that the test holds, and the grid on a terminal
+that it is given.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,10 @@ def job(slices: SliceSet, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.Mo
     """Three kernels, two epochs each."""
     monkeypatch.setattr(surveying, "reproduction_folder", lambda: tmp_path / "shipped")
     split = make(slices, recipe.split, 1)
-    specs = [spec_of("unet", ARMS["unet"], slices, split, recipe, kernel_size=k, alpha=0.5) for k in (3, 5, 7)]
+    specs = [
+        spec_of("unet", ARMS["unet"], slices, split, recipe, kernel_size=k, alpha=0.5)
+        for k in (3, 5, 7)
+    ]
     return Job(slices, {split.split_id: split}, specs, Grid("some", (), (1,)), tmp_path / "runs")
 
 
@@ -103,10 +108,15 @@ def test_a_grid_told_from_begin_to_end(clock: Clock, job: Job, capsys: Capture) 
 
 
 def test_with_a_survey_the_time_left_of_all_cells_is_told(job: Job, capsys: Capture) -> None:
-    """The guess, at 100 GFLOP/s: 7.96 + 22.12 + 43.37 GFLOP / 64, 16 + 4 / 3 images, 2 epochs: 0.4 s."""
+    """The guess, at 100 GFLOP/s: 7.96 + 22.12 + 43.37 GFLOP / 64, 16 + 4 / 3 images, 2 epochs: 0.4
+    s.
+    """
     with Lines(job.specs, job.folder, Survey(job, ARMS)) as output:
         output.on_begin(job.specs[0])
-    assert capsys.readouterr().out == "[1/3] unet(alpha=0.5, kernel_size=3) seed 1: begins  about 0.4 s left\n"
+    assert (
+        capsys.readouterr().out
+        == "[1/3] unet(alpha=0.5, kernel_size=3) seed 1: begins  about 0.4 s left\n"
+    )
 
 
 def test_where_an_estimate_is_missing_no_time_is_promised(job: Job, capsys: Capture) -> None:
@@ -142,7 +152,9 @@ def test_what_a_checkpoint_held_is_gone_on_after(job: Job, capsys: Capture) -> N
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["dropped", "dropped and written anew"])
-def test_a_training_whose_checkpoint_was_dropped_starts_over(job: Job, capsys: Capture, again: bool) -> None:
+def test_a_training_whose_checkpoint_was_dropped_starts_over(
+    job: Job, capsys: Capture, again: bool
+) -> None:
     output, (spec, *_) = Lines(job.specs, job.folder), job.specs
     checkpoint = begun(job, 0) / "checkpoint.pt"
     checkpoint.touch()
@@ -155,7 +167,9 @@ def test_a_training_whose_checkpoint_was_dropped_starts_over(job: Job, capsys: C
     assert "goes on" not in capsys.readouterr().out
 
 
-def test_a_line_is_never_wrapped(slices: SliceSet, recipe: Recipe, tmp_path: Path, capsys: Capture) -> None:
+def test_a_line_is_never_wrapped(
+    slices: SliceSet, recipe: Recipe, tmp_path: Path, capsys: Capture
+) -> None:
     """A log file has no width, and whoever searches it wants whole lines."""
     entry = ARMS["region-growing"]
     spec = spec_of("region-growing", entry, slices, make(slices, recipe.split, 1), recipe)
@@ -204,21 +218,30 @@ def test_on_a_terminal_only_what_the_grid_does_not_show_is_told_above_it(
 
 
 @pytest.mark.parametrize("height", [10, 30])
-def test_the_picture_is_no_higher_than_the_terminal_and_shows_the_cells_at_work(job: Job, height: int) -> None:
+def test_the_picture_is_no_higher_than_the_terminal_and_shows_the_cells_at_work(
+    job: Job, height: int
+) -> None:
     folder, console = begun(job, 1), screen(80, height)
     with folder.lock():
         output = LiveGrid(Survey(job, ARMS), console)
-        lines = ["".join(part.text for part in line) for line in console.render_lines(output.frame(), pad=False)]
+        lines = [
+            "".join(part.text for part in line)
+            for line in console.render_lines(output.frame(), pad=False)
+        ]
     assert len(lines) <= height
     assert lines[-2] == "unet(alpha=0.5, kernel_size=5) seed 1 on by-image-1"
-    assert re.match(r"  epoch 1  Dice 0\.125 \(best 0\.250\)  \S+  \d\.\d s, about 0\.0 s left", lines[-1])
+    assert re.match(
+        r"  epoch 1  Dice 0\.125 \(best 0\.250\)  \S+  \d\.\d s, about 0\.0 s left", lines[-1]
+    )
     assert any(line.startswith("unet 5x5") for line in lines) == (height == 30)
 
 
 def test_a_cell_at_work_in_words(job: Job) -> None:
     """8 epochs of 20: two fifths of the bar."""
     begins = at_work_lines(Cell(job.specs[0], State.RUNNING, left=Estimate(None)))
-    at_eight = Cell(job.specs[0], State.RUNNING, Epochs((2.0,) * 8, (0.5,) * 8), 16.0, Estimate(24.0, 12))
+    at_eight = Cell(
+        job.specs[0], State.RUNNING, Epochs((2.0,) * 8, (0.5,) * 8), 16.0, Estimate(24.0, 12)
+    )
     console = Console(width=100, file=io.StringIO(), color_system=None)
     with console.capture() as got:
         console.print(*begins, *at_work_lines(at_eight), sep="\n")
@@ -228,7 +251,9 @@ def test_a_cell_at_work_in_words(job: Job) -> None:
     assert lines[3].endswith("16 s, about 24 s left")
 
 
-def test_a_disk_that_does_not_answer_ends_no_training(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_does_not_answer_ends_no_training(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
     output = LiveGrid(Survey(job, ARMS), screen())
 
     def broken() -> None:
@@ -239,7 +264,9 @@ def test_a_disk_that_does_not_answer_ends_no_training(job: Job, monkeypatch: pyt
 
 
 def test_the_last_line_of_a_call_that_was_stopped(job: Job, capsys: Capture) -> None:
-    """How many cells are done; which were cut, where, and what of it is kept; that the same command goes on."""
+    """How many cells are done; which were cut, where, and what of it is kept; that the same command
+    goes on.
+    """
     import torch
 
     survey = Survey(job, ARMS)
@@ -256,7 +283,10 @@ def test_the_last_line_of_a_call_that_was_stopped(job: Job, capsys: Capture) -> 
         "no checkpoint was written yet; the same command goes on from there\n"
     )
     (job.folder / job.specs[2].run_id / "history.csv").unlink()
-    assert "kernel_size=7) seed 1 on by-image-1 was cut before its first epoch ended, no" in farewell(survey)
+    assert (
+        "kernel_size=7) seed 1 on by-image-1 was cut before its first epoch ended, no"
+        in farewell(survey)
+    )
 
 
 def test_of_a_damaged_checkpoint_nothing_is_kept(tmp_path: Path) -> None:
@@ -266,7 +296,9 @@ def test_of_a_damaged_checkpoint_nothing_is_kept(tmp_path: Path) -> None:
 
 
 def test_what_is_no_terminal_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not even where colours are forced: a picture drawn again and again would fill a log file with itself."""
+    """Not even where colours are forced: a picture drawn again and again would fill a log file with
+    itself.
+    """
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setattr("sys.stdout", io.StringIO())
     assert terminal() is None
@@ -290,13 +322,19 @@ def test_a_worker_says_nothing_where_its_parent_shows_the_grid(
     silent: bool, tmp_path: Path, capsys: Capture, few_phantoms: None
 ) -> None:
     asked = Request(data="phantoms", only={"arm": ["otsu"]}, out=tmp_path / "out")
-    _worker(asked, ARMS, ("cpu", 1), Manner(keep_threads=False, keep_models=False, began=0.0, silent=silent))
+    _worker(
+        asked,
+        ARMS,
+        ("cpu", 1),
+        Manner(keep_threads=False, keep_models=False, began=0.0, silent=silent),
+    )
     assert list(tmp_path.glob("out/*/result.json"))
     assert ("done in" in capsys.readouterr().out) == (not silent)
 
 
-# A process with everything imported, which forks a child for each line of words: `reproduce`, but with few phantoms
-# and a checkpoint after every epoch, which else is written once a minute; epochs of a tenth of a second or more
+# A process with everything imported, which forks a child for each line of words: `reproduce`, but
+# with few phantoms and a checkpoint after every epoch, which else is written once a minute; epochs
+# of a tenth of a second or more
 DRIVER = """
 import os, sys, time
 from functools import partial
@@ -384,7 +422,9 @@ def driver(tmp_path: Path) -> Iterator[Screen]:
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a system with pseudo-terminals")
 def test_on_a_terminal_a_grid_that_is_stopped_goes_on_and_ends(driver: Screen) -> None:
-    """Ctrl-C in the midst of a training; the same command shows at once what is done and goes on after that epoch."""
+    """Ctrl-C in the midst of a training; the same command shows at once what is done and goes on
+    after that epoch.
+    """
     words = "reproduce --data phantoms --grid tiny.toml --out out --threads 1"
     driver.run(words)
     pid = driver.wait_for(r"child (\d+)")
@@ -394,14 +434,20 @@ def test_on_a_terminal_a_grid_that_is_stopped_goes_on_and_ends(driver: Screen) -
     assert "\x1b[" in driver.raw
     assert re.search(r"unet 5x5 +running", driver.text)
     last = " ".join(driver.text[driver.text.rindex("1 of 2 cells are done; unet(") :].split())
-    (cut,), (kept,) = (re.findall(pattern, last) for pattern in (r"was cut after epoch (\d+),", r"holds epoch (\d+);"))
+    (cut,), (kept,) = (
+        re.findall(pattern, last)
+        for pattern in (r"was cut after epoch (\d+),", r"holds epoch (\d+);")
+    )
     assert int(cut) - int(kept) in (0, 1)  # 1: stopped before that epoch's checkpoint was written
     assert "stopped; the same command goes on where this one was exit 130" in last
     driver.run(words)
     assert driver.wait_for(r"exit (\d+)") == "0"
     assert "Grid tiny: 2 cells, 1 done" in driver.text
     assert f"goes on after epoch {kept} " in driver.text
-    assert "Cells: 2 done, 0 running, 0 partial (begun), 0 failed (tried again), 0 pending" in driver.text
+    assert (
+        "Cells: 2 done, 0 running, 0 partial (begun), 0 failed (tried again), 0 pending"
+        in driver.text
+    )
 
 
 def test_elsewhere_no_escape_code_is_written(

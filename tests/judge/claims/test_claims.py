@@ -46,10 +46,17 @@ def cell(
     kernel: int, alpha: float, middle: float = 0.8, *, apart: float = 0.01, seeds: int = 2, swing: float = 0.1,
     **changes: Any,
 ) -> Collected:  # fmt: skip
-    """Each patient has a slice at middle + swing and one at - swing: patients equal, the SD over slices is swing."""
+    """Each patient has a slice at middle + swing and one at - swing: patients equal, the SD over
+    slices is swing.
+    """
     means = {seed: middle + apart * (seed - (seeds - 1) / 2) for seed in range(seeds)}
     dice = {seed: [mean + swing, mean - swing] * 2 for seed, mean in means.items()}
-    given = {"patients": PATIENTS, "kernel_size": kernel, "alpha": alpha, "params": f"{kernel} {alpha}"}
+    given = {
+        "patients": PATIENTS,
+        "kernel_size": kernel,
+        "alpha": alpha,
+        "params": f"{kernel} {alpha}",
+    }
     return table(dice, **(given | changes))
 
 
@@ -63,8 +70,13 @@ def judged(claim: str, *parts: Collected, reading: Reading = Reading.TEXT) -> Fi
     return CLAIMS[claim](ground_of(*parts, reading=reading))
 
 
-def row(kernel: int, middles: Sequence[float], alphas: Iterable[float], **changes: Any) -> list[Collected]:
-    return [cell(kernel, alpha, middle, **changes) for alpha, middle in zip(alphas, middles, strict=True)]
+def row(
+    kernel: int, middles: Sequence[float], alphas: Iterable[float], **changes: Any
+) -> list[Collected]:
+    return [
+        cell(kernel, alpha, middle, **changes)
+        for alpha, middle in zip(alphas, middles, strict=True)
+    ]
 
 
 # The claims and their predicates.
@@ -85,7 +97,9 @@ def test_cells_off_the_grid_test_no_claim(claim: str, other: dict[str, Any]) -> 
 
 @pytest.mark.parametrize("claim", CLAIMS)
 def test_one_seed_each_decides_nothing_about_trainings(claim: str) -> None:
-    """5x5 with 0.4, 0.5, 0.6, 0.1, 0.9 and the other kernels at 0.5: differences of 0.5, and no spread to hold to."""
+    """5x5 with 0.4, 0.5, 0.6, 0.1, 0.9 and the other kernels at 0.5: differences of 0.5, and no
+    spread to hold to.
+    """
     parts = row(5, [0.8, 0.8, 0.8, 0.3, 0.3], [0.4, 0.5, 0.6, 0.1, 0.9], seeds=1)
     found = judged(claim, *parts, *(cell(k, 0.5, 0.3, seeds=1) for k in (3, 7, 9)))
     assert found.standing in (UNDECIDED, NOT_TESTABLE)
@@ -93,7 +107,9 @@ def test_one_seed_each_decides_nothing_about_trainings(claim: str) -> None:
         assert (found.standing, found.why) == (UNDECIDED, NO_SPREAD)
 
 
-@pytest.mark.parametrize("claim", ["extremes-worse", "small-kernels-mean", "small-kernels-spread", "alpha-direction"])
+@pytest.mark.parametrize(
+    "claim", ["extremes-worse", "small-kernels-mean", "small-kernels-spread", "alpha-direction"]
+)
 def test_cells_on_different_splits_are_not_set_against_each_other(claim: str) -> None:
     others = [*row(5, [0.3, 0.3], [0.1, 0.9]), *(cell(k, 0.5, 0.3) for k in (7, 9))]
     elsewhere = [*row(5, [0.3, 0.3], [0.1, 0.9], split_id="by-image-2"),
@@ -128,7 +144,9 @@ def whole(*others: Collected, seeds: int = 2, apart: float = 0.01) -> Ground:
         (0.9, 0.05, 1, UNDECIDED),
     ],
 )
-def test_best_cell_on_the_whole_grid(best: float, swing: float, seeds: int, standing: Standing) -> None:
+def test_best_cell_on_the_whole_grid(
+    best: float, swing: float, seeds: int, standing: Standing
+) -> None:
     assert T[36] * 0.005 * 2**0.5 == pytest.approx(0.014341, abs=1e-6)
     found = CLAIMS["best-cell"](whole(cell(5, 0.5, best, swing=swing, seeds=seeds), seeds=seeds))
     assert (found.standing, found.cells) == (standing, "36 of 36")
@@ -142,9 +160,14 @@ def test_best_cell_must_be_shown_to_be_ahead_of_every_other_one() -> None:
 
 
 def test_best_cell_is_as_calm_as_it_is_on_the_splits_of_both() -> None:
-    """A second draw, on which it alone was run, has three times the SD over slices of all others."""
+    """A second draw, on which it alone was run, has three times the SD over slices of all
+    others.
+    """
     second = cell(5, 0.5, 0.815, swing=0.3, split_id="by-image-2")
-    assert CLAIMS["best-cell"](whole(join(cell(5, 0.5, 0.815, swing=0.05), second))).standing is CONFIRMED
+    assert (
+        CLAIMS["best-cell"](whole(join(cell(5, 0.5, 0.815, swing=0.05), second))).standing
+        is CONFIRMED
+    )
 
 
 def test_best_cell_falls_as_soon_as_one_is_better() -> None:
@@ -167,13 +190,16 @@ def test_best_cell_alone_and_better_ones_of_one_seed_claim_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("extreme", "standing"), [(0.788, CONFIRMED), (0.7885, UNDECIDED), (0.8115, UNDECIDED), (0.812, CONTRADICTED)]
+    ("extreme", "standing"),
+    [(0.788, CONFIRMED), (0.7885, UNDECIDED), (0.8115, UNDECIDED), (0.812, CONTRADICTED)],
 )
 @pytest.mark.parametrize("reading", Reading)
 def test_extreme_alphas_are_judged_by_the_interval_of_their_difference(
     extreme: float, standing: Standing, reading: Reading
 ) -> None:
-    """Weights 1/3 (3 cells) and -1/2 (2): sum of squares 5/6. T[5] 0.005 sqrt(5/6) = 0.011733, under both readings."""
+    """Weights 1/3 (3 cells) and -1/2 (2): sum of squares 5/6. T[5] 0.005 sqrt(5/6) = 0.011733,
+    under both readings.
+    """
     assert T[5] * 0.005 * (5 / 6) ** 0.5 == pytest.approx(0.011733, abs=1e-6)
     parts = row(5, [extreme, 0.8, 0.8, 0.8, extreme], [0.1, 0.4, 0.5, 0.6, 0.9])
     found = judged("extremes-worse", *parts, reading=reading)
@@ -182,13 +208,21 @@ def test_extreme_alphas_are_judged_by_the_interval_of_their_difference(
 
 def test_extreme_alphas_are_judged_at_kernels_that_have_both_of_them_and_the_middle() -> None:
     for alphas in ([0.1, 0.5], [0.1, 0.4, 0.6, 0.9], [0.5, 0.9]):
-        assert judged("extremes-worse", *row(5, [0.5] * len(alphas), alphas)).standing is NOT_TESTABLE
-    found = judged("extremes-worse", *row(5, [0.8] * 3, [0.1, 0.5, 0.9]), *row(7, [0.1] * 2, [0.1, 0.5]))
+        assert (
+            judged("extremes-worse", *row(5, [0.5] * len(alphas), alphas)).standing is NOT_TESTABLE
+        )
+    found = judged(
+        "extremes-worse", *row(5, [0.8] * 3, [0.1, 0.5, 0.9]), *row(7, [0.1] * 2, [0.1, 0.5])
+    )
     assert (found.standing, found.cells) == (UNDECIDED, "3 of 20")
 
 
-def test_extreme_alphas_of_two_kernels_weigh_alike_however_many_alphas_near_the_middle_were_run() -> None:
-    """Kernel 5: 0.82 at three alphas, 0.78 at the extremes; kernel 7: 0.81 at 0.5 alone, 0.79: (0.04 + 0.02) / 2."""
+def test_extreme_alphas_of_two_kernels_weigh_alike_however_many_alphas_near_the_middle_were_run() -> (
+    None
+):
+    """Kernel 5: 0.82 at three alphas, 0.78 at the extremes; kernel 7: 0.81 at 0.5 alone, 0.79:
+    (0.04 + 0.02) / 2.
+    """
     parts = row(5, [0.78, 0.82, 0.82, 0.82, 0.78], [0.1, 0.4, 0.5, 0.6, 0.9])
     found = judged("extremes-worse", *parts, *row(7, [0.79, 0.81, 0.79], [0.1, 0.5, 0.9]))
     assert found.measured.startswith("mean Dice, alphas near 0.5 minus extreme alphas: +0.030 [")
@@ -198,16 +232,21 @@ def test_extreme_alphas_of_two_kernels_weigh_alike_however_many_alphas_near_the_
 # small-kernels-mean and small-kernels-spread
 
 
-def kernels(small: float, large: float, alpha: float = 0.5, what: str = "middle", **changes: Any) -> list[Collected]:
+def kernels(
+    small: float, large: float, alpha: float = 0.5, what: str = "middle", **changes: Any
+) -> list[Collected]:
     return [cell(k, alpha, **{what: small if k < 7 else large}, **changes) for k in KERNELS]
 
 
 @pytest.mark.parametrize(
-    ("small", "standing"), [(0.814, CONFIRMED), (0.8138, UNDECIDED), (0.7862, UNDECIDED), (0.786, CONTRADICTED)]
+    ("small", "standing"),
+    [(0.814, CONFIRMED), (0.8138, UNDECIDED), (0.7862, UNDECIDED), (0.786, CONTRADICTED)],
 )
 @pytest.mark.parametrize("reading", Reading)
 def test_small_kernels_by_their_mean(small: float, standing: Standing, reading: Reading) -> None:
-    """Weights +-1/2 (4 cells): sum of squares 1. T[4] 0.005 = 0.013882. Swapped, alpha 0.2 is 0.8: nothing else."""
+    """Weights +-1/2 (4 cells): sum of squares 1. T[4] 0.005 = 0.013882. Swapped, alpha 0.2 is 0.8:
+    nothing else.
+    """
     found = judged("small-kernels-mean", *kernels(small, 0.8, alpha=0.2), reading=reading)
     assert (found.standing, found.cells) == (standing, "4 of 36")
 
@@ -219,10 +258,13 @@ def of_swing(kernel: int, swing: float, ratio: float = 1.01) -> Collected:
 
 
 @pytest.mark.parametrize(
-    ("small", "standing"), [(0.0986, CONFIRMED), (0.0987, UNDECIDED), (0.1013, UNDECIDED), (0.1015, CONTRADICTED)]
+    ("small", "standing"),
+    [(0.0986, CONFIRMED), (0.0987, UNDECIDED), (0.1013, UNDECIDED), (0.1015, CONTRADICTED)],
 )
 def test_small_kernels_by_their_spread(small: float, standing: Standing) -> None:
-    """Log SDs 0.0099503 apart, every slice 1 SD from the mean: T[4] 0.0049752 = 0.013813; 0.0986 is e^-0.0141."""
+    """Log SDs 0.0099503 apart, every slice 1 SD from the mean: T[4] 0.0049752 = 0.013813; 0.0986 is
+    e^-0.0141.
+    """
     found = judged("small-kernels-spread", *(of_swing(k, small if k < 7 else 0.1) for k in KERNELS))
     assert found.standing is standing
     if small == 0.0986:  # told as a ratio with its interval: e^(-0.0141 -+ 0.0138)
@@ -230,14 +272,19 @@ def test_small_kernels_by_their_spread(small: float, standing: Standing) -> None
 
 
 def test_a_collapsed_training_is_no_tight_spread() -> None:
-    """Dice 0 on every slice has SD 0, whose log would outweigh 35 cells; one of two trainings is enough."""
+    """Dice 0 on every slice has SD 0, whose log would outweigh 35 cells; one of two trainings is
+    enough.
+    """
     collapsed = cell(3, 0.5, 0.0, apart=0.0, swing=0.0)
     once = table({0: [0.0] * 4, 1: [0.9, 0.7] * 2}, PATIENTS, kernel_size=3, params="3 0.5")
     for small in (collapsed, once):
         found = judged("small-kernels-spread", small, *(cell(k, 0.5) for k in (5, 7, 9)))
         assert found.standing is UNDECIDED
         assert "same Dice on every slice" in found.why
-    assert judged("small-kernels-mean", collapsed, *(cell(k, 0.5) for k in (5, 7, 9))).standing is CONTRADICTED
+    assert (
+        judged("small-kernels-mean", collapsed, *(cell(k, 0.5) for k in (5, 7, 9))).standing
+        is CONTRADICTED
+    )
 
 
 @pytest.mark.parametrize("claim", ["small-kernels-mean", "small-kernels-spread"])
@@ -253,7 +300,9 @@ def test_kernels_meet_at_alphas_that_all_four_were_run_at(claim: str) -> None:
 @pytest.mark.parametrize(
     ("other", "standing"), [(0.831, CONTRADICTED), (0.830, NOT_TESTABLE), (0.5, NOT_TESTABLE)]
 )  # fmt: skip
-def test_one_alpha_shown_to_beat_the_middle_contradicts_that_none_does(other: float, standing: Standing) -> None:
+def test_one_alpha_shown_to_beat_the_middle_contradicts_that_none_does(
+    other: float, standing: Standing
+) -> None:
     """One pair: T[2] 0.005 sqrt(2) = 0.030424, at any kernel, under both readings."""
     for reading in Reading:
         found = judged("tversky-no-gain", cell(7, 0.5), cell(7, 0.6, other), reading=reading)
@@ -262,12 +311,18 @@ def test_one_alpha_shown_to_beat_the_middle_contradicts_that_none_does(other: fl
 
 
 @pytest.mark.parametrize(("middle", "standing"), [(0.8025, CONFIRMED), (0.802, UNDECIDED)])
-def test_that_no_alpha_gains_takes_all_to_gain_less_than_the_margin(middle: float, standing: Standing) -> None:
-    """All 32 pairs, apart 0.005, t(36) at 0.05 / 32: 3.43 x 0.0025 sqrt(2) = 0.0121, to lie below 0.01 + the lead."""
+def test_that_no_alpha_gains_takes_all_to_gain_less_than_the_margin(
+    middle: float, standing: Standing
+) -> None:
+    """All 32 pairs, apart 0.005, t(36) at 0.05 / 32: 3.43 x 0.0025 sqrt(2) = 0.0121, to lie below
+    0.01 + the lead.
+    """
     half = stats.t.isf(0.05 / 32 / 2, 36) * 0.0025 * 2**0.5
     assert 0.012 < half < 0.0125
     assert (half < 0.01 + middle - 0.8) == (standing is CONFIRMED)
-    found = CLAIMS["tversky-no-gain"](whole(*(cell(k, 0.5, middle, apart=0.005) for k in KERNELS), apart=0.005))
+    found = CLAIMS["tversky-no-gain"](
+        whole(*(cell(k, 0.5, middle, apart=0.005) for k in KERNELS), apart=0.005)
+    )
     assert (found.standing, found.cells) == (standing, "32 of 32")
 
 
@@ -275,12 +330,19 @@ def test_that_no_alpha_gains_takes_all_to_gain_less_than_the_margin(middle: floa
 
 
 def slopes(up: float, down: float, alphas: tuple[float, float] = (0.4, 0.6)) -> list[Collected]:
-    """Sensitivity rises by up and precision by down between two alphas; both are 0.01 apart between seeds."""
+    """Sensitivity rises by up and precision by down between two alphas; both are 0.01 apart between
+    seeds.
+    """
     found = []
     for i, alpha in enumerate(alphas):
         for seed in (0, 1):
-            of = {"sensitivity": [0.5 + up * i + 0.01 * seed] * 4, "precision": [0.5 + down * i + 0.01 * seed] * 4}
-            found.append(table({seed: [0.8] * 4}, PATIENTS, measures=of, alpha=alpha, params=f"5 {alpha}"))
+            of = {
+                "sensitivity": [0.5 + up * i + 0.01 * seed] * 4,
+                "precision": [0.5 + down * i + 0.01 * seed] * 4,
+            }
+            found.append(
+                table({seed: [0.8] * 4}, PATIENTS, measures=of, alpha=alpha, params=f"5 {alpha}")
+            )
     return found
 
 
@@ -295,22 +357,30 @@ def slopes(up: float, down: float, alphas: tuple[float, float] = (0.4, 0.6)) -> 
         (0.031, 0.031, CONTRADICTED, CONTRADICTED),
     ],
 )
-def test_alpha_trades_precision_for_sensitivity(up: float, down: float, text: Standing, swapped: Standing) -> None:
-    """Weights of a slope over 0.4 and 0.6: -+0.1 / 0.02 = -+5. T[2] 0.005 sqrt(50) = 0.152122. Swapped, it flips."""
+def test_alpha_trades_precision_for_sensitivity(
+    up: float, down: float, text: Standing, swapped: Standing
+) -> None:
+    """Weights of a slope over 0.4 and 0.6: -+0.1 / 0.02 = -+5. T[2] 0.005 sqrt(50) = 0.152122.
+    Swapped, it flips.
+    """
     assert T[2] * 0.005 * 50**0.5 == pytest.approx(0.152122, abs=1e-6)
     assert judged("alpha-direction", *slopes(up, down)).standing is text
     assert judged("alpha-direction", *slopes(up, down), reading=Reading.SWAPPED).standing is swapped
 
 
 def test_slopes_on_alpha_are_least_squares_of_each_kernel_and_their_mean() -> None:
-    """0.5 to 0.6 over 0.4 and 0.6; 0.2, 0.6 and 0.55 over 0.1, 0.5 and 0.6. Precision falls as sensitivity rises."""
+    """0.5 to 0.6 over 0.4 and 0.6; 0.2, 0.6 and 0.55 over 0.1, 0.5 and 0.6. Precision falls as
+    sensitivity rises.
+    """
     of = {5: {0.4: 0.5, 0.6: 0.6}, 7: {0.1: 0.2, 0.5: 0.6, 0.6: 0.55}}
     parts = [
         table({s: [0.8] * 4 for s in (0, 1)}, PATIENTS, kernel_size=kernel, alpha=alpha, params=f"{kernel} {alpha}",
               measures={"sensitivity": [found] * 4, "precision": [1 - found] * 4})
         for kernel, by_alpha in of.items() for alpha, found in by_alpha.items()
     ]  # fmt: skip
-    slope = np.mean([np.polyfit(list(by_alpha), list(by_alpha.values()), 1)[0] for by_alpha in of.values()])
+    slope = np.mean(
+        [np.polyfit(list(by_alpha), list(by_alpha.values()), 1)[0] for by_alpha in of.values()]
+    )
     assert f"sensitivity {slope:+.3f} [" in judged("alpha-direction", *parts).measured
     assert f"precision {-slope:+.3f} [" in judged("alpha-direction", *parts).measured
 
@@ -321,9 +391,14 @@ def test_slopes_on_alpha_need_alphas_on_both_sides_of_the_middle() -> None:
 
 
 def test_slopes_on_alpha_need_sensitivity_and_precision_of_every_run() -> None:
-    parts = [Collected(one.runs, one.scores.drop(columns="precision"), ()) for one in slopes(0.1, -0.1)]
+    parts = [
+        Collected(one.runs, one.scores.drop(columns="precision"), ()) for one in slopes(0.1, -0.1)
+    ]
     found = judged("alpha-direction", *parts)
-    assert (found.standing, found.why) == (NOT_TESTABLE, "no precision in the scores of some runs; rescore them")
+    assert (found.standing, found.why) == (
+        NOT_TESTABLE,
+        "no precision in the scores of some runs; rescore them",
+    )
 
 
 # small-tumours
@@ -331,8 +406,11 @@ def test_slopes_on_alpha_need_sensitivity_and_precision_of_every_run() -> None:
 SMALL, MIDDLE, LARGE = 662.9, 663.0, 1263.0  # mm2: the edges belong to the part above
 
 
-def sized(small: float, large: float = 0.8, right: float = 0.0, nsd: Sequence[float] = (1.0, 1.0, 1.0)) -> Collected:
-    """Of each patient a small, another small and a large tumour; the second `right` above the first; NSD of the three.
+def sized(
+    small: float, large: float = 0.8, right: float = 0.0, nsd: Sequence[float] = (1.0, 1.0, 1.0)
+) -> Collected:
+    """Of each patient a small, another small and a large tumour; the second `right` above the
+    first; NSD of the three.
 
     small - large is 0.01 apart between the seeds.
     """
@@ -342,15 +420,20 @@ def sized(small: float, large: float = 0.8, right: float = 0.0, nsd: Sequence[fl
 
 
 @pytest.mark.parametrize(
-    ("small", "standing"), [(0.731, CONFIRMED), (0.732, UNDECIDED), (0.858, UNDECIDED), (0.859, CONTRADICTED)]
+    ("small", "standing"),
+    [(0.731, CONFIRMED), (0.732, UNDECIDED), (0.858, UNDECIDED), (0.859, CONTRADICTED)],
 )
-def test_small_tumours_are_judged_by_the_interval_of_the_difference(small: float, standing: Standing) -> None:
+def test_small_tumours_are_judged_by_the_interval_of_the_difference(
+    small: float, standing: Standing
+) -> None:
     """T[1] 0.005 = 0.063531; the mean of the seeds is small + 0.005."""
     assert judged("small-tumours", sized(small)).standing is standing
 
 
 def test_small_tumours_must_be_worse_where_the_outline_looks_right_too() -> None:
-    """Low (0.5) where the outline is wrong alone is not the claim. NSD 0.9 looks right, 0.89 does not."""
+    """Low (0.5) where the outline is wrong alone is not the claim. NSD 0.9 looks right, 0.89 does
+    not.
+    """
     assert judged("small-tumours", sized(0.5, right=0.3, nsd=(0.89, 1, 1))).standing is UNDECIDED
     assert judged("small-tumours", sized(0.5, right=0.0, nsd=(0.9, 0.9, 1))).standing is CONFIRMED
     assert judged("small-tumours", sized(0.5, nsd=(1, 1, 0.89))).why == NO_SLICE
@@ -366,7 +449,11 @@ def test_tumours_between_small_and_large_are_left_out() -> None:
 
 @pytest.mark.parametrize(
     ("claim", "column"),
-    [("small-tumours", "nsd_1mm"), ("small-tumours", "truth_mm2"), ("necrotic-centres", "core_sensitivity")],
+    [
+        ("small-tumours", "nsd_1mm"),
+        ("small-tumours", "truth_mm2"),
+        ("necrotic-centres", "core_sensitivity"),
+    ],
 )
 @pytest.mark.parametrize("how", ["absent", "of one run", "of one slice"])
 def test_a_measure_that_older_records_lack(claim: str, column: str, how: str) -> None:
@@ -378,36 +465,54 @@ def test_a_measure_that_older_records_lack(claim: str, column: str, how: str) ->
     else:
         scores.loc[scores.index[: 6 if how == "of one run" else 1], column] = float("nan")
     found = judged(claim, Collected(one.runs, scores, ()))
-    assert (found.standing, found.why) == (NOT_TESTABLE, f"no {column} in the scores of some runs; rescore them")
+    assert (found.standing, found.why) == (
+        NOT_TESTABLE,
+        f"no {column} in the scores of some runs; rescore them",
+    )
     assert judged(claim, cell(3, 0.5)).why == "5x5, alpha 0.5 has not been run"
 
 
 # image-spread
 
 
-def images(dice: Callable[[int], Sequence[float]], n: int, split: str = "by-image-1") -> list[Collected]:
+def images(
+    dice: Callable[[int], Sequence[float]], n: int, split: str = "by-image-1"
+) -> list[Collected]:
     """Four cells by number, two seeds alike, each slice of its own patient."""
     names, given = [str(i) for i in range(n)], {"split_id": split}
-    return [table({0: dice(i), 1: dice(i)}, names, alpha=ALPHAS[i], params=f"{i}", **given) for i in range(4)]
+    return [
+        table({0: dice(i), 1: dice(i)}, names, alpha=ALPHAS[i], params=f"{i}", **given)
+        for i in range(4)
+    ]
 
 
 def test_some_images_are_easy_and_on_some_models_differ() -> None:
-    """Shares 1/2 of 20 patients: SE sqrt(0.25 / 19) = 0.1147, T(19) 2.093: 0.5 -+ 0.240, above 0.05."""
+    """Shares 1/2 of 20 patients: SE sqrt(0.25 / 19) = 0.1147, T(19) 2.093: 0.5 -+ 0.240, above
+    0.05.
+    """
     parts = images(lambda i: [0.9, 0.7 if i == 3 else 0.9] * 10, 20)
     found = judged("image-spread", *parts)
     assert (found.standing, found.cells) == (CONFIRMED, "4 of 36")
-    assert found.measured == "segmented well by all 0.50 [0.26, 0.74]; models differ 0.50 [0.26, 0.74]"
+    assert (
+        found.measured == "segmented well by all 0.50 [0.26, 0.74]; models differ 0.50 [0.26, 0.74]"
+    )
 
 
 @pytest.mark.parametrize(("n", "standing"), [(71, UNDECIDED), (72, CONTRADICTED)])
-def test_that_some_images_are_easy_is_contradicted_by_many_patients_alone(n: int, standing: Standing) -> None:
-    """None of n patients: Clopper and Pearson's upper end 1 - 0.025^(1/n) is 0.0506 at 71 and 0.0499 at 72."""
+def test_that_some_images_are_easy_is_contradicted_by_many_patients_alone(
+    n: int, standing: Standing
+) -> None:
+    """None of n patients: Clopper and Pearson's upper end 1 - 0.025^(1/n) is 0.0506 at 71 and
+    0.0499 at 72.
+    """
     found = judged("image-spread", *images(lambda i: [0.89, 0.6][i % 2 :][:1] * n, n))
     assert found.standing is standing
 
 
 def test_two_trainings_of_one_model_are_not_two_models() -> None:
-    """Every training loses another slice of each ten, so that its seeds' mean never differs by 0.2 between cells."""
+    """Every training loses another slice of each ten, so that its seeds' mean never differs by 0.2
+    between cells.
+    """
     names = [str(i) for i in range(100)]
 
     def lost(at: int) -> list[float]:
@@ -416,16 +521,24 @@ def test_two_trainings_of_one_model_are_not_two_models() -> None:
     seeds = [{seed: lost((5 * i + seed) % 10) for seed in range(5)} for i in range(4)]
     parts = [table(dice, names, alpha=ALPHAS[i], params=f"{i}") for i, dice in enumerate(seeds)]
     assert judged("image-spread", *parts).standing is CONTRADICTED
-    once = [table({0: dice[0]}, names, alpha=ALPHAS[i], params=f"{i}") for i, dice in enumerate(seeds)]
+    once = [
+        table({0: dice[0]}, names, alpha=ALPHAS[i], params=f"{i}") for i, dice in enumerate(seeds)
+    ]
     assert judged("image-spread", *once).standing is NOT_TESTABLE
 
 
 def test_four_cells_on_one_split_are_the_fewest() -> None:
     parts = images(lambda i: [0.9, 0.5 + 0.1 * i] * 10, 20)
-    elsewhere = [table({0: [0.9] * 20}, list(map(str, range(20))), split_id="by-image-2", alpha=0.4, params="3")]
+    elsewhere = [
+        table(
+            {0: [0.9] * 20}, list(map(str, range(20))), split_id="by-image-2", alpha=0.4, params="3"
+        )
+    ]
     assert judged("image-spread", *parts[:3]).standing is NOT_TESTABLE
     assert judged("image-spread", *parts[:3], *elsewhere).cells == "3 of 36"
-    assert judged("image-spread", *parts[:3], *images(lambda i: [0.9] * 20, 20, "by-image-2")).why.endswith("-image-2")
+    assert judged(
+        "image-spread", *parts[:3], *images(lambda i: [0.9] * 20, 20, "by-image-2")
+    ).why.endswith("-image-2")
 
 
 @pytest.mark.parametrize("patients", ["aaaa", ["a", "b", "c", None]])
@@ -441,11 +554,15 @@ def test_unknown_patients_leave_the_images_undecided(patients: Sequence[str | No
 def centres(
     *core: Sequence[float], whole: float = 0.8, size: float = LARGE, **changes: Any
 ) -> list[Collected]:  # fmt: skip
-    """One training for each list of core sensitivities of two large tumours, ten times over, each of a patient."""
+    """One training for each list of core sensitivities of two large tumours, ten times over, each
+    of a patient.
+    """
     of = {"sensitivity": [whole] * 20, "truth_mm2": [size] * 20}
     names = [str(i) for i in range(20)]
     return [
-        table({seed: [0.8] * 20}, names, measures={**of, "core_sensitivity": [*one] * 10}, **changes)
+        table(
+            {seed: [0.8] * 20}, names, measures={**of, "core_sensitivity": [*one] * 10}, **changes
+        )
         for seed, one in enumerate(core)
     ]
 
@@ -453,10 +570,16 @@ def centres(
 @pytest.mark.parametrize(
     ("core", "standing"),
     [
-        (([0.4, 1], [0.4, 1], [1, 1]), CONFIRMED),  # 2 of 3 trainings: share 0.5 [0.26, 0.74], as of easy images
+        (
+            ([0.4, 1], [0.4, 1], [1, 1]),
+            CONFIRMED,
+        ),  # 2 of 3 trainings: share 0.5 [0.26, 0.74], as of easy images
         (([0.4, 1], [1, 1], [0.4, 1], [1, 1]), CONFIRMED),  # half of them
         (([0.4, 1], [1, 0.4], [1, 1]), UNDECIDED),  # each by 1 of 3
-        (([0.5, 1], [0.5, 1], [1, 1]), UNDECIDED),  # half of the core was found, of twenty patients: up to 0.17
+        (
+            ([0.5, 1], [0.5, 1], [1, 1]),
+            UNDECIDED,
+        ),  # half of the core was found, of twenty patients: up to 0.17
         (([0.4, 1], [0.4, 1]), UNDECIDED),  # two trainings
         (([1, 1], [1, 1]), UNDECIDED),
     ],
@@ -468,34 +591,56 @@ def test_a_centre_that_two_of_three_trainings_miss_is_missed_as_a_habit(
 
 
 def test_only_centres_of_large_tumours_that_were_found_count_as_missed() -> None:
-    """Missed altogether is no missed centre; below 1263 mm2 is not large, and no large tumour contradicts nothing."""
+    """Missed altogether is no missed centre; below 1263 mm2 is not large, and no large tumour
+    contradicts nothing.
+    """
     core = ([0.0, 0.0],) * 3
-    assert judged("necrotic-centres", *centres(*core, whole=0.49)).measured.startswith("centre missed in 0 of 20")
+    assert judged("necrotic-centres", *centres(*core, whole=0.49)).measured.startswith(
+        "centre missed in 0 of 20"
+    )
     assert judged("necrotic-centres", *centres(*core, whole=0.5)).standing is CONFIRMED
     assert judged("necrotic-centres", *centres(*core, size=1262.9)).standing is UNDECIDED
 
 
-@pytest.mark.parametrize(("missed", "of", "share"), [(1, 20, "0.05 [0.00, 0.15]"), (5, 50, "0.10 [0.01, 0.19]")])
+@pytest.mark.parametrize(
+    ("missed", "of", "share"), [(1, 20, "0.05 [0.00, 0.15]"), (5, 50, "0.10 [0.01, 0.19]")]
+)
 def test_few_tumours_missed_by_chance_are_not_some(missed: int, of: int, share: str) -> None:
     """Some is more than 0.05, and the interval holds that: 0.1 -+ t(49) 2.0096 sqrt(0.09 / 49)."""
     core = [0.0] * missed + [1.0] * (of - missed)
     measures = {"sensitivity": [0.8] * of, "truth_mm2": [LARGE] * of, "core_sensitivity": core}
-    runs = [table({seed: [0.8] * of}, list(map(str, range(of))), measures=measures) for seed in (1, 2, 3)]
+    runs = [
+        table({seed: [0.8] * of}, list(map(str, range(of))), measures=measures)
+        for seed in (1, 2, 3)
+    ]
     found = judged("necrotic-centres", *runs)
-    assert (found.standing, found.measured) == (UNDECIDED, f"centre missed in {missed} of {of} large tumours, {share}")
+    assert (found.standing, found.measured) == (
+        UNDECIDED,
+        f"centre missed in {missed} of {of} large tumours, {share}",
+    )
 
 
 @pytest.mark.parametrize(("patients", "standing"), [(71, UNDECIDED), (72, CONTRADICTED)])
-def test_that_some_are_missed_is_contradicted_by_many_patients_alone(patients: int, standing: Standing) -> None:
-    """None of n: Clopper and Pearson's end 1 - 0.025^(1/n) is below 0.05 from n = ln 0.025 / ln 0.95 = 71.9 on."""
+def test_that_some_are_missed_is_contradicted_by_many_patients_alone(
+    patients: int, standing: Standing
+) -> None:
+    """None of n: Clopper and Pearson's end 1 - 0.025^(1/n) is below 0.05 from n = ln 0.025 / ln
+    0.95 = 71.9 on.
+    """
     names = [str(i) for i in range(patients)]
-    of = {"sensitivity": [0.8] * patients, "truth_mm2": [LARGE] * patients, "core_sensitivity": [1.0] * patients}
+    of = {
+        "sensitivity": [0.8] * patients,
+        "truth_mm2": [LARGE] * patients,
+        "core_sensitivity": [1.0] * patients,
+    }
     runs = [table({seed: [0.8] * patients}, names, measures=of) for seed in (1, 2, 3)]
     assert judged("necrotic-centres", *runs).standing is standing
 
 
 def test_a_habit_needs_three_trainings_on_one_split() -> None:
-    """Three draws of one seed each, and one seed on three forms of the files, are one training of a slice."""
+    """Three draws of one seed each, and one seed on three forms of the files, are one training of a
+    slice.
+    """
     draws = [part for i in (1, 2, 3) for part in centres([0.0, 1.0], split_id=f"by-image-{i}")]
     forms = [part for _ in range(3) for part in centres([0.0, 1.0])]
     assert judged("necrotic-centres", *draws).standing is UNDECIDED
@@ -520,7 +665,9 @@ def test_the_table_has_both_readings_of_every_claim() -> None:
     found = claims_table(panel, judge_claims(panel, reference, rules), reference, rules)
     numbers = found.numbers.set_index("claim")
     assert numbers.index.tolist() == list(CLAIMS) == found.shown["id"].tolist()
-    assert found.shown["the thesis says"].tolist() == [claim.statement for claim in reference.claims]
+    assert found.shown["the thesis says"].tolist() == [
+        claim.statement for claim in reference.claims
+    ]
     both = numbers.loc["alpha-direction", ["standing", "standing_if_swapped", "cells"]]
     assert both.tolist() == ["confirmed", "contradicted", "2 of 36"]
     assert set(found.shown["verdict"]) <= {standing.value for standing in Standing}
@@ -549,27 +696,43 @@ def chosen(*val_dice: float | None) -> list[str]:
 
 
 def test_chosen_on_validation_beside_chosen_on_test() -> None:
-    """THESIS.md 6.8: the best on the test set is optimistic, so the one chosen on validation is told too."""
+    """THESIS.md 6.8: the best on the test set is optimistic, so the one chosen on validation is
+    told too.
+    """
     (sentence,) = chosen(0.9, 0.7)
-    assert sentence.startswith("Best of 2 cells chosen by validation Dice: 3x3, alpha 0.5, test Dice 0.8000; ")
+    assert sentence.startswith(
+        "Best of 2 cells chosen by validation Dice: 3x3, alpha 0.5, test Dice 0.8000; "
+    )
     assert sentence.endswith("chosen by test Dice, which is optimistic: 5x5, alpha 0.5, 0.8500.")
     assert chosen(0.7, 0.9)[0].count("5x5, alpha 0.5") == 2
 
 
 @pytest.mark.parametrize("val_dice", [(None, None), (0.9, None), (None, 0.9), (float("nan"), 0.9)])
-def test_no_cell_is_chosen_where_a_validation_dice_is_not_known(val_dice: tuple[float | None, float | None]) -> None:
+def test_no_cell_is_chosen_where_a_validation_dice_is_not_known(
+    val_dice: tuple[float | None, float | None],
+) -> None:
     assert chosen(*val_dice) == []
 
 
 def test_no_cell_is_chosen_among_different_splits_nor_among_none() -> None:
     assert best_cells(ground_of(cell(11, 0.5))) == []  # off the grid
     more = {"fit.val_dice": 0.9}
-    assert best_cells(ground_of(cell(3, 0.5, **more), cell(5, 0.5, split_id="by-image-2", **more))) == []
-    both = join(cell(3, 0.5, **more), cell(3, 0.5, 0.2, split_id="by-image-2", **{"fit.val_dice": 0.1}))
-    assert "test Dice 0.8000; chosen by test" in best_cells(ground_of(both, cell(5, 0.5, **{"fit.val_dice": 0.5})))[0]
+    assert (
+        best_cells(ground_of(cell(3, 0.5, **more), cell(5, 0.5, split_id="by-image-2", **more)))
+        == []
+    )
+    both = join(
+        cell(3, 0.5, **more), cell(3, 0.5, 0.2, split_id="by-image-2", **{"fit.val_dice": 0.1})
+    )
+    assert (
+        "test Dice 0.8000; chosen by test"
+        in best_cells(ground_of(both, cell(5, 0.5, **{"fit.val_dice": 0.5})))[0]
+    )
 
 
 def test_an_arm_without_a_seed_is_no_cell_of_the_grid() -> None:
-    otsu = cell(5, float("nan"), 0.99, arm="otsu", kernel_size=pd.NA, seeds=1, swing=0.0, seed=pd.NA)
+    otsu = cell(
+        5, float("nan"), 0.99, arm="otsu", kernel_size=pd.NA, seeds=1, swing=0.0, seed=pd.NA
+    )
     found = judged("best-cell", cell(5, 0.5), otsu)
     assert (found.standing, found.cells) == (NOT_TESTABLE, "1 of 36")

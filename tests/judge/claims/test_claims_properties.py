@@ -22,12 +22,20 @@ from benchmark.runs.collect import DTYPES, Collected
 pytestmark = pytest.mark.slow
 
 KERNELS, ALPHAS = (3, 5, 7, 9), (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-OF_DIFFERENCES = ("best-cell", "extremes-worse", "small-kernels-mean", "small-kernels-spread", "tversky-no-gain")
+OF_DIFFERENCES = (
+    "best-cell",
+    "extremes-worse",
+    "small-kernels-mean",
+    "small-kernels-spread",
+    "tversky-no-gain",
+)
 BY_INTERVAL = (*OF_DIFFERENCES, "alpha-direction", "small-tumours")
 MEASURES = ["dice", "sensitivity", "precision", "nsd_1mm", "core_sensitivity", "truth_mm2"]
 few = settings(costly, max_examples=7)  # each judges a grid or two
 TURNED = {Standing.CONFIRMED: Standing.CONTRADICTED, Standing.CONTRADICTED: Standing.CONFIRMED}
-RUN = table({0: [0.5]}, ["a"]).runs.iloc[0].to_dict()  # what runs on the thesis's terms have in common
+RUN = (
+    table({0: [0.5]}, ["a"]).runs.iloc[0].to_dict()
+)  # what runs on the thesis's terms have in common
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,37 +48,68 @@ class Drawn:
     def collected(self) -> Collected:
         runs, scores = [], []
         for i, (((kernel, alpha), split, seed), values) in enumerate(self.scores.items()):
-            own = {"run_id": f"run_{i}", "kernel_size": kernel, "alpha": alpha, "params": f"{kernel} {alpha}"}
-            runs.append(RUN | own | {"seed": seed, "split_id": split, "fit.val_dice": float(values[:, 0].mean())})
-            part = pd.DataFrame(values, columns=MEASURES).assign(run_id=f"run_{i}", patient_id=self.patients)
+            own = {
+                "run_id": f"run_{i}",
+                "kernel_size": kernel,
+                "alpha": alpha,
+                "params": f"{kernel} {alpha}",
+            }
+            runs.append(
+                RUN
+                | own
+                | {"seed": seed, "split_id": split, "fit.val_dice": float(values[:, 0].mean())}
+            )
+            part = pd.DataFrame(values, columns=MEASURES).assign(
+                run_id=f"run_{i}", patient_id=self.patients
+            )
             scores.append(part.assign(slice_id=range(len(part))))
-        return Collected(pd.DataFrame(runs).astype(DTYPES), pd.concat(scores, ignore_index=True), ())
+        return Collected(
+            pd.DataFrame(runs).astype(DTYPES), pd.concat(scores, ignore_index=True), ()
+        )
 
     def moved(self, to: Callable[[Spot], Spot]) -> Drawn:
         """The same scores at other spots."""
-        return replace(self, scores={(to(spot), *rest): values for (spot, *rest), values in self.scores.items()})
+        return replace(
+            self,
+            scores={(to(spot), *rest): values for (spot, *rest), values in self.scores.items()},
+        )
 
     def rescored(self, dice: Callable[[np.ndarray], np.ndarray]) -> Drawn:
         """Another Dice in place of each; the other measures stay."""
-        own = {key: np.column_stack([dice(values[:, 0]), values[:, 1:]]) for key, values in self.scores.items()}
+        own = {
+            key: np.column_stack([dice(values[:, 0]), values[:, 1:]])
+            for key, values in self.scores.items()
+        }
         return replace(self, scores=own)
 
 
 @st.composite
 def grids(draw: st.DrawFn) -> Drawn:
-    """Up to one alpha's and two kernels' worth of cells, some of them gone; effects from none to overwhelming.
+    """Up to one alpha's and two kernels' worth of cells, some of them gone; effects from none to
+    overwhelming.
 
     Scores are eighths at times, so that they tie; a training may have collapsed.
     """
-    by_alpha = [(k, a) for a in draw(st.lists(st.sampled_from(ALPHAS), max_size=1)) for k in KERNELS]
-    around = [(k, a) for k in draw(st.sets(st.sampled_from(KERNELS), max_size=2)) for a in (0.1, 0.4, 0.5, 0.9)]
+    by_alpha = [
+        (k, a) for a in draw(st.lists(st.sampled_from(ALPHAS), max_size=1)) for k in KERNELS
+    ]
+    around = [
+        (k, a)
+        for k in draw(st.sets(st.sampled_from(KERNELS), max_size=2))
+        for a in (0.1, 0.4, 0.5, 0.9)
+    ]
     gone = draw(st.sets(st.sampled_from([(k, a) for k in KERNELS for a in ALPHAS]), max_size=6))
     spots = sorted({(5, 0.5), *by_alpha, *around} - gone) or [(7, 0.3)]
     patients = draw(st.sampled_from([list("aabbcc"), list("abcdef"), list("aaaaab")]))
-    n_seeds, splits = draw(st.sampled_from([3, 2, 1])), draw(st.sampled_from([["one"], ["one", "two"]]))
+    n_seeds, splits = (
+        draw(st.sampled_from([3, 2, 1])),
+        draw(st.sampled_from([["one"], ["one", "two"]])),
+    )
     rng, effect = np.random.default_rng(draw(seeds)), draw(st.sampled_from([0.2, 0.02, 0.0]))
     noise, eighths = draw(st.sampled_from([0.001, 0.05])), draw(st.booleans())
-    sides = draw(st.tuples(*[st.sampled_from([-1, 1])] * 2))  # of small kernels and of extreme alphas
+    sides = draw(
+        st.tuples(*[st.sampled_from([-1, 1])] * 2)
+    )  # of small kernels and of extreme alphas
     whole = {(k, a): sides[0] * (k < 7) + sides[1] * (a in (0.1, 0.9)) for k, a in spots}
     of_spot = {spot: effect * (whole[spot] + rng.normal(0, 0.1, len(MEASURES))) for spot in spots}
     size = rng.choice([100.0, 900.0, 2000.0], len(patients))
@@ -78,7 +117,9 @@ def grids(draw: st.DrawFn) -> Drawn:
     for spot in spots:
         for split in splits[: 1 + int(rng.integers(2))]:
             for seed in range(n_seeds):
-                values = np.clip(0.6 + of_spot[spot] + rng.normal(0, noise, (len(patients), len(MEASURES))), 0, 1)
+                values = np.clip(
+                    0.6 + of_spot[spot] + rng.normal(0, noise, (len(patients), len(MEASURES))), 0, 1
+                )
                 values = np.round(values * 8) / 8 if eighths else values
                 values[:, :3] *= rng.random() > 0.02
                 values[:, -1] = size
@@ -104,19 +145,31 @@ def standings(there: Ground, *claims: str) -> dict[str, Standing]:
 @few
 @given(grids(), st.sampled_from(["", "no patient", "one patient", "one slice", "no measures"]))
 def test_no_part_of_the_grid_is_too_little_to_say_so(drawn: Drawn, poor: str) -> None:
-    """Claims never raise: what is not there is undecided or not testable, and every finding says why."""
+    """Claims never raise: what is not there is undecided or not testable, and every finding says
+    why.
+    """
     collected = drawn.collected()
     if poor.endswith("patient"):
         collected.scores["patient_id"] = None if poor == "no patient" else "a"
-    scores = collected.scores[collected.scores["slice_id"] == 0] if poor == "one slice" else collected.scores
-    scores = scores[["run_id", "slice_id", "patient_id", "dice"]] if poor == "no measures" else scores
+    scores = (
+        collected.scores[collected.scores["slice_id"] == 0]
+        if poor == "one slice"
+        else collected.scores
+    )
+    scores = (
+        scores[["run_id", "slice_id", "patient_id", "dice"]] if poor == "no measures" else scores
+    )
     (panel,) = panels(replace(collected, scores=scores))
     judged = judge_claims(panel, *terms())
     assert [row.claim.id for row in judged] == list(CLAIMS)
     assert all(row.text.why and row.swapped.why for row in judged)
     assert len(claims_table(panel, judged, *terms()).numbers) == len(CLAIMS)
-    if poor and poor != "no measures":  # nothing can be told from one patient but a habit of the trainings
-        assert all(row.text.standing not in TURNED for row in judged if row.claim.id != "necrotic-centres")
+    if (
+        poor and poor != "no measures"
+    ):  # nothing can be told from one patient but a habit of the trainings
+        assert all(
+            row.text.standing not in TURNED for row in judged if row.claim.id != "necrotic-centres"
+        )
 
 
 @few
@@ -125,7 +178,9 @@ def test_the_order_of_runs_and_scores_changes_nothing(drawn: Drawn, seed: int) -
     """Every finding, words and numbers, under both readings."""
     collected, (reference, rules) = drawn.collected(), terms()
     rng = np.random.default_rng(seed)
-    runs, scores = (frame.iloc[rng.permutation(len(frame))] for frame in (collected.runs, collected.scores))
+    runs, scores = (
+        frame.iloc[rng.permutation(len(frame))] for frame in (collected.runs, collected.scores)
+    )
     (one,), (other,) = panels(collected), panels(replace(collected, runs=runs, scores=scores))
     assert judge_claims(one, reference, rules) == judge_claims(other, reference, rules)
 
@@ -133,7 +188,9 @@ def test_the_order_of_runs_and_scores_changes_nothing(drawn: Drawn, seed: int) -
 @few
 @given(grids(), st.sampled_from([-0.5, 0.1, 0.25, 3.0]))
 def test_a_constant_added_to_every_dice_moves_no_difference(drawn: Drawn, shift: float) -> None:
-    """Claims of differences and of spreads have the same standing, and the same cell is best on the test set."""
+    """Claims of differences and of spreads have the same standing, and the same cell is best on the
+    test set.
+    """
     moved = ground_of(drawn.rescored(lambda dice: dice + shift))
     assert standings(moved, *OF_DIFFERENCES) == standings(ground_of(drawn), *OF_DIFFERENCES)
 
@@ -141,7 +198,9 @@ def test_a_constant_added_to_every_dice_moves_no_difference(drawn: Drawn, shift:
 @few
 @given(grids())
 def test_the_swapped_reading_is_the_text_s_of_mirrored_alphas(drawn: Drawn) -> None:
-    """Alpha under one reading is 1 - alpha under the other (THESIS.md 6.1), and so are the findings."""
+    """Alpha under one reading is 1 - alpha under the other (THESIS.md 6.1), and so are the
+    findings.
+    """
     mirrored = drawn.moved(lambda spot: (spot[0], round(1 - spot[1], 1)))
     assert findings(ground_of(drawn, Reading.SWAPPED)) == findings(ground_of(mirrored))
     assert best_cells(ground_of(drawn, Reading.SWAPPED)) == best_cells(ground_of(mirrored))
@@ -149,7 +208,9 @@ def test_the_swapped_reading_is_the_text_s_of_mirrored_alphas(drawn: Drawn) -> N
 
 @few
 @given(grids(), st.sampled_from([(0.5, 0.8), (0.8, 0.95), (0.9, 0.999)]))
-def test_a_higher_level_decides_nothing_that_was_open(drawn: Drawn, levels: tuple[float, float]) -> None:
+def test_a_higher_level_decides_nothing_that_was_open(
+    drawn: Drawn, levels: tuple[float, float]
+) -> None:
     """Intervals grow with the level, so undecided never turns into confirmed or contradicted."""
     low, high = (standings(ground_of(drawn, level=level), *BY_INTERVAL) for level in levels)
     for claim in BY_INTERVAL:
@@ -170,7 +231,9 @@ def test_small_and_large_kernels_in_each_other_s_place_turn_the_standing(drawn: 
 @few
 @given(grids())
 def test_what_was_left_of_one_in_place_of_each_dice_turns_claims_of_means(drawn: Drawn) -> None:
-    """1 - Dice: extremes below the middle come to lie above it, and small kernels below large ones."""
+    """1 - Dice: extremes below the middle come to lie above it, and small kernels below large
+    ones.
+    """
     claims = ("extremes-worse", "small-kernels-mean")
     before, after = (
         standings(ground_of(drawn), *claims),

@@ -1,4 +1,6 @@
-"""What claims are judged on: cells by kernel and alpha, sides of an interval, reasons for knowing nothing."""
+"""What claims are judged on: cells by kernel and alpha, sides of an interval, reasons for knowing
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +39,12 @@ from benchmark.runs.collect import Collected
 PATIENTS = ["a", "a", "b", "b"]
 
 
-def cell(kernel: int, alpha: float, middle: float = 0.8, *, seeds: int = 2, **changes: Any) -> Collected:
-    """Equal slices, seeds 0.01 apart: the clustered variance is 0, that between two seeds 0.01^2 / 2."""
+def cell(
+    kernel: int, alpha: float, middle: float = 0.8, *, seeds: int = 2, **changes: Any
+) -> Collected:
+    """Equal slices, seeds 0.01 apart: the clustered variance is 0, that between two seeds 0.01^2 /
+    2.
+    """
     dice = {seed: [middle + 0.01 * (seed - (seeds - 1) / 2)] * 4 for seed in range(seeds)}
     given = {
         "patients": PATIENTS,
@@ -59,9 +65,13 @@ def estimate(value: float, se: float = 0.0, df: float = math.inf) -> Estimate:
     return Estimate(value, Variance(se**2, df))
 
 
-@pytest.mark.parametrize(("ours", "monai"), [(0.1, 0.9), (0.3, 0.7), (0.5, 0.5), (0.8, 0.2), (0.9, 0.1)])
+@pytest.mark.parametrize(
+    ("ours", "monai"), [(0.1, 0.9), (0.3, 0.7), (0.5, 0.5), (0.8, 0.2), (0.9, 0.1)]
+)
 def test_what_the_thesis_would_have_called_our_alpha(ours: float, monai: float) -> None:
-    """Ours weighs false negatives; passed to MONAI as its `alpha`, a number weighs false positives (THESIS.md 6.1)."""
+    """Ours weighs false negatives; passed to MONAI as its `alpha`, a number weighs false positives
+    (THESIS.md 6.1).
+    """
     assert (Reading.TEXT.of(ours), Reading.SWAPPED.of(ours)) == (ours, monai)
 
 
@@ -74,7 +84,9 @@ def test_a_training_at_alpha_stands_at_one_minus_alpha_under_the_swapped_reading
 
 @pytest.mark.parametrize("reading", Reading)
 def test_cells_off_the_grid_are_left_out(reading: Reading) -> None:
-    """An alpha between, a kernel beyond, another network, an arm without either, one that was given a click."""
+    """An alpha between, a kernel beyond, another network, an arm without either, one that was given
+    a click.
+    """
     others = (
         cell(5, 0.55),
         cell(11, 0.5),
@@ -100,12 +112,19 @@ def test_two_precisions_are_two_grounds() -> None:
     found = panels(join(cell(5, 0.5, 0.8), cell(5, 0.5, 0.2, precision="bf16")))
     reference, rules = terms()
     grounds = [ground(panel, Reading.TEXT, reference, rules.claims, rules.sizes) for panel in found]
-    assert sorted(one.cells[5, 0.5].rows["dice"].mean() for one in grounds) == [pytest.approx(0.2), pytest.approx(0.8)]
+    assert sorted(one.cells[5, 0.5].rows["dice"].mean() for one in grounds) == [
+        pytest.approx(0.2),
+        pytest.approx(0.8),
+    ]
 
 
 def test_a_contrast_by_hand() -> None:
-    """Two cells of two seeds: s^2 = 0.01^2 / 2, df 2; variance s^2 (1/2 + 1/2); t 4.302653 x 0.0070711 = 0.030424."""
-    found = ground_of(cell(3, 0.5, 0.83), cell(7, 0.5)).contrast({(3, 0.5): 1.0, (7, 0.5): -1.0}, DICE)
+    """Two cells of two seeds: s^2 = 0.01^2 / 2, df 2; variance s^2 (1/2 + 1/2); t 4.302653 x
+    0.0070711 = 0.030424.
+    """
+    found = ground_of(cell(3, 0.5, 0.83), cell(7, 0.5)).contrast(
+        {(3, 0.5): 1.0, (7, 0.5): -1.0}, DICE
+    )
     assert found is not None
     assert found.value == pytest.approx(0.03)
     assert found.half_width(0.95) == pytest.approx(0.030424, abs=1e-6)
@@ -115,7 +134,9 @@ def test_the_spread_between_seeds_is_pooled_over_all_cells_once() -> None:
     """Variances 0.01^2 / 2 (df 1), 0.01^2 (three seeds, df 2) and of one seed none: 2.5e-4 / 3."""
     found = ground_of(cell(3, 0.5), cell(5, 0.1, seeds=3), cell(9, 0.9, seeds=1))
     assert found.seeds(DICE) == Variance(pytest.approx((0.5e-4 + 2e-4) / 3), 3)
-    assert found.seeds(DICE) is found.seeds(DICE)  # of 36 cells it is dear, and a claim asks for it 35 times
+    assert found.seeds(DICE) is found.seeds(
+        DICE
+    )  # of 36 cells it is dear, and a claim asks for it 35 times
 
 
 @pytest.mark.parametrize(
@@ -153,13 +174,25 @@ def test_columns_that_some_run_lacks() -> None:
     found = ground_of(cell(5, 0.5, measures={"nsd_1mm": [1.0] * 4}), cell(3, 0.5))
     assert found.lacking(found.cells, ("dice", "sensitivity")) == ""
     assert found.lacking([(5, 0.5)], ("nsd_1mm",)) == ""
-    assert found.lacking([(3, 0.5)], ("nsd_1mm",)) == "no nsd_1mm in the scores of some runs; rescore them"
-    assert "core_sensitivity and truth_mm2" in found.lacking([(5, 0.5)], ("core_sensitivity", "truth_mm2"))
+    assert (
+        found.lacking([(3, 0.5)], ("nsd_1mm",))
+        == "no nsd_1mm in the scores of some runs; rescore them"
+    )
+    assert "core_sensitivity and truth_mm2" in found.lacking(
+        [(5, 0.5)], ("core_sensitivity", "truth_mm2")
+    )
 
 
 @pytest.mark.parametrize(
     ("value", "against", "expected"),
-    [(0.0197, 0, 1), (0.0195, 0, 0), (-0.0197, 0, -1), (-0.0195, 0, 0), (0.01, -0.01, 1), (0.0095, -0.01, 0)],
+    [
+        (0.0197, 0, 1),
+        (0.0195, 0, 0),
+        (-0.0197, 0, -1),
+        (-0.0195, 0, 0),
+        (0.01, -0.01, 1),
+        (0.0095, -0.01, 0),
+    ],
 )
 def test_sides_of_an_interval(value: float, against: float, expected: int) -> None:
     """SE 0.01, normal: the half width is 0.019600."""
@@ -180,11 +213,16 @@ def test_nothing_known_and_exact_ties_are_on_no_side() -> None:
 def test_a_contrast_is_judged_by_its_sign(sign: int, value: float, standing: str) -> None:
     """The half width is 0.030424, as above."""
     found = ground_of(cell(3, 0.5, 0.8 + value), cell(7, 0.5))
-    assert judge(found, {(3, 0.5): 1.0, (7, 0.5): -1.0}, "", DICE, sign, "it").standing.value == standing
+    assert (
+        judge(found, {(3, 0.5): 1.0, (7, 0.5): -1.0}, "", DICE, sign, "it").standing.value
+        == standing
+    )
 
 
 def test_holm_finds_the_one_that_is_better() -> None:
-    """z = -2.1 has p 0.036: better alone, not among two; z = -2.6 has 0.0093, and 0.019 among two."""
+    """z = -2.1 has p 0.036: better alone, not among two; z = -2.6 has 0.0093, and 0.019 among
+    two.
+    """
     weak, strong, good = estimate(-0.021, 0.01), estimate(-0.026, 0.01), estimate(0.5, 0.01)
     assert stats.norm.sf(2.1) * 2 == pytest.approx(0.0357, abs=1e-4)
     assert better({(3, 0.5): weak}, 0.95) == (3, 0.5)
@@ -198,7 +236,9 @@ def test_an_interval_in_words() -> None:
     assert in_words(estimate(0.0214, 0.01), 0.95) == "+0.021 [+0.002, +0.041]"
     assert in_words(estimate(math.log(2)), 0.95, ratio=True) == "2.00 [2.00, 2.00]"
     assert "e+" not in in_words(estimate(0.0), 0.95, ratio=True)
-    assert in_words(estimate(0.0, 1e4), 0.95, ratio=True).startswith("1.00 [0.00, ")  # exp(19600) is no float
+    assert in_words(estimate(0.0, 1e4), 0.95, ratio=True).startswith(
+        "1.00 [0.00, "
+    )  # exp(19600) is no float
     assert name_of((3, 0.5)) == "3x3, alpha 0.5"
     found = {(3, 0.5): estimate(0.2), (7, 0.5): estimate(-0.1), (9, 0.5): None}
     assert nearest(found, 0.95) == "difference from 7x7, alpha 0.5: -0.100 [-0.100, -0.100]"

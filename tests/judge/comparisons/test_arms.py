@@ -1,4 +1,6 @@
-"""Arms against arms: differences, Holm and costs derived by hand; t and signed-rank tails from scipy.stats."""
+"""Arms against arms: differences, Holm and costs derived by hand; t and signed-rank tails from
+scipy.stats.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ S2 = 0.0002  # between the seeds of `flat`: two values 0.02 apart
 
 
 def flat(dice: float, n: int = 4) -> dict[int, list[float]]:
-    """Two seeds, the slices of each all alike: this mean, no variance between patients, s^2 = 0.0002 between seeds."""
+    """Two seeds, the slices of each all alike: this mean, no variance between patients, s^2 =
+    0.0002 between seeds.
+    """
     return {1: [dice - 0.01] * n, 2: [dice + 0.01] * n}
 
 
@@ -35,7 +39,9 @@ def cell(alpha: float, dice: Any, patients: list[Any] = PATIENTS, **changes: Any
     return table(dice, patients, **{"params": params, "alpha": alpha, **changes})
 
 
-def classical(name: str, dice: list[float], patients: list[Any] = PATIENTS, **changes: Any) -> Collected:
+def classical(
+    name: str, dice: list[float], patients: list[Any] = PATIENTS, **changes: Any
+) -> Collected:
     """An arm without seeds."""
     changes = {"params": "{}", "kernel_size": None, "alpha": float("nan"), **changes}
     return table({None: dice}, patients, arm=name, **changes)  # type: ignore[dict-item]
@@ -53,14 +59,18 @@ def shown(*parts: Collected) -> Table:
 
 @pytest.mark.parametrize(("dice", "standing"), [(0.91, Standing.BETTER), (0.71, Standing.WORSE)])
 def test_a_difference_with_seeds_as_its_only_variance(dice: float, standing: Standing) -> None:
-    """0.10 on every slice. v = s^2 (1/2 + 1/2) = 0.0002, SE 0.014142, df 2 (two cells of two seeds).
+    """0.10 on every slice. v = s^2 (1/2 + 1/2) = 0.0002, SE 0.014142, df 2 (two cells of two
+    seeds).
 
     t = 7.0711; 4.302653 x 0.014142 = 0.060849 to each side.
     """
     row = judged(cell(0.5, flat(0.81)), cell(0.6, flat(dice)))["unet 5x5, alpha 0.6"]
     assert row.difference is not None
     assert row.difference.value == pytest.approx(dice - 0.81)
-    assert (row.difference.se, row.difference.variance.df) == (pytest.approx(math.sqrt(S2)), pytest.approx(2))
+    assert (row.difference.se, row.difference.variance.df) == (
+        pytest.approx(math.sqrt(S2)),
+        pytest.approx(2),
+    )
     assert row.difference.half_width(0.95) == pytest.approx(0.060849, abs=1e-6)
     assert row.p == pytest.approx(2 * stats.t.sf(0.1 / math.sqrt(S2), 2))
     assert row.standing is standing
@@ -77,12 +87,20 @@ def test_a_difference_is_real_at_one_level_and_not_at_a_higher_one() -> None:
     """p = 0.0194 of a difference of 0.10 is below 1 - 0.95 and above 1 - 0.99."""
     parts = cell(0.5, flat(0.81)), cell(0.6, flat(0.91))
     assert judged(*parts)["unet 5x5, alpha 0.6"].standing is Standing.BETTER
-    assert judged(*parts, rule=replace(RULE, level=0.99))["unet 5x5, alpha 0.6"].standing is Standing.UNDECIDED
+    assert (
+        judged(*parts, rule=replace(RULE, level=0.99))["unet 5x5, alpha 0.6"].standing
+        is Standing.UNDECIDED
+    )
 
 
 def test_holm_over_three_cells_by_hand() -> None:
-    """Each alone t = d / sqrt(s^2) with df 4 (four cells): p1 < p2 < p3 become 3 p1, max(2 p2, 3 p1), max(p3, 2 p2)."""
-    found = judged(cell(0.5, flat(0.7)), *(cell(a, flat(0.7 + d)) for a, d in ((0.6, 0.1), (0.7, 0.05), (0.8, 0.01))))
+    """Each alone t = d / sqrt(s^2) with df 4 (four cells): p1 < p2 < p3 become 3 p1, max(2 p2, 3
+    p1), max(p3, 2 p2).
+    """
+    found = judged(
+        cell(0.5, flat(0.7)),
+        *(cell(a, flat(0.7 + d)) for a, d in ((0.6, 0.1), (0.7, 0.05), (0.8, 0.01))),
+    )
     p1, p2, p3 = (2 * stats.t.sf(d / math.sqrt(S2), 4) for d in (0.1, 0.05, 0.01))
     assert 3 * p1 < 2 * p2 < p3
     got = [found[f"unet 5x5, alpha {a}"].p for a in (0.6, 0.7, 0.8)]
@@ -90,7 +108,10 @@ def test_holm_over_three_cells_by_hand() -> None:
 
 
 @costly
-@given(st.lists(st.floats(0, 1), min_size=4, max_size=4), st.lists(st.floats(0, 1), min_size=4, max_size=4))
+@given(
+    st.lists(st.floats(0, 1), min_size=4, max_size=4),
+    st.lists(st.floats(0, 1), min_size=4, max_size=4),
+)
 def test_one_more_contrast_can_only_raise_a_p(one: list[float], more: list[float]) -> None:
     """Of arms without seeds, so that the spread between seeds stays what it was."""
     reference = cell(0.5, {1: [0.8, 0.7, 0.9, 0.6], 2: [0.7, 0.8, 0.9, 0.7]})
@@ -108,17 +129,29 @@ def test_a_cell_is_neither_better_nor_worse_than_itself(dice: list[list[float]])
     both = dict(enumerate(dice))
     row = judged(cell(0.5, both), cell(0.6, both))["unet 5x5, alpha 0.6"]
     assert row.difference is not None
-    assert (row.difference.value, row.p, row.wilcoxon_p, row.standing) == (0, 1, 1, Standing.UNDECIDED)
+    assert (row.difference.value, row.p, row.wilcoxon_p, row.standing) == (
+        0,
+        1,
+        1,
+        Standing.UNDECIDED,
+    )
 
 
 def test_the_signed_rank_test_is_on_patients_mean_differences() -> None:
-    """a 0.03 on each of three slices, b -0.05, c to f 0.01, 0.02, 0.06, 0.07; g 0.08 in two draws and -0.12 in one.
+    """a 0.03 on each of three slices, b -0.05, c to f 0.01, 0.02, 0.06, 0.07; g 0.08 in two draws
+    and -0.12 in one.
 
-    g's mean is 0.04 / 3, so b alone is negative, of rank 5 of 7. Of 2^7 sets of ranks 10 sum to 5 or less: none, 1 to
-    5 alone, 12, 13, 14 and 23.
+    g's mean is 0.04 / 3, so b alone is negative, of rank 5 of 7. Of 2^7 sets of ranks 10 sum to 5
+    or less: none, 1 to 5 alone, 12, 13, 14 and 23.
     """
-    patients, gains = list("aaabcdefgg"), [0.03, 0.03, 0.03, -0.05, 0.01, 0.02, 0.06, 0.07, 0.08, -0.12]
-    draw_2: dict[str, Any] = {"first_slice": 8, "split_id": "by-image-2"}  # g's first slice once more
+    patients, gains = (
+        list("aaabcdefgg"),
+        [0.03, 0.03, 0.03, -0.05, 0.01, 0.02, 0.06, 0.07, 0.08, -0.12],
+    )
+    draw_2: dict[str, Any] = {
+        "first_slice": 8,
+        "split_id": "by-image-2",
+    }  # g's first slice once more
     row = judged(
         cell(0.5, {1: [0.5] * 10, 2: [0.5] * 10}, patients),
         cell(0.5, {1: [0.5]}, ["g"], **draw_2),
@@ -129,7 +162,10 @@ def test_the_signed_rank_test_is_on_patients_mean_differences() -> None:
 
 
 def test_a_patient_without_a_difference_leaves_the_signed_ranks_of_the_others() -> None:
-    row = judged(cell(0.5, {1: [0.5] * 4, 2: [0.5] * 4}, [*"abcd"]), classical("otsu", [0.5, 0.6, 0.7, 0.8], [*"abcd"]))
+    row = judged(
+        cell(0.5, {1: [0.5] * 4, 2: [0.5] * 4}, [*"abcd"]),
+        classical("otsu", [0.5, 0.6, 0.7, 0.8], [*"abcd"]),
+    )
     assert row["otsu"].wilcoxon_p == stats.wilcoxon([0.0, 0.1, 0.2, 0.3]).pvalue < 0.5
 
 
@@ -138,11 +174,16 @@ def test_arms_without_seeds_bring_no_spread_of_their_own() -> None:
     row = judged(cell(0.5, flat(0.81)), classical("otsu", [0.5] * 4))["otsu"]
     assert row.difference is not None
     assert row.difference.value == pytest.approx(-0.31)
-    assert (row.difference.variance.value, row.difference.variance.df) == (pytest.approx(S2 / 2), pytest.approx(1))
+    assert (row.difference.variance.value, row.difference.variance.df) == (
+        pytest.approx(S2 / 2),
+        pytest.approx(1),
+    )
 
 
 def test_two_arms_without_seeds_have_their_patients_alone() -> None:
-    """0.1, 0.1 | 0.3, 0.3: mean 0.2, SE of two patients' means 0.1, df 1: p = 2 (1/2 - atan(2) / pi) = 0.295."""
+    """0.1, 0.1 | 0.3, 0.3: mean 0.2, SE of two patients' means 0.1, df 1: p = 2 (1/2 - atan(2) /
+    pi) = 0.295.
+    """
     reference = classical("unet", [0.5] * 4, kernel_size=5, alpha=0.5)
     row = judged(reference, classical("otsu", [0.6, 0.6, 0.8, 0.8]))["otsu"]
     assert row.difference is not None
@@ -153,12 +194,17 @@ def test_two_arms_without_seeds_have_their_patients_alone() -> None:
 def test_without_two_seeds_anywhere_nothing_is_decided() -> None:
     row = judged(cell(0.5, {1: [0.9] * 4}), cell(0.6, {1: [0.1] * 4}))["unet 5x5, alpha 0.6"]
     assert (row.difference, row.p, row.standing) == (None, None, Standing.UNDECIDED)
-    assert row.why == "no cell was trained from two seeds, so the variation between trainings is unknown"
+    assert (
+        row.why
+        == "no cell was trained from two seeds, so the variation between trainings is unknown"
+    )
 
 
 @pytest.mark.parametrize("patients", [[None] * 4, ["a", "a", "b", None], ["a"] * 4])
 def test_without_two_known_patients_nothing_is_decided(patients: list[str | None]) -> None:
-    row = judged(cell(0.5, flat(0.81), patients), cell(0.6, flat(0.91), patients))["unet 5x5, alpha 0.6"]
+    row = judged(cell(0.5, flat(0.81), patients), cell(0.6, flat(0.91), patients))[
+        "unet 5x5, alpha 0.6"
+    ]
     assert (row.difference, row.p, row.standing) == (None, None, Standing.UNDECIDED)
     assert row.why == "some slices have no patient number, or there is only one patient"
 
@@ -172,7 +218,9 @@ def test_cells_meet_on_common_splits_alone(alpha: float) -> None:
     assert (row.difference.value, row.dice) == (pytest.approx(0.1), pytest.approx(0.91))
 
 
-@pytest.mark.parametrize(("click", "standing"), [(False, Standing.UNDECIDED), (True, Standing.CLICK)])
+@pytest.mark.parametrize(
+    ("click", "standing"), [(False, Standing.UNDECIDED), (True, Standing.CLICK)]
+)
 def test_no_split_in_common(click: bool, standing: Standing) -> None:
     elsewhere = {"first_slice": 10, "split_id": "by-image-2", "needs_click": click}
     row = judged(cell(0.5, flat(0.81)), cell(0.6, flat(0.91), **elsewhere))["unet 5x5, alpha 0.6"]
@@ -191,15 +239,23 @@ def test_a_click_is_no_contrast_and_stands_last() -> None:
     assert click.difference.value == pytest.approx(0.18)
     assert (click.p, click.wilcoxon_p, click.standing) == (None, None, Standing.CLICK)
     assert found["unet 5x5, alpha 0.6"].p == judged(*parts)["unet 5x5, alpha 0.6"].p
-    trained = cell(0.7, flat(0.99), needs_click=True)  # its seeds tell of s^2 as others do: 0.1 / sqrt(0.0002), df 3
-    assert judged(*parts, trained)["unet 5x5, alpha 0.6"].p == pytest.approx(2 * stats.t.sf(0.1 / math.sqrt(S2), 3))
+    trained = cell(
+        0.7, flat(0.99), needs_click=True
+    )  # its seeds tell of s^2 as others do: 0.1 / sqrt(0.0002), df 3
+    assert judged(*parts, trained)["unet 5x5, alpha 0.6"].p == pytest.approx(
+        2 * stats.t.sf(0.1 / math.sqrt(S2), 3)
+    )
 
 
 def test_a_click_is_marked_and_explained() -> None:
-    made = shown(cell(0.5, flat(0.81)), classical("click-region-growing", [0.99] * 4, needs_click=True))
+    made = shown(
+        cell(0.5, flat(0.81)), classical("click-region-growing", [0.99] * 4, needs_click=True)
+    )
     assert made.shown["arm"].tolist() == ["unet 5x5, alpha 0.5", "click-region-growing (click)"]
     assert "do not rank it" in made.notes[-1]
-    assert "do not rank it" not in " ".join(shown(cell(0.5, flat(0.81)), cell(0.6, flat(0.91))).notes)
+    assert "do not rank it" not in " ".join(
+        shown(cell(0.5, flat(0.81)), cell(0.6, flat(0.91))).notes
+    )
 
 
 def test_best_first_with_the_reference_in_its_place() -> None:
@@ -212,7 +268,9 @@ def test_without_the_reference_or_another_cell_there_is_no_table() -> None:
     assert len(Judgement(join(cell(0.5, flat(0.81)), cell(0.6, flat(0.91))), *terms()).arms()) == 1
     assert judged(cell(0.6, flat(0.91)), cell(0.7, flat(0.81))) == {}
     for other in ({"kernel_size": 3}, {"arm": "attention-unet"}):
-        assert judged(cell(0.6, flat(0.91)), cell(0.5, flat(0.81), **other)) == {}  # the reference is unet 5x5
+        assert (
+            judged(cell(0.6, flat(0.91)), cell(0.5, flat(0.81), **other)) == {}
+        )  # the reference is unet 5x5
     for parts in ([cell(0.6, flat(0.91)), cell(0.7, flat(0.81))], [cell(0.5, flat(0.81))]):
         assert Judgement(join(*parts), *terms()).arms() == []
 
@@ -223,9 +281,14 @@ def test_other_terms_make_another_panel() -> None:
 
 
 def test_costs_by_hand() -> None:
-    """Stopped after epochs 9 and 19, counted from 0: 15 epochs; 20 GFLOP x 482 images x 15 / 10^6 = 0.1446 PFLOP."""
+    """Stopped after epochs 9 and 19, counted from 0: 15 epochs; 20 GFLOP x 482 images x 15 / 10^6 =
+    0.1446 PFLOP.
+    """
     flop = {"timing.train_gflop_per_image": 20.0}
-    runs = [table({seed: [0.8] * 4}, PATIENTS, **flop, **{"fit.stop_epoch": last}) for seed, last in ((1, 9), (2, 19))]
+    runs = [
+        table({seed: [0.8] * 4}, PATIENTS, **flop, **{"fit.stop_epoch": last})
+        for seed, last in ((1, 9), (2, 19))
+    ]
     made = shown(*runs, classical("otsu", [0.5] * 4))
     row = made.numbers.iloc[0]
     assert row["training_pflop"] == pytest.approx(0.1446)
@@ -233,8 +296,13 @@ def test_costs_by_hand() -> None:
     assert made.shown["training, PFLOP"].tolist() == ["0.145", ""]
     assert made.shown["GFLOP an image"].tolist() == ["20.0", ""]
     flop["fit.stop_epoch"] = 9
-    runs = [table({seed: [0.8] * 4}, PATIENTS, **flop, train=train) for seed, train in ((1, 482), (2, 400))]
-    assert shown(*runs, classical("otsu", [0.5] * 4)).numbers.loc[0, "training_pflop"] == pytest.approx(0.0882)
+    runs = [
+        table({seed: [0.8] * 4}, PATIENTS, **flop, train=train)
+        for seed, train in ((1, 482), (2, 400))
+    ]
+    assert shown(*runs, classical("otsu", [0.5] * 4)).numbers.loc[
+        0, "training_pflop"
+    ] == pytest.approx(0.0882)
 
 
 def test_costs_of_a_split_of_unknown_size_are_left_open() -> None:
@@ -249,7 +317,9 @@ def test_what_is_shown() -> None:
     assert by_arm.loc["unet 5x5, alpha 0.6", ["mean Dice", "difference", "verdict"]].tolist() == [
         "0.9100", "+0.1000", "better",
     ]  # fmt: skip
-    assert by_arm.loc["unet 5x5, alpha 0.6", "95% interval"] == "+0.039 to +0.161"  # 0.10 -+ 0.060849
+    assert (
+        by_arm.loc["unet 5x5, alpha 0.6", "95% interval"] == "+0.039 to +0.161"
+    )  # 0.10 -+ 0.060849
     assert by_arm["seeds x splits"].tolist() == ["2 x 1", "2 x 1", "- x 1"]
     assert made.numbers["slices"].tolist() == [4, 4, 4]
     assert by_arm.loc["unet 5x5, alpha 0.5", "p (Holm)"] == ""
@@ -260,8 +330,19 @@ def test_cells_that_would_be_called_the_same_tell_what_differs() -> None:
     """Two widths of one arm; what they share is not told, and the reference keeps its name."""
     dice = {1: [0.9, 0.8, 0.9, 0.8]}
     parts = [
-        table(dice, ["p", "p", "q", "r"], arm="mine", params=params, kernel_size=None, alpha=float("nan"))
+        table(
+            dice,
+            ["p", "p", "q", "r"],
+            arm="mine",
+            params=params,
+            kernel_size=None,
+            alpha=float("nan"),
+        )
         for params in ('{"depth":4,"width":16}', '{"depth":4,"width":32}')
     ]
     (panel,) = panels(join(table(dice, ["p", "p", "q", "r"]), *parts))
-    assert [cell.name for cell in panel.cells] == ["mine (width 16)", "mine (width 32)", "unet 5x5, alpha 0.5"]
+    assert [cell.name for cell in panel.cells] == [
+        "mine (width 16)",
+        "mine (width 32)",
+        "unet 5x5, alpha 0.5",
+    ]

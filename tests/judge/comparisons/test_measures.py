@@ -27,8 +27,16 @@ EVERY = ("nsd_1mm", "nsd_2mm", "hd95_mm", "assd_mm", "truth_mm2", "predicted_mm2
          "predicted_diameter_mm", "truth_perpendicular_mm", "predicted_perpendicular_mm")  # fmt: skip
 
 
-def runs(dice: Sequence[float], patients: Sequence[Any] = PATIENTS, *, seeds: Sequence[int] = (1,), **more: Any) -> Any:
-    """Runs with every measure, 100 (mm2, mm or share) unless given; keywords with a list are measures."""
+def runs(
+    dice: Sequence[float],
+    patients: Sequence[Any] = PATIENTS,
+    *,
+    seeds: Sequence[int] = (1,),
+    **more: Any,
+) -> Any:
+    """Runs with every measure, 100 (mm2, mm or share) unless given; keywords with a list are
+    measures.
+    """
     given = {name: values for name, values in more.items() if isinstance(values, list)}
     changes = {name: value for name, value in more.items() if name not in given}
     measures = {name: [100.0] * len(dice) for name in EVERY} | given
@@ -68,13 +76,26 @@ def test_a_third_without_tumours_has_no_row() -> None:
 
 
 def test_a_missed_tumour_stays_in_every_mean() -> None:
-    """Dice 0.8, 0.6, 0: mean 1.4 / 3, median 0.6, detected 0.7. HD95 2, 4, 354: 120, 4, 3. NSD 0.9, 0.6, 0: 0.5."""
-    measures = {"hd95_mm": [2.0, 4.0, 354.0], "assd_mm": [1.0, 2.0, 354.0], "nsd_1mm": [0.9, 0.6, 0.0]}
+    """Dice 0.8, 0.6, 0: mean 1.4 / 3, median 0.6, detected 0.7. HD95 2, 4, 354: 120, 4, 3. NSD 0.9,
+    0.6, 0: 0.5.
+    """
+    measures = {
+        "hd95_mm": [2.0, 4.0, 354.0],
+        "assd_mm": [1.0, 2.0, 354.0],
+        "nsd_1mm": [0.9, 0.6, 0.0],
+    }
     made = boundaries(runs([0.8, 0.6, 0.0], **measures))
     row = made.numbers.iloc[0]
-    assert [row[f"dice_{kind}"] for kind in ("mean", "median", "detected")] == pytest.approx([1.4 / 3, 0.6, 0.7])
-    assert [row[f"hd95_mm_{kind}"] for kind in ("mean", "median", "detected")] == pytest.approx([120, 4, 3])
-    assert (row["nsd_1mm_mean"], row["nsd_1mm_detected"]) == (pytest.approx(0.5), pytest.approx(0.75))
+    assert [row[f"dice_{kind}"] for kind in ("mean", "median", "detected")] == pytest.approx(
+        [1.4 / 3, 0.6, 0.7]
+    )
+    assert [row[f"hd95_mm_{kind}"] for kind in ("mean", "median", "detected")] == pytest.approx(
+        [120, 4, 3]
+    )
+    assert (row["nsd_1mm_mean"], row["nsd_1mm_detected"]) == (
+        pytest.approx(0.5),
+        pytest.approx(0.75),
+    )
     assert row["missed"] == pytest.approx(1 / 3)
     assert made.shown.loc[0, "missed"] == "33.3%"
     assert made.shown.loc[0, "HD95, mm: mean, median, detected"] == "120.0, 4.0, 3.0"
@@ -88,7 +109,9 @@ def test_where_all_are_missed_there_is_no_mean_over_the_detected() -> None:
 
 
 def test_a_slice_without_a_tumour_is_neither_missed_nor_small() -> None:
-    """Of three slices one has no tumour, and one of the two tumours is missed; its Dice of 1 stays in the mean."""
+    """Of three slices one has no tumour, and one of the two tumours is missed; its Dice of 1 stays
+    in the mean.
+    """
     measures = {"tp": [5, 0, 0], "fn": [0, 5, 0], "truth_mm2": [700.0, 600.0, 0.0]}
     rows = boundaries(runs([0.8, 0.0, 1.0], **measures)).numbers.set_index("tumours")
     assert rows["slices"].to_dict() == {"all": 3, "under 663 mm2": 1, "663 to 1263 mm2": 1}
@@ -104,14 +127,20 @@ def test_bland_altman_by_hand() -> None:
     collected = runs([0.8, 0.8], ["a", "b"], truth_mm2=[100.0, 200.0], predicted_mm2=[101.0, 203.0])
     row = agreement(collected).loc["area, mm2"]
     assert (row["truth"], row["bias"]) == (150, pytest.approx(2))
-    assert [row["lower_limit"], row["upper_limit"]] == pytest.approx([-0.771859, 4.771859], abs=1e-6)
+    assert [row["lower_limit"], row["upper_limit"]] == pytest.approx(
+        [-0.771859, 4.771859], abs=1e-6
+    )
     assert [row["low"], row["high"]] == pytest.approx([2 - 12.706205, 2 + 12.706205], abs=1e-6)
 
 
 def test_each_quantity_is_its_own_predicted_minus_truth() -> None:
     measures = {"predicted_diameter_mm": [90.0] * 3, "predicted_perpendicular_mm": [107.0] * 3}
     found = agreement(runs([0.8] * 3, **measures))
-    assert found["bias"].to_dict() == {"area, mm2": 0, "longest diameter, mm": -10, "its perpendicular, mm": 7}
+    assert found["bias"].to_dict() == {
+        "area, mm2": 0,
+        "longest diameter, mm": -10,
+        "its perpendicular, mm": 7,
+    }
 
 
 def test_a_missed_tumour_is_predicted_as_nothing() -> None:
@@ -123,15 +152,20 @@ def test_a_missed_tumour_is_predicted_as_nothing() -> None:
 def test_more_seeds_of_the_same_patients_do_not_narrow_the_interval() -> None:
     """The same differences under five seeds: patients are the unit."""
     measures = {"predicted_mm2": [110.0, 120.0, 90.0]}
-    one, five = (agreement(runs([0.8] * 3, seeds=range(n), **measures)).loc["area, mm2"] for n in (1, 5))
+    one, five = (
+        agreement(runs([0.8] * 3, seeds=range(n), **measures)).loc["area, mm2"] for n in (1, 5)
+    )
     assert (five["low"], five["high"]) == (pytest.approx(one["low"]), pytest.approx(one["high"]))
 
 
-def test_every_slice_counts_once_whatever_seeds_tested_it_and_the_limits_are_of_single_measurements() -> None:
-    """Draw 1 from two seeds, +10 and +30 mm2, truth 100; draw 2 from one, +0, truth 200, one of three missed.
+def test_every_slice_counts_once_whatever_seeds_tested_it_and_the_limits_are_of_single_measurements() -> (
+    None
+):
+    """Draw 1 from two seeds, +10 and +30 mm2, truth 100; draw 2 from one, +0, truth 200, one of
+    three missed.
 
-    Slices (that of both draws is two): bias (20 + 0) / 2, truth 150, missed 1/6. Measurements: 10, 30, 0, thrice each:
-    squares 1400 over 8.
+    Slices (that of both draws is two): bias (20 + 0) / 2, truth 150, missed 1/6. Measurements: 10,
+    30, 0, thrice each: squares 1400 over 8.
     """
     parts = join(
         runs([0.8] * 3, seeds=(1,), predicted_mm2=[110.0] * 3),
@@ -147,7 +181,10 @@ def test_every_slice_counts_once_whatever_seeds_tested_it_and_the_limits_are_of_
     )
     row = agreement(parts).loc["area, mm2"]
     assert (row["slices"], row["bias"], row["truth"]) == (6, pytest.approx(10), pytest.approx(150))
-    assert (row["low"], row["high"]) == (pytest.approx(10), pytest.approx(10))  # both patients' means are 10
+    assert (row["low"], row["high"]) == (
+        pytest.approx(10),
+        pytest.approx(10),
+    )  # both patients' means are 10
     assert row["upper_limit"] - row["bias"] == pytest.approx(1.96 * (1400 / 8) ** 0.5)
     assert boundaries(parts).numbers.loc[0, "missed"] == pytest.approx(1 / 6)
 
@@ -158,7 +195,9 @@ def test_without_two_known_patients_the_bias_has_no_interval(patients: list[str 
     row = agreement(collected).loc["area, mm2"]
     assert row["bias"] == pytest.approx(10)
     assert row[["low", "high"]].isna().all()
-    assert agreement_table(panels(collected)[0], SIZES).shown.loc[0, ["bias", "95% interval"]].tolist() == ["+10", ""]
+    assert agreement_table(panels(collected)[0], SIZES).shown.loc[
+        0, ["bias", "95% interval"]
+    ].tolist() == ["+10", ""]
 
 
 @pytest.mark.parametrize("name", [name for name in EVERY if not name.endswith("mm2")])
@@ -180,7 +219,9 @@ def test_one_run_that_lacks_them_takes_them_from_its_terms_alone() -> None:
 def test_cells_that_lack_the_measures_are_named_below_the_others() -> None:
     old = table({1: [0.8] * 3}, PATIENTS, params="older", alpha=0.6)
     both = Judgement(join(runs([0.8] * 3), old), *terms()).measures()
-    left_out = "Left out, for their runs lack these measures until they are rescored: unet 5x5, alpha 0.6."
+    left_out = (
+        "Left out, for their runs lack these measures until they are rescored: unet 5x5, alpha 0.6."
+    )
     assert [made.notes[-1] for made in both] == [left_out] * 2
 
 

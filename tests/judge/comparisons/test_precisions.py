@@ -35,8 +35,9 @@ def table(*runs: dict[str, Any]) -> pd.DataFrame:
 
 
 def test_the_spread_by_hand() -> None:
-    # fp32 0.80 0.82 0.84: mean 0.82, SD 0.02; bf16 0.83 0.84 0.88: mean 0.85, SD 0.0264575; the difference 0.03 is
-    # above 0.02; pooled SD sqrt((0.0004 + 0.0007) / 2) = 0.0234521; t(4) 2.77645 * 0.0234521 * sqrt(2/3) = 0.05316
+    # fp32 0.80 0.82 0.84: mean 0.82, SD 0.02; bf16 0.83 0.84 0.88: mean 0.85, SD 0.0264575; the
+    # difference 0.03 is above 0.02; pooled SD sqrt((0.0004 + 0.0007) / 2) = 0.0234521; t(4) 2.77645
+    # * 0.0234521 * sqrt(2/3) = 0.05316
     runs = table(*(run(s, "fp32", d) for s, d in enumerate((0.80, 0.82, 0.84))),
                  *(run(s, "bf16", d) for s, d in enumerate((0.83, 0.84, 0.88))))  # fmt: skip
     (row,) = precisions(runs, RULE)
@@ -46,7 +47,11 @@ def test_the_spread_by_hand() -> None:
     assert "+0.0300" in precisions_table([row], RULE).render()
 
 
-PLAIN = (0.80, 0.82, 0.84)  # SD 0.02; shifted, the pooled SD is the same and the t test tells apart from 0.045339
+PLAIN = (
+    0.80,
+    0.82,
+    0.84,
+)  # SD 0.02; shifted, the pooled SD is the same and the t test tells apart from 0.045339
 
 
 @pytest.mark.parametrize(
@@ -60,13 +65,19 @@ PLAIN = (0.80, 0.82, 0.84)  # SD 0.02; shifted, the pooled SD is the same and th
         (-0.0454, True, "different"),
     ],
 )
-def test_precisions_are_judged_by_the_spread_between_seeds(shift: float, collapsed: bool, expected: str) -> None:
-    """Up to one SD of the plain precision; from 2.77645 sqrt(2/3) = 2.26696 SD; between; nothing equals a collapse."""
+def test_precisions_are_judged_by_the_spread_between_seeds(
+    shift: float, collapsed: bool, expected: str
+) -> None:
+    """Up to one SD of the plain precision; from 2.77645 sqrt(2/3) = 2.26696 SD; between; nothing
+    equals a collapse.
+    """
     assert agreement(PLAIN, [dice + shift for dice in PLAIN], collapsed, RULE) == expected
 
 
 def test_a_lower_precision_is_no_nearer_for_its_own_wider_spread() -> None:
-    """0.81, 0.85, 0.89 is 0.03 above: more than the plain precision's SD 0.02, though less than its own 0.04."""
+    """0.81, 0.85, 0.89 is 0.03 above: more than the plain precision's SD 0.02, though less than its
+    own 0.04.
+    """
     assert agreement(PLAIN, (0.81, 0.85, 0.89), False, RULE) is Agreement.UNDECIDED
 
 
@@ -98,9 +109,17 @@ def test_a_precision_never_differs_from_itself(dice: list[float]) -> None:
     assert row.agreement is Agreement.EQUIVALENT
 
 
-@given(plain=st.lists(DICE, min_size=3, max_size=3), other=st.lists(DICE, min_size=3, max_size=3), key=st.randoms())
-def test_the_order_of_runs_changes_nothing(plain: list[float], other: list[float], key: Any) -> None:
-    rows = [run(s, p, d) for p, dice in (("fp32", plain), ("bf16", other)) for s, d in enumerate(dice)]
+@given(
+    plain=st.lists(DICE, min_size=3, max_size=3),
+    other=st.lists(DICE, min_size=3, max_size=3),
+    key=st.randoms(),
+)
+def test_the_order_of_runs_changes_nothing(
+    plain: list[float], other: list[float], key: Any
+) -> None:
+    rows = [
+        run(s, p, d) for p, dice in (("fp32", plain), ("bf16", other)) for s, d in enumerate(dice)
+    ]
     (before,) = precisions(table(*rows), RULE)
     key.shuffle(rows)
     (after,) = precisions(table(*rows), RULE)
@@ -117,7 +136,8 @@ def test_only_seeds_that_both_have_count() -> None:
 
 
 @pytest.mark.parametrize(
-    "other", [{"split_id": "by-image-2"}, {"params": "{1}"}, {"height": 512}, {"protocol_hash": "q"}]
+    "other",
+    [{"split_id": "by-image-2"}, {"params": "{1}"}, {"height": 512}, {"protocol_hash": "q"}],
 )
 def test_runs_of_other_conditions_are_never_paired(other: dict[str, Any]) -> None:
     assert precisions(table(run(1, "fp32", 0.8), run(1, "bf16", 0.8, **other)), RULE) == []

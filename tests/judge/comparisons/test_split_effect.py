@@ -1,4 +1,6 @@
-"""By image against by patient on the slices of both, and the numbers that stand first; derived by hand."""
+"""By image against by patient on the slices of both, and the numbers that stand first; derived by
+hand.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ LEVEL = {1: -0.01, 2: 0.01}  # of a seed: s^2 = 0.0002 between two
 
 
 def by_image(dice: list[float] | None = None, **changes: Any) -> Collected:
-    """Slices 0 to 5 of patients a, b and c; those of a, which no fold tests here, of another Dice."""
+    """Slices 0 to 5 of patients a, b and c; those of a, which no fold tests here, of another
+    Dice.
+    """
     values = dice or [0.11, 0.11, 0.91, 0.91, 0.91, 0.91]
     changes = {"patients": list("aabbcc"), **changes}
     patients, seeds = changes.pop("patients"), changes.pop("seeds", (1, 2))
@@ -29,9 +33,16 @@ def by_image(dice: list[float] | None = None, **changes: Any) -> Collected:
 
 def by_patient(dice: list[float] | None = None, **changes: Any) -> Collected:
     """Slices 2 to 7 of patients b, c and d."""
-    terms_of_it = {"split_unit": "patient", "split_id": "by-patient-1", "protocol": "patient", "protocol_hash": "feed"}
+    terms_of_it = {
+        "split_unit": "patient",
+        "split_id": "by-patient-1",
+        "protocol": "patient",
+        "protocol_hash": "feed",
+    }
     values = dice or [0.81, 0.81, 0.81, 0.81, 0.21, 0.21]
-    return by_image(values, **{"first_slice": 2, "patients": list("bbccdd"), **terms_of_it, **changes})
+    return by_image(
+        values, **{"first_slice": 2, "patients": list("bbccdd"), **terms_of_it, **changes}
+    )
 
 
 def the_leak(*parts: Collected) -> Leak:
@@ -40,7 +51,9 @@ def the_leak(*parts: Collected) -> Leak:
 
 
 def test_a_leak_by_hand() -> None:
-    """0.10 on each of the four common slices. v = s^2 (1/2 + 1/2) = 0.0002, df 2: 4.302653 x 0.014142 = 0.060849."""
+    """0.10 on each of the four common slices. v = s^2 (1/2 + 1/2) = 0.0002, df 2: 4.302653 x
+    0.014142 = 0.060849.
+    """
     one = the_leak(by_image(), by_patient())
     assert (one.slices, one.patients, one.seeds) == (4, 2, (1, 2))
     assert one.difference is not None
@@ -48,7 +61,10 @@ def test_a_leak_by_hand() -> None:
     assert one.difference.half_width(0.95) == pytest.approx(0.060849, abs=1e-6)
     row = leak_table([one], RULE).numbers.iloc[0]
     assert (row["dice_image"], row["dice_patient"]) == (pytest.approx(0.91), pytest.approx(0.81))
-    assert (row["low"], row["high"]) == (pytest.approx(0.039151, abs=1e-6), pytest.approx(0.160849, abs=1e-6))
+    assert (row["low"], row["high"]) == (
+        pytest.approx(0.039151, abs=1e-6),
+        pytest.approx(0.160849, abs=1e-6),
+    )
 
 
 def test_a_slice_is_the_same_whatever_split_tested_it() -> None:
@@ -76,7 +92,9 @@ def test_only_seeds_that_both_have_enter() -> None:
 
 
 def test_a_seed_enters_on_the_slices_that_both_tested_with_it() -> None:
-    """Seed 2 by patient tested slices 2 and 3 alone: by image its other slices do not enter, at 0.30 more."""
+    """Seed 2 by patient tested slices 2 and 3 alone: by image its other slices do not enter, at
+    0.30 more.
+    """
     one = the_leak(
         by_image([0.11, 0.11, 0.91, 0.91, 0.91, 0.91], seeds=(1,)),
         by_image([0.11, 0.11, 0.91, 0.91, 1.21, 1.21], seeds=(2,)),
@@ -85,11 +103,14 @@ def test_a_seed_enters_on_the_slices_that_both_tested_with_it() -> None:
     )
     assert one.slices == 4
     assert len(one.image.rows) == len(one.patient.rows) == 6
-    assert leak_table([one], RULE).numbers.loc[0, "dice_image"] == pytest.approx((0.91 + 0.91 + 0.90 + 0.90) / 4)
+    assert leak_table([one], RULE).numbers.loc[0, "dice_image"] == pytest.approx(
+        (0.91 + 0.91 + 0.90 + 0.90) / 4
+    )
 
 
 def test_a_seed_that_met_few_slices_of_a_draw_leaves_an_interval() -> None:
-    """Draws test a, b and c, d from two seeds; the fold of b, c has both, those of a and of d the first alone.
+    """Draws test a, b and c, d from two seeds; the fold of b, c has both, those of a and of d the
+    first alone.
 
     A slice weighs 1/8, half of it for each of two seeds. By image: twice (3/8)^2 + (1/8)^2;
     by patient four times (1/4)^2: 0.5625 s^2 with s^2 = 0.0002; every difference is 0.1.
@@ -98,8 +119,12 @@ def test_a_seed_that_met_few_slices_of_a_draw_leaves_an_interval() -> None:
         by_image([0.91] * 4, patients=[*"aabb"]),
         by_image([0.91] * 4, patients=[*"ccdd"], first_slice=4, split_id="by-image-2"),
         by_patient([0.81] * 4, patients=[*"bbcc"], first_slice=2),
-        by_patient([0.81] * 2, patients=[*"aa"], first_slice=0, seeds=(1,), split_id="by-patient-2"),
-        by_patient([0.81] * 2, patients=[*"dd"], first_slice=6, seeds=(1,), split_id="by-patient-3"),
+        by_patient(
+            [0.81] * 2, patients=[*"aa"], first_slice=0, seeds=(1,), split_id="by-patient-2"
+        ),
+        by_patient(
+            [0.81] * 2, patients=[*"dd"], first_slice=6, seeds=(1,), split_id="by-patient-3"
+        ),
     )
     assert len(one.image.rows) == 12
     assert leak_table([one], RULE).numbers.loc[0, ["draws", "folds"]].tolist() == [2, 3]
@@ -109,13 +134,16 @@ def test_a_seed_that_met_few_slices_of_a_draw_leaves_an_interval() -> None:
 
 
 def test_what_training_sets_bring_is_in_the_interval_of_several_draws() -> None:
-    """Draws at 0.8 and 1.0 by image, patients and seeds equal: r^2 / 2 = 0.01 stands beside the seeds' 0.0001."""
+    """Draws at 0.8 and 1.0 by image, patients and seeds equal: r^2 / 2 = 0.01 stands beside the
+    seeds' 0.0001.
+    """
     both = join(
         by_image([0.8] * 4, patients=[*"aabb"]),
         by_image([1.0] * 4, patients=[*"ccdd"], first_slice=4, split_id="by-image-2"),
     )
     row = headline(both, *terms()).numbers.iloc[1]
-    # patients: four of them, two at each value, s^2 / 4 = (4 x 0.01 / 3) / 4 with df 3; seeds 0.0002 / 4, df 2
+    # patients: four of them, two at each value, s^2 / 4 = (4 x 0.01 / 3) / 4 with df 3; seeds
+    # 0.0002 / 4, df 2
     parts = [(0.04 / 3 / 4, 3), (0.0002 / 4, 2), ((0.02 - 0.0001) / 2, 1)]
     v = sum(part for part, _ in parts)
     df = v**2 / sum(part**2 / df for part, df in parts)
@@ -123,14 +151,18 @@ def test_what_training_sets_bring_is_in_the_interval_of_several_draws() -> None:
 
 
 def test_a_leak_between_draws_and_folds_that_are_unlike_each_other_by_hand() -> None:
-    """Fourteen slices of a, c (7), b (5) and d: draws of 11 and 3 at 0.8 and 0.9, folds of 8 and 6 at 0.6 and 0.8.
+    """Fourteen slices of a, c (7), b (5) and d: draws of 11 and 3 at 0.8 and 0.9, folds of 8 and 6
+    at 0.6 and 0.8.
 
-    Seeds are 0.02 apart by image and 0.06 by patient: squares 2 x 0.0002 and 2 x 0.0018 over 4, s^2 = 0.001. Training
-    sets: 0.1^2 / 2 by image and 0.2^2 / 2 by patient, less s^2 / 2 (two seeds each), half of it for two draws or folds.
+    Seeds are 0.02 apart by image and 0.06 by patient: squares 2 x 0.0002 and 2 x 0.0018 over 4, s^2
+    = 0.001. Training sets: 0.1^2 / 2 by image and 0.2^2 / 2 by patient, less s^2 / 2 (two seeds
+    each), half of it for two draws or folds.
     """
     patients = ["a", *"ccccccc", *"bbbbb", "d"]
 
-    def part(dice: float, apart: float, first: int, end: int, name: str, **changes: Any) -> Collected:
+    def part(
+        dice: float, apart: float, first: int, end: int, name: str, **changes: Any
+    ) -> Collected:
         names = patients[first:end]
         of = {1: [dice - apart / 2] * len(names), 2: [dice + apart / 2] * len(names)}
         return table(of, names, first_slice=first, split_id=name, **changes)
@@ -147,7 +179,10 @@ def test_a_leak_between_draws_and_folds_that_are_unlike_each_other_by_hand() -> 
     between = clustered_mean(np.array([0.2] * 8 + [0.0] * 3 + [0.1] * 3), patients)
     parts = [
         (between.variance.value, between.variance.df),
-        (0.001 * 2 * (11**2 + 3**2 + 8**2 + 6**2) / 28**2, 4),  # a training's share is half of its draw's
+        (
+            0.001 * 2 * (11**2 + 3**2 + 8**2 + 6**2) / 28**2,
+            4,
+        ),  # a training's share is half of its draw's
         ((0.005 - 0.0005) / 2, 1),
         ((0.02 - 0.0005) / 2, 1),
     ]
@@ -155,16 +190,25 @@ def test_a_leak_between_draws_and_folds_that_are_unlike_each_other_by_hand() -> 
     assert one.difference is not None
     assert one.difference.value == pytest.approx(1.9 / 14)
     assert one.difference.variance.value == pytest.approx(v)
-    assert one.difference.variance.df == pytest.approx(v**2 / sum(part**2 / df for part, df in parts))
+    assert one.difference.variance.df == pytest.approx(
+        v**2 / sum(part**2 / df for part, df in parts)
+    )
 
 
 def test_arms_without_seeds_have_their_patients_alone() -> None:
     """Differences 0.1, 0.1 | 0.3, 0.3: mean 0.2, SE 0.1, df 1: 12.7062 x 0.1 to each side."""
-    parts = by_image([0, 0, 0.8, 0.8, 0.8, 0.8], seeds=(None,)), by_patient([0.7, 0.7, 0.5, 0.5, 0, 0], seeds=(None,))
+    parts = (
+        by_image([0, 0, 0.8, 0.8, 0.8, 0.8], seeds=(None,)),
+        by_patient([0.7, 0.7, 0.5, 0.5, 0, 0], seeds=(None,)),
+    )
     one = the_leak(*parts)
     assert one.seeds == ()
     made = leak_table([one], RULE)
-    assert made.shown.loc[0, ["seeds", "difference", "95% interval"]].tolist() == ["-", "+0.2000", "-1.071 to +1.471"]
+    assert made.shown.loc[0, ["seeds", "difference", "95% interval"]].tolist() == [
+        "-",
+        "+0.2000",
+        "-1.071 to +1.471",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -196,7 +240,10 @@ def test_one_kind_of_split_is_no_pair() -> None:
 
 @pytest.mark.parametrize("patients", [[None] * 6, list("aabb") + [None] * 2])
 def test_unknown_patients_leave_the_means_and_take_the_interval(patients: list[str | None]) -> None:
-    made = leak_table([the_leak(by_image(patients=patients), by_patient(patients=[*patients[2:], None, None]))], RULE)
+    made = leak_table(
+        [the_leak(by_image(patients=patients), by_patient(patients=[*patients[2:], None, None]))],
+        RULE,
+    )
     assert made.shown.loc[0, ["by image", "by patient", "difference", "95% interval"]].tolist() == [
         "0.9100", "0.8100", "", "",
     ]  # fmt: skip
@@ -207,7 +254,9 @@ def test_without_two_seeds_anywhere_there_is_no_interval() -> None:
 
 
 def test_two_protocols_never_make_one_cell() -> None:
-    """By image with Nyul's histogram of all images, and of training images alone: the recipe is called the same."""
+    """By image with Nyul's histogram of all images, and of training images alone: the recipe is
+    called the same.
+    """
     found = leaks(join(by_image(), by_image([0.5] * 6, protocol_hash="nyul"), by_patient()))
     made = leak_table(found, RULE).numbers.set_index("protocol_image")
     assert made["dice_image"].to_dict() == {
@@ -238,52 +287,73 @@ def test_the_thesis_stands_first() -> None:
 
 
 def test_our_numbers_by_hand() -> None:
-    """Slices averaged over seeds: 0.8, 0.8, 0.7, 0.2. Mean 0.625, median 0.75; patients 0.8, 0.7, 0.2: 0.5667.
+    """Slices averaged over seeds: 0.8, 0.8, 0.7, 0.2. Mean 0.625, median 0.75; patients 0.8, 0.7,
+    0.2: 0.5667.
 
-    The median of the eight scores would be 0.7, and so would the mean of the seeds' medians. One of eight is missed.
+    The median of the eight scores would be 0.7, and so would the mean of the seeds' medians. One of
+    eight is missed.
     """
     row = first(table(SEEDS, PATIENTS)).iloc[1]
-    assert (row["dice"], row["median"], row["missed"]) == (pytest.approx(0.625), pytest.approx(0.75), 0.125)
+    assert (row["dice"], row["median"], row["missed"]) == (
+        pytest.approx(0.625),
+        pytest.approx(0.75),
+        0.125,
+    )
     assert row["dice_by_patient"] == pytest.approx(1.7 / 3)
     assert row[["seeds", "splits", "trainings", "slices", "patients"]].tolist() == [2, 1, 2, 4, 3]
 
 
 def test_the_numbers_of_unlike_draws_by_hand() -> None:
-    """Two seeds test slices 0 of a, 1 and 2 of b; one tests 2 again, and 3 of c. Means: 0.9, 0.2, 0.6 | 0.2, 0.
+    """Two seeds test slices 0 of a, 1 and 2 of b; one tests 2 again, and 3 of c. Means: 0.9, 0.2,
+    0.6 | 0.2, 0.
 
-    Slice 2 was tested thrice, 1.4 / 3, so the median of four slices is 1/3 and patient b's mean too. Missed: half of
-    slice 1's tests and slice 3, of five slices in two draws.
+    Slice 2 was tested thrice, 1.4 / 3, so the median of four slices is 1/3 and patient b's mean
+    too. Missed: half of slice 1's tests and slice 3, of five slices in two draws.
     """
     again = table({1: [0.2, 0.0]}, ["b", "c"], first_slice=2, split_id="by-image-2")
-    row = first(join(table({1: [0.9, 0.0, 0.6], 2: [0.9, 0.4, 0.6]}, ["a", "b", "b"]), again)).iloc[1]
+    row = first(join(table({1: [0.9, 0.0, 0.6], 2: [0.9, 0.4, 0.6]}, ["a", "b", "b"]), again)).iloc[
+        1
+    ]
     assert row[["dice", "median", "missed"]].tolist() == pytest.approx([1.9 / 5, 1 / 3, 1.5 / 5])
     assert row["dice_by_patient"] == pytest.approx((0.9 + 1 / 3 + 0) / 3)
     assert row[["seeds", "splits", "trainings", "slices", "patients"]].tolist() == [2, 2, 3, 4, 3]
 
 
 def test_the_headlines_interval_by_hand() -> None:
-    """No variance between patients, s^2 = 0.0002 with df 1: SE sqrt(0.0002 / 2) = 0.01, 12.7062 x 0.01.
+    """No variance between patients, s^2 = 0.0002 with df 1: SE sqrt(0.0002 / 2) = 0.01, 12.7062 x
+    0.01.
 
-    By image one training has the variance between seeds from those by patient: 12.7062 sqrt(0.0002).
+    By image one training has the variance between seeds from those by patient: 12.7062
+    sqrt(0.0002).
     """
     patient = {"split_unit": "patient", "split_id": "by-patient-1", "protocol_hash": "feed"}
     pair = table({1: [0.8] * 4, 2: [0.82] * 4}, PATIENTS, **patient)
     row = first(join(table({1: [0.7] * 4}, PATIENTS), pair)).iloc[1]
-    assert (row["low"], row["high"]) == (pytest.approx(0.7 - 0.179693), pytest.approx(0.7 + 0.179693))
+    assert (row["low"], row["high"]) == (
+        pytest.approx(0.7 - 0.179693),
+        pytest.approx(0.7 + 0.179693),
+    )
     row = first(table({1: [0.8] * 4, 2: [0.82] * 4}, PATIENTS)).iloc[1]
-    assert (row["low"], row["high"]) == (pytest.approx(0.81 - 0.127062), pytest.approx(0.81 + 0.127062))
+    assert (row["low"], row["high"]) == (
+        pytest.approx(0.81 - 0.127062),
+        pytest.approx(0.81 + 0.127062),
+    )
 
 
 def test_a_slice_without_a_tumour_cannot_be_missed() -> None:
     """One missed of three tumours; the fourth slice has none."""
     measures = {"tp": [5, 5, 0, 0], "fn": [0, 0, 5, 0]}
-    assert first(table({1: [0.9, 0.8, 0.0, 1.0]}, PATIENTS, measures=measures)).loc[1, "missed"] == pytest.approx(1 / 3)
+    assert first(table({1: [0.9, 0.8, 0.0, 1.0]}, PATIENTS, measures=measures)).loc[
+        1, "missed"
+    ] == pytest.approx(1 / 3)
 
 
 def test_by_image_and_by_patient_have_a_row_each_and_the_thesiss_size_comes_first() -> None:
     patient = {"split_unit": "patient", "split_id": "by-patient-1", "protocol_hash": "feed"}
     small = {"height": 256, "width": 256}
-    parts = [table(SEEDS, PATIENTS, **terms) for terms in ({**small, **patient}, small, patient, {})]
+    parts = [
+        table(SEEDS, PATIENTS, **terms) for terms in ({**small, **patient}, small, patient, {})
+    ]
     found = first(join(*parts))
     assert found["size"].tolist() == ["512x512"] * 3 + ["256x256"] * 2
     assert found["split"].tolist() == ["image", "image", "patient", "image", "patient"]
@@ -307,7 +377,9 @@ def test_two_protocols_or_precisions_never_share_a_row(changes: dict[str, Any]) 
     ],
 )
 def test_what_does_not_enter_the_headline(changes: dict[str, Any]) -> None:
-    """Only the thesis's best cell on its own slices; without a run of it, its printed number stands alone."""
+    """Only the thesis's best cell on its own slices; without a run of it, its printed number stands
+    alone.
+    """
     made = headline(table(SEEDS, PATIENTS, **changes), *terms())
     assert made.shown["mean Dice"].tolist() == ["0.898"]
     assert made.shown["95% interval"].tolist() == [""]

@@ -1,4 +1,5 @@
-"""A difference between cells that are unlike in patients, draws, seeds and slices; by hand, or by leaving patients out.
+"""A difference between cells that are unlike in patients, draws, seeds and slices; by hand, or by
+leaving patients out.
 
 The whole chain, from rows of scores to a variance and its degrees of freedom.
 """
@@ -29,14 +30,21 @@ from benchmark.judge.statistics.contrast import (
 from benchmark.judge.statistics.estimate import Variance, clustered_mean
 from benchmark.runs.collect import Collected
 
-FIRST, SECOND = ["a", *"bbb", *"ccccccc"], ["b", "b", "d"]  # patients of the slices of two draws; b is in both
+FIRST, SECOND = (
+    ["a", *"bbb", *"ccccccc"],
+    ["b", "b", "d"],
+)  # patients of the slices of two draws; b is in both
 SIZES = terms()[1].sizes
 
 
 def test_the_pseudo_values_of_a_difference_within_a_run_by_hand() -> None:
-    """2 - 10 = -8; of three slices, the two of mean 2 pull by 3 / 2 each way, the one of the other part by nothing."""
+    """2 - 10 = -8; of three slices, the two of mean 2 pull by 3 / 2 each way, the one of the other
+    part by nothing.
+    """
     found = difference_within(
-        np.array([1.0, 3, 10, 7]), np.array([True, True, False, False]), np.array([False, False, True, False])
+        np.array([1.0, 3, 10, 7]),
+        np.array([True, True, False, False]),
+        np.array([False, False, True, False]),
     )
     np.testing.assert_allclose(found, [-9.5, -6.5, -8, math.nan])
 
@@ -68,13 +76,16 @@ TWO = (on_first((0.7, 0.8, 0.8), -0.03, 0.03), on_second([0.3, 0.5, 0.2], 0.0))
 
 def test_the_variance_between_seeds_is_pooled_within_each_draw_of_each_cell() -> None:
     """Squares 0.0002 (df 2), 0.0008 (1), 0.0018 (1) and none of the single training: 0.0028 / 4."""
-    assert between_seeds([cell(*ONE), cell(*TWO)], DICE) == Variance(pytest.approx(0.0028 / 4), pytest.approx(4))
+    assert between_seeds([cell(*ONE), cell(*TWO)], DICE) == Variance(
+        pytest.approx(0.0028 / 4), pytest.approx(4)
+    )
 
 
 def test_a_weighted_difference_of_unlike_cells_by_hand() -> None:
     """2 x one - other on 14 slices, of which 11 are of the first draw.
 
-    A training's share in its cell's mean: one's 11/14 over three seeds and 3/14 over two; other's 11/14 over two, 3/14.
+    A training's share in its cell's mean: one's 11/14 over three seeds and 3/14 over two; other's
+    11/14 over two, 3/14.
     """
     cells = [cell(*ONE), cell(*TWO)]
     found = contrast([(2.0, cells[0]), (-1.0, cells[1])], DICE, between_seeds(cells, DICE))
@@ -89,25 +100,37 @@ def test_a_weighted_difference_of_unlike_cells_by_hand() -> None:
     assert found.variance.df == pytest.approx(found.variance.value**2 / squares)
 
 
-def test_a_slice_that_several_draws_tested_is_one_slice_at_its_mean_where_slices_are_paired() -> None:
-    """Slice 20 of b is 0.4 in one draw and 0.8 in another, so 0.6; 21 of b is 0.4 and 22 of d 0.6. The other: 0.3."""
+def test_a_slice_that_several_draws_tested_is_one_slice_at_its_mean_where_slices_are_paired() -> (
+    None
+):
+    """Slice 20 of b is 0.4 in one draw and 0.8 in another, so 0.6; 21 of b is 0.4 and 22 of d 0.6.
+    The other: 0.3.
+    """
     draw = unseeded([0.4, 0.4, 0.6], SECOND, first_slice=20, split_id="by-image-2")
     again = unseeded([0.8], ["b"], first_slice=20, split_id="by-image-3")
     other = cell(unseeded([0.3] * 3, SECOND, first_slice=20, split_id="by-patient-1"))
     parts = [(1.0, cell(draw, again)), (-1.0, other)]
     assert contrast(parts, DICE, None) is None  # no slice of the one's splits is of the other's
-    found, expected = contrast(parts, DICE, None, by_slice=True), clustered_mean(np.array([0.3, 0.1, 0.3]), SECOND)
+    found, expected = (
+        contrast(parts, DICE, None, by_slice=True),
+        clustered_mean(np.array([0.3, 0.1, 0.3]), SECOND),
+    )
     assert found is not None
     assert (found.value, found.se) == (pytest.approx(expected.value), pytest.approx(expected.se))
 
 
 # What enters a statistic.
 
-DETECTED = Statistic("mean of the detected", lambda rows: rows["dice"].where(rows["dice"] > 0).to_numpy(dtype=float))
+DETECTED = Statistic(
+    "mean of the detected", lambda rows: rows["dice"].where(rows["dice"] > 0).to_numpy(dtype=float)
+)
 
 
-def test_a_slice_enters_from_every_seed_as_soon_as_it_does_from_one_and_pulls_only_where_it_does() -> None:
-    """Of 0.9, 0.6, 0.3 the mean is 0.6; of 0.8, 0.6 it is 0.7, and each pulls at it 3/2 as much as one of three.
+def test_a_slice_enters_from_every_seed_as_soon_as_it_does_from_one_and_pulls_only_where_it_does() -> (
+    None
+):
+    """Of 0.9, 0.6, 0.3 the mean is 0.6; of 0.8, 0.6 it is 0.7, and each pulls at it 3/2 as much as
+    one of three.
 
     So 0.85, 0.7 and 0.55 stand beside 0.9, 0.6 and 0.3. The fourth slice enters from no seed.
     """
@@ -121,7 +144,11 @@ def test_a_slice_enters_from_every_seed_as_soon_as_it_does_from_one_and_pulls_on
 def test_a_run_from_which_no_slice_enters_has_no_statistic() -> None:
     """Nor a share in the mean: that of the other seed is 1."""
     found = reduced(cell(table({1: [0.9, 0.6], 2: [0.0, 0.0]}, list("ab"))), DETECTED)
-    assert (found.by_slice.tolist(), found.by_run.tolist(), found.trainings) == ([0.9, 0.6], [pytest.approx(0.75)], 1)
+    assert (found.by_slice.tolist(), found.by_run.tolist(), found.trainings) == (
+        [0.9, 0.6],
+        [pytest.approx(0.75)],
+        1,
+    )
 
 
 def test_the_log_sd_is_that_of_the_slices_themselves() -> None:
@@ -151,18 +178,24 @@ def small_minus_large_directly(dice: NDArray[np.float64], area: NDArray[np.float
 def test_the_variance_of_a_statistic_is_about_that_of_the_jackknife(
     statistic: Statistic, direct: Callable[..., float]
 ) -> None:
-    """300 patients of 1, 3 and 7 slices, who differ by more than their slices do; two thirds of these are middling.
+    """300 patients of 1, 3 and 7 slices, who differ by more than their slices do; two thirds of
+    these are middling.
 
-    (G - 1) / G x the sum of squares of what leaving one patient out makes of it; the value itself is exact.
+    (G - 1) / G x the sum of squares of what leaving one patient out makes of it; the value itself
+    is exact.
     """
     rng, who = np.random.default_rng(12), np.repeat(range(300), [1, 3, 7] * 100)
     dice = rng.normal(0.8, 0.04, 300)[who] + rng.normal(0, 0.02, len(who))
     area = rng.choice([100.0, 900.0, 900.0, 900.0, 900.0, 2000.0], len(who))
     measures = {"truth_mm2": area.tolist(), "nsd_1mm": [1.0] * len(who)}
     found = contrast(
-        [(1.0, cell(unseeded(dice.tolist(), who.astype(str).tolist(), measures=measures)))], statistic, None
+        [(1.0, cell(unseeded(dice.tolist(), who.astype(str).tolist(), measures=measures)))],
+        statistic,
+        None,
     )
     without = np.array([direct(dice[who != i], area[who != i]) for i in range(300)])
     assert found is not None
     assert found.value == pytest.approx(direct(dice, area))
-    assert found.variance.value == pytest.approx(299 / 300 * ((without - without.mean()) ** 2).sum(), rel=0.05)
+    assert found.variance.value == pytest.approx(
+        299 / 300 * ((without - without.mean()) ** 2).sum(), rel=0.05
+    )

@@ -1,4 +1,5 @@
-"""Do 95 % intervals hold the truth 95 times in 100? Simulated on the scores of shipped runs, with 12 and 53 patients.
+"""Do 95 % intervals hold the truth 95 times in 100? Simulated on the scores of shipped runs, with
+12 and 53 patients.
 
 The population is the patients of real runs with their own Dice values: skewed, with a
 cluster of misses, and from 1 to 21 slices a patient. Samples are drawn from it with
@@ -41,7 +42,9 @@ def cell(records: Collected, unit: str) -> Cell:
     """The thesis's best cell at 256x256, one seed: draw 1 by image, or all folds by patient."""
     runs = records.runs[(records.runs["split_unit"] == unit) & (records.runs["height"] == 256)]
     runs = runs[(runs["arm"] == "unet") & (runs["kernel_size"] == 5) & (runs["alpha"] == 0.5)]
-    runs = runs[(runs["seed"] == 452669) & ((unit == "patient") | (runs["split_id"] == "by-image-1"))]
+    runs = runs[
+        (runs["seed"] == 452669) & ((unit == "patient") | (runs["split_id"] == "by-image-1"))
+    ]
     return cell_of(runs[runs["precision"] == "fp32"], records.scores)
 
 
@@ -70,18 +73,25 @@ def coverage(population: Pool, patients: int, interval: Interval, draws: int = D
     for _ in range(draws):
         chosen = random.integers(0, len(population), patients)
         values = np.concatenate([population[i] for i in chosen])
-        names = np.repeat(np.arange(patients).astype(str), [len(population[i]) for i in chosen]).tolist()
+        names = np.repeat(
+            np.arange(patients).astype(str), [len(population[i]) for i in chosen]
+        ).tolist()
         low, high = interval(values, names)
         hits += low <= truth <= high
     return hits / draws
 
 
-@pytest.mark.parametrize(("unit", "patients"), [("patient", 5), ("patient", 12), ("patient", 53), ("image", 53)])
-def test_intervals_hold_the_truth_about_as_often_as_they_say(records: Collected, unit: str, patients: int) -> None:
-    """At 5 patients, 12 (a fold) and 53 (a draw by image): 95 %, known to +- 1.1, and a little more for unequal ones.
+@pytest.mark.parametrize(
+    ("unit", "patients"), [("patient", 5), ("patient", 12), ("patient", 53), ("image", 53)]
+)
+def test_intervals_hold_the_truth_about_as_often_as_they_say(
+    records: Collected, unit: str, patients: int
+) -> None:
+    """At 5 patients, 12 (a fold) and 53 (a draw by image): 95 %, known to +- 1.1, and a little more
+    for unequal ones.
 
-    At 12 patients G - 1 degrees of freedom come to 93 %, those of slices and the normal quantile to 91 %, twice the
-    variance to 98 %.
+    At 12 patients G - 1 degrees of freedom come to 93 %, those of slices and the normal quantile to
+    91 %, twice the variance to 98 %.
     """
     assert 0.94 <= coverage(pool(records, unit), patients, studentised) <= 0.97
 
@@ -95,7 +105,8 @@ def test_the_percentile_bootstrap_would_not(records: Collected) -> None:
 
 
 def fresh_draw_hits(draws: int, seeds: int, training_sd: float, repetitions: int = 400) -> float:
-    """How often the prediction interval of some draws by image holds a three-seed mean on another one.
+    """How often the prediction interval of some draws by image holds a three-seed mean on another
+    one.
 
     708 slices of 82 patients, as they are; slices differ (SD 0.08), patients differ (0.08),
     trainings differ by seed (0.02) and by their training set. All draws are random parts of one
@@ -105,15 +116,25 @@ def fresh_draw_hits(draws: int, seeds: int, training_sd: float, repetitions: int
     _, patient = np.unique(names, return_inverse=True)
     random, hits, n = rng(1000 * draws + seeds), 0, len(names)
     for _ in range(repetitions):
-        easy = 0.9 + 0.08 * random.standard_normal(n) + 0.08 * random.standard_normal(patient.max() + 1)[patient]
+        easy = (
+            0.9
+            + 0.08 * random.standard_normal(n)
+            + 0.08 * random.standard_normal(patient.max() + 1)[patient]
+        )
         easy = np.clip(easy, 0, 1)
 
-        def tested(test: NDArray[np.int64], seeds: int, easy: NDArray[np.float64] = easy) -> NDArray[np.float64]:
+        def tested(
+            test: NDArray[np.int64], seeds: int, easy: NDArray[np.float64] = easy
+        ) -> NDArray[np.float64]:
             training = training_sd * random.standard_normal() + 0.02 * random.standard_normal(seeds)
-            return easy[test][:, None] + training + 0.05 * random.standard_normal((len(test), seeds))
+            return (
+                easy[test][:, None] + training + 0.05 * random.standard_normal((len(test), seeds))
+            )
 
         sets = random.permutation(n)[: 106 * draws].reshape(draws, 106)
-        found = of_draws([tested(test, seeds) for test in sets], [names[test].tolist() for test in sets])
+        found = of_draws(
+            [tested(test, seeds) for test in sets], [names[test].tolist() for test in sets]
+        )
         another = float(tested(random.permutation(n)[:106], 3).mean())
         hits += abs(found.mean - another) <= found.half_width(3, 0.95)
     return hits / repetitions
@@ -132,20 +153,28 @@ def fresh_draw_hits(draws: int, seeds: int, training_sd: float, repetitions: int
 def test_the_prediction_interval_holds_another_teams_mean(
     draws: int, training_sd: float, least: float, most: float
 ) -> None:
-    """On a fresh split of the same slices: about as often as it says; more often for five draws that share patients.
+    """On a fresh split of the same slices: about as often as it says; more often for five draws
+    that share patients.
 
-    The normal quantile falls short of `least` on one draw, leaving out training sets on five that differ (88 %).
+    The normal quantile falls short of `least` on one draw, leaving out training sets on five that
+    differ (88 %).
     """
     assert least <= fresh_draw_hits(draws, 3, training_sd) <= most
 
 
 def test_one_draw_cannot_tell_what_its_training_set_brought() -> None:
-    """The price of a single draw, where training sets matter as much as seeds: said in docs/judging.md."""
+    """The price of a single draw, where training sets matter as much as seeds: said in
+    docs/judging.md.
+    """
     assert fresh_draw_hits(1, 3, 0.02) < 0.9
 
 
-def two_arms(random: np.random.Generator, names: list[str]) -> tuple[list[str], list[NDArray[np.float64]]]:
-    """Patients of 106 slices, and Dice (seeds, slices) of two arms that differ by patient (SD 0.03) and seed (0.02)."""
+def two_arms(
+    random: np.random.Generator, names: list[str]
+) -> tuple[list[str], list[NDArray[np.float64]]]:
+    """Patients of 106 slices, and Dice (seeds, slices) of two arms that differ by patient (SD 0.03)
+    and seed (0.02).
+    """
     patients = [names[i] for i in random.permutation(len(names))[:106]]
     _, of = np.unique(patients, return_inverse=True)
     own = [0.8 + 0.03 * random.standard_normal(of.max() + 1)[of] for _ in range(2)]
@@ -160,9 +189,11 @@ def by_hand(patients: list[str], arms: list[NDArray[np.float64]]) -> Estimate:
 
 
 def test_a_paired_difference_is_held_about_as_often_as_its_interval_says() -> None:
-    """Arms that are alike: 2000 draws of the arithmetic of a contrast, which is that of `contrast` on a few of them.
+    """Arms that are alike: 2000 draws of the arithmetic of a contrast, which is that of `contrast`
+    on a few of them.
 
-    With n in place of n - 1 degrees of freedom for three seeds it would be 93.4 %, with the normal quantile 90.5.
+    With n in place of n - 1 degrees of freedom for three seeds it would be 93.4 %, with the normal
+    quantile 90.5.
     """
     names, random = [row["patient_id"] for row in cheng_rows()], rng(7)
     drawn = [two_arms(random, names) for _ in range(2000)]
@@ -173,5 +204,8 @@ def test_a_paired_difference_is_held_about_as_often_as_its_interval_says() -> No
         cells = [cell_of(one.runs, one.scores) for one in made]
         found = contrast([(1.0, cells[0]), (-1.0, cells[1])], DICE, between_seeds(cells, DICE))
         assert found
-        assert (found.value, found.se) == (pytest.approx(expected.value), pytest.approx(expected.se))
+        assert (found.value, found.se) == (
+            pytest.approx(expected.value),
+            pytest.approx(expected.se),
+        )
         assert found.variance.df == pytest.approx(expected.variance.df)

@@ -25,7 +25,9 @@ ONE_THREE_SEVEN = (1, 3, 7)  # slices of each patient
 
 
 def test_the_error_of_two_equal_patients_by_hand() -> None:
-    """0.8, 0.8 | 1.0, 1.0: the mean of two patients' means 0.8 and 1.0: s = 0.1414, s / sqrt(2) = 0.1, df 1."""
+    """0.8, 0.8 | 1.0, 1.0: the mean of two patients' means 0.8 and 1.0: s = 0.1414, s / sqrt(2) =
+    0.1, df 1.
+    """
     found = clustered_mean(np.array([0.8, 0.8, 1.0, 1.0]), PATIENTS)
     assert (found.value, found.se) == (pytest.approx(0.9), pytest.approx(0.1))
     assert found.variance.df == pytest.approx(1)
@@ -43,7 +45,9 @@ def test_one_slice_a_patient_is_the_textbook() -> None:
 
 
 def test_unequal_patients_by_hand() -> None:
-    """a: 0, 0, 0; b: 1. Means 0 and 1 have variance 1/2, so 3/4 and 1/4 of them (9/16 + 1/16) / 2. Two: df 1."""
+    """a: 0, 0, 0; b: 1. Means 0 and 1 have variance 1/2, so 3/4 and 1/4 of them (9/16 + 1/16) / 2.
+    Two: df 1.
+    """
     found = clustered_mean(np.array([0.0, 0.0, 0.0, 1.0]), list("aaab"))
     assert found.value == 0.25
     assert found.variance.value == pytest.approx(0.3125)
@@ -51,10 +55,14 @@ def test_unequal_patients_by_hand() -> None:
 
 
 def test_the_variance_is_unbiased_where_patients_means_vary_alike() -> None:
-    """Exactly: v is a quadratic form, so its expectation is the sum of v over unit vectors of patients' means."""
+    """Exactly: v is a quadratic form, so its expectation is the sum of v over unit vectors of
+    patients' means.
+    """
     sizes = [1, 2, 3, 10]
     names = np.repeat(list("abcd"), sizes).tolist()
-    expected = sum(clustered_mean(np.repeat(unit, sizes), names).variance.value for unit in np.eye(4))
+    expected = sum(
+        clustered_mean(np.repeat(unit, sizes), names).variance.value for unit in np.eye(4)
+    )
     share = np.array(sizes) / sum(sizes)
     assert expected == pytest.approx(share @ share)
 
@@ -65,15 +73,19 @@ def test_patients_of_one_three_and_seven_slices_by_hand() -> None:
     1 - 2w + sum of w^2 is (121 - 22 + 59) / 121 for the first, 114/121 and 26/121 for the others.
     """
     found = clustered_mean(
-        np.repeat([0.0, 1.0, 0.0], ONE_THREE_SEVEN), np.repeat(list("abc"), ONE_THREE_SEVEN).tolist()
+        np.repeat([0.0, 1.0, 0.0], ONE_THREE_SEVEN),
+        np.repeat(list("abc"), ONE_THREE_SEVEN).tolist(),
     )
     assert found.value == pytest.approx(3 / 11)
     assert found.variance.value == pytest.approx((3**2 / 158 + 24**2 / 114 + 21**2 / 26) / 121)
 
 
 @pytest.mark.parametrize("sizes", [ONE_THREE_SEVEN, (1,) * 9 + (9,)])
-def test_the_degrees_of_freedom_are_those_of_a_quadratic_form_in_patients_means(sizes: tuple[int, ...]) -> None:
-    """v = m'Am; where the means m vary alike, Satterthwaite's are (tr A)^2 / tr(A^2), less than of equal patients.
+def test_the_degrees_of_freedom_are_those_of_a_quadratic_form_in_patients_means(
+    sizes: tuple[int, ...],
+) -> None:
+    """v = m'Am; where the means m vary alike, Satterthwaite's are (tr A)^2 / tr(A^2), less than of
+    equal patients.
 
     A from v itself: A_ij = (v(e_i + e_j) - v(e_i) - v(e_j)) / 2, for v(2 e_i) is 4 v(e_i).
     """
@@ -82,7 +94,9 @@ def test_the_degrees_of_freedom_are_those_of_a_quadratic_form_in_patients_means(
     def variance(means: NDArray[np.float64]) -> float:
         return clustered_mean(np.repeat(means, sizes), names).variance.value
 
-    form = np.array([[(variance(e + f) - variance(e) - variance(f)) / 2 for f in units] for e in units])
+    form = np.array(
+        [[(variance(e + f) - variance(e) - variance(f)) / 2 for f in units] for e in units]
+    )
     df = clustered_mean(np.arange(float(sum(sizes))), names).variance.df
     assert df == pytest.approx(np.trace(form) ** 2 / np.trace(form @ form))
     assert df < len(sizes) - 1
@@ -94,7 +108,9 @@ def test_one_patient_cannot_show_a_spread() -> None:
 
 
 def test_a_sum_of_variances_after_satterthwaite() -> None:
-    """1/150 with df 2 and 1/50 with df 1: (4/150)^2 / (1/150^2/2 + 3^2/150^2/1) = 16 / (1/2 + 9) = 32/19."""
+    """1/150 with df 2 and 1/50 with df 1: (4/150)^2 / (1/150^2/2 + 3^2/150^2/1) = 16 / (1/2 + 9) =
+    32/19.
+    """
     total = Variance(1 / 150, 2) + Variance(1 / 50, 1)
     assert (total.value, total.df) == (pytest.approx(4 / 150), pytest.approx(32 / 19))
     assert Variance(0.5, 3) + NONE == Variance(0.5, 3)
@@ -127,11 +143,15 @@ def test_holm_by_hand() -> None:
     assert holm([]) == []
 
 
-def test_where_no_or_every_slice_hits_the_far_end_is_clopper_and_pearsons_for_that_many_patients() -> None:
+def test_where_no_or_every_slice_hits_the_far_end_is_clopper_and_pearsons_for_that_many_patients() -> (
+    None
+):
     """Three patients of 1, 3 and 7 slices are three trials, not eleven; 53 of one slice are 53."""
     for sizes in (ONE_THREE_SEVEN, (1,) * 53):
         n, names = len(sizes), [str(i) for i in np.repeat(range(len(sizes)), sizes)]
-        none, every = (clustered_share(np.full(len(names), hit), names, 0.95) for hit in (False, True))
+        none, every = (
+            clustered_share(np.full(len(names), hit), names, 0.95) for hit in (False, True)
+        )
         exact = [stats.binomtest(hits, n).proportion_ci(0.95, "exact") for hits in (0, n)]
         assert none == (0, 0, pytest.approx(exact[0].high))
         assert every == (1, pytest.approx(exact[1].low), 1)

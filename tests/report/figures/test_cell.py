@@ -26,14 +26,21 @@ def measures(predicted: Sequence[float]) -> dict[str, Sequence[float]]:
     """Every column that agreement needs; sides are square roots of areas."""
     more: dict[str, Sequence[float]] = {"truth_mm2": TRUTH, "predicted_mm2": predicted}
     for of in ("diameter_mm", "perpendicular_mm"):
-        more |= {f"truth_{of}": np.sqrt(TRUTH).tolist(), f"predicted_{of}": np.sqrt(predicted).tolist()}
+        more |= {
+            f"truth_{of}": np.sqrt(TRUTH).tolist(),
+            f"predicted_{of}": np.sqrt(predicted).tolist(),
+        }
     return more | {name: [1.0] * 3 for name in ("nsd_1mm", "nsd_2mm", "hd95_mm", "assd_mm")}
 
 
 def runs(
-    dice: dict[int, Sequence[float]], predicted: Sequence[float] = (110.0, 880.0, 2030.0), **more: Any
+    dice: dict[int, Sequence[float]],
+    predicted: Sequence[float] = (110.0, 880.0, 2030.0),
+    **more: Any,
 ) -> Collected:
-    return table(dice, ["p", "p", "q"], measures=measures(predicted), **({"fit.best_epoch": 1} | more))
+    return table(
+        dice, ["p", "p", "q"], measures=measures(predicted), **({"fit.best_epoch": 1} | more)
+    )
 
 
 def the_cell(found: Collected) -> Cell:
@@ -60,10 +67,17 @@ def test_the_curve_of_the_thesiss_seed(tmp_path: Path) -> None:
 
 
 def test_without_that_seed_the_first(tmp_path: Path) -> None:
-    assert "seed 2" in figures(runs({7: [0.9, 0.8, 0.7], 2: [0.9, 0.8, 0.6]}), tmp_path)["loss-by-epoch"].caption
+    assert (
+        "seed 2"
+        in figures(runs({7: [0.9, 0.8, 0.7], 2: [0.9, 0.8, 0.6]}), tmp_path)[
+            "loss-by-epoch"
+        ].caption
+    )
 
 
-@pytest.mark.parametrize("text", [None, "", "epoch,loss\n0,1\n", "epoch,train_loss,val_loss,val_dice\n0,a,b,c\n"])
+@pytest.mark.parametrize(
+    "text", [None, "", "epoch,loss\n0,1\n", "epoch,train_loss,val_loss,val_dice\n0,a,b,c\n"]
+)
 def test_a_damaged_history_is_named_with_its_cure(tmp_path: Path, text: str | None) -> None:
     path = tmp_path / "history.csv"
     if text is not None:
@@ -121,7 +135,9 @@ def test_a_history_that_stops_before_the_best_epoch_is_named(tmp_path: Path) -> 
 
 
 def test_dots_stand_at_predicted_minus_true(tmp_path: Path) -> None:
-    """+10, -20 and +30 mm2 at the means of both: 105, 890 and 2015; bias and limits stand in the table too."""
+    """+10, -20 and +30 mm2 at the means of both: 105, 890 and 2015; bias and limits stand in the
+    table too.
+    """
     found = figures(runs({1: [0.9, 0.8, 0.7]}), tmp_path)["agreement-area"]
     with drawing("test"):
         (axes,) = found.draw(found.data).axes

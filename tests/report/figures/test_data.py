@@ -1,4 +1,6 @@
-"""The figures about the slices: histograms, preprocessing, the split with its patients, augmentation."""
+"""The figures about the slices: histograms, preprocessing, the split with its patients,
+augmentation.
+"""
 
 from __future__ import annotations
 
@@ -37,12 +39,16 @@ def test_figures_1_to_9(figures: dict[str, Figure]) -> None:
 
 
 @pytest.mark.parametrize("slug", SLUGS)
-def test_every_figure_is_drawn_with_text_that_can_be_read(figures: dict[str, Figure], slug: str) -> None:
+def test_every_figure_is_drawn_with_text_that_can_be_read(
+    figures: dict[str, Figure], slug: str
+) -> None:
     """ "readable at column width": no text below 6.5 points at the drawn size."""
     assert least_points(figures[slug]) >= 6.5
 
 
-def test_the_same_slices_give_the_same_drawing(figures: dict[str, Figure], slices: SliceSet) -> None:
+def test_the_same_slices_give_the_same_drawing(
+    figures: dict[str, Figure], slices: SliceSet
+) -> None:
     for again in data_figures(slices):
         assert svg_of(again) == svg_of(figures[again.slug])
 
@@ -66,26 +72,37 @@ def test_a_histogram_holds_all_pixels_of_its_slice(figures: dict[str, Figure], p
     assert single.groupby("series")["value"].sum().tolist() == pytest.approx([100, 100, 100])
 
 
-def test_histograms_are_those_of_the_images_before_and_after(figures: dict[str, Figure], slices: SliceSet) -> None:
+def test_histograms_are_those_of_the_images_before_and_after(
+    figures: dict[str, Figure], slices: SliceSet
+) -> None:
     """Counted pixel by pixel here; there by grey level."""
     data = figures["histograms"].data
     landmarks = fit_nyul(slices.images, RULE.nyul_percentiles)
     ends = (int(slices.images.min()), int(slices.images.max()) + 1)
     for name in (series for series in data["series"].unique() if series.startswith("slice ")):
         image = slices.images[slices.slice_id == int(name.removeprefix("slice "))]
-        for panel, pixels, limits in (("before", image, ends), ("after", apply(image, landmarks), (-1, 1))):
+        for panel, pixels, limits in (
+            ("before", image, ends),
+            ("after", apply(image, landmarks), (-1, 1)),
+        ):
             drawn = data[(data["panel"] == panel) & (data["series"] == name)]["value"]
             counted = np.histogram(pixels, bins=module.BINS, range=limits)[0] / pixels.size * 100
-            np.testing.assert_allclose(drawn, counted, atol=100 / pixels.size + 1e-9)  # a level on a bin's edge
+            np.testing.assert_allclose(
+                drawn, counted, atol=100 / pixels.size + 1e-9
+            )  # a level on a bin's edge
 
 
-def test_the_mapping_ends_on_the_standard_levels(figures: dict[str, Figure], slices: SliceSet) -> None:
+def test_the_mapping_ends_on_the_standard_levels(
+    figures: dict[str, Figure], slices: SliceSet
+) -> None:
     data = figures["histograms"].data
     drawn = data[(data["panel"] == "mapping") & (data["series"] == "median")]["x"]
     assert tuple(drawn) == fit_nyul(slices.images, RULE.nyul_percentiles).values
 
 
-def test_many_slices_are_sampled_and_that_is_said(slices: SliceSet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_slices_are_sampled_and_that_is_said(
+    slices: SliceSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "MOST", 10)
     assert "10 of the 24 slices, evenly spaced" in data_figures(slices)[0].caption
 
@@ -95,11 +112,15 @@ def test_slices_are_chosen_by_the_area_of_their_tumour(share: float, place: int)
     masks = np.zeros((3, 32, 32), dtype=bool)
     for i, side in enumerate((5, 9, 2)):
         masks[i, :side, :side] = True
-    few = SliceSet(masks.astype(np.uint8), masks, np.array([4, 5, 6]), np.ones(3, np.int64), (None,) * 3)
+    few = SliceSet(
+        masks.astype(np.uint8), masks, np.array([4, 5, 6]), np.ones(3, np.int64), (None,) * 3
+    )
     assert by_area(few, share) == place
 
 
-def test_the_slice_before_and_after_is_the_median_one(figures: dict[str, Figure], slices: SliceSet) -> None:
+def test_the_slice_before_and_after_is_the_median_one(
+    figures: dict[str, Figure], slices: SliceSet
+) -> None:
     """Its grey levels run over the whole of [-1, 1] afterwards, and count every pixel once."""
     data, i = figures["slice"].data, by_area(slices, 0.5)
     assert f"Slice {slices.slice_id[i]}," in figures["slice"].caption
@@ -108,7 +129,9 @@ def test_the_slice_before_and_after_is_the_median_one(figures: dict[str, Figure]
     assert (data["after"].min(), data["after"].max()) == (-1, 1)
 
 
-def test_every_slice_stands_once_in_the_column_of_its_patient(figures: dict[str, Figure], slices: SliceSet) -> None:
+def test_every_slice_stands_once_in_the_column_of_its_patient(
+    figures: dict[str, Figure], slices: SliceSet
+) -> None:
     data = figures["split"].data
     assert data["split"].unique().tolist() == ["by-image-1", "by-patient-1"]
     for _, part in data.groupby("split"):
@@ -120,7 +143,9 @@ def test_every_slice_stands_once_in_the_column_of_its_patient(figures: dict[str,
         assert heights.is_monotonic_decreasing
 
 
-def test_a_split_by_patient_has_one_set_a_column_and_one_by_image_has_not(figures: dict[str, Figure]) -> None:
+def test_a_split_by_patient_has_one_set_a_column_and_one_by_image_has_not(
+    figures: dict[str, Figure],
+) -> None:
     sets = figures["split"].data.groupby(["split", "column"])["set"].nunique()
     assert (sets["by-patient-1"] == 1).all()
     assert (sets["by-image-1"] > 1).any()
@@ -129,12 +154,18 @@ def test_a_split_by_patient_has_one_set_a_column_and_one_by_image_has_not(figure
 def test_a_column_holds_training_then_validation_then_test(figures: dict[str, Figure]) -> None:
     data = figures["split"].data
     places = data.assign(of=data["set"].map(["train", "val", "test"].index)).sort_values("row")
-    assert places.groupby(["split", "column"])["of"].agg(lambda of: of.is_monotonic_increasing).all()
+    assert (
+        places.groupby(["split", "column"])["of"].agg(lambda of: of.is_monotonic_increasing).all()
+    )
 
 
 def test_the_caption_counts_the_leak() -> None:
-    """Counted here from the drawn columns: test slices whose patient has a training slice, validation ones apart."""
-    pairs = phantoms.draw(patients=18, slices_per_patient=2)  # one patient is tested and validated only
+    """Counted here from the drawn columns: test slices whose patient has a training slice,
+    validation ones apart.
+    """
+    pairs = phantoms.draw(
+        patients=18, slices_per_patient=2
+    )  # one patient is tested and validated only
     figure = split_figure(pairs, RECIPE)
     assert set(figure.data["split"]) == {"by-image-1", "by-patient-1"}
     for name, part in figure.data.groupby("split"):
@@ -164,12 +195,16 @@ def test_too_few_patients_for_folds_leave_the_split_by_image() -> None:
     assert split_figure(few, RECIPE).data["split"].unique().tolist() == ["by-image-1"]
 
 
-def test_augmented_examples_are_what_a_training_is_fed(figures: dict[str, Figure], slices: SliceSet) -> None:
+def test_augmented_examples_are_what_a_training_is_fed(
+    figures: dict[str, Figure], slices: SliceSet
+) -> None:
     """ "the first later ones": every number and outline is that of (seed, epoch, slice) itself."""
     figure = figures["augmentation"]
     with drawing("augmentation"):
         axes = figure.draw(figure.data).axes
-    shown = [one for i, one in enumerate(axes) if i % 6]  # the first of each row is the slice as it is
+    shown = [
+        one for i, one in enumerate(axes) if i % 6
+    ]  # the first of each row is the slice as it is
     assert len(figure.data) == len(shown) == 10
     for row, one in zip(figure.data.itertuples(), shown, strict=True):
         table = augment.draw(RECIPE.augmentation, SEED, row.epoch, np.array([row.slice_id]))

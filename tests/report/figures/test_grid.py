@@ -1,4 +1,6 @@
-"""The grid drawn: its numbers by hand, what was not run shown as such, and every cell on the same test images."""
+"""The grid drawn: its numbers by hand, what was not run shown as such, and every cell on the same
+test images.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +27,24 @@ PATIENTS = ["p", "p", "q"]
 
 
 def cell(
-    kernel: int, alpha: float, dice: Mapping[int, Sequence[float]], split: str = "by-image-1", **more: object
+    kernel: int,
+    alpha: float,
+    dice: Mapping[int, Sequence[float]],
+    split: str = "by-image-1",
+    **more: object,
 ) -> Collected:
     params = f'{{"alpha":{alpha},"kernel_size":{kernel}}}'
     area = {"truth_mm2": [100.0, 900.0, 2000.0]}
-    return table(dice, PATIENTS, measures=area, params=params, kernel_size=kernel, alpha=alpha, split_id=split, **more)
+    return table(
+        dice,
+        PATIENTS,
+        measures=area,
+        params=params,
+        kernel_size=kernel,
+        alpha=alpha,
+        split_id=split,
+        **more,
+    )
 
 
 def evidence_of(*cells: Collected) -> Ground:
@@ -97,9 +112,13 @@ class TestOnOneGround:
 
     def test_trainings_on_other_splits_are_left_out_and_told(self) -> None:
         """Else a map's mean and the headline's, which takes all splits, would seem to disagree."""
-        best = [cell(5, 0.5, {1: [0.9, 0.8, 0.7], 2: [0.9, 0.8, 0.7]}, f"by-image-{n}") for n in (1, 2)]
+        best = [
+            cell(5, 0.5, {1: [0.9, 0.8, 0.7], 2: [0.9, 0.8, 0.7]}, f"by-image-{n}") for n in (1, 2)
+        ]
         found = grid(*best, cell(3, 0.5, {1: [0.1, 0.2, 0.3]}))
-        assert found.where.endswith("3 trainings on by-image-1; 2 trainings of these cells on other splits not in it")
+        assert found.where.endswith(
+            "3 trainings on by-image-1; 2 trainings of these cells on other splits not in it"
+        )
 
     def test_no_cell_no_grid(self) -> None:
         assert shared(evidence_of(cell(11, 0.5, {1: [0.1, 0.2, 0.3]}))) is None
@@ -120,7 +139,9 @@ class TestHeatMaps:
         assert np.isnan(value(figure, 3, 0.9))
 
     def test_variance_over_slices(self) -> None:
-        """0.9, 0.8, 0.7 and 0.7, 0.6, 0.5: 0.01 each; 0.5, 0.5, 0.2: 2 x 0.1^2 + 0.2^2 = 0.06, halved."""
+        """0.9, 0.8, 0.7 and 0.7, 0.6, 0.5: 0.01 each; 0.5, 0.5, 0.2: 2 x 0.1^2 + 0.2^2 = 0.06,
+        halved.
+        """
         figure = two()["variance-over-slices"]
         assert value(figure, 5, 0.5) == pytest.approx(0.01)
         assert value(figure, 3, 0.9) == pytest.approx(0.03)
@@ -147,11 +168,18 @@ class TestHeatMaps:
         assert text.count(">not run</text>") == 35
 
     def test_it_stands_in_its_own_cell(self) -> None:
-        """Kernel 5 is the second row of the map, alpha 0.5 the fifth column: no other cell has a printed number."""
+        """Kernel 5 is the second row of the map, alpha 0.5 the fifth column: no other cell has a
+        printed number.
+        """
         (found,) = re.findall(r'x="([\d.]+)" y="([\d.]+)"[^>]*>thesis 0.898<', drawn("mean-dice"))
-        ticks = {t: float(x) for x, t in re.findall(r'x="([\d.]+)" y="[\d.]+"[^>]*>(0\.\d)<', drawn("mean-dice"))}
+        ticks = {
+            t: float(x)
+            for x, t in re.findall(r'x="([\d.]+)" y="[\d.]+"[^>]*>(0\.\d)<', drawn("mean-dice"))
+        }
         assert float(found[0]) == pytest.approx(ticks["0.5"], abs=2)
-        centres = sorted({float(y) for y in re.findall(r'y="([\d.]+)"[^>]*>not run<', drawn("mean-dice"))})
+        centres = sorted(
+            {float(y) for y in re.findall(r'y="([\d.]+)"[^>]*>not run<', drawn("mean-dice"))}
+        )
         assert [abs(float(found[1]) - y) < (centres[1] - centres[0]) / 2 for y in centres] == [
             False,
             True,
@@ -159,9 +187,9 @@ class TestHeatMaps:
             False,
         ]
         data = two()["mean-dice"].data
-        assert data.loc[data["printed"].notna(), ["kernel_size", "alpha", "printed"]].to_numpy().tolist() == [
-            [5, 0.5, 0.898]
-        ]
+        assert data.loc[
+            data["printed"].notna(), ["kernel_size", "alpha", "printed"]
+        ].to_numpy().tolist() == [[5, 0.5, 0.898]]
 
     def test_runs_of_another_experiment_have_no_printed_number_beside_them(self) -> None:
         for figure in (*all_of(grid(*TWO, printed=None)), *time_figures(grid(*TWO, printed=None))):
@@ -190,7 +218,8 @@ class TestBoxes:
         assert sorted(data.loc[data["kernel_size"] == 3, "dice"]) == [0.2, 0.5, 0.5]
 
     @pytest.mark.parametrize(
-        ("slug", "missing"), [("dice-by-kernel-and-alpha", 34), ("dice-by-alpha", 7), ("dice-by-kernel", 2)]
+        ("slug", "missing"),
+        [("dice-by-kernel-and-alpha", 34), ("dice-by-alpha", 7), ("dice-by-kernel", 2)],
     )
     def test_a_box_that_is_missing_says_so(self, slug: str, missing: int) -> None:
         assert drawn(slug).count(">not run</text>") == missing
@@ -217,13 +246,19 @@ class TestEveryImage:
     def test_slices_stand_by_their_median(self) -> None:
         """Medians over three trainings: 0.7, 0.6, 0.5 of slices 0, 1, 2."""
         data = two()["dice-by-image"].data
-        assert data.drop_duplicates("slice_id").set_index("slice_id")["rank"].to_dict() == {0: 3, 1: 2, 2: 1}
+        assert data.drop_duplicates("slice_id").set_index("slice_id")["rank"].to_dict() == {
+            0: 3,
+            1: 2,
+            2: 1,
+        }
 
     def test_one_training_is_no_spread(self) -> None:
         assert "dice-by-image" not in figures(grid(TWO[1]))
 
     def test_steady_images_are_counted(self) -> None:
-        """Spreads over the three trainings: 0.9 to 0.5, 0.8 to 0.5, 0.7 to 0.2; none below 0.05. Of one image 0.04."""
+        """Spreads over the three trainings: 0.9 to 0.5, 0.8 to 0.5, 0.7 to 0.2; none below 0.05. Of
+        one image 0.04.
+        """
         assert "On 0 of them" in two()["dice-by-image"].alt
         close = grid(cell(5, 0.5, {1: [0.90, 0.80, 0.70], 2: [0.94, 0.70, 0.60]}))
         assert "On 1 of them" in figures(close)["dice-by-image"].alt
@@ -235,12 +270,16 @@ class TestEveryImage:
 
 class TestCosts:
     def test_minutes_of_every_cell(self) -> None:
-        (figure,) = time_figures(grid(TWO[0], cell(3, 0.9, {1: [0.5, 0.5, 0.2]}, **{"timing.fit_seconds": 90.0})))
+        (figure,) = time_figures(
+            grid(TWO[0], cell(3, 0.9, {1: [0.5, 0.5, 0.2]}, **{"timing.fit_seconds": 90.0}))
+        )
         assert value(figure, 5, 0.5) == 1
         assert value(figure, 3, 0.9) == 1.5
 
     def test_dice_against_cost_on_the_split_of_most(self) -> None:
-        """5x5, 3x3 and Otsu were run on draw 1, a fourth on draw 2 alone: it is named, not drawn."""
+        """5x5, 3x3 and Otsu were run on draw 1, a fourth on draw 2 alone: it is named, not
+        drawn.
+        """
         params = {"arm": "otsu", "params": "{}", "kernel_size": None, "alpha": float("nan")}
         otsu = cell(5, 0.5, {1: [0.3, 0.3, 0.3]})
         otsu.runs[list(params)] = [list(params.values())]
@@ -260,7 +299,9 @@ class TestCosts:
         (panel,) = panels(join(*cells))
         (figure,) = cost_figures(panel, "unet")
         assert len(figure.data) == 36
-        assert re.findall(r">(unet [^<]*)</text>", svg_of(figure)) == [f"unet {k}x{k}" for k in (3, 5, 7, 9)]
+        assert re.findall(r">(unet [^<]*)</text>", svg_of(figure)) == [
+            f"unet {k}x{k}" for k in (3, 5, 7, 9)
+        ]
 
     def test_one_cell_is_no_comparison(self) -> None:
         (panel,) = panels(TWO[0])
@@ -269,6 +310,8 @@ class TestCosts:
 
 def test_captions_tell_what_stands_behind_a_figure() -> None:
     for figure in all_of(grid(*TWO)):
-        assert "2 of 36 cells" in figure.caption or "3 trainings of 2 cells" in figure.caption  # of every image
+        assert (
+            "2 of 36 cells" in figure.caption or "3 trainings of 2 cells" in figure.caption
+        )  # of every image
         assert figure.alt
         assert figure.thesis

@@ -1,4 +1,6 @@
-"""Truth and prediction over the slices: drawn from the stored masks, where they are, and readable."""
+"""Truth and prediction over the slices: drawn from the stored masks, where they are, and
+readable.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,14 @@ from benchmark.runs.collect import collect
 
 SLICES = squares(12)
 SPLIT = halves(SLICES)  # tests slices 1 to 6
-SLUGS = ["examples", "failures-lowest", "failures-small", "failures-vessels", "failures-straight", "failures-centres"]
+SLUGS = [
+    "examples",
+    "failures-lowest",
+    "failures-small",
+    "failures-vessels",
+    "failures-straight",
+    "failures-centres",
+]
 
 
 def evidence_of(root: Path) -> Ground:
@@ -57,14 +66,20 @@ def test_figures_18_to_22(figures: dict[str, Figure]) -> None:
 
 
 @pytest.mark.parametrize("slug", SLUGS)
-def test_every_figure_is_drawn_with_text_that_can_be_read(figures: dict[str, Figure], slug: str) -> None:
+def test_every_figure_is_drawn_with_text_that_can_be_read(
+    figures: dict[str, Figure], slug: str
+) -> None:
     """ "readable at column width": no text below 6.5 points at the drawn size."""
     assert least_points(figures[slug]) >= 6.5
     assert figures[slug].alt.endswith(".")
 
 
-def test_the_training_shown_and_its_numbers_stand_above_the_picture(figures: dict[str, Figure]) -> None:
-    """Dice of 6, 8 and 9 rows: 0.750, 0.889, 0.947, mean 0.862, nearest 8 rows; 100 and 80 pixels of 0.2401 mm2."""
+def test_the_training_shown_and_its_numbers_stand_above_the_picture(
+    figures: dict[str, Figure],
+) -> None:
+    """Dice of 6, 8 and 9 rows: 0.750, 0.889, 0.947, mean 0.862, nearest 8 rows; 100 and 80 pixels
+    of 0.2401 mm2.
+    """
     lowest = figures["failures-lowest"]
     assert lowest.data["seed"].unique().tolist() == [2]
     text = svg_of(lowest)
@@ -73,7 +88,9 @@ def test_the_training_shown_and_its_numbers_stand_above_the_picture(figures: dic
     assert "found" not in text
 
 
-def test_where_a_rule_finds_none_the_figure_says_so_and_shows_none(figures: dict[str, Figure]) -> None:
+def test_where_a_rule_finds_none_the_figure_says_so_and_shows_none(
+    figures: dict[str, Figure],
+) -> None:
     centres = figures["failures-centres"]
     assert (len(centres.data), centres.pictures) == (0, False)
     assert "no tested slice meets the rule" in svg_of(centres)
@@ -111,7 +128,10 @@ def by_slug(root: Path) -> dict[str, Figure]:
 
 def test_trainings_whose_predictions_are_damaged_are_left_out_and_named(tmp_path: Path) -> None:
     """Of 3 and 8 rows the mean is that of 8 alone; the caption counts one training."""
-    damaged, whole = write_run(tmp_path, SLICES, SPLIT, rows=3), write_run(tmp_path, SLICES, SPLIT, seed=2, rows=8)
+    damaged, whole = (
+        write_run(tmp_path, SLICES, SPLIT, rows=3),
+        write_run(tmp_path, SLICES, SPLIT, seed=2, rows=8),
+    )
     (damaged / run_folder.PREDICTIONS).write_bytes(b"")
     figures = by_slug(tmp_path)
     lowest = figures["failures-lowest"]
@@ -124,13 +144,17 @@ def test_trainings_whose_predictions_are_damaged_are_left_out_and_named(tmp_path
 
 def test_without_a_training_that_can_be_read_nothing_is_drawn(tmp_path: Path) -> None:
     folder = write_run(tmp_path, SLICES, SPLIT)
-    (folder / run_folder.PREDICTIONS).write_bytes(run_folder.pack_masks(rows_found(SLICES, SPLIT, 3)))
+    (folder / run_folder.PREDICTIONS).write_bytes(
+        run_folder.pack_masks(rows_found(SLICES, SPLIT, 3))
+    )
     with pytest.raises(RecordError, match="hash"):
         picture_figures(evidence_of(tmp_path), tmp_path, SLICES)
 
 
 @pytest.mark.parametrize("older", [1, 2], ids=["one of two", "all"])
-def test_a_rule_that_a_run_has_no_measure_for_is_not_judged_and_says_so(tmp_path: Path, older: int) -> None:
+def test_a_rule_that_a_run_has_no_measure_for_is_not_judged_and_says_so(
+    tmp_path: Path, older: int
+) -> None:
     """Never "none met it": nobody looked at the older runs."""
     for folder in [write_run(tmp_path, SLICES, SPLIT, seed=seed) for seed in (1, 2)][:older]:
         as_before(folder)
@@ -149,16 +173,24 @@ def test_a_rule_that_a_run_has_no_measure_for_is_not_judged_and_says_so(tmp_path
 
 
 def a_case(**changes: float) -> Any:
-    return SimpleNamespace(**{"slice_id": 7, "truth_mm2": 120.2, "predicted_mm2": 271.6, "dice": 0.4} | changes)
+    return SimpleNamespace(
+        **{"slice_id": 7, "truth_mm2": 120.2, "predicted_mm2": 271.6, "dice": 0.4} | changes
+    )
 
 
 @pytest.mark.parametrize(
     ("case", "words"),
     [
-        (a_case(), "slice 7, 120 mm², Dice 0.40\n272 mm² predicted"),  # most of it is no tumour: not "found"
+        (
+            a_case(),
+            "slice 7, 120 mm², Dice 0.40\n272 mm² predicted",
+        ),  # most of it is no tumour: not "found"
         (a_case(dice=0, predicted_mm2=29), "slice 7, 120 mm², missed\n29 mm² predicted elsewhere"),
         (a_case(dice=0, predicted_mm2=0), "slice 7, 120 mm², missed\nnothing predicted"),
-        (a_case(truth_mm2=0, dice=0, predicted_mm2=29), "slice 7, 0 mm², Dice 0.00\n29 mm² predicted"),
+        (
+            a_case(truth_mm2=0, dice=0, predicted_mm2=29),
+            "slice 7, 0 mm², Dice 0.00\n29 mm² predicted",
+        ),
     ],
 )
 def test_what_is_predicted_is_not_called_found(case: Any, words: str) -> None:
@@ -173,10 +205,14 @@ def test_headings_of_neighbours_do_not_meet(tmp_path: Path) -> None:
         drawn = lowest.draw(lowest.data)
         for axes in drawn.axes:
             axes.set_title(
-                heading(a_case(slice_id=708, dice=0, truth_mm2=8888, predicted_mm2=8888)), loc="left", fontsize=7
+                heading(a_case(slice_id=708, dice=0, truth_mm2=8888, predicted_mm2=8888)),
+                loc="left",
+                fontsize=7,
             )
         drawn.draw_without_rendering()
-        titles = drawn.findobj(lambda one: isinstance(one, Text) and one.get_text().startswith("slice 708"))
+        titles = drawn.findobj(
+            lambda one: isinstance(one, Text) and one.get_text().startswith("slice 708")
+        )
         ends = sorted((box.x0, box.x1) for box in (title.get_window_extent() for title in titles))
     assert len(ends) == 4
     assert all(left[1] < right[0] for left, right in pairwise(ends))
@@ -200,13 +236,27 @@ IMAGE = np.add.outer(np.arange(512), np.arange(512)).astype(np.uint16)
 @pytest.mark.parametrize(
     ("truth", "predicted", "top", "left", "side"),
     [
-        (square(200, 300, 20), square(200, 300, 20), 146, 246, 128),  # at least 128, around the middle at 210, 310
+        (
+            square(200, 300, 20),
+            square(200, 300, 20),
+            146,
+            246,
+            128,
+        ),  # at least 128, around the middle at 210, 310
         (square(0, 500, 12), square(0, 500, 12), 0, 384, 128),  # moved inside the slice
-        (square(100, 100, 200), square(150, 100, 200), 62, 37, 325),  # 250 rows in all, 15 % on each side
+        (
+            square(100, 100, 200),
+            square(150, 100, 200),
+            62,
+            37,
+            325,
+        ),  # 250 rows in all, 15 % on each side
         (square(0, 0, 512), square(0, 0, 1), 0, 0, 512),  # never more than the slice
     ],
 )
-def test_crops_by_hand(truth: NDArray[np.bool_], predicted: NDArray[np.bool_], top: int, left: int, side: int) -> None:
+def test_crops_by_hand(
+    truth: NDArray[np.bool_], predicted: NDArray[np.bool_], top: int, left: int, side: int
+) -> None:
     cut = crop(IMAGE, truth, predicted, (0.49, 0.49))
     assert (cut.top, cut.left, cut.grey.shape) == (top, left, (side, side))
 
@@ -217,7 +267,9 @@ def test_a_slice_smaller_than_the_least_crop_is_shown_whole() -> None:
 
 
 def test_outlines_lie_on_pixel_edges_over_their_pixels() -> None:
-    """Truth solid sky blue, prediction dashed orange; pixel (r, c) of the picture covers [c, c + 1] x [r, r + 1]."""
+    """Truth solid sky blue, prediction dashed orange; pixel (r, c) of the picture covers [c, c + 1]
+    x [r, r + 1].
+    """
     truth, predicted = square(200, 300, 20), square(205, 300, 20)
     cut = crop(IMAGE, truth, predicted, (0.49, 0.49))
     with drawing("crop"):
@@ -228,7 +280,9 @@ def test_outlines_lie_on_pixel_edges_over_their_pixels() -> None:
     assert to_hex(second.get_edgecolor()) == ORANGE
     assert second.get_linestyle() != "-"
     for patch, mask in ((first, truth), (second, predicted)):
-        np.testing.assert_array_equal(patch.get_xy()[:-1], loops(mask)[0])  # the last point closes it
+        np.testing.assert_array_equal(
+            patch.get_xy()[:-1], loops(mask)[0]
+        )  # the last point closes it
     (image,) = axes.images
     assert image.get_extent() == [cut.left, cut.left + 128, cut.top + 128, cut.top]
 
@@ -246,4 +300,6 @@ def test_the_bar_is_ten_millimetres() -> None:
 def test_slices_of_phantoms_need_no_attribution(tmp_path: Path) -> None:
     drawn = squares(12, phantom=True)
     write_run(tmp_path, drawn, SPLIT)
-    assert not any(figure.pictures for figure in picture_figures(evidence_of(tmp_path), tmp_path, drawn))
+    assert not any(
+        figure.pictures for figure in picture_figures(evidence_of(tmp_path), tmp_path, drawn)
+    )

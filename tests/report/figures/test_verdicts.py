@@ -55,7 +55,9 @@ def test_every_patient_of_the_leak_is_a_dot() -> None:
     data = figure.data
     assert (len(data), data["slices"].sum()) == (row["patients"], row["slices"])
     for side in ("image", "patient"):
-        assert (data[f"by_{side}"] * data["slices"]).sum() / row["slices"] == pytest.approx(row[f"dice_{side}"])
+        assert (data[f"by_{side}"] * data["slices"]).sum() / row["slices"] == pytest.approx(
+            row[f"dice_{side}"]
+        )
     lower = int((data["by_patient"] < data["by_image"]).sum())
     assert figure.alt.startswith(f"{lower} of {len(data)} patients")
     svg_of(figure)
@@ -87,7 +89,14 @@ def test_what_was_told_apart_is_filled() -> None:
     """Better and worse have the colour of their line inside, undecided have nothing."""
     data = pd.DataFrame(
         [
-            {"arm": "worse one", "click": False, "difference": -0.3, "low": -0.4, "high": -0.2, "standing": "worse"},
+            {
+                "arm": "worse one",
+                "click": False,
+                "difference": -0.3,
+                "low": -0.4,
+                "high": -0.2,
+                "standing": "worse",
+            },
             {
                 "arm": "unknown one",
                 "click": False,
@@ -106,7 +115,12 @@ def test_what_was_told_apart_is_filled() -> None:
 
 def test_rows_that_would_be_called_the_same_tell_their_protocol() -> None:
     one = table({1: [0.9, 0.8, 0.9, 0.8], 2: [0.9, 0.8, 0.8, 0.8]}, PATIENTS)
-    other = table({1: [0.9, 0.8, 0.9, 0.8], 2: [0.9, 0.8, 0.8, 0.8]}, PATIENTS, protocol="mine", protocol_hash="feed")
+    other = table(
+        {1: [0.9, 0.8, 0.9, 0.8], 2: [0.9, 0.8, 0.8, 0.8]},
+        PATIENTS,
+        protocol="mine",
+        protocol_hash="feed",
+    )
     (figure,) = verdict_figures(judged(one, other))
     assert "fp32, protocol thesis" in figure.alt
     assert "fp32, protocol mine" in figure.alt
@@ -115,7 +129,12 @@ def test_rows_that_would_be_called_the_same_tell_their_protocol() -> None:
 
 
 def both_ways(**more: object) -> list[Collected]:
-    patient = {"split_unit": "patient", "split_id": "by-patient-1", "protocol": "patient", "protocol_hash": "feed"}
+    patient = {
+        "split_unit": "patient",
+        "split_id": "by-patient-1",
+        "protocol": "patient",
+        "protocol_hash": "feed",
+    }
     dice = {1: [0.9, 0.8, 0.9, 0.8], 2: [0.9, 0.8, 0.8, 0.8]}
     return [table(dice, PATIENTS, **more), table(dice, PATIENTS, **patient, **more)]
 

@@ -1,4 +1,6 @@
-"""The page in a real browser: quiet, self-contained, sorted and filtered, by keyboard, on a phone, in print."""
+"""The page in a real browser: quiet, self-contained, sorted and filtered, by keyboard, on a phone,
+in print.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.select import Select
 
-BROWSER = next(filter(None, map(shutil.which, ("google-chrome", "chromium", "chromium-browser"))), None)
+BROWSER = next(
+    filter(None, map(shutil.which, ("google-chrome", "chromium", "chromium-browser"))), None
+)
 DRIVER = shutil.which("chromedriver")
 NEEDS = "no Chromium with its driver: apt-get install chromium chromium-driver"
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not (BROWSER and DRIVER), reason=NEEDS)]
@@ -38,9 +42,7 @@ QUIET = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-u
          "--force-prefers-reduced-motion"]  # fmt: skip
 PHONE = 360  # CSS pixels, the narrowest phones in use
 SEEN = "const seen = [...document.querySelectorAll(arguments[0])].filter((one) => one.checkVisibility());"
-NO_STORAGE = (
-    "Object.defineProperty(window, 'localStorage', {get() { throw new DOMException('denied', 'SecurityError'); }});"
-)
+NO_STORAGE = "Object.defineProperty(window, 'localStorage', {get() { throw new DOMException('denied', 'SecurityError'); }});"
 
 
 class Reader:
@@ -63,7 +65,9 @@ class Reader:
         return self.driver.execute_script(f"{SEEN} return seen;", css)
 
     def texts(self, css: str) -> list[str]:
-        return self.driver.execute_script(f"{SEEN} return seen.map((one) => one.innerText.trim());", css)
+        return self.driver.execute_script(
+            f"{SEEN} return seen.map((one) => one.innerText.trim());", css
+        )
 
     def writes(self, css: str, text: str) -> None:
         field = self.one(css)
@@ -83,11 +87,19 @@ class Reader:
         return [entry["message"] for entry in self.driver.get_log("browser")]
 
     def asked(self) -> set[str]:
-        """The schemes of all that was requested since this was last asked, but for what the page's policy blocked."""
-        events = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
+        """The schemes of all that was requested since this was last asked, but for what the page's
+        policy blocked.
+        """
+        events = [
+            json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")
+        ]
         log = [(event["method"], event["params"]) for event in events]
         blocked = {what["requestId"] for name, what in log if what.get("blockedReason") == "csp"}
-        sent = [what for name, what in log if name == "Network.requestWillBeSent" and what["requestId"] not in blocked]
+        sent = [
+            what
+            for name, what in log
+            if name == "Network.requestWillBeSent" and what["requestId"] not in blocked
+        ]
         return {what["request"]["url"].partition(":")[0] for what in sent}
 
 
@@ -95,10 +107,16 @@ class Reader:
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     options = ChromeOptions()
     options.binary_location = str(BROWSER)
-    for word in [*QUIET, f"--user-data-dir={tmp_path_factory.mktemp('profile')}", "--window-size=1280,900"]:
+    for word in [
+        *QUIET,
+        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
+        "--window-size=1280,900",
+    ]:
         options.add_argument(word)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = Chrome(options=options, service=Service(executable_path=DRIVER))  # named, so that nothing is downloaded
+    driver = Chrome(
+        options=options, service=Service(executable_path=DRIVER)
+    )  # named, so that nothing is downloaded
     driver.get("about:blank")
     driver.get_log("performance")  # of the page that a browser begins with
     yield driver
@@ -107,7 +125,9 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
 
 @pytest.fixture
 def reader(driver: Chrome, tmp_path: Path) -> Iterator[Reader]:
-    """A page with one of everything; after every test, the browser had nothing to complain of and fetched nothing."""
+    """A page with one of everything; after every test, the browser had nothing to complain of and
+    fetched nothing.
+    """
     reader = Reader(driver, tmp_path).opens(content())
     yield reader
     assert reader.complaints() == []
@@ -155,7 +175,17 @@ def test_the_keyboard_sorts_too(reader: Reader) -> None:
 def test_shares_sort_as_shares(reader: Reader) -> None:
     """1/318 < 3/318 < 2/106 < 10/100 < 1/5."""
     head(reader, 3).send_keys(Keys.SPACE)
-    assert column(reader, 3) == ["0/106", "1/318", "3/318", "2/106", "10/100", "1/5", "1/4", "1/2", ""]
+    assert column(reader, 3) == [
+        "0/106",
+        "1/318",
+        "3/318",
+        "2/106",
+        "10/100",
+        "1/5",
+        "1/4",
+        "1/2",
+        "",
+    ]
 
 
 def test_equal_rows_keep_their_order(reader: Reader) -> None:
@@ -174,7 +204,9 @@ def test_a_filter_keeps_rows_with_every_word_and_counts_them(reader: Reader) -> 
 
 
 def slices(reader: Reader) -> list[int]:
-    return [int(text.split(",")[0].removeprefix("Slice ")) for text in reader.texts("#slices .told")]
+    return [
+        int(text.split(",")[0].removeprefix("Slice ")) for text in reader.texts("#slices .told")
+    ]
 
 
 def choose(reader: Reader, name: str, label: str) -> None:
@@ -183,7 +215,9 @@ def choose(reader: Reader, name: str, label: str) -> None:
 
 
 def test_the_gallery_comes_in_batches_worst_first(reader: Reader) -> None:
-    """24 of 30 at first; the button brings the rest, goes, and leaves the focus on the first new one."""
+    """24 of 30 at first; the button brings the rest, goes, and leaves the focus on the first new
+    one.
+    """
     assert slices(reader) == list(range(1, 25))
     assert reader.one("#shown").text == "30 of 30 tested slices match; the first 24 are shown"
     reader.one("#more").send_keys(Keys.ENTER)
@@ -221,7 +255,12 @@ def test_the_gallery_filters_by_dice_and_area(reader: Reader) -> None:
 
 @pytest.mark.parametrize(
     ("order", "first"),
-    [("highest Dice first", 30), ("slice number", 1), ("largest tumour first", 30), ("smallest tumour first", 1)],
+    [
+        ("highest Dice first", 30),
+        ("slice number", 1),
+        ("largest tumour first", 30),
+        ("smallest tumour first", 1),
+    ],
 )
 def test_the_gallery_sorts(reader: Reader, order: str, first: int) -> None:
     choose(reader, "order", order)
@@ -229,11 +268,21 @@ def test_the_gallery_sorts(reader: Reader, order: str, first: int) -> None:
 
 
 def test_outlines_come_and_go(reader: Reader) -> None:
-    """Truth and prediction at first; a second run's joins when it is chosen, on the slices that it tested."""
-    kinds = lambda: [str(e.get_attribute("class")) for e in reader.all("#slices li:nth-child(2) .outline")]  # noqa: E731
+    """Truth and prediction at first; a second run's joins when it is chosen, on the slices that it
+    tested.
+    """
+
+    def kinds() -> list[str]:
+        outlines = reader.all("#slices li:nth-child(2) .outline")
+        return [str(e.get_attribute("class")) for e in outlines]
+
     assert kinds() == ["outline truth", "outline prediction"]
     reader.one("[name=truth]").send_keys(Keys.SPACE)
-    choose(reader, "other", "otsu · 64x64 fp32 · by-image-1 · no seed · saw a click · protocol thesis, phantoms")
+    choose(
+        reader,
+        "other",
+        "otsu · 64x64 fp32 · by-image-1 · no seed · saw a click · protocol thesis, phantoms",
+    )
     assert kinds() == ["outline prediction", "outline second"]
     assert "second run none" in reader.texts("#slices .told")[1]
     assert "second run not tested" in reader.texts("#slices .told")[2]
@@ -249,7 +298,12 @@ def test_a_slice_opens_larger_and_the_keyboard_leads_on(reader: Reader) -> None:
     caption = reader.one("dialog p")
     keys = reader.driver.switch_to.active_element
     assert caption.text.startswith("Slice 2, patient P2.")
-    for key, expected in [(Keys.ARROW_RIGHT, 3), (Keys.ARROW_LEFT, 2), (Keys.ARROW_LEFT, 1), (Keys.ARROW_LEFT, 1)]:
+    for key, expected in [
+        (Keys.ARROW_RIGHT, 3),
+        (Keys.ARROW_LEFT, 2),
+        (Keys.ARROW_LEFT, 1),
+        (Keys.ARROW_LEFT, 1),
+    ]:
         keys.send_keys(key)
         assert caption.text.startswith(f"Slice {expected},")
     label = reader.one("dialog .stage svg").get_attribute("aria-label")
@@ -277,13 +331,20 @@ def paper(reader: Reader) -> str:
 
 
 def test_the_theme_follows_the_system_until_it_is_chosen(reader: Reader) -> None:
-    reader.tells("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+    reader.tells(
+        "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}]
+    )
     button = reader.one("#theme")
     seen = [(button.text, paper(reader))]
     for _ in range(3):
         button.click()
         seen.append((button.text, paper(reader)))
-    assert seen == [("Theme: auto", DARK), ("Theme: light", LIGHT), ("Theme: dark", DARK), ("Theme: auto", DARK)]
+    assert seen == [
+        ("Theme: auto", DARK),
+        ("Theme: light", LIGHT),
+        ("Theme: dark", DARK),
+        ("Theme: auto", DARK),
+    ]
 
 
 def test_a_chosen_theme_is_remembered(reader: Reader) -> None:
@@ -303,18 +364,34 @@ def test_denied_storage_breaks_nothing(reader: Reader) -> None:
     reader.tells("Page.removeScriptToEvaluateOnNewDocument", **made)
 
 
-@pytest.mark.parametrize("page", [content(), hostile(), content(gallery=None)], ids=["whole", "hostile", "no gallery"])
+@pytest.mark.parametrize(
+    "page", [content(), hostile(), content(gallery=None)], ids=["whole", "hostile", "no gallery"]
+)
 def test_a_phone_needs_no_sideways_scroll(reader: Reader, page: Content) -> None:
-    reader.tells("Emulation.setDeviceMetricsOverride", width=PHONE, height=740, deviceScaleFactor=1, mobile=False)
+    reader.tells(
+        "Emulation.setDeviceMetricsOverride",
+        width=PHONE,
+        height=740,
+        deviceScaleFactor=1,
+        mobile=False,
+    )
     reader.opens(page)
-    assert reader.runs("return [innerWidth, document.documentElement.scrollWidth <= innerWidth]") == [PHONE, True]
+    assert reader.runs(
+        "return [innerWidth, document.documentElement.scrollWidth <= innerWidth]"
+    ) == [PHONE, True]
 
 
 CUT = "return [...document.querySelectorAll('.box')].filter((one) => one.scrollWidth > one.clientWidth + 1).length"
 
 
 def narrow(reader: Reader, width: int) -> None:
-    reader.tells("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+    reader.tells(
+        "Emulation.setDeviceMetricsOverride",
+        width=width,
+        height=900,
+        deviceScaleFactor=1,
+        mobile=False,
+    )
     reader.runs("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
 
 
@@ -322,7 +399,9 @@ def narrow(reader: Reader, width: int) -> None:
 def test_nothing_is_wider_than_the_window(reader: Reader, width: int) -> None:
     """With all that is folded open; what is too wide for a phone scrolls within its own box."""
     narrow(reader, width)
-    assert reader.runs("return [innerWidth, document.documentElement.scrollWidth <= innerWidth]") == [width, True]
+    assert reader.runs(
+        "return [innerWidth, document.documentElement.scrollWidth <= innerWidth]"
+    ) == [width, True]
     wider = """return [...document.querySelectorAll("main *")].filter((one) => !one.closest(".box, svg, .unseen")
       && one.getBoundingClientRect().right > innerWidth + 1).length"""
     assert reader.runs(wider) == 0
@@ -330,7 +409,9 @@ def test_nothing_is_wider_than_the_window(reader: Reader, width: int) -> None:
 
 
 def test_no_table_of_the_shipped_records_is_cut(reader: Reader) -> None:
-    """At 1280 pixels, before a switch for more columns is touched; one at least has such a switch."""
+    """At 1280 pixels, before a switch for more columns is touched; one at least has such a
+    switch.
+    """
     found = shipped()
     tables = [table for make in SECTIONS.values() for table in make(found)]
     tables += [commands_table(reproduction_folder(), found.collected.runs, ARMS),
@@ -344,7 +425,9 @@ def test_no_table_of_the_shipped_records_is_cut(reader: Reader) -> None:
 
 
 def test_the_switch_shows_the_columns_that_wait(reader: Reader) -> None:
-    """By keyboard, without any script of the page, and hides them again; the other tables stay as they are."""
+    """By keyboard, without any script of the page, and hides them again; the other tables stay as
+    they are.
+    """
     reader.opens(page_of(wide_table(), replace(wide_table(), title="Wide too.")))
     heads = "#table-1 th"
     assert [text.split()[1] for text in reader.texts(heads)] == ["0", "9"]
@@ -373,13 +456,17 @@ def test_a_folded_table_sorts_when_it_is_opened(reader: Reader) -> None:
 
 
 def test_print_opens_what_is_folded_and_drops_what_is_for_hands(reader: Reader) -> None:
-    """In the dark theme too, paper is white; of a wide table it has the essential columns, as the screen does."""
+    """In the dark theme too, paper is white; of a wide table it has the essential columns, as the
+    screen does.
+    """
     folded = "details:not([open]) td"
     assert reader.all(folded) == []
     features = [{"name": "prefers-color-scheme", "value": "dark"}]
     reader.tells("Emulation.setEmulatedMedia", media="print", features=features)
     assert paper(reader) == "rgba(255, 255, 255, 1)"
-    assert len(reader.all(folded)) == 1 + 2 + 2 + 13  # of the figures, commands, machines and choices
+    assert (
+        len(reader.all(folded)) == 1 + 2 + 2 + 13
+    )  # of the figures, commands, machines and choices
     for css in ("nav", "#theme", "#controls", "#more", ".tools", ".files"):
         assert reader.all(css) == []
     assert {reader.style(css, "overflow-x") for css in (".sheet .box", ".art")} == {"visible"}
@@ -393,7 +480,10 @@ def test_paper_says_which_runs_the_gallery_shows(reader: Reader) -> None:
     reader.tells("Emulation.setEmulatedMedia", media="print")
     (legend,) = reader.texts("#which")
     first, _, second = legend.partition("; dotted: ")
-    assert first == "unet 5x5, alpha 0.5 · 64x64 fp32 · by-image-1 · seed 1 · protocol thesis, phantoms"
+    assert (
+        first
+        == "unet 5x5, alpha 0.5 · 64x64 fp32 · by-image-1 · seed 1 · protocol thesis, phantoms"
+    )
     assert second.startswith("otsu · 64x64 fp32 · by-image-1 · no seed · saw a click")
 
 
@@ -430,7 +520,9 @@ def test_hostile_names_run_nothing(reader: Reader) -> None:
 
 
 def test_the_policy_blocks_what_would_leave_the_page(reader: Reader) -> None:
-    """The browser itself refuses a picture from elsewhere and another script: nothing is requested, nothing runs."""
+    """The browser itself refuses a picture from elsewhere and another script: nothing is requested,
+    nothing runs.
+    """
     blocked = reader.driver.execute_async_script("""
         const done = arguments[0], seen = [];
         document.addEventListener("securitypolicyviolation", (event) => {
@@ -449,7 +541,9 @@ def test_the_policy_blocks_what_would_leave_the_page(reader: Reader) -> None:
 
 
 def test_without_script_everything_but_the_gallery_reads(reader: Reader) -> None:
-    """Tables and figures stand as they are; controls that could do nothing are hidden; the gallery says why."""
+    """Tables and figures stand as they are; controls that could do nothing are hidden; the gallery
+    says why.
+    """
     reader.tells("Emulation.setScriptExecutionDisabled", value=True)
     reader.driver.refresh()
     assert len(column(reader, 2)) == 9

@@ -1,7 +1,8 @@
-"""What stands in each column of the judge's tables is the number that its heading names; derived by hand.
+"""What stands in each column of the judge's tables is the number that its heading names; derived by
+hand.
 
-No two numbers of a row are alike, so that none can stand for another. Ends of intervals are those of the table's own
-numbers, which the tests of each module derive.
+No two numbers of a row are alike, so that none can stand for another. Ends of intervals are those
+of the table's own numbers, which the tests of each module derive.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ from benchmark.splits.split import Split
 
 REFERENCE, RULES = terms()
 PATIENTS = ["a", "a", "b", "c"]
-SEEDS = {1: [0.9, 0.7, 0.8, 0.0], 2: [0.7, 0.9, 0.6, 0.4]}  # over seeds 0.8, 0.8, 0.7, 0.2: mean 0.625, median 0.75
+SEEDS = {
+    1: [0.9, 0.7, 0.8, 0.0],
+    2: [0.7, 0.9, 0.6, 0.4],
+}  # over seeds 0.8, 0.8, 0.7, 0.2: mean 0.625, median 0.75
 OBLONG = {"height": 256, "width": 128}
 
 
@@ -42,7 +46,9 @@ def runs() -> Table:
 
     SDs of slices sqrt(0.5 / 3) and sqrt(0.13 / 3); of seeds 0.05 / sqrt(2).
     """
-    return results_tables(table(SEEDS, PATIENTS, device="cpu", commit="c0ffee", **{"timing.fit_seconds": 150.0}))[0]
+    return results_tables(
+        table(SEEDS, PATIENTS, device="cpu", commit="c0ffee", **{"timing.fit_seconds": 150.0})
+    )[0]
 
 
 def verdicts() -> Table:
@@ -52,7 +58,9 @@ def verdicts() -> Table:
 
 
 def power() -> Table:
-    """Two draws of three: t(0.975, 4) = 2.776445 and t(0.8, 4) = 0.940965, each x 0.01 sqrt(1/6 + 1/3)."""
+    """Two draws of three: t(0.975, 4) = 2.776445 and t(0.8, 4) = 0.940965, each x 0.01 sqrt(1/6 +
+    1/3).
+    """
     made = Judgement(flat(0.90, 0.91, 0.92), REFERENCE, RULES).verdicts()[1]
     return Table("", made.numbers.iloc[3:], made.shown.iloc[3:])
 
@@ -66,7 +74,9 @@ def stands_first() -> Table:
 def leak() -> Table:
     """By patient 0.6, 0.6, 0.7 in one fold and 0.2 in another."""
     folds = {"split_unit": "patient", "protocol": "patient", "protocol_hash": "feeding"}
-    first = table({1: [0.5, 0.7, 0.8], 2: [0.7, 0.5, 0.6]}, PATIENTS[:3], split_id="by-patient-1", **folds)
+    first = table(
+        {1: [0.5, 0.7, 0.8], 2: [0.7, 0.5, 0.6]}, PATIENTS[:3], split_id="by-patient-1", **folds
+    )
     second = table({1: [0.3], 2: [0.1]}, ["c"], first_slice=3, split_id="by-patient-2", **folds)
     return leak_table(leaks(join(table(SEEDS, PATIENTS), first, second)), RULES.leak)
 
@@ -92,16 +102,26 @@ def measured(of: Callable[..., Table], at: int) -> Table:
 
 
 def arms() -> Table:
-    """s^2 = (0.0002 + 0.0008) / 3, df 3: t = 0.1 / sqrt(s^2 5/6) = 6, p 0.0093; three patients of one sign: 2 / 2^3."""
+    """s^2 = (0.0002 + 0.0008) / 3, df 3: t = 0.1 / sqrt(s^2 5/6) = 6, p 0.0093; three patients of
+    one sign: 2 / 2^3.
+    """
     flop = {"timing.train_gflop_per_image": 30.0}
-    other = {"params": "", "alpha": 0.6, "parameters": 2_650_000, "timing.fit_seconds": 150.0, "fit.stop_epoch": 19}
+    other = {
+        "params": "",
+        "alpha": 0.6,
+        "parameters": 2_650_000,
+        "timing.fit_seconds": 150.0,
+        "fit.stop_epoch": 19,
+    }
     (panel,) = panels(join(flat(0.79, 0.81, **flop), flat(0.88, 0.90, 0.92, **flop, **other)))
     return versus_table(panel, duels(panel, RULES.contrasts), RULES.contrasts)
 
 
 def lower() -> Table:
     """bf16: deviations -0.04 / 3, 0.05 / 3 and -0.01 / 3."""
-    both = join(flat(0.79, 0.81, 0.80, **OBLONG), flat(0.80, 0.83, 0.81, precision="bf16", **OBLONG))
+    both = join(
+        flat(0.79, 0.81, 0.80, **OBLONG), flat(0.80, 0.83, 0.81, precision="bf16", **OBLONG)
+    )
     return precisions_table(precisions(both.runs, RULES.precision), RULES.precision)
 
 
@@ -180,4 +200,6 @@ def test_each_column_shows_the_number_that_its_heading_names(
 ) -> None:
     found = made()
     shown, numbers = found.shown.iloc[0], {str(k): v for k, v in found.numbers.iloc[0].items()}
-    assert {name: str(shown[name]) for name in found.shown} == {k: v.format(**numbers) for k, v in expected.items()}
+    assert {name: str(shown[name]) for name in found.shown} == {
+        k: v.format(**numbers) for k, v in expected.items()
+    }

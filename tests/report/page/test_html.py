@@ -58,21 +58,40 @@ def whole() -> Page:
 
 
 def test_a_page_asks_for_nothing(page: Page) -> None:
-    """Whatever a browser would fetch is data in the file; links lead within, to figures, or are followed by hand."""
+    """Whatever a browser would fetch is data in the file; links lead within, to figures, or are
+    followed by hand.
+    """
     for element in page.elements:
-        fetched = {"src", "srcset", "poster", "action", "background", "xlink:href"} & element.attributes.keys()
+        fetched = {
+            "src",
+            "srcset",
+            "poster",
+            "action",
+            "background",
+            "xlink:href",
+        } & element.attributes.keys()
         assert all(element.attributes[name].startswith("data:") for name in fetched)
         href = element.attributes.get("href", "#")
         by_hand = element.tag == "a" and "noopener" in element.attributes.get("rel", "")
         assert re.match(r"#|data:|figures/[\w.%-]+\.(png|svg|pdf|csv)$", href, re.ASCII) or by_hand
     assert not re.search(r"url\(|@import|@font-face", page.one("style").text)
-    assert not re.search(r"\bfetch\(|XMLHttpRequest|import\(|sendBeacon", page.all("script")[-1].text)
+    assert not re.search(
+        r"\bfetch\(|XMLHttpRequest|import\(|sendBeacon", page.all("script")[-1].text
+    )
 
 
 def test_the_policy_forbids_all_but_the_pages_own_script(page: Page) -> None:
-    """Content-Security-Policy, level 3: a hash source is the base64 of the sha256 of the element's text."""
-    rules = page.one("meta", **{"http-equiv": "Content-Security-Policy"}).attributes["content"].split("; ")
-    digest = base64.b64encode(hashlib.sha256(page.all("script")[-1].text.encode()).digest()).decode()
+    """Content-Security-Policy, level 3: a hash source is the base64 of the sha256 of the element's
+    text.
+    """
+    rules = (
+        page.one("meta", **{"http-equiv": "Content-Security-Policy"})
+        .attributes["content"]
+        .split("; ")
+    )
+    digest = base64.b64encode(
+        hashlib.sha256(page.all("script")[-1].text.encode()).digest()
+    ).decode()
     assert {"default-src 'none'", "img-src data:", f"script-src 'sha256-{digest}'"} < set(rules)
 
 
@@ -81,9 +100,17 @@ def test_hostile_names_stay_text() -> None:
     nasty, plain = Page(render(hostile())), Page(render(content()))
     assert nasty.all("img") == []
     assert len(nasty.all("script")) == len(plain.all("script")) == 2
-    assert {name for e in nasty.elements for name in e.attributes} <= {n for e in plain.elements for n in e.attributes}
+    assert {name for e in nasty.elements for name in e.attributes} <= {
+        n for e in plain.elements for n in e.attributes
+    }
     (cell,) = nasty.within(nasty.one("table", id="table-1"), "td")
-    assert nasty.one("title").text == nasty.one("h1").text == nasty.all("th")[0].text == cell.text == HOSTILE
+    assert (
+        nasty.one("title").text
+        == nasty.one("h1").text
+        == nasty.all("th")[0].text
+        == cell.text
+        == HOSTILE
+    )
     assert f"{HOSTILE} Redraws figure {HOSTILE} of the thesis." in nasty.all("figcaption")[0].text
 
 
@@ -103,7 +130,9 @@ def test_parts_stand_in_their_order_then_the_gallery_the_tables_and_the_data(who
     """And so they do in the contents."""
     order = [e.attributes["id"] for e in whole.all("section")]
     assert order == ["answers", "arms", "grid", "records", "choices", "gallery", "tables", "data"]
-    assert [e.attributes["href"] for e in whole.within(whole.one("nav"), "a")] == [f"#{name}" for name in order]
+    assert [e.attributes["href"] for e in whole.within(whole.one("nav"), "a")] == [
+        f"#{name}" for name in order
+    ]
 
 
 def test_headings_never_skip_a_level(page: Page) -> None:
@@ -119,12 +148,16 @@ def test_ids_are_unique_and_every_reference_has_one(page: Page) -> None:
     assert set(ids.values()) == {1}
     names = ("aria-labelledby", "data-filters", "data-counts", "for")
     asked = {e.attributes[name] for e in page.elements for name in names if name in e.attributes}
-    asked |= {e.attributes["href"][1:] for e in page.all("a") if e.attributes["href"].startswith("#")}
+    asked |= {
+        e.attributes["href"][1:] for e in page.all("a") if e.attributes["href"].startswith("#")
+    }
     assert asked <= set(ids)
 
 
 def test_every_control_has_a_name(page: Page) -> None:
-    assert all(e.text.strip() for e in page.all("button", "summary", "a", "legend", "caption", "th"))
+    assert all(
+        e.text.strip() for e in page.all("button", "summary", "a", "legend", "caption", "th")
+    )
     for control in page.all("input", "select"):
         assert any(above.tag == "label" for above in control.parents)
 
@@ -142,7 +175,10 @@ def test_what_scrolls_can_be_reached_and_is_named(page: Page) -> None:
 def test_every_figure_is_told_in_words_and_links_its_files(whole: Page) -> None:
     for slug, element in zip(DRAWN, whole.all("figure"), strict=True):
         (drawn,) = whole.within(element, "svg")
-        assert (drawn.attributes["role"], drawn.attributes["aria-label"]) == ("img", figure(slug).alt)
+        assert (drawn.attributes["role"], drawn.attributes["aria-label"]) == (
+            "img",
+            figure(slug).alt,
+        )
         assert figure(slug).caption in element.text
         assert "Redraws figure 15 of the thesis." in element.text
         links = [e.attributes["href"] for e in whole.within(element, "a")]
@@ -166,7 +202,10 @@ def test_runs_that_are_not_shown_are_named_with_their_reasons(whole: Page) -> No
 
 
 def test_runs_that_were_not_judged_stand_where_it_says_how_it_was_run(whole: Page) -> None:
-    assert [e.text for e in whole.within(whole.one("section", id="records"), "li")] == ["one: failed", "two: partial"]
+    assert [e.text for e in whole.within(whole.one("section", id="records"), "li")] == [
+        "one: failed",
+        "two: partial",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -182,9 +221,13 @@ def test_runs_that_were_not_judged_stand_where_it_says_how_it_was_run(whole: Pag
         ("NN", ["beside", "beside"]),
     ],
 )
-def test_narrow_drawings_stand_two_by_two_and_one_alone_has_its_words_beside_it(row: str, kinds: list[str]) -> None:
+def test_narrow_drawings_stand_two_by_two_and_one_alone_has_its_words_beside_it(
+    row: str, kinds: list[str]
+) -> None:
     """w is wide and N narrow with tables, which end its row, for they take the whole width."""
-    figures = [figure(f"{n}", *([table(a=["1"])] if one == "N" else [])) for n, one in enumerate(row)]
+    figures = [
+        figure(f"{n}", *([table(a=["1"])] if one == "N" else [])) for n, one in enumerate(row)
+    ]
     drawings = {f"{n}": drawing(518 if one == "w" else 252) for n, one in enumerate(row)}
     assert [shown.kind for shown in placed(figures, drawings)] == kinds
 
@@ -194,13 +237,19 @@ def test_what_is_not_drawn_is_said(whole: Page) -> None:
 
 
 def test_a_table_is_folded_beneath_its_figure(whole: Page) -> None:
-    """So is each of no figure, but for those of an opened chapter; further figures are folded with their tables."""
+    """So is each of no figure, but for those of an opened chapter; further figures are folded with
+    their tables.
+    """
     folded = [e for e in whole.all("details") if "open" not in e.attributes]
     inside = [[one.attributes["id"] for one in whole.within(e, "table")] for e in folded]
     assert inside == [["table-3"], ["table-4"], ["table-4"], ["table-5"], ["table-6"], ["table-7"]]
-    first = next(at for at, e in enumerate(whole.elements) if e.attributes.get("id") == "figure-lines")
+    first = next(
+        at for at, e in enumerate(whole.elements) if e.attributes.get("id") == "figure-lines"
+    )
     after = [
-        e.attributes["id"] for e in whole.elements[first:] if e.tag in ("table", "figure") and "id" in e.attributes
+        e.attributes["id"]
+        for e in whole.elements[first:]
+        if e.tag in ("table", "figure") and "id" in e.attributes
     ]
     assert after[:3] == ["figure-lines", "table-3", "figure-wide"]
 
@@ -208,7 +257,9 @@ def test_a_table_is_folded_beneath_its_figure(whole: Page) -> None:
 def test_every_table_can_be_found_in_one_list(whole: Page) -> None:
     """By its title, in the page's order."""
     links = whole.within(whole.one("section", id="tables"), "a")
-    assert [e.attributes["href"] for e in links] == [f"#{e.attributes['id']}" for e in whole.all("table")]
+    assert [e.attributes["href"] for e in links] == [
+        f"#{e.attributes['id']}" for e in whole.all("table")
+    ]
     assert [e.text for e in links] == [e.text for e in whole.all("caption")]
 
 
@@ -227,10 +278,16 @@ class TestColumns:
         whole = wide_table()
         assert lesser(Table("", whole.numbers, whole.shown)) == [False] * 10
 
-    def test_head_and_cells_wait_together_behind_a_switch_that_counts_them(self, whole: Page) -> None:
+    def test_head_and_cells_wait_together_behind_a_switch_that_counts_them(
+        self, whole: Page
+    ) -> None:
         table = whole.one("table", id="table-4")
         box = [e for e in table.parents if e.tag == "details"][-1]
-        waiting = [e for e in whole.within(box, "th", "td") if "lesser" in e.attributes.get("class", "").split()]
+        waiting = [
+            e
+            for e in whole.within(box, "th", "td")
+            if "lesser" in e.attributes.get("class", "").split()
+        ]
         assert [e.tag for e in waiting] == ["th"] * 8 + ["td"] * 8
         (switch,) = [e for e in whole.within(box, "label") if "columns" in e.text]
         assert switch.text.strip() == "8 more columns: Wide."
@@ -238,13 +295,22 @@ class TestColumns:
 
 def test_without_a_gallery_the_page_has_no_place_for_one() -> None:
     page = Page(render(PAGES["no gallery"]))
-    assert page.all("section", id="gallery") == page.all("a", href="#gallery") == page.all("form", "dialog") == []
+    assert (
+        page.all("section", id="gallery")
+        == page.all("a", href="#gallery")
+        == page.all("form", "dialog")
+        == []
+    )
 
 
 def test_an_answer_shows_two_sentences_and_folds_the_others() -> None:
     """Together with its verdict they are read at once; the longest would hide the pictures."""
     lines = tuple(f"Sentence {n}." for n in range(4))
-    page = Page(render(Content("", "", [Part("answers", "", [Chapter()], [Answer("Why?", "missing", lines)])])))
+    page = Page(
+        render(
+            Content("", "", [Part("answers", "", [Chapter()], [Answer("Why?", "missing", lines)])])
+        )
+    )
     (card,) = page.all("article")
     (folded,) = page.within(card, "details")
     assert [e.text for e in page.within(card, "p")[1:]] == list(lines)
@@ -333,13 +399,17 @@ def test_what_is_missing_is_an_empty_cell(shown: object) -> None:
     assert [(cell.text, cell.sort) for (cell,) in prepared.rows] == [("1", 1), ("", None)]
 
 
-@pytest.mark.parametrize("texts", [["all", "all"], ["all", "some", "663 mm2"], ["", ""], ["-", ""], ["reproduced", ""]])
+@pytest.mark.parametrize(
+    "texts", [["all", "all"], ["all", "some", "663 mm2"], ["", ""], ["-", ""], ["reproduced", ""]]
+)
 def test_a_column_with_a_text_sorts_as_text(texts: list[str]) -> None:
     assert sort_values(table(tumours=texts), 0) is None
 
 
 def test_a_flag_is_no_number() -> None:
-    flagged = Table("", pd.DataFrame({"click": [True, False]}), pd.DataFrame({"click": ["yes", ""]}))
+    flagged = Table(
+        "", pd.DataFrame({"click": [True, False]}), pd.DataFrame({"click": ["yes", ""]})
+    )
     assert sort_values(flagged, 0) is None
 
 
@@ -348,7 +418,8 @@ def test_every_text_of_a_table_arrives(texts: list[str]) -> None:
     """Law: what `shown` holds is what the page's cells hold, whatever the texts are."""
     page = Page(render(page_of(table(a=texts, b=texts[::-1]))))
     cells = [
-        re.sub("^[✓✕?] ", "", e.text) if "good" in e.attributes.get("class", "") else e.text for e in page.all("td")
+        re.sub("^[✓✕?] ", "", e.text) if "good" in e.attributes.get("class", "") else e.text
+        for e in page.all("td")
     ]
     assert cells == [text for pair in zip(texts, texts[::-1], strict=True) for text in pair]
 
@@ -391,7 +462,9 @@ def contrast(one: str, other: str) -> float:
 
 
 def test_contrast_is_wcags() -> None:
-    """Black on white is 21:1; #767676 on white is 4.54:1, the well-known lightest grey that passes AA."""
+    """Black on white is 21:1; #767676 on white is 4.54:1, the well-known lightest grey that passes
+    AA.
+    """
     assert contrast("000000", "ffffff") == pytest.approx(21)
     assert contrast("767676", "ffffff") == pytest.approx(4.54, abs=0.005)
 
@@ -400,8 +473,14 @@ def test_contrast_is_wcags() -> None:
 @pytest.mark.parametrize("ground", ["paper", "panel"])
 @pytest.mark.parametrize(
     ("ink", "least"),
-    [*((name, 4.5) for name in ("ink", "muted", "link", "good", "bad", "open", "found")), ("edge", 3), ("blue", 3)],
+    [
+        *((name, 4.5) for name in ("ink", "muted", "link", "good", "bad", "open", "found")),
+        ("edge", 3),
+        ("blue", 3),
+    ],
 )
 def test_the_palette_reads(ink: str, ground: str, theme: int, least: float) -> None:
-    """WCAG AA: 4.5:1 for text (1.4.3), 3:1 for the edges of controls and for what is drawn (1.4.11)."""
+    """WCAG AA: 4.5:1 for text (1.4.3), 3:1 for the edges of controls and for what is drawn
+    (1.4.11).
+    """
     assert contrast(PALETTE[ink][theme], PALETTE[ground][theme]) >= least

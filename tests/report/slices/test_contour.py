@@ -28,7 +28,9 @@ def drawn(text: str) -> list[list[tuple[int, int]]]:
 
 
 def filled(text: str, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """(H, W) bool: pixel centres inside an odd number of windings, counted by matplotlib line by line."""
+    """(H, W) bool: pixel centres inside an odd number of windings, counted by matplotlib line by
+    line.
+    """
     rows, columns = np.indices(shape)
     centres = np.column_stack([columns.ravel() + 0.5, rows.ravel() + 0.5])
     inside = np.zeros(rows.size, dtype=bool)
@@ -40,13 +42,17 @@ def filled(text: str, shape: tuple[int, int]) -> NDArray[np.bool_]:
 @law
 @given(masks((6, 9)))
 def test_the_path_filled_is_the_mask(mask: NDArray[np.bool_]) -> None:
-    """ "(H, W) bool mask -> SVG path": holes, several parts and parts that touch at a corner included."""
+    """ "(H, W) bool mask -> SVG path": holes, several parts and parts that touch at a corner
+    included.
+    """
     np.testing.assert_array_equal(filled(svg_path(mask), mask.shape), mask)
 
 
 @law
 @given(masks((6, 9)))
-def test_every_line_runs_along_pixel_edges_and_turns_at_each_corner(mask: NDArray[np.bool_]) -> None:
+def test_every_line_runs_along_pixel_edges_and_turns_at_each_corner(
+    mask: NDArray[np.bool_],
+) -> None:
     for line in loops(mask):
         steps = np.roll(line, -1, axis=0) - line
         assert not steps[0::2, 1].any()  # along x first, then along y, and so on
@@ -57,7 +63,9 @@ def test_every_line_runs_along_pixel_edges_and_turns_at_each_corner(mask: NDArra
 @law
 @given(masks((6, 9)))
 def test_path_and_loops_are_the_same_corners(mask: NDArray[np.bool_]) -> None:
-    assert drawn(svg_path(mask)) == [[tuple(corner) for corner in line.tolist()] for line in loops(mask)]
+    assert drawn(svg_path(mask)) == [
+        [tuple(corner) for corner in line.tolist()] for line in loops(mask)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +73,10 @@ def test_path_and_loops_are_the_same_corners(mask: NDArray[np.bool_]) -> None:
     [
         ([], ""),
         ([(5, 3)], "M3 5h1v1h-1z"),
-        ([(5, 3), (5, 4)], "M3 5h2v1h-2z"),  # pixel (r, c) covers x from c to c + 1 and y from r to r + 1
+        (
+            [(5, 3), (5, 4)],
+            "M3 5h2v1h-2z",
+        ),  # pixel (r, c) covers x from c to c + 1 and y from r to r + 1
         ([(0, 0), (7, 9)], "M0 0h1v1h-1zM9 7h1v1h-1z"),
     ],
 )

@@ -19,7 +19,10 @@ from benchmark.report.slices import contour_shape, failures
 from benchmark.report.slices.failures import Cases
 
 TOLERANCES = terms()[1]
-SIZES, RULE = TOLERANCES.sizes, TOLERANCES.claims  # edges at 663 and 1263 mm2; centre missed below 0.5
+SIZES, RULE = (
+    TOLERANCES.sizes,
+    TOLERANCES.claims,
+)  # edges at 663 and 1263 mm2; centre missed below 0.5
 SMALL, MIDDLE, LARGE = 100.0, 900.0, 1500.0
 SPACING = (0.5, 0.5)
 
@@ -33,7 +36,9 @@ def rows(runs: dict[str, list[dict[str, Any]]]) -> pd.DataFrame:
         for run_id, slices in runs.items()
         for number, one in enumerate(slices, 1)
     ]
-    table = pd.DataFrame({"run_id": list(runs), "split_id": "by-image-1", "seed": range(1, len(runs) + 1)})
+    table = pd.DataFrame(
+        {"run_id": list(runs), "split_id": "by-image-1", "seed": range(1, len(runs) + 1)}
+    )
     return failures.rows_of(table.astype({"seed": "Int64"}), pd.DataFrame(scores))
 
 
@@ -47,7 +52,12 @@ def numbers(cases: Cases) -> list[int]:
 
 def test_each_row_knows_the_mean_of_its_slice() -> None:
     found = dices(a=[0.2, 1.0], b=[0.6, 1.0]).set_index(["run_id", "slice_id"])
-    assert found["dice_mean"].to_dict() == {("a", 1): 0.4, ("b", 1): 0.4, ("a", 2): 1.0, ("b", 2): 1.0}
+    assert found["dice_mean"].to_dict() == {
+        ("a", 1): 0.4,
+        ("b", 1): 0.4,
+        ("a", 2): 1.0,
+        ("b", 2): 1.0,
+    }
     assert set(found["trainings"]) == {2}
 
 
@@ -80,7 +90,11 @@ def test_at_most_four_are_shown_and_all_are_counted() -> None:
 
 def test_standings_of_eleven_slices() -> None:
     """Ranks 0 to 10: the 90th, 50th and 10th percentile are ranks 9, 5 and 1."""
-    assert numbers(failures.standings(dices(a=[round(0.1 * i, 1) for i in range(11)]))) == [10, 6, 2]
+    assert numbers(failures.standings(dices(a=[round(0.1 * i, 1) for i in range(11)]))) == [
+        10,
+        6,
+        2,
+    ]
 
 
 def test_small_means_the_smallest_third_found_by_every_training() -> None:
@@ -97,7 +111,9 @@ def test_the_edge_of_the_smallest_third_is_outside_it(area: float, met: int) -> 
 
 
 def test_right_outlines_of_low_dice() -> None:
-    """Outlines that look right have a mean Dice of (0.95 + 0.8 + 0.9 + 0.95) / 4 = 0.9: slice 2 alone is below it."""
+    """Outlines that look right have a mean Dice of (0.95 + 0.8 + 0.9 + 0.95) / 4 = 0.9: slice 2
+    alone is below it.
+    """
     found = rows(
         {
             "a": [
@@ -142,10 +158,25 @@ def test_none_is_shown_where_none_meets_the_rule() -> None:
 
 
 @law
-@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), st.sampled_from([MIDDLE, LARGE])), min_size=1, max_size=8))
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 1), st.floats(0, 1), st.sampled_from([MIDDLE, LARGE])),
+        min_size=1,
+        max_size=8,
+    )
+)
 def test_the_cases_are_the_claims_own(slices: list[tuple[float, float, float]]) -> None:
-    """The same predicate as the claim necrotic-centres, which counts the large tumours it is true of."""
-    table = rows({"a": [{"core_sensitivity": c, "sensitivity": s, "truth_mm2": area} for c, s, area in slices]})
+    """The same predicate as the claim necrotic-centres, which counts the large tumours it is true
+    of.
+    """
+    table = rows(
+        {
+            "a": [
+                {"core_sensitivity": c, "sensitivity": s, "truth_mm2": area}
+                for c, s, area in slices
+            ]
+        }
+    )
     wanted = table[(table["truth_mm2"] >= SIZES.edges_mm2[1]) & centre_missed(table, RULE)]
     assert failures.necrotic(table, RULE, SIZES).found == len(wanted)
 
@@ -180,7 +211,10 @@ def test_measures_of_a_run_show_that_run() -> None:
     table = dices(a=[0.9, 0.8], b=[0.9, 0.8])
     values = {("a", 1): 3.0, ("b", 1): 8.0, ("a", 2): 6.0, ("b", 2): 6.0}
     cases = failures.by_run(table, values, 5.0, "kind", "rule", "area")
-    assert cases.table[["slice_id", "run_id", "value"]].to_numpy().tolist() == [[1, "b", 8.0], [2, "a", 6.0]]
+    assert cases.table[["slice_id", "run_id", "value"]].to_numpy().tolist() == [
+        [1, "b", 8.0],
+        [2, "a", 6.0],
+    ]
 
 
 def shape(points: list[tuple[int, int]], side: int = 128) -> NDArray[np.bool_]:
@@ -209,7 +243,9 @@ def test_quadrilaterals_are_straight(corners: list[tuple[int, int]]) -> None:
 
 
 def test_discs_are_not_straight() -> None:
-    """A chord that stays within t of a circle of radius r spans 2 acos(1 - t/r): 23 degrees at 50, 4 of them 0.26."""
+    """A chord that stays within t of a circle of radius r spans 2 acos(1 - t/r): 23 degrees at 50,
+    4 of them 0.26.
+    """
     assert 0.2 < contour_shape.straight_share(a_disk(50)) < 0.35
     assert (
         contour_shape.straight_share(a_disk(30)) < contour_shape.LEAST_STRAIGHT
@@ -220,8 +256,12 @@ def test_an_empty_mask_is_not_straight() -> None:
     assert contour_shape.straight_share(np.zeros((8, 8), dtype=bool)) == 0
 
 
-def with_tail(width: int, grey: int = 200) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]:
-    """A bright disc of 40 pixels across with a tail of 30 x width pixels to the right; image, truth, disc alone."""
+def with_tail(
+    width: int, grey: int = 200
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]:
+    """A bright disc of 40 pixels across with a tail of 30 x width pixels to the right; image,
+    truth, disc alone.
+    """
     body = a_disk(20)
     truth = body.copy()
     truth[64 : 64 + width, 84:114] = True
@@ -239,8 +279,12 @@ def test_a_thin_bright_tail_left_out_is_found() -> None:
 def test_no_strand_is_found_where_it_is_no_failure() -> None:
     image, truth, body = with_tail(6)
     assert contour_shape.left_out_strand_mm2(image, truth, truth, SPACING) == 0  # predicted
-    assert contour_shape.left_out_strand_mm2(image, truth, np.zeros_like(truth), SPACING) == 0  # nothing found at all
-    assert contour_shape.left_out_strand_mm2(image, body, body, SPACING) == 0  # no tail in the truth
+    assert (
+        contour_shape.left_out_strand_mm2(image, truth, np.zeros_like(truth), SPACING) == 0
+    )  # nothing found at all
+    assert (
+        contour_shape.left_out_strand_mm2(image, body, body, SPACING) == 0
+    )  # no tail in the truth
 
 
 def test_dark_or_thick_parts_are_no_strands() -> None:
@@ -253,7 +297,9 @@ def test_dark_or_thick_parts_are_no_strands() -> None:
 
 
 def test_a_rim_left_out_all_around_is_no_strand() -> None:
-    """A prediction two pixels too small leaves out a rim that is thin itself, but no thin part of the truth."""
+    """A prediction two pixels too small leaves out a rim that is thin itself, but no thin part of
+    the truth.
+    """
     truth = a_disk(30)
     image = np.where(truth, np.uint8(200), np.uint8(50))
     assert contour_shape.left_out_strand_mm2(image, truth, a_disk(28), SPACING) == 0
@@ -274,4 +320,7 @@ def test_the_area_is_in_square_millimetres_whatever_the_pixels() -> None:
 def test_pixel_size_decides_what_is_thin() -> None:
     """The tail of 6 pixels is 3 mm wide at 0.5 mm a pixel, and 6 mm at 1 mm."""
     image, truth, body = with_tail(6)
-    assert contour_shape.left_out_strand_mm2(image, truth, body, (1.0, 1.0)) < contour_shape.LEAST_STRAND_MM2
+    assert (
+        contour_shape.left_out_strand_mm2(image, truth, body, (1.0, 1.0))
+        < contour_shape.LEAST_STRAND_MM2
+    )

@@ -1,4 +1,6 @@
-"""What the gallery shows is what the runs stored: every outline, Dice and area, over the slices that were tested."""
+"""What the gallery shows is what the runs stored: every outline, Dice and area, over the slices
+that were tested.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ PIXEL_MM2 = 0.49 * 0.49
 
 def gallery_of(root: Path, slices: SliceSet = SLICES) -> dict[str, Any]:
     found = gallery(collect(root), root, slices)
-    assert json.loads(json.dumps(found, allow_nan=False)) == found  # plain JSON types, numbers finite
+    assert (
+        json.loads(json.dumps(found, allow_nan=False)) == found
+    )  # plain JSON types, numbers finite
     return found
 
 
@@ -38,7 +42,9 @@ def overwrite(folder: RunFolder, content: bytes) -> None:
     """Other predictions, with their hash put right."""
     (folder / run_folder.PREDICTIONS).write_bytes(content)
     result = run_folder.read_json(folder / run_folder.RESULT)
-    result["sha256"][run_folder.PREDICTIONS] = run_folder.file_sha256(folder / run_folder.PREDICTIONS)
+    result["sha256"][run_folder.PREDICTIONS] = run_folder.file_sha256(
+        folder / run_folder.PREDICTIONS
+    )
     run_folder.write_json(folder / run_folder.RESULT, result)
 
 
@@ -56,7 +62,11 @@ def test_outlines_are_those_stored(tmp_path: Path) -> None:
 
 def test_a_missed_tumour_has_no_outline(tmp_path: Path) -> None:
     folder = write_run(tmp_path, SLICES, SPLIT, rows=0)
-    assert gallery_of(tmp_path)["outlines"][folder.run_id]["1"] == {"d": "", "dice": 0.0, "mm2": 0.0}
+    assert gallery_of(tmp_path)["outlines"][folder.run_id]["1"] == {
+        "d": "",
+        "dice": 0.0,
+        "mm2": 0.0,
+    }
 
 
 def test_a_run_is_told_by_arm_terms_split_and_seed(tmp_path: Path) -> None:
@@ -118,7 +128,9 @@ def one_mask_less(folder: RunFolder) -> None:
 
 
 def changed(folder: RunFolder) -> None:
-    (folder / run_folder.PREDICTIONS).write_bytes(run_folder.pack_masks(rows_found(SLICES, SPLIT, 9)))
+    (folder / run_folder.PREDICTIONS).write_bytes(
+        run_folder.pack_masks(rows_found(SLICES, SPLIT, 9))
+    )
 
 
 def lost(folder: RunFolder) -> None:
@@ -137,7 +149,9 @@ def lost(folder: RunFolder) -> None:
 def test_a_run_whose_predictions_cannot_be_trusted_is_left_out_alone(
     tmp_path: Path, damage: Callable[[RunFolder], None], why: str
 ) -> None:
-    """A Dice never stands beside another mask than its own; the other runs are shown, and the page says why."""
+    """A Dice never stands beside another mask than its own; the other runs are shown, and the page
+    says why.
+    """
     folder, other = write_run(tmp_path, SLICES, SPLIT), write_run(tmp_path, SLICES, SPLIT, seed=2)
     damage(folder)
     found = gallery_of(tmp_path)
@@ -153,9 +167,13 @@ def cell(kernel: int, alpha: float = 0.5) -> dict[str, float]:
 
 
 def test_it_opens_on_the_reference_cell_under_the_first_terms_given(tmp_path: Path) -> None:
-    """The page shows the first run of the first arm: that of the thesis's best cell, under the first of its terms."""
+    """The page shows the first run of the first arm: that of the thesis's best cell, under the
+    first of its terms.
+    """
     runs = {
-        (shape, kernel): write_run(tmp_path, SLICES, SPLIT, shape=(shape, shape), params=cell(kernel)).run_id
+        (shape, kernel): write_run(
+            tmp_path, SLICES, SPLIT, shape=(shape, shape), params=cell(kernel)
+        ).run_id
         for shape in (512, 256)
         for kernel in (3, 5)
     }
@@ -178,8 +196,12 @@ def test_panels_of_other_slices_add_no_run(tmp_path: Path) -> None:
     assert [run["id"] for run in found["left_out"]] == [other.run_id]  # once
 
 
-@pytest.mark.parametrize(("shape", "size"), [((64, 64), (64, 64)), ((512, 512), (256, 256)), ((512, 384), (192, 256))])
-def test_pictures_have_at_most_256_pixels_a_side(shape: tuple[int, int], size: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    ("shape", "size"), [((64, 64), (64, 64)), ((512, 512), (256, 256)), ((512, 384), (192, 256))]
+)
+def test_pictures_have_at_most_256_pixels_a_side(
+    shape: tuple[int, int], size: tuple[int, int]
+) -> None:
     """size is width, height."""
     image = np.arange(shape[0] * shape[1]).reshape(shape).astype(np.uint16)
     with Image.open(io.BytesIO(webp(image))) as picture:
