@@ -16,7 +16,8 @@ import pytest
 from bench_forms import ROOT, TINY_GRID, bits, finish, process, start
 
 from benchmark.__main__ import main
-from benchmark.cli import parser, run_verbs
+from benchmark.cli import run_verbs
+from benchmark.cli.parser import parser
 from benchmark.runs.run_folder import RunFolder, State
 
 pytestmark = pytest.mark.slow
@@ -317,7 +318,7 @@ RACE = """
 import os, sys
 from pathlib import Path
 from bench_forms import small_recipe, small_slices
-from benchmark.split import load_or_make
+from benchmark.splits.split import load_or_make
 
 slices, rule = small_slices(), small_recipe().split
 gate, opener = os.pipe()
@@ -340,6 +341,6 @@ for child in children:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a system that can fork")
 def test_tasks_that_start_at_once_write_one_split(tmp_path: Path) -> None:
-    code, output, err = finish(process(["-c", RACE], tmp_path, [Path(__file__).parent]))
+    code, output, err = finish(process(["-c", RACE], tmp_path, [ROOT / "tests"]))
     assert (code, output, err) == (0, "", "")
     assert [path.suffix for path in tmp_path.glob("splits/*/*")] == [".json"]

@@ -12,8 +12,8 @@ import pytest
 from run_records import a_spec, halves, squares, varied, write_run
 
 from baselines import ARMS
-from benchmark.cli import parser
 from benchmark.cli.options import request
+from benchmark.cli.parser import parser
 from benchmark.planning.request import prepare
 from benchmark.protocol import load_recipe
 from benchmark.report.provenance import (

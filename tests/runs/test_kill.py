@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 import plain_training
 import pytest
-from bench_forms import augmented, bits, process, small_recipe
+from bench_forms import ROOT, augmented, bits, process, small_recipe
 
 from benchmark.arm import Cases
 from benchmark.runs.model_file import unpack
@@ -39,8 +39,8 @@ import baselines.attention_unet, baselines.unet
 from baselines import ARMS
 from bench_forms import small_recipe, small_slices, spec_of
 from benchmark.__main__ import Terminated, sigterm_stops
-from benchmark.runner import Bench, Options, run_grid
-from benchmark.split import make
+from benchmark.runs.runner import Bench, Options, run_grid
+from benchmark.splits.split import make
 
 torch.set_num_threads(1)
 slices, recipe = small_slices(), small_recipe(training__max_epochs=4, training__patience=4, network__channels=[4, 8, 8])
@@ -103,7 +103,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
             child = process(
                 ["-c", DRIVER],
                 folder,
-                [Path(__file__).parent],
+                [ROOT / "tests"],
                 stdin=subprocess.PIPE,
                 stderr=errors,
             )

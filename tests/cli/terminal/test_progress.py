@@ -340,10 +340,10 @@ import os, sys, time
 from functools import partial
 
 import baselines.unet
-from benchmark import runner
+from benchmark.runs import runner
 from benchmark.__main__ import main
 from benchmark.data import phantoms
-from benchmark.record import RunFolder
+from benchmark.runs.run_folder import RunFolder
 
 write_history = RunFolder.write_history
 RunFolder.write_history = lambda *words: (time.sleep(0.1), write_history(*words))
