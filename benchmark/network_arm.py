@@ -12,7 +12,7 @@ from torch import nn
 from benchmark.arm import Cases, FitReport, FloatImages, ProbMaps, RunContext
 from benchmark.errors import ArmError
 from benchmark.protocol import Network
-from benchmark.training.layers import lighten
+from benchmark.training.layers import replace_layers
 from benchmark.training.loop import predict_network, train_network
 from benchmark.training.losses import check_alpha
 from benchmark.training.seeding import torch_seed
@@ -70,5 +70,5 @@ class NetworkArm:
         with torch.random.fork_rng(
             []
         ):  # building draws weights, on the processor, that are not used
-            self.model = lighten(self.build(context.recipe.network))
+            self.model = replace_layers(self.build(context.recipe.network))
         self.model.load_state_dict(dict(state))

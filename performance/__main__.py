@@ -85,7 +85,7 @@ def measure(options: argparse.Namespace, command: str, run: Run | None = None) -
     from performance import child, report
     from performance.job import Job
     from performance.prepare import prepare
-    from performance.rounds import play
+    from performance.rounds import run_rounds
 
     for option in ("rounds", "threads", "images", "batch_size", "image_size"):
         value = getattr(options, option)
@@ -101,7 +101,7 @@ def measure(options: argparse.Namespace, command: str, run: Run | None = None) -
         "", course.train, course.val, recipe, options.kernel, device, options.threads or cores
     )
     gflop = gflop_per_image(job.network(), course.train.shape)
-    scores = play(
+    scores = run_rounds(
         job,
         rows,
         options.rounds,

@@ -13,7 +13,7 @@ from torch import nn
 from benchmark.runs.memory import keep_freed_memory
 from benchmark.training import step
 from benchmark.training.device import on_device
-from benchmark.training.layers import dropout_keys, lighten
+from benchmark.training.layers import dropout_keys, replace_layers
 from benchmark.training.loop import OPTIMISERS, execution_for, validate
 from benchmark.training.losses import thesis_tversky
 from benchmark.training.resident import Resident
@@ -33,7 +33,9 @@ def step_for(job: Job) -> step.Step:
         how, images_per_pass=per_pass.get(job.change, how.images_per_pass), images_per_look=per_look
     )
     ours = {"torch-dropout": nn.Dropout, "torch-prelu": nn.PReLU}
-    lighten(model, [kind for change, kind in ours.items() if change != job.change]).to(device)
+    replace_layers(model, [kind for change, kind in ours.items() if change != job.change]).to(
+        device
+    )
     if how.channels_last or job.change == "channels-last":
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if job.change == "compile":

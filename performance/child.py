@@ -21,12 +21,12 @@ from performance.job import Job, Measurement, Memory, carry_out
 ROOT = Path(__file__).resolve().parent.parent
 
 
-class ContestantError(Exception):
+class ImplementationError(Exception):
     """A contestant could not finish; the message says why."""
 
 
 def run(job: Job, **more: str) -> dict[str, Any]:
-    """Carry out a job in a fresh process; return its result's fields. Raises `ContestantError`.
+    """Carry out a job in a fresh process; return its result's fields. Raises `ImplementationError`.
 
     more: environment variables beside this process's own.
     """
@@ -45,22 +45,22 @@ def run(job: Job, **more: str) -> dict[str, Any]:
 
 
 def understood(code: int, out: bytes, err: bytes) -> dict[str, Any]:
-    """Return the result that an ended process wrote last on its output; `ContestantError` says why
+    """Return the result that an ended process wrote last on its output; `ImplementationError` says why
     there is none.
     """
     if code < 0:
-        raise ContestantError(
+        raise ImplementationError(
             f"ended by signal {signal.Signals(-code).name}; was there memory enough?"
         )
     try:
         result: dict[str, Any] = json.loads(out.decode(errors="replace").splitlines()[-1])
     except (IndexError, ValueError):
         lines = err.decode(errors="replace").strip().splitlines()
-        raise ContestantError(
+        raise ImplementationError(
             lines[-1] if lines else f"ended with {code} and said nothing"
         ) from None
     if "error" in result:
-        raise ContestantError(result["error"])
+        raise ImplementationError(result["error"])
     return result
 
 

@@ -9,7 +9,7 @@ from benchmark.errors import SpecError, known
 
 
 @dataclass(frozen=True)
-class Contestant:
+class Implementation:
     """target is the module with its `measure`; loads: data come from loading processes; change: one
     of `CHANGES`.
     """
@@ -24,21 +24,21 @@ OURS = "ours"
 MAIN = ("torchio", "monai", OURS, "bare", "monai-eager")
 PEAK = "performance.peak"
 CONTESTANTS = {
-    "torchio": Contestant(
+    "torchio": Implementation(
         "performance.peers.torchio_peer",
         "Lightning, DataLoader, TorchIO transforms per sample, MONAI U-Net",
         True,
     ),
-    "monai": Contestant(
+    "monai": Implementation(
         "performance.peers.monai_peer",
         "Lightning, DataLoader, MONAI transforms per sample, MONAI U-Net",
         True,
     ),
-    OURS: Contestant("performance.ours", "this repository's training, augmentation included"),
-    "bare": Contestant(
+    OURS: Implementation("performance.ours", "this repository's training, augmentation included"),
+    "bare": Implementation(
         "performance.bare", "this repository's step on resident slices, no augmentation"
     ),
-    "monai-eager": Contestant(
+    "monai-eager": Implementation(
         "performance.eager",
         "MONAI's network, whole batches, torch's dropout, resident slices, no augmentation",
     ),
@@ -57,13 +57,13 @@ CHANGES = {  # of the bare network, one at a time: what each is worth, and what 
 }
 TRIED = "tried"
 CONTESTANTS |= {
-    f"bare:{change}": Contestant("performance.bare", f"bare, but {what}", change=change)
+    f"bare:{change}": Implementation("performance.bare", f"bare, but {what}", change=change)
     for change, what in CHANGES.items()
 }
 
 
 @dataclass(frozen=True)
-class Entrant:
+class Entry:
     """A contestant with a number of loading processes, as one row of the table."""
 
     name: str
@@ -81,7 +81,7 @@ class Entrant:
         return f"{self.name}, {self.workers} worker{'' if self.workers == 1 else 's'}"
 
 
-def entrants(names: Sequence[str], workers: Sequence[int]) -> list[Entrant]:
+def entrants(names: Sequence[str], workers: Sequence[int]) -> list[Entry]:
     """Return the rows in order: one for each number of workers where a contestant has loading
     processes.
 
@@ -96,7 +96,7 @@ def entrants(names: Sequence[str], workers: Sequence[int]) -> list[Entrant]:
         if name not in CONTESTANTS:
             raise SpecError(f"--contestants: {known('contestant', name, CONTESTANTS)}")
     return [
-        Entrant(name, count)
+        Entry(name, count)
         for name in dict.fromkeys(names)
         for count in (workers if CONTESTANTS[name].loads else (0,))
     ]

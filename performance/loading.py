@@ -50,12 +50,12 @@ def steps(data: str, image_size: int | None) -> list[tuple[str, float, float | N
         rows.append((step, time.perf_counter() - start, resident(), peak("cpu").process))
         start = time.perf_counter()
 
-    from benchmark.runs.runner import Bench
+    from benchmark.runs.runner import PreparedData
 
     note("importing")
     job = prepare(Request(data=data, grid="thesis", image_size=image_size), ARMS, keep_splits=False)
     note("loading")
-    bench, spec = Bench(job.slices, job.splits, ARMS), job.specs[0]
+    bench, spec = PreparedData(job.slices, job.splits, ARMS), job.specs[0]
     split = job.splits[spec.split_id]
     kept = [bench.cases(spec, split, wanted) for wanted in (split.train, split.val, split.test)]
     note(f"preprocessing all {sum(map(len, kept))} slices")

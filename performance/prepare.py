@@ -13,7 +13,7 @@ from benchmark.data.slices import SliceSet, check_sides
 from benchmark.errors import SpecError
 from benchmark.planning.request import MAX_SIDE, PHANTOMS, Request
 from benchmark.protocol import Recipe
-from benchmark.runs.runner import Bench
+from benchmark.runs.runner import PreparedData
 from benchmark.runs.spec import RunSpec
 from benchmark.splits.split import make
 from benchmark.training.seeding import epoch_order
@@ -23,7 +23,7 @@ PHANTOM_SIDE = 512  # as the real slices
 
 
 @dataclass(frozen=True)
-class Course:
+class Workload:
     """train and val are a round's slices; epoch_train and epoch_val count the whole split's."""
 
     train: Cases
@@ -40,7 +40,7 @@ class Course:
 
 def prepare(
     source: str | None, image_size: int | None, images: int | None, recipe: Recipe
-) -> Course:
+) -> Workload:
     """Return images training slices (None: all), as many whole batches as there are, and validation
     to match.
 
@@ -71,12 +71,12 @@ def prepare(
         shape,
         0,
     )
-    bench = Bench(slices, {}, {})
+    bench = PreparedData(slices, {}, {})
     train, val = (
         bench.cases(spec, split, chosen)
         for chosen in (_some(split.train, wanted), _some(split.val, few))
     )
-    return Course(train, val, len(split.train), len(split.val), len(slices), slices.phantom)
+    return Workload(train, val, len(split.train), len(split.val), len(slices), slices.phantom)
 
 
 def _load(source: str | None, image_size: int | None) -> SliceSet:

@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmark.runs.environment import describe
 from performance.contestants import CONTESTANTS, OURS
 from performance.job import Job
-from performance.prepare import Course
+from performance.prepare import Workload
 from performance.rounds import Scores
 from performance.table import SPLIT, Work, heads, main_table, markdown, split_table
 
@@ -29,7 +29,9 @@ best of some matrix products and convolutions. Memory of a worker is what it doe
 """
 
 
-def section(job: Job, course: Course, scores: Scores, gflop_per_image: float, command: str) -> str:
+def section(
+    job: Job, course: Workload, scores: Scores, gflop_per_image: float, command: str
+) -> str:
     """Return one dated section in Markdown."""
     peak = max(scores.peaks, default=None)
     work = Work(course.epoch_train, course.epoch_val, gflop_per_image, peak[0] if peak else None)
@@ -62,7 +64,12 @@ def section(job: Job, course: Course, scores: Scores, gflop_per_image: float, co
 
 
 def facts_of(
-    facts: Mapping[str, object], course: Course, job: Job, rounds: int, command: str, more: str = ""
+    facts: Mapping[str, object],
+    course: Workload,
+    job: Job,
+    rounds: int,
+    command: str,
+    more: str = "",
 ) -> str:
     """What a section's numbers depend on: machine, versions, data, rounds, command, a line each;
     more: another line.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from performance import child
-from performance.contestants import CONTESTANTS, PEAK, Entrant
+from performance.contestants import CONTESTANTS, PEAK, Entry
 from performance.job import Job, Measurement
 
 Run = Callable[[Job], dict[str, Any]]
@@ -26,8 +26,8 @@ class Scores:
     peaks: list[tuple[float, str]] = field(default_factory=list)
 
 
-def play(
-    job: Job, entrants: Sequence[Entrant], rounds: int, say: Callable[[str], None], run: Run
+def run_rounds(
+    job: Job, entrants: Sequence[Entry], rounds: int, say: Callable[[str], None], run: Run
 ) -> Scores:
     """Measure the machine's peak and every entrant in each round; the first round also splits the
     time.
@@ -40,7 +40,7 @@ def play(
         try:
             peak = run(replace(job, target=PEAK))
             scores.peaks.append((peak["gflop_per_second"], peak["shape"]))
-        except child.ContestantError as error:
+        except child.ImplementationError as error:
             scores.reasons["peak"] = str(error)
         for entrant in entrants:
             label, found = entrant.label, None
@@ -55,12 +55,12 @@ def play(
     return scores
 
 
-def _turn(job: Job, entrant: Entrant, scores: Scores, run: Run) -> Measurement | None:
+def _turn(job: Job, entrant: Entry, scores: Scores, run: Run) -> Measurement | None:
     one = CONTESTANTS[entrant.name]
     try:
         return child.measurement(
             run(replace(job, target=one.target, workers=entrant.workers, change=one.change))
         )
-    except child.ContestantError as error:
+    except child.ImplementationError as error:
         scores.reasons[entrant.label] = str(error)
         return None

@@ -175,7 +175,7 @@ def main(words: Sequence[str] | None = None) -> int:
         print(text)
         if not options.no_write:
             append(RESULTS, text)
-    except (BenchmarkError, child.ContestantError) as error:
+    except (BenchmarkError, child.ImplementationError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

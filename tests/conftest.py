@@ -17,7 +17,7 @@ from benchmark.arm import Cases
 from benchmark.data import phantoms
 from benchmark.data.slices import SliceSet
 from benchmark.protocol import Recipe
-from benchmark.runs.runner import Bench
+from benchmark.runs.runner import PreparedData
 from benchmark.splits.split import make
 
 
@@ -52,7 +52,7 @@ def recipe() -> Recipe:
 def cases(slices: SliceSet, recipe: Recipe) -> dict[str, Cases]:
     """The slices of "train", "val" and "test" as an arm gets them."""
     split = make(slices, recipe.split, 1)
-    spec, bench = spec_of("any", FAULTY, slices, split, recipe), Bench(slices, {}, {})
+    spec, bench = spec_of("any", FAULTY, slices, split, recipe), PreparedData(slices, {}, {})
     return {
         part: bench.cases(spec, split, getattr(split, part)) for part in ("train", "val", "test")
     }

@@ -31,8 +31,8 @@ from benchmark.arm import (
 )
 from benchmark.errors import ArmError
 from benchmark.preprocessing.nyul import Landmarks
-from benchmark.runs.model_file import Learned, pack, unpack
-from benchmark.runs.runner import Bench
+from benchmark.runs.model_file import ModelState, pack, unpack
+from benchmark.runs.runner import PreparedData
 from benchmark.scoring.evaluate import simulated_clicks
 from benchmark.splits.split import make
 
@@ -104,7 +104,7 @@ def tiny() -> tuple[Cases, Cases, Cases]:
 
     slices, recipe = small_slices(), small_recipe()
     split = make(slices, recipe.split, 1)
-    spec, bench = spec_of("any", FAULTY, slices, split, recipe), Bench(slices, {}, {})
+    spec, bench = spec_of("any", FAULTY, slices, split, recipe), PreparedData(slices, {}, {})
     train, val, test = (
         bench.cases(spec, split, getattr(split, part)) for part in ("train", "val", "test")
     )
@@ -239,7 +239,9 @@ def test_what_was_kept_gives_the_same_bits(name: str) -> None:
     one, fresh = fitted(name), build(name)
     assert isinstance(one.arm, Keepable)
     packed = pack(
-        Learned(one.arm.state(), Landmarks((1.0, 99.0), (0.0, 100.0)), (64, 64), (1.0, 1.0), 16, 5),
+        ModelState(
+            one.arm.state(), Landmarks((1.0, 99.0), (0.0, 100.0)), (64, 64), (1.0, 1.0), 16, 5
+        ),
         name,
     )
     states = random_states()

@@ -23,15 +23,15 @@ from torch import nn
 from baselines import ARMS
 from benchmark.arm import Cases
 from benchmark.preprocessing import nyul
-from benchmark.preprocessing.resize import enlarge_probability, shrink, shrink_masks
+from benchmark.preprocessing.resize import downsample, downsample_masks, upsample_probability
 from benchmark.protocol import SplitRule, load_recipe, override
 from benchmark.runs import run_folder
 from benchmark.runs.model_file import unpack
-from benchmark.runs.run_folder import RunFolder, State, read_json, unpack_masks
-from benchmark.runs.runner import Bench, Options, run_one
+from benchmark.runs.run_folder import RunFolder, RunState, read_json, unpack_masks
+from benchmark.runs.runner import PreparedData, RunOptions, run_one
 from benchmark.runs.spec import RunSpec
 from benchmark.splits.split import make
-from benchmark.training.layers import KeyedDropout, lighten, set_keys
+from benchmark.training.layers import KeyedDropout, replace_layers, set_keys
 
 TABLE = {**ARMS, "faulty": FAULTY}
 SLICES = small_slices()  # 24 of 8 patients, 64 x 64; by image 16 train, 4 validate, 4 test
@@ -129,19 +129,21 @@ class Lab:
 
     def run(self, spec: RunSpec) -> Cell:
         folder = RunFolder(self.out, spec.run_id)
-        state = run_one(spec, Bench(SLICES, SPLITS, TABLE), Options(self.out, keep_models=True))
-        assert state is State.DONE, read_json(folder / run_folder.FAILURE)["traceback"]
+        state = run_one(
+            spec, PreparedData(SLICES, SPLITS, TABLE), RunOptions(self.out, keep_models=True)
+        )
+        assert state is RunState.DONE, read_json(folder / run_folder.FAILURE)["traceback"]
         return Cell(spec, folder)
 
 
 def cases(spec: RunSpec, name: str) -> Cases:
     """The train, val or test set as an arm must be fed it."""
     rows = np.isin(SLICES.slice_id, getattr(SPLITS[spec.split_id], name))
-    images = nyul.apply(shrink(SLICES.images[rows], spec.shape), landmarks(spec))
+    images = nyul.apply(downsample(SLICES.images[rows], spec.shape), landmarks(spec))
     row_mm, column_mm = (
         64 * side / pixels for side, pixels in zip(SLICES.spacing_mm, spec.shape, strict=True)
     )
-    masks = shrink_masks(SLICES.masks, spec.shape)[rows]
+    masks = downsample_masks(SLICES.masks, spec.shape)[rows]
     return Cases(images, masks, SLICES.slice_id[rows], (row_mm, column_mm))
 
 
@@ -152,7 +154,7 @@ def landmarks(spec: RunSpec) -> nyul.Landmarks:
     rule, percentiles = spec.recipe.preprocess, []
     whole, train = rule.nyul_foreground == "whole", SPLITS[spec.split_id].train
     for number, image in zip(
-        SLICES.slice_id.tolist(), shrink(SLICES.images, spec.shape), strict=True
+        SLICES.slice_id.tolist(), downsample(SLICES.images, spec.shape), strict=True
     ):
         if rule.nyul_fit == "all" or number in train:
             own = np.percentile(
@@ -210,7 +212,11 @@ def _parted(spec: RunSpec, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
 
 def train_loss(spec: RunSpec) -> float:
     """The mean over images of epoch 0's batch losses, of a cell that stays as it was drawn."""
-    model, train, total = lighten(drawn(spec), [nn.Dropout]).train(), cases(spec, "train"), 0.0
+    model, train, total = (
+        replace_layers(drawn(spec), [nn.Dropout]).train(),
+        cases(spec, "train"),
+        0.0,
+    )
     layers = sum(isinstance(layer, KeyedDropout) for layer in model.modules())
     seed = spec.seed or 0
     pictures = augmented(spec.recipe, seed, train)
@@ -262,4 +268,4 @@ def maps(
 
 def outlines(spec: RunSpec, weights: Mapping[str, torch.Tensor]) -> NDArray[np.bool_]:
     """(N, H, W) masks of the test slices at their own size."""
-    return enlarge_probability(maps(spec, weights, cases(spec, "test").images), SLICES.shape) > 0.5
+    return upsample_probability(maps(spec, weights, cases(spec, "test").images), SLICES.shape) > 0.5

@@ -16,7 +16,7 @@ from benchmark.arm import ArmEntry
 from benchmark.cli.options import request
 from benchmark.data.slices import SliceSet
 from benchmark.errors import SpecError
-from benchmark.judge.comparisons.external_tool import visitor_table
+from benchmark.judge.comparisons.external_tool import external_tool_table
 from benchmark.judge.judgement import SECTIONS, USUAL, WHY_EMPTY, Judgement
 from benchmark.judge.reference import load_reference, load_tolerances
 from benchmark.judge.tables import render
@@ -25,10 +25,10 @@ from benchmark.planning.request import PHANTOMS, load_slices
 from benchmark.runs.collect import collect, reproduction_folder, run_folders
 from benchmark.runs.run_folder import RESULT
 from benchmark.scoring.summary import summarise
-from benchmark.storage.atomic import room_in, write_bytes
+from benchmark.storage.atomic import staging_folder, write_bytes
 
 if TYPE_CHECKING:
-    from benchmark.scoring.external_masks import Judged
+    from benchmark.scoring.external_masks import ExternalScores
 
 OWN_RUNS, PHANTOM_RUNS = (
     Path("runs"),
@@ -164,19 +164,19 @@ def score(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     if judged.doubt:
         print(f"\n{judged.doubt}")
     if options.out is not None:
-        with room_in(options.out.parent, asked=options.out) as room:
+        with staging_folder(options.out.parent, asked=options.out) as room:
             write_bytes(
                 room / options.out.name,
                 judged.scores.to_csv(index=False, lineterminator="\n").encode(),
             )
             (room / options.out.name).replace(options.out)
         print(f"\nOne row per slice: {options.out}")
-    beside = visitor_table(name, judged, collect(root), load_tolerances().contrasts.level)
+    beside = external_tool_table(name, judged, collect(root), load_tolerances().contrasts.level)
     print(f"\n{beside.render()}" if beside else f"\nNo run in {root} was tested on this split.")
     return 0
 
 
-def judged_outside(options: argparse.Namespace) -> Judged:
+def judged_outside(options: argparse.Namespace) -> ExternalScores:
     """Load the slices, read the split and the folder of masks that were asked for, and score
     them.
     """

@@ -19,9 +19,9 @@ from benchmark.data.slices import LABELS
 from benchmark.errors import SpecError, SplitError
 from benchmark.planning import time_estimate as planning
 from benchmark.planning.request import load_slices, prepare
-from benchmark.planning.status import Cell, Survey
+from benchmark.planning.status import CellStatus, GridStatus
 from benchmark.planning.time_estimate import span
-from benchmark.runs.run_folder import State
+from benchmark.runs.run_folder import RunState
 
 
 def plan(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
@@ -35,11 +35,11 @@ def plan(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
         open_ones = (
             spec.run_id
             for spec, state in zip(job.specs, found, strict=True)
-            if state is not State.DONE
+            if state is not RunState.DONE
         )
         print("".join(f"{run_id}\n" for run_id in open_ones), end="")
         return 0
-    survey = Survey(job, arms)
+    survey = GridStatus(job, arms)
     announce(job, survey, with_time=options.format == "list")
     if options.format == "grid":
         print()
@@ -51,7 +51,7 @@ def plan(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
             cell.spec.split_id,
             cell.spec.cell,
             f"{cell.state}",
-            "" if cell.state is State.DONE else _left(cell),
+            "" if cell.state is RunState.DONE else _left(cell),
         )
         for i, cell in enumerate(survey.look(), start=1)
     ]
@@ -59,7 +59,7 @@ def plan(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     return 0
 
 
-def _left(cell: Cell) -> str:
+def _left(cell: CellStatus) -> str:
     return "unknown" if cell.left.seconds is None else span(cell.left.seconds)
 
 

@@ -23,15 +23,15 @@ from benchmark.errors import BenchmarkError, SpecError, nearest
 from benchmark.inference.trained_model import unkept
 from benchmark.planning import time_estimate as planning
 from benchmark.planning.request import PHANTOMS, Job, Request, prepare
-from benchmark.planning.status import Survey
-from benchmark.runs.run_folder import FAILURE, RunFolder, State, read_json
+from benchmark.planning.status import GridStatus
+from benchmark.runs.run_folder import FAILURE, RunFolder, RunState, read_json
 from benchmark.runs.spec import RunSpec
 
 WORKER_PATIENCE_SECONDS = 10.0  # for a worker that was told to stop
 
 
 @dataclass(frozen=True)
-class Manner:
+class WorkerOptions:
     """What all that share a job's cells are told.
 
     keep_threads and keep_models as in `runner.Options`; a cell that failed since began (seconds
@@ -94,13 +94,13 @@ def _carry_out(
     _check(job, arms, on_card=cards > 0)
     if job.slices.phantom:
         print(PHANTOM_WORDS)
-    survey = Survey(job, arms)
+    survey = GridStatus(job, arms)
     announce(job, survey)
     if options.keep_models and (told := unkept(job.specs, job.folder, arms)):
         print(told)
     places = _places(options, job, cards, survey)
     screen = terminal()
-    how = Manner(
+    how = WorkerOptions(
         options.threads is None, options.keep_models, time.time(), silent=screen is not None
     )
     progress = (
@@ -114,7 +114,7 @@ def _carry_out(
 
 
 def _places(
-    options: argparse.Namespace, job: Job, cards: int, survey: Survey
+    options: argparse.Namespace, job: Job, cards: int, survey: GridStatus
 ) -> list[tuple[str, int]]:
     """Device and threads of each worker, as asked for or as this machine's cores and cards allow.
 
@@ -126,7 +126,7 @@ def _places(
     pay = workers_that_pay(side, len(job.specs), survey.seconds_in_all(), cores, cards)
     workers = options.workers or (pay if pay * (options.threads or 1) <= cores else 1)
     shares = allocate(workers, len(job.specs), cores, cards, options.device)
-    still_open = sum(state is not State.DONE for state in planning.states(job.specs, job.folder))
+    still_open = sum(state is not RunState.DONE for state in planning.states(job.specs, job.folder))
     places = [(device, options.threads or threads) for device, threads in shares][
         : max(1, still_open)
     ]
@@ -153,19 +153,23 @@ def _check(job: Job, arms: Mapping[str, ArmEntry], on_card: bool) -> None:
 
 
 def _work(
-    job: Job, arms: Mapping[str, ArmEntry], place: tuple[str, int], how: Manner, progress: Lines
-) -> dict[str, State]:
+    job: Job,
+    arms: Mapping[str, ArmEntry],
+    place: tuple[str, int],
+    how: WorkerOptions,
+    progress: Lines,
+) -> dict[str, RunState]:
     """Run the job's cells in this process."""
     import torch
 
-    from benchmark.runs.runner import Bench, Options, run_grid
+    from benchmark.runs.runner import PreparedData, RunOptions, run_grid
 
     device, threads = place
     torch.set_num_threads(threads)
     if device.startswith("cuda"):
         torch.cuda.set_device(device)  # clocks and synchronising mean the current card
     with progress:
-        told = Options(
+        told = RunOptions(
             out=job.folder,
             device=device,
             keep_threads=how.keep_threads,
@@ -176,7 +180,7 @@ def _work(
             on_epoch=progress.on_epoch,
             on_state=progress.on_state,
         )
-        return run_grid(job.specs, Bench(job.slices, job.splits, arms), told)
+        return run_grid(job.specs, PreparedData(job.slices, job.splits, arms), told)
 
 
 def _check_params(entry: ArmEntry, params: Mapping[str, Any]) -> None:
@@ -216,9 +220,9 @@ def _share(
     arms: Mapping[str, ArmEntry],
     job: Job,
     places: Sequence[tuple[str, int]],
-    how: Manner,
+    how: WorkerOptions,
     progress: Lines,
-) -> dict[str, State]:
+) -> dict[str, RunState]:
     """Run the job in several processes, silent where the grid is shown; each takes the cells that
     no other holds.
     """
@@ -246,7 +250,7 @@ def _share(
 
 
 def _worker(
-    asked: Request, arms: Mapping[str, ArmEntry], place: tuple[str, int], how: Manner
+    asked: Request, arms: Mapping[str, ArmEntry], place: tuple[str, int], how: WorkerOptions
 ) -> None:
     try:
         job = prepare(asked, arms, say=None)  # the parent has said it
@@ -258,10 +262,10 @@ def _worker(
         sys.exit(130)  # the parent was interrupted too and says so
 
 
-def announce(job: Job, survey: Survey, *, with_time: bool = True) -> None:
+def announce(job: Job, survey: GridStatus, *, with_time: bool = True) -> None:
     """Print what is about to be run and how long it may take."""
     cells = survey.look()
-    done, splits = sum(cell.state is State.DONE for cell in cells), ", ".join(job.splits)
+    done, splits = sum(cell.state is RunState.DONE for cell in cells), ", ".join(job.splits)
     print(
         f"Grid {job.grid.name}: {len(cells)} cells, {done} done, into {job.folder}/. Splits: {splits}."
     )
@@ -269,20 +273,20 @@ def announce(job: Job, survey: Survey, *, with_time: bool = True) -> None:
         print(f"Estimated time: {time_left(cells)}.")
 
 
-def _conclude(asked: Request, job: Job, found: Mapping[str, State]) -> int:
+def _conclude(asked: Request, job: Job, found: Mapping[str, RunState]) -> int:
     """Print the table of the job's cells and what went wrong; return the exit code."""
-    from benchmark.judge.comparisons.runs import results_tables
+    from benchmark.judge.comparisons.runs import runs_tables
     from benchmark.runs.collect import collect
 
     print()
-    tables = results_tables(collect(job.folder, {spec.run_id for spec in job.specs}))
+    tables = runs_tables(collect(job.folder, {spec.run_id for spec in job.specs}))
     print("\n\n".join(table.render() for table in tables) or "no finished run")
     print()
-    failed = [run_id for run_id, state in found.items() if state is State.FAILED]
+    failed = [run_id for run_id, state in found.items() if state is RunState.FAILED]
     for run_id in failed:
         failure = read_json(RunFolder(job.folder, run_id) / FAILURE)
         print(f"failed: {run_id}: {failure['error']}: {failure['message']}")
-    elsewhere = sum(state is State.RUNNING for state in found.values())
+    elsewhere = sum(state is RunState.RUNNING for state in found.values())
     if elsewhere:
         print(f"{elsewhere} cells are being run by another process.")
     runs, data = shlex.quote(str(job.folder)), shlex.quote(asked.source)

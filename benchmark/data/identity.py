@@ -29,7 +29,7 @@ TUMOURS = {**LABELS, 3: "pituitary tumour"}
 
 
 @dataclass(frozen=True)
-class Known:
+class RegisteredSlice:
     """What the table knows of one mask."""
 
     slice_id: int
@@ -37,24 +37,27 @@ class Known:
     patient_id: str
 
 
-Table = Mapping[str, Known]  # mask_hash of the upright mask -> slice, label and patient
+Registry = Mapping[
+    str, RegisteredSlice
+]  # mask_hash of the upright mask -> slice, label and patient
 
 
 @cache
-def table() -> Table:
+def table() -> Registry:
     """The shipped table of the 3064 slices."""
     text = (files("benchmark.data") / TABLE).read_text(encoding="utf-8")
     _, *rows = csv.reader(text.splitlines())  # slice, label, patient_id, mask_sha256
     return {
-        digest: Known(int(number), int(label), patient) for number, label, patient, digest in rows
+        digest: RegisteredSlice(int(number), int(label), patient)
+        for number, label, patient, digest in rows
     }
 
 
-def table_of(slices: SliceSet) -> Table:
+def table_of(slices: SliceSet) -> Registry:
     """Build a table from upright slices whose numbers, labels and patients are trusted."""
     hashes = map(mask_hash, slices.masks)
     return {
-        digest: Known(int(number), int(label), patient)
+        digest: RegisteredSlice(int(number), int(label), patient)
         for digest, number, label, patient in zip(
             hashes, slices.slice_id, slices.label, slices.patient_id, strict=True
         )
@@ -118,7 +121,7 @@ def _listed(counts: Mapping[int, int]) -> str:
 
 
 def identify(
-    raw: Iterable[RawSlice], known: Table | None = None, tally: Tally | None = None
+    raw: Iterable[RawSlice], known: Registry | None = None, tally: Tally | None = None
 ) -> Iterator[RawSlice]:
     """Yield the slices; those whose mask is in the table upright, under their own number, label and
     patient.
@@ -161,7 +164,7 @@ def identify(
         )
 
 
-def _recognised(one: RawSlice, known: Table) -> tuple[RawSlice, Known | None]:
+def _recognised(one: RawSlice, known: Registry) -> tuple[RawSlice, RegisteredSlice | None]:
     """Return the slice as the table holds it upright, and what the table knows of it; else
     unchanged, and None.
     """
@@ -181,7 +184,7 @@ def _turned(array: NDArray[Any], transposed: bool, quarters: int) -> NDArray[Any
     return np.rot90(array.T if transposed else array, quarters)
 
 
-def _check_label(one: RawSlice, match: Known) -> None:
+def _check_label(one: RawSlice, match: RegisteredSlice) -> None:
     if one.label not in (None, match.label):
         raise DataError(
             f"{one.origin}: its label is {_label(one.label)}, but by its mask it is slice {match.slice_id} of Cheng's "
@@ -194,7 +197,7 @@ def _label(number: int | None) -> str:
 
 
 def _check_patient(
-    one: RawSlice, match: Known, seen: dict[tuple[str, str], tuple[str, str, str]]
+    one: RawSlice, match: RegisteredSlice, seen: dict[tuple[str, str], tuple[str, str, str]]
 ) -> None:
     """Raise unless the source's names and the table's patients are one to one so far, or a patient
     could be split.

@@ -23,7 +23,7 @@ from benchmark.data.folder import holds, paired, read_index
 from benchmark.data.guard import MAX_PIXELS, check_pixels, decoding, read_capped
 from benchmark.data.slices import RawSlice, SliceSet, iterate
 from benchmark.errors import DataError, UnsafeDataError
-from benchmark.storage.atomic import room_in
+from benchmark.storage.atomic import staging_folder
 
 SUFFIXES = (".nii.gz", ".nii")
 MAX_BYTES = 2 * MAX_PIXELS + 4096
@@ -169,7 +169,7 @@ def export(slices: SliceSet, folder: Path) -> None:
         raise DataError(
             f"{folder}: exists already and is left as it is; choose another folder or remove it"
         )
-    with room_in(folder.parent, asked=folder) as room:
+    with staging_folder(folder.parent, asked=folder) as room:
         _write(slices, room / folder.name)
         (room / folder.name).rename(folder)
 

@@ -26,12 +26,12 @@ from benchmark.data.guard import MAX_PIXELS
 from benchmark.errors import DataError
 from benchmark.inference.input_files import check_names, outputs
 from benchmark.inference.slice_image import SANE_MM, SPACING_AGREES, Picture, overlay, read
-from benchmark.inference.trained_model import KeptModel
+from benchmark.inference.trained_model import TrainedModel
 from benchmark.preprocessing import nyul
-from benchmark.preprocessing.resize import enlarge_probability, shrink
+from benchmark.preprocessing.resize import downsample, upsample_probability
 from benchmark.scoring.diameters import diameters
 from benchmark.scoring.evaluate import binarise, predict_checked
-from benchmark.storage.atomic import check_free, place, room_in
+from benchmark.storage.atomic import check_absent, move_into, staging_folder
 
 TABLE = "measures.csv"
 FIELD_OF_VIEW = (
@@ -48,7 +48,9 @@ Size = tuple[int, int]
 Spacing = tuple[float, float]
 
 
-def outline(model: KeptModel, image: NDArray[Any], spacing_mm: Spacing | None) -> NDArray[np.bool_]:
+def outline(
+    model: TrainedModel, image: NDArray[Any], spacing_mm: Spacing | None
+) -> NDArray[np.bool_]:
     """Return the mask (H, W) of one upright image (H, W); without spacing_mm its pixels have the
     training's form.
 
@@ -61,7 +63,7 @@ def outline(model: KeptModel, image: NDArray[Any], spacing_mm: Spacing | None) -
     return binarise(maps)[0, top : top + image.shape[0], left : left + image.shape[1]]
 
 
-def frame(model: KeptModel, shape: tuple[int, ...], spacing_mm: Spacing | None) -> Size:
+def frame(model: TrainedModel, shape: tuple[int, ...], spacing_mm: Spacing | None) -> Size:
     """Return the least (H, W) that holds an image and has, in mm, the sides' ratio of the slices
     trained on.
     """
@@ -84,7 +86,7 @@ def _framed(image: NDArray[Any], size: Size) -> NDArray[Any]:
     return np.pad(image, sides, constant_values=image.min())
 
 
-def _resized(images: NDArray[Any], model: KeptModel) -> NDArray[Any]:
+def _resized(images: NDArray[Any], model: TrainedModel) -> NDArray[Any]:
     """(1, H, W) to the size the arm is fed: as in the run for slices of the run's size, else
     enlarged bilinearly.
     """
@@ -96,20 +98,20 @@ def _resized(images: NDArray[Any], model: KeptModel) -> NDArray[Any]:
         images = F.interpolate(tensor, size=larger, mode="bilinear", align_corners=False)[
             :, 0
         ].numpy()
-    return shrink(images, model.fed)
+    return downsample(images, model.fed)
 
 
-def _back(maps: ProbMaps, size: tuple[int, ...], model: KeptModel) -> ProbMaps:
+def _back(maps: ProbMaps, size: tuple[int, ...], model: TrainedModel) -> ProbMaps:
     """(1, h, w) to (1, H, W): as in the run for slices of the run's size, else averaged along axes
     that shrink.
     """
     if size != model.shape:  # `enlarge_probability` shrinks by leaving pixels out
         smaller = min(maps.shape[1], size[0]), min(maps.shape[2], size[1])
-        maps = np.asarray(shrink(maps, smaller), np.float32)
-    return enlarge_probability(maps, (size[0], size[1]))
+        maps = np.asarray(downsample(maps, smaller), np.float32)
+    return upsample_probability(maps, (size[0], size[1]))
 
 
-def doubt(model: KeptModel, shape: tuple[int, ...], spacing_mm: Spacing | None) -> str:
+def warning(model: TrainedModel, shape: tuple[int, ...], spacing_mm: Spacing | None) -> str:
     """A warning where a slice shows much more or less than those trained on; "" where not, or where
     none can tell.
     """
@@ -145,7 +147,9 @@ def measured(mask: NDArray[np.bool_], spacing_mm: Spacing | None) -> dict[str, A
     }
 
 
-def check(model: KeptModel, paths: Sequence[Path], out: Path, spacing_mm: Spacing | None) -> None:
+def check(
+    model: TrainedModel, paths: Sequence[Path], out: Path, spacing_mm: Spacing | None
+) -> None:
     """Raise `DataError` for whatever would stop the work half-way: a bad file, a name taken, a
     spacing that is none.
     """
@@ -154,7 +158,7 @@ def check(model: KeptModel, paths: Sequence[Path], out: Path, spacing_mm: Spacin
             f"--spacing {spacing_mm} mm must be two numbers from {SANE_MM[0]:g} to {SANE_MM[1]:g}"
         )
     check_names(paths)
-    check_free(out, _names(paths))
+    check_absent(out, _names(paths))
     for path in paths:
         picture = read(path)
         height, width = frame(model, picture.image.shape, spacing_of(picture, spacing_mm))
@@ -181,7 +185,7 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 
 def predict(
-    model: KeptModel, paths: Sequence[Path], out: Path, spacing_mm: Spacing | None
+    model: TrainedModel, paths: Sequence[Path], out: Path, spacing_mm: Spacing | None
 ) -> pd.DataFrame:
     """Outline slices, write mask, overlay and `TABLE` into out, and return the table, one row per
     slice.
@@ -191,18 +195,18 @@ def predict(
     refuses; then nothing was written.
     """
     check(model, paths, out, spacing_mm)
-    with room_in(out) as room:
+    with staging_folder(out) as room:
         quiet = not Console().is_terminal
         rows = [
             _one(model, path, room, spacing_mm) for path in track(paths, "predict", disable=quiet)
         ]
         table = pd.DataFrame(rows)
         (room / TABLE).write_bytes(table.to_csv(index=False, lineterminator="\n").encode())
-        place(room, out, _names(paths))
+        move_into(room, out, _names(paths))
     return table
 
 
-def _one(model: KeptModel, path: Path, room: Path, given_mm: Spacing | None) -> dict[str, Any]:
+def _one(model: TrainedModel, path: Path, room: Path, given_mm: Spacing | None) -> dict[str, Any]:
     """Outline one slice and write its mask and overlay; return its row of the table."""
     picture = read(path)
     spacing_mm = spacing_of(picture, given_mm)
@@ -214,11 +218,11 @@ def _one(model: KeptModel, path: Path, room: Path, given_mm: Spacing | None) -> 
         outputs(path), (picture.encode(mask), overlay(picture.image, mask)), strict=True
     ):
         (room / name).write_bytes(content)
-    note = doubt(model, picture.image.shape, spacing_mm)
+    note = warning(model, picture.image.shape, spacing_mm)
     return {"file": str(path), **measured(mask, spacing_mm), "run_id": model.run_id, "note": note}
 
 
-def report(table: pd.DataFrame, model: KeptModel) -> str:
+def report(table: pd.DataFrame, model: TrainedModel) -> str:
     """The table as text, one line per slice, and what its reader must know."""
     rows = [(row["file"], *_words(row), row["note"]) for row in table.to_dict("records")]
     lines = tabulate(

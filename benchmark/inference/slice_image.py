@@ -41,7 +41,7 @@ VERMILLION = (213, 94, 0)  # of Okabe and Ito's palette, which the colour-blind 
 
 
 @dataclass(frozen=True, eq=False)
-class Grid:
+class PixelGrid:
     """How a NIfTI file lays a slice out: its header and affine, its shape, and the turn to the
     display and back.
     """
@@ -64,7 +64,7 @@ class Picture:
     path: Path
     image: NDArray[Any]
     spacing_mm: tuple[float, float] | None = None
-    grid: Grid | None = None
+    grid: PixelGrid | None = None
 
     def encode(self, mask: NDArray[np.bool_]) -> bytes:
         """Return an upright mask (H, W) as a file in the picture's form: NIfTI of 0 and 1, else PNG
@@ -143,7 +143,7 @@ def _read_nifti(path: Path) -> Picture:
     return Picture(path, _grey(upright, path), _spacing(image, path, grid), grid)
 
 
-def _grid(image: Any, path: Path, shape: tuple[int, ...], across: int) -> Grid:
+def _grid(image: Any, path: Path, shape: tuple[int, ...], across: int) -> PixelGrid:
     """Read the orientation; `DataError` where the header does not tell it. across: the axis of
     length 1.
     """
@@ -165,7 +165,7 @@ def _grid(image: Any, path: Path, shape: tuple[int, ...], across: int) -> Grid:
         orientations.ornt_transform(own, display),
         orientations.ornt_transform(display, own),
     )
-    return Grid(image.header.copy(), affine, shape, forth, back)
+    return PixelGrid(image.header.copy(), affine, shape, forth, back)
 
 
 def _check_forms(image: Any, path: Path) -> None:
@@ -181,7 +181,7 @@ def _check_forms(image: Any, path: Path) -> None:
         )
 
 
-def _spacing(image: Any, path: Path, grid: Grid) -> tuple[float, float]:
+def _spacing(image: Any, path: Path, grid: PixelGrid) -> tuple[float, float]:
     """(row, column) pixel size in mm, upright."""
     affines: Any = import_module("nibabel.affines")
     columns, rows = (int(np.flatnonzero(grid.forth[:, 0] == place)[0]) for place in (0, 1))
@@ -210,7 +210,7 @@ def _turned(array: NDArray[Any], turn: NDArray[np.float64]) -> NDArray[Any]:
     return turned
 
 
-def _nifti(grid: Grid, mask: NDArray[np.bool_]) -> bytes:
+def _nifti(grid: PixelGrid, mask: NDArray[np.bool_]) -> bytes:
     nibabel: Any = import_module("nibabel")
     own = _turned(mask.T[:, :, None].astype(np.uint8), grid.back).reshape(grid.shape)
     image = nibabel.Nifti1Image(own, grid.affine, grid.header)

@@ -18,9 +18,9 @@ from benchmark.preprocessing.nyul import Landmarks
 from benchmark.protocol import Recipe, override
 from benchmark.runs import run_folder
 from benchmark.runs.collect import run_folders
-from benchmark.runs.model_file import AGAIN, Learned, unpack
+from benchmark.runs.model_file import AGAIN, ModelState, unpack
 from benchmark.runs.reader import Reader, read_result, read_spec
-from benchmark.runs.run_folder import MODEL, RunFolder, State
+from benchmark.runs.run_folder import MODEL, RunFolder, RunState
 from benchmark.runs.spec import RunSpec
 from benchmark.scoring.evaluate import predict_checked
 
@@ -28,7 +28,7 @@ SHOWN = 5  # run_ids in a message
 
 
 @dataclass(frozen=True, eq=False)
-class KeptModel:
+class TrainedModel:
     """A fitted arm, and what its images must be made to look like.
 
     fed (h, w): the size in pixels of the images it takes. landmarks, shape (H, W) and spacing_mm
@@ -47,7 +47,7 @@ class KeptModel:
     phantom: bool
 
 
-def load(root: Path, run_id: str, arms: Mapping[str, ArmEntry], device: str) -> KeptModel:
+def load(root: Path, run_id: str, arms: Mapping[str, ArmEntry], device: str) -> TrainedModel:
     """Return the model of a finished run under root, ready on a device.
 
     Raises `RecordError` for a run that is not there or not done, one without a model, a model
@@ -61,7 +61,7 @@ def load(root: Path, run_id: str, arms: Mapping[str, ArmEntry], device: str) -> 
     learned = unpack(_recorded(folder / MODEL, result), folder / MODEL)
     height, width = spec("spec/shape")
     _restore(arm, learned, spec, RunContext(_recipe(spec), seed=0, device=device), (height, width))
-    return KeptModel(
+    return TrainedModel(
         run_id=run_id,
         arm=arm,
         landmarks=learned.landmarks,
@@ -90,7 +90,7 @@ def find(root: Path, run_id: str) -> RunFolder:
         raise RecordError(
             f"--run {run_id}: {root} has no such run{near}; with a model: {listed or 'none, see --keep-models'}"
         )
-    if (state := there[run_id].state) is not State.DONE:
+    if (state := there[run_id].state) is not RunState.DONE:
         raise RecordError(
             f"--run {run_id}: is {state}, not done; let reproduce --keep-models finish it first"
         )
@@ -139,7 +139,7 @@ def _recorded(path: Path, result: Reader) -> bytes:
 
 
 def _restore(
-    arm: Any, learned: Learned, spec: Reader, context: RunContext, fed: tuple[int, int]
+    arm: Any, learned: ModelState, spec: Reader, context: RunContext, fed: tuple[int, int]
 ) -> None:
     """Put back what the arm learned, and ask it once: a state of other kinds may be told only
     then.
@@ -170,7 +170,7 @@ def unkept(specs: Iterable[RunSpec], root: Path, arms: Mapping[str, ArmEntry]) -
     bare = [
         name
         for name, one in folders.items()
-        if one.state is State.DONE and MODEL not in _hashes(one)
+        if one.state is RunState.DONE and MODEL not in _hashes(one)
     ]
     return (
         f"Note: done before, without a model ({AGAIN}, or give another --out): {', '.join(bare)}."

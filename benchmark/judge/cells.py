@@ -102,10 +102,10 @@ class Panel:
     def cells(self) -> tuple[Cell, ...]:
         """The cells by arm and parameters, arms that saw a click last; no two have one name."""
         grouped = self.runs.groupby(["needs_click", "arm", "params"])
-        return told_apart([cell_of(runs, self.scores) for _, runs in grouped])
+        return disambiguated([cell_of(runs, self.scores) for _, runs in grouped])
 
 
-def told_apart(cells: Sequence[Cell]) -> tuple[Cell, ...]:
+def disambiguated(cells: Sequence[Cell]) -> tuple[Cell, ...]:
     """Return the cells with `apart` filled in where two have one name."""
     names = Counter(cell.name for cell in cells)
     alike = {

@@ -13,18 +13,18 @@ import pandas as pd
 
 from benchmark.judge import comparable
 from benchmark.judge.cells import Panel, panels
-from benchmark.judge.claims.evidence import Standing, side
-from benchmark.judge.claims.table import Judged, claims_table, judge_claims, on_its_terms
-from benchmark.judge.comparisons.arms import duels, is_reference, versus_table
+from benchmark.judge.claims.evidence import ClaimVerdict, side
+from benchmark.judge.claims.table import JudgedClaim, claims_table, judge_claims, on_its_terms
+from benchmark.judge.comparisons.arms import arms_table, is_reference, pairwise_comparisons
 from benchmark.judge.comparisons.headline import headline
 from benchmark.judge.comparisons.measures import agreement_table, boundaries_table, measured
 from benchmark.judge.comparisons.precisions import precisions, precisions_table
-from benchmark.judge.comparisons.runs import results_tables
-from benchmark.judge.comparisons.split_effect import Leak, leak_table, leaks
+from benchmark.judge.comparisons.runs import runs_tables
+from benchmark.judge.comparisons.split_effect import SplitEffect, split_effect_table, split_effects
 from benchmark.judge.reference import Reference, Tolerances
 from benchmark.judge.statistics.prediction_interval import power_table
 from benchmark.judge.tables import Table, digits, wrapped
-from benchmark.judge.verdicts import Row, compare, verdict_table
+from benchmark.judge.verdicts import VerdictRow, compare, verdict_table
 from benchmark.runs.collect import Collected
 
 MORE_DRAWS, MORE_SEEDS = (1, 2, 5), (3, 5, 10)  # of the table of what more runs would bring
@@ -54,7 +54,7 @@ class Answer:
         return [f"{number}. {self.question} {self.verdict}.", *sentences]
 
 
-def _claim(panel: Panel, one: Judged) -> str:
+def _claim(panel: Panel, one: JudgedClaim) -> str:
     """One claim's verdict in a sentence; the other reading of alpha where it makes another
     verdict.
     """
@@ -79,7 +79,7 @@ class Judgement:
     tolerances: Tolerances
 
     @cached_property
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[VerdictRow]:
         """The verdicts on the printed numbers; the exit code reads them."""
         return compare(self.collected, self.reference, self.tolerances)
 
@@ -88,7 +88,7 @@ class Judgement:
         return panels(self.collected)
 
     @cached_property
-    def claims(self) -> list[tuple[Panel, list[Judged]]]:
+    def claims(self) -> list[tuple[Panel, list[JudgedClaim]]]:
         """Every claim on every panel of the thesis's protocol; the terms nearest the thesis's
         first.
 
@@ -108,7 +108,7 @@ class Judgement:
         ] not in rule.precisions
 
     @cached_property
-    def claims_once(self) -> list[tuple[Panel, Judged]]:
+    def claims_once(self) -> list[tuple[Panel, JudgedClaim]]:
         """Each claim once: on the terms nearest the thesis's on which it can be tested, else on the
         nearest of all.
         """
@@ -116,13 +116,16 @@ class Judgement:
             *([(panel, one) for one in judged] for panel, judged in self.claims), strict=True
         )
         return [
-            next((on for on in found if on[1].text.standing is not Standing.NOT_TESTABLE), found[0])
+            next(
+                (on for on in found if on[1].text.standing is not ClaimVerdict.NOT_TESTABLE),
+                found[0],
+            )
             for found in by_claim
         ]
 
     @cached_property
-    def leaks(self) -> list[Leak]:
-        return leaks(self.collected)
+    def leaks(self) -> list[SplitEffect]:
+        return split_effects(self.collected)
 
     def questions(self) -> list[Answer]:
         """The three questions, each answered by a word or two and the sentences behind them."""
@@ -145,23 +148,23 @@ class Judgement:
     def _do_claims_hold(self) -> Answer:
         question, by_verdict = (
             "Do its claims hold?",
-            {what: list[tuple[Panel, Judged]]() for what in Standing},
+            {what: list[tuple[Panel, JudgedClaim]]() for what in ClaimVerdict},
         )
         for panel, one in self.claims_once:
             by_verdict[one.text.standing].append((panel, one))
-        waiting = [one.claim.id for _, one in by_verdict[Standing.NOT_TESTABLE]]
+        waiting = [one.claim.id for _, one in by_verdict[ClaimVerdict.NOT_TESTABLE]]
         verdict = ", ".join(f"{len(ones)} {what}" for what, ones in by_verdict.items() if ones)
         if not verdict:
             return Answer(
                 question,
-                str(Standing.NOT_TESTABLE),
+                str(ClaimVerdict.NOT_TESTABLE),
                 ("Nothing has been run with the thesis's settings.",),
             )
-        del by_verdict[Standing.NOT_TESTABLE]
+        del by_verdict[ClaimVerdict.NOT_TESTABLE]
         lines = [_claim(panel, one) for ones in by_verdict.values() for panel, one in ones]
         if waiting:
             lines.append(
-                f"{Standing.NOT_TESTABLE}: {', '.join(waiting)} (compare --section claims says why)."
+                f"{ClaimVerdict.NOT_TESTABLE}: {', '.join(waiting)} (compare --section claims says why)."
             )
         return Answer(question, verdict, (*lines, "Each claim is judged once, " + NEAREST))
 
@@ -176,7 +179,7 @@ class Judgement:
         ):
             if one.image.runs.iloc[0]["phantom"]:
                 continue
-            row = leak_table([one], self.tolerances.leak).numbers.iloc[0]
+            row = split_effect_table([one], self.tolerances.leak).numbers.iloc[0]
             verdicts.append(LEFT[side(one.difference, self.tolerances.leak.level)])
             lines.append(
                 f"{row['arm']} on {row['data']} at {row['size']}, {row['precision']}: {row['dice_patient']:.3f} split "
@@ -227,7 +230,10 @@ class Judgement:
     def patients(self) -> list[Table]:
         """The three numbers that stand first, and the leak of every arm that was run both ways."""
         first = headline(self.collected, self.reference, self.tolerances)
-        return [first, *([leak_table(self.leaks, self.tolerances.leak)] if self.leaks else [])]
+        return [
+            first,
+            *([split_effect_table(self.leaks, self.tolerances.leak)] if self.leaks else []),
+        ]
 
     def claims_tables(self) -> list[Table]:
         return [
@@ -238,8 +244,8 @@ class Judgement:
     def arms(self) -> list[Table]:
         """Arms against arms, wherever the reference cell met another."""
         rule = self.tolerances.contrasts
-        found = [(panel, duels(panel, rule)) for panel in self.panels]
-        return [versus_table(panel, rows, rule) for panel, rows in found if len(rows) > 1]
+        found = [(panel, pairwise_comparisons(panel, rule)) for panel in self.panels]
+        return [arms_table(panel, rows, rule) for panel, rows in found if len(rows) > 1]
 
     def measures(self) -> list[Table]:
         """Boundaries, misses and sizes of every panel whose runs have them."""
@@ -252,7 +258,7 @@ class Judgement:
     def runs(self) -> list[Table]:
         """Every finished run, by conditions; lower precisions against the plain one."""
         pairs = precisions(self.collected.runs, self.tolerances.precision)
-        own = results_tables(self.collected)
+        own = runs_tables(self.collected)
         return [*own, *([precisions_table(pairs, self.tolerances.precision)] if pairs else [])]
 
 

@@ -28,7 +28,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Cell:
+class PrintedCell:
     """The one cell whose Dice is printed; dice_mean is over test images and seeds, in [0, 1]."""
 
     arm: str
@@ -48,7 +48,7 @@ class Reference:
     dataset_id: str
     parameters_millions: Mapping[int, float]
     split_sizes: Mapping[str, int]
-    best_cell: Cell
+    best_cell: PrintedCell
     kernels: tuple[int, ...]
     alphas: tuple[float, ...]
     seeds_per_cell: int
@@ -186,7 +186,7 @@ def load_reference() -> Reference:
                 int(k): v for k, v in table["parameters_millions"].items() if k != "section"
             },
             split_sizes={name: table["split_sizes"][name] for name in ("train", "val", "test")},
-            best_cell=Cell(**table["best_cell"]),
+            best_cell=PrintedCell(**table["best_cell"]),
             kernels=tuple(grid["kernels"]),
             alphas=tuple(grid["alphas"]),
             seeds_per_cell=grid["seeds_per_cell"],

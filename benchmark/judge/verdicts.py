@@ -44,7 +44,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class Row:
+class VerdictRow:
     """One printed number and ours beside it.
 
     n counts the runs behind ours; sd is between the seeds' means on one split and half_width
@@ -66,7 +66,7 @@ class Row:
     set_up: bool = False
 
 
-def compare(collected: Collected, reference: Reference, tolerances: Tolerances) -> list[Row]:
+def compare(collected: Collected, reference: Reference, tolerances: Tolerances) -> list[VerdictRow]:
     """Set every printed number beside ours; the order of runs and scores changes nothing."""
     judge = _Judge(collected, reference, tolerances)
     kernels = [judge.parameters(kernel) for kernel in sorted(reference.parameters_millions)]
@@ -79,7 +79,7 @@ class _Judge:
     reference: Reference
     tolerances: Tolerances
 
-    def parameters(self, kernel: int) -> Row:
+    def parameters(self, kernel: int) -> VerdictRow:
         """Trained parameters of one kernel size, in millions."""
         runs, margin = self.collected.runs, self.tolerances.parameters
         printed = self.reference.parameters_millions[kernel]
@@ -92,7 +92,7 @@ class _Judge:
         name = f"parameters {kernel}x{kernel}, millions"
         return _exact(name, printed, values, margin.within, why, margin.required, len(mine))
 
-    def split_size(self, name: str) -> Row:
+    def split_size(self, name: str) -> VerdictRow:
         """Images of one set, in the splits of comparable runs."""
         margin = self.tolerances.split_sizes
         mine = self.collected.runs
@@ -111,7 +111,7 @@ class _Judge:
             len(mine),
         )
 
-    def dice(self) -> Row:
+    def dice(self) -> VerdictRow:
         """Mean test Dice of the one printed cell: over slices, then over seeds."""
         cell, rule = self.reference.best_cell, self.tolerances.dice
         name = f"mean test Dice, {cell.kernel_size}x{cell.kernel_size}, alpha {cell.alpha}"
@@ -119,7 +119,7 @@ class _Judge:
         mine = runs[in_cell(runs, cell.arm, cell.kernel_size, cell.alpha)]
         usable, why = self._usable(mine, rule.needs)
         if usable.empty:
-            return Row(name, cell.dice_mean, None, 0, _absent(len(mine)), why, rule.required)
+            return VerdictRow(name, cell.dice_mean, None, 0, _absent(len(mine)), why, rule.required)
         seeds_of = (
             usable.groupby(["precision", "split_id"])["seed"].nunique().groupby("precision").max()
         )
@@ -133,7 +133,7 @@ class _Judge:
         verdict, why = judge_dice(found.mean, half, seeds, cell.dice_mean, rule)
         draws = f"{found.draws} draws, {precision}" if found.draws > 1 else precision
         sd, known = (None if math.isnan(x) else x for x in (found.sd, half))
-        return Row(
+        return VerdictRow(
             name,
             cell.dice_mean,
             found.mean,
@@ -201,25 +201,25 @@ def _exact(
     why: str,
     required: bool,
     candidates: int,
-) -> Row:
+) -> VerdictRow:
     """Judge numbers that must all agree with the printed one to within a margin; the farthest is
     shown.
     """
     if not values:
-        return Row(name, printed, None, 0, _absent(candidates), why, required, set_up=True)
+        return VerdictRow(name, printed, None, 0, _absent(candidates), why, required, set_up=True)
     ours = max(values, key=lambda value: (abs(value - printed), value))
     agree = abs(ours - printed) <= within + 1e-9
     verdict = Verdict.REPRODUCED if agree else Verdict.NOT_REPRODUCED
     limit = "at most" if agree else "more than"
     why = f"differs by {limit} {within:g}" if within else "equal" if agree else "not equal"
-    return Row(name, printed, ours, len(values), verdict, why, required, set_up=True)
+    return VerdictRow(name, printed, ours, len(values), verdict, why, required, set_up=True)
 
 
 def _absent(candidates: int) -> Verdict:
     return Verdict.NOT_COMPARABLE if candidates else Verdict.MISSING
 
 
-def exit_code(rows: Iterable[Row], strict: bool = False) -> int:
+def exit_code(rows: Iterable[VerdictRow], strict: bool = False) -> int:
     """Return 1 where a required row is not reproduced; strict: where it is anything but reproduced.
     Else 0.
     """
@@ -231,13 +231,13 @@ def failed(verdict: Verdict, strict: bool) -> bool:
     return verdict is not Verdict.REPRODUCED if strict else verdict is Verdict.NOT_REPRODUCED
 
 
-def counts(rows: Iterable[Row]) -> dict[Verdict, int]:
+def counts(rows: Iterable[VerdictRow]) -> dict[Verdict, int]:
     """Return how many rows came to each verdict."""
     found = Counter(row.verdict for row in rows)
     return {verdict: found[verdict] for verdict in Verdict}
 
 
-def verdict_table(rows: Sequence[Row]) -> Table:
+def verdict_table(rows: Sequence[VerdictRow]) -> Table:
     """The verdicts with a marker each, and their counts below."""
     numbers = pd.DataFrame(
         {
@@ -276,7 +276,7 @@ def verdict_table(rows: Sequence[Row]) -> Table:
     return Table("The thesis's printed numbers.", numbers, shown, tuple(notes), ESSENTIAL)
 
 
-def _tally(rows: Iterable[Row]) -> str:
+def _tally(rows: Iterable[VerdictRow]) -> str:
     return ", ".join(f"{n} {verdict}" for verdict, n in counts(rows).items() if n) or "no rows"
 
 

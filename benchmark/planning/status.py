@@ -14,15 +14,22 @@ from pathlib import Path
 
 from benchmark.arm import ArmEntry
 from benchmark.planning.request import Job
-from benchmark.planning.time_estimate import Estimate, Lesson, estimate, left, lesson, lessons
+from benchmark.planning.time_estimate import (
+    TimeEstimate,
+    TimingRecord,
+    estimate,
+    left,
+    timing_record,
+    timing_records,
+)
 from benchmark.runs.collect import reproduction_folder
-from benchmark.runs.run_folder import ENVIRONMENT, HISTORY, RunFolder, State
+from benchmark.runs.run_folder import ENVIRONMENT, HISTORY, RunFolder, RunState
 from benchmark.runs.spec import RunSpec
 
 LOOK_SECONDS = (
     1.0  # between two looks: each takes the locks of cells that were begun for an instant
 )
-NOTHING_LEFT = Estimate(0.0)
+NOTHING_LEFT = TimeEstimate(0.0)
 
 
 @dataclass(frozen=True)
@@ -41,19 +48,19 @@ class Epochs:
 
 
 @dataclass(frozen=True)
-class Cell:
+class CellStatus:
     """A cell now. spent: seconds of its finished epochs and since then, while it runs; left: what
     is left of it.
     """
 
     spec: RunSpec
-    state: State
+    state: RunState
     epochs: Epochs = Epochs()
     spent: float = 0.0
-    left: Estimate = NOTHING_LEFT
+    left: TimeEstimate = NOTHING_LEFT
 
 
-class Survey:
+class GridStatus:
     """The cells of a job; `look`, from any thread, tells how they are. What is known to be done is
     not looked at again.
 
@@ -71,17 +78,17 @@ class Survey:
         self.began = self.looked = now()
         split = next(iter(job.splits.values()))
         self.images = len(split.train) + len(split.val) / 3
-        self.own = lessons(self.folder, self.dataset_id)
-        self.sources: Mapping[str, list[Lesson]] = {
+        self.own = timing_records(self.folder, self.dataset_id)
+        self.sources: Mapping[str, list[TimingRecord]] = {
             f"{self.folder}": self.own,
-            "our records": lessons(reproduction_folder(), self.dataset_id),
+            "our records": timing_records(reproduction_folder(), self.dataset_id),
         }
-        self.done: dict[str, Cell] = {}
-        self.estimates: dict[tuple[str, int, int], Estimate] = {}
+        self.done: dict[str, CellStatus] = {}
+        self.estimates: dict[tuple[str, int, int], TimeEstimate] = {}
         self.guard = threading.Lock()
         self.cells = self._look(first=True)
 
-    def look(self, *, afresh: bool = False) -> tuple[Cell, ...]:
+    def look(self, *, afresh: bool = False) -> tuple[CellStatus, ...]:
         """Every cell in the job's order; at most one look a second at the folders, unless
         afresh.
         """
@@ -90,14 +97,14 @@ class Survey:
                 self.cells, self.looked = self._look(), self.now()
             return self.cells
 
-    def cut(self) -> list[Cell]:
+    def cut(self) -> list[CellStatus]:
         """Cells that were begun or gone on with since the survey was made, and that nobody works on
         now.
         """
         return [
             cell
             for cell in self.look(afresh=True)
-            if cell.state is State.PARTIAL
+            if cell.state is RunState.PARTIAL
             and changed(self._folder(cell.spec) / ENVIRONMENT) >= self.began - 1
         ]
 
@@ -110,26 +117,27 @@ class Survey:
     def _folder(self, spec: RunSpec) -> RunFolder:
         return RunFolder(self.folder, spec.run_id)
 
-    def _look(self, first: bool = False) -> tuple[Cell, ...]:
+    def _look(self, first: bool = False) -> tuple[CellStatus, ...]:
         found = {
-            s.run_id: self.done.get(s.run_id) or Cell(s, self._folder(s).state) for s in self.specs
+            s.run_id: self.done.get(s.run_id) or CellStatus(s, self._folder(s).state)
+            for s in self.specs
         }
         for run_id, cell in found.items():
-            if cell.state is State.DONE and run_id not in self.done:
+            if cell.state is RunState.DONE and run_id not in self.done:
                 self.done[run_id] = cell
-                learnt = None if first else lesson(self.folder / run_id, self.dataset_id)
+                learnt = None if first else timing_record(self.folder / run_id, self.dataset_id)
                 self.own += [learnt] if learnt else []
         return tuple(
-            cell if cell.state is State.DONE else self._open(cell) for cell in found.values()
+            cell if cell.state is RunState.DONE else self._open(cell) for cell in found.values()
         )
 
-    def _open(self, cell: Cell) -> Cell:
+    def _open(self, cell: CellStatus) -> CellStatus:
         """A cell that is not done, with its epochs and what is left of it."""
         folder = self._folder(cell.spec)
-        epochs = Epochs() if cell.state is State.PENDING else read_epochs(folder / HISTORY)
+        epochs = Epochs() if cell.state is RunState.PENDING else read_epochs(folder / HISTORY)
         rest = self._estimate(cell.spec, epochs)
         spent = sum(epochs.seconds)
-        if cell.state is State.RUNNING:
+        if cell.state is RunState.RUNNING:
             last = max(changed(folder / HISTORY), changed(folder / ENVIRONMENT))
             since = max(0.0, self.now() - last) if last else 0.0
             spent += since
@@ -137,9 +145,9 @@ class Survey:
                 rest.seconds is not None and rest.epochs
             ):  # no more than the epoch that it is in has gone by
                 rest = replace(rest, seconds=rest.seconds - min(since, rest.seconds / rest.epochs))
-        return Cell(cell.spec, cell.state, epochs, spent, rest)
+        return CellStatus(cell.spec, cell.state, epochs, spent, rest)
 
-    def _estimate(self, spec: RunSpec, epochs: Epochs) -> Estimate:
+    def _estimate(self, spec: RunSpec, epochs: Epochs) -> TimeEstimate:
         """Made anew only after another epoch or another finished cell."""
         key = (spec.run_id, len(epochs.seconds), len(self.own))
         if key not in self.estimates:

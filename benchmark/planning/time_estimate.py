@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import BenchmarkError
-from benchmark.runs.run_folder import RESULT, SPEC, TIMING, RunFolder, State, read_json
+from benchmark.runs.run_folder import RESULT, SPEC, TIMING, RunFolder, RunState, read_json
 from benchmark.runs.spec import RunSpec
 
 # GFLOP of one forward and backward pass of a 512x512 image, counted by
@@ -34,7 +34,7 @@ PASSED_OVER = (
 
 
 @dataclass(frozen=True)
-class Kind:
+class CostKey:
     """What decides how long an epoch takes. model: the arm, its parameters but alpha, and the
     network, as one text.
     """
@@ -44,7 +44,7 @@ class Kind:
     precision: str
 
     @classmethod
-    def of(cls, canonical: Mapping[str, Any]) -> Kind:
+    def of(cls, canonical: Mapping[str, Any]) -> CostKey:
         """Read it off a canonical spec; KeyError and the like where that is damaged."""
         params = {key: value for key, value in canonical["params"].items() if key != "alpha"}
         protocol = canonical["protocol"]
@@ -53,7 +53,7 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TimingRecord:
     """What a finished cell teaches. seconds: all its work; per_epoch: of one epoch, None without
     epochs.
 
@@ -61,7 +61,7 @@ class Lesson:
     forward and backward pass of an image, None where it was not counted.
     """
 
-    kind: Kind
+    kind: CostKey
     seconds: float
     per_epoch: float | None = None
     epochs: int | None = None
@@ -69,7 +69,7 @@ class Lesson:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class TimeEstimate:
     """What is left of a cell: seconds (None: not known), epochs (None: it has none), and where that
     was learnt.
     """
@@ -79,10 +79,10 @@ class Estimate:
     learnt: str = ""
 
 
-Sources = Mapping[str, Sequence[Lesson]]  # by the name of a folder, the nearest first
+Sources = Mapping[str, Sequence[TimingRecord]]  # by the name of a folder, the nearest first
 
 
-def lesson(folder: Path, dataset_id: str) -> Lesson | None:
+def timing_record(folder: Path, dataset_id: str) -> TimingRecord | None:
     """Read a finished run's folder; None for one of other slices, or a damaged one, which collect
     will name.
     """
@@ -98,19 +98,19 @@ def lesson(folder: Path, dataset_id: str) -> Lesson | None:
         epochs = fit["stop_epoch"] + 1 if per_epoch and fit["stopped_early"] else None
         numbers = (seconds, per_epoch, epochs, timing["train_gflop_per_image"])
         if all(number is None or (math.isfinite(number) and number > 0) for number in numbers):
-            return Lesson(Kind.of(spec), *numbers)
+            return TimingRecord(CostKey.of(spec), *numbers)
     return None
 
 
-def lessons(root: Path, dataset_id: str) -> list[Lesson]:
+def timing_records(root: Path, dataset_id: str) -> list[TimingRecord]:
     """Every lesson of a folder of runs; none of one that is not there."""
-    found = (lesson(path.parent, dataset_id) for path in sorted(root.glob(f"*/{RESULT}")))
+    found = (timing_record(path.parent, dataset_id) for path in sorted(root.glob(f"*/{RESULT}")))
     return [one for one in found if one]
 
 
 def estimate(
     spec: RunSpec, images: float, sources: Sources, behind: Sequence[float] = ()
-) -> Estimate:
+) -> TimeEstimate:
     """What is left of a cell. behind: seconds of each epoch that it has finished already, which
     tell its pace best.
 
@@ -118,7 +118,7 @@ def estimate(
     needs it. A training that was begun is given at least its patience more, since any
     improvement starts that count anew, and never more than the protocol's limit.
     """
-    kind, training = Kind.of(spec.canonical()), spec.recipe.training
+    kind, training = CostKey.of(spec.canonical()), spec.recipe.training
     if (whole := _without_epochs(spec, kind, images, sources)) is not None:
         return whole
     per_epoch, learnt = (
@@ -127,35 +127,39 @@ def estimate(
         else _pace(spec, kind, images, sources)
     )
     if per_epoch is None:
-        return Estimate(None)
+        return TimeEstimate(None)
     rest = min(_first(kind, sources, _mean_epochs)[0] or GUESSED_EPOCHS, training.max_epochs) - len(
         behind
     )
     if behind:
         rest = min(max(rest, training.patience), training.max_epochs - len(behind))
-    return Estimate(per_epoch * rest, rest, learnt)
+    return TimeEstimate(per_epoch * rest, rest, learnt)
 
 
-def _without_epochs(spec: RunSpec, kind: Kind, images: float, sources: Sources) -> Estimate | None:
+def _without_epochs(
+    spec: RunSpec, kind: CostKey, images: float, sources: Sources
+) -> TimeEstimate | None:
     """The estimate of an arm that has no epochs; None for one that has."""
     for name, seen in sources.items():
         alike = [one for one in seen if one.kind == kind]
         if alike and all(one.per_epoch is None for one in alike):
-            return Estimate(
+            return TimeEstimate(
                 statistics.median(one.seconds for one in alike), None, f"like cells in {name}"
             )
     if spec.seed is None:
-        return Estimate(CLASSICAL_SECONDS_PER_512 * images * math.prod(spec.shape) / 512**2)
+        return TimeEstimate(CLASSICAL_SECONDS_PER_512 * images * math.prod(spec.shape) / 512**2)
     return None
 
 
-def _pace(spec: RunSpec, kind: Kind, images: float, sources: Sources) -> tuple[float | None, str]:
+def _pace(
+    spec: RunSpec, kind: CostKey, images: float, sources: Sources
+) -> tuple[float | None, str]:
     """Seconds of an epoch and where they were learnt; None where not even the cost of the arm is
     known.
     """
     gflop = _gflop(spec, kind, sources)
 
-    def seconds(group: Sequence[Lesson]) -> float | None:
+    def seconds(group: Sequence[TimingRecord]) -> float | None:
         if all(one.kind == kind for one in group):
             return statistics.median(one.per_epoch for one in group if one.per_epoch)
         rates = [one.gflop / one.per_epoch for one in group if one.gflop and one.per_epoch]
@@ -168,7 +172,7 @@ def _pace(spec: RunSpec, kind: Kind, images: float, sources: Sources) -> tuple[f
 
 
 def _first(
-    kind: Kind, sources: Sources, ask: Callable[[Sequence[Lesson]], float | None]
+    kind: CostKey, sources: Sources, ask: Callable[[Sequence[TimingRecord]], float | None]
 ) -> tuple[float | None, str]:
     """The first answer of a group of trainings, the most alike first and one's own before others;
     and its name.
@@ -179,7 +183,7 @@ def _first(
     return None, ""
 
 
-def _groups(kind: Kind, sources: Sources) -> Iterator[tuple[str, list[Lesson]]]:
+def _groups(kind: CostKey, sources: Sources) -> Iterator[tuple[str, list[TimingRecord]]]:
     for name, seen in sources.items():
         trained = [one for one in seen if one.per_epoch]
         yield f"like cells in {name}", [one for one in trained if one.kind == kind]
@@ -192,12 +196,12 @@ def _groups(kind: Kind, sources: Sources) -> Iterator[tuple[str, list[Lesson]]]:
         yield f"other cells of these slices in {name}", trained
 
 
-def _mean_epochs(group: Sequence[Lesson]) -> float | None:
+def _mean_epochs(group: Sequence[TimingRecord]) -> float | None:
     epochs = [one.epochs for one in group if one.epochs]
     return statistics.mean(epochs) if epochs else None
 
 
-def _gflop(spec: RunSpec, kind: Kind, sources: Sources) -> float | None:
+def _gflop(spec: RunSpec, kind: CostKey, sources: Sources) -> float | None:
     """GFLOP of a pass of an image at the cell's size, as a finished cell recorded it, else as
     counted beforehand.
     """
@@ -213,18 +217,18 @@ def _gflop(spec: RunSpec, kind: Kind, sources: Sources) -> float | None:
     return None if counted is None else counted * pixels / 512**2
 
 
-def states(specs: Iterable[RunSpec], root: Path) -> list[State]:
+def states(specs: Iterable[RunSpec], root: Path) -> list[RunState]:
     """The state of each run, read off its folder."""
     return [RunFolder(root, spec.run_id).state for spec in specs]
 
 
-def left(estimates: Iterable[Estimate]) -> tuple[float, int]:
+def left(estimates: Iterable[TimeEstimate]) -> tuple[float, int]:
     """Seconds that are left in all, and of how many cells nothing is known."""
     seconds = [one.seconds for one in estimates]
     return sum(s for s in seconds if s is not None), sum(s is None for s in seconds)
 
 
-def learnt_from(estimates: Iterable[Estimate]) -> str:
+def learnt_from(estimates: Iterable[TimeEstimate]) -> str:
     """Where the estimates were learnt, in words; with numbers of cells where that differs; "" where
     nowhere.
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 
-def shrink(images: NDArray[np.generic], shape: tuple[int, int]) -> NDArray[np.generic]:
+def downsample(images: NDArray[np.generic], shape: tuple[int, int]) -> NDArray[np.generic]:
     """Resize (N, H, W) by averaging over the area of each new pixel; float32, or unchanged at their
     own size.
     """
@@ -32,16 +32,16 @@ def _shares(n: int, m: int) -> NDArray[np.float64]:
     return overlap.clip(min=0) * m / n
 
 
-def shrink_masks(masks: NDArray[np.bool_], shape: tuple[int, int]) -> NDArray[np.bool_]:
+def downsample_masks(masks: NDArray[np.bool_], shape: tuple[int, int]) -> NDArray[np.bool_]:
     """Resize (N, H, W) bool: a new pixel is tumour where at least half of its area is."""
     if masks.shape[1:] == shape:
         return masks
     return (
-        np.asarray(shrink(masks, shape), np.float32) >= 0.5 - 1e-6
+        np.asarray(downsample(masks, shape), np.float32) >= 0.5 - 1e-6
     )  # rounding, where the area is exactly half
 
 
-def enlarge_probability(maps: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
+def upsample_probability(maps: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
     """Resize (N, h, w) probabilities to (N, H, W) bilinearly; values stay in [0, 1]."""
     if maps.shape[1:] == shape:
         return maps

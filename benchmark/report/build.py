@@ -20,7 +20,7 @@ from benchmark.report.page.contents import Chapter, Content, Part
 from benchmark.report.page.html import render
 from benchmark.report.provenance import choices_table, commands_table, machines_table
 from benchmark.report.slices.gallery import gallery
-from benchmark.storage.atomic import room_in, write_bytes
+from benchmark.storage.atomic import staging_folder, write_bytes
 
 PAGE, FIGURES = "index.html", "figures"
 GENERATOR = 'name="generator" content="meningioma-bench'  # in every page of ours, and in no other
@@ -61,7 +61,7 @@ def write(source: Source, out: Path) -> Written:
     shown = _named_apart(parts(source))  # what may fail comes first: nothing is written yet
     pictures = _gallery(source)
     folder = out / FIGURES
-    with room_in(out) as room:
+    with staging_folder(out) as room:
         (room / FIGURES).mkdir()
         drawings = {
             one.slug: inline(save(one, room / FIGURES), one)

@@ -12,9 +12,9 @@ from benchmark.arm import ArmEntry
 from benchmark.data.slices import SliceSet
 from benchmark.errors import RecordError
 from benchmark.judge.cells import Panel, data_of, protocol_of
-from benchmark.judge.claims.evidence import Ground, Reading, Standing, ground
-from benchmark.judge.claims.table import Judged, claims_table, on_its_terms
-from benchmark.judge.comparisons.arms import duels, versus_table
+from benchmark.judge.claims.evidence import ClaimVerdict, GridEvidence, Reading, grid_evidence
+from benchmark.judge.claims.table import JudgedClaim, claims_table, on_its_terms
+from benchmark.judge.comparisons.arms import arms_table, pairwise_comparisons
 from benchmark.judge.comparisons.measures import agreement_table, boundaries_table, measured
 from benchmark.judge.judgement import Judgement
 from benchmark.judge.reference import DATASETS
@@ -166,16 +166,16 @@ def _claims(source: Source) -> Iterator[Chapter]:
         yield Chapter(lead=line)
 
 
-def _testable(one: Judged) -> bool:
-    return any(found.standing is not Standing.NOT_TESTABLE for found in (one.text, one.swapped))
+def _testable(one: JudgedClaim) -> bool:
+    return any(found.standing is not ClaimVerdict.NOT_TESTABLE for found in (one.text, one.swapped))
 
 
 def _arms(source: Source) -> Iterator[Chapter]:
     found = source.found
     rule, arm = found.tolerances.contrasts, found.reference.best_cell.arm
     for panel in ordered(found):
-        rows = duels(panel, rule)
-        tables = (versus_table(panel, rows, rule),) if len(rows) > 1 else ()
+        rows = pairwise_comparisons(panel, rule)
+        tables = (arms_table(panel, rows, rule),) if len(rows) > 1 else ()
         drawn = [replace(one, tables=tables) for one in duel_figures(panel, found)]
         figures = _named([*drawn, *cost_figures(panel, arm)], _on_terms(found, panel), panel)
         if figures or tables:
@@ -244,8 +244,8 @@ def _on_terms(found: Judgement, panel: Panel) -> bool:
     return on_its_terms(panel, found.reference, found.tolerances)
 
 
-def _ground(found: Judgement, panel: Panel) -> Ground:
-    return ground(
+def _ground(found: Judgement, panel: Panel) -> GridEvidence:
+    return grid_evidence(
         panel, Reading.TEXT, found.reference, found.tolerances.claims, found.tolerances.sizes
     )
 

@@ -33,7 +33,7 @@ from benchmark.runs.reader import (
     read_spec,
     same_number,
 )
-from benchmark.runs.run_folder import RunFolder, State
+from benchmark.runs.run_folder import RunFolder, RunState
 from benchmark.scoring.summary import summarise
 from benchmark.splits.split import Split, read, rule_identity
 
@@ -100,7 +100,7 @@ class Collected:
 
     runs: pd.DataFrame
     scores: pd.DataFrame
-    unfinished: tuple[tuple[str, State], ...]
+    unfinished: tuple[tuple[str, RunState], ...]
     superseded: tuple[str, ...] = ()
 
 
@@ -113,11 +113,11 @@ def collect(root: Path, only: Container[str] | None = None, *, indexed: bool = T
     if root.exists() and not root.is_dir():
         raise RecordError(f"{root} is a file; give the folder that holds the runs")
     states = {folder: folder.state for folder in run_folders(root)}
-    finished = {folder.run_id for folder, state in states.items() if state is State.DONE}
+    finished = {folder.run_id for folder, state in states.items() if state is RunState.DONE}
     asked = {
         folder: state for folder, state in states.items() if only is None or folder.run_id in only
     }
-    done = {folder.run_id: folder for folder, state in asked.items() if state is State.DONE}
+    done = {folder.run_id: folder for folder, state in asked.items() if state is RunState.DONE}
     shipped = (
         root.resolve() == reproduction_folder().resolve()
     )  # nothing is written into the package
@@ -136,7 +136,9 @@ def collect(root: Path, only: Container[str] | None = None, *, indexed: bool = T
     return Collected(
         runs.astype(DTYPES),
         found.scores(current) if current else pd.DataFrame(columns=["run_id", *SCORE_COLUMNS]),
-        tuple((folder.run_id, state) for folder, state in asked.items() if state is not State.DONE),
+        tuple(
+            (folder.run_id, state) for folder, state in asked.items() if state is not RunState.DONE
+        ),
         old,
     )
 

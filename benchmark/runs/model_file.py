@@ -18,7 +18,7 @@ AGAIN = "move the run's folder away and train it again with --keep-models"
 
 
 @dataclass(frozen=True, eq=False)
-class Learned:
+class ModelState:
     """The state of a fitted arm, and the slices that it and its landmarks come from.
 
     landmarks: the standard histogram its images were given; shape (H, W) and spacing_mm
@@ -34,7 +34,7 @@ class Learned:
     patients: int
 
 
-def pack(learned: Learned, arm: str) -> bytes:
+def pack(learned: ModelState, arm: str) -> bytes:
     """Return the bytes of a model file; `ArmError` names the arm whose state is more than plain
     values and tensors.
     """
@@ -63,7 +63,7 @@ def pack(learned: Learned, arm: str) -> bytes:
     return packed.getvalue()
 
 
-def unpack(packed: bytes, path: Path) -> Learned:
+def unpack(packed: bytes, path: Path) -> ModelState:
     """Read what `pack` wrote; nothing in it is carried out. `RecordError` names the path where it
     is anything else.
     """
@@ -94,7 +94,7 @@ def _content(packed: bytes) -> dict[str, Any]:
     return content
 
 
-def _learned(content: Mapping[str, Any]) -> Learned:
+def _learned(content: Mapping[str, Any]) -> ModelState:
     """Raises any exception where a value is not what `pack` writes."""
     percentiles, values = (tuple(map(float, content[name])) for name in ("percentiles", "values"))
     (height, width), (row_mm, column_mm) = content["shape"], content["spacing_mm"]
@@ -108,4 +108,4 @@ def _learned(content: Mapping[str, Any]) -> Learned:
     if slices < 1 or patients < 0:
         raise ValueError("a count out of range")
     shape, spacing_mm = (int(height), int(width)), (float(row_mm), float(column_mm))
-    return Learned(dict(content["state"]), landmarks, shape, spacing_mm, slices, patients)
+    return ModelState(dict(content["state"]), landmarks, shape, spacing_mm, slices, patients)

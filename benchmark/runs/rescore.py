@@ -27,7 +27,7 @@ from benchmark.runs.reader import (
     read_spec,
     same_number,
 )
-from benchmark.runs.run_folder import RunFolder, State
+from benchmark.runs.run_folder import RunFolder, RunState
 from benchmark.scoring.evaluate import score
 from benchmark.scoring.summary import summarise
 
@@ -60,7 +60,7 @@ def rescore(root: Path, slices: SliceSet) -> list[Rescored]:
     Runs of other slices are left alone; where there is no finished run, none of these slices,
     or one is damaged beyond its scores.csv, `RecordError` says so and nothing is written.
     """
-    finished = [folder for folder in run_folders(root) if folder.state is State.DONE]
+    finished = [folder for folder in run_folders(root) if folder.state is RunState.DONE]
     own = [folder for folder in finished if dataset_of(folder) == slices.dataset_id]
     if not finished:
         raise RecordError(

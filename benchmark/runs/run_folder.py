@@ -45,7 +45,7 @@ DAMAGE = (OSError, ValueError, SyntaxError, RuntimeError, EOFError, LookupError,
           zipfile.BadZipFile, zlib.error, struct.error, Image.DecompressionBombError)  # fmt: skip
 
 
-class State(StrEnum):
+class RunState(StrEnum):
     """What a run folder's files say of it."""
 
     DONE = "done"
@@ -66,15 +66,15 @@ class RunFolder:
         return self.path / name
 
     @property
-    def state(self) -> State:
+    def state(self) -> RunState:
         """done: result.json is there; failed: failure.json; partial: begun; running: locked now."""
         if (self / RESULT).exists():
-            return State.DONE
+            return RunState.DONE
         if self.locked():
-            return State.RUNNING
+            return RunState.RUNNING
         if (self / FAILURE).exists():
-            return State.FAILED
-        return State.PARTIAL if (self / SPEC).exists() else State.PENDING
+            return RunState.FAILED
+        return RunState.PARTIAL if (self / SPEC).exists() else RunState.PENDING
 
     @property
     def threads(self) -> int | None:

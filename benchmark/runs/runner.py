@@ -19,12 +19,17 @@ from benchmark.data.slices import SliceSet
 from benchmark.errors import ArmError, RunLockedError
 from benchmark.preprocessing import nyul
 from benchmark.preprocessing.level_table import Levels
-from benchmark.preprocessing.resize import enlarge_probability, scaled_spacing, shrink, shrink_masks
+from benchmark.preprocessing.resize import (
+    downsample,
+    downsample_masks,
+    scaled_spacing,
+    upsample_probability,
+)
 from benchmark.runs import run_folder
 from benchmark.runs.environment import RESUME_KEYS, describe
 from benchmark.runs.memory import keep_freed_memory, peak_mib
-from benchmark.runs.model_file import Learned, pack
-from benchmark.runs.run_folder import RunFolder, State
+from benchmark.runs.model_file import ModelState, pack
+from benchmark.runs.run_folder import RunFolder, RunState
 from benchmark.runs.spec import RunSpec
 from benchmark.scoring.evaluate import binarise, predict_checked, score, simulated_clicks
 from benchmark.scoring.summary import summarise
@@ -35,7 +40,7 @@ MASKS_AT_ONCE = 16  # maps enlarged together, to bound memory
 
 
 @dataclass(frozen=True)
-class Options:
+class RunOptions:
     """How runs are carried out; none of it enters a run's identity.
 
     keep_threads: an interrupted training goes on with the threads it was begun with, whatever is
@@ -55,11 +60,11 @@ class Options:
     on_begin: Callable[[RunSpec], None] = lambda spec: None
     on_note: Callable[[str], None] = lambda text: None
     on_epoch: Callable[[RunSpec, list[dict[str, float]]], None] = lambda spec, history: None
-    on_state: Callable[[RunSpec, State], None] = lambda spec, state: None
+    on_state: Callable[[RunSpec, RunState], None] = lambda spec, state: None
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class PreparedSet:
     """All slices as an arm is fed them: N images of (h, w), their masks, and the standard histogram
     they were given.
     """
@@ -70,28 +75,28 @@ class Prepared:
 
 
 @dataclass
-class Bench:
+class PreparedData:
     """The slices of a grid and its splits by name; remembers the last preprocessing."""
 
     slices: SliceSet
     splits: Mapping[str, Split]
     arms: Mapping[str, ArmEntry]
-    _last: tuple[Any, Prepared] | None = field(default=None, repr=False)
+    _last: tuple[Any, PreparedSet] | None = field(default=None, repr=False)
 
-    def prepared(self, spec: RunSpec, split: Split) -> Prepared:
+    def prepared(self, spec: RunSpec, split: Split) -> PreparedSet:
         """Return all slices preprocessed as the spec asks."""
         rule = spec.recipe.preprocess
         fit_ids = split.train if rule.nyul_fit == "train" else None
         key = (spec.shape, rule, fit_ids)
         if self._last is None or self._last[0] != key:
-            images = shrink(self.slices.images, spec.shape)
+            images = downsample(self.slices.images, spec.shape)
             learn_from = (
                 images if fit_ids is None else images[np.isin(self.slices.slice_id, fit_ids)]
             )
             landmarks = nyul.fit_nyul(
                 learn_from, rule.nyul_percentiles, rule.nyul_foreground == "whole"
             )
-            masks = shrink_masks(self.slices.masks, spec.shape)
+            masks = downsample_masks(self.slices.masks, spec.shape)
             tabulable = (
                 images.dtype.kind in "iu"
                 and int(images.max()) - int(images.min()) < images[0].size // 2
@@ -99,7 +104,7 @@ class Bench:
             carry_out = (
                 nyul.tabulate if tabulable else nyul.apply
             )  # long tables would take more memory
-            self._last = (key, Prepared(carry_out(images, landmarks), masks, landmarks))
+            self._last = (key, PreparedSet(carry_out(images, landmarks), masks, landmarks))
         return self._last[1]
 
     def cases(self, spec: RunSpec, split: Split, wanted: tuple[int, ...]) -> Cases:
@@ -112,7 +117,9 @@ class Bench:
         )
 
 
-def run_grid(specs: Iterable[RunSpec], bench: Bench, options: Options) -> dict[str, State]:
+def run_grid(
+    specs: Iterable[RunSpec], bench: PreparedData, options: RunOptions
+) -> dict[str, RunState]:
     """Run every spec that is not done; return each run's state afterwards.
 
     A failing run is recorded and the rest goes on; a run that another process holds is left to it.
@@ -121,10 +128,10 @@ def run_grid(specs: Iterable[RunSpec], bench: Bench, options: Options) -> dict[s
     return {spec.run_id: run_one(spec, bench, options) for spec in specs}
 
 
-def run_one(spec: RunSpec, bench: Bench, options: Options) -> State:
+def run_one(spec: RunSpec, bench: PreparedData, options: RunOptions) -> RunState:
     """Carry out one run under its lock and return its state."""
     folder = RunFolder(options.out, spec.run_id)
-    if folder.state is State.DONE or folder.failed_since(options.retry_failures_before):
+    if folder.state is RunState.DONE or folder.failed_since(options.retry_failures_before):
         options.on_state(spec, folder.state)
         return folder.state
     try:
@@ -139,14 +146,14 @@ def run_one(spec: RunSpec, bench: Bench, options: Options) -> State:
                 except Exception as error:
                     folder.fail(error, traceback.format_exc())
     except RunLockedError:
-        options.on_state(spec, State.RUNNING)
-        return State.RUNNING
+        options.on_state(spec, RunState.RUNNING)
+        return RunState.RUNNING
     options.on_state(spec, folder.state)
     return folder.state
 
 
 @contextlib.contextmanager
-def _threads(folder: RunFolder, options: Options) -> Iterator[None]:
+def _threads(folder: RunFolder, options: RunOptions) -> Iterator[None]:
     """Inside, as many threads as the folder's checkpoint was made with, where options say so."""
     import torch
 
@@ -167,7 +174,7 @@ def _threads(folder: RunFolder, options: Options) -> Iterator[None]:
         torch.set_num_threads(usual)
 
 
-def _carry_out(spec: RunSpec, folder: RunFolder, bench: Bench, options: Options) -> None:
+def _carry_out(spec: RunSpec, folder: RunFolder, bench: PreparedData, options: RunOptions) -> None:
     """Fit, predict, score and record."""
     import torch
 
@@ -233,7 +240,9 @@ def _carry_out(spec: RunSpec, folder: RunFolder, bench: Bench, options: Options)
     (folder / run_folder.CHECKPOINT).unlink(missing_ok=True)
 
 
-def _model(arm: Any, spec: RunSpec, bench: Bench, split: Split, options: Options) -> bytes | None:
+def _model(
+    arm: Any, spec: RunSpec, bench: PreparedData, split: Split, options: RunOptions
+) -> bytes | None:
     """The file of what the arm learned; None where it is not asked for, or the arm cannot say
     it.
     """
@@ -255,7 +264,7 @@ def _model(arm: Any, spec: RunSpec, bench: Bench, split: Split, options: Options
     }
     known = 0 if None in patients else len(patients)
     try:
-        learned = Learned(
+        learned = ModelState(
             arm.state(), landmarks, slices.shape, slices.spacing_mm, len(split.train), known
         )
         return pack(learned, spec.arm)
@@ -265,7 +274,7 @@ def _model(arm: Any, spec: RunSpec, bench: Bench, split: Split, options: Options
 
 
 def _predict(
-    arm: Any, entry: ArmEntry, spec: RunSpec, bench: Bench, split: Split
+    arm: Any, entry: ArmEntry, spec: RunSpec, bench: PreparedData, split: Split
 ) -> dict[int, NDArray[np.bool_]]:
     """Masks of the test slices at the slices' own size, whatever size the arm was fed."""
     test = bench.cases(spec, split, split.test)
@@ -274,6 +283,6 @@ def _predict(
     masks: dict[int, NDArray[np.bool_]] = {}
     for first in range(0, len(test), MASKS_AT_ONCE):
         rows = slice(first, first + MASKS_AT_ONCE)
-        full = binarise(enlarge_probability(maps[rows], bench.slices.shape))
+        full = binarise(upsample_probability(maps[rows], bench.slices.shape))
         masks.update(zip(test.slice_id[rows].tolist(), full, strict=True))
     return masks

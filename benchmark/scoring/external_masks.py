@@ -53,7 +53,7 @@ WORDS = {
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class ExternalScores:
     """scores: one row per test slice, the columns of a run's scores.csv; doubt: a sentence, ""
     where there is none.
     """
@@ -153,10 +153,12 @@ def _check(split: Split, ids: set[int]) -> None:
             home[number] = name
 
 
-def judge(folder: Path, split: Split, slices: SliceSet) -> Judged:
+def judge(folder: Path, split: Split, slices: SliceSet) -> ExternalScores:
     """Score a folder of masks on a split's test slices; raises as `read_masks` does."""
     masks = read_masks(folder, split.test, slices)
-    return Judged(slices.dataset_id, split, score(slices, masks, split.test), turned(masks, slices))
+    return ExternalScores(
+        slices.dataset_id, split, score(slices, masks, split.test), turned(masks, slices)
+    )
 
 
 def read_masks(

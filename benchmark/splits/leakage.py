@@ -22,7 +22,7 @@ neighbour is a slice of the same patient whose number is one more or one less.""
 
 
 @dataclass(frozen=True)
-class Leak:
+class Leakage:
     """Counts of one split: of test slices, and of test patients in the last two; `Expected` holds
     means of them.
 
@@ -67,12 +67,12 @@ class Expected:
     """
 
     draws: int
-    mean: Leak
-    low: Leak
-    high: Leak
+    mean: Leakage
+    low: Leakage
+    high: Leakage
 
 
-def leak(split: Split, patient_of: Mapping[int, str]) -> Leak:
+def leakage(split: Split, patient_of: Mapping[int, str]) -> Leakage:
     """Measure one split; the order within a set and the names of patients change nothing.
 
     patient_of maps slice number to patient. Raises `SplitError` where the train or test set
@@ -99,7 +99,7 @@ def leak(split: Split, patient_of: Mapping[int, str]) -> Leak:
     def beside(number: int, others: Mapping[int, str]) -> bool:
         return patient_of[number] in (others.get(number - 1), others.get(number + 1))
 
-    return Leak(
+    return Leakage(
         n=len(split.test),
         patient_in_train=sum(patient_of[number] in trained for number in split.test),
         patient_in_known=sum(patient_of[number] in met for number in split.test),
@@ -128,10 +128,12 @@ def expected(split: Split, patient_of: Mapping[int, str], draws: int = DRAWS) ->
         )
         mixed = [ids[i] for i in rng.permutation(len(ids))]
         sets = (tuple(mixed[: ends[0]]), tuple(mixed[ends[0] : ends[1]]), tuple(mixed[ends[1] :]))
-        counts.append(astuple(leak(Split(split.split_id, *sets), patient_of)))
+        counts.append(astuple(leakage(Split(split.split_id, *sets), patient_of)))
     n, drawn = len(split.test), np.array(counts, dtype=np.float64)[:, 1:]  # (draws, 6)
     low, high = np.percentile(drawn, WITHIN, axis=0).tolist()
-    return Expected(draws, Leak(n, *drawn.mean(axis=0).tolist()), Leak(n, *low), Leak(n, *high))
+    return Expected(
+        draws, Leakage(n, *drawn.mean(axis=0).tolist()), Leakage(n, *low), Leakage(n, *high)
+    )
 
 
 def report(splits: Sequence[Split], patient_of: Mapping[int, str], draws: int = DRAWS) -> str:
@@ -142,7 +144,7 @@ def report(splits: Sequence[Split], patient_of: Mapping[int, str], draws: int = 
     """
     if not splits:
         raise SplitError("there is no split to audit; name one")
-    leaks = [leak(split, patient_of) for split in splits]
+    leaks = [leakage(split, patient_of) for split in splits]
     rows = [
         _row(split.split_id, _sizes(split), one) for split, one in zip(splits, leaks, strict=True)
     ]
@@ -172,7 +174,7 @@ def _sizes(split: Split) -> str:
     return "/".join(str(len(getattr(split, name))) for name in SETS)
 
 
-def _shares(one: Leak) -> list[float]:
+def _shares(one: Leakage) -> list[float]:
     """The four columns of slices, as the table has them."""
     return [
         one.patient_in_train_share,
@@ -182,7 +184,7 @@ def _shares(one: Leak) -> list[float]:
     ]
 
 
-def _row(name: str, sizes: str, one: Leak) -> list[str]:
+def _row(name: str, sizes: str, one: Leakage) -> list[str]:
     cells = [f"{100 * share:.1f} % ({_number(share * one.n)})" for share in _shares(one)]
     return [name, sizes, *cells, f"{_number(one.patients_in_train)} of {_number(one.patients)}"]
 

@@ -14,7 +14,7 @@ from typing import IO
 
 from benchmark.errors import DataError, OutputError
 
-ROOM = ".unfinished-"  # begins the name of a hidden folder in which files wait
+STAGING = ".unfinished-"  # begins the name of a hidden folder in which files wait
 
 
 @contextlib.contextmanager
@@ -64,7 +64,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         stream.write(content)
 
 
-def check_free(folder: Path, names: Sequence[str]) -> None:
+def check_absent(folder: Path, names: Sequence[str]) -> None:
     """Raise `DataError` for the first of these names that the folder has already."""
     for name in names:
         if os.path.lexists(folder / name):
@@ -74,7 +74,7 @@ def check_free(folder: Path, names: Sequence[str]) -> None:
 
 
 @contextlib.contextmanager
-def room_in(folder: Path, asked: Path | None = None) -> Iterator[Path]:
+def staging_folder(folder: Path, asked: Path | None = None) -> Iterator[Path]:
     """A hidden folder beside where files are to appear, gone afterwards; where the work fails, so
     are folders made.
 
@@ -85,7 +85,7 @@ def room_in(folder: Path, asked: Path | None = None) -> Iterator[Path]:
     try:
         with writing(asked or folder):
             folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=ROOM, dir=folder) as room:
+            with tempfile.TemporaryDirectory(prefix=STAGING, dir=folder) as room:
                 yield Path(room)
     except BaseException:
         for one in missing:
@@ -94,7 +94,7 @@ def room_in(folder: Path, asked: Path | None = None) -> Iterator[Path]:
         raise
 
 
-def place(room: Path, folder: Path, names: Sequence[str]) -> None:
+def move_into(room: Path, folder: Path, names: Sequence[str]) -> None:
     """Let the files of a room appear in a folder, in this order; at any stop the folder is left as
     it was.
 
@@ -108,7 +108,7 @@ def place(room: Path, folder: Path, names: Sequence[str]) -> None:
             if _is_ours(room / name, folder / name):
                 (folder / name).unlink(missing_ok=True)
         if isinstance(error, FileExistsError):
-            check_free(folder, names)
+            check_absent(folder, names)
         raise
 
 

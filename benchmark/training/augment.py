@@ -29,7 +29,7 @@ GOLDEN = 0x9E3779B97F4A7C15 - 2**64  # splitmix64's increment, as int64
 
 
 @dataclass(frozen=True)
-class Table:
+class AugmentationTable:
     """One row per slice, B rows. A transform that does not happen has its neutral parameters.
 
     scale (B, 2) factors; rotation (B,) radians; elastic (B, 2, C, C) mm; motion_on (B,) bool;
@@ -59,11 +59,13 @@ class Table:
         return bool((self.scale != 1).any() or self.rotation.any() or self.elastic.any())
 
 
-def draw(settings: Augmentation, seed: int, epoch: int, slice_ids: NDArray[np.int64]) -> Table:
+def draw(
+    settings: Augmentation, seed: int, epoch: int, slice_ids: NDArray[np.int64]
+) -> AugmentationTable:
     """Draw the parameters of B slices; a row depends on (seed, epoch, slice number) alone."""
     rows = [_draw_one(settings, seed, epoch, int(number)) for number in slice_ids]
     columns = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-    return Table(**columns, black_level=settings.black_level)  # type: ignore[arg-type]
+    return AugmentationTable(**columns, black_level=settings.black_level)  # type: ignore[arg-type]
 
 
 def _draw_one(
@@ -101,7 +103,10 @@ def _draw_one(
 
 
 def apply(
-    table: Table, images: torch.Tensor, masks: torch.Tensor, spacing_mm: tuple[float, float]
+    table: AugmentationTable,
+    images: torch.Tensor,
+    masks: torch.Tensor,
+    spacing_mm: tuple[float, float],
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Transform (B, H, W) float32 images and (B, H, W) bool masks with the B rows of a table.
 
@@ -134,7 +139,10 @@ def apply(
 
 
 def _resample(
-    table: Table, images: torch.Tensor, masks: torch.Tensor, spacing_mm: tuple[float, float]
+    table: AugmentationTable,
+    images: torch.Tensor,
+    masks: torch.Tensor,
+    spacing_mm: tuple[float, float],
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Move image and mask together: bilinear, the mask cut at one half."""
     b, h, w = images.shape
@@ -192,7 +200,9 @@ def _elastic_field(control: torch.Tensor, h: int, w: int) -> torch.Tensor:
     return (rows @ control @ columns.T).permute(0, 2, 3, 1)
 
 
-def _motion(table: Table, above: torch.Tensor, spacing_mm: tuple[float, float]) -> torch.Tensor:
+def _motion(
+    table: AugmentationTable, above: torch.Tensor, spacing_mm: tuple[float, float]
+) -> torch.Tensor:
     """Corrupt k-space along the rows, as if the head moved twice while they were acquired.
 
     Rows are acquired in order; the head lies still while the centre of k-space is, which

@@ -134,7 +134,7 @@ class LightPReLU(nn.PReLU):
         return _Leak.apply(x, self.weight)  # type: ignore[no-any-return]
 
 
-def lighten(
+def replace_layers(
     model: nn.Module, kinds: Container[type[nn.Module]] = (nn.Dropout, nn.PReLU)
 ) -> nn.Module:
     """Swap every layer of these kinds for its cheaper twin, in place, shared ones too; weights keep

@@ -26,7 +26,7 @@ from benchmark.training import augment
 from benchmark.training.device import current, on_device
 from benchmark.training.early_stopping import EarlyStopping
 from benchmark.training.execution import Execution, choose
-from benchmark.training.layers import dropout_keys, lighten
+from benchmark.training.layers import dropout_keys, replace_layers
 from benchmark.training.losses import thesis_tversky, tumour_probability
 from benchmark.training.resident import Resident
 from benchmark.training.seeding import epoch_order, torch_seed
@@ -40,7 +40,7 @@ COLLAPSED_BELOW = (
 
 
 @dataclass
-class State:
+class TrainingState:
     """What a checkpoint holds. Random streams need none: they are functions of (seed, epoch,
     step).
     """
@@ -106,14 +106,14 @@ def _train(
 ) -> FitReport:
     recipe, device = context.recipe, context.device
     how = execution or execution_for(model, train.shape, recipe, device)
-    lighten(model).to(device)
+    replace_layers(model).to(device)
     if how.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     loss = thesis_tversky(alpha, recipe.loss)
     optimiser = OPTIMISERS[recipe.training.optimiser](
         model.parameters(), lr=recipe.training.learning_rate, fused=True
     )
-    state = State(model, optimiser, EarlyStopping(recipe.training.patience))
+    state = TrainingState(model, optimiser, EarlyStopping(recipe.training.patience))
     if context.checkpoint and context.checkpoint.exists():
         state.load(context.checkpoint, device)
         context.on_epoch(state.history)
@@ -165,7 +165,7 @@ def execution_for(
     return choose(device, recipe.training.precision, shape, recipe.training.batch_size, whole)
 
 
-def _report(state: State, train: Cases, how: Execution) -> FitReport:
+def _report(state: TrainingState, train: Cases, how: Execution) -> FitReport:
     best = state.history[state.stopping.best_epoch]
     return FitReport(
         facts={

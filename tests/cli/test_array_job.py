@@ -18,7 +18,7 @@ from bench_forms import ROOT, TINY_GRID, bits, finish, process, start
 from benchmark.__main__ import main
 from benchmark.cli import run_verbs
 from benchmark.cli.parser import parser
-from benchmark.runs.run_folder import RunFolder, State
+from benchmark.runs.run_folder import RunFolder, RunState
 
 pytestmark = pytest.mark.slow
 
@@ -144,11 +144,13 @@ def test_workers_no_more_than_open_cells_and_their_threads_as_ever(
 
     def share(
         asked: object, arms: object, job: object, places: list[tuple[str, int]], *more: object
-    ) -> dict[str, State]:
+    ) -> dict[str, RunState]:
         seen.append(places)
         return {}
 
-    def work(job: object, arms: object, place: tuple[str, int], *more: object) -> dict[str, State]:
+    def work(
+        job: object, arms: object, place: tuple[str, int], *more: object
+    ) -> dict[str, RunState]:
         seen.append([place])
         return {}
 
@@ -159,10 +161,10 @@ def test_workers_no_more_than_open_cells_and_their_threads_as_ever(
     monkeypatch.setattr(run_verbs, "_work", work)
     assert main(four) == 0
     monkeypatch.setattr(
-        run_verbs.planning, "states", lambda specs, root: [State.DONE] * 3 + [State.PARTIAL]
+        run_verbs.planning, "states", lambda specs, root: [RunState.DONE] * 3 + [RunState.PARTIAL]
     )
     assert main(four) == 0
-    monkeypatch.setattr(run_verbs.planning, "states", lambda specs, root: [State.DONE] * 4)
+    monkeypatch.setattr(run_verbs.planning, "states", lambda specs, root: [RunState.DONE] * 4)
     assert main(four) == 0
     assert seen == [[("cpu", 2)] * 3, [("cpu", 2)], [("cpu", 2)]]  # 8 cores // 4 cells of the grid
 
@@ -211,7 +213,7 @@ def test_workers_spread_over_the_cards(
 
     def share(
         asked: object, arms: object, job: object, places: list[tuple[str, int]], *more: object
-    ) -> dict[str, State]:
+    ) -> dict[str, RunState]:
         seen.extend(device for device, _ in places)
         return {}
 

@@ -24,9 +24,8 @@ from scipy.io import savemat
 from baselines import ARMS
 from benchmark.__main__ import VERBS, main
 from benchmark.cli import judge_verbs
-from benchmark.cli.parser import parser
 from benchmark.cli.options import request as to_request
-from benchmark.cli.parser import SECTION_NAMES
+from benchmark.cli.parser import SECTION_NAMES, parser
 from benchmark.data.slices import SliceSet
 from benchmark.errors import DataError
 from benchmark.planning.grid import expand, load_grid

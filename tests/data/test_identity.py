@@ -275,7 +275,9 @@ def test_slices_of_another_size_do_not_hinder_the_labels_that_have_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The archive's fifteen slices of 256x256 are all pituitary."""
-    small = {mask_hash(one.mask): identity.Known(one.slice_id, 3, "E") for one in small_ones()}
+    small = {
+        mask_hash(one.mask): identity.RegisteredSlice(one.slice_id, 3, "E") for one in small_ones()
+    }
     monkeypatch.setattr(identity, "table", lambda: {**KNOWN, **small})
     folder = with_small_ones(tmp_path / "set")
     assert load(folder).fingerprint == MENINGIOMAS.fingerprint

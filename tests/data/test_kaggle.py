@@ -20,7 +20,7 @@ from benchmark.errors import DataError, UnsafeDataError
 SLICES = small_set(5, dtype="int16")
 
 
-def known_load(folder: Path, known: identity.Table) -> SliceSet:
+def known_load(folder: Path, known: identity.Registry) -> SliceSet:
     """What `load` does, with a table that knows the drawn slices."""
     return gather(identity.identify(kaggle.read(folder), known))
 

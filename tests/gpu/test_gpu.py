@@ -16,12 +16,12 @@ from baselines import ARMS
 from baselines.unet import UNetArm
 from benchmark.arm import Cases, RunContext
 from benchmark.protocol import Augmentation
-from benchmark.runs.run_folder import RunFolder, State, read_json
-from benchmark.runs.runner import Bench, Options, run_one
+from benchmark.runs.run_folder import RunFolder, RunState, read_json
+from benchmark.runs.runner import PreparedData, RunOptions, run_one
 from benchmark.splits.split import make
 from benchmark.training import augment
 from benchmark.training.execution import PLAIN, Execution, choose
-from benchmark.training.layers import kept, lighten
+from benchmark.training.layers import kept, replace_layers
 from benchmark.training.loop import augmented, train_network
 from benchmark.training.losses import thesis_tversky
 from benchmark.training.resident import Resident
@@ -38,7 +38,7 @@ pytestmark = [
 def cases() -> dict[str, Cases]:
     slices, recipe = small_slices(), small_recipe()
     split = make(slices, recipe.split, 1)
-    spec, bench = spec_of("any", FAULTY, slices, split, recipe), Bench(slices, {}, {})
+    spec, bench = spec_of("any", FAULTY, slices, split, recipe), PreparedData(slices, {}, {})
     return {
         part: bench.cases(spec, split, getattr(split, part)) for part in ("train", "val", "test")
     }
@@ -155,7 +155,7 @@ def test_nothing_waits_for_the_card_inside_an_epoch(cases: dict[str, Cases]) -> 
     float().
     """
     recipe, train = small_recipe(), cases["train"]
-    model = lighten(UNetArm(kernel_size=3).build(recipe.network)).cuda().train()
+    model = replace_layers(UNetArm(kernel_size=3).build(recipe.network)).cuda().train()
     optimiser = torch.optim.Adam(model.parameters(), fused=True)
     how = choose("cuda", "fp32", (64, 64), 4, whole=False)
     step = Step(model, thesis_tversky(0.5), optimiser, "fp32", "cuda", how)
@@ -238,8 +238,10 @@ def test_a_run_is_recorded_with_what_the_card_did(arm: str, tmp_path: Path) -> N
     slices, recipe = small_slices(), small_recipe()
     split = make(slices, recipe.split, 1)
     spec = spec_of(arm, ARMS[arm], slices, split, recipe)
-    options = replace(Options(tmp_path), device="cuda")
-    assert run_one(spec, Bench(slices, {split.split_id: split}, ARMS), options) is State.DONE
+    options = replace(RunOptions(tmp_path), device="cuda")
+    assert (
+        run_one(spec, PreparedData(slices, {split.split_id: split}, ARMS), options) is RunState.DONE
+    )
     folder = RunFolder(tmp_path, spec.run_id)
     timing, environment = read_json(folder / "timing.json"), read_json(folder / "environment.json")
     assert timing["gpu_seconds"] > 0

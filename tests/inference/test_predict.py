@@ -32,13 +32,13 @@ from benchmark.data.guard import decoding
 from benchmark.data.slices import SliceSet
 from benchmark.errors import BenchmarkError, DataError
 from benchmark.inference.input_files import find, passed_over
-from benchmark.inference.predict import doubt, frame, measured, outline, predict, report
+from benchmark.inference.predict import frame, measured, outline, predict, report, warning
 from benchmark.inference.slice_image import VERMILLION, overlay, read
-from benchmark.inference.trained_model import KeptModel, load
+from benchmark.inference.trained_model import TrainedModel, load
 from benchmark.preprocessing.nyul import Landmarks
 from benchmark.protocol import Recipe
-from benchmark.runs.run_folder import State, unpack_masks
-from benchmark.runs.runner import Bench, Options, run_grid
+from benchmark.runs.run_folder import RunState, unpack_masks
+from benchmark.runs.runner import PreparedData, RunOptions, run_grid
 from benchmark.splits.split import make
 
 Capture = pytest.CaptureFixture[str]
@@ -58,7 +58,7 @@ class Kept:
     spacing_mm: tuple[float, float]
 
     @property
-    def model(self) -> KeptModel:
+    def model(self) -> TrainedModel:
         return load(self.root, self.run_id, ARMS, "cpu")
 
 
@@ -74,9 +74,11 @@ def keep(
         how = recipe if precision == "fp32" else small_recipe(training__precision=precision)
         spec = spec_of(arm, ARMS[arm], slices, split, how, shape=shape)
         done = run_grid(
-            [spec], Bench(slices, {split.split_id: split}, ARMS), Options(out, keep_models=True)
+            [spec],
+            PreparedData(slices, {split.split_id: split}, ARMS),
+            RunOptions(out, keep_models=True),
         )
-        assert done == {spec.run_id: State.DONE}
+        assert done == {spec.run_id: RunState.DONE}
         masks = unpack_masks(out / spec.run_id / "predictions.zip")
         return Kept(
             out, spec.run_id, {number: images[number] for number in masks}, masks, slices.spacing_mm
@@ -91,7 +93,7 @@ def unet(keep: Callable[..., Kept]) -> Kept:
 
 
 @pytest.fixture(scope="module")
-def model(unet: Kept) -> KeptModel:
+def model(unet: Kept) -> TrainedModel:
     return unet.model
 
 
@@ -114,10 +116,10 @@ class Spy:
 
 def model_around(
     spy: Any, fed: tuple[int, int] = (64, 64), shape: tuple[int, int] = (64, 64)
-) -> KeptModel:
+) -> TrainedModel:
     """A model of square pixels of 0.49 mm around an arm."""
     marks = Landmarks((1.0, 50.0, 99.0), (0.0, 50.0, 100.0))
-    return KeptModel(
+    return TrainedModel(
         "a_run_00000000", spy, marks, fed, shape, (SQUARE, SQUARE), 100, 9, phantom=False
     )
 
@@ -213,7 +215,7 @@ DISPLAYS = {  # plane: where columns, rows and the axis across them lead to in t
 @costly
 def test_a_mask_does_not_depend_on_how_a_file_lays_out_its_axes(
     tmp_path_factory: pytest.TempPathFactory,
-    model: KeptModel,
+    model: TrainedModel,
     image: NDArray[Any],
     plane: str,
     order: list[int],
@@ -278,7 +280,7 @@ def test_a_mask_has_the_grid_of_its_file(tmp_path: Path, shape: tuple[int, ...])
 @law
 def test_scaled_and_real_intensities_give_the_same_mask(
     tmp_path_factory: pytest.TempPathFactory,
-    model: KeptModel,
+    model: TrainedModel,
     image: NDArray[Any],
     gain: float,
     offset: float,
@@ -304,7 +306,7 @@ def test_scaled_and_real_intensities_give_the_same_mask(
     "form", ["uint16.png", "rgb.png", "float.tif", "lossless.webp", "palette.png", "alpha.png"]
 )
 def test_one_slice_in_any_picture_gives_one_mask(
-    tmp_path: Path, model: KeptModel, image: NDArray[Any], form: str
+    tmp_path: Path, model: TrainedModel, image: NDArray[Any], form: str
 ) -> None:
     kinds = {"uint16": np.uint16, "float": np.float32}
     picture = Image.fromarray(image.astype(kinds.get(form.split(".")[0], np.uint8)))
@@ -362,7 +364,7 @@ def test_a_frame_holds_the_slice_and_has_the_form(
 
 
 def test_filling_up_is_what_a_file_already_filled_up_would_give(
-    model: KeptModel, image: NDArray[Any]
+    model: TrainedModel, image: NDArray[Any]
 ) -> None:
     """48 rows of 64, in the middle of 64 filled up with the least value by hand."""
     part = image[8:56]
@@ -465,10 +467,10 @@ def test_another_field_of_view_is_doubted(
     """From 20 % of the pixel that the arm is fed; half the pixels of half the size are no other
     view.
     """
-    assert doubt(model_around(Spy()), (64, 64), spacing_mm).startswith(says)
-    assert bool(doubt(model_around(Spy()), (64, 64), spacing_mm)) == bool(says)
+    assert warning(model_around(Spy()), (64, 64), spacing_mm).startswith(says)
+    assert bool(warning(model_around(Spy()), (64, 64), spacing_mm)) == bool(says)
     if spacing_mm:
-        assert doubt(
+        assert warning(
             model_around(Spy()), (128, 128), (spacing_mm[0] / 2, spacing_mm[1] / 2)
         ).startswith(says)
 
@@ -576,7 +578,7 @@ def test_a_name_of_255_bytes_can_be_written(tmp_path: Path) -> None:
 
 
 def refuse(
-    model: KeptModel, folder: Path, *words: str, spacing_mm: tuple[float, float] | None = None
+    model: TrainedModel, folder: Path, *words: str, spacing_mm: tuple[float, float] | None = None
 ) -> None:
     """Predicting the folder raises one DataError, of one line, with the words; no arm was asked,
     nothing changed.

@@ -14,9 +14,16 @@ from run_records import COUNTS, halves, join, squares, table, terms, varied, wri
 import benchmark.runs.collect as collecting
 from benchmark.errors import RecordError
 from benchmark.judge.comparable import progress
-from benchmark.judge.comparisons.runs import results_tables
+from benchmark.judge.comparisons.runs import runs_tables
 from benchmark.judge.reference import Reference, Tolerances
-from benchmark.judge.verdicts import Row, Verdict, compare, exit_code, judge_dice, verdict_table
+from benchmark.judge.verdicts import (
+    Verdict,
+    VerdictRow,
+    compare,
+    exit_code,
+    judge_dice,
+    verdict_table,
+)
 from benchmark.runs.collect import Collected, collect
 
 PATIENTS = ["a", "a", "b", "b"]
@@ -25,7 +32,7 @@ DICE = "mean test Dice, 5x5, alpha 0.5"
 
 def row(
     collected: Collected, quantity: str = DICE, *, printed: float | None = None, **rule: Any
-) -> Row:
+) -> VerdictRow:
     """One row of the comparison; printed and rule change the reference's Dice and the Dice rule."""
     reference, rules = terms()
     if printed is not None:
@@ -402,7 +409,7 @@ def test_results_average_over_seeds() -> None:
     """Means 0.8 and 0.6 of four slices, one of the second missed: mean 0.7, SD 0.1414, detected
     (0.8 + 0.8) / 2.
     """
-    (block,) = results_tables(table({1: [0.8] * 4, 2: [0.8, 0.8, 0.8, 0.0]}, PATIENTS))
+    (block,) = runs_tables(table({1: [0.8] * 4, 2: [0.8, 0.8, 0.8, 0.0]}, PATIENTS))
     (found,) = block.numbers.to_dict("records")
     assert found["seeds"] == 2
     assert found["dice_mean"] == pytest.approx(0.7)
@@ -428,13 +435,13 @@ def test_results_average_over_seeds() -> None:
 )
 def test_terms_never_share_a_table(changes: dict[str, Any]) -> None:
     both = join(table({1: [0.8] * 4}, PATIENTS), table({1: [0.8] * 4}, PATIENTS, **changes))
-    assert [len(one.numbers) for one in results_tables(both)] == [1, 1]
+    assert [len(one.numbers) for one in runs_tables(both)] == [1, 1]
 
 
 @pytest.mark.parametrize("changes", [{"split_id": "by-image-2"}, {"split_fingerprint": "x"}])
 def test_splits_never_share_a_row(changes: dict[str, Any]) -> None:
     both = join(table({1: [0.8] * 4}, PATIENTS), table({2: [0.9] * 4}, PATIENTS, **changes))
-    (found,) = results_tables(both)
+    (found,) = runs_tables(both)
     assert sorted(found.numbers["dice_mean"]) == [pytest.approx(0.8), pytest.approx(0.9)]
 
 
@@ -442,18 +449,18 @@ def test_arms_that_saw_a_click_are_marked_and_last() -> None:
     grower = table(
         {1: [0.9] * 4}, PATIENTS, arm="a_grower", params="{}", needs_click=True, seed=pd.NA
     )
-    blocks = results_tables(join(grower, table({1: [0.8] * 4}, PATIENTS)))
+    blocks = runs_tables(join(grower, table({1: [0.8] * 4}, PATIENTS)))
     assert blocks[0].numbers["arm"].tolist() == ["unet", "a_grower"]
     text = blocks[0].render("markdown")
     assert "a_grower (click)" in text
     assert "unet (click)" not in text
     assert text.splitlines()[-1].startswith("(click): semi-automatic")
-    assert "(click)" not in results_tables(table({1: [0.8] * 4}, PATIENTS))[0].render()
+    assert "(click)" not in runs_tables(table({1: [0.8] * 4}, PATIENTS))[0].render()
 
 
 def test_a_block_names_its_conditions_and_no_run_is_said() -> None:
-    (block,) = results_tables(table({1: [0.8] * 4}, PATIENTS))
+    (block,) = runs_tables(table({1: [0.8] * 4}, PATIENTS))
     assert "protocol thesis" in block.title
     assert "512x512, fp32" in block.title
     assert block.numbers["split"].tolist() == ["by-image-1"]
-    assert results_tables(collect(Path("nowhere"))) == []
+    assert runs_tables(collect(Path("nowhere"))) == []

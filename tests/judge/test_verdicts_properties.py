@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from run_records import table, terms
 from strategies import costly, law
 
-from benchmark.judge.comparisons.runs import results_tables
+from benchmark.judge.comparisons.runs import runs_tables
 from benchmark.judge.statistics.prediction_interval import of_draws
-from benchmark.judge.verdicts import Row, Verdict, compare, counts, exit_code, verdict_table
+from benchmark.judge.verdicts import Verdict, VerdictRow, compare, counts, exit_code, verdict_table
 from benchmark.runs.collect import Collected
 
 pytestmark = pytest.mark.slow
@@ -30,7 +30,7 @@ def runs(draw: st.DrawFn, fewest: int = 1) -> Collected:
     return table({seed: draw(SCORES) for seed in seeds}, PATIENTS)
 
 
-def dice_row(collected: Collected, printed: float = 0.898, **rule: float) -> Row:
+def dice_row(collected: Collected, printed: float = 0.898, **rule: float) -> VerdictRow:
     reference, rules = terms()
     reference = replace(reference, best_cell=replace(reference.best_cell, dice_mean=printed))
     return compare(collected, reference, replace(rules, dice=replace(rules.dice, **rule)))[-1]
@@ -59,9 +59,7 @@ def test_the_order_of_rows_changes_nothing(collected: Collected, random: object)
         collected, runs=collected.runs.iloc[shuffled[0]], scores=collected.scores.iloc[shuffled[1]]
     )
     assert compare(other, *terms()) == compare(collected, *terms())
-    assert [t.render() for t in results_tables(other)] == [
-        t.render() for t in results_tables(collected)
-    ]
+    assert [t.render() for t in runs_tables(other)] == [t.render() for t in runs_tables(collected)]
 
 
 @costly
@@ -99,7 +97,7 @@ def test_a_wider_margin_on_parameters_keeps_what_was_reproduced(count: int, more
 
 ROWS = st.lists(
     st.builds(
-        Row,
+        VerdictRow,
         st.text("abc", min_size=1),
         st.floats(0, 1),
         st.none() | st.floats(0, 1),
@@ -114,7 +112,7 @@ ROWS = st.lists(
 
 @law
 @given(ROWS)
-def test_marker_count_and_exit_code_read_one_verdict(rows: list[Row]) -> None:
+def test_marker_count_and_exit_code_read_one_verdict(rows: list[VerdictRow]) -> None:
     """In the text: the markers down the first column, the words in the tally, and the two exit
     codes.
     """

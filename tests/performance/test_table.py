@@ -30,10 +30,10 @@ from benchmark.training.seeding import torch_seed
 from performance import __main__ as command
 from performance import bare, child, growth, loading, memory, peak, report, table
 from performance.clock import Clock
-from performance.contestants import CHANGES, CONTESTANTS, MAIN, Entrant, entrants
+from performance.contestants import CHANGES, CONTESTANTS, MAIN, Entry, entrants
 from performance.job import SEED, Job, Measurement, Memory
-from performance.prepare import Course, prepare
-from performance.rounds import Scores, play
+from performance.prepare import Workload, prepare
+from performance.rounds import Scores, run_rounds
 
 pytestmark = pytest.mark.slow
 
@@ -44,12 +44,12 @@ PEERS = [name for name, one in CONTESTANTS.items() if one.loads]
 
 
 @pytest.fixture(scope="module")
-def course() -> Course:
+def course() -> Workload:
     return prepare("phantoms", 64, 8, small_recipe())
 
 
 @pytest.fixture
-def job(course: Course) -> Job:
+def job(course: Workload) -> Job:
     return Job("", course.train, course.val, small_recipe(), kernel_size=3, split=True)
 
 
@@ -69,7 +69,7 @@ def test_the_examples_in_docstrings_hold(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALONE)
-def test_a_contestant_measures_every_image_once(name: str, job: Job, course: Course) -> None:
+def test_a_contestant_measures_every_image_once(name: str, job: Job, course: Workload) -> None:
     heard = step.record_function, loop.record_function
     found = import_module(CONTESTANTS[name].target).measure(
         replace(job, change=CONTESTANTS[name].change)
@@ -204,7 +204,7 @@ def test_private_memory_is_less_than_all() -> None:
 # the slices
 
 
-def test_a_round_has_whole_batches_and_validation_to_match(course: Course) -> None:
+def test_a_round_has_whole_batches_and_validation_to_match(course: Workload) -> None:
     """192 phantoms: 29 to test, 33 of 163 to validate; 8 of 130 images match 8 x 33 / 130 = 2.03,
     rounded to 2.
     """
@@ -215,7 +215,7 @@ def test_a_round_has_whole_batches_and_validation_to_match(course: Course) -> No
     assert course.phantom
 
 
-def test_the_same_slices_every_time(course: Course) -> None:
+def test_the_same_slices_every_time(course: Workload) -> None:
     again = prepare("phantoms", 64, 8, small_recipe())
     assert np.array_equal(again.train.slice_id, course.train.slice_id)
 
@@ -293,7 +293,7 @@ def answering(log: list[Job], *, failing: str = "") -> Callable[[Job], dict[str,
         if job.target == "performance.peak":
             return {"gflop_per_second": 50.0 + len(log), "shape": "square"}
         if failing and job.target == CONTESTANTS[failing].target:
-            raise child.ContestantError("out of luck")
+            raise child.ImplementationError("out of luck")
         return {
             "train_images": 8,
             "train_seconds": 2.0,
@@ -309,8 +309,8 @@ def answering(log: list[Job], *, failing: str = "") -> Callable[[Job], dict[str,
 def test_entrants_take_turns_and_the_first_round_splits(job: Job) -> None:
     log: list[Job] = []
     rows = entrants(["torchio", "ours"], (1, 2))
-    assert rows == [Entrant("torchio", 1), Entrant("torchio", 2), Entrant("ours")]
-    scores = play(job, rows, 2, lambda text: None, answering(log))
+    assert rows == [Entry("torchio", 1), Entry("torchio", 2), Entry("ours")]
+    scores = run_rounds(job, rows, 2, lambda text: None, answering(log))
     turns = [
         (one.target.rpartition(".")[2], one.workers, one.split)
         for one in log
@@ -329,7 +329,7 @@ def test_entrants_take_turns_and_the_first_round_splits(job: Job) -> None:
 def test_one_that_fails_is_asked_once_and_the_rest_go_on(job: Job) -> None:
     log: list[Job] = []
     said: list[str] = []
-    scores = play(
+    scores = run_rounds(
         job, entrants(["bare", "ours"], ()), 3, said.append, answering(log, failing="bare")
     )
     assert scores.by_label["bare"] == [None, None, None]
@@ -441,7 +441,7 @@ def test_a_contestant_tells_why_it_failed(
     ],
 )
 def test_the_reason_of_a_failure_is_passed_on(code: int, out: bytes, err: bytes, says: str) -> None:
-    with pytest.raises(child.ContestantError) as caught:
+    with pytest.raises(child.ImplementationError) as caught:
         child.understood(code, out, err)
     assert str(caught.value) == says
     assert child.understood(0, b'chatter\n{"train_images": 8}\n', err) == {"train_images": 8}
@@ -450,7 +450,7 @@ def test_the_reason_of_a_failure_is_passed_on(code: int, out: bytes, err: bytes,
 def test_an_interrupted_contestant_says_nothing(job: Job, contestant: Callable[[str], str]) -> None:
     """In a process of its own, as ever: no traceback stands in for a reason."""
     target = contestant("def measure(job):\n raise KeyboardInterrupt")
-    with pytest.raises(child.ContestantError, match="ended with 130 and said nothing"):
+    with pytest.raises(child.ImplementationError, match="ended with 130 and said nothing"):
         child.run(replace(job, target=target))
 
 
@@ -495,7 +495,7 @@ def test_sections_follow_each_other(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [out]
 
 
-def test_a_section_names_what_failed(job: Job, course: Course) -> None:
+def test_a_section_names_what_failed(job: Job, course: Workload) -> None:
     scores = Scores({"bare": [None]}, {"bare": "out of luck", "peak": "no luck either"})
     text = report.section(job, course, scores, 1.0, "python")
     assert "- bare failed: out of luck" in text

@@ -14,10 +14,10 @@ from benchmark.data.slices import SliceSet
 from benchmark.planning import status as surveying
 from benchmark.planning.grid import Grid
 from benchmark.planning.request import Job
-from benchmark.planning.status import Cell, Epochs, Survey, read_epochs
-from benchmark.planning.time_estimate import Estimate, Lesson
+from benchmark.planning.status import CellStatus, Epochs, GridStatus, read_epochs
+from benchmark.planning.time_estimate import TimeEstimate, TimingRecord
 from benchmark.protocol import Recipe, override
-from benchmark.runs.run_folder import RunFolder, State
+from benchmark.runs.run_folder import RunFolder, RunState
 from benchmark.splits.split import make
 
 THESIS = override(Recipe(), "thesis", {})
@@ -78,15 +78,15 @@ def finish(job: Job, place: int, seconds: float) -> None:
 def test_states_and_epochs_are_read_off_the_folders(job: Job) -> None:
     finish(job, 0, 3.0)
     write(job, 1, spec="{}", history=HISTORY)
-    cells = Survey(job, ARMS, Clock()).look()
-    assert [cell.state for cell in cells] == [State.DONE, State.PARTIAL, State.PENDING]
+    cells = GridStatus(job, ARMS, Clock()).look()
+    assert [cell.state for cell in cells] == [RunState.DONE, RunState.PARTIAL, RunState.PENDING]
     assert [cell.spec for cell in cells] == job.specs
-    assert cells[0] == Cell(job.specs[0], State.DONE)
+    assert cells[0] == CellStatus(job.specs[0], RunState.DONE)
     assert (cells[1].epochs, cells[1].spent) == (Epochs((2.0, 4.0), (0.25, 0.125)), 6.0)
     # 20 epochs as of the finished one: 18 more at its own median of 3 s; the last at the 3 s of the
     # finished one
-    assert cells[1].left == Estimate(54.0, 18, "their own epochs")
-    assert cells[2].left == Estimate(60.0, 20, f"like cells in {job.folder}")
+    assert cells[1].left == TimeEstimate(54.0, 18, "their own epochs")
+    assert cells[2].left == TimeEstimate(60.0, 20, f"like cells in {job.folder}")
 
 
 def test_of_the_epoch_that_a_cell_is_in_what_has_gone_by_is_taken_off(job: Job) -> None:
@@ -96,20 +96,20 @@ def test_of_the_epoch_that_a_cell_is_in_what_has_gone_by_is_taken_off(job: Job) 
     folder, clock = write(job, 0, spec="{}", history=HISTORY), Clock()
     with RunFolder(job.folder, folder.name).lock():
         clock.now = NOW + 2
-        survey = Survey(job, ARMS, clock)
+        survey = GridStatus(job, ARMS, clock)
         cell = survey.look()[0]
-        assert (cell.state, cell.spent, cell.left.seconds) == (State.RUNNING, 8.0, 38 * 3.0 - 2)
+        assert (cell.state, cell.spent, cell.left.seconds) == (RunState.RUNNING, 8.0, 38 * 3.0 - 2)
         clock.now = NOW + 500
         assert survey.look()[0].left.seconds == 37 * 3.0
 
 
 def test_a_cell_that_ended_meanwhile_teaches_the_others(job: Job) -> None:
     clock = Clock()
-    survey = Survey(job, ARMS, clock)
+    survey = GridStatus(job, ARMS, clock)
     assert survey.look()[1].left.learnt.startswith("a guess")
     finish(job, 0, 3.0)
     clock.now += 1
-    assert survey.look()[1].left == Estimate(60.0, 20, f"like cells in {job.folder}")
+    assert survey.look()[1].left == TimeEstimate(60.0, 20, f"like cells in {job.folder}")
     assert len(survey.own) == 1
     clock.now += 1
     survey.look()
@@ -118,31 +118,31 @@ def test_a_cell_that_ended_meanwhile_teaches_the_others(job: Job) -> None:
 
 def test_folders_are_looked_at_once_a_second_unless_asked_afresh(job: Job) -> None:
     clock = Clock()
-    survey = Survey(job, ARMS, clock)
+    survey = GridStatus(job, ARMS, clock)
     write(job, 0, spec="{}")
     clock.now += 0.9
-    assert survey.look()[0].state is State.PENDING
-    assert survey.look(afresh=True)[0].state is State.PARTIAL
+    assert survey.look()[0].state is RunState.PENDING
+    assert survey.look(afresh=True)[0].state is RunState.PARTIAL
     write(job, 1, spec="{}")
     clock.now += 1
-    assert survey.look()[1].state is State.PARTIAL
+    assert survey.look()[1].state is RunState.PARTIAL
     write(job, 2, spec="{}")
     clock.now -= 3600  # a clock set back must not stop the looking
-    assert survey.look()[2].state is State.PARTIAL
+    assert survey.look()[2].state is RunState.PARTIAL
 
 
 def test_what_is_done_is_not_looked_at_again(job: Job) -> None:
     finish(job, 0, 3.0)
-    survey = Survey(job, ARMS, Clock())
+    survey = GridStatus(job, ARMS, Clock())
     (job.folder / job.specs[0].run_id / "result.json").unlink()
-    assert survey.look(afresh=True)[0].state is State.DONE
+    assert survey.look(afresh=True)[0].state is RunState.DONE
 
 
 def test_cells_cut_are_those_begun_since_then_that_nobody_works_on(job: Job) -> None:
     write(job, 0, NOW - 100, spec="{}", environment="{}")
     write(job, 1, NOW + 1, spec="{}", environment="{}")
     write(job, 2, NOW + 1, spec="{}", environment="{}")
-    survey = Survey(job, ARMS, Clock())
+    survey = GridStatus(job, ARMS, Clock())
     with RunFolder(job.folder, job.specs[2].run_id).lock():
         assert [cell.spec for cell in survey.cut()] == [job.specs[1]]
 
@@ -152,13 +152,13 @@ def test_our_records_teach_where_the_folder_does_not(
 ) -> None:
     finish(job, 0, 3.0)
     job.folder.rename(tmp_path / "shipped")
-    assert Survey(job, ARMS, Clock()).look()[1].left == Estimate(
+    assert GridStatus(job, ARMS, Clock()).look()[1].left == TimeEstimate(
         60.0, 20, "like cells in our records"
     )
 
 
 def test_arms_that_are_shown_a_click_are_known(job: Job) -> None:
-    assert Survey(job, ARMS).needs_click == {"click-region-growing"}
+    assert GridStatus(job, ARMS).needs_click == {"click-region-growing"}
 
 
 @pytest.mark.parametrize(
@@ -182,10 +182,10 @@ def test_no_history_has_no_epochs(tmp_path: Path) -> None:
 
 
 def test_a_lesson_of_a_damaged_cell_is_passed_over(job: Job) -> None:
-    survey = Survey(job, ARMS, Clock())
+    survey = GridStatus(job, ARMS, Clock())
     write(job, 0, result="{")
-    assert survey.look(afresh=True)[0].state is State.DONE
-    none: list[Lesson] = []
+    assert survey.look(afresh=True)[0].state is RunState.DONE
+    none: list[TimingRecord] = []
     assert survey.own == none
 
 
@@ -196,5 +196,5 @@ def test_a_grid_takes_as_long_in_all_whatever_is_done(job: Job) -> None:
     finish(job, 0, 3.0)
     write(job, 1, spec="{}", history=HISTORY)
     assert (
-        Survey(job, ARMS, Clock()).seconds_in_all() == 3 * 20 * 3.0
+        GridStatus(job, ARMS, Clock()).seconds_in_all() == 3 * 20 * 3.0
     )  # cells, epochs and seconds of the finished one

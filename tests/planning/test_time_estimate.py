@@ -13,19 +13,19 @@ from baselines import ARMS
 from benchmark.data.slices import SliceSet
 from benchmark.planning.time_estimate import (
     GUESS,
-    Estimate,
-    Kind,
-    Lesson,
+    CostKey,
     Sources,
+    TimeEstimate,
+    TimingRecord,
     estimate,
     learnt_from,
     left,
-    lessons,
     span,
     states,
+    timing_records,
 )
 from benchmark.protocol import Recipe, override
-from benchmark.runs.run_folder import State
+from benchmark.runs.run_folder import RunState
 from benchmark.runs.spec import RunSpec
 from benchmark.splits.split import make
 
@@ -39,14 +39,14 @@ def spec(slices: SliceSet, arm: str = "unet", recipe: Recipe = THESIS, **more: o
 
 def taught(
     by: RunSpec, per_epoch: float | None, epochs: int | None = 20, gflop: float | None = 10.0
-) -> Lesson:
-    return Lesson(Kind.of(by.canonical()), 1000.0, per_epoch, epochs, gflop)
+) -> TimingRecord:
+    return TimingRecord(CostKey.of(by.canonical()), 1000.0, per_epoch, epochs, gflop)
 
 
 def test_without_a_finished_cell_the_estimate_is_a_guess_that_says_so(slices: SliceSet) -> None:
     """22.12 GFLOP at 512 x 512, at 64 x 64 a 64th; 96 images, 40 epochs, 100 GFLOP/s."""
     found = estimate(spec(slices), 96, NOWHERE)
-    assert found == Estimate(pytest.approx(22.12 / 64 * 96 * 40 / 100), 40, GUESS)
+    assert found == TimeEstimate(pytest.approx(22.12 / 64 * 96 * 40 / 100), 40, GUESS)
     assert estimate(spec(slices, "attention-unet"), 96, NOWHERE).seconds == pytest.approx(
         78.3 / 64 * 96 * 40 / 100
     )
@@ -61,7 +61,7 @@ def test_a_like_cell_tells_seconds_and_epochs_directly(slices: SliceSet) -> None
     seen = [taught(spec(slices, alpha=0.9, seed=2), s, n) for s, n in ((2, 10), (10, 60), (3, 20))]
     other = taught(spec(slices, kernel_size=9), 99, 99)
     found = estimate(spec(slices, alpha=0.1), 96, {"runs": [*seen, other], "our records": []})
-    assert found == Estimate(3 * 30, 30, "like cells in runs")
+    assert found == TimeEstimate(3 * 30, 30, "like cells in runs")
 
 
 def test_else_cells_of_that_size_and_precision_tell_the_rate(slices: SliceSet) -> None:
@@ -73,7 +73,7 @@ def test_else_cells_of_that_size_and_precision_tell_the_rate(slices: SliceSet) -
     found = estimate(
         spec(slices, kernel_size=3), 96, {"runs": [*strangers, taught(spec(slices), 5)]}
     )
-    assert found == Estimate(
+    assert found == TimeEstimate(
         pytest.approx(7.96 / 64 * 5 / 10 * 20), 20, "cells of that size and precision in runs"
     )
 
@@ -82,10 +82,10 @@ def test_else_all_trainings_of_the_slices_do_and_only_then_our_records(slices: S
     large = taught(spec(slices, kernel_size=9, shape=(128, 128)), 5)
     ours = {"our records": [taught(spec(slices), 7, gflop=None)]}
     found = estimate(spec(slices), 96, {"runs": [large], **ours})
-    assert found == Estimate(
+    assert found == TimeEstimate(
         pytest.approx(22.12 / 64 * 5 / 10 * 20), 20, "other cells of these slices in runs"
     )
-    assert estimate(spec(slices), 96, {"runs": [], **ours}) == Estimate(
+    assert estimate(spec(slices), 96, {"runs": [], **ours}) == TimeEstimate(
         7 * 20, 20, "like cells in our records"
     )
 
@@ -98,17 +98,17 @@ def test_the_cost_of_an_arm_that_we_never_counted_is_that_of_its_finished_cells(
         spec(slices, kernel_size=11),
         taught(spec(slices, shape=(128, 128)), 5, 20, 10.0),
     )
-    assert estimate(strange, 96, {"runs": [known]}) == Estimate(None)
+    assert estimate(strange, 96, {"runs": [known]}) == TimeEstimate(None)
     seen = [known, taught(strange, 1.0, 20, 3.0)]
     bigger = estimate(spec(slices, kernel_size=11, shape=(128, 128)), 96, {"runs": seen})
-    assert bigger == Estimate(
+    assert bigger == TimeEstimate(
         pytest.approx(12 * 5 / 10 * 20), 20, "cells of that size and precision in runs"
     )
 
 
 def test_a_training_that_the_protocol_cut_tells_its_pace_but_no_epochs(slices: SliceSet) -> None:
     found = estimate(spec(slices), 96, {"runs": [taught(spec(slices), 2, None)]})
-    assert found == Estimate(2 * 40, 40, "like cells in runs")
+    assert found == TimeEstimate(2 * 40, 40, "like cells in runs")
 
 
 def test_another_network_is_not_alike(slices: SliceSet) -> None:
@@ -138,7 +138,7 @@ def test_of_a_cell_that_was_begun_only_the_expected_rest_counts(
     """
     seen = {"runs": [taught(spec(slices), 2)]}
     found = estimate(spec(slices), 96, seen, [3.0] * behind)
-    assert found == Estimate(3.0 * rest, rest, "their own epochs")
+    assert found == TimeEstimate(3.0 * rest, rest, "their own epochs")
 
 
 def test_the_pace_of_a_cell_that_was_begun_is_its_median(slices: SliceSet) -> None:
@@ -148,12 +148,12 @@ def test_the_pace_of_a_cell_that_was_begun_is_its_median(slices: SliceSet) -> No
 def test_the_time_of_an_arm_without_epochs(slices: SliceSet) -> None:
     """0.05 s an image of 512 x 512 where nothing is known; else the median of like cells, whole."""
     otsu = spec(slices, "otsu", shape=(512, 512))
-    assert estimate(otsu, 100, NOWHERE) == Estimate(pytest.approx(5.0))
-    assert estimate(spec(slices, "otsu"), 100, NOWHERE) == Estimate(
+    assert estimate(otsu, 100, NOWHERE) == TimeEstimate(pytest.approx(5.0))
+    assert estimate(spec(slices, "otsu"), 100, NOWHERE) == TimeEstimate(
         pytest.approx(5.0 / 64)
     )  # of 64 x 64
-    seen = [Lesson(Kind.of(otsu.canonical()), seconds) for seconds in (8.0, 2.0, 3.0)]
-    assert estimate(otsu, 100, {"runs": seen}) == Estimate(3.0, None, "like cells in runs")
+    seen = [TimingRecord(CostKey.of(otsu.canonical()), seconds) for seconds in (8.0, 2.0, 3.0)]
+    assert estimate(otsu, 100, {"runs": seen}) == TimeEstimate(3.0, None, "like cells in runs")
 
 
 def finished(root: Path, by: RunSpec, name: str = "a", **changes: Any) -> None:
@@ -185,12 +185,12 @@ def test_lessons_are_read_off_finished_folders(slices: SliceSet, tmp_path: Path)
         timing={"seconds_per_epoch": None, "train_gflop_per_image": None},
     )
     (tmp_path / "unfinished").mkdir()
-    assert lessons(tmp_path, one.dataset_id) == [
-        Lesson(Kind.of(one.canonical()), 42.0, 4.0, 10, 20.0),
-        Lesson(Kind.of(one.canonical()), 42.0, 4.0, None, 20.0),
-        Lesson(Kind.of(spec(slices, "otsu").canonical()), 42.0),
+    assert timing_records(tmp_path, one.dataset_id) == [
+        TimingRecord(CostKey.of(one.canonical()), 42.0, 4.0, 10, 20.0),
+        TimingRecord(CostKey.of(one.canonical()), 42.0, 4.0, None, 20.0),
+        TimingRecord(CostKey.of(spec(slices, "otsu").canonical()), 42.0),
     ]
-    assert lessons(tmp_path / "nothing", one.dataset_id) == []
+    assert timing_records(tmp_path / "nothing", one.dataset_id) == []
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_folders_of_other_slices_and_damaged_ones_teach_nothing(
     slices: SliceSet, tmp_path: Path, changes: dict[str, Any]
 ) -> None:
     finished(tmp_path, spec(slices), **changes)
-    assert lessons(tmp_path, spec(slices).dataset_id) == []
+    assert timing_records(tmp_path, spec(slices).dataset_id) == []
 
 
 @pytest.mark.parametrize("file", ["spec.json", "timing.json", "result.json"])
@@ -222,26 +222,29 @@ def test_a_file_that_is_no_json_teaches_nothing(
 ) -> None:
     finished(tmp_path, spec(slices))
     (tmp_path / "a" / file).write_text("{")
-    assert lessons(tmp_path, spec(slices).dataset_id) == []
+    assert timing_records(tmp_path, spec(slices).dataset_id) == []
 
 
 def test_what_is_left() -> None:
-    assert left([Estimate(1.0), Estimate(2.0), Estimate(None), Estimate(4.0)]) == (7.0, 1)
+    assert left([TimeEstimate(1.0), TimeEstimate(2.0), TimeEstimate(None), TimeEstimate(4.0)]) == (
+        7.0,
+        1,
+    )
     assert left([]) == (0, 0)
 
 
 def test_where_it_was_learnt_is_told_with_numbers_only_where_that_differs() -> None:
-    one, other = Estimate(1.0, 1, "like cells in runs"), Estimate(1.0, 1, "a guess")
-    assert learnt_from([one, Estimate(0.1), one]) == "like cells in runs"
+    one, other = TimeEstimate(1.0, 1, "like cells in runs"), TimeEstimate(1.0, 1, "a guess")
+    assert learnt_from([one, TimeEstimate(0.1), one]) == "like cells in runs"
     assert learnt_from([one, other, one]) == "like cells in runs (2), a guess (1)"
-    assert learnt_from([Estimate(0.1)]) == ""
+    assert learnt_from([TimeEstimate(0.1)]) == ""
 
 
 def test_states_are_read_off_the_folders(slices: SliceSet, tmp_path: Path) -> None:
     one, two = spec(slices, "otsu"), spec(slices, "background")
     (tmp_path / one.run_id).mkdir()
     (tmp_path / one.run_id / "result.json").touch()
-    assert states([one, two], tmp_path) == [State.DONE, State.PENDING]
+    assert states([one, two], tmp_path) == [RunState.DONE, RunState.PENDING]
 
 
 @pytest.mark.parametrize(

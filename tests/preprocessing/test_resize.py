@@ -9,7 +9,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from strategies import costly, seeds
 
-from benchmark.preprocessing.resize import enlarge_probability, scaled_spacing, shrink, shrink_masks
+from benchmark.preprocessing.resize import (
+    downsample,
+    downsample_masks,
+    scaled_spacing,
+    upsample_probability,
+)
 
 Floats = NDArray[np.float64]
 
@@ -24,14 +29,14 @@ def blocks(images: NDArray[np.generic], by: int) -> Floats:
 
 def test_shrink_by_hand() -> None:
     image = np.array([[[0, 4, 10, 10], [8, 0, 30, 10]]], np.uint8)
-    np.testing.assert_array_equal(shrink(image, (1, 2)), [[[3, 15]]])
+    np.testing.assert_array_equal(downsample(image, (1, 2)), [[[3, 15]]])
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16])
 @pytest.mark.parametrize("by", [2, 4])
 def test_shrink_is_the_mean_over_blocks(dtype: type, by: int) -> None:
     images = np.random.default_rng(by).integers(0, 256, (3, 64, 96)).astype(dtype)
-    small = shrink(images, (64 // by, 96 // by))
+    small = downsample(images, (64 // by, 96 // by))
     assert small.dtype == np.float32
     np.testing.assert_allclose(small, blocks(images, by), rtol=1e-6)
 
@@ -39,22 +44,22 @@ def test_shrink_is_the_mean_over_blocks(dtype: type, by: int) -> None:
 def test_shrink_by_one_and_a_half_is_the_mean_over_areas() -> None:
     # a new pixel is one old pixel and half of the next: (6 + 0 / 2) / 1.5 and (0 / 2 + 3) / 1.5
     image = np.tile(np.array([6, 0, 3], np.uint8), (1, 3, 1))
-    np.testing.assert_allclose(shrink(image, (2, 2)), np.tile([4.0, 2.0], (1, 2, 1)), rtol=1e-6)
+    np.testing.assert_allclose(downsample(image, (2, 2)), np.tile([4.0, 2.0], (1, 2, 1)), rtol=1e-6)
 
 
 def test_a_size_that_is_already_right_changes_nothing() -> None:
     images = np.random.default_rng(0).integers(0, 256, (2, 64, 64)).astype(np.uint8)
     masks, maps = images > 128, (images / 255).astype(np.float32)
-    assert shrink(images, (64, 64)) is images
-    np.testing.assert_array_equal(shrink_masks(masks, (64, 64)), masks)
-    np.testing.assert_array_equal(enlarge_probability(maps, (64, 64)), maps)
+    assert downsample(images, (64, 64)) is images
+    np.testing.assert_array_equal(downsample_masks(masks, (64, 64)), masks)
+    np.testing.assert_array_equal(upsample_probability(maps, (64, 64)), maps)
 
 
 def test_a_new_pixel_is_tumour_where_at_least_half_of_it_is() -> None:
     # blocks of four pixels with 0, 1, 2, 3 and 4 tumour pixels
     top = [0, 0, 1, 0, 1, 0, 1, 1, 1, 1]
     low = [0, 0, 0, 0, 0, 1, 1, 0, 1, 1]
-    found = shrink_masks(np.array([[top, low]], bool), (1, 5))
+    found = downsample_masks(np.array([[top, low]], bool), (1, 5))
     assert found.dtype == bool
     assert found.tolist() == [[[False, False, True, True, True]]]
 
@@ -65,7 +70,7 @@ def test_shrinking_keeps_the_mean_grey_level(seed: int) -> None:
     """Averaging over areas keeps the mean of an image."""
     images = np.random.default_rng(seed).integers(0, 4096, (2, 64, 96)).astype(np.int16)
     np.testing.assert_allclose(
-        shrink(images, (32, 32)).mean(axis=(1, 2)), images.mean(axis=(1, 2)), rtol=1e-5
+        downsample(images, (32, 32)).mean(axis=(1, 2)), images.mean(axis=(1, 2)), rtol=1e-5
     )
 
 
@@ -79,7 +84,7 @@ def test_enlarged_probabilities_agree_with_scipy(seed: int) -> None:
     oracle = ndimage.zoom(
         maps.astype(np.float64), (1, 4, 4), order=1, mode="nearest", grid_mode=True
     )
-    found = enlarge_probability(maps, (32, 48))
+    found = upsample_probability(maps, (32, 48))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, oracle, atol=1e-6)
 
@@ -89,7 +94,7 @@ def test_enlarged_probabilities_agree_with_scipy(seed: int) -> None:
 def test_enlarged_probabilities_stay_between_those_there_were(seed: int) -> None:
     """Values stay in [0, 1]: interpolation never overshoots."""
     maps = np.round(np.random.default_rng(seed).random((2, 8, 8))).astype(np.float32)
-    found = enlarge_probability(maps, (64, 64))
+    found = upsample_probability(maps, (64, 64))
     assert maps.min() - 1e-6 <= found.min() <= found.max() <= maps.max() + 1e-6
     assert 0 <= found.min() <= found.max() <= 1
 
@@ -100,7 +105,7 @@ def test_enlarging_keeps_a_square_where_it_is() -> None:
     maps[0, 2:6, 2:6] = 1
     expected = np.zeros((32, 32), bool)
     expected[8:24, 8:24] = True
-    found = enlarge_probability(maps, (32, 32))[0] > 0.5
+    found = upsample_probability(maps, (32, 32))[0] > 0.5
     corners = np.zeros_like(expected)
     corners[np.ix_([8, 9, 22, 23], [8, 9, 22, 23])] = True  # bilinear interpolation rounds them off
     np.testing.assert_array_equal(found[~corners], expected[~corners])
@@ -109,14 +114,14 @@ def test_enlarging_keeps_a_square_where_it_is() -> None:
 def test_shrinking_undoes_enlarging_of_a_smooth_map() -> None:
     y, x = np.mgrid[0:64, 0:64] / 63
     maps = (0.2 + 0.3 * x + 0.4 * y).astype(np.float32)[None]
-    back = shrink(enlarge_probability(maps, (128, 128)), (64, 64))
+    back = downsample(upsample_probability(maps, (128, 128)), (64, 64))
     np.testing.assert_allclose(back[:, 1:-1, 1:-1], maps[:, 1:-1, 1:-1], atol=1e-5)
 
 
 def test_the_input_is_left_alone() -> None:
     images = np.random.default_rng(0).integers(0, 256, (1, 64, 64)).astype(np.uint8)
     before = images.copy()
-    shrink(images, (32, 32))[:] = 0
+    downsample(images, (32, 32))[:] = 0
     np.testing.assert_array_equal(images, before)
 
 

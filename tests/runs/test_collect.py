@@ -28,7 +28,7 @@ from benchmark.protocol import load_recipe
 from benchmark.runs import run_folder
 from benchmark.runs.collect import DTYPES, collect, protocol_hash
 from benchmark.runs.reader import same_number
-from benchmark.runs.run_folder import RunFolder, State
+from benchmark.runs.run_folder import RunFolder, RunState
 from benchmark.scoring.evaluate import score
 
 SLICES = squares()
@@ -189,7 +189,7 @@ def test_unfinished_runs_are_listed_and_other_folders_left_alone(root: Path) -> 
         (root / name / file).write_text(content)
     (root / "notes.txt").write_text("")
     found = collect(root)
-    assert found.unfinished == (("a", State.FAILED), ("b", State.PARTIAL))
+    assert found.unfinished == (("a", RunState.FAILED), ("b", RunState.PARTIAL))
     assert len(found.runs) == 1
 
 

@@ -39,7 +39,7 @@ import baselines.attention_unet, baselines.unet
 from baselines import ARMS
 from bench_forms import small_recipe, small_slices, spec_of
 from benchmark.__main__ import Terminated, sigterm_stops
-from benchmark.runs.runner import Bench, Options, run_grid
+from benchmark.runs.runner import PreparedData, RunOptions, run_grid
 from benchmark.splits.split import make
 
 torch.set_num_threads(1)
@@ -53,10 +53,10 @@ def say(*words):
 
 def work(out):
     say("child", os.getpid())
-    told = Options(out, checkpoint_every_seconds=0, keep_models=True, on_begin=lambda spec: say("begins", spec.arm),
+    told = RunOptions(out, checkpoint_every_seconds=0, keep_models=True, on_begin=lambda spec: say("begins", spec.arm),
                    on_epoch=lambda spec, history: say("epoch", spec.arm, len(history)),
                    on_state=lambda spec, state: say(state, spec.arm))
-    run_grid(specs, Bench(slices, {split.split_id: split}, ARMS), told)
+    run_grid(specs, PreparedData(slices, {split.split_id: split}, ARMS), told)
     say("all")
 
 for line in sys.stdin:

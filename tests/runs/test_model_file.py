@@ -25,14 +25,14 @@ from baselines import ARMS
 from benchmark.arm import ArmEntry, RunContext
 from benchmark.data.slices import SliceSet
 from benchmark.errors import BenchmarkError, RecordError, SpecError
-from benchmark.inference.trained_model import KeptModel, load, unkept
+from benchmark.inference.trained_model import TrainedModel, load, unkept
 from benchmark.preprocessing import nyul
 from benchmark.preprocessing.nyul import Landmarks
 from benchmark.protocol import Recipe
 from benchmark.runs import rescore, run_folder
-from benchmark.runs.model_file import FORMAT, Learned, pack, unpack
-from benchmark.runs.run_folder import RunFolder, State, read_json, write_json
-from benchmark.runs.runner import Bench, Options, run_grid
+from benchmark.runs.model_file import FORMAT, ModelState, pack, unpack
+from benchmark.runs.run_folder import RunFolder, RunState, read_json, write_json
+from benchmark.runs.runner import PreparedData, RunOptions, run_grid
 from benchmark.runs.spec import RunSpec
 from benchmark.splits.split import Split, make
 
@@ -49,7 +49,9 @@ class Odd(Faulty):
 
 
 TABLE = {**ARMS, "faulty": FAULTY, "pinched": PINCHED, "odd": ArmEntry.of(Odd)}
-LEARNED = Learned({"cut": 0.25}, Landmarks((1.0, 99.0), (0.0, 100.0)), (64, 96), (0.5, 0.7), 16, 5)
+LEARNED = ModelState(
+    {"cut": 0.25}, Landmarks((1.0, 99.0), (0.0, 100.0)), (64, 96), (0.5, 0.7), 16, 5
+)
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +59,10 @@ def split(slices: SliceSet, recipe: Recipe) -> Split:
     return make(slices, recipe.split, 1)
 
 
-def run(out: Path, slices: SliceSet, split: Split, *specs: RunSpec, **more: Any) -> list[State]:
+def run(out: Path, slices: SliceSet, split: Split, *specs: RunSpec, **more: Any) -> list[RunState]:
     return list(
         run_grid(
-            specs, Bench(slices, {split.split_id: split}, TABLE), Options(out, **more)
+            specs, PreparedData(slices, {split.split_id: split}, TABLE), RunOptions(out, **more)
         ).values()
     )
 
@@ -84,7 +86,7 @@ def kept(
     out = tmp_path_factory.mktemp("kept")
     assert (
         run(out, slices, split, specs["unet"], specs["threshold"], keep_models=True)
-        == [State.DONE] * 2
+        == [RunState.DONE] * 2
     )
     return out
 
@@ -97,7 +99,7 @@ def one(kept: Path, specs: dict[str, RunSpec], tmp_path: Path) -> RunFolder:
     return folder
 
 
-def loaded(folder: RunFolder, arms: Mapping[str, ArmEntry] = TABLE) -> KeptModel:
+def loaded(folder: RunFolder, arms: Mapping[str, ArmEntry] = TABLE) -> TrainedModel:
     return load(folder.path.parent, folder.run_id, arms, "cpu")
 
 
@@ -128,7 +130,7 @@ def test_whether_models_are_kept_changes_nothing_else(
     kept: Path, tmp_path: Path, slices: SliceSet, split: Split, specs: dict[str, RunSpec]
 ) -> None:
     """The same run_ids and the same bits; without being asked for, no model."""
-    assert run(tmp_path, slices, split, specs["unet"], specs["threshold"]) == [State.DONE] * 2
+    assert run(tmp_path, slices, split, specs["unet"], specs["threshold"]) == [RunState.DONE] * 2
     assert bits(tmp_path) == bits(kept)
     assert not list(tmp_path.glob("*/model.pt"))
     assert not any(
@@ -145,7 +147,7 @@ def test_an_arm_that_cannot_keep_is_told_and_recorded(
 ) -> None:
     notes: list[str] = []
     assert run(tmp_path, slices, split, specs[arm], keep_models=True, on_note=notes.append) == [
-        State.DONE
+        RunState.DONE
     ]
     assert len(notes) == 1
     assert notes[0].startswith("its model is not kept: arm " + arm)
@@ -213,11 +215,11 @@ def test_a_run_cut_before_its_result_is_run_again_and_leaves_no_model_unasked(
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, slices, split, spec, keep_models=True)
     folder = RunFolder(tmp_path, spec.run_id)
-    assert folder.state is State.PARTIAL
+    assert folder.state is RunState.PARTIAL
     assert (folder / "model.pt").exists()
     (folder / ".model.pt.1.tmp").write_bytes(b"half")  # of a process that was killed in writing
     monkeypatch.setattr(run_folder, "write_json", write)
-    assert run(tmp_path, slices, split, spec) == [State.DONE]
+    assert run(tmp_path, slices, split, spec) == [RunState.DONE]
     assert not list(folder.path.glob("*model.pt*"))
 
 
@@ -265,7 +267,7 @@ def test_what_is_packed_comes_back_bit_for_bit(
     marks = Landmarks(tuple(map(float, range(len(landmarks)))), tuple(landmarks), whole)
     state = {"weights": torch.tensor(weights), "steps": 3, "name": "a"}
     back = unpack(
-        pack(Learned(state, marks, (64, 96), spacing_mm, 16, 5), "some"), Path("model.pt")
+        pack(ModelState(state, marks, (64, 96), spacing_mm, 16, 5), "some"), Path("model.pt")
     )
     assert (back.landmarks, back.shape, back.spacing_mm, back.slices, back.patients) == (
         marks,

@@ -30,7 +30,7 @@ from benchmark.runs import run_folder
 from benchmark.runs.environment import RESUME_KEYS
 from benchmark.runs.run_folder import (
     RunFolder,
-    State,
+    RunState,
     pack_masks,
     read_json,
     unpack_masks,
@@ -64,16 +64,21 @@ def begun(folder: RunFolder, spec: RunSpec) -> RunFolder:
 @pytest.mark.parametrize(
     ("names", "state"),
     [
-        ([], State.PENDING),
-        ([".lock"], State.PENDING),
-        (["spec.json"], State.PARTIAL),
-        (["spec.json", "environment.json", "checkpoint.pt", "history.csv", ".lock"], State.PARTIAL),
-        (["spec.json", "scores.csv", "predictions.zip", "timing.json"], State.PARTIAL),
-        (["spec.json", "failure.json"], State.FAILED),
-        (["spec.json", "failure.json", "result.json"], State.DONE),
+        ([], RunState.PENDING),
+        ([".lock"], RunState.PENDING),
+        (["spec.json"], RunState.PARTIAL),
+        (
+            ["spec.json", "environment.json", "checkpoint.pt", "history.csv", ".lock"],
+            RunState.PARTIAL,
+        ),
+        (["spec.json", "scores.csv", "predictions.zip", "timing.json"], RunState.PARTIAL),
+        (["spec.json", "failure.json"], RunState.FAILED),
+        (["spec.json", "failure.json", "result.json"], RunState.DONE),
     ],
 )
-def test_the_state_is_what_the_files_say(folder: RunFolder, names: list[str], state: State) -> None:
+def test_the_state_is_what_the_files_say(
+    folder: RunFolder, names: list[str], state: RunState
+) -> None:
     folder.path.mkdir()
     for name in names:
         (folder / name).touch()
@@ -81,12 +86,12 @@ def test_the_state_is_what_the_files_say(folder: RunFolder, names: list[str], st
 
 
 def test_a_folder_that_is_not_there_is_pending_and_stays_away(folder: RunFolder) -> None:
-    assert folder.state is State.PENDING
+    assert folder.state is RunState.PENDING
     assert not folder.path.exists()
 
 
 def test_beginning_writes_the_spec_and_the_environment(begun: RunFolder, spec: RunSpec) -> None:
-    assert begun.state is State.PARTIAL
+    assert begun.state is RunState.PARTIAL
     assert read_json(begun / "spec.json") == {
         "run_id": spec.run_id,
         "split_id": "by-image-1",
@@ -147,7 +152,7 @@ def test_a_lock_that_cannot_be_taken_is_nobodys_work(begun: RunFolder) -> None:
     """
     (begun / ".lock").mkdir()
     assert not begun.locked()
-    assert begun.state is State.PARTIAL
+    assert begun.state is RunState.PARTIAL
 
 
 def test_a_folder_of_another_run_is_refused_and_left_alone(begun: RunFolder, spec: RunSpec) -> None:
@@ -165,7 +170,7 @@ def test_finishing_writes_the_result_with_the_hashes(begun: RunFolder, spec: Run
         {"fit_seconds": 1.5},
         {"fit": {}},
     )
-    assert begun.state is State.DONE
+    assert begun.state is RunState.DONE
     result = read_json(begun / "result.json")
     assert (result["schema"], result["run_id"]) == (SCHEMA, spec.run_id)
     for name in ("scores.csv", "predictions.zip"):
@@ -177,11 +182,11 @@ def test_a_failure_is_told_and_forgotten_when_the_run_begins_again(
     begun: RunFolder, spec: RunSpec
 ) -> None:
     begun.fail(ValueError("what was wrong"), "where")
-    assert begun.state is State.FAILED
+    assert begun.state is RunState.FAILED
     failure = read_json(begun / "failure.json")
     assert failure == {"error": "ValueError", "message": "what was wrong", "traceback": "where"}
     begun.begin(spec, HERE, RESUME_KEYS)
-    assert begun.state is State.PARTIAL
+    assert begun.state is RunState.PARTIAL
 
 
 def test_a_checkpoint_is_gone_on_from_where_nothing_changed(
@@ -291,15 +296,15 @@ def test_a_lock_lives_as_long_as_its_process(
     folder: RunFolder, other: subprocess.Popen[str]
 ) -> None:
     assert folder.locked()
-    assert folder.state is State.RUNNING
+    assert folder.state is RunState.RUNNING
     with pytest.raises(RunLockedError, match="another process"), folder.lock():
         pass
     other.kill()
     other.wait()
     assert not folder.locked()
     with folder.lock():
-        assert folder.state is State.RUNNING
-    assert folder.state is State.PENDING
+        assert folder.state is RunState.RUNNING
+    assert folder.state is RunState.PENDING
 
 
 def test_an_error_under_the_lock_frees_it_and_comes_through(folder: RunFolder) -> None:

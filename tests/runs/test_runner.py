@@ -37,8 +37,8 @@ from benchmark.__main__ import main
 from benchmark.arm import ArmEntry, Cases, FitReport, FloatImages, RunContext
 from benchmark.data.slices import SliceSet
 from benchmark.protocol import Recipe
-from benchmark.runs.run_folder import RunFolder, State, read_json, unpack_masks
-from benchmark.runs.runner import Bench, Options, run_grid, run_one
+from benchmark.runs.run_folder import RunFolder, RunState, read_json, unpack_masks
+from benchmark.runs.runner import PreparedData, RunOptions, run_grid, run_one
 from benchmark.runs.spec import RunSpec
 from benchmark.splits.split import Split, make
 
@@ -100,27 +100,27 @@ TABLE = {**ARMS, "faulty": FAULTY, "pinched": PINCHED, "soft": ArmEntry.of(Soft)
 class Floor:
     """A bench, a folder, and what the runner tells while it works."""
 
-    bench: Bench
+    bench: PreparedData
     split: Split
     recipe: Recipe
     out: Path
     begun: list[str] = field(default_factory=list)
-    ended: list[tuple[str, State]] = field(default_factory=list)
+    ended: list[tuple[str, RunState]] = field(default_factory=list)
 
     def spec(self, arm: str = "faulty", recipe: Recipe | None = None, **more: object) -> RunSpec:
         return spec_of(
             arm, TABLE[arm], self.bench.slices, self.split, recipe or self.recipe, **more
         )  # type: ignore[arg-type]
 
-    def options(self, **more: object) -> Options:
-        return Options(
+    def options(self, **more: object) -> RunOptions:
+        return RunOptions(
             self.out,
             on_begin=lambda spec: self.begun.append(spec.run_id),
             on_state=lambda spec, state: self.ended.append((spec.run_id, state)),
             **more,  # type: ignore[arg-type]
         )
 
-    def run(self, *specs: RunSpec, **more: object) -> list[State]:
+    def run(self, *specs: RunSpec, **more: object) -> list[RunState]:
         return list(run_grid(specs, self.bench, self.options(**more)).values())
 
     def folder(self, spec: RunSpec) -> RunFolder:
@@ -134,7 +134,7 @@ def floor(slices: SliceSet, recipe: Recipe, tmp_path: Path) -> Floor:
 
 def floor_in(slices: SliceSet, recipe: Recipe, out: Path) -> Floor:
     split = make(slices, recipe.split, 1)
-    return Floor(Bench(slices, {split.split_id: split}, TABLE), split, recipe, out)
+    return Floor(PreparedData(slices, {split.split_id: split}, TABLE), split, recipe, out)
 
 
 @pytest.fixture
@@ -144,14 +144,14 @@ def mended(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
 def test_what_is_done_is_not_touched(floor: Floor) -> None:
     spec = floor.spec()
-    assert floor.run(spec) == [State.DONE]
+    assert floor.run(spec) == [RunState.DONE]
     before = {
         path: path.stat().st_mtime_ns
         for path in floor.folder(spec).path.iterdir()
         if path.name != ".lock"
     }
     floor.bench = replace(floor.bench, arms={})  # whoever tries to run it fails
-    assert floor.run(spec) == [State.DONE]
+    assert floor.run(spec) == [RunState.DONE]
     after = {
         path: path.stat().st_mtime_ns
         for path in floor.folder(spec).path.iterdir()
@@ -159,14 +159,14 @@ def test_what_is_done_is_not_touched(floor: Floor) -> None:
     }
     assert after == before
     assert floor.begun == [spec.run_id]
-    assert floor.ended == [(spec.run_id, State.DONE)] * 2
+    assert floor.ended == [(spec.run_id, RunState.DONE)] * 2
 
 
 def test_a_failing_cell_is_told_and_the_rest_goes_on(floor: Floor) -> None:
     specs = [floor.spec(breach=breach) for breach in ("none", "raises", "shape")] + [
         floor.spec("background")
     ]
-    assert floor.run(*specs) == [State.DONE, State.FAILED, State.FAILED, State.DONE]
+    assert floor.run(*specs) == [RunState.DONE, RunState.FAILED, RunState.FAILED, RunState.DONE]
     failure = read_json(floor.folder(specs[1]) / "failure.json")
     assert (failure["error"], failure["message"]) == ("RuntimeError", "out of luck")
     assert "in fit" in failure["traceback"]
@@ -174,15 +174,15 @@ def test_a_failing_cell_is_told_and_the_rest_goes_on(floor: Floor) -> None:
 
 def test_what_failed_is_tried_again_next_time(floor: Floor, mended: Callable[[], None]) -> None:
     spec = floor.spec(breach="raises")
-    assert floor.run(spec) == [State.FAILED]
-    assert floor.run(spec) == [State.FAILED]
+    assert floor.run(spec) == [RunState.FAILED]
+    assert floor.run(spec) == [RunState.FAILED]
     assert len(floor.begun) == 2
     mended()
     assert floor.run(spec, retry_failures_before=0.0) == [
-        State.FAILED
+        RunState.FAILED
     ]  # it failed since: left to the next call
     assert len(floor.begun) == 2
-    assert floor.run(spec) == [State.DONE]
+    assert floor.run(spec) == [RunState.DONE]
     assert not (floor.folder(spec) / "failure.json").exists()
 
 
@@ -202,7 +202,7 @@ def test_an_arm_that_breaks_the_contract_fails_by_name(
     floor: Floor, breach: str, words: str
 ) -> None:
     spec = floor.spec(breach=breach)
-    assert floor.run(spec) == [State.FAILED]
+    assert floor.run(spec) == [RunState.FAILED]
     failure = read_json(floor.folder(spec) / "failure.json")
     assert failure["error"] == "ArmError"
     assert failure["message"].startswith("Faulty.predict returned")
@@ -213,7 +213,7 @@ def test_an_arm_that_breaks_the_contract_fails_by_name(
 def test_an_arm_that_cannot_be_imported_fails_alone(floor: Floor) -> None:
     floor.bench = replace(floor.bench, arms={**TABLE, "faulty": ArmEntry("no_such_module:Arm")})
     spec = floor.spec()
-    assert floor.run(spec, floor.spec("background")) == [State.FAILED, State.DONE]
+    assert floor.run(spec, floor.spec("background")) == [RunState.FAILED, RunState.DONE]
     assert "no_such_module" in read_json(floor.folder(spec) / "failure.json")["message"]
 
 
@@ -225,7 +225,7 @@ def test_ctrl_c_is_no_failure(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> 
     spec = floor.spec()
     with pytest.raises(KeyboardInterrupt):
         floor.run(spec)
-    assert floor.folder(spec).state is State.PARTIAL
+    assert floor.folder(spec).state is RunState.PARTIAL
 
 
 def test_a_cell_of_another_process_is_left_to_it(
@@ -234,8 +234,8 @@ def test_a_cell_of_another_process_is_left_to_it(
     spec = floor.spec()
     monkeypatch.setattr("benchmark.runs.run_folder.LOCK_PATIENCE_SECONDS", 0.05)
     with floor.folder(spec).lock():
-        assert run_one(spec, floor.bench, floor.options()) is State.RUNNING
-    assert (floor.begun, floor.ended) == ([], [(spec.run_id, State.RUNNING)])
+        assert run_one(spec, floor.bench, floor.options()) is RunState.RUNNING
+    assert (floor.begun, floor.ended) == ([], [(spec.run_id, RunState.RUNNING)])
 
 
 def test_a_finished_run_records_what_it_learned_what_it_took_and_what_it_scored(
@@ -266,7 +266,7 @@ def test_a_finished_run_records_what_it_learned_what_it_took_and_what_it_scored(
 
 def test_an_arm_that_needs_a_click_gets_one_inside_each_tumour(floor: Floor) -> None:
     spec = floor.spec("pinched")
-    assert floor.run(spec) == [State.DONE]
+    assert floor.run(spec) == [RunState.DONE]
     scores = pd.read_csv(floor.folder(spec) / "scores.csv")
     assert scores[["tp", "fp"]].to_numpy().tolist() == [[1, 0]] * 4
     assert read_json(floor.folder(spec) / "result.json")["needs_click"] is True
@@ -323,7 +323,7 @@ def test_an_arm_fed_smaller_images_is_scored_at_the_full_size(
     slices = small_slices(size=128)
     floor = floor_in(slices, recipe, tmp_path)
     spec = floor.spec("soft", shape=(64, 64))
-    assert floor.run(spec) == [State.DONE]
+    assert floor.run(spec) == [RunState.DONE]
     train, folder = Soft.seen["train"], floor.folder(spec)
     assert train.images.shape == (16, 64, 64)
     assert train.spacing_mm == pytest.approx(tuple(2 * side for side in slices.spacing_mm))
@@ -347,7 +347,7 @@ def test_the_same_spec_gives_the_same_bits_in_any_folder(floor: Floor, tmp_path:
     specs = [floor.spec("unet", kernel_size=3), floor.spec("otsu")]
     for place in ("a", "b"):
         floor.out = tmp_path / place
-        assert floor.run(*specs) == [State.DONE] * 2
+        assert floor.run(*specs) == [RunState.DONE] * 2
     first = bits(tmp_path / "a")
     assert len(first) == 5  # two of each, and one history
     assert bits(tmp_path / "b") == first
@@ -466,7 +466,7 @@ def test_an_interrupted_training_goes_on_with_the_threads_it_was_begun_with(
         with pytest.raises(KeyboardInterrupt):
             floor.run(spec)
         torch.set_num_threads(now)
-        assert floor.run(spec, keep_threads=keep, on_note=notes.append) == [State.DONE]
+        assert floor.run(spec, keep_threads=keep, on_note=notes.append) == [RunState.DONE]
         assert torch.get_num_threads() == now
     finally:
         torch.set_num_threads(usual)
@@ -485,7 +485,7 @@ def test_the_time_of_a_training_is_that_of_its_epochs_and_its_history_is_on_the_
     tells less.
     """
     spec = floor.spec("timed")
-    assert floor.run(spec, checkpoint_every_seconds=12.5, device="cpu:0") == [State.DONE]
+    assert floor.run(spec, checkpoint_every_seconds=12.5, device="cpu:0") == [RunState.DONE]
     folder = floor.folder(spec)
     timing = read_json(folder / "timing.json")
     assert (timing["fit_seconds"], timing["seconds_per_epoch"], timing["gpu_seconds"]) == (
@@ -503,7 +503,7 @@ def test_the_time_of_a_training_is_that_of_its_epochs_and_its_history_is_on_the_
 
 def test_an_arm_without_epochs_took_as_long_as_its_fit(floor: Floor) -> None:
     spec = floor.spec("timed", epochs=0)
-    assert floor.run(spec) == [State.DONE]
+    assert floor.run(spec) == [RunState.DONE]
     timing = read_json(floor.folder(spec) / "timing.json")
     assert timing["fit_seconds"] >= Timed.NAP
     assert (timing["seconds_per_epoch"], timing["gpu_seconds"]) == (None, None)
@@ -534,5 +534,5 @@ def test_a_cell_that_another_process_ends_meanwhile_is_not_run_again(
             waiting = pool.submit(run_one, spec, floor.bench, floor.options())
             time.sleep(0.3)
             (folder / "result.json").write_text("{}")
-        assert waiting.result() is State.DONE
+        assert waiting.result() is RunState.DONE
     assert floor.begun == []

@@ -42,8 +42,8 @@ from benchmark.planning.request import Request, prepare
 from benchmark.preprocessing.level_table import Levels
 from benchmark.protocol import Recipe, SplitRule
 from benchmark.runs import run_folder
-from benchmark.runs.run_folder import State, read_json
-from benchmark.runs.runner import Bench, Options, Prepared, run_grid, run_one
+from benchmark.runs.run_folder import RunState, read_json
+from benchmark.runs.runner import PreparedData, PreparedSet, RunOptions, run_grid, run_one
 from benchmark.runs.spec import RunSpec
 from benchmark.scoring.evaluate import simulated_clicks
 from benchmark.scoring.overlap import count
@@ -163,7 +163,7 @@ def in_the_images(lab: Lab, one: RunSpec, other: RunSpec) -> None:
         out = (
             lab.out / f"{one.run_id}-{other.run_id}-{number}"
         )  # run anew: an arm's cases are kept nowhere
-        assert run_one(spec, Bench(SLICES, SPLITS, TABLE), Options(out)) is State.DONE
+        assert run_one(spec, PreparedData(SLICES, SPLITS, TABLE), RunOptions(out)) is RunState.DONE
         seen.append(Faulty.seen["train"].images)
         np.testing.assert_allclose(seen[-1], cases(spec, "train").images, atol=1e-6)
     assert np.abs(seen[0] - seen[1]).max() > 1e-4
@@ -459,8 +459,8 @@ def test_one_bench_prepares_what_a_fresh_one_does() -> None:
     first = changed(still("faulty"), {"preprocess.nyul_fit": "train"})
     whole = changed(first, {"preprocess.nyul_foreground": "whole"})
     small = changed(whole, {"shape": (64, 32)})
-    shared = Bench(SLICES, SPLITS, TABLE)
-    before: Prepared | None = None
+    shared = PreparedData(SLICES, SPLITS, TABLE)
+    before: PreparedSet | None = None
     for spec, fold in [
         (first, folds[0]),
         (first, folds[1]),
@@ -468,7 +468,10 @@ def test_one_bench_prepares_what_a_fresh_one_does() -> None:
         (small, folds[1]),
         (first, folds[0]),
     ]:
-        fresh, got = Bench(SLICES, SPLITS, TABLE).prepared(spec, fold), shared.prepared(spec, fold)
+        fresh, got = (
+            PreparedData(SLICES, SPLITS, TABLE).prepared(spec, fold),
+            shared.prepared(spec, fold),
+        )
         assert got.landmarks == fresh.landmarks
         np.testing.assert_array_equal(values(got), values(fresh))
         np.testing.assert_array_equal(got.masks, fresh.masks)
@@ -476,7 +479,7 @@ def test_one_bench_prepares_what_a_fresh_one_does() -> None:
         before = fresh
 
 
-def values(prepared: Prepared) -> FloatImages:
+def values(prepared: PreparedSet) -> FloatImages:
     return prepared.images.values() if isinstance(prepared.images, Levels) else prepared.images
 
 
@@ -491,10 +494,13 @@ def test_one_bench_over_two_folds_gives_the_runs_of_two_fresh_ones(tmp_path: Pat
         for name, fold in folds.items()
         for spec in (changed(still(), training), changed(still("threshold"), training))
     ]
-    run_grid(specs, Bench(SLICES, folds, TABLE), Options(tmp_path / "shared"))
+    run_grid(specs, PreparedData(SLICES, folds, TABLE), RunOptions(tmp_path / "shared"))
     for spec in specs:
-        bench, fresh = Bench(SLICES, folds, TABLE), Options(tmp_path / "fresh", keep_models=True)
-        assert run_one(spec, bench, fresh) is State.DONE
+        bench, fresh = (
+            PreparedData(SLICES, folds, TABLE),
+            RunOptions(tmp_path / "fresh", keep_models=True),
+        )
+        assert run_one(spec, bench, fresh) is RunState.DONE
         model = trained_model.load(fresh.out, spec.run_id, TABLE, "cpu")
         assert model.landmarks == bench.prepared(spec, folds[spec.split_id]).landmarks
     assert (

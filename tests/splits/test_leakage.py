@@ -17,7 +17,7 @@ from strategies import cheng_rows, cheng_set, slice_set
 from benchmark.__main__ import main
 from benchmark.errors import SplitError
 from benchmark.scoring.external_masks import read_split, shipped
-from benchmark.splits.leakage import Leak, expected, leak, report
+from benchmark.splits.leakage import Leakage, expected, leakage, report
 from benchmark.splits.split import Split
 
 Capture = pytest.CaptureFixture[str]
@@ -27,7 +27,7 @@ BY_HAND = Split("by-hand", train=(1, 5, 9), val=(3, 8), test=(2, 4, 6, 7, 10))
 # 2: patient A trains (1), and 1 is beside it.        4: A trains, but beside it are 3 (A,
 # validates) and 5 (B). 6: B trains, and 5 is beside it.                    7: C is nowhere else; 6
 # and 8 are other patients'. 10: D validates (8) and does not train; 9 is E's.
-HAND = Leak(
+HAND = Leakage(
     n=5,
     patient_in_train=3,
     patient_in_known=4,
@@ -49,7 +49,7 @@ def by_image_1() -> Split:
 
 
 def test_counts_by_hand() -> None:
-    assert leak(BY_HAND, PATIENT_OF) == HAND
+    assert leakage(BY_HAND, PATIENT_OF) == HAND
 
 
 def test_shares_are_of_test_slices_and_of_test_patients() -> None:
@@ -59,7 +59,7 @@ def test_shares_are_of_test_slices_and_of_test_patients() -> None:
 
 
 def test_a_split_without_validation() -> None:
-    found = leak(replace(BY_HAND, val=()), PATIENT_OF)
+    found = leakage(replace(BY_HAND, val=()), PATIENT_OF)
     assert (found.patient_in_train, found.patient_in_known) == (3, 3)
     assert (found.neighbour_in_train, found.neighbour_in_known) == (2, 2)
 
@@ -69,7 +69,7 @@ def test_an_empty_set_is_named(name: str) -> None:
     with pytest.raises(
         SplitError, match=f'by-hand: the {name} set is empty.* list its slices under "{name}"'
     ):
-        leak(replace(BY_HAND, **{name: ()}), PATIENT_OF)
+        leakage(replace(BY_HAND, **{name: ()}), PATIENT_OF)
 
 
 def test_a_slice_without_a_patient_is_named() -> None:
@@ -77,11 +77,11 @@ def test_a_slice_without_a_patient_is_named() -> None:
     with pytest.raises(
         SplitError, match=r"slice 3 has no patient number \(2 of by-hand.*index\.csv"
     ):
-        leak(BY_HAND, known)
+        leakage(BY_HAND, known)
 
 
 def test_only_the_slices_of_the_split_need_patients() -> None:
-    assert leak(BY_HAND, {**PATIENT_OF, 11: "F"}) == HAND
+    assert leakage(BY_HAND, {**PATIENT_OF, 11: "F"}) == HAND
 
 
 def chance(sizes: tuple[int, ...], drawn: int, mates: dict[int, int]) -> float:
@@ -131,7 +131,7 @@ def test_random_splits_leak_what_probability_says() -> None:
 
 
 def test_shipped_splits_by_image_are_ordinary_and_those_by_patient_leak_nothing() -> None:
-    found = {split.split_id: leak(split, patient_of()) for split in shipped(cheng_set())}
+    found = {split.split_id: leakage(split, patient_of()) for split in shipped(cheng_set())}
     assert len(found) == 12
     normal = expected(by_image_1(), patient_of())
     for name, one in found.items():
@@ -238,4 +238,4 @@ def test_a_missing_patient_among_others() -> None:
         n: p for n, p in zip(some.slice_id.tolist(), some.patient_id, strict=True) if p is not None
     }
     with pytest.raises(SplitError, match="slice 2 has no patient"):
-        leak(Split("s", (1,), (), (2, 3)), who)
+        leakage(Split("s", (1,), (), (2, 3)), who)

@@ -11,7 +11,7 @@ from strategies import costly, law, slice_sets
 
 from benchmark.data.slices import SliceSet
 from benchmark.protocol import SplitRule
-from benchmark.splits.leakage import expected, leak
+from benchmark.splits.leakage import expected, leakage
 from benchmark.splits.split import Split, make
 
 Case = tuple[Split, dict[int, str]]
@@ -53,7 +53,7 @@ def test_it_counts_what_the_definitions_say(case: Case) -> None:
     fits: pair by pair.
     """
     split, who = case
-    found = leak(split, who)
+    found = leakage(split, who)
     for others, patient, neighbour in (
         (split.train, found.patient_in_train, found.neighbour_in_train),
         (split.train + split.val, found.patient_in_known, found.neighbour_in_known),
@@ -73,7 +73,7 @@ def test_shares_lie_between_0_and_1_and_in_order(case: Case) -> None:
     """Shares lie in [0, 1]; train alone never leaks more than train and val; a neighbour is of the
     same patient.
     """
-    one = leak(*case)
+    one = leakage(*case)
     assert (
         0
         <= one.neighbour_in_train_share
@@ -92,7 +92,7 @@ def test_shares_lie_between_0_and_1_and_in_order(case: Case) -> None:
 @given(slice_sets(), st.integers(1, 3))
 def test_a_split_by_patient_leaks_nothing(slices: SliceSet, number: int) -> None:
     """No patient is ever in two sets, so all counts are zero."""
-    found = leak(make(slices, SplitRule(unit="patient", folds=3), number), patients(slices))
+    found = leakage(make(slices, SplitRule(unit="patient", folds=3), number), patients(slices))
     assert astuple(found)[1:5] == (0, 0, 0, 0)
     assert found.patients_in_train == 0
 
@@ -108,7 +108,7 @@ def test_names_and_order_change_nothing(case: Case, names: list[str], rng: Rando
         return tuple(rng.sample(part, len(part)))
 
     other = Split("other", mixed(split.train), mixed(split.val), mixed(split.test))
-    assert leak(other, renamed) == leak(split, who)
+    assert leakage(other, renamed) == leakage(split, who)
 
 
 @law
@@ -126,7 +126,7 @@ def test_moving_train_slices_to_val_never_raises_the_leak_from_train(
         train=tuple(sorted(kept)),
         val=tuple(sorted(set(split.val) | set(split.train) - kept)),
     )
-    before, after = leak(split, who), leak(moved, who)
+    before, after = leakage(split, who), leakage(moved, who)
     assert after.patient_in_train <= before.patient_in_train
     assert after.neighbour_in_train <= before.neighbour_in_train
     assert after.patients_in_train <= before.patients_in_train

@@ -19,9 +19,9 @@ from run_records import halves, squares, write_run
 from benchmark.__main__ import main
 from benchmark.errors import DataError, OutputError
 from benchmark.runs.run_folder import RunFolder, write_json
-from benchmark.storage.atomic import place, room_in, write_bytes, writing
+from benchmark.storage.atomic import move_into, staging_folder, write_bytes, writing
 from benchmark.training.early_stopping import EarlyStopping
-from benchmark.training.loop import State
+from benchmark.training.loop import TrainingState
 
 Capture = pytest.CaptureFixture[str]
 FULL = "cannot be written (No space left on device); free some space"
@@ -81,7 +81,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
 
 def write_checkpoint(path: Path) -> None:
     network = torch.nn.Linear(2, 2)
-    State(network, torch.optim.Adam(network.parameters()), EarlyStopping(3)).save(path)
+    TrainingState(network, torch.optim.Adam(network.parameters()), EarlyStopping(3)).save(path)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_folders_that_were_made_for_a_refused_file_are_gone(tmp_path: Path) -> N
     (tmp_path / "mine").mkdir()
     with (
         pytest.raises(OutputError, match="asked: "),
-        room_in(tmp_path / "mine" / "a" / "b", asked=Path("asked")) as room,
+        staging_folder(tmp_path / "mine" / "a" / "b", asked=Path("asked")) as room,
     ):
         write_bytes(room / "no" / "such", b"")
     assert snapshot(tmp_path) == snapshot(tmp_path / "mine") == {}
@@ -185,10 +185,10 @@ def test_files_appear_all_or_none_wherever_placing_stops(
     with monkeypatch.context() as patch:
         patch.setattr(os, name, stopped)
         with pytest.raises(KeyboardInterrupt):
-            place(room, folder, NAMES)
+            move_into(room, folder, NAMES)
     assert list(folder.iterdir()) == []
     fill(room)
-    place(room, folder, NAMES)
+    move_into(room, folder, NAMES)
     assert {path.name: path.read_text() for path in folder.iterdir()} == {
         name: name for name in NAMES
     }
@@ -201,7 +201,7 @@ def test_a_name_that_is_taken_meanwhile_is_left_as_it_is_and_no_other_file_appea
     room, folder = waiting
     (folder / taken).write_text("mine")
     with pytest.raises(DataError, match=f"{taken}: exists already and is left as it is"):
-        place(room, folder, NAMES)
+        move_into(room, folder, NAMES)
     assert {path.name: path.read_text() for path in folder.iterdir()} == {taken: "mine"}
 
 

@@ -15,7 +15,7 @@ from scipy.interpolate import BSpline
 
 from benchmark.protocol import Augmentation
 from benchmark.training import augment
-from benchmark.training.augment import Table, apply, draw, gaussian_field
+from benchmark.training.augment import AugmentationTable, apply, draw, gaussian_field
 
 Floats = NDArray[np.float64]
 OFF = Augmentation(affine_p=0, elastic_p=0, motion_p=0, bias_p=0, intensity_p=0, noise_p=0)
@@ -25,7 +25,7 @@ H, W = 64, 96
 WORD = 2**64
 
 
-def neutral(b: int = 1, black_level: float = -1.0, **columns: Any) -> Table:
+def neutral(b: int = 1, black_level: float = -1.0, **columns: Any) -> AugmentationTable:
     """A table of b rows in which nothing happens, but for the given columns."""
     table = draw(replace(OFF, black_level=black_level), 0, 0, np.arange(b))
     return replace(table, **{name: np.asarray(value) for name, value in columns.items()})
@@ -41,7 +41,9 @@ def pictures(b: int = 1, h: int = H, w: int = W) -> tuple[torch.Tensor, torch.Te
     return torch.from_numpy((2 * light - 1).astype(np.float32)), torch.from_numpy(masks)
 
 
-def changed(table: Table, image: torch.Tensor, spacing_mm: tuple[float, float] = SPACING) -> Floats:
+def changed(
+    table: AugmentationTable, image: torch.Tensor, spacing_mm: tuple[float, float] = SPACING
+) -> Floats:
     """Apply a one-row table to one (H, W) image and return it as float64."""
     done, _ = apply(table, image[None], torch.zeros(1, *image.shape, dtype=torch.bool), spacing_mm)
     return done[0].numpy().astype(np.float64)
@@ -71,12 +73,12 @@ def test_probability_0_is_the_identity_bit_for_bit(epoch: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def many() -> Table:
+def many() -> AugmentationTable:
     """3000 draws of the default strengths."""
     return draw(Augmentation(), 452669, 1, np.arange(3000))
 
 
-def happened(table: Table) -> dict[str, NDArray[np.bool_]]:
+def happened(table: AugmentationTable) -> dict[str, NDArray[np.bool_]]:
     return {
         "affine": (table.scale != 1).any(axis=1),
         "elastic": (table.elastic != 0).any(axis=(1, 2, 3)),
@@ -98,13 +100,13 @@ def happened(table: Table) -> dict[str, NDArray[np.bool_]]:
         ("noise", 0.25),
     ],
 )
-def test_frequencies_are_the_thesis_s(name: str, p: float, many: Table) -> None:
+def test_frequencies_are_the_thesis_s(name: str, p: float, many: AugmentationTable) -> None:
     # thesis, 2.8; the central 99.9 % of a binomial distribution of 3000 draws
     low, high = stats.binom.interval(0.999, 3000, p) if p < 1 else (3000, 3000)
     assert low <= happened(many)[name].sum() <= high
 
 
-def test_events_are_independent(many: Table) -> None:
+def test_events_are_independent(many: AugmentationTable) -> None:
     # a quarter of a quarter has both intensity and noise; 0.25 * 0.2 both noise and bias
     events = happened(many)
     for a, b, p in (
@@ -125,7 +127,7 @@ def test_noise_and_intensity_can_be_one_joint_event() -> None:
     assert low <= events["noise"].sum() <= high
 
 
-def test_strengths_are_uniform_over_their_ranges(many: Table) -> None:
+def test_strengths_are_uniform_over_their_ranges(many: AugmentationTable) -> None:
     events = happened(many)
     turn = math.radians(10)
     for values, low, high in (
@@ -142,13 +144,13 @@ def test_strengths_are_uniform_over_their_ranges(many: Table) -> None:
         assert low <= values.min() <= values.max() <= high
 
 
-def test_the_outer_two_rings_of_control_points_stay_still(many: Table) -> None:
+def test_the_outer_two_rings_of_control_points_stay_still(many: AugmentationTable) -> None:
     inner = np.zeros((7, 7), bool)
     inner[2:5, 2:5] = True
     assert not many.elastic[:, :, ~inner].any()
 
 
-def test_motion_times_rise_from_0_to_1(many: Table) -> None:
+def test_motion_times_rise_from_0_to_1(many: AugmentationTable) -> None:
     assert (many.motion_times[:, 0] >= 0).all()
     assert (many.motion_times[:, 0] < many.motion_times[:, 1]).all()
     assert (many.motion_times[:, 1] < 1).all()
@@ -161,7 +163,7 @@ def test_seed_epoch_and_slice_each_change_every_column() -> None:
         draw(ON, 1, 9, np.array([3])),
         draw(ON, 1, 2, np.array([9])),
     ):
-        for field in fields(Table):
+        for field in fields(AugmentationTable):
             if field.name not in ("motion_on", "shift", "black_level"):
                 assert not np.array_equal(getattr(base, field.name), getattr(other, field.name)), (
                     field.name
@@ -495,7 +497,7 @@ def test_noise_is_added_with_its_sd_and_its_own_key() -> None:
 
 def moving(
     times: tuple[float, float], degrees: tuple[float, float] = (0, 0), shift: Any = ((0, 0), (0, 0))
-) -> Table:
+) -> AugmentationTable:
     return neutral(
         motion_on=[True],
         motion_times=[times],
@@ -545,7 +547,9 @@ def test_motion_without_movement_is_the_identity() -> None:
     assert torch.equal(moved, masks)
 
 
-def lines(table: Table, image: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> NDArray[np.bool_]:
+def lines(
+    table: AugmentationTable, image: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> NDArray[np.bool_]:
     """Which lines of k-space, by row frequency in fft order, differ from those of the still
     image.
     """

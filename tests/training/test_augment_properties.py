@@ -12,11 +12,11 @@ from scipy import ndimage
 from strategies import costly, law, seeds
 
 from benchmark.protocol import Augmentation
-from benchmark.training.augment import Table, _elastic_field, apply, draw
+from benchmark.training.augment import AugmentationTable, _elastic_field, apply, draw
 
 ON = Augmentation(affine_p=1, elastic_p=1, motion_p=1, bias_p=1, intensity_p=1, noise_p=1)
 SPACING = (0.7, 0.9)
-COLUMNS = [field.name for field in fields(Table) if field.name != "black_level"]
+COLUMNS = [field.name for field in fields(AugmentationTable) if field.name != "black_level"]
 epochs = st.integers(0, 200)
 slice_ids = st.lists(st.integers(0, 4000), min_size=1, max_size=6, unique=True)
 probabilities = st.sampled_from([0.0, 0.3, 1.0])

@@ -20,7 +20,7 @@ from benchmark.errors import ArmError
 from benchmark.protocol import Network
 from benchmark.training.cuda_graph import Captured, Tensors
 from benchmark.training.execution import PLAIN, Execution, choose
-from benchmark.training.layers import dropout_keys, lighten
+from benchmark.training.layers import dropout_keys, replace_layers
 from benchmark.training.loop import OPTIMISERS, Resident, predict_network, train_network, validate
 from benchmark.training.losses import thesis_tversky
 from benchmark.training.step import Pass, Step, tf32
@@ -73,7 +73,7 @@ def stepped(
     """Loss and gradients of one step over the first slices, in passes of these sizes, dropout
     on.
     """
-    model = lighten(network()).train()
+    model = replace_layers(network()).train()
     loss, optimiser = thesis_tversky(0.3), torch.optim.SGD(model.parameters(), lr=1e-3)
     step = Step(model, loss, optimiser, "fp32", "cpu", how, CapturedOnCpu)
     ends = np.cumsum([0, *sizes]).tolist()
@@ -114,7 +114,7 @@ def test_a_second_step_of_a_captured_pass_is_not_added_to_the_first(
 ) -> None:
     grads = {}
     for how in (PLAIN, Execution(cuda_graph=True)):
-        model = lighten(network()).train()
+        model = replace_layers(network()).train()
         optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
         step = Step(model, thesis_tversky(0.3), optimiser, "fp32", "cpu", how, CapturedOnCpu)
         for rows in (slice(0, 3), slice(3, 6), slice(6, 8)):
@@ -126,7 +126,7 @@ def test_a_second_step_of_a_captured_pass_is_not_added_to_the_first(
 def test_capturing_leaves_running_statistics_alone(cases: dict[str, Cases]) -> None:
     means = []
     for how in (PLAIN, Execution(images_per_pass=6, cuda_graph=True)):
-        model = lighten(network("BATCH")).train()
+        model = replace_layers(network("BATCH")).train()
         optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
         Step(model, thesis_tversky(0.3), optimiser, "fp32", "cpu", how, CapturedOnCpu)(
             [batch(cases["train"], model, slice(0, 6))], 6
@@ -224,7 +224,7 @@ def test_the_network_computes_in_the_precision_asked_for_and_the_loss_in_float32
             given_to_the_loss.append((logits.dtype, truth.dtype, torch.is_autocast_enabled("cpu")))
             return thesis_tversky(0.3)(logits, truth)
 
-    model, recipe = lighten(network()).train(), small_recipe(training__precision=precision)
+    model, recipe = replace_layers(network()).train(), small_recipe(training__precision=precision)
     model.register_forward_hook(
         lambda *words: inside.append(
             (torch.is_autocast_enabled("cpu"), *(card.allow_tf32 for card in cards))
@@ -247,7 +247,7 @@ def test_tf32_is_allowed_inside_a_pass_and_nowhere_else(
     """Forward and backward; what stood before, stands again, also after an error."""
     switches = torch.backends.cuda.matmul, torch.backends.cudnn
     before, seen = [switch.allow_tf32 for switch in switches], []
-    model = lighten(network()).train()
+    model = replace_layers(network()).train()
 
     def look(*words: object) -> None:
         seen.append([switch.allow_tf32 for switch in switches])
@@ -266,7 +266,7 @@ def test_tf32_is_allowed_inside_a_pass_and_nowhere_else(
 
 def test_a_gradient_has_the_layout_of_its_weight(cases: dict[str, Cases]) -> None:
     """Fused optimisers go through both as they lie in memory."""
-    model = lighten(network()).to(memory_format=torch.channels_last).train()
+    model = replace_layers(network()).to(memory_format=torch.channels_last).train()
     optimiser = torch.optim.Adam(model.parameters(), fused=True)
     step = Step(model, thesis_tversky(0.3), optimiser, "fp32", "cpu", Execution(channels_last=True))
     step([batch(cases["train"], model, slice(0, 2))], 2)
@@ -325,7 +325,7 @@ class Recomputing(nn.Module):
 def test_dropout_that_is_computed_anew_in_the_backward_pass_is_refused(
     cases: dict[str, Cases],
 ) -> None:
-    model = lighten(Recomputing()).train()
+    model = replace_layers(Recomputing()).train()
     step = Step(
         model, thesis_tversky(0.3), torch.optim.SGD(model.parameters()), "fp32", "cpu", PLAIN
     )

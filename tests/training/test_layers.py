@@ -19,7 +19,7 @@ from benchmark.training.layers import (
     LightPReLU,
     dropout_keys,
     kept,
-    lighten,
+    replace_layers,
     set_keys,
     uses,
 )
@@ -100,7 +100,7 @@ def layered(p: float = 0.3) -> nn.Sequential:
 
 
 def keyed(p: float = 0.3) -> nn.Module:
-    return lighten(layered(p))
+    return replace_layers(layered(p))
 
 
 def test_every_dropout_and_prelu_is_swapped_and_weights_keep_their_names() -> None:
@@ -198,7 +198,7 @@ class Sharing(nn.Module):
 
 
 def test_a_shared_layer_is_swapped_everywhere_and_stays_shared() -> None:
-    model = lighten(Sharing())
+    model = replace_layers(Sharing())
     assert isinstance(model, Sharing)
     assert type(model.one) is KeyedDropout
     assert model.one is model.same is model.row[1] is model.row[3]
@@ -209,10 +209,10 @@ def test_a_shared_layer_is_swapped_everywhere_and_stays_shared() -> None:
 
 def test_the_twin_is_a_dropout_layer() -> None:
     """Networks read .p, and look for nn.Dropout."""
-    twin = lighten(nn.Sequential(nn.Dropout(0.2)))[0]  # type: ignore[index]
+    twin = replace_layers(nn.Sequential(nn.Dropout(0.2)))[0]  # type: ignore[index]
     assert isinstance(twin, nn.Dropout)
     assert twin.p == 0.2
-    assert lighten(nn.Sequential(twin))[0] is twin  # type: ignore[index]
+    assert replace_layers(nn.Sequential(twin))[0] is twin  # type: ignore[index]
 
 
 @pytest.mark.parametrize("p", [0.0, 0.3, 1.0])

@@ -25,7 +25,7 @@ from benchmark.training import execution, loop
 from benchmark.training.early_stopping import EarlyStopping
 from benchmark.training.loop import (
     Resident,
-    State,
+    TrainingState,
     gflop_per_image,
     predict_network,
     train_network,
@@ -340,13 +340,13 @@ def test_a_checkpoint_that_would_run_code_is_refused(
 
 
 @pytest.fixture
-def state() -> State:
+def state() -> TrainingState:
     model = tiny_model()
-    return State(model, torch.optim.Adam(model.parameters()), EarlyStopping(2))
+    return TrainingState(model, torch.optim.Adam(model.parameters()), EarlyStopping(2))
 
 
 def test_a_checkpoint_is_replaced_at_once_or_not_at_all(
-    state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    state: TrainingState, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where writing stops, the last one stands and nothing else."""
     path = tmp_path / "checkpoint.pt"
@@ -364,14 +364,14 @@ def test_a_checkpoint_is_replaced_at_once_or_not_at_all(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_checkpoint_that_the_disk_refuses_is_named(state: State, tmp_path: Path) -> None:
+def test_a_checkpoint_that_the_disk_refuses_is_named(state: TrainingState, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"missing.checkpoint\.pt: cannot be written"):
         state.save(tmp_path / "missing" / "checkpoint.pt")
 
 
 @pytest.mark.parametrize("share", [0, 0.1, 0.9])
 def test_a_torn_checkpoint_is_named_with_the_cure(
-    state: State, tmp_path: Path, share: float
+    state: TrainingState, tmp_path: Path, share: float
 ) -> None:
     path = tmp_path / "checkpoint.pt"
     state.save(path)

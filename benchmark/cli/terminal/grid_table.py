@@ -12,25 +12,25 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmark.cli.terminal.grid_view import ORDER, Entry, GridView
-from benchmark.runs.run_folder import State
+from benchmark.runs.run_folder import RunState
 
 # after Okabe and Ito, whom the colour-blind can follow, the blue lighter for dark screens; a word
 # always stands beside
 COLOURS = {
-    State.DONE: "#2C8FD1",
-    State.RUNNING: "bold #E69F00",
-    State.PARTIAL: "#009E73",
-    State.FAILED: "bold #D55E00",
-    State.PENDING: "bright_black",
+    RunState.DONE: "#2C8FD1",
+    RunState.RUNNING: "bold #E69F00",
+    RunState.PARTIAL: "#009E73",
+    RunState.FAILED: "bold #D55E00",
+    RunState.PENDING: "bright_black",
 }
 SHORT = {
-    State.DONE: "done",
-    State.RUNNING: "run",
-    State.PARTIAL: "part",
-    State.FAILED: "fail",
-    State.PENDING: "pend",
+    RunState.DONE: "done",
+    RunState.RUNNING: "run",
+    RunState.PARTIAL: "part",
+    RunState.FAILED: "fail",
+    RunState.PENDING: "pend",
 }
-MEANING = {State.PARTIAL: " (begun)", State.FAILED: " (tried again)"}
+MEANING = {RunState.PARTIAL: " (begun)", RunState.FAILED: " (tried again)"}
 UNLIMITED = 10_000  # columns: a file has no width
 
 
@@ -78,7 +78,7 @@ def entry_text(entry: Entry | None, short: bool = False, times: bool = True) -> 
         return Text()
     lines = []
     for share in entry.shares:
-        if share.state is State.PENDING and len(entry.shares) > 1 and not short:
+        if share.state is RunState.PENDING and len(entry.shares) > 1 and not short:
             continue  # what the others leave over of the total
         count = (
             ""
@@ -95,7 +95,7 @@ def entry_text(entry: Entry | None, short: bool = False, times: bool = True) -> 
                 str(epoch) for epoch in dict.fromkeys((share.epochs[0], share.epochs[-1]))
             )
             lines.append(Text(f"{'ep.' if short else 'epoch'} {reached}", COLOURS[share.state]))
-    if times and any(share.state is not State.DONE for share in entry.shares):
+    if times and any(share.state is not RunState.DONE for share in entry.shares):
         words = "?" if entry.seconds is None else brief(entry.seconds)
         lines.append(Text(words if short else f"~{words}"))
     return Text("\n").join(lines)

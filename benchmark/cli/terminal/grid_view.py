@@ -8,13 +8,13 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark.planning.status import Cell
+from benchmark.planning.status import CellStatus
 from benchmark.planning.time_estimate import learnt_from, left, span
-from benchmark.runs.run_folder import State
+from benchmark.runs.run_folder import RunState
 from benchmark.runs.spec import RunSpec
 
 Row = tuple[str, tuple[tuple[str, Any], ...]]  # an arm and its parameters but alpha
-ORDER = (State.DONE, State.RUNNING, State.PARTIAL, State.FAILED, State.PENDING)
+ORDER = (RunState.DONE, RunState.RUNNING, RunState.PARTIAL, RunState.FAILED, RunState.PENDING)
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Share:
     cut, ascending.
     """
 
-    state: State
+    state: RunState
     count: int
     epochs: tuple[int, ...] = ()
 
@@ -58,7 +58,9 @@ class GridView:
     time_left: str
 
 
-def view(cells: Sequence[Cell], needs_click: Collection[str] = (), at_once: int = 1) -> GridView:
+def view(
+    cells: Sequence[CellStatus], needs_click: Collection[str] = (), at_once: int = 1
+) -> GridView:
     """Arrange cells: rows in the order of the cells, columns by alpha, "none" being that of arms
     without alpha.
 
@@ -69,7 +71,7 @@ def view(cells: Sequence[Cell], needs_click: Collection[str] = (), at_once: int 
     columns = sorted(
         {_alpha(cell.spec) for cell in cells}, key=lambda alpha: (alpha is not None, alpha)
     )
-    places: dict[tuple[Row, float | None], list[Cell]] = {}
+    places: dict[tuple[Row, float | None], list[CellStatus]] = {}
     for cell in cells:
         places.setdefault((_row(cell.spec), _alpha(cell.spec)), []).append(cell)
     return GridView(
@@ -85,11 +87,11 @@ def view(cells: Sequence[Cell], needs_click: Collection[str] = (), at_once: int 
     )
 
 
-def time_left(cells: Iterable[Cell], at_once: int = 1) -> str:
+def time_left(cells: Iterable[CellStatus], at_once: int = 1) -> str:
     """What is left of cells in words: how long, of how many that is not known, and where it was
     learnt.
     """
-    rest = [cell.left for cell in cells if cell.state is not State.DONE]
+    rest = [cell.left for cell in cells if cell.state is not RunState.DONE]
     seconds, unknown = left(rest)
     shared = f", shared by {at_once} workers" if at_once > 1 else ""
     more = f", and {unknown} cells of unknown cost" if unknown else ""
@@ -126,14 +128,14 @@ def _names(rows: Iterable[Row], needs_click: Collection[str]) -> dict[Row, str]:
     return names
 
 
-def _entry(cells: Sequence[Cell]) -> Entry | None:
+def _entry(cells: Sequence[CellStatus]) -> Entry | None:
     shares = []
     for state in ORDER:
         there = [cell for cell in cells if cell.state is state]
         begun = [
             cell.epochs.last
             for cell in there
-            if state in (State.RUNNING, State.PARTIAL) and cell.epochs.dice
+            if state in (RunState.RUNNING, RunState.PARTIAL) and cell.epochs.dice
         ]
         shares += [Share(state, len(there), tuple(sorted(begun)))] if there else []
     seconds, unknown = left(cell.left for cell in cells)

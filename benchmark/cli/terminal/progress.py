@@ -18,9 +18,9 @@ from rich.text import Text
 
 from benchmark.cli.terminal.grid_table import COLOURS, draw
 from benchmark.cli.terminal.grid_view import view
-from benchmark.planning.status import Cell, Survey, changed
+from benchmark.planning.status import CellStatus, GridStatus, changed
 from benchmark.planning.time_estimate import left, span
-from benchmark.runs.run_folder import CHECKPOINT, RunFolder, State
+from benchmark.runs.run_folder import CHECKPOINT, RunFolder, RunState
 from benchmark.runs.spec import RunSpec
 
 AT_WORK_SHOWN = 4  # cells at work that have lines of their own below the grid
@@ -32,7 +32,7 @@ class Lines:
     """
 
     def __init__(
-        self, specs: Sequence[RunSpec], folder: Path, survey: Survey | None = None
+        self, specs: Sequence[RunSpec], folder: Path, survey: GridStatus | None = None
     ) -> None:
         self.index = {spec.run_id: i for i, spec in enumerate(specs)}
         self.folder, self.survey = folder, survey
@@ -49,7 +49,7 @@ class Lines:
     ) -> None:
         if self.survey and isinstance(error, KeyboardInterrupt):
             with contextlib.suppress(OSError):
-                print(farewell(self.survey), flush=True)
+                print(closing_summary(self.survey), flush=True)
 
     def on_begin(self, spec: RunSpec) -> None:
         """A cell's work began here."""
@@ -61,11 +61,11 @@ class Lines:
         """Something the user should know."""
         self.say(f"    {text}")
 
-    def on_state(self, spec: RunSpec, state: State) -> None:
+    def on_state(self, spec: RunSpec, state: RunState) -> None:
         """A cell ended, was done before, or is left to the process that runs it."""
         took = time.monotonic() - self.begun if self.begun else 0.0
         self.begun = 0.0
-        if state is State.RUNNING:
+        if state is RunState.RUNNING:
             self.minor(f"{self._head(spec)}: left to the process that is running it")
         elif took:
             self.say(f"{self._head(spec)}: {state} in {span(took)}")
@@ -126,7 +126,7 @@ class LiveGrid(Lines):
     every second.
     """
 
-    def __init__(self, survey: Survey, console: Console, at_once: int = 1) -> None:
+    def __init__(self, survey: GridStatus, console: Console, at_once: int = 1) -> None:
         super().__init__(survey.specs, survey.folder, survey)
         self.seen, self.at_once, self.console = survey, at_once, console
         self.live = Live(get_renderable=self.frame, console=console, refresh_per_second=1)
@@ -157,7 +157,7 @@ class LiveGrid(Lines):
             cells = self.seen.look()
         except OSError as error:  # a disk that does not answer now must not end what runs
             return Text(f"The grid cannot be looked at: {error}")
-        at_work = [cell for cell in cells if cell.state is State.RUNNING][:AT_WORK_SHOWN]
+        at_work = [cell for cell in cells if cell.state is RunState.RUNNING][:AT_WORK_SHOWN]
         lines = [line for cell in at_work for line in at_work_lines(cell)]
         grid = draw(
             view(cells, self.seen.needs_click, self.at_once),
@@ -167,7 +167,7 @@ class LiveGrid(Lines):
         return Group(Text(), grid, *lines)
 
 
-def at_work_lines(cell: Cell) -> tuple[RenderableType, RenderableType]:
+def at_work_lines(cell: CellStatus) -> tuple[RenderableType, RenderableType]:
     """A cell that runs, in two lines: its name; its epoch, validation Dice, how far it is and how
     long it will take.
     """
@@ -183,15 +183,15 @@ def at_work_lines(cell: Cell) -> tuple[RenderableType, RenderableType]:
     )
     time_left = "" if rest.seconds is None else f", about {span(rest.seconds)} left"
     line.add_row(f"  {far}", bar, f"{span(cell.spent)}{time_left}")
-    return Text(f"{cell.spec.cell} on {cell.spec.split_id}", COLOURS[State.RUNNING]), line
+    return Text(f"{cell.spec.cell} on {cell.spec.split_id}", COLOURS[RunState.RUNNING]), line
 
 
-def farewell(survey: Survey) -> str:
+def closing_summary(survey: GridStatus) -> str:
     """The last line of a call that was stopped: how many cells are done, which were cut, and what
     is kept of them.
     """
     cells = survey.look(afresh=True)
-    done = sum(cell.state is State.DONE for cell in cells)
+    done = sum(cell.state is RunState.DONE for cell in cells)
     words = [f"{done} of {len(cells)} cells are done"]
     for cell in survey.cut():
         kept = kept_epochs(RunFolder(survey.folder, cell.spec.run_id) / CHECKPOINT)

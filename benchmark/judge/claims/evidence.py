@@ -21,7 +21,7 @@ from benchmark.judge.statistics.contrast import (
 )
 from benchmark.judge.statistics.estimate import Estimate, Variance, holm
 
-Spot = tuple[int, float]  # kernel size and alpha
+GridPoint = tuple[int, float]  # kernel size and alpha
 NO_SPREAD = "no cell was trained from two seeds, so the variation between trainings is unknown"
 TOO_FEW_ENTER = "no cell has slices that count here from two seeds"
 NO_SPLIT = "the cells it compares were tested on different splits"
@@ -47,19 +47,19 @@ class Reading(StrEnum):
 
 
 @dataclass(frozen=True, eq=False)
-class Ground:
+class GridEvidence:
     """The cells of the thesis's grid that were run, by kernel and alpha under one reading, and the
     rules.
     """
 
-    cells: Mapping[Spot, Cell]
+    cells: Mapping[GridPoint, Cell]
     reference: Reference
     rule: ClaimRule
     sizes: Sizes
     _seeds: dict[Statistic, Variance | None] = field(default_factory=dict, init=False, repr=False)
 
     @property
-    def printed(self) -> Spot:
+    def printed(self) -> GridPoint:
         """Where the one cell stands whose Dice is printed."""
         return self.reference.best_cell.kernel_size, self.reference.best_cell.alpha
 
@@ -68,7 +68,7 @@ class Ground:
         """That cell, where it was run."""
         return self.cells.get(self.printed)
 
-    def spots(self, kernels: Iterable[int] = (), alphas: Iterable[float] = ()) -> list[Spot]:
+    def spots(self, kernels: Iterable[int] = (), alphas: Iterable[float] = ()) -> list[GridPoint]:
         """Spots of the thesis's grid: all kernels or alphas where none is given."""
         return [
             (k, a)
@@ -84,7 +84,7 @@ class Ground:
             self._seeds[statistic] = between_seeds(self.cells.values(), statistic)
         return self._seeds[statistic]
 
-    def contrast(self, weights: Mapping[Spot, float], statistic: Statistic) -> Estimate | None:
+    def contrast(self, weights: Mapping[GridPoint, float], statistic: Statistic) -> Estimate | None:
         """The weighted sum of a statistic over these spots, on the splits that they share; None as
         `contrast` says.
         """
@@ -97,7 +97,7 @@ class Ground:
         """A statistic of one cell."""
         return contrast([(1.0, cell)], statistic, self.seeds(statistic))
 
-    def unknown(self, spots: Iterable[Spot], statistic: Statistic) -> str:
+    def unknown(self, spots: Iterable[GridPoint], statistic: Statistic) -> str:
         """Why a contrast of these spots is None."""
         cells = common([self.cells[spot] for spot in spots])
         if not all(cell.splits for cell in cells):
@@ -108,7 +108,7 @@ class Ground:
             return TOO_FEW_ENTER if self.seeds(DICE) else NO_SPREAD
         return FEW_PATIENTS
 
-    def lacking(self, spots: Iterable[Spot], columns: Iterable[str]) -> str:
+    def lacking(self, spots: Iterable[GridPoint], columns: Iterable[str]) -> str:
         """Which of these columns of scores.csv some run of these spots does not have, and the cure;
         else empty.
         """
@@ -120,14 +120,14 @@ class Ground:
         ]
         return f"no {' and '.join(lost)} in the scores of some runs; rescore them" if lost else ""
 
-    def complete(self, groups: Iterable[Sequence[Spot]]) -> list[Sequence[Spot]]:
+    def complete(self, groups: Iterable[Sequence[GridPoint]]) -> list[Sequence[GridPoint]]:
         """The groups of which every spot was run."""
         return [group for group in groups if all(spot in self.cells for spot in group)]
 
 
-def ground(
+def grid_evidence(
     panel: Panel, reading: Reading, reference: Reference, rule: ClaimRule, sizes: Sizes
-) -> Ground:
+) -> GridEvidence:
     """Find the cells of the thesis's grid in a panel; cells off the grid, or that saw a click, are
     left out.
     """
@@ -138,10 +138,10 @@ def ground(
         of_grid = cell.arm == reference.best_cell.arm and not cell.needs_click
         if of_grid and spot[0] in reference.kernels and alpha is not None:
             found[spot[0], alpha] = cell
-    return Ground(dict(sorted(found.items())), reference, rule, sizes)
+    return GridEvidence(dict(sorted(found.items())), reference, rule, sizes)
 
 
-def average(spots: Sequence[Spot], sign: float = 1.0) -> dict[Spot, float]:
+def average(spots: Sequence[GridPoint], sign: float = 1.0) -> dict[GridPoint, float]:
     """Equal weights that sum to sign."""
     return {spot: sign / len(spots) for spot in spots}
 
@@ -156,7 +156,7 @@ def side(found: Estimate | None, level: float, against: float = 0.0) -> int:
     return int(low > against + ROUNDING) - int(high < against - ROUNDING)
 
 
-class Standing(StrEnum):
+class ClaimVerdict(StrEnum):
     """What a claim came to."""
 
     CONFIRMED = "confirmed"
@@ -171,18 +171,18 @@ class Finding:
     it needs.
     """
 
-    standing: Standing
+    standing: ClaimVerdict
     why: str
     measured: str = ""
     cells: str = ""
 
 
-Predicate = Callable[[Ground], Finding]
+Predicate = Callable[[GridEvidence], Finding]
 
 
 def judge(
-    on: Ground,
-    weights: Mapping[Spot, float],
+    on: GridEvidence,
+    weights: Mapping[GridPoint, float],
     cells: str,
     statistic: Statistic,
     sign: int,
@@ -195,17 +195,17 @@ def judge(
     """
     if not weights:
         return Finding(
-            Standing.NOT_TESTABLE,
+            ClaimVerdict.NOT_TESTABLE,
             "the trainings needed to test this have not been run",
             cells=cells,
         )
     found = on.contrast(weights, statistic)
     measured = f"{name} {in_words(found, on.rule.level, ratio=ratio)}"
     if found is None:
-        return Finding(Standing.UNDECIDED, on.unknown(weights, statistic), measured, cells)
+        return Finding(ClaimVerdict.UNDECIDED, on.unknown(weights, statistic), measured, cells)
     where = side(found, on.rule.level)
-    standing = {sign: Standing.CONFIRMED, -sign: Standing.CONTRADICTED}.get(
-        where, Standing.UNDECIDED
+    standing = {sign: ClaimVerdict.CONFIRMED, -sign: ClaimVerdict.CONTRADICTED}.get(
+        where, ClaimVerdict.UNDECIDED
     )
     why = {1: "the interval lies above", -1: "the interval lies below", 0: "the interval includes"}[
         where
@@ -226,7 +226,7 @@ def in_words(found: Estimate | None, level: float, *, ratio: bool = False) -> st
     )
 
 
-def better(found: Mapping[Spot, Estimate | None], level: float) -> Spot | None:
+def better(found: Mapping[GridPoint, Estimate | None], level: float) -> GridPoint | None:
     """The spot that is most surely better, given the reference minus each; None where Holm leaves
     none.
     """
@@ -238,7 +238,7 @@ def better(found: Mapping[Spot, Estimate | None], level: float) -> Spot | None:
     return min(worse, key=lambda spot: (adjusted[spot], spot)) if worse else None
 
 
-def nearest(found: Mapping[Spot, Estimate | None], level: float) -> str:
+def nearest(found: Mapping[GridPoint, Estimate | None], level: float) -> str:
     """Say which spot comes nearest to the reference, or farthest above it, given the reference
     minus each.
     """
@@ -249,6 +249,6 @@ def nearest(found: Mapping[Spot, Estimate | None], level: float) -> str:
     return f"difference from {name_of(spot)}: {in_words(known[spot], level)}"
 
 
-def name_of(spot: Spot) -> str:
+def name_of(spot: GridPoint) -> str:
     """3x3, alpha 0.5."""
     return f"{spot[0]}x{spot[0]}, alpha {spot[1]:g}"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from benchmark.judge.claims.evidence import (
+    ClaimVerdict,
     Finding,
-    Ground,
-    Spot,
-    Standing,
+    GridEvidence,
+    GridPoint,
     average,
     better,
     in_words,
@@ -19,12 +19,12 @@ from benchmark.judge.claims.evidence import (
 )
 from benchmark.judge.statistics.contrast import DICE, LOG_SD, common, mean, mean_of
 
-CONFIRMED, CONTRADICTED, UNDECIDED, NOT_TESTABLE = Standing
+CONFIRMED, CONTRADICTED, UNDECIDED, NOT_TESTABLE = ClaimVerdict
 EXTREME, NEAR = (0.1, 0.9), (0.4, 0.5, 0.6)
 SMALL, LARGE = (3, 5), (7, 9)
 
 
-def best_cell(on: Ground) -> Finding:
+def best_cell(on: GridEvidence) -> Finding:
     """5x5, alpha 0.5 has the highest mean Dice of the 36 cells, and a spread over slices in the
     lower half of theirs.
 
@@ -63,12 +63,12 @@ def best_cell(on: Ground) -> Finding:
     )
 
 
-def extremes_worse(on: Ground) -> Finding:
+def extremes_worse(on: GridEvidence) -> Finding:
     """Mean Dice of alphas 0.4, 0.5, 0.6 minus that of 0.1 and 0.9, over the kernels that have both
     extremes and 0.5.
     """
     groups = on.complete([[(k, a) for a in (*EXTREME, 0.5)] for k in on.reference.kernels])
-    weights: dict[Spot, float] = {}
+    weights: dict[GridPoint, float] = {}
     for group in groups:
         kernel = group[0][0]
         near = [spot for spot in on.spots([kernel], NEAR) if spot in on.cells]
@@ -79,14 +79,14 @@ def extremes_worse(on: Ground) -> Finding:
     return judge(on, weights, cells, DICE, +1, "mean Dice, alphas near 0.5 minus extreme alphas:")
 
 
-def small_kernels_mean(on: Ground) -> Finding:
+def small_kernels_mean(on: GridEvidence) -> Finding:
     """Mean Dice of kernels 3 and 5 minus that of 7 and 9, over the alphas at which all four were
     run.
     """
     return judge(on, *_by_kernel(on), DICE, +1, "mean Dice, small minus large kernels:")
 
 
-def small_kernels_spread(on: Ground) -> Finding:
+def small_kernels_spread(on: GridEvidence) -> Finding:
     """SD of Dice over the test slices, kernels 3 and 5 over 7 and 9 (ratio of geometric means), at
     the same alphas.
 
@@ -105,7 +105,7 @@ def small_kernels_spread(on: Ground) -> Finding:
     )
 
 
-def tversky_no_gain(on: Ground) -> Finding:
+def tversky_no_gain(on: GridEvidence) -> Finding:
     """No alpha beats 0.5 at the same kernel.
 
     Contradicted as soon as one does (Holm over those run); confirmed when all were run and
@@ -135,13 +135,13 @@ def tversky_no_gain(on: Ground) -> Finding:
     )
 
 
-def alpha_direction(on: Ground) -> Finding:
+def alpha_direction(on: GridEvidence) -> Finding:
     """Slope of mean sensitivity on alpha above 0 and of mean precision below, over kernels with
     alphas on both sides.
 
     Specificity saturates on these slices, so precision stands for it.
     """
-    weights: dict[Spot, float] = {}
+    weights: dict[GridPoint, float] = {}
     kernels = [
         k
         for k in on.reference.kernels
@@ -177,11 +177,11 @@ def alpha_direction(on: Ground) -> Finding:
     return Finding(CONFIRMED if both else UNDECIDED, why, measured, cells)
 
 
-def _alphas(on: Ground, kernel: int) -> list[float]:
+def _alphas(on: GridEvidence, kernel: int) -> list[float]:
     return [a for k, a in on.cells if k == kernel]
 
 
-def _by_kernel(on: Ground) -> tuple[dict[Spot, float], str]:
+def _by_kernel(on: GridEvidence) -> tuple[dict[GridPoint, float], str]:
     """Weights of small minus large kernels at the alphas that have all four, and how many cells
     that are.
     """

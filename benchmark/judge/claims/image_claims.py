@@ -11,16 +11,23 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark.judge.cells import Cell
-from benchmark.judge.claims.evidence import FEW_PATIENTS, Finding, Ground, Standing, in_words, side
+from benchmark.judge.claims.evidence import (
+    FEW_PATIENTS,
+    ClaimVerdict,
+    Finding,
+    GridEvidence,
+    in_words,
+    side,
+)
 from benchmark.judge.reference import ClaimRule, Sizes
 from benchmark.judge.statistics.contrast import Statistic, difference_within
 from benchmark.judge.statistics.estimate import clustered_share
 
-CONFIRMED, CONTRADICTED, UNDECIDED, NOT_TESTABLE = Standing
+CONFIRMED, CONTRADICTED, UNDECIDED, NOT_TESTABLE = ClaimVerdict
 FEWEST_TRAININGS = 3  # before "no training does so" means anything
 
 
-def small_tumours(on: Ground) -> Finding:
+def small_tumours(on: GridEvidence) -> Finding:
     """Mean Dice of the smallest third of tumours below that of the largest, and so where the
     outline looks right.
 
@@ -72,7 +79,7 @@ def small_minus_large(sizes: Sizes, least: float) -> Statistic:
     return Statistic(f"mean Dice, small minus large tumours, NSD from {least}", of)
 
 
-def image_spread(on: Ground) -> Finding:
+def image_spread(on: GridEvidence) -> Finding:
     """On the split with most cells: some images have a Dice of `well` in every cell, on some cells
     differ by `vary`.
 
@@ -126,7 +133,7 @@ def _seeds(cell: Cell, split: str) -> int:
     return int(cell.runs.loc[cell.runs["split_id"] == split, "seed"].nunique())
 
 
-def necrotic_centres(on: Ground) -> Finding:
+def necrotic_centres(on: GridEvidence) -> Finding:
     """Of some tumours of the largest third, the centre is missed by the best cell's trainings as a
     habit.
 
@@ -175,7 +182,7 @@ def centre_missed(rows: pd.DataFrame, rule: ClaimRule) -> pd.Series[bool]:
     return (rows["core_sensitivity"] < rule.core_missed) & (rows["sensitivity"] >= rule.core_missed)
 
 
-def _some(on: Ground, low: float, high: float, of: str, measured: str, cells: str) -> Finding:
+def _some(on: GridEvidence, low: float, high: float, of: str, measured: str, cells: str) -> Finding:
     """Judge a share that a claim calls "some": more than `share`."""
     limit = f"{on.rule.share:.0%} of {of}"
     if low > on.rule.share:
@@ -187,7 +194,7 @@ def _some(on: Ground, low: float, high: float, of: str, measured: str, cells: st
     )
 
 
-def vessels_excluded(on: Ground) -> Finding:
+def vessels_excluded(on: GridEvidence) -> Finding:
     """Vessels that the truth includes: no source of these slices marks them, so no record can
     tell.
     """

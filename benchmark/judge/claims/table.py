@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from benchmark.judge.cells import Panel
-from benchmark.judge.claims.evidence import Finding, Ground, Reading, ground, name_of
+from benchmark.judge.claims.evidence import Finding, GridEvidence, Reading, grid_evidence, name_of
 from benchmark.judge.claims.predicates import CLAIMS
 from benchmark.judge.reference import Claim, Reference, Tolerances
 from benchmark.judge.statistics.contrast import DICE, common, mean
@@ -23,7 +23,7 @@ SWAPPED = (
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedClaim:
     """One claim on one ground: under alpha as the thesis writes it, and as MONAI's loss would take
     it.
     """
@@ -33,16 +33,16 @@ class Judged:
     swapped: Finding
 
 
-def judge_claims(panel: Panel, reference: Reference, tolerances: Tolerances) -> list[Judged]:
+def judge_claims(panel: Panel, reference: Reference, tolerances: Tolerances) -> list[JudgedClaim]:
     """Judge every claim on the runs of one panel; both readings of alpha come from the same
     trainings.
     """
     text, swapped = (
-        ground(panel, reading, reference, tolerances.claims, tolerances.sizes)
+        grid_evidence(panel, reading, reference, tolerances.claims, tolerances.sizes)
         for reading in Reading
     )
     return [
-        Judged(claim, CLAIMS[claim.id](text), CLAIMS[claim.id](swapped))
+        JudgedClaim(claim, CLAIMS[claim.id](text), CLAIMS[claim.id](swapped))
         for claim in reference.claims
     ]
 
@@ -62,7 +62,7 @@ def on_its_terms(panel: Panel, reference: Reference, tolerances: Tolerances) -> 
 
 
 def claims_table(
-    panel: Panel, rows: Sequence[Judged], reference: Reference, tolerances: Tolerances
+    panel: Panel, rows: Sequence[JudgedClaim], reference: Reference, tolerances: Tolerances
 ) -> Table:
     """One row per claim; below it the best cell chosen on validation beside the best chosen on
     test.
@@ -90,12 +90,14 @@ def claims_table(
             "why": numbers["why"],
         }
     )
-    chosen = best_cells(ground(panel, Reading.TEXT, reference, tolerances.claims, tolerances.sizes))
+    chosen = best_cells(
+        grid_evidence(panel, Reading.TEXT, reference, tolerances.claims, tolerances.sizes)
+    )
     notes = (SWAPPED, *chosen)
     return Table(f"The thesis's claims on {panel.title}.", numbers, shown, notes, ESSENTIAL)
 
 
-def best_cells(on: Ground) -> list[str]:
+def best_cells(on: GridEvidence) -> list[str]:
     """Say which cell is best by validation Dice and which by test Dice, over the splits that all
     cells share.
     """

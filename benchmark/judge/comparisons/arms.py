@@ -22,7 +22,7 @@ from benchmark.judge.statistics.estimate import Estimate, Variance, holm
 from benchmark.judge.tables import Table, between, digits
 
 
-class Standing(StrEnum):
+class Ranking(StrEnum):
     """What a paired difference from the reference came to."""
 
     REFERENCE = "reference"
@@ -33,7 +33,7 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True)
-class Duel:
+class PairwiseComparison:
     """One cell beside the reference, on the splits that both were run on.
 
     difference: mean Dice of the cell minus the reference's; None where it cannot be told,
@@ -46,7 +46,7 @@ class Duel:
     difference: Estimate | None
     p: float | None
     wilcoxon_p: float | None
-    standing: Standing
+    standing: Ranking
     why: str = ""
 
 
@@ -59,7 +59,7 @@ def is_reference(cell: Cell, key: Key) -> bool:
     )
 
 
-def duels(panel: Panel, rule: ContrastRule) -> list[Duel]:
+def pairwise_comparisons(panel: Panel, rule: ContrastRule) -> list[PairwiseComparison]:
     """Set every cell of a panel against the reference, best mean Dice first; empty where the
     reference was not run.
     """
@@ -75,7 +75,7 @@ def duels(panel: Panel, rule: ContrastRule) -> list[Duel]:
         zip(map(id, tested), holm([row.p for row in tested if row.p is not None]), strict=True)
     )
     judged = [_judged(row, after[id(row)], rule) if id(row) in after else row for row in rows]
-    own = Duel(reference, mean(reference, DICE), None, None, None, Standing.REFERENCE)
+    own = PairwiseComparison(reference, mean(reference, DICE), None, None, None, Ranking.REFERENCE)
     automatic = sorted(
         [own, *(r for r in judged if not r.cell.needs_click)],
         key=lambda row: (-row.dice, row.cell.name),
@@ -83,11 +83,11 @@ def duels(panel: Panel, rule: ContrastRule) -> list[Duel]:
     return [*automatic, *(row for row in judged if row.cell.needs_click)]
 
 
-def _duel(cell: Cell, reference: Cell, seeds: Variance | None) -> Duel:
+def _duel(cell: Cell, reference: Cell, seeds: Variance | None) -> PairwiseComparison:
     mine, other = common([cell, reference])
     if mine.rows.empty:
-        standing = Standing.CLICK if cell.needs_click else Standing.UNDECIDED
-        return Duel(
+        standing = Ranking.CLICK if cell.needs_click else Ranking.UNDECIDED
+        return PairwiseComparison(
             cell,
             mean(cell, DICE),
             None,
@@ -98,8 +98,8 @@ def _duel(cell: Cell, reference: Cell, seeds: Variance | None) -> Duel:
         )
     difference = contrast([(1.0, mine), (-1.0, other)], DICE, seeds)
     if cell.needs_click:
-        return Duel(
-            mine, mean(mine, DICE), difference, None, None, Standing.CLICK, "was given a click"
+        return PairwiseComparison(
+            mine, mean(mine, DICE), difference, None, None, Ranking.CLICK, "was given a click"
         )
     if difference is None:
         unknown = (
@@ -108,21 +108,21 @@ def _duel(cell: Cell, reference: Cell, seeds: Variance | None) -> Duel:
         why = (
             "some slices have no patient number, or there is only one patient" if seeds else unknown
         )
-        return Duel(mine, mean(mine, DICE), None, None, None, Standing.UNDECIDED, why)
+        return PairwiseComparison(mine, mean(mine, DICE), None, None, None, Ranking.UNDECIDED, why)
     p = difference.p_value()
-    return Duel(mine, mean(mine, DICE), difference, p, _wilcoxon(mine, other), Standing.UNDECIDED)
+    return PairwiseComparison(
+        mine, mean(mine, DICE), difference, p, _wilcoxon(mine, other), Ranking.UNDECIDED
+    )
 
 
-def _judged(row: Duel, p: float, rule: ContrastRule) -> Duel:
+def _judged(row: PairwiseComparison, p: float, rule: ContrastRule) -> PairwiseComparison:
     """The one place where a difference is called real."""
     assert row.difference is not None
     if p >= 1 - rule.level:
         return replace(
-            row, p=p, standing=Standing.UNDECIDED, why=f"p = {p:.2g} after Holm's correction"
+            row, p=p, standing=Ranking.UNDECIDED, why=f"p = {p:.2g} after Holm's correction"
         )
-    return replace(
-        row, p=p, standing=Standing.BETTER if row.difference.value > 0 else Standing.WORSE
-    )
+    return replace(row, p=p, standing=Ranking.BETTER if row.difference.value > 0 else Ranking.WORSE)
 
 
 def _wilcoxon(cell: Cell, other: Cell) -> float:
@@ -139,7 +139,7 @@ def _wilcoxon(cell: Cell, other: Cell) -> float:
     return float(wilcoxon(by_patient).pvalue) if (by_patient != 0).any() else 1.0
 
 
-def versus_table(panel: Panel, rows: Sequence[Duel], rule: ContrastRule) -> Table:
+def arms_table(panel: Panel, rows: Sequence[PairwiseComparison], rule: ContrastRule) -> Table:
     """The duels of one panel with training cost and parameters beside them."""
     numbers = pd.DataFrame([_numbers(row, rule.level) for row in rows])
     shown = pd.DataFrame(
@@ -190,7 +190,7 @@ def _p(value: float | None) -> str:
     return f"{value:.3f}" if value >= 0.001 else "< 0.001"
 
 
-def _numbers(row: Duel, level: float) -> dict[str, object]:
+def _numbers(row: PairwiseComparison, level: float) -> dict[str, object]:
     cell, runs = row.cell, row.cell.runs
     low, high = row.difference.interval(level) if row.difference else (None, None)
     gflop = _mean_of(runs, "timing.train_gflop_per_image")

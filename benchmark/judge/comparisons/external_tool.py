@@ -11,10 +11,10 @@ from benchmark.judge.comparisons.runs import CLICK, CONDITIONS, LEGEND
 from benchmark.judge.statistics.contrast import DICE, between_seeds, contrast, mean
 from benchmark.judge.tables import Table, between, digits
 from benchmark.runs.collect import Collected
-from benchmark.scoring.external_masks import Judged
+from benchmark.scoring.external_masks import ExternalScores
 
 
-def visitor_cell(name: str, split_id: str, scores: pd.DataFrame) -> Cell:
+def external_tool_cell(name: str, split_id: str, scores: pd.DataFrame) -> Cell:
     """A cell of one set of masks: rows as `evaluate.score` gives them. Its trainings are not ours
     to know.
     """
@@ -25,7 +25,9 @@ def visitor_cell(name: str, split_id: str, scores: pd.DataFrame) -> Cell:
     return Cell(name, "", None, float("nan"), False, runs, rows)
 
 
-def visitor_table(name: str, judged: Judged, collected: Collected, level: float) -> Table | None:
+def external_tool_table(
+    name: str, judged: ExternalScores, collected: Collected, level: float
+) -> Table | None:
     """Set masks scored on one split against every cell that was run on it; None where none was.
 
     The interval has patients as the unit and our seeds' spread; that of the other tool's own
@@ -44,7 +46,7 @@ def visitor_table(name: str, judged: Judged, collected: Collected, level: float)
         ]
         spread = between_seeds(cells, DICE)
         first = group.iloc[0]
-        visitor = visitor_cell(name, str(first["split_id"]), judged.scores)
+        visitor = external_tool_cell(name, str(first["split_id"]), judged.scores)
         for cell in cells:
             found = contrast([(1.0, visitor), (-1.0, cell)], DICE, spread)
             low, high = found.interval(level) if found else (None, None)

@@ -26,7 +26,7 @@ class Agreement(StrEnum):
 
 
 @dataclass(frozen=True)
-class Row:
+class PrecisionRow:
     """One cell trained in two precisions from the same seeds: mean test Dice and SD between seeds
     of each, verdict.
     """
@@ -44,14 +44,14 @@ class Row:
     agreement: Agreement
 
 
-def precisions(runs: pd.DataFrame, rule: PrecisionRule) -> list[Row]:
+def precisions(runs: pd.DataFrame, rule: PrecisionRule) -> list[PrecisionRow]:
     """Set every lower precision beside the plain one, over the seeds that both have. The order of
     runs is free.
     """
     return [row for _, cell in runs.groupby(ALIKE) for row in _rows(cell, rule)]
 
 
-def _rows(cell: pd.DataFrame, rule: PrecisionRule) -> Iterator[Row]:
+def _rows(cell: pd.DataFrame, rule: PrecisionRule) -> Iterator[PrecisionRow]:
     told = cell.reindex(columns=["fit.collapsed"])["fit.collapsed"]  # not every arm tells
     collapsed = set(cell.loc[told.astype(object).fillna(False).astype(bool), "precision"])
     dice = cell.pivot_table(
@@ -63,7 +63,7 @@ def _rows(cell: pd.DataFrame, rule: PrecisionRule) -> Iterator[Row]:
             continue
         plain, other = (both[column].astype(float) for column in both)
         first = cell.iloc[0]
-        yield Row(
+        yield PrecisionRow(
             arm=first["arm"],
             params=first["params"],
             size=f"{first['height']}x{first['width']}",
@@ -101,7 +101,7 @@ def agreement(
     return Agreement.DIFFERENT if told_apart else Agreement.UNDECIDED
 
 
-def precisions_table(rows: Sequence[Row], rule: PrecisionRule) -> Table:
+def precisions_table(rows: Sequence[PrecisionRow], rule: PrecisionRule) -> Table:
     """The rows as a table; seeds' SDs are empty for one seed."""
     numbers = pd.DataFrame([{**vars(row), "agreement": row.agreement.value} for row in rows])
     shown = pd.DataFrame(

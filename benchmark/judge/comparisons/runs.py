@@ -31,7 +31,7 @@ ESSENTIAL = (
 )
 
 
-def results_tables(collected: Collected) -> list[Table]:
+def runs_tables(collected: Collected) -> list[Table]:
     """One table per set of `TERMS`, its title saying which, one row per split, arm and parameters;
     clicked arms last.
 

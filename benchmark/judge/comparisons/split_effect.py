@@ -21,7 +21,7 @@ ALIKE = (*(name for name in TERMS if name != "protocol_hash"), "recipe_hash", "a
 
 
 @dataclass(frozen=True)
-class Leak:
+class SplitEffect:
     """One arm by image and by patient, with the seeds that both have, on the slices that both
     tested.
 
@@ -43,7 +43,7 @@ class Leak:
         return int(self.image.rows["patient_id"].nunique())
 
 
-def leaks(collected: Collected) -> list[Leak]:
+def split_effects(collected: Collected) -> list[SplitEffect]:
     """Pair every arm that was run by image and by patient under the same recipe, size and
     precision.
 
@@ -65,7 +65,7 @@ def leaks(collected: Collected) -> list[Leak]:
     return [leak for leak in found if leak.slices]
 
 
-def _leak(image: Cell, patient: Cell) -> Leak:
+def _leak(image: Cell, patient: Cell) -> SplitEffect:
     spread = between_seeds([image, patient], DICE)
     pairs = _tested(image.rows).intersection(
         _tested(patient.rows)
@@ -77,14 +77,14 @@ def _leak(image: Cell, patient: Cell) -> Leak:
     if difference and spread:
         sets = sets_of(image, spread) + sets_of(patient, spread)
         difference = Estimate(difference.value, difference.variance + sets)
-    return Leak(image, patient, difference, tuple(sorted(image.seeds - {NO_SEED})))
+    return SplitEffect(image, patient, difference, tuple(sorted(image.seeds - {NO_SEED})))
 
 
 def _tested(rows: pd.DataFrame) -> pd.MultiIndex:
     return pd.MultiIndex.from_frame(rows[["slice_id", "seed"]])
 
 
-def leak_table(found: Sequence[Leak], rule: LeakRule) -> Table:
+def split_effect_table(found: Sequence[SplitEffect], rule: LeakRule) -> Table:
     """One row per arm, size and precision: by image, by patient, and the difference with its
     interval.
     """
@@ -123,7 +123,7 @@ def leak_table(found: Sequence[Leak], rule: LeakRule) -> Table:
     )
 
 
-def _row(one: Leak, level: float) -> dict[str, object]:
+def _row(one: SplitEffect, level: float) -> dict[str, object]:
     first = one.image.runs.iloc[0]
     low, high = one.difference.interval(level) if one.difference else (None, None)
     return {

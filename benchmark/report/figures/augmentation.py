@@ -23,7 +23,7 @@ from benchmark.report.slices.crop import TRUTH, outline, shrunk
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
-    from benchmark.training.augment import Table
+    from benchmark.training.augment import AugmentationTable
 
 SEED = 452669  # the one seed that the thesis names
 EVENTS = ("noise_sd", "intensity_change", "bias", "motion")
@@ -98,7 +98,7 @@ def augmented_figure(slices: SliceSet, recipe: Recipe, landmarks: Landmarks) -> 
     )
 
 
-def _epochs(settings: Augmentation, number: int) -> dict[int, Table]:
+def _epochs(settings: Augmentation, number: int) -> dict[int, AugmentationTable]:
     """Epoch -> the table of a slice: epoch 0, then the first unused one with each event, else the
     first unused.
     """
@@ -128,7 +128,7 @@ def _example(image: NDArray[np.float32], mask: NDArray[np.bool_], white: float) 
     return Example(shrunk(image, SIDE), loops(mask), image.shape[0], image.shape[1], white)
 
 
-def _drawn(table: Table) -> dict[str, float | bool]:
+def _drawn(table: AugmentationTable) -> dict[str, float | bool]:
     """The only row of a table of parameters, as numbers that a reader knows; what did not happen is
     0 or False.
     """

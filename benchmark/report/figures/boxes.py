@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -25,7 +25,7 @@ from benchmark.report.figure import (
     canvas,
     counted,
 )
-from benchmark.report.figures.grid_data import Grid, dice_rows, means_told
+from benchmark.report.figures.grid_data import SharedGrid, dice_rows, means_told
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -34,7 +34,7 @@ SIZE_COLOURS = dict(zip(THIRDS, (SKY, ORANGE, VERMILLION), strict=True))
 SIZE_MARKERS = dict(zip(THIRDS, ("v", "o", "s"), strict=True))
 
 
-def box_figures(grid: Grid) -> list[Figure]:
+def box_figures(grid: SharedGrid) -> list[Figure]:
     """Dice of single slices pooled over seeds; each box that was not run says so."""
     data, reference = dice_rows(grid), grid.ground.reference
     how = "Median, quartiles, whiskers to 1.5 quartile ranges, dots beyond; n counts trainings, all their slices pooled."
@@ -152,7 +152,7 @@ def _draw_by(data: pd.DataFrame, of: str, values: Sequence[float], label: str) -
     return drawn
 
 
-def _fill(axes: object, data: pd.DataFrame, of: str, values: Sequence[float], colour: str) -> None:
+def _fill(axes: Any, data: pd.DataFrame, of: str, values: Sequence[float], colour: str) -> None:
     """A box and its n for each value that was run, the words "not run" for each other."""
     for place, value in enumerate(values):
         part = data[(data[of] - value).abs() < 1e-9]
@@ -166,14 +166,14 @@ def _fill(axes: object, data: pd.DataFrame, of: str, values: Sequence[float], co
                 va="center",
                 fontsize=6.5,
                 color=MUTED,
-            )  # type: ignore[attr-defined]
+            )
             continue
         _box(axes, [part["dice"]], [place], [colour])
         n = len(part.drop_duplicates(["kernel_size", "alpha", "split_id", "seed"]))
-        axes.text(place, -0.1, f"n={n}", ha="center", va="center", fontsize=6.5)  # type: ignore[attr-defined]
+        axes.text(place, -0.1, f"n={n}", ha="center", va="center", fontsize=6.5)
 
 
-def image_figures(grid: Grid) -> list[Figure]:
+def image_figures(grid: SharedGrid) -> list[Figure]:
     """One box per test slice over all trainings, on the split with most of them; none where a slice
     has but one.
     """

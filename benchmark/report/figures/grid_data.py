@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from benchmark.judge.cells import Cell
-from benchmark.judge.claims.evidence import Ground, Spot
+from benchmark.judge.claims.evidence import GridEvidence, GridPoint
 from benchmark.judge.statistics.contrast import DICE, mean
 from benchmark.report.figure import counted
 
 
 @dataclass(frozen=True, eq=False)
-class Grid:
+class SharedGrid:
     """The cells of the grid on the splits that they share, so that every cell met the same test
     images.
 
@@ -24,10 +24,10 @@ class Grid:
     of another experiment than these runs.
     """
 
-    ground: Ground
-    cells: dict[Spot, Cell]
+    ground: GridEvidence
+    cells: dict[GridPoint, Cell]
     splits: tuple[str, ...]
-    left_out: tuple[Spot, ...]
+    left_out: tuple[GridPoint, ...]
     printed: float | None = None
 
     @property
@@ -52,13 +52,13 @@ class Grid:
         return f"{cells}, {counted(self.trainings, 'training')} on {', '.join(self.splits)}{lost}"
 
 
-def shared(ground: Ground, printed: float | None = None) -> Grid | None:
+def shared(ground: GridEvidence, printed: float | None = None) -> SharedGrid | None:
     """Restrict the cells to the splits that most of them were run on; None where no cell was run.
 
     Of splits run by equally many cells all are kept where the same cells ran them, else the first
     by name.
     """
-    ran: dict[frozenset[Spot], list[str]] = {}
+    ran: dict[frozenset[GridPoint], list[str]] = {}
     for split in sorted({split for cell in ground.cells.values() for split in cell.splits}):
         ran.setdefault(
             frozenset(s for s, cell in ground.cells.items() if split in cell.splits), []
@@ -67,10 +67,12 @@ def shared(ground: Ground, printed: float | None = None) -> Grid | None:
         return None
     spots, splits = max(ran.items(), key=lambda one: (len(one[0]), len(one[1])))
     cells = {spot: ground.cells[spot].on(splits=splits) for spot in sorted(spots)}
-    return Grid(ground, cells, tuple(splits), tuple(sorted(ground.cells.keys() - spots)), printed)
+    return SharedGrid(
+        ground, cells, tuple(splits), tuple(sorted(ground.cells.keys() - spots)), printed
+    )
 
 
-def dice_rows(grid: Grid) -> pd.DataFrame:
+def dice_rows(grid: SharedGrid) -> pd.DataFrame:
     """Dice of every test slice of every training."""
     parts = [
         cell.rows[["split_id", "seed", "slice_id", "patient_id", "dice"]].assign(
@@ -82,7 +84,7 @@ def dice_rows(grid: Grid) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[names]
 
 
-def means_told(grid: Grid) -> str:
+def means_told(grid: SharedGrid) -> str:
     """The mean Dice of every cell, in words."""
     means = {spot: mean(cell, DICE) for spot, cell in grid.cells.items()}
     return (

@@ -7,11 +7,11 @@ import pandas as pd
 from benchmark.judge.cells import Cell
 from benchmark.judge.statistics.contrast import DICE, mean, reduced
 from benchmark.report.figure import Figure
-from benchmark.report.figures.grid_data import Grid, means_told
+from benchmark.report.figures.grid_data import SharedGrid, means_told
 from benchmark.report.figures.heat_map import heat_map
 
 
-def heat_figures(grid: Grid) -> list[Figure]:
+def heat_figures(grid: SharedGrid) -> list[Figure]:
     """Mean and variance with n per cell, and the thesis's printed number marked."""
     reference, printed = grid.ground.reference, grid.printed
     best = (reference.best_cell.kernel_size, reference.best_cell.alpha)
@@ -86,7 +86,7 @@ def _variance_over_slices(cell: Cell) -> float:
     return float(cell.rows.groupby(["split_id", "seed"])["dice"].var(ddof=1).mean())
 
 
-def time_figures(grid: Grid) -> list[Figure]:
+def time_figures(grid: SharedGrid) -> list[Figure]:
     """Mean training time of every cell of the grid."""
     reference = grid.ground.reference
     rows = [

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from benchmark.data.slices import SliceSet
 from benchmark.errors import RecordError
 from benchmark.judge.cells import Cell, title_of
-from benchmark.judge.claims.evidence import Ground
+from benchmark.judge.claims.evidence import GridEvidence
 from benchmark.report.figure import INK, WIDE, Figure, canvas, counted
 from benchmark.report.slices import contour_shape, failures
 from benchmark.report.slices.case_text import count, heading, named, none, told
 from benchmark.report.slices.crop import Crop, crop, legend, show
-from benchmark.report.slices.failures import Cases
+from benchmark.report.slices.failures import FailureCases
 from benchmark.report.slices.stored_masks import reason, stored_masks
 from benchmark.runs.reader import Reader, read_result, read_scores
 from benchmark.runs.run_folder import RESULT, RunFolder
@@ -58,7 +58,7 @@ class Read:
     lost: Sequence[str]
 
 
-def picture_figures(on: Ground, root: Path, slices: SliceSet) -> list[Figure]:
+def picture_figures(on: GridEvidence, root: Path, slices: SliceSet) -> list[Figure]:
     """Return figures 18 to 22 of the reference cell from the predictions under root; a rule that
     found none says so.
 
@@ -94,7 +94,9 @@ def picture_figures(on: Ground, root: Path, slices: SliceSet) -> list[Figure]:
     return [_examples(examples, scene), *(_failures(*words, scene) for words in shown)]
 
 
-def _measured(on: Ground, kind: str, column: str, find: Callable[[], Cases]) -> Cases:
+def _measured(
+    on: GridEvidence, kind: str, column: str, find: Callable[[], FailureCases]
+) -> FailureCases:
     """What a rule finds where every training has the column that it reads."""
     lacking = on.lacking([on.printed], [column])
     return failures.unmeasured(kind, lacking) if lacking else find()
@@ -123,7 +125,7 @@ def _strand_mm2(slices: SliceSet, i: int, mask: NDArray[np.bool_]) -> float:
     )
 
 
-def strands(rows: pd.DataFrame, areas_mm2: Mapping[Key, float]) -> Cases:
+def strands(rows: pd.DataFrame, areas_mm2: Mapping[Key, float]) -> FailureCases:
     """Find thin bright parts of the truth that a prediction leaves out, given the largest by run_id
     and slice.
     """
@@ -137,7 +139,7 @@ def strands(rows: pd.DataFrame, areas_mm2: Mapping[Key, float]) -> Cases:
     )
 
 
-def straight(rows: pd.DataFrame, slices: SliceSet, least_mm2: float) -> Cases:
+def straight(rows: pd.DataFrame, slices: SliceSet, least_mm2: float) -> FailureCases:
     """Find truths with straight edges among tumours of least_mm2 or more, on which pixels do not
     decide.
     """
@@ -199,7 +201,7 @@ def _where(cell: Cell, rows: pd.DataFrame, lost: Sequence[str]) -> str:
     return " ".join([words, *(f"Left out: {why}." for why in lost)])
 
 
-def _examples(cases: Cases, scene: Scene) -> Figure:
+def _examples(cases: FailureCases, scene: Scene) -> Figure:
     return Figure(
         slug="examples",
         title="Truth, prediction, and both",
@@ -213,7 +215,7 @@ def _examples(cases: Cases, scene: Scene) -> Figure:
 
 
 def _failures(
-    slug: str, title: str, thesis: str, note: str, found: Sequence[Cases], scene: Scene
+    slug: str, title: str, thesis: str, note: str, found: Sequence[FailureCases], scene: Scene
 ) -> Figure:
     rules = [f"{named(one)}: {one.rule}{count(one)}." for one in found]
     filled = [one.table for one in found if one.found]
@@ -242,7 +244,9 @@ def _draw_examples(data: pd.DataFrame, crops: Mapping[Key, Crop]) -> Canvas:
     return drawn
 
 
-def _draw_failures(data: pd.DataFrame, found: Sequence[Cases], crops: Mapping[Key, Crop]) -> Canvas:
+def _draw_failures(
+    data: pd.DataFrame, found: Sequence[FailureCases], crops: Mapping[Key, Crop]
+) -> Canvas:
     height = sum(PANEL + 0.47 if one.found else 0.4 for one in found) + 0.25
     ratios = [PANEL if one.found else 0.2 for one in found]
     drawn, axes = canvas(

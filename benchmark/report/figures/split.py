@@ -16,7 +16,7 @@ from benchmark.errors import SplitError
 from benchmark.protocol import Recipe, load_recipe
 from benchmark.report.figure import ORANGE, SKY, VERMILLION, WIDE, Figure, canvas
 from benchmark.scoring.external_masks import shipped
-from benchmark.splits.leakage import Leak, leak
+from benchmark.splits.leakage import Leakage, leakage
 from benchmark.splits.split import SETS, Split, make, split_id
 
 if TYPE_CHECKING:
@@ -116,8 +116,8 @@ def _title(split: Split, slices: SliceSet) -> str:
     return f"{split.split_id}: {found.patient_in_train:.0f} of {found.n} test slices have their patient in training"
 
 
-def _leak(split: Split, slices: SliceSet) -> Leak:
-    return leak(
+def _leak(split: Split, slices: SliceSet) -> Leakage:
+    return leakage(
         split, {n: str(p) for n, p in zip(slices.slice_id.tolist(), slices.patient_id, strict=True)}
     )
 

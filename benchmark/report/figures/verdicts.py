@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from benchmark.judge.cells import Panel, cell_name, data_of, protocol_of
-from benchmark.judge.comparisons.arms import duels, versus_table
+from benchmark.judge.comparisons.arms import arms_table, pairwise_comparisons
 from benchmark.judge.comparisons.headline import headline
 from benchmark.judge.comparisons.runs import CLICK
-from benchmark.judge.comparisons.split_effect import Leak
+from benchmark.judge.comparisons.split_effect import SplitEffect
 from benchmark.judge.judgement import Judgement
 from benchmark.judge.reference import DATASETS
 from benchmark.report.figure import (
@@ -107,7 +107,7 @@ def _draw_headline(data: pd.DataFrame, printed: float) -> Canvas:
     return drawn
 
 
-def _leak(leak: Leak) -> list[Figure]:
+def _leak(leak: SplitEffect) -> list[Figure]:
     """One dot a patient: mean Dice when they could be trained on, against when they could not."""
     first = leak.image.runs.iloc[0]
     keys, names = ["patient_id", "slice_id"], ("by_image", "by_patient")
@@ -161,11 +161,9 @@ def _draw_leak(data: pd.DataFrame) -> Canvas:
 def duel_figures(panel: Panel, found: Judgement) -> list[Figure]:
     """Arms against the reference cell, where it met another under the same terms."""
     rule = found.tolerances.contrasts
-    rows = duels(panel, rule)
+    rows = pairwise_comparisons(panel, rule)
     data = (
-        versus_table(panel, rows, rule).numbers
-        if len(rows) > 1
-        else pd.DataFrame({"difference": []})
+        arms_table(panel, rows, rule).numbers if len(rows) > 1 else pd.DataFrame({"difference": []})
     )
     data = data[data["difference"].notna()].reset_index(drop=True)
     if data.empty:

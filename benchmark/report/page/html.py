@@ -23,7 +23,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from benchmark import __version__
-from benchmark.judge.claims.evidence import Standing
+from benchmark.judge.claims.evidence import ClaimVerdict
 from benchmark.judge.tables import Table
 from benchmark.judge.verdicts import Verdict
 from benchmark.report.figure import FORMS
@@ -40,10 +40,10 @@ DECIDED: Mapping[str, str] = MappingProxyType(
         Verdict.INCONCLUSIVE: "open",
         Verdict.NOT_COMPARABLE: "open",
         Verdict.MISSING: "open",
-        Standing.CONFIRMED: "good",
-        Standing.CONTRADICTED: "bad",
-        Standing.UNDECIDED: "open",
-        Standing.NOT_TESTABLE: "open",
+        ClaimVerdict.CONFIRMED: "good",
+        ClaimVerdict.CONTRADICTED: "bad",
+        ClaimVerdict.UNDECIDED: "open",
+        ClaimVerdict.NOT_TESTABLE: "open",
         "not known yet": "open",
     }
 )
@@ -53,7 +53,7 @@ SIGNS = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """text as shown; sort: what its column sorts it by, None where a number is missing or the
     column sorts as text.
 
@@ -68,7 +68,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class HtmlTable:
     """A table as the page wants it; numeric: of each column, whether it sorts by number; csv: its
     numbers as a link.
 
@@ -80,7 +80,7 @@ class Sheet:
     notes: Sequence[str]
     columns: Sequence[str]
     numeric: Sequence[bool]
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[Sequence[TableCell]]
     csv: str
     lesser: Sequence[bool]
 
@@ -98,9 +98,11 @@ def render(content: Content) -> str:
     tables = [table for part in content.parts for table in part.tables]
     page = _template().render(
         content=content,
-        sheets={table: sheet(table, f"table-{number}") for number, table in enumerate(tables, 1)},
+        sheets={
+            table: html_table(table, f"table-{number}") for number, table in enumerate(tables, 1)
+        },
         placed=partial(placed, drawings=content.drawings),
-        tone=tone,
+        tone=css_class,
         signs=SIGNS,
         forms=FORMS,
         style=Markup(style),
@@ -127,7 +129,7 @@ def policy(script: str) -> str:
     return "; ".join((*rules, "base-uri 'none'", "form-action 'none'"))
 
 
-def tone(verdict: str) -> str:
+def css_class(verdict: str) -> str:
     """good, bad, open, or found for another result; of several ("1 confirmed, 2 undecided"), bad,
     then open wins.
     """
@@ -135,7 +137,7 @@ def tone(verdict: str) -> str:
     return next(one for one in ("bad", "open", "found", "good") if one in found)
 
 
-def sheet(table: Table, name: str) -> Sheet:
+def html_table(table: Table, name: str) -> HtmlTable:
     """Prepare a table for the page; name: its id there."""
     shown = texts_of(table.shown)
     values = [sort_values(table, place) for place in range(shown.shape[1])]
@@ -148,7 +150,7 @@ def sheet(table: Table, name: str) -> Sheet:
     ]
     csv = "data:text/csv;charset=utf-8," + quote(table.render("csv") + "\n")
     waiting = lesser(table)
-    return Sheet(
+    return HtmlTable(
         name,
         table.title,
         table.notes,
@@ -160,11 +162,11 @@ def sheet(table: Table, name: str) -> Sheet:
     )
 
 
-def cell(text: str, sort: float | None, *, numeric: bool) -> Cell:
+def cell(text: str, sort: float | None, *, numeric: bool) -> TableCell:
     """Prepare one cell; a verdict on the thesis gets the sign that the answers have."""
     kind = DECIDED.get(text, "")
     kinds = ("number" if numeric else "", "long" if len(text) > LENGTHY else "", kind)
-    return Cell(text, sort, " ".join(filter(None, kinds)), SIGNS.get(kind, ""))
+    return TableCell(text, sort, " ".join(filter(None, kinds)), SIGNS.get(kind, ""))
 
 
 def _text(name: str) -> str:

@@ -6,15 +6,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmark.report.slices.failures import Cases
+from benchmark.report.slices.failures import FailureCases
 
 
-def named(cases: Cases) -> str:
+def named(cases: FailureCases) -> str:
     """A rule's kind, as a sentence begins with it."""
     return cases.kind[0].upper() + cases.kind[1:]
 
 
-def count(cases: Cases) -> str:
+def count(cases: FailureCases) -> str:
     """How many met a rule, or are shown, in brackets after a space; empty where that was not
     measured.
     """
@@ -25,12 +25,12 @@ def count(cases: Cases) -> str:
     return f" ({cases.found} met it)" if cases.found else " (none met it)"
 
 
-def none(cases: Cases) -> str:
+def none(cases: FailureCases) -> str:
     """Why there is no case."""
     return "no tested slice meets the rule" if cases.measured else cases.rule
 
 
-def told(cases: Cases) -> str:
+def told(cases: FailureCases) -> str:
     """The cases in words, for who cannot see them."""
     if not cases.found:
         return f"{none(cases)}."

@@ -29,7 +29,7 @@ STANDINGS = (90, 50, 10)  # percentiles of the slices' mean Dice
 
 
 @dataclass(frozen=True, eq=False)
-class Cases:
+class FailureCases:
     """What one rule found.
 
     kind: a word or two; rule: which slices, in words; found: how many met it; table: the first
@@ -67,17 +67,17 @@ def rows_of(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def unmeasured(kind: str, lacking: str) -> Cases:
+def unmeasured(kind: str, lacking: str) -> FailureCases:
     """No case, since some run lacks what the rule reads; lacking: which columns, and the cure.
 
     Trainings that have it are not judged alone: "none met it" would then be said of trainings that
     nobody looked at.
     """
     table = pd.DataFrame(columns=["kind", "rule", "measure", "value", *COLUMNS])
-    return Cases(kind, f"not measured: {lacking}", 0, table, measured=False)
+    return FailureCases(kind, f"not measured: {lacking}", 0, table, measured=False)
 
 
-def standings(rows: pd.DataFrame) -> Cases:
+def standings(rows: pd.DataFrame) -> FailureCases:
     """The slices whose mean Dice stands at the `STANDINGS` among all that were tested: good, usual
     and poor ones.
     """
@@ -90,7 +90,7 @@ def standings(rows: pd.DataFrame) -> Cases:
     return _cases(ordered.iloc[places], "example", rule, "dice_mean")
 
 
-def lowest(rows: pd.DataFrame) -> Cases:
+def lowest(rows: pd.DataFrame) -> FailureCases:
     """The slices of lowest mean Dice, tumours that were missed among them."""
     rule = "all test slices, lowest mean Dice of the trainings that tested them first"
     return _cases(
@@ -98,7 +98,7 @@ def lowest(rows: pd.DataFrame) -> Cases:
     )
 
 
-def small(rows: pd.DataFrame, sizes: Sizes) -> Cases:
+def small(rows: pd.DataFrame, sizes: Sizes) -> FailureCases:
     """Of the smallest third, those of lowest mean Dice that every training found at least in
     part.
     """
@@ -108,7 +108,7 @@ def small(rows: pd.DataFrame, sizes: Sizes) -> Cases:
     return _cases(chosen.sort_values(["dice_mean", "slice_id"]), "lowest Dice", rule, "dice_mean")
 
 
-def small_right(rows: pd.DataFrame, sizes: Sizes, rule: ClaimRule) -> Cases:
+def small_right(rows: pd.DataFrame, sizes: Sizes, rule: ClaimRule) -> FailureCases:
     """Of the smallest third, where a training's outline looks right (NSD at 1 mm) and its Dice is
     low: lowest Dice.
 
@@ -126,7 +126,7 @@ def small_right(rows: pd.DataFrame, sizes: Sizes, rule: ClaimRule) -> Cases:
     return _cases(chosen, RIGHT, words, "nsd_1mm")
 
 
-def necrotic(rows: pd.DataFrame, rule: ClaimRule, sizes: Sizes) -> Cases:
+def necrotic(rows: pd.DataFrame, rule: ClaimRule, sizes: Sizes) -> FailureCases:
     """Large tumours whose centre a training missed, by the predicate of the claim: lowest core
     sensitivity first.
     """
@@ -148,7 +148,7 @@ def by_truth(
     kind: str,
     rule: str,
     measure: str,
-) -> Cases:
+) -> FailureCases:
     """The slices with the greatest value, from least up, of a measure by slice; each in its typical
     run.
     """
@@ -167,7 +167,7 @@ def by_run(
     kind: str,
     rule: str,
     measure: str,
-) -> Cases:
+) -> FailureCases:
     """The slices with the greatest value, from least up, of a measure by (run_id, slice); each in
     that run.
     """
@@ -183,9 +183,9 @@ def _typical(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.drop_duplicates("slice_id")
 
 
-def _cases(chosen: pd.DataFrame, kind: str, rule: str, measure: str) -> Cases:
+def _cases(chosen: pd.DataFrame, kind: str, rule: str, measure: str) -> FailureCases:
     first = chosen.head(MOST)
     named = {"kind": kind, "rule": rule, "measure": measure, "value": first[measure]}
-    return Cases(
+    return FailureCases(
         kind, rule, len(chosen), first.assign(**named)[[*named, *COLUMNS]].reset_index(drop=True)
     )

@@ -15,7 +15,7 @@ import pandas as pd
 from benchmark.data.slices import SliceSet
 from benchmark.errors import SpecError
 from benchmark.judge.cells import title_of
-from benchmark.judge.claims.evidence import Reading, ground
+from benchmark.judge.claims.evidence import Reading, grid_evidence
 from benchmark.judge.judgement import Judgement
 from benchmark.report.figure import WIDE, Figure, canvas, drawing
 from benchmark.report.slices import failures
@@ -46,7 +46,7 @@ def outlined(found: Judgement, root: Path, slices: SliceSet | None = None) -> Fi
     """
     rules = found.tolerances
     grounds = [
-        ground(panel, Reading.TEXT, found.reference, rules.claims, rules.sizes)
+        grid_evidence(panel, Reading.TEXT, found.reference, rules.claims, rules.sizes)
         for panel, _ in found.claims
     ]
     cell = next((on.best for on in grounds if on.best), None)

@@ -16,21 +16,21 @@ from baselines import ARMS
 from benchmark.cli.terminal.grid_table import brief, draw, entry_text, show
 from benchmark.cli.terminal.grid_view import Entry, Share, view
 from benchmark.planning.grid import expand, load_grid
-from benchmark.planning.status import Cell, Epochs
-from benchmark.planning.time_estimate import Estimate
-from benchmark.runs.run_folder import State
+from benchmark.planning.status import CellStatus, Epochs
+from benchmark.planning.time_estimate import TimeEstimate
+from benchmark.runs.run_folder import RunState
 from benchmark.runs.spec import RunSpec
 from benchmark.splits.split import Split
 
 Capture = pytest.CaptureFixture[str]
 DONE, RUNNING, PARTIAL, FAILED, PENDING = (
-    State.DONE,
-    State.RUNNING,
-    State.PARTIAL,
-    State.FAILED,
-    State.PENDING,
+    RunState.DONE,
+    RunState.RUNNING,
+    RunState.PARTIAL,
+    RunState.FAILED,
+    RunState.PENDING,
 )
-REST = Estimate(1200.0, 20, "like cells in runs")
+REST = TimeEstimate(1200.0, 20, "like cells in runs")
 
 
 def specs_of(grid: str, splits: int = 1) -> list[RunSpec]:
@@ -46,17 +46,17 @@ def specs_of(grid: str, splits: int = 1) -> list[RunSpec]:
     )
 
 
-def cell(spec: RunSpec, state: State, epochs: int = 0) -> Cell:
-    return Cell(
+def cell(spec: RunSpec, state: RunState, epochs: int = 0) -> CellStatus:
+    return CellStatus(
         spec,
         state,
         Epochs((60.0,) * epochs, (0.5,) * epochs),
         0.0,
-        Estimate(0.0) if state is DONE else REST,
+        TimeEstimate(0.0) if state is DONE else REST,
     )
 
 
-def mixed() -> list[Cell]:
+def mixed() -> list[CellStatus]:
     """The thesis's 4 x 9 x 3: the first seed done but for the last three; one of the second runs,
     two of its own.
     """
@@ -68,7 +68,7 @@ def mixed() -> list[Cell]:
     return cells
 
 
-def drawn(cells: Sequence[Cell], width: int, height: int | None = None) -> list[str]:
+def drawn(cells: Sequence[CellStatus], width: int, height: int | None = None) -> list[str]:
     """The lines of the drawing, checked to lie within the width."""
     console = Console(width=width, file=io.StringIO(), color_system=None)
     with console.capture() as got:
@@ -110,7 +110,7 @@ def test_the_time_left_in_words() -> None:
         == "8 h 20 min, shared by 3 workers (from like cells in runs)"
     )
     first, second = specs_of("thesis")[:2]
-    unknown = [cell(first, PENDING), Cell(second, PENDING, left=Estimate(None))]
+    unknown = [cell(first, PENDING), CellStatus(second, PENDING, left=TimeEstimate(None))]
     assert (
         view(unknown).time_left
         == "20 min 0 s, and 1 cells of unknown cost (from like cells in runs)"

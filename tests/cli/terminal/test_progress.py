@@ -21,14 +21,14 @@ from rich.console import Console
 
 from baselines import ARMS
 from benchmark.__main__ import main
-from benchmark.cli.run_verbs import Manner, _worker
+from benchmark.cli.run_verbs import WorkerOptions, _worker
 from benchmark.cli.terminal import progress
 from benchmark.cli.terminal.progress import (
     Lines,
     LiveGrid,
     Silent,
     at_work_lines,
-    farewell,
+    closing_summary,
     kept_epochs,
     terminal,
 )
@@ -36,10 +36,10 @@ from benchmark.data.slices import SliceSet
 from benchmark.planning import status as surveying
 from benchmark.planning.grid import Grid
 from benchmark.planning.request import Job, Request
-from benchmark.planning.status import Cell, Epochs, Survey
-from benchmark.planning.time_estimate import Estimate
+from benchmark.planning.status import CellStatus, Epochs, GridStatus
+from benchmark.planning.time_estimate import TimeEstimate
 from benchmark.protocol import Recipe
-from benchmark.runs.run_folder import RunFolder, State
+from benchmark.runs.run_folder import RunFolder, RunState
 from benchmark.splits.split import make
 
 Capture = pytest.CaptureFixture[str]
@@ -84,17 +84,17 @@ def begun(job: Job, place: int) -> RunFolder:
 
 def test_a_grid_told_from_begin_to_end(clock: Clock, job: Job, capsys: Capture) -> None:
     with Lines(job.specs, job.folder) as output:
-        output.on_state(job.specs[0], State.DONE)
+        output.on_state(job.specs[0], RunState.DONE)
         output.on_begin(job.specs[1])
         output.on_note("as it is")
         clock.now += 2
         output.on_epoch(job.specs[1], [ROW])
         output.on_epoch(job.specs[1], [ROW, {**ROW, "epoch": 1, "val_dice": 0.125}])
         clock.now += 38
-        output.on_state(job.specs[1], State.DONE)
+        output.on_state(job.specs[1], RunState.DONE)
         output.on_begin(job.specs[2])
         clock.now += 1
-        output.on_state(job.specs[2], State.FAILED)
+        output.on_state(job.specs[2], RunState.FAILED)
     assert capsys.readouterr().out.splitlines() == [
         "[1/3] unet(alpha=0.5, kernel_size=3) seed 1: done, from before",
         "[2/3] unet(alpha=0.5, kernel_size=5) seed 1: begins",
@@ -111,7 +111,7 @@ def test_with_a_survey_the_time_left_of_all_cells_is_told(job: Job, capsys: Capt
     """The guess, at 100 GFLOP/s: 7.96 + 22.12 + 43.37 GFLOP / 64, 16 + 4 / 3 images, 2 epochs: 0.4
     s.
     """
-    with Lines(job.specs, job.folder, Survey(job, ARMS)) as output:
+    with Lines(job.specs, job.folder, GridStatus(job, ARMS)) as output:
         output.on_begin(job.specs[0])
     assert (
         capsys.readouterr().out
@@ -121,13 +121,13 @@ def test_with_a_survey_the_time_left_of_all_cells_is_told(job: Job, capsys: Capt
 
 def test_where_an_estimate_is_missing_no_time_is_promised(job: Job, capsys: Capture) -> None:
     job.specs[0].params["kernel_size"] = 11  # type: ignore[index]
-    with Lines(job.specs, job.folder, Survey(job, ARMS)) as output:
+    with Lines(job.specs, job.folder, GridStatus(job, ARMS)) as output:
         output.on_begin(job.specs[0])
     assert capsys.readouterr().out.endswith("begins\n")
 
 
 def test_a_cell_of_another_process_is_said_to_be_left_to_it(job: Job, capsys: Capture) -> None:
-    Lines(job.specs, job.folder).on_state(job.specs[0], State.RUNNING)
+    Lines(job.specs, job.folder).on_state(job.specs[0], RunState.RUNNING)
     assert capsys.readouterr().out == (
         "[1/3] unet(alpha=0.5, kernel_size=3) seed 1: left to the process that is running it\n"
     )
@@ -181,11 +181,11 @@ def test_a_line_is_never_wrapped(
 
 def everything(output: Lines, job: Job) -> None:
     """All that can be told, once."""
-    output.on_state(job.specs[0], State.DONE)
+    output.on_state(job.specs[0], RunState.DONE)
     output.on_begin(job.specs[1])
     output.on_note("a note")
     output.on_epoch(job.specs[1], [ROW])
-    output.on_state(job.specs[1], State.DONE)
+    output.on_state(job.specs[1], RunState.DONE)
 
 
 def test_a_worker_of_a_parent_that_shows_the_grid_is_silent(job: Job, capsys: Capture) -> None:
@@ -206,7 +206,7 @@ def test_on_a_terminal_only_what_the_grid_does_not_show_is_told_above_it(
     monkeypatch.setattr("sys.stdout", io.StringIO())
     monkeypatch.setenv("TERM", "xterm")  # a dumb one is shown the last picture alone
     console = screen()
-    with LiveGrid(Survey(job, ARMS), console) as output:
+    with LiveGrid(GridStatus(job, ARMS), console) as output:
         everything(output, job)
     assert isinstance(console.file, io.StringIO)
     text = re.sub(r"\x1b\[[0-9;?]*\w", "", console.file.getvalue())
@@ -223,7 +223,7 @@ def test_the_picture_is_no_higher_than_the_terminal_and_shows_the_cells_at_work(
 ) -> None:
     folder, console = begun(job, 1), screen(80, height)
     with folder.lock():
-        output = LiveGrid(Survey(job, ARMS), console)
+        output = LiveGrid(GridStatus(job, ARMS), console)
         lines = [
             "".join(part.text for part in line)
             for line in console.render_lines(output.frame(), pad=False)
@@ -238,9 +238,9 @@ def test_the_picture_is_no_higher_than_the_terminal_and_shows_the_cells_at_work(
 
 def test_a_cell_at_work_in_words(job: Job) -> None:
     """8 epochs of 20: two fifths of the bar."""
-    begins = at_work_lines(Cell(job.specs[0], State.RUNNING, left=Estimate(None)))
-    at_eight = Cell(
-        job.specs[0], State.RUNNING, Epochs((2.0,) * 8, (0.5,) * 8), 16.0, Estimate(24.0, 12)
+    begins = at_work_lines(CellStatus(job.specs[0], RunState.RUNNING, left=TimeEstimate(None)))
+    at_eight = CellStatus(
+        job.specs[0], RunState.RUNNING, Epochs((2.0,) * 8, (0.5,) * 8), 16.0, TimeEstimate(24.0, 12)
     )
     console = Console(width=100, file=io.StringIO(), color_system=None)
     with console.capture() as got:
@@ -254,7 +254,7 @@ def test_a_cell_at_work_in_words(job: Job) -> None:
 def test_a_disk_that_does_not_answer_ends_no_training(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    output = LiveGrid(Survey(job, ARMS), screen())
+    output = LiveGrid(GridStatus(job, ARMS), screen())
 
     def broken() -> None:
         raise OSError(errno.EIO, "no answer")
@@ -269,7 +269,7 @@ def test_the_last_line_of_a_call_that_was_stopped(job: Job, capsys: Capture) -> 
     """
     import torch
 
-    survey = Survey(job, ARMS)
+    survey = GridStatus(job, ARMS)
     RunFolder(job.folder, job.specs[0].run_id).path.mkdir(parents=True)
     (job.folder / job.specs[0].run_id / "result.json").write_text("{}")
     torch.save({"history": [ROW]}, begun(job, 1) / "checkpoint.pt")
@@ -285,7 +285,7 @@ def test_the_last_line_of_a_call_that_was_stopped(job: Job, capsys: Capture) -> 
     (job.folder / job.specs[2].run_id / "history.csv").unlink()
     assert (
         "kernel_size=7) seed 1 on by-image-1 was cut before its first epoch ended, no"
-        in farewell(survey)
+        in closing_summary(survey)
     )
 
 
@@ -326,7 +326,7 @@ def test_a_worker_says_nothing_where_its_parent_shows_the_grid(
         asked,
         ARMS,
         ("cpu", 1),
-        Manner(keep_threads=False, keep_models=False, began=0.0, silent=silent),
+        WorkerOptions(keep_threads=False, keep_models=False, began=0.0, silent=silent),
     )
     assert list(tmp_path.glob("out/*/result.json"))
     assert ("done in" in capsys.readouterr().out) == (not silent)
@@ -348,7 +348,7 @@ from benchmark.runs.run_folder import RunFolder
 write_history = RunFolder.write_history
 RunFolder.write_history = lambda *words: (time.sleep(0.1), write_history(*words))
 phantoms.draw = partial(phantoms.draw, patients=8, slices_per_patient=3)
-runner.Options = partial(runner.Options, checkpoint_every_seconds=0)
+runner.RunOptions = partial(runner.RunOptions, checkpoint_every_seconds=0)
 for line in sys.stdin:
     child = os.fork()
     if child == 0:

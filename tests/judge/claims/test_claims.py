@@ -24,11 +24,11 @@ from benchmark.judge.claims.evidence import (
     NO_SLICE,
     NO_SPLIT,
     NO_SPREAD,
+    ClaimVerdict,
     Finding,
-    Ground,
+    GridEvidence,
     Reading,
-    Standing,
-    ground,
+    grid_evidence,
 )
 from benchmark.judge.claims.predicates import CLAIMS
 from benchmark.judge.claims.table import best_cells, claims_table, judge_claims, on_its_terms
@@ -36,7 +36,7 @@ from benchmark.judge.reference import load_reference
 from benchmark.runs.collect import Collected
 
 T = {1: 12.706205, 2: 4.302653, 4: 2.776445, 5: 2.570582, 36: 2.028094}  # any printed table
-CONFIRMED, CONTRADICTED, UNDECIDED, NOT_TESTABLE = Standing
+CONFIRMED, CONTRADICTED, UNDECIDED, NOT_TESTABLE = ClaimVerdict
 PATIENTS = ["a", "a", "b", "b"]
 KERNELS, ALPHAS = (3, 5, 7, 9), (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
@@ -60,10 +60,10 @@ def cell(
     return table(dice, **(given | changes))
 
 
-def ground_of(*parts: Collected, reading: Reading = Reading.TEXT) -> Ground:
+def ground_of(*parts: Collected, reading: Reading = Reading.TEXT) -> GridEvidence:
     reference, rules = terms()
     (panel,) = panels(join(*parts))
-    return ground(panel, reading, reference, rules.claims, rules.sizes)
+    return grid_evidence(panel, reading, reference, rules.claims, rules.sizes)
 
 
 def judged(claim: str, *parts: Collected, reading: Reading = Reading.TEXT) -> Finding:
@@ -124,12 +124,12 @@ def test_cells_on_different_splits_are_not_set_against_each_other(claim: str) ->
 
 
 @cache
-def alike(seeds: int, apart: float) -> Ground:
+def alike(seeds: int, apart: float) -> GridEvidence:
     """All 36 cells at 0.8 and +-0.1."""
     return ground_of(*(cell(k, a, seeds=seeds, apart=apart) for k in KERNELS for a in ALPHAS))
 
 
-def whole(*others: Collected, seeds: int = 2, apart: float = 0.01) -> Ground:
+def whole(*others: Collected, seeds: int = 2, apart: float = 0.01) -> GridEvidence:
     """All 36 cells, some of them other ones."""
     grid = alike(seeds, apart)
     return replace(grid, cells={**grid.cells, **ground_of(*others).cells})
@@ -145,7 +145,7 @@ def whole(*others: Collected, seeds: int = 2, apart: float = 0.01) -> Ground:
     ],
 )
 def test_best_cell_on_the_whole_grid(
-    best: float, swing: float, seeds: int, standing: Standing
+    best: float, swing: float, seeds: int, standing: ClaimVerdict
 ) -> None:
     assert T[36] * 0.005 * 2**0.5 == pytest.approx(0.014341, abs=1e-6)
     found = CLAIMS["best-cell"](whole(cell(5, 0.5, best, swing=swing, seeds=seeds), seeds=seeds))
@@ -195,7 +195,7 @@ def test_best_cell_alone_and_better_ones_of_one_seed_claim_nothing() -> None:
 )
 @pytest.mark.parametrize("reading", Reading)
 def test_extreme_alphas_are_judged_by_the_interval_of_their_difference(
-    extreme: float, standing: Standing, reading: Reading
+    extreme: float, standing: ClaimVerdict, reading: Reading
 ) -> None:
     """Weights 1/3 (3 cells) and -1/2 (2): sum of squares 5/6. T[5] 0.005 sqrt(5/6) = 0.011733,
     under both readings.
@@ -243,7 +243,9 @@ def kernels(
     [(0.814, CONFIRMED), (0.8138, UNDECIDED), (0.7862, UNDECIDED), (0.786, CONTRADICTED)],
 )
 @pytest.mark.parametrize("reading", Reading)
-def test_small_kernels_by_their_mean(small: float, standing: Standing, reading: Reading) -> None:
+def test_small_kernels_by_their_mean(
+    small: float, standing: ClaimVerdict, reading: Reading
+) -> None:
     """Weights +-1/2 (4 cells): sum of squares 1. T[4] 0.005 = 0.013882. Swapped, alpha 0.2 is 0.8:
     nothing else.
     """
@@ -261,7 +263,7 @@ def of_swing(kernel: int, swing: float, ratio: float = 1.01) -> Collected:
     ("small", "standing"),
     [(0.0986, CONFIRMED), (0.0987, UNDECIDED), (0.1013, UNDECIDED), (0.1015, CONTRADICTED)],
 )
-def test_small_kernels_by_their_spread(small: float, standing: Standing) -> None:
+def test_small_kernels_by_their_spread(small: float, standing: ClaimVerdict) -> None:
     """Log SDs 0.0099503 apart, every slice 1 SD from the mean: T[4] 0.0049752 = 0.013813; 0.0986 is
     e^-0.0141.
     """
@@ -301,7 +303,7 @@ def test_kernels_meet_at_alphas_that_all_four_were_run_at(claim: str) -> None:
     ("other", "standing"), [(0.831, CONTRADICTED), (0.830, NOT_TESTABLE), (0.5, NOT_TESTABLE)]
 )  # fmt: skip
 def test_one_alpha_shown_to_beat_the_middle_contradicts_that_none_does(
-    other: float, standing: Standing
+    other: float, standing: ClaimVerdict
 ) -> None:
     """One pair: T[2] 0.005 sqrt(2) = 0.030424, at any kernel, under both readings."""
     for reading in Reading:
@@ -312,7 +314,7 @@ def test_one_alpha_shown_to_beat_the_middle_contradicts_that_none_does(
 
 @pytest.mark.parametrize(("middle", "standing"), [(0.8025, CONFIRMED), (0.802, UNDECIDED)])
 def test_that_no_alpha_gains_takes_all_to_gain_less_than_the_margin(
-    middle: float, standing: Standing
+    middle: float, standing: ClaimVerdict
 ) -> None:
     """All 32 pairs, apart 0.005, t(36) at 0.05 / 32: 3.43 x 0.0025 sqrt(2) = 0.0121, to lie below
     0.01 + the lead.
@@ -358,7 +360,7 @@ def slopes(up: float, down: float, alphas: tuple[float, float] = (0.4, 0.6)) -> 
     ],
 )
 def test_alpha_trades_precision_for_sensitivity(
-    up: float, down: float, text: Standing, swapped: Standing
+    up: float, down: float, text: ClaimVerdict, swapped: ClaimVerdict
 ) -> None:
     """Weights of a slope over 0.4 and 0.6: -+0.1 / 0.02 = -+5. T[2] 0.005 sqrt(50) = 0.152122.
     Swapped, it flips.
@@ -424,7 +426,7 @@ def sized(
     [(0.731, CONFIRMED), (0.732, UNDECIDED), (0.858, UNDECIDED), (0.859, CONTRADICTED)],
 )
 def test_small_tumours_are_judged_by_the_interval_of_the_difference(
-    small: float, standing: Standing
+    small: float, standing: ClaimVerdict
 ) -> None:
     """T[1] 0.005 = 0.063531; the mean of the seeds is small + 0.005."""
     assert judged("small-tumours", sized(small)).standing is standing
@@ -500,7 +502,7 @@ def test_some_images_are_easy_and_on_some_models_differ() -> None:
 
 @pytest.mark.parametrize(("n", "standing"), [(71, UNDECIDED), (72, CONTRADICTED)])
 def test_that_some_images_are_easy_is_contradicted_by_many_patients_alone(
-    n: int, standing: Standing
+    n: int, standing: ClaimVerdict
 ) -> None:
     """None of n patients: Clopper and Pearson's upper end 1 - 0.025^(1/n) is 0.0506 at 71 and
     0.0499 at 72.
@@ -585,7 +587,7 @@ def centres(
     ],
 )
 def test_a_centre_that_two_of_three_trainings_miss_is_missed_as_a_habit(
-    core: Sequence[Sequence[float]], standing: Standing
+    core: Sequence[Sequence[float]], standing: ClaimVerdict
 ) -> None:
     assert judged("necrotic-centres", *centres(*core)).standing is standing
 
@@ -622,7 +624,7 @@ def test_few_tumours_missed_by_chance_are_not_some(missed: int, of: int, share: 
 
 @pytest.mark.parametrize(("patients", "standing"), [(71, UNDECIDED), (72, CONTRADICTED)])
 def test_that_some_are_missed_is_contradicted_by_many_patients_alone(
-    patients: int, standing: Standing
+    patients: int, standing: ClaimVerdict
 ) -> None:
     """None of n: Clopper and Pearson's end 1 - 0.025^(1/n) is below 0.05 from n = ln 0.025 / ln
     0.95 = 71.9 on.
@@ -670,7 +672,7 @@ def test_the_table_has_both_readings_of_every_claim() -> None:
     ]
     both = numbers.loc["alpha-direction", ["standing", "standing_if_swapped", "cells"]]
     assert both.tolist() == ["confirmed", "contradicted", "2 of 36"]
-    assert set(found.shown["verdict"]) <= {standing.value for standing in Standing}
+    assert set(found.shown["verdict"]) <= {standing.value for standing in ClaimVerdict}
 
 
 @pytest.mark.parametrize(

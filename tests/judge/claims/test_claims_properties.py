@@ -14,7 +14,14 @@ from run_records import table, terms
 from strategies import costly, seeds
 
 from benchmark.judge.cells import panels
-from benchmark.judge.claims.evidence import Finding, Ground, Reading, Spot, Standing, ground
+from benchmark.judge.claims.evidence import (
+    ClaimVerdict,
+    Finding,
+    GridEvidence,
+    GridPoint,
+    Reading,
+    grid_evidence,
+)
 from benchmark.judge.claims.predicates import CLAIMS
 from benchmark.judge.claims.table import best_cells, claims_table, judge_claims
 from benchmark.runs.collect import DTYPES, Collected
@@ -32,7 +39,10 @@ OF_DIFFERENCES = (
 BY_INTERVAL = (*OF_DIFFERENCES, "alpha-direction", "small-tumours")
 MEASURES = ["dice", "sensitivity", "precision", "nsd_1mm", "core_sensitivity", "truth_mm2"]
 few = settings(costly, max_examples=7)  # each judges a grid or two
-TURNED = {Standing.CONFIRMED: Standing.CONTRADICTED, Standing.CONTRADICTED: Standing.CONFIRMED}
+TURNED = {
+    ClaimVerdict.CONFIRMED: ClaimVerdict.CONTRADICTED,
+    ClaimVerdict.CONTRADICTED: ClaimVerdict.CONFIRMED,
+}
 RUN = (
     table({0: [0.5]}, ["a"]).runs.iloc[0].to_dict()
 )  # what runs on the thesis's terms have in common
@@ -42,7 +52,7 @@ RUN = (
 class Drawn:
     """Scores by spot and (split, seed), each (slices, measures); patients of the slices."""
 
-    scores: Mapping[tuple[Spot, str, int], np.ndarray]
+    scores: Mapping[tuple[GridPoint, str, int], np.ndarray]
     patients: list[str | None]
 
     def collected(self) -> Collected:
@@ -67,7 +77,7 @@ class Drawn:
             pd.DataFrame(runs).astype(DTYPES), pd.concat(scores, ignore_index=True), ()
         )
 
-    def moved(self, to: Callable[[Spot], Spot]) -> Drawn:
+    def moved(self, to: Callable[[GridPoint], GridPoint]) -> Drawn:
         """The same scores at other spots."""
         return replace(
             self,
@@ -127,18 +137,20 @@ def grids(draw: st.DrawFn) -> Drawn:
     return Drawn(found, list(patients))
 
 
-def ground_of(drawn: Drawn, reading: Reading = Reading.TEXT, level: float | None = None) -> Ground:
+def ground_of(
+    drawn: Drawn, reading: Reading = Reading.TEXT, level: float | None = None
+) -> GridEvidence:
     reference, rules = terms()
     (panel,) = panels(drawn.collected())
     rule = rules.claims if level is None else replace(rules.claims, level=level)
-    return ground(panel, reading, reference, rule, rules.sizes)
+    return grid_evidence(panel, reading, reference, rule, rules.sizes)
 
 
-def findings(there: Ground, *claims: str) -> dict[str, Finding]:
+def findings(there: GridEvidence, *claims: str) -> dict[str, Finding]:
     return {claim: CLAIMS[claim](there) for claim in claims or CLAIMS}
 
 
-def standings(there: Ground, *claims: str) -> dict[str, Standing]:
+def standings(there: GridEvidence, *claims: str) -> dict[str, ClaimVerdict]:
     return {claim: found.standing for claim, found in findings(there, *claims).items()}
 
 

@@ -20,12 +20,12 @@ from benchmark.judge.claims.evidence import (
     NO_SLICE,
     NO_SPLIT,
     NO_SPREAD,
-    Ground,
+    ClaimVerdict,
+    GridEvidence,
     Reading,
-    Standing,
     average,
     better,
-    ground,
+    grid_evidence,
     in_words,
     judge,
     name_of,
@@ -55,10 +55,10 @@ def cell(
     return table(dice, **(given | changes))
 
 
-def ground_of(*parts: Collected, reading: Reading = Reading.TEXT) -> Ground:
+def ground_of(*parts: Collected, reading: Reading = Reading.TEXT) -> GridEvidence:
     reference, rules = terms()
     (panel,) = panels(join(*parts))
-    return ground(panel, reading, reference, rules.claims, rules.sizes)
+    return grid_evidence(panel, reading, reference, rules.claims, rules.sizes)
 
 
 def estimate(value: float, se: float = 0.0, df: float = math.inf) -> Estimate:
@@ -111,7 +111,9 @@ def test_the_grid_is_the_thesis_s() -> None:
 def test_two_precisions_are_two_grounds() -> None:
     found = panels(join(cell(5, 0.5, 0.8), cell(5, 0.5, 0.2, precision="bf16")))
     reference, rules = terms()
-    grounds = [ground(panel, Reading.TEXT, reference, rules.claims, rules.sizes) for panel in found]
+    grounds = [
+        grid_evidence(panel, Reading.TEXT, reference, rules.claims, rules.sizes) for panel in found
+    ]
     assert sorted(one.cells[5, 0.5].rows["dice"].mean() for one in grounds) == [
         pytest.approx(0.2),
         pytest.approx(0.8),
@@ -152,7 +154,7 @@ def test_why_nothing_is_known(second: Collected, why: str) -> None:
     spots = average(list(found.cells))
     assert found.contrast(spots, DICE) is None
     assert found.unknown(spots, DICE) == why
-    assert judge(found, spots, "", DICE, 1, "it").standing is Standing.UNDECIDED
+    assert judge(found, spots, "", DICE, 1, "it").standing is ClaimVerdict.UNDECIDED
     assert judge(found, spots, "", DICE, 1, "it").why == why
 
 

@@ -16,7 +16,12 @@ from scipy import stats
 from strategies import costly
 
 from benchmark.judge.cells import panels
-from benchmark.judge.comparisons.arms import Duel, Standing, duels, versus_table
+from benchmark.judge.comparisons.arms import (
+    PairwiseComparison,
+    Ranking,
+    arms_table,
+    pairwise_comparisons,
+)
 from benchmark.judge.judgement import Judgement
 from benchmark.judge.reference import ContrastRule
 from benchmark.judge.tables import Table
@@ -47,18 +52,18 @@ def classical(
     return table({None: dice}, patients, arm=name, **changes)  # type: ignore[dict-item]
 
 
-def judged(*parts: Collected, rule: ContrastRule = RULE) -> dict[str, Duel]:
+def judged(*parts: Collected, rule: ContrastRule = RULE) -> dict[str, PairwiseComparison]:
     (panel,) = panels(join(*parts))
-    return {row.cell.name: row for row in duels(panel, rule)}
+    return {row.cell.name: row for row in pairwise_comparisons(panel, rule)}
 
 
 def shown(*parts: Collected) -> Table:
     (panel,) = panels(join(*parts))
-    return versus_table(panel, duels(panel, RULE), RULE)
+    return arms_table(panel, pairwise_comparisons(panel, RULE), RULE)
 
 
-@pytest.mark.parametrize(("dice", "standing"), [(0.91, Standing.BETTER), (0.71, Standing.WORSE)])
-def test_a_difference_with_seeds_as_its_only_variance(dice: float, standing: Standing) -> None:
+@pytest.mark.parametrize(("dice", "standing"), [(0.91, Ranking.BETTER), (0.71, Ranking.WORSE)])
+def test_a_difference_with_seeds_as_its_only_variance(dice: float, standing: Ranking) -> None:
     """0.10 on every slice. v = s^2 (1/2 + 1/2) = 0.0002, SE 0.014142, df 2 (two cells of two
     seeds).
 
@@ -80,16 +85,16 @@ def test_within_the_spread_of_seeds_nothing_is_decided() -> None:
     """t = 0.02 / 0.014142 = 1.414 with df 2: p = 0.29."""
     row = judged(cell(0.5, flat(0.81)), cell(0.6, flat(0.83)))["unet 5x5, alpha 0.6"]
     assert row.p == pytest.approx(2 * stats.t.sf(math.sqrt(2), 2))
-    assert (row.standing, row.why) == (Standing.UNDECIDED, "p = 0.29 after Holm's correction")
+    assert (row.standing, row.why) == (Ranking.UNDECIDED, "p = 0.29 after Holm's correction")
 
 
 def test_a_difference_is_real_at_one_level_and_not_at_a_higher_one() -> None:
     """p = 0.0194 of a difference of 0.10 is below 1 - 0.95 and above 1 - 0.99."""
     parts = cell(0.5, flat(0.81)), cell(0.6, flat(0.91))
-    assert judged(*parts)["unet 5x5, alpha 0.6"].standing is Standing.BETTER
+    assert judged(*parts)["unet 5x5, alpha 0.6"].standing is Ranking.BETTER
     assert (
         judged(*parts, rule=replace(RULE, level=0.99))["unet 5x5, alpha 0.6"].standing
-        is Standing.UNDECIDED
+        is Ranking.UNDECIDED
     )
 
 
@@ -133,7 +138,7 @@ def test_a_cell_is_neither_better_nor_worse_than_itself(dice: list[list[float]])
         0,
         1,
         1,
-        Standing.UNDECIDED,
+        Ranking.UNDECIDED,
     )
 
 
@@ -193,7 +198,7 @@ def test_two_arms_without_seeds_have_their_patients_alone() -> None:
 
 def test_without_two_seeds_anywhere_nothing_is_decided() -> None:
     row = judged(cell(0.5, {1: [0.9] * 4}), cell(0.6, {1: [0.1] * 4}))["unet 5x5, alpha 0.6"]
-    assert (row.difference, row.p, row.standing) == (None, None, Standing.UNDECIDED)
+    assert (row.difference, row.p, row.standing) == (None, None, Ranking.UNDECIDED)
     assert (
         row.why
         == "no cell was trained from two seeds, so the variation between trainings is unknown"
@@ -205,7 +210,7 @@ def test_without_two_known_patients_nothing_is_decided(patients: list[str | None
     row = judged(cell(0.5, flat(0.81), patients), cell(0.6, flat(0.91), patients))[
         "unet 5x5, alpha 0.6"
     ]
-    assert (row.difference, row.p, row.standing) == (None, None, Standing.UNDECIDED)
+    assert (row.difference, row.p, row.standing) == (None, None, Ranking.UNDECIDED)
     assert row.why == "some slices have no patient number, or there is only one patient"
 
 
@@ -218,10 +223,8 @@ def test_cells_meet_on_common_splits_alone(alpha: float) -> None:
     assert (row.difference.value, row.dice) == (pytest.approx(0.1), pytest.approx(0.91))
 
 
-@pytest.mark.parametrize(
-    ("click", "standing"), [(False, Standing.UNDECIDED), (True, Standing.CLICK)]
-)
-def test_no_split_in_common(click: bool, standing: Standing) -> None:
+@pytest.mark.parametrize(("click", "standing"), [(False, Ranking.UNDECIDED), (True, Ranking.CLICK)])
+def test_no_split_in_common(click: bool, standing: Ranking) -> None:
     elsewhere = {"first_slice": 10, "split_id": "by-image-2", "needs_click": click}
     row = judged(cell(0.5, flat(0.81)), cell(0.6, flat(0.91), **elsewhere))["unet 5x5, alpha 0.6"]
     assert (row.difference, row.p, row.standing) == (None, None, standing)
@@ -237,7 +240,7 @@ def test_a_click_is_no_contrast_and_stands_last() -> None:
     click = found["click-region-growing"]
     assert click.difference is not None
     assert click.difference.value == pytest.approx(0.18)
-    assert (click.p, click.wilcoxon_p, click.standing) == (None, None, Standing.CLICK)
+    assert (click.p, click.wilcoxon_p, click.standing) == (None, None, Ranking.CLICK)
     assert found["unet 5x5, alpha 0.6"].p == judged(*parts)["unet 5x5, alpha 0.6"].p
     trained = cell(
         0.7, flat(0.99), needs_click=True
@@ -261,7 +264,7 @@ def test_a_click_is_marked_and_explained() -> None:
 def test_best_first_with_the_reference_in_its_place() -> None:
     found = judged(cell(0.5, flat(0.7)), cell(0.6, flat(0.6)), cell(0.7, flat(0.8)))
     assert [row.cell.alpha for row in found.values()] == [0.7, 0.5, 0.6]
-    assert [row.standing is Standing.REFERENCE for row in found.values()] == [False, True, False]
+    assert [row.standing is Ranking.REFERENCE for row in found.values()] == [False, True, False]
 
 
 def test_without_the_reference_or_another_cell_there_is_no_table() -> None:

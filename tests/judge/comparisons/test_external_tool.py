@@ -8,26 +8,26 @@ import pandas as pd
 import pytest
 from run_records import join, table
 
-from benchmark.judge.comparisons.external_tool import visitor_table
+from benchmark.judge.comparisons.external_tool import external_tool_table
 from benchmark.runs.collect import Collected
-from benchmark.scoring.external_masks import Judged
+from benchmark.scoring.external_masks import ExternalScores
 from benchmark.splits.split import Split
 
 PATIENTS = ["a", "a", "b", "b"]
 SPLIT = Split("by-image-1", (4,), (5,), (0, 1, 2, 3))
 
 
-def judged(dice: list[float], dataset_id: str = "d") -> Judged:
+def judged(dice: list[float], dataset_id: str = "d") -> ExternalScores:
     scores = table({0: dice}, PATIENTS).scores.drop(columns="run_id")
-    return Judged(dataset_id, SPLIT, scores, "")
+    return ExternalScores(dataset_id, SPLIT, scores, "")
 
 
 def recorded(dice: dict[int, list[float]], **changes: object) -> Collected:
     return table(dice, PATIENTS, split_fingerprint=SPLIT.fingerprint, dataset_id="d", **changes)
 
 
-def rows(tool: Judged, collected: Collected) -> pd.DataFrame:
-    found = visitor_table("tool", tool, collected, 0.95)
+def rows(tool: ExternalScores, collected: Collected) -> pd.DataFrame:
+    found = external_tool_table("tool", tool, collected, 0.95)
     assert found
     return found.numbers
 
@@ -51,8 +51,10 @@ def test_masks_set_beside_their_own_run_differ_by_nothing() -> None:
 
 def test_other_splits_and_other_slices_are_not_met() -> None:
     elsewhere = table({1: [0.8] * 4}, PATIENTS, split_fingerprint="x", dataset_id="d")
-    assert visitor_table("tool", judged([0.9] * 4), elsewhere, 0.95) is None
-    assert visitor_table("tool", judged([0.9] * 4, "e"), recorded({1: [0.8] * 4}), 0.95) is None
+    assert external_tool_table("tool", judged([0.9] * 4), elsewhere, 0.95) is None
+    assert (
+        external_tool_table("tool", judged([0.9] * 4, "e"), recorded({1: [0.8] * 4}), 0.95) is None
+    )
 
 
 def test_one_seed_alone_gives_no_interval_and_clicks_are_marked() -> None:
@@ -60,7 +62,7 @@ def test_one_seed_alone_gives_no_interval_and_clicks_are_marked() -> None:
         recorded({1: [0.8] * 4}),
         recorded({1: [0.85] * 4}, arm="grower", params="{}", needs_click=True),
     )
-    table = visitor_table("tool", judged([0.9] * 4), both, 0.95)
+    table = external_tool_table("tool", judged([0.9] * 4), both, 0.95)
     assert table
     assert table.numbers["difference"].isna().all()
     assert table.shown["arm"].tolist()[0].endswith("(click)")

@@ -12,7 +12,7 @@ from run_records import join, table, terms
 from scipy import stats
 
 from benchmark.judge.comparisons.headline import headline
-from benchmark.judge.comparisons.split_effect import Leak, leak_table, leaks
+from benchmark.judge.comparisons.split_effect import SplitEffect, split_effect_table, split_effects
 from benchmark.judge.statistics.estimate import clustered_mean
 from benchmark.runs.collect import Collected
 
@@ -45,8 +45,8 @@ def by_patient(dice: list[float] | None = None, **changes: Any) -> Collected:
     )
 
 
-def the_leak(*parts: Collected) -> Leak:
-    (one,) = leaks(join(*parts))
+def the_leak(*parts: Collected) -> SplitEffect:
+    (one,) = split_effects(join(*parts))
     return one
 
 
@@ -59,7 +59,7 @@ def test_a_leak_by_hand() -> None:
     assert one.difference is not None
     assert one.difference.value == pytest.approx(0.1)
     assert one.difference.half_width(0.95) == pytest.approx(0.060849, abs=1e-6)
-    row = leak_table([one], RULE).numbers.iloc[0]
+    row = split_effect_table([one], RULE).numbers.iloc[0]
     assert (row["dice_image"], row["dice_patient"]) == (pytest.approx(0.91), pytest.approx(0.81))
     assert (row["low"], row["high"]) == (
         pytest.approx(0.039151, abs=1e-6),
@@ -80,7 +80,7 @@ def test_a_slice_is_the_same_whatever_split_tested_it() -> None:
     one = the_leak(*images, *folds)
     assert one.difference is not None
     assert (one.slices, one.difference.value) == (4, pytest.approx(0.1))
-    assert leak_table([one], RULE).numbers.loc[0, ["draws", "folds"]].tolist() == [2, 2]
+    assert split_effect_table([one], RULE).numbers.loc[0, ["draws", "folds"]].tolist() == [2, 2]
 
 
 def test_only_seeds_that_both_have_enter() -> None:
@@ -103,7 +103,7 @@ def test_a_seed_enters_on_the_slices_that_both_tested_with_it() -> None:
     )
     assert one.slices == 4
     assert len(one.image.rows) == len(one.patient.rows) == 6
-    assert leak_table([one], RULE).numbers.loc[0, "dice_image"] == pytest.approx(
+    assert split_effect_table([one], RULE).numbers.loc[0, "dice_image"] == pytest.approx(
         (0.91 + 0.91 + 0.90 + 0.90) / 4
     )
 
@@ -127,7 +127,7 @@ def test_a_seed_that_met_few_slices_of_a_draw_leaves_an_interval() -> None:
         ),
     )
     assert len(one.image.rows) == 12
-    assert leak_table([one], RULE).numbers.loc[0, ["draws", "folds"]].tolist() == [2, 3]
+    assert split_effect_table([one], RULE).numbers.loc[0, ["draws", "folds"]].tolist() == [2, 3]
     assert one.difference
     assert one.difference.value == pytest.approx(0.1)
     assert one.difference.variance.value == pytest.approx(0.5625 * 0.0002)
@@ -175,7 +175,7 @@ def test_a_leak_between_draws_and_folds_that_are_unlike_each_other_by_hand() -> 
         part(0.8, 0.06, 8, 14, "by-patient-2", **folds),
     )
     assert (one.slices, one.patients) == (14, 4)
-    assert leak_table([one], RULE).numbers.loc[0, ["draws", "folds"]].tolist() == [2, 2]
+    assert split_effect_table([one], RULE).numbers.loc[0, ["draws", "folds"]].tolist() == [2, 2]
     between = clustered_mean(np.array([0.2] * 8 + [0.0] * 3 + [0.1] * 3), patients)
     parts = [
         (between.variance.value, between.variance.df),
@@ -203,7 +203,7 @@ def test_arms_without_seeds_have_their_patients_alone() -> None:
     )
     one = the_leak(*parts)
     assert one.seeds == ()
-    made = leak_table([one], RULE)
+    made = split_effect_table([one], RULE)
     assert made.shown.loc[0, ["seeds", "difference", "95% interval"]].tolist() == [
         "-",
         "+0.2000",
@@ -227,20 +227,20 @@ def test_arms_without_seeds_have_their_patients_alone() -> None:
     ],
 )
 def test_nothing_that_differs_in_more_than_the_split_is_paired(changes: dict[str, Any]) -> None:
-    assert leaks(join(by_image(), by_patient(**changes))) == []
+    assert split_effects(join(by_image(), by_patient(**changes))) == []
 
 
 def test_a_click_is_not_paired() -> None:
-    assert leaks(join(by_image(needs_click=True), by_patient(needs_click=True))) == []
+    assert split_effects(join(by_image(needs_click=True), by_patient(needs_click=True))) == []
 
 
 def test_one_kind_of_split_is_no_pair() -> None:
-    assert leaks(by_image()) == []
+    assert split_effects(by_image()) == []
 
 
 @pytest.mark.parametrize("patients", [[None] * 6, list("aabb") + [None] * 2])
 def test_unknown_patients_leave_the_means_and_take_the_interval(patients: list[str | None]) -> None:
-    made = leak_table(
+    made = split_effect_table(
         [the_leak(by_image(patients=patients), by_patient(patients=[*patients[2:], None, None]))],
         RULE,
     )
@@ -257,15 +257,15 @@ def test_two_protocols_never_make_one_cell() -> None:
     """By image with Nyul's histogram of all images, and of training images alone: the recipe is
     called the same.
     """
-    found = leaks(join(by_image(), by_image([0.5] * 6, protocol_hash="nyul"), by_patient()))
-    made = leak_table(found, RULE).numbers.set_index("protocol_image")
+    found = split_effects(join(by_image(), by_image([0.5] * 6, protocol_hash="nyul"), by_patient()))
+    made = split_effect_table(found, RULE).numbers.set_index("protocol_image")
     assert made["dice_image"].to_dict() == {
         "thesis": pytest.approx(0.91), "thesis (nyul)": pytest.approx(0.5),
     }  # fmt: skip
 
 
 def test_phantoms_are_called_so() -> None:
-    made = leak_table([the_leak(by_image(phantom=True), by_patient(phantom=True))], RULE)
+    made = split_effect_table([the_leak(by_image(phantom=True), by_patient(phantom=True))], RULE)
     assert made.shown["data"].tolist() == ["phantoms"]
 
 

@@ -13,12 +13,12 @@ import pytest
 from run_records import join, table, terms
 
 from benchmark.judge.cells import panels
-from benchmark.judge.claims.evidence import Ground, Reading, ground
+from benchmark.judge.claims.evidence import GridEvidence, Reading, grid_evidence
 from benchmark.judge.statistics.contrast import DICE, mean
 from benchmark.report.figure import Figure, drawing, svg_of
 from benchmark.report.figures.boxes import box_figures, image_figures
 from benchmark.report.figures.cost import cost_figures
-from benchmark.report.figures.grid_data import Grid, shared
+from benchmark.report.figures.grid_data import SharedGrid, shared
 from benchmark.report.figures.heat_map import ink_on
 from benchmark.report.figures.heat_maps import heat_figures, time_figures
 from benchmark.runs.collect import Collected
@@ -47,13 +47,13 @@ def cell(
     )
 
 
-def evidence_of(*cells: Collected) -> Ground:
+def evidence_of(*cells: Collected) -> GridEvidence:
     (panel,) = panels(join(*cells))
     reference, rules = terms()
-    return ground(panel, Reading.TEXT, reference, rules.claims, rules.sizes)
+    return grid_evidence(panel, Reading.TEXT, reference, rules.claims, rules.sizes)
 
 
-def grid(*cells: Collected, printed: float | None = 0.898) -> Grid:
+def grid(*cells: Collected, printed: float | None = 0.898) -> SharedGrid:
     found = shared(evidence_of(*cells), printed)
     assert found is not None
     return found
@@ -76,11 +76,11 @@ def drawn(slug: str) -> str:
     return svg_of(two()[slug])
 
 
-def all_of(found: Grid) -> list[Figure]:
+def all_of(found: SharedGrid) -> list[Figure]:
     return [*box_figures(found), *heat_figures(found), *image_figures(found)]
 
 
-def figures(found: Grid) -> dict[str, Figure]:
+def figures(found: SharedGrid) -> dict[str, Figure]:
     return {figure.slug: figure for figure in all_of(found)}
 
 

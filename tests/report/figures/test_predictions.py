@@ -19,7 +19,7 @@ from run_records import as_before, halves, rows_found, squares, terms, write_run
 
 from benchmark.errors import RecordError
 from benchmark.judge.cells import panels
-from benchmark.judge.claims.evidence import Ground, Reading, ground
+from benchmark.judge.claims.evidence import GridEvidence, Reading, grid_evidence
 from benchmark.report.figure import ORANGE, SKY, Figure, canvas, drawing, svg_of
 from benchmark.report.figures.predictions import picture_figures
 from benchmark.report.slices.case_text import heading
@@ -40,10 +40,10 @@ SLUGS = [
 ]
 
 
-def evidence_of(root: Path) -> Ground:
+def evidence_of(root: Path) -> GridEvidence:
     reference, tolerances = terms()
     (panel,) = panels(collect(root))
-    return ground(panel, Reading.TEXT, reference, tolerances.claims, tolerances.sizes)
+    return grid_evidence(panel, Reading.TEXT, reference, tolerances.claims, tolerances.sizes)
 
 
 @pytest.fixture(scope="module")

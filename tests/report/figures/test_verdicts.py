@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from run_records import join, table, terms
 
-from benchmark.judge.comparisons.split_effect import leak_table
+from benchmark.judge.comparisons.split_effect import split_effect_table
 from benchmark.judge.judgement import Judgement
 from benchmark.report.figure import Figure, drawing, svg_of
 from benchmark.report.figures.verdicts import _draw_duels, duel_figures, verdict_figures
@@ -51,7 +51,7 @@ def test_every_patient_of_the_leak_is_a_dot() -> None:
     """Weighted by slices, the dots' means are those of the leak's table."""
     (leak,) = shipped().leaks
     (figure,) = [one for slug, one in drawn().items() if slug.startswith("patients-")]
-    row = leak_table([leak], shipped().tolerances.leak).numbers.iloc[0]
+    row = split_effect_table([leak], shipped().tolerances.leak).numbers.iloc[0]
     data = figure.data
     assert (len(data), data["slices"].sum()) == (row["patients"], row["slices"])
     for side in ("image", "patient"):

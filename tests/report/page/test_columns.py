@@ -13,18 +13,18 @@ import pytest
 from run_records import join, table, terms
 
 from benchmark.judge.cells import panels
-from benchmark.judge.comparisons.arms import duels, versus_table
-from benchmark.judge.comparisons.external_tool import visitor_table
+from benchmark.judge.comparisons.arms import arms_table, pairwise_comparisons
+from benchmark.judge.comparisons.external_tool import external_tool_table
 from benchmark.judge.comparisons.headline import headline
 from benchmark.judge.comparisons.measures import agreement_table, boundaries_table
 from benchmark.judge.comparisons.precisions import precisions, precisions_table
-from benchmark.judge.comparisons.runs import results_tables
-from benchmark.judge.comparisons.split_effect import leak_table, leaks
+from benchmark.judge.comparisons.runs import runs_tables
+from benchmark.judge.comparisons.split_effect import split_effect_table, split_effects
 from benchmark.judge.judgement import Judgement
 from benchmark.judge.tables import Table
 from benchmark.judge.verdicts import compare, verdict_table
 from benchmark.runs.collect import Collected
-from benchmark.scoring.external_masks import Judged
+from benchmark.scoring.external_masks import ExternalScores
 from benchmark.splits.split import Split
 
 REFERENCE, RULES = terms()
@@ -46,7 +46,7 @@ def runs() -> Table:
 
     SDs of slices sqrt(0.5 / 3) and sqrt(0.13 / 3); of seeds 0.05 / sqrt(2).
     """
-    return results_tables(
+    return runs_tables(
         table(SEEDS, PATIENTS, device="cpu", commit="c0ffee", **{"timing.fit_seconds": 150.0})
     )[0]
 
@@ -78,7 +78,9 @@ def leak() -> Table:
         {1: [0.5, 0.7, 0.8], 2: [0.7, 0.5, 0.6]}, PATIENTS[:3], split_id="by-patient-1", **folds
     )
     second = table({1: [0.3], 2: [0.1]}, ["c"], first_slice=3, split_id="by-patient-2", **folds)
-    return leak_table(leaks(join(table(SEEDS, PATIENTS), first, second)), RULES.leak)
+    return split_effect_table(
+        split_effects(join(table(SEEDS, PATIENTS), first, second)), RULES.leak
+    )
 
 
 MEASURES = {
@@ -114,7 +116,7 @@ def arms() -> Table:
         "fit.stop_epoch": 19,
     }
     (panel,) = panels(join(flat(0.79, 0.81, **flop), flat(0.88, 0.90, 0.92, **flop, **other)))
-    return versus_table(panel, duels(panel, RULES.contrasts), RULES.contrasts)
+    return arms_table(panel, pairwise_comparisons(panel, RULES.contrasts), RULES.contrasts)
 
 
 def lower() -> Table:
@@ -129,8 +131,8 @@ def tool() -> Table:
     """0.08 -+ 4.302653 x 0.02 / sqrt(3)."""
     split = Split("by-image-1", (4,), (5,), (0, 1, 2, 3))
     recorded = flat(0.80, 0.82, 0.84, split_fingerprint=split.fingerprint, **OBLONG)
-    masks = Judged(REFERENCE.dataset_id, split, flat(0.9).scores.drop(columns="run_id"), "")
-    made = visitor_table("tool", masks, recorded, 0.95)
+    masks = ExternalScores(REFERENCE.dataset_id, split, flat(0.9).scores.drop(columns="run_id"), "")
+    made = external_tool_table("tool", masks, recorded, 0.95)
     assert made
     return made
 

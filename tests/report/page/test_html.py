@@ -36,7 +36,7 @@ from benchmark.judge.tables import Table
 from benchmark.report.figure import FORMS
 from benchmark.report.page.columns import lesser
 from benchmark.report.page.contents import Chapter, Content, Part, placed
-from benchmark.report.page.html import render, sheet, tone
+from benchmark.report.page.html import css_class, html_table, render
 from benchmark.report.page.sorting import leading_number, sort_values
 
 PAGES = {
@@ -340,7 +340,7 @@ def test_verdicts_never_speak_by_colour_alone(whole: Page) -> None:
     ],
 )
 def test_the_worst_of_several_verdicts_sets_the_tone(verdict: str, expected: str) -> None:
-    assert tone(verdict) == expected
+    assert css_class(verdict) == expected
 
 
 @pytest.mark.parametrize(
@@ -395,7 +395,7 @@ def test_a_dash_among_numbers_is_a_missing_number() -> None:
 @pytest.mark.parametrize("shown", [None, float("nan"), pd.NA, pd.NaT])
 def test_what_is_missing_is_an_empty_cell(shown: object) -> None:
     frame = pd.DataFrame({"a": ["1", shown]}, dtype=object)
-    prepared = sheet(Table("", pd.DataFrame({"b": [1, 2]}), frame), "t")
+    prepared = html_table(Table("", pd.DataFrame({"b": [1, 2]}), frame), "t")
     assert [(cell.text, cell.sort) for (cell,) in prepared.rows] == [("1", 1), ("", None)]
 
 
@@ -433,7 +433,7 @@ def test_a_table_takes_its_numbers_along(whole: Page) -> None:
 
 @pytest.mark.parametrize(("rows", "filtered"), [(6, False), (7, True)])
 def test_a_long_table_has_a_box_to_filter_it(rows: int, filtered: bool) -> None:
-    assert sheet(table(a=["x"] * rows), "t").filtered is filtered
+    assert html_table(table(a=["x"] * rows), "t").filtered is filtered
 
 
 def test_the_same_content_gives_the_same_page() -> None:

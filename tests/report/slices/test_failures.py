@@ -16,7 +16,7 @@ from strategies import law, seeds
 
 from benchmark.judge.claims.image_claims import centre_missed
 from benchmark.report.slices import contour_shape, failures
-from benchmark.report.slices.failures import Cases
+from benchmark.report.slices.failures import FailureCases
 
 TOLERANCES = terms()[1]
 SIZES, RULE = (
@@ -46,7 +46,7 @@ def dices(**runs: list[float]) -> pd.DataFrame:
     return rows({run_id: [{"dice": value} for value in values] for run_id, values in runs.items()})
 
 
-def numbers(cases: Cases) -> list[int]:
+def numbers(cases: FailureCases) -> list[int]:
     return cases.table["slice_id"].tolist()
 
 
