@@ -127,7 +127,7 @@ def test_random_splits_leak_what_probability_says() -> None:
         99,
         76,
         88,
-    ]  # 98, 76 and 88: THESIS.md, section 6.7
+    ]  # 98, 76 and 88: docs/thesis.md, trap 7
 
 
 def test_shipped_splits_by_image_are_ordinary_and_those_by_patient_leak_nothing() -> None:

@@ -698,9 +698,7 @@ def chosen(*val_dice: float | None) -> list[str]:
 
 
 def test_chosen_on_validation_beside_chosen_on_test() -> None:
-    """THESIS.md 6.8: the best on the test set is optimistic, so the one chosen on validation is
-    told too.
-    """
+    """The best on the test set is optimistic (docs/thesis.md, trap 8)."""
     (sentence,) = chosen(0.9, 0.7)
     assert sentence.startswith(
         "Best of 2 cells chosen by validation Dice: 3x3, alpha 0.5, test Dice 0.8000; "

@@ -210,7 +210,7 @@ def test_a_constant_added_to_every_dice_moves_no_difference(drawn: Drawn, shift:
 @few
 @given(grids())
 def test_the_swapped_reading_is_the_text_s_of_mirrored_alphas(drawn: Drawn) -> None:
-    """Alpha under one reading is 1 - alpha under the other (THESIS.md 6.1), and so are the
+    """Alpha under one reading is 1 - alpha under the other (docs/thesis.md, trap 1), and so are the
     findings.
     """
     mirrored = drawn.moved(lambda spot: (spot[0], round(1 - spot[1], 1)))

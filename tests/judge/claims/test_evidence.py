@@ -70,7 +70,7 @@ def estimate(value: float, se: float = 0.0, df: float = math.inf) -> Estimate:
 )
 def test_what_the_thesis_would_have_called_our_alpha(ours: float, monai: float) -> None:
     """Ours weighs false negatives; passed to MONAI as its `alpha`, a number weighs false positives
-    (THESIS.md 6.1).
+    (docs/thesis.md, trap 1).
     """
     assert (Reading.TEXT.of(ours), Reading.SWAPPED.of(ours)) == (ours, monai)
 
