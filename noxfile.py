@@ -1,6 +1,6 @@
 """Every job of this project: `nox -l` lists them, `nox -s NAME -- OPTIONS` runs one.
 
-All jobs but lint, mutants and speed share one environment, `.nox/bench`, made from
+All jobs but lint, docs, mutants and speed share one environment, `.nox/bench`, made from
 `constraints.txt` at the first call and reused until that file or `pyproject.toml` changes. Mutants
 and speed have their own beside it.
 """
@@ -160,3 +160,11 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check types with mypy, strictly."""
     session.run(environment(session), "-m", "mypy", external=True)
+
+
+@nox.session(default=False)
+def docs(session: nox.Session) -> None:
+    """Build the pages as a site, strictly: site/index.html. The code is read, not imported."""
+    extras = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]
+    session.install("-q", "-c", "constraints.txt", *extras["docs"])
+    session.run("mkdocs", "build", "--strict", "-q")
