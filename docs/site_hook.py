@@ -1,4 +1,4 @@
-"""MkDocs hook: README and its neighbours become pages; links out of docs/ lead to copies beside them.
+"""MkDocs hook: README and its neighbours become pages; links out of docs/ lead to copies.
 
 In the repository the same links work as they stand. A link to a folder becomes its text: a site has
 no listing of folders.
@@ -24,7 +24,7 @@ PICTURE = re.compile(r"(?<=\]\()docs/(?=figures/)")
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the pages that lie outside docs/, and every file of the repository that a page links to."""
+    """Add the pages that lie outside docs/, and every file that a page links to."""
     for source, page in PAGES.items():
         files.append(File.generated(config, page, content=(ROOT / source).read_text("utf-8")))
     wanted = set()

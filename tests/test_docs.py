@@ -10,6 +10,8 @@ from typing import Any
 
 from bench_forms import ROOT
 
+from benchmark import __version__
+
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md"), *ROOT.glob("examples/*/*.md")])
 TEXT = {page: page.read_text(encoding="utf-8") for page in PAGES}
@@ -125,3 +127,11 @@ def test_what_is_checked_before_a_commit_is_what_lint_checks() -> None:
     )
     (pinned,) = set(re.findall(r"ruff==([\d.]+)", noxfile))
     assert f"rev: v{pinned} " in hooks
+
+
+def test_the_released_version_stands_in_the_changes() -> None:
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    found = re.search(r'^version: (\S+)\ndate-released: "(\S+)"$', citation, re.MULTILINE)
+    assert found
+    assert found[1] == __version__
+    assert f"\n## {found[1]} - {found[2]}\n" in TEXT[ROOT / "CHANGELOG.md"]

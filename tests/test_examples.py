@@ -21,7 +21,8 @@ EXAMPLE = ROOT / "examples" / "my-arm"
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of packages that holds the example, built by its own backend from a copy."""
     folder = tmp_path_factory.mktemp("example")
-    source = shutil.copytree(EXAMPLE, folder / "source")
+    made = shutil.ignore_patterns("build", "*.egg-info")
+    source = shutil.copytree(EXAMPLE, folder / "source", ignore=made)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "-q"]
     where = ["--no-deps", "--no-build-isolation", "--no-index", "--target", str(folder / "site")]
     done = subprocess.run([*pip, *where, str(source)], capture_output=True, encoding="utf-8")

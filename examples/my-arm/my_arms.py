@@ -14,7 +14,7 @@ from benchmark.protocol import Network
 
 @dataclass
 class MyArm(NetworkArm):
-    """MONAI's BasicUNet. width: channels of the first level, at least 1; the deepest has 8 times as many.
+    """MONAI's BasicUNet. width (at least 1): channels of the first level; the deepest has 8 times.
 
     alpha, training, prediction and keeping the model come from `NetworkArm`.
     """
