@@ -166,5 +166,5 @@ def types(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the pages as a site, strictly: site/index.html. The code is read, not imported."""
     extras = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]
-    session.install("-q", "-c", "constraints.txt", "ruff==0.17.6", *extras["docs"])  # it formats signatures
+    session.install("-q", "-c", "constraints.txt", "ruff==0.17.6", *extras["docs"])
     session.run("mkdocs", "build", "--strict", "-q")
