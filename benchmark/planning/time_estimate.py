@@ -232,7 +232,9 @@ def learnt_from(estimates: Iterable[TimeEstimate]) -> str:
     """Where the estimates were learnt, in words; with numbers of cells where that differs; "" where
     nowhere.
 
-    >>> learnt_from([Estimate(1.0, 1, "like cells in runs"), Estimate(2.0), Estimate(2.0, 1, "a guess")])
+    >>> like, unknown = TimeEstimate(1.0, 1, "like cells in runs"), TimeEstimate(2.0)
+    >>> three = like, unknown, TimeEstimate(2.0, 1, "a guess")
+    >>> learnt_from(three)
     'like cells in runs (1), a guess (1)'
     """
     counts = Counter(one.learnt for one in estimates if one.learnt)
