@@ -20,7 +20,7 @@ from benchmark.judge.reference import Reference, Tolerances, load_reference, loa
 from benchmark.protocol import Recipe, load_recipe
 from benchmark.runs import run_folder
 from benchmark.runs.collect import DTYPES, Collected
-from benchmark.runs.reader import read_scores
+from benchmark.runs.reader import read_run, read_scores
 from benchmark.runs.run_folder import RunFolder
 from benchmark.runs.spec import RunSpec
 from benchmark.scoring.evaluate import score
@@ -137,9 +137,7 @@ def write_run(
 
 def as_before(folder: RunFolder) -> None:
     """Make of a run what was written before there were the columns `NEWER` and their summary."""
-    scores = read_scores(folder, run_folder.file_sha256(folder / run_folder.SCORES)).drop(
-        columns=list(NEWER)
-    )
+    scores = read_scores(read_run(folder)).drop(columns=list(NEWER))
     scores.to_csv(folder / run_folder.SCORES, index=False)
     result = run_folder.read_json(folder / run_folder.RESULT)
     hashes = {

@@ -28,7 +28,7 @@ from strategies import costly
 import benchmark.runs.collect as collecting
 from benchmark.errors import RecordError
 from benchmark.runs import cache, run_folder
-from benchmark.runs.collect import Collected, collect, read_run, reproduction_folder
+from benchmark.runs.collect import Collected, collect, read_table_row, reproduction_folder
 from benchmark.runs.rescore import rescore
 from benchmark.runs.run_folder import RunFolder
 
@@ -98,9 +98,9 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
     def counted(folder: RunFolder) -> object:
         seen.append(folder.run_id)
-        return read_run(folder)
+        return read_table_row(folder)
 
-    monkeypatch.setattr(collecting, "read_run", counted)
+    monkeypatch.setattr(collecting, "read_table_row", counted)
     return seen
 
 
@@ -152,7 +152,7 @@ def test_every_file_that_a_run_is_read_from_is_watched(
         monkeypatch.setattr(
             Path, name, lambda p, *a, real=real, **k: (opened.add(p.name), real(p, *a, **k))[1]
         )
-    read_run(runs(root)[0])
+    read_table_row(runs(root)[0])
     assert opened & {path.name for path in runs(root)[0].path.iterdir()} == set(cache.FILES)
 
 
