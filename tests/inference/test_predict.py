@@ -37,8 +37,9 @@ from benchmark.inference.slice_image import VERMILLION, overlay, read
 from benchmark.inference.trained_model import TrainedModel, load
 from benchmark.preprocessing.nyul import Landmarks
 from benchmark.protocol import Recipe
+from benchmark.runs.prepared_data import PreparedData
 from benchmark.runs.run_folder import RunState, unpack_masks
-from benchmark.runs.runner import PreparedData, RunOptions, run_grid
+from benchmark.runs.runner import RunOptions, run_grid
 from benchmark.splits.split import make
 
 Capture = pytest.CaptureFixture[str]
