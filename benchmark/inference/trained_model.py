@@ -70,24 +70,26 @@ def load(root: Path, run_id: str, arms: Mapping[str, ArmEntry], device: str) -> 
 
 
 def find(root: Path, run_id: str) -> RunFolder:
-    """Return the folder of a finished run; `RecordError` names the nearest, and those with a model."""
+    """Return the folder of a finished run; `RecordError` names the nearest and some with models."""
     if not root.is_dir():
         raise SpecError(
-            f"--runs {root}: there is no such folder; give the folder that reproduce wrote its runs to"
+            f"--runs {root}: there is no such folder; "
+            "give the folder that reproduce wrote its runs to"
         )
-    there = {folder.run_id: folder for folder in run_folders(root)}
-    if run_id not in there:
-        near = nearest(Path(run_id).name, there)
-        models = [name for name, folder in there.items() if (folder / MODEL).exists()]
+    folders = {folder.run_id: folder for folder in run_folders(root)}
+    if run_id not in folders:
+        near = nearest(Path(run_id).name, folders)
+        models = [name for name, folder in folders.items() if (folder / MODEL).exists()]
         listed = ", ".join(models[:SHOWN]) + (", ..." if len(models) > SHOWN else "")
         raise RecordError(
-            f"--run {run_id}: {root} has no such run{near}; with a model: {listed or 'none, see --keep-models'}"
+            f"--run {run_id}: {root} has no such run{near}; "
+            f"with a model: {listed or 'none, see --keep-models'}"
         )
-    if (state := there[run_id].state) is not RunState.DONE:
+    if (state := folders[run_id].state) is not RunState.DONE:
         raise RecordError(
             f"--run {run_id}: is {state}, not done; let reproduce --keep-models finish it first"
         )
-    return there[run_id]
+    return folders[run_id]
 
 
 def _arm(run: FinishedRun, arms: Mapping[str, ArmEntry]) -> Any:

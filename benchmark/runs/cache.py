@@ -30,14 +30,16 @@ from benchmark.runs.run_folder import RunFolder
 
 FOLDER = ".index"
 FEWEST = 100  # finished runs; fewer are read about as fast, and their folder stays as it was
-RACY_SECONDS = 2.0  # coarsest clock of a file system (FAT): a change within it may leave no trace
+RACY_SECONDS = 2.0  # the coarsest clock of a file system: a change within it may leave no trace
 PATIENCE_SECONDS = 5.0  # with another process that writes
 FILES = (run_folder.SPEC, run_folder.ENVIRONMENT, run_folder.TIMING, run_folder.RESULT,
          run_folder.SCORES)  # that a run is read from  # fmt: skip
 TEXT, NUMBERS = "patient_id", ("int64", "float64")  # what is kept; other tables are read each time
 TABLE = "CREATE TABLE IF NOT EXISTS runs (run_id TEXT PRIMARY KEY, stamp TEXT, crc INT, run BLOB)"
-SOUND = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL,
-         sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}  # errors that say nothing of the file  # fmt: skip
+SOUND = {  # errors that say nothing of the file itself
+    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

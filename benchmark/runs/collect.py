@@ -1,7 +1,7 @@
 """Run folders -> one row per finished run, all their scores, and what is not finished.
 
-Imports no torch. A folder is read through its files alone and trusted only as far as its hashes go; anything
-damaged is a `RecordError` naming the file and the cure.
+A folder is read through its files alone and trusted only as far as its hashes go; anything
+damaged is a `RecordError` naming the file and the cure. Imports no torch.
 """
 
 from __future__ import annotations
@@ -90,11 +90,11 @@ class Collected:
     """The runs of a folder as tables.
 
     runs: one row per finished run, by run_id; scores: their slices, keyed by run_id; unfinished:
-    (run_id, state). Beside `DTYPES`, runs has the columns fit.*, test.* and timing.* of result.json and
-    timing.json. train, val and test count images of a shipped split, <NA> for any other
-    split. protocol_hash leaves the precision out, which has a column of its own, and
-    recipe_hash also what decides how a test image may be known beforehand (`without_test`).
-    superseded: finished runs in neither table, since the same run is there under a later schema.
+    (run_id, state). Beside `DTYPES`, runs has the columns fit.*, test.* and timing.* of result.json
+    and timing.json. train, val and test count images of a shipped split, <NA> for any other split.
+    protocol_hash leaves the precision out, which has a column of its own, and recipe_hash also what
+    decides how a test image may be known beforehand (`without_test`). superseded: finished runs in
+    neither table, since the same run is there under a later schema.
     """
 
     runs: pd.DataFrame
@@ -150,7 +150,7 @@ def run_folders(root: Path) -> Iterator[RunFolder]:
         paths = {entry.name: entry.path for entry in entries if entry.is_dir()}
     for name in sorted(paths):
         files = (f"{paths[name]}{os.sep}{file}" for file in (*RECORDS, run_folder.LOCK))
-        if any(map(os.path.exists, files)):  # noqa: PTH110
+        if any(map(os.path.exists, files)):
             yield RunFolder(root, name)
 
 
@@ -222,11 +222,9 @@ def _protocol_columns(recipe: Recipe) -> dict[str, str]:
 @lru_cache(maxsize=1)
 def shipped_splits() -> Mapping[str, Split]:
     """The splits of the package by fingerprint."""
-    texts = {
-        path.name: path.read_text(encoding="utf-8")
-        for path in (files("reference_results") / "splits").iterdir()
-    }
-    fields = [read(text, name) for name, text in texts.items() if name.endswith(".json")]
+    folder = files("reference_results") / "splits"
+    paths = [path for path in folder.iterdir() if path.name.endswith(".json")]
+    fields = [read(path.read_text(encoding="utf-8"), path.name) for path in paths]
     splits = [Split(f["split_id"], f["train"], f["val"], f["test"]) for f in fields]
     return {split.fingerprint: split for split in splits}
 
@@ -238,21 +236,18 @@ def identity_hash(values: Any) -> str:
 
 def protocol_hash(protocol: Mapping[str, Any]) -> str:
     """Hash of a resolved protocol without its precision: variants of one name never mix."""
-    training = {
-        key: value for key, value in protocol.get("training", {}).items() if key != "precision"
-    }
-    return identity_hash({**protocol, "training": training})
+    return identity_hash(_without(protocol, "training", "precision"))
 
 
 def without_test(protocol: Mapping[str, Any]) -> dict[str, Any]:
     """A resolved protocol without its split and the images that Nyul's histogram is fitted on."""
-    preprocess = {
-        key: value for key, value in protocol.get("preprocess", {}).items() if key != "nyul_fit"
-    }
-    return {
-        **{key: value for key, value in protocol.items() if key != "split"},
-        "preprocess": preprocess,
-    }
+    rest = {key: value for key, value in protocol.items() if key != "split"}
+    return _without(rest, "preprocess", "nyul_fit")
+
+
+def _without(protocol: Mapping[str, Any], section: str, key: str) -> dict[str, Any]:
+    values = {name: value for name, value in protocol[section].items() if name != key}
+    return {**protocol, section: values}
 
 
 def rule_text(rule: SplitRule) -> str:

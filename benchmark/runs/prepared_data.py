@@ -1,4 +1,4 @@
-"""The slices of a grid as its arms are fed them: resized, brought to a standard histogram, split."""
+"""The slices of a grid as its arms are fed them: resized, on one scale of grey, split."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from benchmark.splits.split import Split
 
 @dataclass(frozen=True, eq=False)
 class PreparedSet:
-    """All slices as an arm is fed them: N images of (h, w), their masks, their standard histogram."""
+    """All slices as an arm is fed them: N images (h, w), their masks and standard histogram."""
 
     images: FloatImages | Levels
     masks: NDArray[np.bool_]

@@ -26,7 +26,7 @@ from benchmark.runs import run_folder
 from benchmark.runs.run_folder import RunFolder
 from benchmark.runs.spec import READABLE, SCHEMA, RunSpec
 
-CURE = "remove the run's folder to have it run again"
+CURE = run_folder.CURE
 SCORE_COLUMNS = ("slice_id", "patient_id", "dice")  # the least a scores.csv holds
 LAST_BITS = 1e-9  # what one processor computes otherwise than another stays below
 MEASURED = ("slice_id", "tp", "fn", "dice", "sensitivity", "precision")  # numbers on every slice
@@ -238,7 +238,7 @@ def read_predictions(run: FinishedRun) -> dict[int, NDArray[np.bool_]]:
 
 
 def parse_scores(content: bytes, path: Path) -> pd.DataFrame:
-    """Parse scores.csv, floats bit for bit; `RecordError` names the path of what is no such table."""
+    """Parse scores.csv, floats bit for bit; `RecordError` names the path of any other table."""
     try:
         scores = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
     except ValueError as error:

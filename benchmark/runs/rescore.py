@@ -28,6 +28,7 @@ from benchmark.runs.reader import (
 from benchmark.runs.run_folder import RunState
 from benchmark.scoring.evaluate import score
 from benchmark.scoring.summary import summarise
+from benchmark.storage.atomic import write_bytes
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def _rescored(run: FinishedRun, slices: SliceSet) -> tuple[pd.DataFrame, Rescore
     except ArmError as error:
         raise RecordError(f"{run.folder.path}: {error}; {CURE}") from error
     path = run.folder / run_folder.SCORES
-    new = parse_scores(_csv(scores), path)  # as the file would give it back
+    new = parse_scores(run_folder.csv_bytes(scores), path)  # as the file would give it back
     old = _stored(run)
     if old is not None:
         _check_kept(run, old, new)
@@ -147,16 +148,10 @@ def _write(run: FinishedRun, scores: pd.DataFrame) -> None:
     """
     table, path = run.folder / run_folder.SCORES, run.folder / run_folder.RESULT
     with run.folder.lock():
-        run_folder.write_bytes(table, _csv(scores))
+        write_bytes(table, run_folder.csv_bytes(scores))
         sha256 = {**run.sha256, run_folder.SCORES: run_folder.file_sha256(table)}
         result = run_folder.read_json(path)
         run_folder.write_json(path, {**result, "test": summarise(scores), "sha256": sha256})
-
-
-def _csv(scores: pd.DataFrame) -> bytes:
-    """As `RunFolder.finish` writes them."""
-    text: str = scores.to_csv(index=False, lineterminator="\n")
-    return text.encode()
 
 
 def _same(a: pd.Series[Any], b: pd.Series[Any]) -> pd.Series[bool]:

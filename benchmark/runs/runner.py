@@ -146,7 +146,7 @@ def _carry_out(spec: RunSpec, folder: RunFolder, data: PreparedData, options: Ru
 
 
 def _begin(spec: RunSpec, folder: RunFolder, phantom: bool, options: RunOptions) -> bool:
-    """Make the device ready and write what the run is; return whether a checkpoint is gone on from."""
+    """Ready the device and record what the run is; return whether it goes on from a checkpoint."""
     import torch
 
     switches = make_deterministic(options.device)

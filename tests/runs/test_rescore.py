@@ -20,6 +20,7 @@ from benchmark.runs.collect import collect
 from benchmark.runs.reader import parse_scores
 from benchmark.runs.rescore import Rescored, rescore
 from benchmark.runs.run_folder import RunFolder
+from benchmark.storage.atomic import write_bytes
 
 SLICES = squares()
 SPLIT = halves(SLICES)
@@ -168,7 +169,7 @@ def test_changed_predictions_are_refused(folder: RunFolder) -> None:
 def keep_masks(folder: RunFolder, slices: list[int]) -> None:
     """Keep the masks of these slices alone, and make the hash agree."""
     masks = run_folder.unpack_masks(folder / "predictions.zip")
-    run_folder.write_bytes(
+    write_bytes(
         folder / "predictions.zip",
         run_folder.pack_masks({number: masks[number] for number in slices}),
     )
