@@ -67,16 +67,13 @@ class ReadRun:
     @classmethod
     def of(cls, row: dict[str, Any], schema: int, digest: str, scores: pd.DataFrame) -> ReadRun:
         """Pack the scores where they are plain numbers."""
-        numbers = scores.drop(columns=TEXT)
-        if not all(str(dtype) in NUMBERS for dtype in numbers.dtypes):
+        kinds = {name: str(scores[name].dtype) for name in scores if name != TEXT}
+        if not set(kinds.values()) <= set(NUMBERS):
             return cls(row, schema, digest, scores)
-        records = np.asarray(numbers.to_records(index=False))
-        return cls(
-            row,
-            schema,
-            digest,
-            Scores(list(scores), scores[TEXT].tolist(), records.view(np.ndarray)),
-        )
+        numbers = np.empty(len(scores), dtype=list(kinds.items()))
+        for name in kinds:
+            numbers[name] = scores[name].to_numpy()
+        return cls(row, schema, digest, Scores(list(scores), scores[TEXT].tolist(), numbers))
 
     def encode(self) -> bytes | None:
         """Return the bytes that `decode` reads; None where the scores are more than numbers."""

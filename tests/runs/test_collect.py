@@ -172,11 +172,7 @@ def test_variants_of_one_protocol_name_never_mix_and_precision_stands_apart(tmp_
             runs["protocol_hash"] == protocol_hash(varied().identity()),
             strict=True,
         )
-    ) == {
-        ("fp32", True),
-        ("fp32", False),
-        ("tf32", True),
-    }
+    ) == {("fp32", True), ("fp32", False), ("tf32", True)}
 
 
 def test_unfinished_runs_are_listed_and_other_folders_left_alone(root: Path) -> None:

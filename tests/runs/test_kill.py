@@ -102,11 +102,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
             for name in [name for name in os.environ if name.startswith("COV")]:
                 patch.delenv(name)
             child = process(
-                ["-c", DRIVER],
-                folder,
-                [ROOT / "tests"],
-                stdin=subprocess.PIPE,
-                stderr=errors,
+                ["-c", DRIVER], folder, [ROOT / "tests"], stdin=subprocess.PIPE, stderr=errors
             )
         yield Driver(child)
         child.communicate()
