@@ -10,7 +10,6 @@ from unittest.mock import patch
 import torch
 from torch import nn
 
-from benchmark.runs.memory import keep_freed_memory
 from benchmark.training import step
 from benchmark.training.device import on_device
 from benchmark.training.layers import dropout_keys, replace_layers
@@ -48,8 +47,6 @@ def step_for(job: Job) -> step.Step:
 
 def measure(job: Job) -> Measurement:
     """Time the same passes, dropout, loss and optimiser as a training has, but for job.change."""
-    if job.change != "free-memory":
-        keep_freed_memory()
     make_deterministic(job.device)
     one_step, device = step_for(job), job.device
     model, loss, how = one_step.model, one_step.loss, one_step.execution

@@ -48,7 +48,6 @@ CHANGES = {  # of the bare network, one at a time: what each is worth, and what 
     "pass-1": "one image a pass",
     "pass-4": "four images a pass",
     "look-16": "validation of sixteen images at once",
-    "free-memory": "freed memory goes back to the system",
     "torch-dropout": "torch's own dropout",
     "torch-prelu": "torch's own PReLU",
     "plain-adam": "an optimiser that is not fused",

@@ -50,7 +50,7 @@ def steps(data: str, image_size: int | None) -> list[tuple[str, float, float | N
         rows.append((step, time.perf_counter() - start, resident(), peak("cpu").process))
         start = time.perf_counter()
 
-    from benchmark.runs.runner import PreparedData
+    from benchmark.runs.prepared_data import PreparedData
 
     note("importing")
     job = prepare(Request(data=data, grid="thesis", image_size=image_size), ARMS, keep_splits=False)

@@ -6,7 +6,7 @@ import multiprocessing
 import re
 from pathlib import Path
 
-from benchmark.runs.memory import peak_mib
+from benchmark.runs.environment import peak_mib
 from performance.job import Memory
 
 

@@ -13,7 +13,7 @@ from benchmark.data.slices import SliceSet, check_sides
 from benchmark.errors import SpecError
 from benchmark.planning.request import MAX_SIDE, PHANTOMS, Request
 from benchmark.protocol import Recipe
-from benchmark.runs.runner import PreparedData
+from benchmark.runs.prepared_data import PreparedData
 from benchmark.runs.spec import RunSpec
 from benchmark.splits.split import make
 from benchmark.training.seeding import epoch_order

@@ -4,13 +4,13 @@ tables.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from benchmark.runs.environment import describe
+from benchmark.storage.atomic import write_bytes
 from performance.contestants import CONTESTANTS, OURS
 from performance.job import Job
 from performance.prepare import Workload
@@ -118,6 +118,4 @@ def append(path: Path, text: str) -> None:
     nothing.
     """
     before = path.read_text(encoding="utf-8") if path.exists() else TITLE
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(f"{before.rstrip()}\n\n{text}", encoding="utf-8")
-    os.replace(temporary, path)
+    write_bytes(path, f"{before.rstrip()}\n\n{text}".encode())

@@ -17,7 +17,7 @@ from benchmark.arm import Cases
 from benchmark.data import phantoms
 from benchmark.data.slices import SliceSet
 from benchmark.protocol import Recipe
-from benchmark.runs.runner import PreparedData
+from benchmark.runs.prepared_data import PreparedData
 from benchmark.splits.split import make
 
 

@@ -4,7 +4,7 @@ and rescore.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -20,7 +20,7 @@ from benchmark.judge.reference import Reference, Tolerances, load_reference, loa
 from benchmark.protocol import Recipe, load_recipe
 from benchmark.runs import run_folder
 from benchmark.runs.collect import DTYPES, Collected
-from benchmark.runs.reader import read_scores
+from benchmark.runs.reader import read_run, read_scores
 from benchmark.runs.run_folder import RunFolder
 from benchmark.runs.spec import RunSpec
 from benchmark.scoring.evaluate import score
@@ -137,17 +137,24 @@ def write_run(
 
 def as_before(folder: RunFolder) -> None:
     """Make of a run what was written before there were the columns `NEWER` and their summary."""
-    scores = read_scores(folder, run_folder.file_sha256(folder / run_folder.SCORES)).drop(
-        columns=list(NEWER)
-    )
-    scores.to_csv(folder / run_folder.SCORES, index=False)
+    rewritten(folder, lambda scores: scores.drop(columns=list(NEWER)))
     result = run_folder.read_json(folder / run_folder.RESULT)
-    hashes = {
-        **result["sha256"],
-        run_folder.SCORES: run_folder.file_sha256(folder / run_folder.SCORES),
-    }
-    kept = {name: value for name, value in result["test"].items() if name in OLDER_SUMMARY}
-    run_folder.write_json(folder / run_folder.RESULT, {**result, "test": kept, "sha256": hashes})
+    result["test"] = {name: result["test"][name] for name in OLDER_SUMMARY}
+    run_folder.write_json(folder / run_folder.RESULT, result)
+
+
+def rewritten(folder: RunFolder, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+    """Replace a run's scores.csv by a changed one, and make the hash in result.json agree."""
+    scores = change(read_scores(read_run(folder)))
+    scores.to_csv(folder / run_folder.SCORES, index=False)
+    rehash(folder, run_folder.SCORES)
+
+
+def rehash(folder: RunFolder, name: str) -> None:
+    """Make result.json have the hash that a file has."""
+    result = run_folder.read_json(folder / run_folder.RESULT)
+    result["sha256"][name] = run_folder.file_sha256(folder / name)
+    run_folder.write_json(folder / run_folder.RESULT, result)
 
 
 @cache

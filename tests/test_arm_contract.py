@@ -32,7 +32,7 @@ from benchmark.arm import (
 from benchmark.errors import ArmError
 from benchmark.preprocessing.nyul import Landmarks
 from benchmark.runs.model_file import ModelState, pack, unpack
-from benchmark.runs.runner import PreparedData
+from benchmark.runs.prepared_data import PreparedData
 from benchmark.scoring.evaluate import simulated_clicks
 from benchmark.splits.split import make
 

@@ -27,8 +27,9 @@ from benchmark.preprocessing.resize import downsample, downsample_masks, upsampl
 from benchmark.protocol import SplitRule, load_recipe, override
 from benchmark.runs import run_folder
 from benchmark.runs.model_file import unpack
+from benchmark.runs.prepared_data import PreparedData
 from benchmark.runs.run_folder import RunFolder, RunState, read_json, unpack_masks
-from benchmark.runs.runner import PreparedData, RunOptions, run_one
+from benchmark.runs.runner import RunOptions, run_one
 from benchmark.runs.spec import RunSpec
 from benchmark.splits.split import make
 from benchmark.training.layers import KeyedDropout, replace_layers, set_keys

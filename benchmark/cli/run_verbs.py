@@ -162,7 +162,8 @@ def _work(
     """Run the job's cells in this process."""
     import torch
 
-    from benchmark.runs.runner import PreparedData, RunOptions, run_grid
+    from benchmark.runs.prepared_data import PreparedData
+    from benchmark.runs.runner import RunOptions, run_grid
 
     device, threads = place
     torch.set_num_threads(threads)

@@ -1,6 +1,4 @@
-"""Which files are slices to outline, and what is written for each of them: names alone, nothing is
-read.
-"""
+"""Which files are slices to outline, and what is written for each: names alone, nothing is read."""
 
 from __future__ import annotations
 
@@ -18,9 +16,7 @@ LONGEST_NAME = 255  # bytes, on all usual file systems
 
 
 def stem(path: Path) -> str:
-    """The file's name without its suffix; `DataError` for a suffix that is not one of
-    `SUFFIXES`.
-    """
+    """The file's name without its suffix; `DataError` for a suffix that is none of `SUFFIXES`."""
     for suffix in SUFFIXES:
         if path.name.lower().endswith(suffix):
             return path.name[: -len(suffix)]
@@ -42,32 +38,28 @@ def find(places: Iterable[Path]) -> list[Path]:
     N_overlay where N is there too. Raises `DataError` for a path that is not there, and a folder
     without slices.
     """
-    found: dict[Path, Path] = {}
+    paths: dict[Path, Path] = {}
     for place in places:
         if not place.exists():
             raise DataError(
                 f"{place}: not there; give images of one slice each, or folders of them"
             )
-        for path in _inside(place) if place.is_dir() else [place]:
-            found.setdefault(path.absolute(), path)
-    return list(found.values())
+        for path in _slices(place) if place.is_dir() else [place]:
+            paths.setdefault(path.absolute(), path)
+    return list(paths.values())
 
 
 def passed_over(places: Iterable[Path]) -> str:
-    """A sentence that counts the files of other kinds and the folders in the folders named; ""
-    where there are none.
-    """
-    there = [path for place in places if place.is_dir() for path in _seen(place)]
-    folders = sum(path.is_dir() for path in there)
-    others = len(there) - folders - sum(map(_is_slice, there))
-    return (
-        f"Passed over: files of other kinds: {others}, folders: {folders}."
-        if others or folders
-        else ""
-    )
+    """A sentence that counts files of other kinds and folders in the folders named, or ""."""
+    entries = [path for place in places if place.is_dir() for path in _visible(place)]
+    folders = sum(path.is_dir() for path in entries)
+    others = len(entries) - folders - sum(map(_is_slice, entries))
+    if not others and not folders:
+        return ""
+    return f"Passed over: files of other kinds: {others}, folders: {folders}."
 
 
-def _seen(folder: Path) -> list[Path]:
+def _visible(folder: Path) -> list[Path]:
     with decoding(folder, UNREADABLE):
         return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
@@ -76,21 +68,20 @@ def _is_slice(path: Path) -> bool:
     return path.name.lower().endswith(SUFFIXES) and not path.is_dir()
 
 
-def _inside(folder: Path) -> list[Path]:
-    slices = [path for path in _seen(folder) if _is_slice(path)]
-    names = {stem(path) for path in slices}
-    made = {name + end for name in names for end in (MASK, OVERLAY)}
+def _slices(folder: Path) -> list[Path]:
+    """The slices in a folder, but for masks and overlays of others there."""
+    slices = [path for path in _visible(folder) if _is_slice(path)]
     if not slices:
         raise DataError(
             f"{folder}: no slice in it; looked for files that end in {', '.join(SUFFIXES)}"
         )
-    return [path for path in slices if stem(path) not in made]
+    names = {stem(path) for path in slices}
+    written = {name + end for name in names for end in (MASK, OVERLAY)}
+    return [path for path in slices if stem(path) not in written]
 
 
 def check_names(paths: Sequence[Path]) -> None:
-    """Raise `DataError` for a name that cannot be written, and for two that are one where case does
-    not count.
-    """
+    """Raise `DataError` for a name that cannot be written, or that differs from another in case."""
     owner: dict[str, Path] = {}
     for path in paths:
         try:
@@ -100,9 +91,11 @@ def check_names(paths: Sequence[Path]) -> None:
         for name in outputs(path):
             if len(os.fsencode(name)) > LONGEST_NAME:
                 raise DataError(
-                    f"{path}: {name} would be longer than {LONGEST_NAME} bytes; shorten the file's name"
+                    f"{path}: {name} would be longer than {LONGEST_NAME} bytes; "
+                    "shorten the file's name"
                 )
             if (first := owner.setdefault(name.casefold(), path)) is not path:
                 raise DataError(
-                    f"{first} and {path} would be written to one name; give them apart, with an --out each"
+                    f"{first} and {path} would be written to one name; "
+                    "give them apart, with an --out each"
                 )

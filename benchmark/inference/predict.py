@@ -1,5 +1,4 @@
-"""Other slices outlined by a kept model, and what is outlined measured: masks, overlays and one
-table.
+"""Other slices outlined by a trained model and measured: masks, overlays and one table.
 
 A slice goes the way of the run's own: resized to what the arm is fed, preprocessed with the
 run's landmarks, outlined, and brought back to its own pixels. One of the run's slices gets the mask
@@ -25,7 +24,7 @@ from benchmark.arm import ProbMaps
 from benchmark.data.guard import MAX_PIXELS
 from benchmark.errors import DataError
 from benchmark.inference.input_files import check_names, outputs
-from benchmark.inference.slice_image import SANE_MM, SPACING_AGREES, Picture, overlay, read
+from benchmark.inference.slice_image import SANE_MM, SPACING_AGREES, SliceImage, overlay, read
 from benchmark.inference.trained_model import TrainedModel
 from benchmark.preprocessing import nyul
 from benchmark.preprocessing.resize import downsample, upsample_probability
@@ -34,9 +33,7 @@ from benchmark.scoring.evaluate import binarise, predict_checked
 from benchmark.storage.atomic import check_absent, move_into, staging_folder
 
 TABLE = "measures.csv"
-FIELD_OF_VIEW = (
-    1.2  # times larger or smaller than in training, from which a warning stands beside a result
-)
+FIELD_OF_VIEW = 1.2  # times larger or smaller than in training, from which a warning is given
 DIGITS = 4  # of mm, as in scores.csv
 WARNING = (
     "This is a research tool and no medical device; nothing here may guide the care of a patient.\n"
@@ -51,10 +48,10 @@ Spacing = tuple[float, float]
 def outline(
     model: TrainedModel, image: NDArray[Any], spacing_mm: Spacing | None
 ) -> NDArray[np.bool_]:
-    """Return the mask (H, W) of one upright image (H, W); without spacing_mm its pixels have the
-    training's form.
+    """Return the mask (H, W) of one upright image (H, W).
 
-    Raises `DataError` for an image that has no contrast left at the size the arm is fed.
+    Without spacing_mm its pixels have the training's form. Raises `DataError` for an image that has
+    no contrast left at the size the arm is fed.
     """
     framed = _framed(image, frame(model, image.shape, spacing_mm))
     fed = nyul.apply(_resized(framed[None], model), model.landmarks)
@@ -64,9 +61,7 @@ def outline(
 
 
 def frame(model: TrainedModel, shape: tuple[int, ...], spacing_mm: Spacing | None) -> Size:
-    """Return the least (H, W) that holds an image and has, in mm, the sides' ratio of the slices
-    trained on.
-    """
+    """Return the least (H, W) that holds an image, its sides in the training's ratio in mm."""
     row_mm, column_mm = spacing_mm or model.spacing_mm
     height, width = shape[0] * row_mm, shape[1] * column_mm
     ratio = model.shape[0] * model.spacing_mm[0] / (model.shape[1] * model.spacing_mm[1])
@@ -87,61 +82,56 @@ def _framed(image: NDArray[Any], size: Size) -> NDArray[Any]:
 
 
 def _resized(images: NDArray[Any], model: TrainedModel) -> NDArray[Any]:
-    """(1, H, W) to the size the arm is fed: as in the run for slices of the run's size, else
-    enlarged bilinearly.
-    """
-    larger = max(images.shape[1], model.fed[0]), max(images.shape[2], model.fed[1])
-    if (
-        larger != images.shape[1:] and images.shape[1:] != model.shape
-    ):  # `shrink` enlarges in blocks
+    """(1, H, W) to the size the arm is fed, as in the run for slices of its size, else bilinear."""
+    size = images.shape[1:]
+    larger = max(size[0], model.fed[0]), max(size[1], model.fed[1])
+    if size not in (larger, model.shape):  # `downsample` enlarges in blocks
         tensor = torch.from_numpy(images.astype(np.float64))[:, None]
-        images = F.interpolate(tensor, size=larger, mode="bilinear", align_corners=False)[
-            :, 0
-        ].numpy()
+        tensor = F.interpolate(tensor, size=larger, mode="bilinear", align_corners=False)
+        images = tensor[:, 0].numpy()
     return downsample(images, model.fed)
 
 
 def _back(maps: ProbMaps, size: tuple[int, ...], model: TrainedModel) -> ProbMaps:
-    """(1, h, w) to (1, H, W): as in the run for slices of the run's size, else averaged along axes
-    that shrink.
-    """
-    if size != model.shape:  # `enlarge_probability` shrinks by leaving pixels out
+    """(1, h, w) to (1, H, W), as in the run for slices of its size, else averaged where smaller."""
+    if size != model.shape:  # `upsample_probability` shrinks by leaving pixels out
         smaller = min(maps.shape[1], size[0]), min(maps.shape[2], size[1])
         maps = np.asarray(downsample(maps, smaller), np.float32)
     return upsample_probability(maps, (size[0], size[1]))
 
 
 def warning(model: TrainedModel, shape: tuple[int, ...], spacing_mm: Spacing | None) -> str:
-    """A warning where a slice shows much more or less than those trained on; "" where not, or where
-    none can tell.
-    """
+    """A warning where a slice shows much more or less than the training's, as far as is known."""
     if spacing_mm is None:
         return ""
-    times = (
-        frame(model, shape, spacing_mm)[0] * spacing_mm[0] / (model.shape[0] * model.spacing_mm[0])
-    )
+    height_mm = frame(model, shape, spacing_mm)[0] * spacing_mm[0]
+    times = height_mm / (model.shape[0] * model.spacing_mm[0])
     if 1 / FIELD_OF_VIEW <= times <= FIELD_OF_VIEW:
         return ""
     return f"shows {times:.2f} times the field of view of the slices trained on: unreliable"
 
 
 def measured(mask: NDArray[np.bool_], spacing_mm: Spacing | None) -> dict[str, Any]:
-    """Area of a mask (H, W), and the diameters of its largest component, in pixels and in mm where
-    spacing is known.
+    """Area of a mask (H, W) and the diameters of its largest component, as columns of the table.
 
-    An empty mask has area and diameters 0. Diameters in pixels hold where pixels are square.
+    In pixels, and in mm where spacing is known, else None. An empty mask has area and diameters 0.
+    Diameters in pixels hold where pixels are square.
     """
-    by_pixel = diameters(mask, (1.0, 1.0))
-    by_mm = diameters(mask, spacing_mm) if spacing_mm else None
     area = int(mask.sum())
+    pixels = diameters(mask, (1.0, 1.0))
+    in_mm: tuple[float | None, ...] = (None, None, None)
+    if spacing_mm:
+        mm = diameters(mask, spacing_mm)
+        values = (area * spacing_mm[0] * spacing_mm[1], mm.longest_mm, mm.perpendicular_mm)
+        in_mm = tuple(round(value, DIGITS) for value in values)
     return {
         "tumour_found": bool(area),
-        "area_mm2": round(area * spacing_mm[0] * spacing_mm[1], DIGITS) if spacing_mm else None,
-        "longest_diameter_mm": round(by_mm.longest_mm, DIGITS) if by_mm else None,
-        "perpendicular_mm": round(by_mm.perpendicular_mm, DIGITS) if by_mm else None,
+        "area_mm2": in_mm[0],
+        "longest_diameter_mm": in_mm[1],
+        "perpendicular_mm": in_mm[2],
         "area_pixels": area,
-        "longest_diameter_pixels": round(by_pixel.longest_mm, DIGITS),
-        "perpendicular_pixels": round(by_pixel.perpendicular_mm, DIGITS),
+        "longest_diameter_pixels": round(pixels.longest_mm, DIGITS),
+        "perpendicular_pixels": round(pixels.perpendicular_mm, DIGITS),
         "row_spacing_mm": spacing_mm[0] if spacing_mm else None,
         "column_spacing_mm": spacing_mm[1] if spacing_mm else None,
     }
@@ -150,9 +140,7 @@ def measured(mask: NDArray[np.bool_], spacing_mm: Spacing | None) -> dict[str, A
 def check(
     model: TrainedModel, paths: Sequence[Path], out: Path, spacing_mm: Spacing | None
 ) -> None:
-    """Raise `DataError` for whatever would stop the work half-way: a bad file, a name taken, a
-    spacing that is none.
-    """
+    """Raise `DataError` for what would stop the work half-way: a bad file, name or spacing."""
     if spacing_mm is not None and not all(SANE_MM[0] <= side <= SANE_MM[1] for side in spacing_mm):
         raise DataError(
             f"--spacing {spacing_mm} mm must be two numbers from {SANE_MM[0]:g} to {SANE_MM[1]:g}"
@@ -160,20 +148,21 @@ def check(
     check_names(paths)
     check_absent(out, _names(paths))
     for path in paths:
-        picture = read(path)
-        height, width = frame(model, picture.image.shape, spacing_of(picture, spacing_mm))
+        given = read(path)
+        height, width = frame(model, given.image.shape, spacing_of(given, spacing_mm))
         if height * width > MAX_PIXELS:
             raise DataError(
-                f"{path}: filled up to the form of the slices trained on it has {height}x{width} pixels; crop it"
+                f"{path}: filled up to the form of the slices trained on it has "
+                f"{height}x{width} pixels; crop it"
             )
 
 
-def spacing_of(picture: Picture, given_mm: Spacing | None) -> Spacing | None:
+def spacing_of(image: SliceImage, given_mm: Spacing | None) -> Spacing | None:
     """The header's pixel size, else the given one; `DataError` where they contradict each other."""
-    own_mm = picture.spacing_mm
+    own_mm = image.spacing_mm
     if given_mm and own_mm and not np.allclose(own_mm, given_mm, rtol=SPACING_AGREES, atol=0):
         raise DataError(
-            f"{picture.path}: its header says {own_mm} mm a pixel, but {given_mm} mm was given; "
+            f"{image.path}: its header says {own_mm} mm a pixel, but {given_mm} mm was given; "
             "leave the option out, or mend the header"
         )
     return own_mm or given_mm
@@ -187,52 +176,46 @@ def _names(paths: Sequence[Path]) -> list[str]:
 def predict(
     model: TrainedModel, paths: Sequence[Path], out: Path, spacing_mm: Spacing | None
 ) -> pd.DataFrame:
-    """Outline slices, write mask, overlay and `TABLE` into out, and return the table, one row per
-    slice.
+    """Outline slices, write masks, overlays and `TABLE` into out, and return the table.
 
-    Everything is checked before the model is asked, and appears in out only when all is done.
-    Raises `DataError` as `check`, `outline` and `place` do, and `OutputError` where the disk
-    refuses; then nothing was written.
+    It has one row per slice. Everything is checked before the model is asked, and appears in out
+    only when all is done. Raises `DataError` as `check`, `outline` and `move_into` do, and
+    `OutputError` where the disk refuses; then nothing was written.
     """
     check(model, paths, out, spacing_mm)
-    with staging_folder(out) as room:
-        quiet = not Console().is_terminal
-        rows = [
-            _one(model, path, room, spacing_mm) for path in track(paths, "predict", disable=quiet)
-        ]
-        table = pd.DataFrame(rows)
-        (room / TABLE).write_bytes(table.to_csv(index=False, lineterminator="\n").encode())
-        move_into(room, out, _names(paths))
+    with staging_folder(out) as staging:
+        shown = track(paths, "predict", disable=not Console().is_terminal)
+        table = pd.DataFrame([_outlined(model, path, staging, spacing_mm) for path in shown])
+        (staging / TABLE).write_bytes(table.to_csv(index=False, lineterminator="\n").encode())
+        move_into(staging, out, _names(paths))
     return table
 
 
-def _one(model: TrainedModel, path: Path, room: Path, given_mm: Spacing | None) -> dict[str, Any]:
+def _outlined(
+    model: TrainedModel, path: Path, staging: Path, given_mm: Spacing | None
+) -> dict[str, Any]:
     """Outline one slice and write its mask and overlay; return its row of the table."""
-    picture = read(path)
-    spacing_mm = spacing_of(picture, given_mm)
+    given = read(path)
+    spacing_mm = spacing_of(given, given_mm)
     try:
-        mask = outline(model, picture.image, spacing_mm)
+        mask = outline(model, given.image, spacing_mm)
     except DataError as error:
         raise DataError(f"{path}: at {model.fed[0]}x{model.fed[1]} pixels: {error}") from error
-    for name, content in zip(
-        outputs(path), (picture.encode(mask), overlay(picture.image, mask)), strict=True
-    ):
-        (room / name).write_bytes(content)
-    note = warning(model, picture.image.shape, spacing_mm)
+    mask_name, overlay_name = outputs(path)
+    (staging / mask_name).write_bytes(given.encode(mask))
+    (staging / overlay_name).write_bytes(overlay(given.image, mask))
+    note = warning(model, given.image.shape, spacing_mm)
     return {"file": str(path), **measured(mask, spacing_mm), "run_id": model.run_id, "note": note}
 
 
 def report(table: pd.DataFrame, model: TrainedModel) -> str:
     """The table as text, one line per slice, and what its reader must know."""
     rows = [(row["file"], *_words(row), row["note"]) for row in table.to_dict("records")]
-    lines = tabulate(
-        rows, headers=("slice", "tumour", "area", "diameters", "note"), disable_numparse=True
-    )
+    headers = ("slice", "tumour", "area", "diameters", "note")
+    lines = tabulate(rows, headers=headers, disable_numparse=True)
     patients = f" of {model.patients} patients" if model.patients else ""
-    seen = (
-        f"{model.slices} drawn phantoms" if model.phantom else f"{model.slices} 2D slices{patients}"
-    )
-    return f"{lines}\n\n{WARNING.format(seen=seen)}"
+    kind = "drawn phantoms" if model.phantom else f"2D slices{patients}"
+    return f"{lines}\n\n{WARNING.format(seen=f'{model.slices} {kind}')}"
 
 
 def _words(row: dict[Any, Any]) -> tuple[str, str, str]:

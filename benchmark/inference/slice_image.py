@@ -27,24 +27,16 @@ from benchmark.errors import DataError
 from benchmark.inference.input_files import stem
 from benchmark.preprocessing.windowing import grey
 
-DISPLAY = {
-    0: ("P", "I", "R"),
-    1: ("L", "I", "A"),
-    2: ("L", "P", "S"),
-}  # columns, rows, across; by the axis across
+DISPLAY = {0: "PIR", 1: "LIA", 2: "LPS"}  # columns, rows, across; by the axis across
 SANE_MM = (0.01, 100.0)  # sides of a pixel; anything else is another unit
-SPACING_AGREES = (
-    1e-3  # share by which a header's pixel size may differ from its affine's, or from the one given
-)
+SPACING_AGREES = 1e-3  # share by which two statements of a pixel's size may differ
 UPRIGHT = 1e-3  # cosine of the angle between rows and columns, from which a slice is sheared
 VERMILLION = (213, 94, 0)  # of Okabe and Ito's palette, which the colour-blind can tell apart
 
 
 @dataclass(frozen=True, eq=False)
 class PixelGrid:
-    """How a NIfTI file lays a slice out: its header and affine, its shape, and the turn to the
-    display and back.
-    """
+    """How a NIfTI file lays a slice out; forth and back: the turn to the display and back."""
 
     header: Any
     affine: NDArray[np.float64]
@@ -54,11 +46,11 @@ class PixelGrid:
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
-    """One slice upright. image (H, W): uint8, int16 or uint16 as stored, anything else as float64
-    in [0, 1].
+class SliceImage:
+    """One slice upright.
 
-    spacing_mm: (row, column) size of a pixel, None where the file does not tell.
+    image (H, W): uint8, int16 or uint16 as stored, anything else as float64 in [0, 1]; spacing_mm:
+    (row, column) size of a pixel, None where the file does not tell.
     """
 
     path: Path
@@ -67,15 +59,12 @@ class Picture:
     grid: PixelGrid | None = None
 
     def encode(self, mask: NDArray[np.bool_]) -> bytes:
-        """Return an upright mask (H, W) as a file in the picture's form: NIfTI of 0 and 1, else PNG
-        of 0 and 255.
-        """
+        """Return an upright mask (H, W) as a file: NIfTI of 0 and 1, else PNG of 0 and 255."""
         return _png(mask.astype(np.uint8) * 255) if self.grid is None else _nifti(self.grid, mask)
 
 
-def read(path: Path) -> Picture:
-    """Read one slice. Raises `DataError` that names the file for what is not one grey slice,
-    upright or to be turned.
+def read(path: Path) -> SliceImage:
+    """Read one slice; `DataError` names a file that is not one grey slice.
 
     That is: colour, several slices, values that are not finite, a constant image, and a NIfTI
     header without orientation or with contradicting pixel sizes.
@@ -83,21 +72,16 @@ def read(path: Path) -> Picture:
     stem(path)
     with decoding(path):
         if not path.is_file():  # to open a pipe is to wait for ever
-            what = (
-                "a link to nothing"
-                if path.is_symlink() and not path.exists()
-                else "no regular file"
-            )
+            dangling = path.is_symlink() and not path.exists()
+            what = "a link to nothing" if dangling else "no regular file"
             raise DataError(f"{path}: is {what}; mend or remove it")
     if path.name.lower().endswith(nifti.SUFFIXES):
         return _read_nifti(path)
-    return Picture(path, _grey(pairs.decode(path), path))
+    return SliceImage(path, _grey(pairs.decode(path), path))
 
 
 def _grey(array: NDArray[Any], path: Path) -> NDArray[Any]:
-    """Check the values of an image, and bring those of unusual kinds to [0, 1]: Nyul's scale starts
-    from there too.
-    """
+    """Check an image's values; unusual kinds are brought to [0, 1], where Nyul's scale starts."""
     if array.dtype.kind not in "buif":
         raise DataError(f"{path}: holds {array.dtype}; store grey levels as whole or real numbers")
     if array.ndim != 2 or min(array.shape) < 2:
@@ -105,9 +89,8 @@ def _grey(array: NDArray[Any], path: Path) -> NDArray[Any]:
             f"{path}: {array.shape} pixels; a slice has two sides of two pixels or more"
         )
     if not np.isfinite(array).all():
-        raise DataError(
-            f"{path}: {np.count_nonzero(~np.isfinite(array))} values are not finite; mend or crop the image"
-        )
+        count = np.count_nonzero(~np.isfinite(array))
+        raise DataError(f"{path}: {count} values are not finite; mend or crop the image")
     if array.min() == array.max():
         raise DataError(f"{path}: constant image, every pixel is {array.flat[0]}; remove it")
     if array.dtype in IMAGE_DTYPES:
@@ -120,88 +103,78 @@ def _grey(array: NDArray[Any], path: Path) -> NDArray[Any]:
     return (array.astype(np.float64) - low) / (high - low)
 
 
-def _read_nifti(path: Path) -> Picture:
+def _read_nifti(path: Path) -> SliceImage:
     image = nifti.opened(path)
-    with (
-        decoding(path),
-        np.errstate(all="ignore"),
-    ):  # what overflows is not finite, and told as that
+    with decoding(path), np.errstate(all="ignore"):  # what overflows is refused as not finite
         shape = tuple(int(side) for side in image.header.get_data_shape())
         solid = (*shape, 1, 1, 1)[:3]
-        if (
-            0 in shape
-            or sorted(side > 1 for side in solid) != [False, True, True]
-            or math.prod(solid) != math.prod(shape)
-        ):
+        flat = sorted(side > 1 for side in solid) == [False, True, True]
+        if 0 in shape or not flat or math.prod(solid) != math.prod(shape):
             raise DataError(
-                f"{path}: shape {shape}; a slice has two sides of two pixels or more, in three dimensions"
+                f"{path}: shape {shape}; a slice has two sides of two pixels or more, "
+                "in three dimensions"
             )
         grid = _grid(image, path, shape, solid.index(1))
         stored = np.asarray(image.dataobj)
         stored = stored.astype(stored.dtype.newbyteorder("="), copy=False).reshape(solid)
         upright = np.ascontiguousarray(_turned(stored, grid.forth)[:, :, 0].T)
-    return Picture(path, _grey(upright, path), _spacing(image, path, grid), grid)
+    return SliceImage(path, _grey(upright, path), _spacing(image, path, grid), grid)
 
 
 def _grid(image: Any, path: Path, shape: tuple[int, ...], across: int) -> PixelGrid:
-    """Read the orientation; `DataError` where the header does not tell it. across: the axis of
-    length 1.
-    """
+    """Read the orientation; `DataError` where the header has none. across: the axis of length 1."""
     orientations: Any = import_module("nibabel.orientations")
     affine = np.asarray(image.affine, dtype=np.float64)
-    told = int(image.header["qform_code"]) > 0 or int(image.header["sform_code"]) > 0
-    own = (
-        orientations.io_orientation(affine)
-        if told and np.isfinite(affine).all()
-        else np.full((3, 2), np.nan)
-    )
+    coded = int(image.header["qform_code"]) > 0 or int(image.header["sform_code"]) > 0
+    own = np.full((3, 2), np.nan)
+    if coded and np.isfinite(affine).all():
+        own = orientations.io_orientation(affine)
     if not np.isfinite(own).all():
         raise DataError(
-            f"{path}: its header tells no orientation; set its sform or qform, or save it as PNG, upright"
+            f"{path}: its header tells no orientation; "
+            "set its sform or qform, or save it as PNG, upright"
         )
     _check_forms(image, path)
     display = orientations.axcodes2ornt(DISPLAY[int(own[across, 0])])
-    forth, back = (
-        orientations.ornt_transform(own, display),
-        orientations.ornt_transform(display, own),
-    )
+    forth = orientations.ornt_transform(own, display)
+    back = orientations.ornt_transform(display, own)
     return PixelGrid(image.header.copy(), affine, shape, forth, back)
 
 
 def _check_forms(image: Any, path: Path) -> None:
     """Raise `DataError` where qform and sform turn the slice in two ways."""
     orientations: Any = import_module("nibabel.orientations")
-    forms = [
-        form for form, code in (image.get_qform(coded=True), image.get_sform(coded=True)) if code
-    ]
-    turns = ["".join(map(str, orientations.aff2axcodes(form))) for form in forms]
-    if len(set(turns)) > 1:
+    coded = (image.get_qform(coded=True), image.get_sform(coded=True))
+    axes = ["".join(map(str, orientations.aff2axcodes(form))) for form, code in coded if code]
+    if len(set(axes)) > 1:
         raise DataError(
-            f"{path}: axes run to {turns[0]} by its qform, to {turns[1]} by its sform; mend or clear one"
+            f"{path}: axes run to {axes[0]} by its qform, to {axes[1]} by its sform; "
+            "mend or clear one"
         )
 
 
 def _spacing(image: Any, path: Path, grid: PixelGrid) -> tuple[float, float]:
     """(row, column) pixel size in mm, upright."""
     affines: Any = import_module("nibabel.affines")
-    columns, rows = (int(np.flatnonzero(grid.forth[:, 0] == place)[0]) for place in (0, 1))
+    columns, rows = (int(np.flatnonzero(grid.forth[:, 0] == axis)[0]) for axis in (0, 1))
     zooms = (*image.header.get_zooms(), 1.0, 1.0)
-    found = float(str(np.float32(zooms[rows]))), float(str(np.float32(zooms[columns])))
+    by_header = float(str(np.float32(zooms[rows]))), float(str(np.float32(zooms[columns])))
     by_affine = affines.voxel_sizes(grid.affine)[[rows, columns]]
-    if not all(SANE_MM[0] <= side <= SANE_MM[1] for side in found):
+    if not all(SANE_MM[0] <= side <= SANE_MM[1] for side in by_header):
         raise DataError(
-            f"{path}: pixels of {found} mm in its header must lie in {SANE_MM}; mend its pixdim"
+            f"{path}: pixels of {by_header} mm in its header must lie in {SANE_MM}; mend its pixdim"
         )
     along, across = grid.affine[:3, rows], grid.affine[:3, columns]
     if abs(along @ across) > UPRIGHT * math.prod(by_affine):
         raise DataError(
             f"{path}: rows and columns are not at right angles (a sheared affine); resample it"
         )
-    if not np.allclose(found, by_affine, rtol=SPACING_AGREES, atol=0):
+    if not np.allclose(by_header, by_affine, rtol=SPACING_AGREES, atol=0):
         raise DataError(
-            f"{path}: pixels of {found} mm by its pixdim, {by_affine.tolist()} by its affine; mend one"
+            f"{path}: pixels of {by_header} mm by its pixdim, {by_affine.tolist()} by its affine; "
+            "mend one"
         )
-    return found
+    return by_header
 
 
 def _turned(array: NDArray[Any], turn: NDArray[np.float64]) -> NDArray[Any]:

@@ -1,6 +1,4 @@
-"""The model of a finished run: found by run_id, held against the run's record, and made ready to
-predict.
-"""
+"""The model of a finished run: found by run_id, held against its record, ready to predict."""
 
 from __future__ import annotations
 
@@ -15,11 +13,10 @@ import numpy as np
 from benchmark.arm import Arm, ArmEntry, Keepable, RunContext
 from benchmark.errors import BenchmarkError, RecordError, SpecError, known, nearest
 from benchmark.preprocessing.nyul import Landmarks
-from benchmark.protocol import Recipe, override
 from benchmark.runs import run_folder
 from benchmark.runs.collect import run_folders
 from benchmark.runs.model_file import AGAIN, ModelState, unpack
-from benchmark.runs.reader import Reader, read_result, read_spec
+from benchmark.runs.reader import FinishedRun, read_run
 from benchmark.runs.run_folder import MODEL, RunFolder, RunState
 from benchmark.runs.spec import RunSpec
 from benchmark.scoring.evaluate import predict_checked
@@ -54,76 +51,63 @@ def load(root: Path, run_id: str, arms: Mapping[str, ArmEntry], device: str) -> 
     that is not the recorded one or not readable, and an arm that is not installed, needs a
     click, or has changed since; nothing is read from a model before its hash agrees.
     """
-    folder = find(root, run_id)
-    spec = Reader(folder / run_folder.SPEC, read_spec(folder))
-    result = Reader(folder / run_folder.RESULT, read_result(folder))
-    arm = _arm(spec, arms)
-    learned = unpack(_recorded(folder / MODEL, result), folder / MODEL)
-    height, width = spec("spec/shape")
-    _restore(arm, learned, spec, RunContext(_recipe(spec), seed=0, device=device), (height, width))
+    run = read_run(find(root, run_id))
+    arm = _arm(run, arms)
+    path = run.folder / MODEL
+    state = unpack(_recorded(run), path)
+    _restore(arm, state, run, RunContext(run.spec.recipe, seed=0, device=device))
     return TrainedModel(
         run_id=run_id,
         arm=arm,
-        landmarks=learned.landmarks,
-        fed=(height, width),
-        shape=learned.shape,
-        spacing_mm=learned.spacing_mm,
-        slices=learned.slices,
-        patients=learned.patients,
-        phantom=result("dataset/phantom"),
+        landmarks=state.landmarks,
+        fed=run.spec.shape,
+        shape=state.shape,
+        spacing_mm=state.spacing_mm,
+        slices=state.slices,
+        patients=state.patients,
+        phantom=run.phantom,
     )
 
 
 def find(root: Path, run_id: str) -> RunFolder:
-    """Return the folder of a finished run; `RecordError` names the nearest run, and those that have
-    a model.
-    """
+    """Return the folder of a finished run; `RecordError` names the nearest and some with models."""
     if not root.is_dir():
         raise SpecError(
-            f"--runs {root}: there is no such folder; give the folder that reproduce wrote its runs to"
+            f"--runs {root}: there is no such folder; "
+            "give the folder that reproduce wrote its runs to"
         )
-    there = {folder.run_id: folder for folder in run_folders(root)}
-    if run_id not in there:
-        near = nearest(Path(run_id).name, there)
-        models = [name for name, folder in there.items() if (folder / MODEL).exists()]
+    folders = {folder.run_id: folder for folder in run_folders(root)}
+    if run_id not in folders:
+        near = nearest(Path(run_id).name, folders)
+        models = [name for name, folder in folders.items() if (folder / MODEL).exists()]
         listed = ", ".join(models[:SHOWN]) + (", ..." if len(models) > SHOWN else "")
         raise RecordError(
-            f"--run {run_id}: {root} has no such run{near}; with a model: {listed or 'none, see --keep-models'}"
+            f"--run {run_id}: {root} has no such run{near}; "
+            f"with a model: {listed or 'none, see --keep-models'}"
         )
-    if (state := there[run_id].state) is not RunState.DONE:
+    if (state := folders[run_id].state) is not RunState.DONE:
         raise RecordError(
             f"--run {run_id}: is {state}, not done; let reproduce --keep-models finish it first"
         )
-    return there[run_id]
+    return folders[run_id]
 
 
-def _arm(spec: Reader, arms: Mapping[str, ArmEntry]) -> Any:
+def _arm(run: FinishedRun, arms: Mapping[str, ArmEntry]) -> Any:
     """The run's arm, not fitted yet."""
-    name = spec("spec/arm")
+    name, path = run.spec.arm, run.folder / run_folder.SPEC
     if name not in arms:
-        raise RecordError(
-            f"{spec.path}: {known('arm', name, arms)}; install the package that brings it"
-        )
+        raise RecordError(f"{path}: {known('arm', name, arms)}; install the package that brings it")
     if arms[name].needs_click:
         raise RecordError(
-            f"{spec.path}: arm {name} needs a click in each tumour; choose a run of an automatic arm"
+            f"{path}: arm {name} needs a click in each tumour; choose a run of an automatic arm"
         )
-    return arms[name].load()(**arms[name].resolve(spec.table("spec/params")))
+    return arms[name].load()(**arms[name].resolve(run.spec.params))
 
 
-def _recipe(spec: Reader) -> Recipe:
-    sections = spec.table("spec/protocol")
-    return override(
-        Recipe(),
-        spec("protocol"),
-        {f"{s}.{k}": v for s, keys in sections.items() for k, v in keys.items()},
-    )
-
-
-def _recorded(path: Path, result: Reader) -> bytes:
+def _recorded(run: FinishedRun) -> bytes:
     """The bytes of the model file, which must be those that result.json has the hash of."""
-    expected = result.table("sha256").get(MODEL)
-    if expected is None:
+    path = run.folder / MODEL
+    if MODEL not in run.sha256:
         raise RecordError(f"{path.parent}: the run was finished without its model; {AGAIN}")
     try:
         packed = path.read_bytes()
@@ -131,60 +115,48 @@ def _recorded(path: Path, result: Reader) -> bytes:
         raise RecordError(
             f"{path}: cannot be read ({error.strerror}); copy it back, or {AGAIN}"
         ) from error
-    if hashlib.sha256(packed).hexdigest() != expected:
+    if hashlib.sha256(packed).hexdigest() != run.sha256[MODEL]:
         raise RecordError(
             f"{path}: is not the file that result.json has the hash of; copy it back, or {AGAIN}"
         )
     return packed
 
 
-def _restore(
-    arm: Any, learned: ModelState, spec: Reader, context: RunContext, fed: tuple[int, int]
-) -> None:
-    """Put back what the arm learned, and ask it once: a state of other kinds may be told only
-    then.
-    """
-    ramp = np.linspace(-1, 1, fed[0] * fed[1], dtype=np.float32).reshape(1, *fed)
+def _restore(arm: Any, state: ModelState, run: FinishedRun, context: RunContext) -> None:
+    """Put back what the arm learned, and ask it once: only then a state of other kinds shows."""
+    h, w = run.spec.shape
+    ramp = np.linspace(-1, 1, h * w, dtype=np.float32).reshape(1, h, w)
     try:
-        arm.restore(learned.state, context)
+        arm.restore(state.state, context)
         predict_checked(arm, ramp, None)
-    except (
-        Exception
-    ) as error:  # whatever an arm does with a state that is not its own, or torch with a device
-        told = str(error).partition("\n")[0]
+    except Exception as error:  # an arm may do anything with a foreign state, torch with a device
+        reason = str(error).partition("\n")[0]
         raise RecordError(
-            f"{spec.path.with_name(MODEL)}: does not fit arm {spec('spec/arm')} as it is now ({told}); take the code "
-            f"that trained it, named in {run_folder.ENVIRONMENT}, or {AGAIN}"
+            f"{run.folder / MODEL}: does not fit arm {run.spec.arm} as it is now ({reason}); take "
+            f"the code that trained it, named in {run_folder.ENVIRONMENT}, or {AGAIN}"
         ) from error
 
 
 def unkept(specs: Iterable[RunSpec], root: Path, arms: Mapping[str, ArmEntry]) -> str:
-    """A sentence that names the runs done without a model though their arm could keep one; "" where
-    there are none.
+    """A sentence that names the runs done without a model though their arm could keep one, or "".
 
-    Raises `RecordError` for a result.json that cannot be read.
+    Raises `RecordError` for a run that is damaged.
     """
-    folders = {
-        spec.run_id: RunFolder(root, spec.run_id) for spec in specs if _keeps(arms[spec.arm])
-    }
+    folders = [RunFolder(root, spec.run_id) for spec in specs if _keeps(arms[spec.arm])]
     bare = [
-        name
-        for name, one in folders.items()
-        if one.state is RunState.DONE and MODEL not in _hashes(one)
+        folder.run_id
+        for folder in folders
+        if folder.state is RunState.DONE and MODEL not in read_run(folder).sha256
     ]
+    if not bare:
+        return ""
     return (
         f"Note: done before, without a model ({AGAIN}, or give another --out): {', '.join(bare)}."
-        if bare
-        else ""
     )
-
-
-def _hashes(folder: RunFolder) -> Mapping[str, Any]:
-    return Reader(folder / run_folder.RESULT, read_result(folder)).table("sha256")
 
 
 def _keeps(entry: ArmEntry) -> bool:
     try:
         return not entry.needs_click and issubclass(entry.load(), Keepable)
-    except BenchmarkError:  # an arm that cannot be imported is told of when a cell of it is run
+    except BenchmarkError:  # an arm that cannot be imported fails when a cell of it is run
         return False

@@ -211,7 +211,7 @@ def load_tolerances() -> Tolerances:
             protocol_hash=protocol_hash(recipe.identity()),
             recipe_hash=protocol_hash(without_test(recipe.identity())),
             network_hash=identity_hash(recipe.identity()["network"]),
-            split_rule=rule_text(recipe.identity()["split"]),
+            split_rule=rule_text(recipe.split),
             parameters=_margin(table["parameters"], "within_millions"),
             split_sizes=_margin(table["split_sizes"], "within_images"),
             dice=DiceRule(**dice),

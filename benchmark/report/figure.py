@@ -22,7 +22,7 @@ from xml.etree import ElementTree
 import pandas as pd
 
 from benchmark.judge.tables import Table, rounded_csv
-from benchmark.runs.run_folder import write_bytes
+from benchmark.storage.atomic import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas

@@ -1,10 +1,9 @@
-"""What finished runs were read to, kept beside them: a later call reads only those whose files
-changed.
+"""What finished runs were read to, kept beside them in SQLite: a later call reads what has changed.
 
-An index is a shortcut and never evidence. An entry holds only while the size, times and inode of
+A cache is a shortcut and never evidence. An entry holds only while the size, times and inode of
 every file that it was read from are the same, so nothing that was edited, restored or copied from
-elsewhere is taken for what was read here; an index that is damaged, foreign or of other code is
-made anew. Where none can be written there is none.
+elsewhere is taken for what was read here. Other code has a file of its own, a damaged file is
+removed, and where none can be written there is none.
 """
 
 from __future__ import annotations
@@ -13,10 +12,11 @@ import contextlib
 import hashlib
 import json
 import os
-import platform
+import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+import zlib
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -28,266 +28,203 @@ from numpy.typing import NDArray
 from benchmark.runs import run_folder
 from benchmark.runs.run_folder import RunFolder
 
-FOLDER, FILE = ".index", "runs.npz"
+FOLDER = ".index"
 FEWEST = 100  # finished runs; fewer are read about as fast, and their folder stays as it was
-RACY_SECONDS = 2.0  # the coarsest clock of a file system (FAT): a change within it may leave size and times alone
-FILES = (
-    run_folder.SPEC,
-    run_folder.ENVIRONMENT,
-    run_folder.TIMING,
-    run_folder.RESULT,
-    run_folder.SCORES,
-)  # that a run is read from
-TEXT, NUMBERS = (
-    "patient_id",
-    ("int64", "float64"),
-)  # what an index can hold; other tables are read each time
+RACY_SECONDS = 2.0  # the coarsest clock of a file system: a change within it may leave no trace
+PATIENCE_SECONDS = 5.0  # with another process that writes
+FILES = (run_folder.SPEC, run_folder.ENVIRONMENT, run_folder.TIMING, run_folder.RESULT,
+         run_folder.SCORES)  # that a run is read from  # fmt: skip
+TEXT, NUMBERS = "patient_id", ("int64", "float64")  # what is kept; other tables are read each time
+TABLE = "CREATE TABLE IF NOT EXISTS runs (run_id TEXT PRIMARY KEY, stamp TEXT, crc INT, run BLOB)"
+SOUND = {  # errors that say nothing of the file itself
+    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM,
+}  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Facts:
-    """What a run came to, its slices apart, in plain JSON values.
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Scores of one run in plain numbers: one record of `numbers` and one patient per slice."""
 
-    row: its line in the table of runs; schema: of its spec; twin: the same for two runs
-    whose specs differ in nothing but the schema.
+    columns: list[str]
+    patients: list[str | None]
+    numbers: NDArray[np.void]
+
+
+@dataclass(frozen=True, eq=False)
+class ReadRun:
+    """What a run was read to.
+
+    row: its line in the table of runs, in plain JSON values; schema: of its spec; digest: the same
+    for two runs whose specs differ in nothing but the schema.
     """
 
     row: dict[str, Any]
     schema: int
-    twin: str
+    digest: str
+    scores: Scores | pd.DataFrame
+
+    @classmethod
+    def of(cls, row: dict[str, Any], schema: int, digest: str, scores: pd.DataFrame) -> ReadRun:
+        """Pack the scores where they are plain numbers."""
+        kinds = {name: str(scores[name].dtype) for name in scores if name != TEXT}
+        if not set(kinds.values()) <= set(NUMBERS):
+            return cls(row, schema, digest, scores)
+        numbers = np.empty(len(scores), dtype=list(kinds.items()))
+        for name in kinds:
+            numbers[name] = scores[name].to_numpy()
+        return cls(row, schema, digest, Scores(list(scores), scores[TEXT].tolist(), numbers))
+
+    def encode(self) -> bytes | None:
+        """Return the bytes that `decode` reads; None where the scores are more than numbers."""
+        if not isinstance(self.scores, Scores):
+            return None
+        columns, patients, numbers = vars(self.scores).values()
+        head = [self.row, self.schema, self.digest, columns, patients, numbers.dtype.descr]
+        return json.dumps(head).encode() + b"\n" + numbers.tobytes()
+
+    @classmethod
+    def decode(cls, content: bytes) -> ReadRun:
+        head, _, numbers = content.partition(b"\n")
+        row, schema, digest, columns, patients, layout = json.loads(head)
+        records = np.frombuffer(numbers, np.dtype([(name, kind) for name, kind in layout]))
+        return cls(row, schema, digest, Scores(columns, patients, records))
 
 
-@dataclass(frozen=True, eq=False)
-class Part:
-    """The scores of runs whose tables have the same columns, one below the other; lengths: rows of
-    each run.
-    """
-
-    run_ids: tuple[str, ...]
-    lengths: NDArray[np.int64]
-    table: pd.DataFrame
-
-    @property
-    def sound(self) -> bool:
-        """True where lengths are counts, one for each run, that come to the length of the table."""
-        counts = self.lengths.dtype.kind == "i" and bool((self.lengths >= 0).all())
-        return (
-            counts
-            and len(self.lengths) == len(self.run_ids)
-            and self.lengths.sum() == len(self.table)
-        )
-
-    def of(self, wanted: Collection[str]) -> Part:
-        """The part that belongs to some runs."""
-        keep = np.array([run_id in wanted for run_id in self.run_ids], dtype=bool)
-        if keep.all():
-            return self
-        run_ids = tuple(run_id for run_id in self.run_ids if run_id in wanted)
-        return Part(run_ids, self.lengths[keep], self.table[np.repeat(keep, self.lengths)])
+def scores_table(runs: Mapping[str, ReadRun]) -> pd.DataFrame:
+    """One table of the slices of one run or more, in this order, with a column run_id."""
+    groups: dict[object, list[str]] = {}
+    for run_id, run in runs.items():
+        own = run.scores
+        layout = (*own.columns, own.numbers.dtype) if isinstance(own, Scores) else run_id
+        groups.setdefault(layout, []).append(run_id)
+    rank = {run_id: i for i, run_id in enumerate(runs)}
+    tables, ranks = [], []
+    for run_ids in groups.values():
+        table, lengths = _joined([runs[run_id].scores for run_id in run_ids])
+        tables.append(table.assign(run_id=pd.Series(run_ids).repeat(lengths).array))
+        ranks.append(np.repeat([rank[run_id] for run_id in run_ids], lengths))
+    joined, order = pd.concat(tables, ignore_index=True), np.concatenate(ranks)
+    if len(tables) == 1:
+        return joined
+    return joined.take(np.argsort(order, kind="stable")).reset_index(drop=True)
 
 
-@dataclass(frozen=True, eq=False)
-class Index:
-    """Facts and scores by run_id, and the stamp of the files behind them; None: too fresh to be
-    told by one.
-    """
-
-    facts: dict[str, Facts] = field(default_factory=dict)
-    stamps: dict[str, list[int] | None] = field(default_factory=dict)
-    parts: tuple[Part, ...] = ()
-
-    def of(self, wanted: Collection[str]) -> Index:
-        """The entries of some runs."""
-        return Index(
-            {run_id: facts for run_id, facts in self.facts.items() if run_id in wanted},
-            {run_id: stamp for run_id, stamp in self.stamps.items() if run_id in wanted},
-            tuple(part for whole in self.parts if (part := whole.of(wanted)).run_ids),
-        )
-
-    def __or__(self, other: Index) -> Index:
-        """The entries of two indexes that share no run."""
-        return Index(
-            self.facts | other.facts, self.stamps | other.stamps, _alike(self.parts + other.parts)
-        )
-
-    def lasting(self) -> Index:
-        """The entries that can be told from changed ones later, in tables that an index can
-        hold.
-        """
-        plain = [
-            p
-            for p in self.parts
-            if all(str(p.table[name].dtype) in NUMBERS for name in p.table if name != TEXT)
-        ]
-        return self.of({run_id for part in plain for run_id in part.run_ids if self.stamps[run_id]})
-
-    def scores(self, run_ids: Sequence[str]) -> pd.DataFrame:
-        """One table of these runs' slices, in this order, with a column run_id; there is at least
-        one run.
-        """
-        rank = {run_id: i for i, run_id in enumerate(run_ids)}
-        parts = self.of(rank).parts
-        parts = tuple(sorted(parts, key=lambda part: min(rank[run_id] for run_id in part.run_ids)))
-        tables = [
-            part.table.assign(run_id=pd.Series(part.run_ids).repeat(part.lengths).array)
-            for part in parts
-        ]
-        table = pd.concat(tables, ignore_index=True)
-        ranks = np.concatenate(
-            [np.repeat([rank[i] for i in part.run_ids], part.lengths) for part in parts]
-        )
-        if (np.diff(ranks) >= 0).all():
-            return table
-        return table.take(np.argsort(ranks, kind="stable")).reset_index(drop=True)
+def _joined(group: list[Scores | pd.DataFrame]) -> tuple[pd.DataFrame, list[int]]:
+    """The scores of runs whose tables have the same columns, as one, and the rows of each run."""
+    if isinstance(group[0], pd.DataFrame):
+        return group[0], [len(group[0])]
+    parts = [part for part in group if isinstance(part, Scores)]
+    numbers = np.concatenate([part.numbers for part in parts])
+    patients = pd.Series([name for part in parts for name in part.patients], dtype=object)
+    columns = {name: patients if name == TEXT else numbers[name] for name in parts[0].columns}
+    return pd.DataFrame(columns), [len(part.numbers) for part in parts]
 
 
 def read_runs(
     root: Path,
     folders: Mapping[str, RunFolder],
     finished: Collection[str],
-    read: Callable[[RunFolder], tuple[Facts, pd.DataFrame]],
+    read: Callable[[RunFolder], ReadRun],
     code: str | None,
-) -> Index:
-    """Return what `read` gives for each folder, in order, from the index where its files are
-    unchanged.
+) -> dict[str, ReadRun]:
+    """Return what `read` gives for each folder, from the cache where its files are unchanged.
 
-    finished names every finished run under root: what the index holds of others is dropped.
-    code: identity of what reads, whose index is never used by other code; None: no index.
-    What `read` raises is raised here, after what was read so far is kept.
+    finished names every finished run under root: entries of others are dropped. code: identity of
+    what reads, whose cache no other code uses; None: no cache. What `read` raises is raised here,
+    after what was read so far is kept.
     """
-    kept = Index() if code is None else load(root, code)
-    settled = {run_id: stamp(folder) for run_id, folder in folders.items()}
-    known = kept.of(
-        {run_id for run_id, seen in settled.items() if seen and seen == kept.stamps.get(run_id)}
-    )
-    facts: dict[str, Facts] = {}
-    tables: dict[str, pd.DataFrame] = {}
+    if code is None or len(finished) < FEWEST:
+        return {run_id: read(folder) for run_id, folder in folders.items()}
+    path = root / FOLDER / f"{code}.sqlite"
+    stamps = {run_id: stamp(folder) for run_id, folder in folders.items()}
+    known, stored = load(path, stamps)
+    fresh: dict[str, ReadRun] = {}
     try:
-        for run_id, folder in folders.items():
-            if run_id not in known.facts:
-                facts[run_id], tables[run_id] = read(folder)
+        return {
+            run_id: known.get(run_id) or fresh.setdefault(run_id, read(folder))
+            for run_id, folder in folders.items()
+        }
     finally:
-        parts = tuple(
-            Part((run_id,), np.array([len(table)]), table) for run_id, table in tables.items()
-        )
-        found = known | Index(facts, {run_id: settled[run_id] for run_id in facts}, parts)
-        lasting = (found | kept.of(set(finished) - set(folders))).lasting()
-        if code is not None and (
-            facts.keys() & lasting.facts.keys() or kept.facts.keys() - lasting.facts.keys()
-        ):
-            save(root, code, lasting)
-    return found
+        rows = [
+            (run_id, seen, _crc(seen, content), content)
+            for run_id, run in fresh.items()
+            if (seen := stamps[run_id]) and (content := run.encode())
+        ]
+        if rows or stored - set(finished):
+            save(path, rows, stored - set(finished))
 
 
-def stamp(folder: RunFolder) -> list[int] | None:
-    """Size, times and inode of each file of a run; None where one is missing, or changed a moment
-    ago.
-    """
+def stamp(folder: RunFolder) -> str:
+    """Size, times and inode of each file of a run; "" where one is missing or just changed."""
     latest = time.time_ns() - int(RACY_SECONDS * 1e9)
     values: list[int] = []
-    place = str(folder.path)
     for name in FILES:
         try:
-            found = os.stat(f"{place}{os.sep}{name}")  # noqa: PTH116 - a Path for each file would cost more than this
+            facts = os.stat(f"{folder.path}{os.sep}{name}")  # noqa: PTH116 - a Path costs more
         except OSError:
-            return None
-        if max(found.st_mtime_ns, found.st_ctime_ns) >= latest:
-            return None
-        values += found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
-    return values
+            return ""
+        if max(facts.st_mtime_ns, facts.st_ctime_ns) >= latest:
+            return ""
+        values += facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino
+    return " ".join(map(str, values))
 
 
-def _alike(parts: Iterable[Part]) -> tuple[Part, ...]:
-    """Join the parts whose tables have the same columns of the same types."""
-    groups: dict[tuple[tuple[str, str], ...], list[Part]] = {}
-    for part in parts:
-        layout = tuple(zip(part.table, map(str, part.table.dtypes), strict=True))
-        groups.setdefault(layout, []).append(part)
-    return tuple(
-        Part(
-            tuple(run_id for part in group for run_id in part.run_ids),
-            np.concatenate([part.lengths for part in group]),
-            pd.concat([part.table for part in group], ignore_index=True),
-        )
-        if len(group) > 1
-        else group[0]
-        for group in groups.values()
-    )
+def load(path: Path, stamps: Mapping[str, str]) -> tuple[dict[str, ReadRun], set[str]]:
+    """Return the runs that have these stamps, and the run_id of every entry."""
+    known: dict[str, ReadRun] = {}
+    stored: set[str] = set()
+
+    def work(store: sqlite3.Connection) -> None:
+        stored.update(run_id for (run_id,) in store.execute("SELECT run_id FROM runs"))
+        ask = "SELECT crc, run FROM runs WHERE run_id = ? AND stamp = ?"
+        for run_id in stored & stamps.keys():
+            for crc, content in store.execute(ask, (run_id, stamps[run_id])):
+                if isinstance(content, bytes) and crc == _crc(stamps[run_id], content):
+                    known[run_id] = ReadRun.decode(content)
+
+    if path.is_file():
+        _use(path, work)
+    return known, stored
 
 
-def save(root: Path, code: str, index: Index) -> None:
-    """Write an index in one move; nothing where it would be short, or may not be written."""
-    path = root / FOLDER / FILE
-    if len(index.facts) < FEWEST:
-        with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)
-        return
-    arrays: dict[str, NDArray[Any]] = {}
-    layouts = []
-    for i, part in enumerate(index.parts):
-        codes, names = pd.factorize(part.table[TEXT], use_na_sentinel=False)
-        layouts.append(
-            {"columns": list(part.table), "names": [None if pd.isna(n) else n for n in names]}
-        )
-        arrays |= {f"{i}-runs": np.array(len(part.run_ids)), f"{i}-lengths": part.lengths}
-        for j, name in enumerate(part.table):
-            arrays[f"{i}-{j}"] = codes if name == TEXT else part.table[name].to_numpy()
-    run_ids = [run_id for part in index.parts for run_id in part.run_ids]
-    entries = [(run_id, index.stamps[run_id], vars(index.facts[run_id])) for run_id in run_ids]
-    text = json.dumps({"code": code, "layouts": layouts, "entries": entries})
-    temporary = path.with_name(f".{FILE}.{platform.node()}.{os.getpid()}.tmp")
+def save(path: Path, rows: list[tuple[str, str, int, bytes]], gone: Iterable[str]) -> None:
+    """Keep rows and drop what is gone, in one transaction; files of other code are removed."""
+
+    def work(store: sqlite3.Connection) -> None:
+        store.executemany("DELETE FROM runs WHERE run_id = ?", [(run_id,) for run_id in gone])
+        store.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)", rows)
+
     with contextlib.suppress(OSError):
-        try:
-            path.parent.mkdir(exist_ok=True)
-            (path.parent / ".gitignore").write_text("*\n", encoding="utf-8")
-            with temporary.open("wb") as stream:
-                np.savez(stream, text=np.frombuffer(text.encode(), dtype=np.uint8), **arrays)  # type: ignore[arg-type]
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        path.parent.mkdir(exist_ok=True)
+        (path.parent / ".gitignore").write_text("*\n", encoding="utf-8")
+        for other in path.parent.iterdir():
+            if not other.name.startswith((".gitignore", path.name)):
+                other.unlink()
+    _use(path, work)
 
 
-def load(root: Path, code: str) -> Index:
-    """Read the index of a folder of runs; an empty one where there is none by this code, whole and
-    sound.
-    """
+def _use(path: Path, work: Callable[[sqlite3.Connection], None]) -> None:
+    """Do work in one transaction, or not at all; a damaged file is removed, a busy one left."""
     try:
-        with (
-            (root / FOLDER / FILE).open("rb") as stream,
-            np.load(stream, allow_pickle=False) as arrays,
-        ):
-            content = json.loads(arrays["text"].tobytes())
-            if content["code"] != code:
-                return Index()
-            entries, parts = content["entries"], []
-            run_ids = iter([run_id for run_id, _, _ in entries])
-            for i, layout in enumerate(content["layouts"]):
-                own, lengths = (
-                    tuple(next(run_ids) for _ in range(arrays[f"{i}-runs"])),
-                    arrays[f"{i}-lengths"],
-                )
-                columns: dict[str, Any] = {
-                    name: arrays[f"{i}-{j}"] for j, name in enumerate(layout["columns"])
-                }
-                names = np.array([*layout["names"], None], dtype=object)
-                columns[TEXT] = pd.Series(names[columns[TEXT]], dtype=object)
-                parts.append(Part(own, lengths, pd.DataFrame(columns)))
-        facts = {run_id: Facts(**values) for run_id, _, values in entries}
-        sound = len(facts) == len(entries) and next(run_ids, None) is None
-        sound = sound and all(isinstance(one.row, dict) for one in facts.values())
-        if not sound or not all(part.sound for part in parts):
-            return Index()
-        return Index(facts, {run_id: seen for run_id, seen, _ in entries}, tuple(parts))
-    except Exception:  # whatever bytes lie there, they are only a shortcut
-        return Index()
+        with contextlib.closing(sqlite3.connect(path, timeout=PATIENCE_SECONDS)) as store, store:
+            store.execute(TABLE)
+            work(store)
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in SOUND:
+            for damaged in (path, path.with_name(f"{path.name}-journal")):
+                with contextlib.suppress(OSError):
+                    damaged.unlink(missing_ok=True)
 
 
-def identity(modules: Iterable[str], *more: object) -> str:
-    """A text that changes with the code of modules of this package, and with what else decides how
-    runs are read.
-    """
+def _crc(seen: str, content: bytes) -> int:
+    return zlib.crc32(content, zlib.crc32(seen.encode()))
+
+
+def code_identity(modules: Iterable[str], *more: object) -> str:
+    """Return 16 hex digits over the code of modules of this package, and what else decides."""
     digest = hashlib.sha256(repr(more).encode())
     for name in modules:
         module: Any = import_module(f"benchmark.{name}")
         digest.update(module.__loader__.get_data(module.__file__))
-    return digest.hexdigest()
+    return digest.hexdigest()[:16]

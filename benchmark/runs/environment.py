@@ -1,33 +1,19 @@
-"""Where a run happened: versions, machine, git commit and dirtiness, as a flat dict."""
+"""Where a run happened: versions, machine, git commit and dirtiness; and the memory it took."""
 
 from __future__ import annotations
 
 import os
 import platform
 import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = (
-    "torch",
-    "monai",
-    "numpy",
-    "scipy",
-    "pandas",
-    "nibabel",
-    "pillow",
-    "h5py",
-    "scikit-image",
-)
-RESUME_KEYS = (
-    "device_kind",
-    "gpu",
-    "processor",
-    "torch",
-    "monai",
-    "numpy",
-    "threads",
-)  # bits agree only where these do
+PACKAGES = ("torch", "monai", "numpy", "scipy", "pandas", "nibabel", "pillow", "h5py",
+            "scikit-image")  # fmt: skip
+RESUME_KEYS = ("device_kind", "gpu", "processor", "torch", "monai", "numpy",
+               "threads")  # bits agree only where these do  # fmt: skip
+CODE = ("benchmark", "baselines", "reference_results", "constraints.txt")  # what a run depends on
 
 
 def describe(device: str, threads: int | None = None) -> dict[str, object]:
@@ -49,7 +35,7 @@ def describe(device: str, threads: int | None = None) -> dict[str, object]:
 
 
 def _processor() -> str:
-    """The processor's model name as Linux tells it, else what Python knows."""
+    """The processor's model name as Linux has it, else what Python knows."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(
@@ -77,16 +63,7 @@ def _commit() -> dict[str, object]:
     if not (root / ".git").exists():
         return {"git_commit": None, "git_dirty": None}
     commit = _git(root, "rev-parse", "HEAD")
-    changed = _git(
-        root,
-        "status",
-        "--porcelain",
-        "--",
-        "benchmark",
-        "baselines",
-        "reference_results",
-        "constraints.txt",
-    )
+    changed = _git(root, "status", "--porcelain", "--", *CODE)
     return {"git_commit": commit, "git_dirty": None if changed is None else bool(changed)}
 
 
@@ -98,3 +75,18 @@ def _git(root: Path, *words: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.decode(errors="replace").strip() if done.returncode == 0 else None
+
+
+def peak_mib(device: str) -> dict[str, float | None]:
+    """Greatest memory in MiB so far: of the process (None on Windows), and of the card on CUDA."""
+    process = card = None
+    if sys.platform != "win32":
+        import resource
+
+        unit = 2**20 if sys.platform == "darwin" else 2**10
+        process = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    if device.startswith("cuda"):
+        import torch
+
+        card = torch.cuda.max_memory_allocated(device) / 2**20
+    return {"peak_process_mib": process, "peak_gpu_mib": card}

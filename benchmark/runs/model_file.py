@@ -34,47 +34,43 @@ class ModelState:
     patients: int
 
 
-def pack(learned: ModelState, arm: str) -> bytes:
-    """Return the bytes of a model file; `ArmError` names the arm whose state is more than plain
-    values and tensors.
-    """
+def pack(model: ModelState, arm: str) -> bytes:
+    """Return the bytes of a model file; `ArmError` for a state of more than values and tensors."""
     import torch
 
     packed = io.BytesIO()
     content = {
         "format": FORMAT,
-        "state": dict(learned.state),
-        "percentiles": list(learned.landmarks.percentiles),
-        "values": list(learned.landmarks.values),
-        "whole": learned.landmarks.whole,
-        "shape": list(learned.shape),
-        "spacing_mm": list(learned.spacing_mm),
-        "slices": learned.slices,
-        "patients": learned.patients,
+        "state": dict(model.state),
+        "percentiles": list(model.landmarks.percentiles),
+        "values": list(model.landmarks.values),
+        "whole": model.landmarks.whole,
+        "shape": list(model.shape),
+        "spacing_mm": list(model.spacing_mm),
+        "slices": model.slices,
+        "patients": model.patients,
     }
     try:
         torch.save(content, packed)
         _content(packed.getvalue())
     except Exception as error:  # a state may hold anything
         raise ArmError(
-            f"arm {arm}: its state holds more than plain values and tensors ({type(error).__name__}); "
-            "mend its method state, or run it without --keep-models"
+            f"arm {arm}: its state holds more than plain values and tensors "
+            f"({type(error).__name__}); mend its method state, or run it without --keep-models"
         ) from error
     return packed.getvalue()
 
 
 def unpack(packed: bytes, path: Path) -> ModelState:
-    """Read what `pack` wrote; nothing in it is carried out. `RecordError` names the path where it
-    is anything else.
-    """
+    """Read what `pack` wrote, running nothing; `RecordError` names the path of anything else."""
     try:
         content = _content(packed)
         if content["format"] == FORMAT:
-            return _learned(content)
+            return _state(content)
     except Exception as error:  # torch, zipfile and pickle raise many kinds at hostile bytes
         raise RecordError(
-            f"{path}: is no model of plain values and tensors ({type(error).__name__}), and nothing in it was run; "
-            f"{AGAIN}"
+            f"{path}: is no model of plain values and tensors ({type(error).__name__}), "
+            f"and nothing in it was run; {AGAIN}"
         ) from error
     raise RecordError(
         f"{path}: has format {content['format']!r}, but this version reads {FORMAT}; {AGAIN}"
@@ -82,23 +78,21 @@ def unpack(packed: bytes, path: Path) -> ModelState:
 
 
 def _content(packed: bytes) -> dict[str, Any]:
-    """Raises any exception for what is no file of torch's, which are not compressed: so none
-    unpacks to more.
-    """
+    """Raises any exception for no file of torch's, which unpacks to no more than it holds."""
     import torch
 
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
-        if sum(one.file_size for one in archive.infolist()) > len(packed):
+        if sum(member.file_size for member in archive.infolist()) > len(packed):
             raise ValueError("it unpacks to more than it holds")
     content: dict[str, Any] = torch.load(io.BytesIO(packed), map_location="cpu", weights_only=True)
     return content
 
 
-def _learned(content: Mapping[str, Any]) -> ModelState:
+def _state(content: Mapping[str, Any]) -> ModelState:
     """Raises any exception where a value is not what `pack` writes."""
     percentiles, values = (tuple(map(float, content[name])) for name in ("percentiles", "values"))
     (height, width), (row_mm, column_mm) = content["shape"], content["spacing_mm"]
-    sizes = [float(one) for one in (height, width, row_mm, column_mm)]
+    sizes = [float(side) for side in (height, width, row_mm, column_mm)]
     if not all(map(math.isfinite, [*percentiles, *values, *sizes])) or min(sizes) <= 0:
         raise ValueError("a number out of range")
     if len(percentiles) != len(values) or len(values) < 2:

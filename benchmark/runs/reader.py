@@ -1,5 +1,6 @@
-"""The files of one finished run, read and checked: what cannot be trusted is a `RecordError` with
-its cure.
+"""A finished run read back from its files and checked; what cannot be trusted is a `RecordError`.
+
+Its message names the file, what is wrong in it, and the cure.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,60 +20,192 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmark.errors import RecordError
+from benchmark.errors import RecordError, SpecError
+from benchmark.protocol import Recipe, override
 from benchmark.runs import run_folder
 from benchmark.runs.run_folder import RunFolder
-from benchmark.runs.spec import READABLE, SCHEMA
+from benchmark.runs.spec import READABLE, SCHEMA, RunSpec
 
-CURE = "remove the run's folder to have it run again"
+CURE = run_folder.CURE
 SCORE_COLUMNS = ("slice_id", "patient_id", "dice")  # the least a scores.csv holds
 LAST_BITS = 1e-9  # what one processor computes otherwise than another stays below
-MEASURED = (
-    "slice_id",
-    "tp",
-    "fn",
-    "dice",
-    "sensitivity",
-    "precision",
-)  # numbers on every slice of a finished run
+MEASURED = ("slice_id", "tp", "fn", "dice", "sensitivity", "precision")  # numbers on every slice
 
 
-def read_spec(folder: RunFolder) -> dict[str, Any]:
-    """Return spec.json after checking that it is the run its folder is named for."""
+@dataclass(frozen=True, eq=False)
+class Timing:
+    """What a run took. parameters: of its network; values: everything that timing.json holds."""
+
+    fit_seconds: float
+    parameters: int
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Where a run happened. device: the card's name, or the kind of device.
+
+    commit: seven digits of each commit that worked on it; "unknown" outside a git checkout.
+    """
+
+    device: str
+    commit: str
+
+
+@dataclass(frozen=True, eq=False)
+class FinishedRun:
+    """One finished run, its scores and masks apart.
+
+    schema: of the record, one of `READABLE`; phantom: True for generated slices; sha256: hashes of
+    its files by name; fit: what the arm reported; test: the summary of its scores.
+    """
+
+    folder: RunFolder
+    schema: int
+    spec: RunSpec
+    phantom: bool
+    needs_click: bool
+    sha256: Mapping[str, str]
+    fit: Mapping[str, Any]
+    test: Mapping[str, Any]
+    timing: Timing
+    environment: Environment
+
+    @property
+    def run_id(self) -> str:
+        """The name of its folder; of an earlier schema, spec.run_id is another."""
+        return self.folder.run_id
+
+    def hash_of(self, name: str) -> str:
+        """The hash that result.json has of a file; `RecordError` where it has none."""
+        if name not in self.sha256:
+            path = self.folder / run_folder.RESULT
+            raise RecordError(f"{path}: has no 'sha256/{name}'; {CURE}")
+        return self.sha256[name]
+
+
+@dataclass(frozen=True)
+class JsonFile:
+    """The content of one JSON file; `RecordError` names the file and the key that is missing."""
+
+    path: Path
+    content: Mapping[str, Any]
+
+    def __call__(self, where: str) -> Any:
+        """Return the value at "key/key/key"."""
+        value: Any = self.content
+        for key in where.split("/"):
+            if not isinstance(value, Mapping) or key not in value:
+                raise RecordError(f"{self.path}: has no {where!r}; {CURE}")
+            value = value[key]
+        return value
+
+    def table(self, where: str) -> Mapping[str, Any]:
+        """Return the object at "key/key/key"."""
+        value = self(where)
+        if not isinstance(value, Mapping):
+            what = type(value).__name__
+            raise RecordError(f"{self.path}: {where!r} is a {what}, not an object; {CURE}")
+        return value
+
+
+def read_run(folder: RunFolder) -> FinishedRun:
+    """Return a finished run after checking each of its JSON files."""
+    spec, schema = read_spec(folder)
+    result = _result(folder)
+    return FinishedRun(
+        folder,
+        schema,
+        spec,
+        phantom=bool(result("dataset/phantom")),
+        needs_click=bool(result("needs_click")),
+        sha256=result.table("sha256"),
+        fit=result.table("fit"),
+        test=result.table("test"),
+        timing=_timing(folder / run_folder.TIMING),
+        environment=_environment(folder / run_folder.ENVIRONMENT),
+    )
+
+
+def read_spec(folder: RunFolder) -> tuple[RunSpec, int]:
+    """Return the spec and its schema after checking that it is the run its folder is named for."""
     path = folder / run_folder.SPEC
-    content = run_folder.read_json(path)
-    spec = Reader(path, content).table("spec")
-    if spec.get("schema") not in READABLE:
-        raise RecordError(
-            f"{path}: schema {spec.get('schema')!r}, but this version reads {' and '.join(map(str, READABLE))}; {CURE}"
-        )
-    digest = hashlib.sha256(canonical(spec).encode()).hexdigest()
-    if content.get("run_id") != folder.run_id:
-        raise RecordError(
-            f"{path}: belongs to run {content.get('run_id')!r}; give the folder that name again"
-        )
+    get = JsonFile(path, run_folder.read_json(path))
+    stored, run_id = get.table("spec"), get.content.get("run_id")
+    schema = stored.get("schema")
+    if schema not in READABLE:
+        readable = " and ".join(map(str, READABLE))
+        raise RecordError(f"{path}: schema {schema!r}, but this version reads {readable}; {CURE}")
+    digest = hashlib.sha256(canonical(stored).encode()).hexdigest()
+    if run_id != folder.run_id:
+        raise RecordError(f"{path}: belongs to run {run_id!r}; give the folder that name again")
     if not folder.run_id.endswith(f"_{digest[:8]}"):
         raise RecordError(
             f"{path}: was changed after the run, for its hash is {digest[:8]}; {CURE}"
         )
-    return content
+    height, width = get("spec/shape")
+    try:
+        recipe = _recipe(str(get("protocol")), canonical(get.table("spec/protocol")))
+    except SpecError as error:
+        raise RecordError(f"{path}: {error}; {CURE}") from error
+    spec = RunSpec(
+        arm=get("spec/arm"),
+        params=get.table("spec/params"),
+        recipe=recipe,
+        dataset_id=get("spec/dataset_id"),
+        content_fingerprint=get("spec/content_fingerprint"),
+        split_id=get("split_id"),
+        split_fingerprint=get("spec/split_fingerprint"),
+        shape=(height, width),
+        seed=get("spec/seed"),
+    )
+    return spec, schema
 
 
-def read_result(folder: RunFolder) -> dict[str, Any]:
-    """Return result.json after checking its schema and run_id."""
+@lru_cache(maxsize=64)
+def _recipe(name: str, protocol: str) -> Recipe:
+    """The recipe whose identity is this canonical text; a key that it lacks has its default."""
+    sections = json.loads(protocol)
+    values = {f"{s}.{key}": value for s, keys in sections.items() for key, value in keys.items()}
+    return override(Recipe(), name, values)
+
+
+def _result(folder: RunFolder) -> JsonFile:
+    """result.json after checking its schema and run_id."""
     path = folder / run_folder.RESULT
-    result = run_folder.read_json(path)
-    if result.get("schema") not in READABLE or result.get("run_id") != folder.run_id:
-        found = f"schema {result.get('schema')!r} of run {result.get('run_id')!r}"
-        raise RecordError(f"{path}: {found}, not schema {SCHEMA} of {folder.run_id}; {CURE}")
-    return result
+    get = JsonFile(path, run_folder.read_json(path))
+    schema, run_id = get.content.get("schema"), get.content.get("run_id")
+    if schema not in READABLE or run_id != folder.run_id:
+        raise RecordError(
+            f"{path}: schema {schema!r} of run {run_id!r}, not schema {SCHEMA} of "
+            f"{folder.run_id}; {CURE}"
+        )
+    return get
 
 
-def read_scores(folder: RunFolder, sha256: str) -> pd.DataFrame:
-    """Return scores.csv, one row per test slice, after checking its hash; patient_id is text, or
-    None.
+def _timing(path: Path) -> Timing:
+    values = run_folder.read_json(path)
+    seconds, parameters = values.get("fit_seconds"), values.get("parameters")
+    if not isinstance(seconds, int | float):
+        raise RecordError(f"{path}: fit_seconds = {seconds!r} is no time; {CURE}")
+    if type(parameters) is not int:
+        raise RecordError(f"{path}: parameters = {parameters!r} is no count; {CURE}")
+    return Timing(seconds, parameters, values)
+
+
+def _environment(path: Path) -> Environment:
+    facts = run_folder.read_json(path)
+    commits = str(facts.get("git_commit") or "unknown").split("+")
+    device = facts.get("gpu") or facts.get("device_kind") or "unknown"
+    return Environment(device, "+".join(commit[:7] for commit in commits))
+
+
+def read_scores(run: FinishedRun) -> pd.DataFrame:
+    """Return scores.csv, one row per test slice, after checking its hash and its numbers.
+
+    patient_id is text, or None.
     """
-    path = folder / run_folder.SCORES
+    path, sha256 = run.folder / run_folder.SCORES, run.hash_of(run_folder.SCORES)
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -87,32 +221,24 @@ def read_scores(folder: RunFolder, sha256: str) -> pd.DataFrame:
     for name in MEASURED:
         if name not in scores:
             raise RecordError(f"{path}: has no column {name!r}; rescore the runs")
-        if bad := [
-            value
-            for value in scores[name].tolist()
-            if isinstance(value, str) or not math.isfinite(value)
-        ]:
-            raise RecordError(f"{path}: {name} = {bad[0]!r} is no number; rescore the runs")
+        for value in scores[name].tolist():
+            if isinstance(value, str) or not math.isfinite(value):
+                raise RecordError(f"{path}: {name} = {value!r} is no number; rescore the runs")
     if bad := [value for value in scores["dice"].tolist() if not 0 <= value <= 1]:
         raise RecordError(f"{path}: dice = {bad[0]!r} lies outside 0 to 1; rescore the runs")
     return scores
 
 
-def read_predictions(folder: RunFolder) -> dict[int, NDArray[np.bool_]]:
+def read_predictions(run: FinishedRun) -> dict[int, NDArray[np.bool_]]:
     """Return slice number -> (H, W) bool of the stored test masks, after checking their hash."""
-    sha256 = Reader(folder / run_folder.RESULT, read_result(folder))(
-        f"sha256/{run_folder.PREDICTIONS}"
-    )
-    path = folder / run_folder.PREDICTIONS
+    path, sha256 = run.folder / run_folder.PREDICTIONS, run.hash_of(run_folder.PREDICTIONS)
     if not path.is_file() or run_folder.file_sha256(path) != sha256:
         raise RecordError(f"{path}: is not the file that result.json has the hash of; {CURE}")
     return run_folder.unpack_masks(path)
 
 
 def parse_scores(content: bytes, path: Path) -> pd.DataFrame:
-    """Parse scores.csv with its floats bit for bit; `RecordError` names the path where it is no
-    such table.
-    """
+    """Parse scores.csv, floats bit for bit; `RecordError` names the path of any other table."""
     try:
         scores = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
     except ValueError as error:
@@ -135,46 +261,13 @@ def _numbers(texts: list[str]) -> list[Any]:
     return texts
 
 
-def field(path: Path, content: Mapping[str, Any], where: str) -> Any:
-    """Return the value at "key/key/key"; `RecordError` names the file and key where it is
-    missing.
-    """
-    value: Any = content
-    for key in where.split("/"):
-        if not isinstance(value, Mapping) or key not in value:
-            raise RecordError(f"{path}: has no {where!r}; {CURE}")
-        value = value[key]
-    return value
-
-
-@dataclass(frozen=True)
-class Reader:
-    """The content of one JSON file, with `field`'s errors."""
-
-    path: Path
-    content: Mapping[str, Any]
-
-    def __call__(self, where: str) -> Any:
-        return field(self.path, self.content, where)
-
-    def table(self, where: str) -> Mapping[str, Any]:
-        value = self(where)
-        if not isinstance(value, Mapping):
-            raise RecordError(
-                f"{self.path}: {where!r} is a {type(value).__name__}, not an object; {CURE}"
-            )
-        return value
-
-
 def canonical(values: Any) -> str:
     """Plain JSON values as one text: keys sorted, no spaces."""
     return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
 
 def same_number(stored: object, value: float) -> bool:
-    """True where JSON holds this number; null stands for NaN, and sums may differ by
-    `LAST_BITS`.
-    """
+    """True where JSON holds this number; null is NaN, and sums may differ by `LAST_BITS`."""
     if stored is None or isinstance(stored, str | bool):
         return stored is None and value != value
     return isinstance(stored, int | float) and math.isclose(

@@ -1,6 +1,4 @@
-"""The run folder on disk: atomic writes, a state derived from its files, a lock that dies with its
-process.
-"""
+"""The run folder on disk: its files, the state they tell, and a lock that dies with its process."""
 
 from __future__ import annotations
 
@@ -25,24 +23,17 @@ from PIL import Image
 
 from benchmark.errors import RecordError, RunLockedError
 from benchmark.runs.spec import SCHEMA, RunSpec
-from benchmark.storage.atomic import write_bytes as write_bytes
-from benchmark.storage.atomic import writing
+from benchmark.storage.atomic import write_bytes, writing
 
 SPEC, ENVIRONMENT, HISTORY, SCORES = "spec.json", "environment.json", "history.csv", "scores.csv"
-PREDICTIONS, TIMING, RESULT, FAILURE = (
-    "predictions.zip",
-    "timing.json",
-    "result.json",
-    "failure.json",
-)
-CHECKPOINT, MODEL, LOCK = "checkpoint.pt", "model.pt", ".lock"
+PREDICTIONS, TIMING, RESULT = "predictions.zip", "timing.json", "result.json"
+FAILURE, CHECKPOINT, MODEL, LOCK = "failure.json", "checkpoint.pt", "model.pt", ".lock"
 LOCK_PATIENCE_SECONDS = 1.0  # `locked` holds the lock for an instant; a run lasts longer
-
-
-# what zipfile and Pillow raise at damaged bytes; RuntimeError: a flag that claims encryption or
-# another method
-DAMAGE = (OSError, ValueError, SyntaxError, RuntimeError, EOFError, LookupError, ArithmeticError, MemoryError,
-          zipfile.BadZipFile, zlib.error, struct.error, Image.DecompressionBombError)  # fmt: skip
+CURE = "remove the run's folder to have it run again"
+# what zipfile and Pillow raise at damaged bytes; RuntimeError: a flag that claims encryption
+DAMAGE = (OSError, ValueError, SyntaxError, RuntimeError, EOFError, LookupError, ArithmeticError,
+          MemoryError, zipfile.BadZipFile, zlib.error, struct.error,
+          Image.DecompressionBombError)  # fmt: skip
 
 
 class RunState(StrEnum):
@@ -80,8 +71,8 @@ class RunFolder:
     def threads(self) -> int | None:
         """How many processor threads the run was begun with; None where that is not known."""
         with contextlib.suppress(RecordError):
-            found = read_json(self / ENVIRONMENT).get("threads")
-            return found if type(found) is int and found > 0 else None
+            threads = read_json(self / ENVIRONMENT).get("threads")
+            return threads if type(threads) is int and threads > 0 else None
         return None
 
     def failed_since(self, moment: float) -> bool:
@@ -124,53 +115,44 @@ class RunFolder:
         resume_keys: Sequence[str],
         phantom: bool = False,
     ) -> tuple[bool, str]:
-        """Write the spec first, then the environment; return whether a checkpoint may be gone on
-        from, and why not.
+        """Write the spec first, then the environment.
 
-        A checkpoint of which one of resume_keys has changed is dropped, since its
-        continuation would not be the unbroken run. Where the code has changed, the record
-        names every commit that worked on the run. Raises `RecordError` where the folder
-        holds another spec.
+        Return whether a checkpoint may be gone on from, and why not. One of which a resume key has
+        changed is dropped, since its continuation would not be the unbroken run. Where the code has
+        changed, the record names every commit that worked on the run. Raises `RecordError` where
+        the folder holds another spec.
         """
-        if (self / SPEC).exists() and read_json(self / SPEC).get("spec") != _finite(
-            spec.canonical()
-        ):
+        canonical = _finite(spec.canonical())
+        if (self / SPEC).exists() and read_json(self / SPEC).get("spec") != canonical:
             raise RecordError(
                 f"{self / SPEC} holds another run than its folder says; move the folder away"
             )
         for stray in self.path.glob("*.tmp"):  # hidden ones too: of a process that was killed
             stray.unlink()
-        resumable, why = (self / CHECKPOINT).exists() and (self / ENVIRONMENT).exists(), ""
-        if resumable:
-            before = read_json(self / ENVIRONMENT)
-            changed = [key for key in resume_keys if before.get(key) != environment.get(key)]
-            why = ", ".join(
-                f"{key} was {before.get(key)} and is {environment.get(key)}" for key in changed
-            )
-            resumable = not changed
-        if resumable:
-            write_json(self / ENVIRONMENT, joined(before, environment))
-        else:
-            for name in (CHECKPOINT, HISTORY):
-                (self / name).unlink(missing_ok=True)
-            heading = {
-                "run_id": self.run_id,
-                "split_id": spec.split_id,
-                "protocol": spec.recipe.name,
-            }
-            write_json(self / SPEC, {**heading, "phantom": phantom, "spec": spec.canonical()})
-            write_json(self / ENVIRONMENT, environment)
         for name in (FAILURE, MODEL):
             (self / name).unlink(missing_ok=True)
-        return resumable, why
+        why = ""
+        if (self / CHECKPOINT).exists() and (self / ENVIRONMENT).exists():
+            before = read_json(self / ENVIRONMENT)
+            why = ", ".join(
+                f"{key} was {before.get(key)} and is {environment.get(key)}"
+                for key in resume_keys
+                if before.get(key) != environment.get(key)
+            )
+            if not why:
+                write_json(self / ENVIRONMENT, joined(before, environment))
+                return True, ""
+        for name in (CHECKPOINT, HISTORY):
+            (self / name).unlink(missing_ok=True)
+        heading = {"run_id": self.run_id, "split_id": spec.split_id, "protocol": spec.recipe.name}
+        write_json(self / SPEC, {**heading, "phantom": phantom, "spec": canonical})
+        write_json(self / ENVIRONMENT, environment)
+        return False, why
 
     def write_history(self, history: Sequence[Mapping[str, float]]) -> None:
         """Rewrite history.csv, one row per finished epoch."""
         if history:
-            write_bytes(
-                self / HISTORY,
-                pd.DataFrame(history).to_csv(index=False, lineterminator="\n").encode(),
-            )
+            write_bytes(self / HISTORY, csv_bytes(pd.DataFrame(history)))
 
     def finish(
         self,
@@ -180,41 +162,31 @@ class RunFolder:
         result: Mapping[str, object],
         model: bytes | None = None,
     ) -> None:
-        """Write scores, predictions, timing and the model where one is kept, then result.json with
-        hashes, last.
-        """
-        write_bytes(self / SCORES, scores.to_csv(index=False, lineterminator="\n").encode())
+        """Write scores, predictions, timing, the model where one is kept, and result.json last."""
+        write_bytes(self / SCORES, csv_bytes(scores))
         write_bytes(self / PREDICTIONS, pack_masks(predictions))
         write_json(self / TIMING, timing)
         if model is not None:
             write_bytes(self / MODEL, model)
         hashed = (SCORES, PREDICTIONS) if model is None else (SCORES, PREDICTIONS, MODEL)
-        hashes = {name: file_sha256(self / name) for name in hashed}
-        write_json(
-            self / RESULT, {"schema": SCHEMA, "run_id": self.run_id, **result, "sha256": hashes}
-        )
+        sha256 = {name: file_sha256(self / name) for name in hashed}
+        heading = {"schema": SCHEMA, "run_id": self.run_id}
+        write_json(self / RESULT, {**heading, **result, "sha256": sha256})
 
     def fail(self, error: BaseException, trace: str) -> None:
         """Record why the run failed; what it had reached stays for the next try."""
-        write_json(
-            self / FAILURE,
-            {"error": type(error).__name__, "message": str(error), "traceback": trace},
-        )
+        what = {"error": type(error).__name__, "message": str(error), "traceback": trace}
+        write_json(self / FAILURE, what)
 
 
 def joined(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """The environment of a run that two commits worked on: their names in order, dirty if either
-    was.
-    """
+    """The environment of a run that two commits worked on: both names, dirty if either was."""
     commits = str(before.get("git_commit")).split("+")
     if str(now.get("git_commit")) not in commits:
         commits.append(str(now.get("git_commit")))
+    commit = "+".join(commits) if commits != ["None"] else None
     dirty = before.get("git_dirty") or now.get("git_dirty")
-    return {
-        **before,
-        "git_commit": "+".join(commits) if commits != ["None"] else None,
-        "git_dirty": dirty,
-    }
+    return {**before, "git_commit": commit, "git_dirty": dirty}
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -238,15 +210,16 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise RecordError(
-            f"{path}: cannot be read ({error}); remove the run's folder to have it run again"
-        ) from error
+        raise RecordError(f"{path}: cannot be read ({error}); {CURE}") from error
     if not isinstance(content, dict):
-        what = type(content).__name__
-        raise RecordError(
-            f"{path}: holds a {what}, not an object; remove the run's folder to have it run again"
-        )
+        raise RecordError(f"{path}: holds a {type(content).__name__}, not an object; {CURE}")
     return content
+
+
+def csv_bytes(table: pd.DataFrame) -> bytes:
+    """A table as the bytes of a file, floats in full."""
+    text: str = table.to_csv(index=False, lineterminator="\n")
+    return text.encode()
 
 
 def file_sha256(path: Path) -> str:
@@ -260,9 +233,8 @@ def pack_masks(masks: Mapping[int, NDArray[np.bool_]]) -> bytes:
         for number in sorted(masks):
             png = io.BytesIO()
             Image.fromarray(masks[number]).save(png, "PNG", optimize=True)
-            archive.writestr(
-                zipfile.ZipInfo(f"{number}.png", (1980, 1, 1, 0, 0, 0)), png.getvalue()
-            )
+            member = zipfile.ZipInfo(f"{number}.png", (1980, 1, 1, 0, 0, 0))
+            archive.writestr(member, png.getvalue())
     return packed.getvalue()
 
 
@@ -270,13 +242,12 @@ def unpack_masks(path: Path) -> dict[int, NDArray[np.bool_]]:
     """Read slice number -> (H, W) bool from predictions.zip; `RecordError` if it is damaged."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return {
-                int(name.removesuffix(".png")): np.asarray(
-                    Image.open(io.BytesIO(archive.read(name))), dtype=bool
-                )
-                for name in archive.namelist()
+            pngs = {
+                int(name.removesuffix(".png")): archive.read(name) for name in archive.namelist()
             }
+        return {
+            number: np.asarray(Image.open(io.BytesIO(png)), dtype=bool)
+            for number, png in pngs.items()
+        }
     except DAMAGE as error:
-        raise RecordError(
-            f"{path}: cannot be read ({error}); remove the run's folder to have it run again"
-        ) from error
+        raise RecordError(f"{path}: cannot be read ({error}); {CURE}") from error

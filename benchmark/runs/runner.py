@@ -6,29 +6,21 @@ import contextlib
 import math
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.arm import ArmEntry, Cases, FitReport, FloatImages, Keepable, RunContext
-from benchmark.data.slices import SliceSet
+from benchmark.arm import ArmEntry, FitReport, Keepable, RunContext
 from benchmark.errors import ArmError, RunLockedError
-from benchmark.preprocessing import nyul
-from benchmark.preprocessing.level_table import Levels
-from benchmark.preprocessing.resize import (
-    downsample,
-    downsample_masks,
-    scaled_spacing,
-    upsample_probability,
-)
+from benchmark.preprocessing.resize import upsample_probability
 from benchmark.runs import run_folder
-from benchmark.runs.environment import RESUME_KEYS, describe
-from benchmark.runs.memory import keep_freed_memory, peak_mib
+from benchmark.runs.environment import RESUME_KEYS, describe, peak_mib
 from benchmark.runs.model_file import ModelState, pack
+from benchmark.runs.prepared_data import PreparedData
 from benchmark.runs.run_folder import RunFolder, RunState
 from benchmark.runs.spec import RunSpec
 from benchmark.scoring.evaluate import binarise, predict_checked, score, simulated_clicks
@@ -63,93 +55,42 @@ class RunOptions:
     on_state: Callable[[RunSpec, RunState], None] = lambda spec, state: None
 
 
-@dataclass(frozen=True, eq=False)
-class PreparedSet:
-    """All slices as an arm is fed them: N images of (h, w), their masks, and the standard histogram
-    they were given.
-    """
-
-    images: FloatImages | Levels
-    masks: NDArray[np.bool_]
-    landmarks: nyul.Landmarks
-
-
-@dataclass
-class PreparedData:
-    """The slices of a grid and its splits by name; remembers the last preprocessing."""
-
-    slices: SliceSet
-    splits: Mapping[str, Split]
-    arms: Mapping[str, ArmEntry]
-    _last: tuple[Any, PreparedSet] | None = field(default=None, repr=False)
-
-    def prepared(self, spec: RunSpec, split: Split) -> PreparedSet:
-        """Return all slices preprocessed as the spec asks."""
-        rule = spec.recipe.preprocess
-        fit_ids = split.train if rule.nyul_fit == "train" else None
-        key = (spec.shape, rule, fit_ids)
-        if self._last is None or self._last[0] != key:
-            images = downsample(self.slices.images, spec.shape)
-            learn_from = (
-                images if fit_ids is None else images[np.isin(self.slices.slice_id, fit_ids)]
-            )
-            landmarks = nyul.fit_nyul(
-                learn_from, rule.nyul_percentiles, rule.nyul_foreground == "whole"
-            )
-            masks = downsample_masks(self.slices.masks, spec.shape)
-            tabulable = (
-                images.dtype.kind in "iu"
-                and int(images.max()) - int(images.min()) < images[0].size // 2
-            )
-            carry_out = (
-                nyul.tabulate if tabulable else nyul.apply
-            )  # long tables would take more memory
-            self._last = (key, PreparedSet(carry_out(images, landmarks), masks, landmarks))
-        return self._last[1]
-
-    def cases(self, spec: RunSpec, split: Split, wanted: tuple[int, ...]) -> Cases:
-        """Return the preprocessed slices of one set, ascending by number."""
-        all_of_them = self.prepared(spec, split)
-        rows = np.isin(self.slices.slice_id, wanted)
-        spacing = scaled_spacing(self.slices.spacing_mm, self.slices.shape, spec.shape)
-        return Cases(
-            all_of_them.images[rows], all_of_them.masks[rows], self.slices.slice_id[rows], spacing
-        )
-
-
 def run_grid(
-    specs: Iterable[RunSpec], bench: PreparedData, options: RunOptions
+    specs: Iterable[RunSpec], data: PreparedData, options: RunOptions
 ) -> dict[str, RunState]:
     """Run every spec that is not done; return each run's state afterwards.
 
     A failing run is recorded and the rest goes on; a run that another process holds is left to it.
     Ctrl-C ends the grid at once and loses nothing but the epochs since the last checkpoint.
     """
-    return {spec.run_id: run_one(spec, bench, options) for spec in specs}
+    return {spec.run_id: run_one(spec, data, options) for spec in specs}
 
 
-def run_one(spec: RunSpec, bench: PreparedData, options: RunOptions) -> RunState:
+def run_one(spec: RunSpec, data: PreparedData, options: RunOptions) -> RunState:
     """Carry out one run under its lock and return its state."""
     folder = RunFolder(options.out, spec.run_id)
-    if folder.state is RunState.DONE or folder.failed_since(options.retry_failures_before):
-        options.on_state(spec, folder.state)
-        return folder.state
+    state = folder.state
+    if state is not RunState.DONE and not folder.failed_since(options.retry_failures_before):
+        try:
+            with folder.lock():
+                _run_locked(spec, folder, data, options)
+            state = folder.state
+        except RunLockedError:
+            state = RunState.RUNNING
+    options.on_state(spec, state)
+    return state
+
+
+def _run_locked(spec: RunSpec, folder: RunFolder, data: PreparedData, options: RunOptions) -> None:
+    """Carry out a run that no other process works on; a failure is recorded."""
+    if (folder / run_folder.RESULT).exists():  # another process has ended it meanwhile
+        return
+    options.on_begin(spec)
     try:
-        with folder.lock():
-            if not (
-                folder / run_folder.RESULT
-            ).exists():  # another process may have ended it meanwhile
-                options.on_begin(spec)
-                try:
-                    with _threads(folder, options):
-                        _carry_out(spec, folder, bench, options)
-                except Exception as error:
-                    folder.fail(error, traceback.format_exc())
-    except RunLockedError:
-        options.on_state(spec, RunState.RUNNING)
-        return RunState.RUNNING
-    options.on_state(spec, folder.state)
-    return folder.state
+        with _threads(folder, options):
+            _carry_out(spec, folder, data, options)
+    except Exception as error:
+        folder.fail(error, traceback.format_exc())
 
 
 @contextlib.contextmanager
@@ -157,12 +98,9 @@ def _threads(folder: RunFolder, options: RunOptions) -> Iterator[None]:
     """Inside, as many threads as the folder's checkpoint was made with, where options say so."""
     import torch
 
-    usual = torch.get_num_threads()
-    begun = (
-        folder.threads
-        if options.keep_threads and (folder / run_folder.CHECKPOINT).exists()
-        else None
-    )
+    usual, begun = torch.get_num_threads(), None
+    if options.keep_threads and (folder / run_folder.CHECKPOINT).exists():
+        begun = folder.threads
     if begun not in (None, usual):
         options.on_note(
             f"goes on with the {begun} threads that it was begun with; --threads overrules it"
@@ -174,24 +112,57 @@ def _threads(folder: RunFolder, options: RunOptions) -> Iterator[None]:
         torch.set_num_threads(usual)
 
 
-def _carry_out(spec: RunSpec, folder: RunFolder, bench: PreparedData, options: RunOptions) -> None:
+def _carry_out(spec: RunSpec, folder: RunFolder, data: PreparedData, options: RunOptions) -> None:
     """Fit, predict, score and record."""
+    resumed = _begin(spec, folder, data.slices.phantom, options)
+    split, entry = data.splits[spec.split_id], data.arms[spec.arm]
+    arm = entry.load()(**spec.params)
+    started = time.perf_counter()
+    train, val = data.cases(spec, split, split.train), data.cases(spec, split, split.val)
+    report: FitReport = arm.fit(train, val, _context(spec, folder, options))
+    fitted = time.perf_counter()
+    predictions = _predict(arm, entry, spec, data, split)
+    predicted = time.perf_counter()
+    scores = score(data.slices, predictions, split.test)
+    result = {
+        "needs_click": entry.needs_click,
+        "dataset": {
+            "slices": len(data.slices),
+            "patients": len(set(data.slices.patient_id) - {None}),
+            "phantom": data.slices.phantom,
+        },
+        "fit": dict(report.facts),
+        "test": summarise(scores),
+    }
+    timing = {
+        **_fit_timing(report, fitted - started),
+        "predict_seconds": predicted - fitted,
+        "resumed": resumed,
+        **peak_mib(options.device),
+    }
+    folder.write_history(report.history)
+    folder.finish(scores, predictions, timing, result, _model(arm, spec, data, split, options))
+    (folder / run_folder.CHECKPOINT).unlink(missing_ok=True)
+
+
+def _begin(spec: RunSpec, folder: RunFolder, phantom: bool, options: RunOptions) -> bool:
+    """Ready the device and record what the run is; return whether it goes on from a checkpoint."""
     import torch
 
-    keep_freed_memory()
     switches = make_deterministic(options.device)
     environment = describe(options.device, torch.get_num_threads()) | switches
-    resumed, why_not = folder.begin(spec, environment, RESUME_KEYS, bench.slices.phantom)
+    resumed, why_not = folder.begin(spec, environment, RESUME_KEYS, phantom)
     if why_not:
         options.on_note(f"the checkpoint is dropped and the training starts over: {why_not}")
-    split, entry = bench.splits[spec.split_id], bench.arms[spec.arm]
-    arm = entry.load()(**spec.params)
+    return resumed
 
+
+def _context(spec: RunSpec, folder: RunFolder, options: RunOptions) -> RunContext:
     def on_epoch(history: list[dict[str, float]]) -> None:
         folder.write_history(history)
         options.on_epoch(spec, history)
 
-    context = RunContext(
+    return RunContext(
         recipe=spec.recipe,
         seed=spec.seed or 0,
         device=options.device,
@@ -199,90 +170,59 @@ def _carry_out(spec: RunSpec, folder: RunFolder, bench: PreparedData, options: R
         checkpoint_every_seconds=options.checkpoint_every_seconds,
         on_epoch=on_epoch,
     )
-    started = time.perf_counter()
-    report: FitReport = arm.fit(
-        bench.cases(spec, split, split.train), bench.cases(spec, split, split.val), context
-    )
-    fitted = time.perf_counter()
-    predictions = _predict(arm, entry, spec, bench, split)
-    predicted = time.perf_counter()
-    scores = score(bench.slices, predictions, split.test)
-    epochs = sum(row["seconds"] for row in report.history)
-    timing = {
-        "fit_seconds": epochs or fitted - started,
-        "predict_seconds": predicted - fitted,
-        "seconds_per_epoch": epochs / len(report.history) if report.history else None,
-        "gpu_seconds": sum(row.get("gpu_seconds", 0.0) for row in report.history) or None,
-        "resumed": resumed,
+
+
+def _fit_timing(report: FitReport, fit_seconds: float) -> dict[str, object]:
+    """What timing.json says of a fit; its seconds are those of its epochs, where it has any."""
+    history = report.history
+    epochs = sum(row["seconds"] for row in history)
+    return {
+        "fit_seconds": epochs or fit_seconds,
+        "seconds_per_epoch": epochs / len(history) if history else None,
+        "gpu_seconds": sum(row.get("gpu_seconds", 0.0) for row in history) or None,
         "parameters": report.parameters,
         "train_gflop_per_image": report.train_gflop_per_image,
-        **peak_mib(options.device),
     }
-    slices = bench.slices
-    dataset = {
-        "slices": len(slices),
-        "patients": len(set(slices.patient_id) - {None}),
-        "phantom": slices.phantom,
-    }
-    folder.write_history(report.history)
-    folder.finish(
-        scores,
-        predictions,
-        timing,
-        {
-            "needs_click": entry.needs_click,
-            "dataset": dataset,
-            "fit": dict(report.facts),
-            "test": summarise(scores),
-        },
-        _model(arm, spec, bench, split, options),
-    )
-    (folder / run_folder.CHECKPOINT).unlink(missing_ok=True)
 
 
 def _model(
-    arm: Any, spec: RunSpec, bench: PreparedData, split: Split, options: RunOptions
+    arm: Any, spec: RunSpec, data: PreparedData, split: Split, options: RunOptions
 ) -> bytes | None:
-    """The file of what the arm learned; None where it is not asked for, or the arm cannot say
-    it.
-    """
+    """The file of what the arm learned; None where that is not asked for, or cannot be kept."""
     if not options.keep_models:
         return None
-    if not isinstance(arm, Keepable):
-        options.on_note(
-            f"its model is not kept: arm {spec.arm} lacks the methods of benchmark.arm.Keepable"
-        )
-        return None
-    if bench.arms[spec.arm].needs_click:
-        options.on_note(
-            f"its model is not kept: arm {spec.arm} needs a click, and predict gives none"
-        )
-        return None
-    slices, landmarks = bench.slices, bench.prepared(spec, split).landmarks
-    patients = {
-        slices.patient_id[row] for row in np.flatnonzero(np.isin(slices.slice_id, split.train))
-    }
-    known = 0 if None in patients else len(patients)
     try:
-        learned = ModelState(
-            arm.state(), landmarks, slices.shape, slices.spacing_mm, len(split.train), known
+        if not isinstance(arm, Keepable):
+            raise ArmError(f"arm {spec.arm} lacks the methods of benchmark.arm.Keepable")
+        if data.arms[spec.arm].needs_click:
+            raise ArmError(f"arm {spec.arm} needs a click, and predict gives none")
+        slices, landmarks = data.slices, data.prepared(spec, split).landmarks
+        rows = np.flatnonzero(np.isin(slices.slice_id, split.train))
+        patients = {slices.patient_id[row] for row in rows}
+        state = ModelState(
+            arm.state(),
+            landmarks,
+            slices.shape,
+            slices.spacing_mm,
+            slices=len(split.train),
+            patients=0 if None in patients else len(patients),
         )
-        return pack(learned, spec.arm)
+        return pack(state, spec.arm)
     except ArmError as error:  # the training is worth more than its model
         options.on_note(f"its model is not kept: {error}")
         return None
 
 
 def _predict(
-    arm: Any, entry: ArmEntry, spec: RunSpec, bench: PreparedData, split: Split
+    arm: Any, entry: ArmEntry, spec: RunSpec, data: PreparedData, split: Split
 ) -> dict[int, NDArray[np.bool_]]:
     """Masks of the test slices at the slices' own size, whatever size the arm was fed."""
-    test = bench.cases(spec, split, split.test)
+    test = data.cases(spec, split, split.test)
     clicks = simulated_clicks(test.masks) if entry.needs_click else None
     maps = predict_checked(arm, test.images, clicks)
     masks: dict[int, NDArray[np.bool_]] = {}
     for first in range(0, len(test), MASKS_AT_ONCE):
         rows = slice(first, first + MASKS_AT_ONCE)
-        full = binarise(upsample_probability(maps[rows], bench.slices.shape))
+        full = binarise(upsample_probability(maps[rows], data.slices.shape))
         masks.update(zip(test.slice_id[rows].tolist(), full, strict=True))
     return masks

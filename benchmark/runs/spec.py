@@ -49,16 +49,21 @@ class RunSpec:
         }
 
     @cached_property
-    def run_id(self) -> str:
-        """A readable part and 8 hex digits of the sha256 over the canonical text."""
+    def digest(self) -> str:
+        """64 hex digits of the sha256 over the canonical text."""
         text = json.dumps(self.canonical(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @cached_property
+    def run_id(self) -> str:
+        """A readable part and the first 8 digits of the digest."""
         h, w = self.shape
         words = [self.arm]
         words += [f"{key.replace('_', '-')}{value}" for key, value in sorted(self.params.items())]
         words += [self.split_id, f"{h}" if h == w else f"{h}x{w}"]
         words += [self.recipe.training.precision] if self.seed is not None else []
         words += [f"s{self.seed}"] if self.seed is not None else []
-        return "_".join([*words, hashlib.sha256(text.encode()).hexdigest()[:8]])
+        return "_".join([*words, self.digest[:8]])
 
     @property
     def cell(self) -> str:

@@ -1,6 +1,4 @@
-"""Files that appear whole or not at all, alone or several together; what the disk refuses, in one
-line.
-"""
+"""Files that appear whole or not at all, alone or together; what the disk refuses, in one line."""
 
 from __future__ import annotations
 
@@ -31,21 +29,20 @@ def writing(path: Path) -> Iterator[None]:
         refused = error.__cause__ if isinstance(error, OutputError) else error
         why = getattr(refused, "strerror", None) or refused
         raise OutputError(
-            f"{path}: cannot be written ({why}); free some space, mend its permissions, or choose another place"
+            f"{path}: cannot be written ({why}); "
+            "free some space, mend its permissions, or choose another place"
         ) from refused
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Inside, a stream of what replaces a file: a temporary file in the same folder, flushed,
-    synced and renamed last.
+    """Inside, a stream of what replaces a file, flushed, synced and renamed last.
 
     Raises `OutputError` where the disk refuses; then, or after any other error inside, the file is
     as it was and nothing else is left.
     """
-    temporary = path.with_name(
-        f".{path.name}.{platform.node()}.{os.getpid()}.tmp"
-    )  # nodes share disks, and so pids
+    owner = f"{platform.node()}.{os.getpid()}"  # nodes share disks, and have the same pids
+    temporary = path.with_name(f".{path.name}.{owner}.tmp")
     with writing(path):
         try:
             with temporary.open("wb") as stream:
@@ -69,43 +66,42 @@ def check_absent(folder: Path, names: Sequence[str]) -> None:
     for name in names:
         if os.path.lexists(folder / name):
             raise DataError(
-                f"{folder / name}: exists already and is left as it is; give another --out, or remove it"
+                f"{folder / name}: exists already and is left as it is; "
+                "give another --out, or remove it"
             )
 
 
 @contextlib.contextmanager
 def staging_folder(folder: Path, asked: Path | None = None) -> Iterator[Path]:
-    """A hidden folder beside where files are to appear, gone afterwards; where the work fails, so
-    are folders made.
+    """A hidden folder beside where files are to appear, gone afterwards.
 
-    Raises `OutputError`, which names asked (default: the folder), where the disk refuses a folder
-    or a file.
+    Where the work fails, so are folders made. Raises `OutputError`, which names asked (default: the
+    folder), where the disk refuses a folder or a file.
     """
-    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         with writing(asked or folder):
             folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=STAGING, dir=folder) as room:
-                yield Path(room)
+            with tempfile.TemporaryDirectory(prefix=STAGING, dir=folder) as staging:
+                yield Path(staging)
     except BaseException:
-        for one in missing:
+        for path in missing:
             with contextlib.suppress(OSError):  # another call has written there meanwhile
-                one.rmdir()
+                path.rmdir()
         raise
 
 
-def move_into(room: Path, folder: Path, names: Sequence[str]) -> None:
-    """Let the files of a room appear in a folder, in this order; at any stop the folder is left as
-    it was.
+def move_into(staging: Path, folder: Path, names: Sequence[str]) -> None:
+    """Let staged files appear in a folder, in this order; at any stop the folder is as it was.
 
     Of two calls at once that share the first name one places all, and the other raises `DataError`.
     """
     try:
         for name in names:
-            _put(room / name, folder / name)
+            _put(staging / name, folder / name)
     except BaseException as error:
         for name in names:
-            if _is_ours(room / name, folder / name):
+            if _is_ours(staging / name, folder / name):
                 (folder / name).unlink(missing_ok=True)
         if isinstance(error, FileExistsError):
             check_absent(folder, names)
@@ -124,5 +120,5 @@ def _put(source: Path, target: Path) -> None:
 
 
 def _is_ours(source: Path, target: Path) -> bool:
-    """True for a link to what waits in the room, and for what has left it."""
+    """True for a link to what waits in the staging folder, and for what has left it."""
     return not source.exists() or (target.exists() and source.samefile(target))

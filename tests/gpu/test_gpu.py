@@ -16,8 +16,9 @@ from baselines import ARMS
 from baselines.unet import UNetArm
 from benchmark.arm import Cases, RunContext
 from benchmark.protocol import Augmentation
+from benchmark.runs.prepared_data import PreparedData
 from benchmark.runs.run_folder import RunFolder, RunState, read_json
-from benchmark.runs.runner import PreparedData, RunOptions, run_one
+from benchmark.runs.runner import RunOptions, run_one
 from benchmark.splits.split import make
 from benchmark.training import augment
 from benchmark.training.execution import PLAIN, Execution, choose

@@ -1,6 +1,4 @@
-"""Other slices outlined by a kept model: the run's own masks, every orientation, measures, and what
-is refused.
-"""
+"""Other slices outlined by a trained model: the run's own masks, every orientation, refusals."""
 
 from __future__ import annotations
 
@@ -37,25 +35,24 @@ from benchmark.inference.slice_image import VERMILLION, overlay, read
 from benchmark.inference.trained_model import TrainedModel, load
 from benchmark.preprocessing.nyul import Landmarks
 from benchmark.protocol import Recipe
+from benchmark.runs.prepared_data import PreparedData
 from benchmark.runs.run_folder import RunState, unpack_masks
-from benchmark.runs.runner import PreparedData, RunOptions, run_grid
+from benchmark.runs.runner import RunOptions, run_grid
 from benchmark.splits.split import make
 
 Capture = pytest.CaptureFixture[str]
 SQUARE = 0.49  # mm
+AXIAL = np.diag([-SQUARE, -SQUARE, 6, 1])
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A run with its model: the folder of runs, the run_id, the images of its test slices and the
-    masks it stored.
-    """
+class Trained:
+    """A run with its model, the images of its test slices and the masks it stored, by number."""
 
     root: Path
     run_id: str
     images: dict[int, NDArray[Any]]
     masks: dict[int, NDArray[np.bool_]]
-    spacing_mm: tuple[float, float]
 
     @property
     def model(self) -> TrainedModel:
@@ -63,42 +60,37 @@ class Kept:
 
 
 @pytest.fixture(scope="module")
-def keep(
+def train(
     tmp_path_factory: pytest.TempPathFactory, slices: SliceSet, recipe: Recipe
-) -> Callable[..., Kept]:
+) -> Callable[..., Trained]:
     out = tmp_path_factory.mktemp("runs")
     split = make(slices, recipe.split, 1)
     images = dict(zip(slices.slice_id.tolist(), slices.images, strict=True))
+    data = PreparedData(slices, {split.split_id: split}, ARMS)
 
-    def kept(arm: str, shape: tuple[int, int] = (64, 64), precision: str = "fp32") -> Kept:
-        how = recipe if precision == "fp32" else small_recipe(training__precision=precision)
-        spec = spec_of(arm, ARMS[arm], slices, split, how, shape=shape)
-        done = run_grid(
-            [spec],
-            PreparedData(slices, {split.split_id: split}, ARMS),
-            RunOptions(out, keep_models=True),
-        )
-        assert done == {spec.run_id: RunState.DONE}
+    def trained(arm: str, shape: tuple[int, int] = (64, 64), precision: str = "fp32") -> Trained:
+        own = recipe if precision == "fp32" else small_recipe(training__precision=precision)
+        spec = spec_of(arm, ARMS[arm], slices, split, own, shape=shape)
+        states = run_grid([spec], data, RunOptions(out, keep_models=True))
+        assert states == {spec.run_id: RunState.DONE}
         masks = unpack_masks(out / spec.run_id / "predictions.zip")
-        return Kept(
-            out, spec.run_id, {number: images[number] for number in masks}, masks, slices.spacing_mm
-        )
+        return Trained(out, spec.run_id, {number: images[number] for number in masks}, masks)
 
-    return kept
+    return trained
 
 
 @pytest.fixture(scope="module")
-def unet(keep: Callable[..., Kept]) -> Kept:
-    return keep("unet")
+def unet(train: Callable[..., Trained]) -> Trained:
+    return train("unet")
 
 
 @pytest.fixture(scope="module")
-def model(unet: Kept) -> TrainedModel:
+def model(unet: Trained) -> TrainedModel:
     return unet.model
 
 
 @pytest.fixture(scope="module")
-def image(unet: Kept) -> NDArray[Any]:
+def image(unet: Trained) -> NDArray[Any]:
     return next(iter(unet.images.values()))
 
 
@@ -114,14 +106,16 @@ class Spy:
         return (images > self.level).astype(np.float32)
 
 
-def model_around(
-    spy: Any, fed: tuple[int, int] = (64, 64), shape: tuple[int, int] = (64, 64)
-) -> TrainedModel:
-    """A model of square pixels of 0.49 mm around an arm."""
+def model_around(arm: Any, shape: tuple[int, int] = (64, 64)) -> TrainedModel:
+    """A model of square pixels of 0.49 mm around an arm that is fed 64 x 64."""
     marks = Landmarks((1.0, 50.0, 99.0), (0.0, 50.0, 100.0))
-    return TrainedModel(
-        "a_run_00000000", spy, marks, fed, shape, (SQUARE, SQUARE), 100, 9, phantom=False
-    )
+    return TrainedModel("a_run_0", arm, marks, (64, 64), shape, (SQUARE, SQUARE), 100, 9, False)
+
+
+def predicted(folder: Path, *paths: Path, arm: Any = None, **more: Any) -> pd.DataFrame:
+    """The table of these slices outlined into folder/out; arm: a `Spy` unless given."""
+    spacing_mm = more.pop("spacing_mm", None)
+    return predict(model_around(arm or Spy(**more)), list(paths), folder / "out", spacing_mm)
 
 
 def png(path: Path, array: NDArray[Any]) -> Path:
@@ -130,24 +124,19 @@ def png(path: Path, array: NDArray[Any]) -> Path:
     return path
 
 
-def volume(
-    path: Path, array: NDArray[Any], affine: NDArray[Any] | None = None, **header: Any
-) -> Path:
+def volume(path: Path, array: NDArray[Any], affine: NDArray[Any] = AXIAL, **header: Any) -> Path:
     """A NIfTI file of an array as it is."""
-    made = nibabel.Nifti1Image(
-        array, np.diag([-SQUARE, -SQUARE, 6, 1]) if affine is None else affine
-    )
+    image = nibabel.Nifti1Image(array, affine)
     for name, value in header.items():
-        made.header[name] = value
+        image.header[name] = value
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(made.to_bytes() if path.suffix == ".nii" else gzip.compress(made.to_bytes()))
+    data = image.to_bytes()
+    path.write_bytes(data if path.suffix == ".nii" else gzip.compress(data))
     return path
 
 
 def patched(path: Path, offset: int, value: NDArray[Any]) -> None:
-    """A NIfTI file with other bytes in its header; offsets: qform_code and sform_code 252, srow_z
-    312.
-    """
+    """A NIfTI file with other bytes in its header: 252 qform_code, sform_code; 312 srow_z."""
     data = bytearray(volume(path, drawn()[:, :, None]).read_bytes())
     data[offset : offset + value.nbytes] = value.tobytes()
     path.write_bytes(data)
@@ -159,46 +148,40 @@ def drawn(seed: int = 0, shape: tuple[int, int] = (64, 64)) -> NDArray[np.uint8]
 
 def mask_of(path: Path) -> NDArray[np.bool_]:
     """The mask in a file, as that file lays it out."""
-    if path.suffix == ".png":
-        with Image.open(path) as picture:
-            found = np.asarray(picture)
-        assert set(np.unique(found)) <= {0, 255}
-        return found > 0
-    found = np.asarray(nibabel.load(path).dataobj)
-    assert found.dtype == np.uint8
-    assert set(np.unique(found)) <= {0, 1}
-    return found > 0
+    png_file = path.suffix == ".png"
+    stored = np.asarray(Image.open(path) if png_file else nibabel.load(path).dataobj)
+    assert stored.dtype == np.uint8
+    assert set(np.unique(stored)) <= {0, 255 if png_file else 1}
+    return stored > 0
 
 
 @pytest.mark.parametrize(
-    ("arm", "shape", "precision"),
-    [
-        ("unet", (64, 64), "fp32"),
-        ("unet", (64, 64), "bf16"),
-        ("unet", (96, 96), "fp32"),
-        ("threshold", (64, 64), "fp32"),
-    ],
+    ("arm", "side", "precision"),
+    [("unet", 64, "fp32"), ("unet", 64, "bf16"), ("unet", 96, "fp32"), ("threshold", 64, "fp32")],
 )
 def test_a_slice_of_the_run_gets_the_mask_that_the_run_stored(
-    keep: Callable[..., Kept], tmp_path: Path, arm: str, shape: tuple[int, int], precision: str
+    train: Callable[..., Trained],
+    slices: SliceSet,
+    tmp_path: Path,
+    arm: str,
+    side: int,
+    precision: str,
 ) -> None:
-    """Bit for bit, from PNG and from NIfTI, whatever size the arm was fed and in whatever
-    precision.
-    """
-    kept = keep(arm, shape, precision)
-    for number, image in kept.images.items():
+    """Bit for bit, from PNG and from NIfTI, whatever size the arm was fed and its precision."""
+    trained = train(arm, (side, side), precision)
+    for number, image in trained.images.items():
         png(tmp_path / "in" / f"p{number}.png", image)
-        (tmp_path / "in" / f"n{number}.nii.gz").write_bytes(nifti.encode(image, kept.spacing_mm))
-    predict(kept.model, find([tmp_path / "in"]), tmp_path / "out", None)
-    for number, mask in kept.masks.items():
+        (tmp_path / "in" / f"n{number}.nii.gz").write_bytes(nifti.encode(image, slices.spacing_mm))
+    predict(trained.model, find([tmp_path / "in"]), tmp_path / "out", None)
+    for number, mask in trained.masks.items():
         np.testing.assert_array_equal(mask_of(tmp_path / "out" / f"p{number}_mask.png"), mask)
         np.testing.assert_array_equal(
             mask_of(tmp_path / "out" / f"n{number}_mask.nii.gz")[:, :, 0].T, mask
         )
-    assert any(mask.any() for mask in kept.masks.values())
+    assert any(mask.any() for mask in trained.masks.values())
 
 
-DISPLAYS = {  # plane: where columns, rows and the axis across them lead to in the world (right, front, up)
+    """Shape, affine, codes, units and pixdim; uint8, without the image's window."""
     "axial": [(-1, 0, 0), (0, -1, 0), (0, 0, 1)],
     "coronal": [(-1, 0, 0), (0, 0, -1), (0, 1, 0)],
     "sagittal": [(0, -1, 0), (0, 0, -1), (1, 0, 0)],
@@ -223,8 +206,7 @@ def test_a_mask_does_not_depend_on_how_a_file_lays_out_its_axes(
     pixel_mm: tuple[float, float, float],
     tilt: float,
 ) -> None:
-    """Law: flipped, permuted and oblique files of one slice get the same mask in the world, on
-    their own grid.
+    """Law: flipped, permuted and oblique files of one slice get one mask, on their own grid.
 
     The oracle turns arrays and affines by hand: voxel v of the turned file is voxel M v of the
     displayed one.
@@ -258,12 +240,10 @@ def test_a_mask_does_not_depend_on_how_a_file_lays_out_its_axes(
     "shape", [(64, 64), (64, 64, 1), (64, 64, 1, 1), (1, 64, 64), (64, 1, 64, 1)]
 )
 def test_a_mask_has_the_grid_of_its_file(tmp_path: Path, shape: tuple[int, ...]) -> None:
-    """Shape, affine and its codes, units and pixdim; 0 and 1 as uint8, without the image's
-    window.
-    """
+    """Shape, affine and its codes, units and pixdim; uint8, without the image's window."""
     window = {"qform_code": 1, "sform_code": 4, "cal_max": 200, "xyzt_units": 2}
     path = volume(tmp_path / "a.nii", drawn().reshape(shape), **window)
-    predict(model_around(Spy()), [path], tmp_path / "out", None)
+    predicted(tmp_path, path)
     before, after = nibabel.load(path), nibabel.load(tmp_path / "out" / "a_mask.nii.gz")
     assert after.shape == shape
     np.testing.assert_array_equal(after.affine, before.affine)
@@ -296,10 +276,9 @@ def test_scaled_and_real_intensities_give_the_same_mask(
         path.write_bytes(data)
     else:
         volume(path, (upright * gain + offset * gain).astype(np.float64))
-    assert read(path).image.dtype == np.float64
-    np.testing.assert_array_equal(
-        outline(model, read(path).image, None), outline(model, image, None)
-    )
+    given_image = read(path).image
+    assert given_image.dtype == np.float64
+    np.testing.assert_array_equal(outline(model, given_image, None), outline(model, image, None))
 
 
 @pytest.mark.parametrize(
@@ -309,18 +288,14 @@ def test_one_slice_in_any_picture_gives_one_mask(
     tmp_path: Path, model: TrainedModel, image: NDArray[Any], form: str
 ) -> None:
     kinds = {"uint16": np.uint16, "float": np.float32}
-    picture = Image.fromarray(image.astype(kinds.get(form.split(".")[0], np.uint8)))
-    if form == "rgb.png":
-        picture = picture.convert("RGB")
-    if form == "palette.png":
-        picture = picture.convert("P")
+    modes = {"rgb.png": "RGB", "palette.png": "P", "alpha.png": "LA"}
+    file = Image.fromarray(image.astype(kinds.get(form.split(".")[0], np.uint8)))
+    file = file.convert(modes.get(form, file.mode))
     if form == "alpha.png":
-        picture = picture.convert("LA")
-        picture.putalpha(Image.fromarray((image > 100).astype(np.uint8)))
-    picture.save(tmp_path / form, lossless=True)
-    np.testing.assert_array_equal(
-        outline(model, read(tmp_path / form).image, None), outline(model, image, None)
-    )
+        file.putalpha(Image.fromarray((image > 100).astype(np.uint8)))
+    file.save(tmp_path / form, lossless=True)
+    given_image = read(tmp_path / form).image
+    np.testing.assert_array_equal(outline(model, given_image, None), outline(model, image, None))
 
 
 @pytest.mark.parametrize(
@@ -349,9 +324,7 @@ def test_a_slice_is_framed_to_the_form_of_those_trained_on(
 def test_a_frame_holds_the_slice_and_has_the_form(
     shape: tuple[int, int], spacing_mm: tuple[float, float] | None, own: tuple[int, int]
 ) -> None:
-    """Law: one side stays; the sides' ratio in mm is the model's to within half a pixel; a framed
-    slice needs none.
-    """
+    """Law: one side stays, the ratio in mm is the model's to half a pixel, framed stays framed."""
     model = model_around(Spy(), shape=own)
     height, width = frame(model, shape, spacing_mm)
     assert height >= shape[0]
@@ -374,27 +347,21 @@ def test_filling_up_is_what_a_file_already_filled_up_would_give(
 
 
 def test_the_arm_is_fed_its_own_size_in_its_own_range() -> None:
-    """Smaller slices are enlarged without blocks, larger ones averaged; the run's landmarks and
-    rescaling follow.
-    """
+    """Smaller slices are enlarged without blocks, larger ones averaged; then Nyul's scale."""
     spy = Spy()
     ramp = np.add.outer(np.zeros(32), np.arange(32)).astype(np.uint8)
     assert outline(model_around(spy), ramp, None).shape == (32, 32)
     outline(model_around(spy), np.kron(drawn(shape=(64, 64)), np.ones((2, 2), np.uint8)), None)
     outline(model_around(spy), drawn(shape=(64, 64)), None)
     small, large, own = spy.fed
-    assert {one.shape for one in spy.fed} == {(1, 64, 64)}
+    assert {images.shape for images in spy.fed} == {(1, 64, 64)}
     assert (small.min(), small.max()) == (-1, 1)
-    assert (
-        np.diff(small[0, 0])[1:-1] > 0
-    ).all()  # a ramp rises at every pixel, not at every second one
+    assert (np.diff(small[0, 0])[1:-1] > 0).all()  # a ramp rises at every pixel, not every second
     np.testing.assert_allclose(large, own, atol=1e-5)  # each pixel fourfold is averaged back
 
 
 def test_a_map_is_averaged_where_the_slice_is_smaller_than_what_the_arm_is_fed() -> None:
-    """16 columns fed as 64, of which three in every four are marked: 0.75 everywhere, where points
-    would give 0.5.
-    """
+    """16 columns fed as 64, three of four marked: 0.75 everywhere; points would give 0.5."""
 
     class Striped(Spy):
         def predict(self, images: FloatImages) -> NDArray[np.float32]:
@@ -403,7 +370,9 @@ def test_a_map_is_averaged_where_the_slice_is_smaller_than_what_the_arm_is_fed()
     assert outline(model_around(Striped()), drawn(shape=(16, 16)), None).all()
 
 
-def test_the_answer_for_a_slice_does_not_depend_on_the_others(unet: Kept, tmp_path: Path) -> None:
+def test_the_answer_for_a_slice_does_not_depend_on_the_others(
+    unet: Trained, tmp_path: Path
+) -> None:
     paths = [png(tmp_path / f"{number}.png", image) for number, image in unet.images.items()]
     predict(unet.model, paths, tmp_path / "all", None)
     predict(unet.model, paths[-1:], tmp_path / "one", None)
@@ -431,7 +400,7 @@ def test_measures_are_those_of_the_mask() -> None:
 def test_without_a_spacing_there_are_pixels_only(tmp_path: Path) -> None:
     """Never guessed: not from the training slices, nor from a picture's dots per inch."""
     Image.fromarray(drawn()).save(tmp_path / "a.png", dpi=(72, 72))
-    predict(model_around(Spy()), [tmp_path / "a.png"], tmp_path / "out", None)
+    predicted(tmp_path, tmp_path / "a.png")
     (row,) = pd.read_csv(tmp_path / "out" / "measures.csv").to_dict("records")
     assert {name for name, value in row.items() if pd.isna(value)} == {
         "area_mm2", "longest_diameter_mm", "perpendicular_mm", "row_spacing_mm", "column_spacing_mm", "note",
@@ -441,7 +410,7 @@ def test_without_a_spacing_there_are_pixels_only(tmp_path: Path) -> None:
 
 def test_an_empty_mask_is_no_tumour(tmp_path: Path) -> None:
     paths = [png(tmp_path / "a.png", drawn()), volume(tmp_path / "b.nii", drawn()[:, :, None])]
-    table = predict(model_around(Spy(level=1.0)), paths, tmp_path / "out", None)
+    table = predicted(tmp_path, *paths, level=1.0)
     assert table["tumour_found"].tolist() == [False, False]
     for name in ("area_pixels", "longest_diameter_pixels", "perpendicular_pixels"):
         assert table[name].tolist() == [0, 0]
@@ -451,28 +420,23 @@ def test_an_empty_mask_is_no_tumour(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spacing_mm", "says"),
+    ("side_mm", "says"),
     [
-        ((0.49, 0.49), ""),
-        ((0.49 * 1.19, 0.49 * 1.19), ""),
-        ((0.49 / 1.19, 0.49 / 1.19), ""),
+        (0.49, ""),
+        (0.49 * 1.19, ""),
+        (0.49 / 1.19, ""),
         (None, ""),
-        ((0.49 * 1.21, 0.49 * 1.21), "shows 1.21 times the field of view"),
-        ((0.245, 0.245), "shows 0.50 times the field of view"),
+        (0.49 * 1.21, "shows 1.21 times the field of view"),
+        (0.245, "shows 0.50 times the field of view"),
     ],
 )
-def test_another_field_of_view_is_doubted(
-    spacing_mm: tuple[float, float] | None, says: str
-) -> None:
-    """From 20 % of the pixel that the arm is fed; half the pixels of half the size are no other
-    view.
-    """
-    assert warning(model_around(Spy()), (64, 64), spacing_mm).startswith(says)
-    assert bool(warning(model_around(Spy()), (64, 64), spacing_mm)) == bool(says)
-    if spacing_mm:
-        assert warning(
-            model_around(Spy()), (128, 128), (spacing_mm[0] / 2, spacing_mm[1] / 2)
-        ).startswith(says)
+def test_another_field_of_view_is_doubted(side_mm: float | None, says: str) -> None:
+    """From 20 % of the fed pixel on; half the pixels of half the size are no other view."""
+    for side, finer in ((64, 1), (128, 2)):
+        spacing_mm = (side_mm / finer, side_mm / finer) if side_mm else None
+        text = warning(model_around(Spy()), (side, side), spacing_mm)
+        assert text.startswith(says)
+        assert bool(text) == bool(says)
 
 
 def test_an_overlay_shows_the_slice_in_grey_and_the_border_in_colour() -> None:
@@ -480,9 +444,9 @@ def test_an_overlay_shows_the_slice_in_grey_and_the_border_in_colour() -> None:
     image = np.add.outer(np.zeros(32), np.arange(32)).astype(np.uint8)
     mask = np.zeros((32, 32), dtype=bool)
     mask[10:14, 10:14] = True
-    with Image.open(io.BytesIO(overlay(image, mask))) as picture:
-        assert picture.mode == "RGB"
-        pixels = np.asarray(picture)
+    with Image.open(io.BytesIO(overlay(image, mask))) as shown:
+        assert shown.mode == "RGB"
+        pixels = np.asarray(shown)
     coloured = (pixels == VERMILLION).all(axis=2)
     expected = mask.copy()
     expected[11:13, 11:13] = False
@@ -495,41 +459,24 @@ def test_an_overlay_shows_the_slice_in_grey_and_the_border_in_colour() -> None:
 def test_an_overlay_of_a_nearly_constant_slice_shows_what_differs() -> None:
     image = np.zeros((64, 64), dtype=np.uint8)
     image[5, 5] = 9
-    with Image.open(io.BytesIO(overlay(image, np.zeros((64, 64), dtype=bool)))) as picture:
-        assert np.asarray(picture)[5, 5].tolist() == [255, 255, 255]
+    with Image.open(io.BytesIO(overlay(image, np.zeros((64, 64), dtype=bool)))) as shown:
+        assert np.asarray(shown)[5, 5].tolist() == [255, 255, 255]
 
 
 def test_a_folder_gives_its_slices_by_name_without_what_was_made_of_them(tmp_path: Path) -> None:
     """Another's masks and overlays, without the slice beside them, are taken for slices."""
-    for name in (
-        "b.png",
-        "a.nii.gz",
-        "b_mask.png",
-        "b_overlay.png",
-        "c_mask.png",
-        ".d.png",
-        "notes.txt",
-        "A 1.TIF",
-    ):
+    made = ("b_mask.png", "b_overlay.png")
+    for name in ("b.png", "a.nii.gz", *made, "c_mask.png", ".d.png", "A 1.TIF"):
         (tmp_path / name).touch()
-    (tmp_path / "e.png").mkdir()
-    assert [path.name for path in find([tmp_path])] == [
-        "A 1.TIF",
-        "a.nii.gz",
-        "b.png",
-        "c_mask.png",
-    ]
-    assert find([tmp_path / "b.png", tmp_path])[0].name == "b.png"
-    assert len(find([tmp_path / "b.png", tmp_path])) == 4  # each once
-    assert (
-        passed_over([tmp_path, tmp_path / "b.png"])
-        == "Passed over: files of other kinds: 1, folders: 1."
-    )
-
-
-def test_nothing_passed_over_is_not_told(tmp_path: Path) -> None:
-    (tmp_path / "a.png").touch()
     assert passed_over([tmp_path]) == ""
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "e.png").mkdir()
+    names = [path.name for path in find([tmp_path])]
+    assert names == ["A 1.TIF", "a.nii.gz", "b.png", "c_mask.png"]
+    twice = find([tmp_path / "b.png", tmp_path])
+    assert (twice[0].name, len(twice)) == ("b.png", 4)  # each once
+    sentence = "Passed over: files of other kinds: 1, folders: 1."
+    assert passed_over([tmp_path, tmp_path / "b.png"]) == sentence
 
 
 def test_two_links_to_one_file_are_two_slices_and_a_link_to_nothing_is_told(tmp_path: Path) -> None:
@@ -540,7 +487,7 @@ def test_two_links_to_one_file_are_two_slices_and_a_link_to_nothing_is_told(tmp_
     assert [path.name for path in find([tmp_path / "in"])] == ["a.png", "b.png"]
     (tmp_path / "in" / "c.png").symlink_to(tmp_path / "nowhere.png")
     with pytest.raises(DataError, match=r"c\.png: is a link to nothing; mend or remove it"):
-        predict(model_around(Spy()), find([tmp_path / "in"]), tmp_path / "out", None)
+        predicted(tmp_path, *find([tmp_path / "in"]))
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
@@ -548,7 +495,7 @@ def test_two_links_to_one_file_are_two_slices_and_a_link_to_nothing_is_told(tmp_
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)
     with pytest.raises(DataError, match=f"{name}: is no regular file"):
-        predict(model_around(Spy()), [tmp_path / name], tmp_path / "out", None)
+        predicted(tmp_path, tmp_path / name)
 
 
 @pytest.mark.parametrize(
@@ -565,24 +512,20 @@ def test_a_name_that_cannot_be_written_is_refused_before_anything_is_read(
     tmp_path: Path, name: str, words: str
 ) -> None:
     with pytest.raises(DataError) as caught:
-        predict(model_around(Spy()), [tmp_path / name], tmp_path / "out", None)
+        predicted(tmp_path, tmp_path / name)
     assert words in str(caught.value)
     assert str(caught.value).isprintable()
 
 
 def test_a_name_of_255_bytes_can_be_written(tmp_path: Path) -> None:
-    predict(
-        model_around(Spy()), [png(tmp_path / f"{'x' * 243}.png", drawn())], tmp_path / "out", None
-    )
+    predicted(tmp_path, png(tmp_path / f"{'x' * 243}.png", drawn()))
     assert max(len(path.name) for path in (tmp_path / "out").iterdir()) == 255
 
 
 def refuse(
     model: TrainedModel, folder: Path, *words: str, spacing_mm: tuple[float, float] | None = None
 ) -> None:
-    """Predicting the folder raises one DataError, of one line, with the words; no arm was asked,
-    nothing changed.
-    """
+    """Predicting the folder raises one DataError, of one line; no arm is asked, nothing changes."""
     spy, before = Spy(), snapshot(folder)
     with pytest.raises(DataError) as caught:
         predict(replace(model, arm=spy), find([folder]), folder / "out", spacing_mm)
@@ -610,143 +553,73 @@ def unsized(path: Path) -> None:
 
 
 def two_ways(path: Path) -> None:
-    """A NIfTI file whose first axis runs to the right by its qform, and to the left by its
-    sform.
-    """
-    made = nibabel.Nifti1Image(drawn()[:, :, None], np.diag([-SQUARE, -SQUARE, 6, 1]))
-    made.set_qform(np.diag([SQUARE, -SQUARE, 6, 1]), 1)
-    path.write_bytes(made.to_bytes())
+    """A NIfTI file whose first axis runs to the right by its qform, to the left by its sform."""
+    image = nibabel.Nifti1Image(drawn()[:, :, None], AXIAL)
+    image.set_qform(np.diag([SQUARE, -SQUARE, 6, 1]), 1)
+    path.write_bytes(image.to_bytes())
 
 
 def packed_as(path: Path, form: Any, compressed: bool) -> None:
-    data = form(drawn()[:, :, None], np.diag([-SQUARE, -SQUARE, 6, 1])).to_bytes()
+    data = form(drawn()[:, :, None], AXIAL).to_bytes()
     path.write_bytes(gzip.compress(data) if compressed else data)
 
 
-SHEARED = np.array(
-    [
-        [-SQUARE, -SQUARE * np.sin(0.01), 0, 0],
-        [0, -SQUARE * np.cos(0.01), 0, 0],
-        [0, 0, 6, 0],
-        [0, 0, 0, 1],
-    ]
-)
+SHEARED = AXIAL.copy()
+SHEARED[:2, 1] = -SQUARE * np.sin(0.01), -SQUARE * np.cos(0.01)
 TURNED = Image.Exif()
 TURNED[274] = 6
 RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
+FORM_1, FORM_2 = nibabel.Nifti1Image, nibabel.Nifti2Image
+# fmt: off
 BAD: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "0 bytes": ("x.png", nothing, "cannot be read"),
     "0 bytes nii": ("x.nii", nothing, "cannot be read"),
     "0 bytes nii.gz": ("x.nii.gz", nothing, "cannot be read"),
     "colour": ("x.png", colour, "colour picture"),
-    "constant": (
-        "x.png",
-        lambda p: png(p, np.full((64, 64), 7, np.uint8)),
-        "constant image, every pixel is 7",
-    ),
+    "constant": ("x.png", lambda p: png(p, np.full((64, 64), 7, np.uint8)), "every pixel is 7"),
     "constant nii": ("x.nii", lambda p: volume(p, np.ones((64, 64, 1))), "constant image"),
     "one row": ("x.png", lambda p: png(p, drawn(shape=(1, 64))), "two sides of two pixels or more"),
-    "one line": (
-        "x.nii",
-        lambda p: volume(p, drawn(shape=(1, 64))),
-        "two sides of two pixels or more",
-    ),
-    "beyond three": (
-        "x.nii",
-        lambda p: volume(p, drawn().reshape(1, 1, 64, 64)),
-        "in three dimensions",
-    ),
-    "volume": (
-        "x.nii.gz",
-        lambda p: volume(p, np.zeros((64, 64, 5), np.int16)),
-        "shape (64, 64, 5); one file holds",
-    ),
-    "large": (
-        "x.nii.gz",
-        lambda p: volume(p, np.zeros((256, 256, 300), np.int16)),
-        "split a volume into slices",
-    ),
-    "nan": (
-        "x.nii",
-        lambda p: volume(p, np.full((64, 64, 1), np.nan)),
-        "4096 values are not finite",
-    ),
-    "overflow": (
-        "x.nii",
-        lambda p: volume(p, np.where(drawn() > 127, 1.7e308, -1.7e308)),
-        "too far apart",
-    ),
-    "complex": (
-        "x.nii",
-        lambda p: volume(p, drawn()[:, :, None].astype(np.complex64)),
-        "holds complex64",
-    ),
+    "one line": ("x.nii", lambda p: volume(p, drawn(shape=(1, 64))), "two sides of two pixels or"),
+    "beyond three": ("x.nii", lambda p: volume(p, drawn().reshape(1, 1, 64, 64)), "in three dim"),
+    "volume": ("x.nii.gz", lambda p: volume(p, np.zeros((64, 64, 5), np.int16)),
+               "shape (64, 64, 5); one file holds"),
+    "large": ("x.nii.gz", lambda p: volume(p, np.zeros((256, 256, 300), np.int16)),
+              "split a volume into slices"),
+    "nan": ("x.nii", lambda p: volume(p, np.full((64, 64, 1), np.nan)), "4096 values are not fin"),
+    "overflow": ("x.nii", lambda p: volume(p, np.where(drawn() > 127, 1.7e308, -1.7e308)),
+                 "too far apart"),
+    "complex": ("x.nii", lambda p: volume(p, drawn()[:, :, None].astype(np.complex64)),
+                "holds complex64"),
     "rgb": ("x.nii", lambda p: volume(p, np.zeros((64, 64, 1), RGB)), "x.nii"),
     "unoriented": ("x.nii", lambda p: patched(p, 252, np.zeros(2, "<i2")), "tells no orientation"),
     "flat": ("x.nii", lambda p: patched(p, 312, np.zeros(4, "<f4")), "tells no orientation"),
-    "metres": (
-        "x.nii",
-        lambda p: volume(p, drawn(), np.diag([5e-4, 5e-4, 6e-3, 1])),
-        "must lie in (0.01, 100.0)",
-    ),
-    "two sizes": (
-        "x.nii",
-        lambda p: volume(p, drawn(), pixdim=[1, 2, 2, 6, 0, 0, 0, 0]),
-        "by its pixdim",
-    ),
+    "metres": ("x.nii", lambda p: volume(p, drawn(), np.diag([5e-4, 5e-4, 6e-3, 1])),
+               "must lie in (0.01, 100.0)"),
+    "two sizes": ("x.nii", lambda p: volume(p, drawn(), pixdim=[1, 2, 2, 6, 0, 0, 0, 0]),
+                  "by its pixdim"),
     "no pixel size": ("x.nii", unsized, "pixel size [0.0, 0.0] in its header; mend its pixdim"),
-    "no number": (
-        "x.nii",
-        lambda p: patched(p, 80, np.array([np.nan], "<f4")),
-        "pixel size [nan, 0.49",
-    ),
-    "microns": (
-        "x.nii",
-        lambda p: volume(p, drawn(), xyzt_units=3),
-        "lengths in microns; convert its header to mm",
-    ),
+    "no number": ("x.nii", lambda p: patched(p, 80, np.array([np.nan], "<f4")), "size [nan, 0.49"),
+    "microns": ("x.nii", lambda p: volume(p, drawn(), xyzt_units=3),
+                "lengths in microns; convert its header to mm"),
     "in metres": ("x.nii", lambda p: volume(p, drawn(), xyzt_units=1), "lengths in metres"),
     "sheared": ("x.nii", lambda p: volume(p, drawn()[:, :, None], SHEARED), "not at right angles"),
     "two ways": ("x.nii", two_ways, "run to RPS by its qform, to LPS by its sform"),
-    "nothing deep": (
-        "x.nii",
-        lambda p: patched(p, 46, np.zeros(1, "<i2")),
-        "shape (64, 64, 0); a slice has two sides",
-    ),
-    "NIfTI-2": (
-        "x.nii",
-        lambda p: packed_as(p, nibabel.Nifti2Image, False),
-        "is NIfTI-2; save it as NIfTI-1",
-    ),
-    "NIfTI-2 gz": ("x.nii.gz", lambda p: packed_as(p, nibabel.Nifti2Image, True), "is NIfTI-2"),
-    "gzip": (
-        "x.nii",
-        lambda p: packed_as(p, nibabel.Nifti1Image, True),
-        "is compressed; name it .nii.gz",
-    ),
-    "no gzip": (
-        "x.nii.gz",
-        lambda p: packed_as(p, nibabel.Nifti1Image, False),
-        "is not compressed; name it .nii",
-    ),
-    "turned": (
-        "x.png",
-        lambda p: Image.fromarray(drawn()).save(p, exif=TURNED),
-        "its orientation tag (6) turns it",
-    ),
-    "turned tif": (
-        "x.tif",
-        lambda p: Image.fromarray(drawn()).save(p, tiffinfo={274: 3}),
-        "orientation tag (3)",
-    ),
-    "negative": (
-        "x.tif",
-        lambda p: Image.fromarray(drawn().astype(np.uint16)).save(p, tiffinfo={262: 0}),
-        "its least value is white",
-    ),
+    "nothing deep": ("x.nii", lambda p: patched(p, 46, np.zeros(1, "<i2")),
+                     "shape (64, 64, 0); a slice has two sides"),
+    "NIfTI-2": ("x.nii", lambda p: packed_as(p, FORM_2, False), "is NIfTI-2; save it as NIfTI-1"),
+    "NIfTI-2 gz": ("x.nii.gz", lambda p: packed_as(p, FORM_2, True), "is NIfTI-2"),
+    "gzip": ("x.nii", lambda p: packed_as(p, FORM_1, True), "is compressed; name it .nii.gz"),
+    "no gzip": ("x.nii.gz", lambda p: packed_as(p, FORM_1, False), "not compressed; name it .nii"),
+    "turned": ("x.png", lambda p: Image.fromarray(drawn()).save(p, exif=TURNED),
+               "its orientation tag (6) turns it"),
+    "turned tif": ("x.tif", lambda p: Image.fromarray(drawn()).save(p, tiffinfo={274: 3}),
+                   "orientation tag (3)"),
+    "negative": ("x.tif", lambda p: Image.fromarray(drawn().astype(np.uint16)).save(
+        p, tiffinfo={262: 0}), "its least value is white"),
     "lossy": ("x.webp", lambda p: Image.fromarray(drawn()).save(p), "save it as a grey PNG"),
     "long": ("x.png", lambda p: png(p, drawn(shape=(2, 8000))), "has 8000x8000 pixels; crop it"),
 }
+# fmt: on
 
 
 @pytest.mark.parametrize("case", BAD)
@@ -758,13 +631,11 @@ def test_a_bad_file_is_named_before_any_work(tmp_path: Path, case: str) -> None:
 
 
 def test_contrast_that_is_lost_at_the_fed_size_is_named(tmp_path: Path) -> None:
-    """One pixel of 2048 x 2048 that is 1 of 60000 brighter: 1 / 1024 of a level in 64 x 64, less
-    than float32 tells.
-    """
+    """One pixel of 2048 x 2048, 1 of 60000 brighter: at 64 x 64 less than float32 can hold."""
     array = np.full((2048, 2048), 60_000, np.uint16)
     array[5, 5] += 1
     with pytest.raises(DataError, match=r"a\.png: at 64x64 pixels: constant image"):
-        predict(model_around(Spy()), [png(tmp_path / "a.png", array)], tmp_path / "out", None)
+        predicted(tmp_path, png(tmp_path / "a.png", array))
     assert not (tmp_path / "out").exists()
 
 
@@ -775,9 +646,7 @@ def test_what_is_wrong_with_a_header_is_told_once(
     unsized(tmp_path / "a.nii")
     with pytest.raises(DataError):
         read(tmp_path / "a.nii")
-    patched(
-        tmp_path / "a.nii", 80, np.array([-SQUARE], "<f4")
-    )  # mended by NiBabel, and its size is as told
+    patched(tmp_path / "a.nii", 80, np.array([-SQUARE], "<f4"))  # mended by NiBabel
     assert read(tmp_path / "a.nii").spacing_mm == (SQUARE, SQUARE)
     assert caplog.records == []
 
@@ -789,33 +658,21 @@ def test_a_file_that_may_not_be_read_is_not_called_damaged() -> None:
 
 
 def test_an_8_bit_tiff_with_0_for_white_is_seen_as_it_is_displayed(tmp_path: Path) -> None:
-    Image.fromarray(drawn()).save(
-        tmp_path / "a.tif", tiffinfo={262: 0}
-    )  # stored as 255 less its levels
+    Image.fromarray(drawn()).save(tmp_path / "a.tif", tiffinfo={262: 0})  # as 255 less its levels
     assert (255 - drawn()).tobytes() in (tmp_path / "a.tif").read_bytes()
     np.testing.assert_array_equal(read(tmp_path / "a.tif").image, drawn())
 
 
 def test_a_header_and_a_given_spacing_must_agree(tmp_path: Path) -> None:
     path = volume(tmp_path / "a.nii", drawn())
-    refuse(
-        model_around(Spy()),
-        tmp_path,
-        "a.nii",
-        "header says (0.49, 0.49)",
-        "(1.0, 1.0)",
-        spacing_mm=(1.0, 1.0),
-    )
-    table = predict(
-        model_around(Spy()), [path], tmp_path / "out", (0.490001, 0.49)
-    )  # printed with fewer digits
+    words = ("a.nii", "header says (0.49, 0.49)", "(1.0, 1.0)")
+    refuse(model_around(Spy()), tmp_path, *words, spacing_mm=(1.0, 1.0))
+    table = predicted(tmp_path, path, spacing_mm=(0.490001, 0.49))  # printed with fewer digits
     assert table["row_spacing_mm"].tolist() == [0.49]
 
 
-def test_a_given_spacing_measures_a_picture(tmp_path: Path) -> None:
-    table = predict(
-        model_around(Spy()), [png(tmp_path / "a.png", drawn())], tmp_path / "out", (0.5, 0.25)
-    )
+def test_a_given_spacing_measures_an_image_without_one(tmp_path: Path) -> None:
+    table = predicted(tmp_path, png(tmp_path / "a.png", drawn()), spacing_mm=(0.5, 0.25))
     assert table["area_mm2"].tolist() == [round(0.125 * table["area_pixels"].tolist()[0], 4)]
 
 
@@ -824,11 +681,8 @@ def test_nothing_is_overwritten(tmp_path: Path, taken: str) -> None:
     png(tmp_path / "a.png", drawn())
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / taken).write_text("mine")
-    refuse(
-        model_around(Spy()),
-        tmp_path,
-        f"{taken}: exists already and is left as it is; give another --out",
-    )
+    words = f"{taken}: exists already and is left as it is; give another --out"
+    refuse(model_around(Spy()), tmp_path, words)
 
 
 @pytest.mark.parametrize(
@@ -841,7 +695,8 @@ def test_two_slices_of_one_name_are_refused(tmp_path: Path, one: str, other: str
     refuse(model_around(Spy()), tmp_path, one, other, "would be written to one name")
 
 
-def test_an_arm_that_fails_half_way_leaves_nothing_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("there", [False, True])
+def test_an_arm_that_fails_half_way_leaves_things_as_they_were(tmp_path: Path, there: bool) -> None:
     class Tired(Spy):
         def predict(self, images: FloatImages) -> NDArray[np.float32]:
             if self.fed:
@@ -849,22 +704,14 @@ def test_an_arm_that_fails_half_way_leaves_nothing_behind(tmp_path: Path) -> Non
             return super().predict(images)
 
     paths = [png(tmp_path / f"{name}.png", drawn(i)) for i, name in enumerate("ab")]
+    if there:
+        (tmp_path / "out").mkdir()
+    before = list(tmp_path.rglob("*"))
     with pytest.raises(KeyboardInterrupt):
-        predict(model_around(Tired()), paths, tmp_path / "out", None)
-    assert not (tmp_path / "out").exists()
-    predict(model_around(Spy()), paths, tmp_path / "out", None)
+        predicted(tmp_path, *paths, arm=Tired())
+    assert list(tmp_path.rglob("*")) == before
+    predicted(tmp_path, *paths)
     assert len(list((tmp_path / "out").iterdir())) == 5
-
-
-def test_a_folder_that_was_there_stays(tmp_path: Path) -> None:
-    class Tired(Spy):
-        def predict(self, images: FloatImages) -> NDArray[np.float32]:
-            raise KeyboardInterrupt
-
-    (tmp_path / "out").mkdir()
-    with pytest.raises(KeyboardInterrupt):
-        predict(model_around(Tired()), [png(tmp_path / "a.png", drawn())], tmp_path / "out", None)
-    assert list((tmp_path / "out").iterdir()) == []
 
 
 @pytest.mark.parametrize("taken", ["measures.csv", "a_mask.png", "a_overlay.png"])
@@ -877,30 +724,25 @@ def test_what_appears_during_the_work_is_not_overwritten(tmp_path: Path, taken: 
             return super().predict(images)
 
     with pytest.raises(DataError, match=f"{taken}: exists already and is left as it is"):
-        predict(model_around(Slow()), [png(tmp_path / "a.png", drawn())], tmp_path / "out", None)
+        predicted(tmp_path, png(tmp_path / "a.png", drawn()), arm=Slow())
     assert [path.name for path in (tmp_path / "out").iterdir()] == [taken]
     assert (tmp_path / "out" / taken).read_text() == "mine"
 
 
 def test_of_two_calls_at_once_one_writes_all_and_the_other_nothing(tmp_path: Path) -> None:
-    """The second begins and ends while the first is at work: each was free to write when it was
-    checked.
-    """
+    """The second begins and ends while the first works: each was free to write when checked."""
     paths = [png(tmp_path / f"{name}.png", drawn(i)) for i, name in enumerate("ab")]
 
     class Overtaken(Spy):
         def predict(self, images: FloatImages) -> NDArray[np.float32]:
-            predict(model_around(Spy()), paths[1:], tmp_path / "out", None)
+            predicted(tmp_path, *paths[1:])
             return super().predict(images)
 
     with pytest.raises(DataError, match=r"measures\.csv: exists already"):
-        predict(model_around(Overtaken()), paths[:1], tmp_path / "out", None)
+        predicted(tmp_path, *paths[:1], arm=Overtaken())
     assert pd.read_csv(tmp_path / "out" / "measures.csv")["file"].tolist() == [str(paths[1])]
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "b_mask.png",
-        "b_overlay.png",
-        "measures.csv",
-    }
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert written == {"b_mask.png", "b_overlay.png", "measures.csv"}
 
 
 @pytest.mark.parametrize(
@@ -933,34 +775,20 @@ def test_a_call_that_is_stopped_promises_no_more_than_it_keeps(
     assert capsys.readouterr().err.startswith(f"\nstopped; {words}")
 
 
-def test_the_word_is_carried_out_and_warns(unet: Kept, tmp_path: Path, capsys: Capture) -> None:
-    """Masks, overlays and the table; on stdout the same table, and that this is no medical
-    device.
-    """
+def test_the_word_is_carried_out_and_warns(unet: Trained, tmp_path: Path, capsys: Capture) -> None:
+    """Masks, overlays and the table; the same table on stdout, and that it is no medical device."""
     image, mask = next(iter(unet.images.values())), next(iter(unet.masks.values()))
     path = png(tmp_path / "in" / "head.png", image)
     (path.parent / "notes.txt").touch()
-    words = [
-        "predict",
-        str(path.parent),
-        "--run",
-        unet.run_id,
-        "--runs",
-        str(unet.root),
-        "--device",
-        "cpu",
-    ]
+    words = f"predict {path.parent} --run {unet.run_id} --runs {unet.root} --device cpu".split()
     assert main([*words, "--out", str(tmp_path / "out"), "--spacing", "3.92", "3.92"]) == 0
     output = capsys.readouterr().out
     assert "Passed over: files of other kinds: 1, folders: 0.\n" in output
     assert "research tool and no medical device" in output
     assert f"trained on {unet.model.slices} drawn phantoms" in output
     assert f"{mask.sum() * 3.92**2:.0f} mm2" in output
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "head_mask.png",
-        "head_overlay.png",
-        "measures.csv",
-    }
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert written == {"head_mask.png", "head_overlay.png", "measures.csv"}
     (row,) = pd.read_csv(tmp_path / "out" / "measures.csv").to_dict("records")
     assert (row["file"], row["run_id"], row["area_pixels"]) == (str(path), unet.run_id, mask.sum())
     np.testing.assert_array_equal(mask_of(tmp_path / "out" / "head_mask.png"), mask)
@@ -980,7 +808,7 @@ def test_the_word_is_carried_out_and_warns(unet: Kept, tmp_path: Path, capsys: C
     ],
 )
 def test_bad_words_are_one_line(
-    unet: Kept,
+    unet: Trained,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: Capture,
@@ -992,10 +820,10 @@ def test_bad_words_are_one_line(
     png(tmp_path / "a.png", drawn())
     (tmp_path / "a.jpg").touch()
     assert main(["predict", "--run", unet.run_id, "--runs", str(unet.root), *words]) == 2
-    found = capsys.readouterr().err
-    assert found.startswith("error: ")
-    assert found.count("\n") == 1
-    assert says in found
+    err = capsys.readouterr().err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert says in err
     assert not (tmp_path / "predictions").exists()
 
 
@@ -1016,34 +844,17 @@ def test_any_bytes_give_a_slice_or_one_clear_error(
 def test_from_a_grid_to_a_mask(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture, few_phantoms: None
 ) -> None:
-    """`reproduce` keeps nothing unasked, says so when asked too late, and keeps what it trains from
-    then on.
-    """
+    """`reproduce` keeps nothing unasked, says so when asked too late, and keeps what follows."""
     monkeypatch.chdir(tmp_path)
-    words = [
-        "reproduce",
-        "--data",
-        "phantoms",
-        "--grid",
-        "baselines",
-        "--only",
-        "arm=otsu,background",
-        "--threads",
-        "1",
-    ]
-    assert main([*words[:-3], "arm=otsu", *words[-2:], "--out", "a"]) == 0
+    words = "reproduce --data phantoms --grid baselines --threads 1 --only".split()
+    assert main([*words, "arm=otsu", "--out", "a"]) == 0
     (otsu,) = (path.name for path in Path("a").glob("otsu_*"))
     capsys.readouterr()
-    assert main([*words, "--out", "a", "--keep-models"]) == 0
-    (note,) = (
-        line
-        for line in capsys.readouterr().out.splitlines()
-        if line.startswith("Note: done before")
-    )
+    assert main([*words, "arm=otsu,background", "--out", "a", "--keep-models"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (note,) = (line for line in lines if line.startswith("Note: done before"))
     assert note.endswith(f"or give another --out): {otsu}.")
-    assert [path.parent.name.partition("_")[0] for path in Path("a").glob("*/model.pt")] == [
-        "background"
-    ]
+    assert [path.parent.name[:11] for path in Path("a").glob("*/model.pt")] == ["background_"]
     png(Path("x.png"), drawn())
     assert main(["predict", "x.png", "--runs", "a", "--run", otsu]) == 2
     assert "finished without its model" in capsys.readouterr().err

@@ -1,16 +1,18 @@
-"""The index of a folder of runs: it changes no answer, whatever happens to the runs or to it."""
+"""The cache of a folder of runs: it changes no answer, whatever happens to the runs or to it."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import settings
@@ -22,13 +24,14 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from run_records import halves, squares, varied, write_run
+from run_records import halves, rewritten, squares, varied, write_run
 from strategies import costly
 
 import benchmark.runs.collect as collecting
 from benchmark.errors import RecordError
 from benchmark.runs import cache, run_folder
-from benchmark.runs.collect import Collected, collect, read_run, reproduction_folder
+from benchmark.runs.collect import Collected, collect, read_table_row, reproduction_folder
+from benchmark.runs.reader import read_run, read_scores
 from benchmark.runs.rescore import rescore
 from benchmark.runs.run_folder import RunFolder
 
@@ -39,9 +42,7 @@ SPLIT = halves(SLICES)
 
 @pytest.fixture(autouse=True)
 def _small_and_settled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One run is worth an index, and a file is settled once it is there: tests write no file twice
-    within a tick.
-    """
+    """One run is worth a cache, and a file is settled once it is there."""
     monkeypatch.setattr(cache, "FEWEST", 1)
     monkeypatch.setattr(cache, "RACY_SECONDS", 0.0)
 
@@ -60,13 +61,12 @@ def tick() -> None:
 
 
 def runs(root: Path) -> list[RunFolder]:
-    return [
-        RunFolder(root, path.name) for path in sorted(root.iterdir()) if path.name != cache.FOLDER
-    ]
+    return [RunFolder(root, p.name) for p in sorted(root.iterdir()) if p.name != cache.FOLDER]
 
 
-def index(root: Path) -> Path:
-    return root / cache.FOLDER / cache.FILE
+def store(root: Path) -> Path:
+    (path,) = (root / cache.FOLDER).glob("*.sqlite")
+    return path
 
 
 def same(a: Collected, b: Collected) -> None:
@@ -83,12 +83,12 @@ def answer(root: Path, *, indexed: bool) -> Collected | str:
 
 
 def check(root: Path) -> None:
-    """The answer with the index is the answer without it: the same tables, or the same error."""
-    with_index, without = answer(root, indexed=True), answer(root, indexed=False)
-    if isinstance(with_index, str) or isinstance(without, str):
-        assert with_index == without
+    """The answer with the cache is the answer without it: the same tables, or the same error."""
+    with_cache, without = answer(root, indexed=True), answer(root, indexed=False)
+    if isinstance(with_cache, str) or isinstance(without, str):
+        assert with_cache == without
     else:
-        same(with_index, without)
+        same(with_cache, without)
 
 
 @pytest.fixture
@@ -98,9 +98,9 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
     def counted(folder: RunFolder) -> object:
         seen.append(folder.run_id)
-        return read_run(folder)
+        return read_table_row(folder)
 
-    monkeypatch.setattr(collecting, "read_run", counted)
+    monkeypatch.setattr(collecting, "read_table_row", counted)
     return seen
 
 
@@ -115,8 +115,9 @@ def test_runs_are_read_once_and_then_only_where_a_file_changed(
     changed = runs(root)[1]
     os.utime(changed / run_folder.TIMING)
     tick()
-    same(collect(root), first)
-    assert reads == [changed.run_id]
+    same(collect(root, {changed.run_id}), collect(root, {changed.run_id}, indexed=False))
+    same(collect(root), first)  # asking for some keeps what is known of the others
+    assert reads == [changed.run_id] * 2  # the second is that without the cache
     reads.clear()
     added = write_run(root, SLICES, SPLIT, seed=9)
     tick()
@@ -126,21 +127,8 @@ def test_runs_are_read_once_and_then_only_where_a_file_changed(
     reads.clear()
     assert len(collect(root).runs) == 3
     assert reads == []
-
-
-def test_asking_for_some_runs_keeps_what_is_known_of_the_others(
-    root: Path, reads: list[str]
-) -> None:
-    collect(root)
-    os.utime(runs(root)[0] / run_folder.SPEC)
-    tick()
-    wanted = {runs(root)[0].run_id}
-    same(collect(root, wanted), collect(root, wanted, indexed=False))
-    reads.clear()
-    check(root)
-    assert reads == [
-        folder.run_id for folder in runs(root)
-    ]  # those of the check without an index alone
+    with closing(sqlite3.connect(store(root))) as db:
+        assert db.execute("SELECT count(*) FROM runs").fetchone() == (3,)  # what is gone goes
 
 
 def test_every_file_that_a_run_is_read_from_is_watched(
@@ -152,7 +140,7 @@ def test_every_file_that_a_run_is_read_from_is_watched(
         monkeypatch.setattr(
             Path, name, lambda p, *a, real=real, **k: (opened.add(p.name), real(p, *a, **k))[1]
         )
-    read_run(runs(root)[0])
+    read_table_row(runs(root)[0])
     assert opened & {path.name for path in runs(root)[0].path.iterdir()} == set(cache.FILES)
 
 
@@ -166,40 +154,33 @@ def test_an_edit_that_keeps_size_and_modification_time_is_seen(root: Path) -> No
     assert set(collect(root).runs["timing.fit_seconds"]) == {120.0, 121.0}
 
 
-def test_a_file_changed_a_moment_ago_is_not_trusted_to_a_stamp(
-    root: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("name", "value"), [("RACY_SECONDS", 3600.0), ("FEWEST", 4)], ids=["changed just now", "few"]
+)
+def test_nothing_is_kept_of_files_changed_a_moment_ago_and_of_few_runs(
+    root: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch, name: str, value: float
 ) -> None:
-    monkeypatch.setattr(cache, "RACY_SECONDS", 3600.0)
+    monkeypatch.setattr(cache, name, value)
     for _ in range(2):
         collect(root)
     assert len(reads) == 6
-    assert not index(root).exists()
+    assert not (root / cache.FOLDER).exists()
 
 
-def test_an_error_is_told_again_and_the_sound_runs_are_not_read_again(
+def test_an_error_is_told_again_and_the_sound_runs_are_read_once(
     root: Path, reads: list[str]
 ) -> None:
-    collect(root)
-    bad = runs(root)[1]
+    """Those before it: what was read until then is kept."""
+    bad = runs(root)[2]
     (bad / run_folder.SCORES).write_text("x")
     tick()
-    reads.clear()
     for _ in range(2):
         with pytest.raises(RecordError, match=r"scores\.csv: is not the file"):
-            collect(root)
-    assert reads == [bad.run_id] * 2
-
-
-def test_what_was_read_before_an_error_is_kept(root: Path, reads: list[str]) -> None:
-    bad = runs(root)[2]
-    (bad / run_folder.TIMING).unlink()
-    for _ in range(2):
-        with pytest.raises(RecordError):
             collect(root)
     assert reads == [*(folder.run_id for folder in runs(root)), bad.run_id]
 
 
-def test_names_that_change_places_are_the_same_error_as_without_an_index(root: Path) -> None:
+def test_names_that_change_places_are_the_same_error_as_without_a_cache(root: Path) -> None:
     collect(root)
     a, b, _ = (folder.path for folder in runs(root))
     a.rename(root / "between")
@@ -209,66 +190,64 @@ def test_names_that_change_places_are_the_same_error_as_without_an_index(root: P
     assert isinstance(answer(root, indexed=True), str)
 
 
-def resaved(path: Path, **changes: object) -> None:
-    with np.load(path) as arrays:
-        content = dict(arrays)
-    text = json.loads(content["text"].tobytes()) | changes
-    content["text"] = np.frombuffer(json.dumps(text).encode(), dtype=np.uint8)
-    np.savez(path, **content)
+def changed(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path)) as db, db:
+        for statement in statements:
+            db.execute(statement)
 
 
 def flipped(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 0xFF
-    path.write_bytes(content)
+    """One bit of a run's scores: SQLite itself has no checksum that would tell."""
+    with closing(sqlite3.connect(path)) as db, db:
+        for run_id, run in db.execute("SELECT run_id, run FROM runs").fetchall():
+            spoilt = run[:-1] + bytes([run[-1] ^ 1])
+            db.execute("UPDATE runs SET run = ? WHERE run_id = ?", (spoilt, run_id))
 
 
 SPOILT: dict[str, Callable[[Path], object]] = {
     "empty": lambda p: p.write_bytes(b""),
     "cut": lambda p: p.write_bytes(p.read_bytes()[: p.stat().st_size // 2]),
     "a bit flipped": flipped,
-    "foreign": lambda p: p.write_bytes(b"no archive"),
-    "a plain array": lambda p: (
-        np.save(p.with_suffix(".npy"), np.zeros(3)),
-        p.with_suffix(".npy").replace(p),
-    ),
-    "other arrays": lambda p: np.savez(p, a=np.zeros(3)),
-    "code in it": lambda p: np.savez(p, text=np.array([print], dtype=object), allow_pickle=True),
-    "of other code": lambda p: resaved(p, code="other"),
-    "without entries": lambda p: resaved(p, entries=[]),
-    "of another form": lambda p: resaved(p, layouts={"a": 1}),
-    "a folder": lambda p: (p.unlink(), p.mkdir()),
+    "foreign": lambda p: p.write_bytes(b"no database" * 100),
+    "text for bytes": lambda p: changed(p, "UPDATE runs SET run = 'text'"),
+    "no entries": lambda p: changed(p, "DELETE FROM runs"),
+    "another table": lambda p: changed(p, "DROP TABLE runs", "CREATE TABLE runs (a INT)"),
+    "of other code": lambda p: p.rename(p.with_name("0123456789abcdef.sqlite")),
+    "gone": lambda p: shutil.rmtree(p.parent),
 }
 
 
 @pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
-def test_an_index_that_is_no_sound_one_counts_for_nothing(
+def test_a_cache_that_is_no_sound_one_counts_for_nothing_and_is_made_anew(
     root: Path, reads: list[str], spoil: Callable[[Path], object]
 ) -> None:
     expected = collect(root)
-    spoil(index(root))
+    spoil(store(root))
     reads.clear()
     same(collect(root), expected)
     assert len(reads) == 3
-    if index(root).is_file():  # made anew
-        same(collect(root), expected)
-        assert len(reads) == 3
+    collect(root)  # what was damaged at its head is made anew only now
+    reads.clear()
+    same(collect(root), expected)
+    assert reads == []
+    assert {path.name for path in (root / cache.FOLDER).iterdir()} == {
+        ".gitignore",
+        store(root).name,
+    }
 
 
-def test_an_index_does_not_speak_for_a_copy(root: Path, tmp_path: Path, reads: list[str]) -> None:
-    """Not even one that keeps the times: a stranger's index could say anything of the runs that
-    came with it.
-    """
+def test_a_cache_does_not_speak_for_a_copy(root: Path, tmp_path: Path, reads: list[str]) -> None:
+    """A stranger's cache could say anything of the runs that came with it, times kept or not."""
     collect(root)
     shutil.copytree(root, tmp_path / "copy")
-    assert index(tmp_path / "copy").exists()
+    assert store(tmp_path / "copy").exists()
     tick()
     reads.clear()
     check(tmp_path / "copy")
     assert len(reads) == 6
 
 
-def test_other_shipped_splits_make_another_index(
+def test_other_shipped_splits_make_another_cache(
     root: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert collect(root).runs["test"].isna().all()
@@ -282,30 +261,36 @@ def test_where_nothing_can_be_written_nothing_is_lost(root: Path) -> None:
     assert (root / cache.FOLDER).is_file()
 
 
-def test_a_failing_disk_leaves_no_scrap(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
+def test_calls_at_once_give_one_answer_and_leave_one_sound_cache(
+    root: Path, reads: list[str]
+) -> None:
+    expected = collect(root, indexed=False)
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda _: collect(root), range(8)):
+            same(found, expected)
+    reads.clear()
+    same(collect(root), expected)
+    assert reads == []
 
-    monkeypatch.setattr(np, "savez", full)
-    check(root)
-    assert [path.name for path in (root / cache.FOLDER).iterdir()] == [".gitignore"]
+
+def test_a_cache_that_another_process_is_writing_is_waited_for_and_then_left(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "PATIENCE_SECONDS", 0.05)
+    expected = collect(root)
+    with closing(sqlite3.connect(store(root))) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        same(collect(root), expected)
+    assert store(root).exists()
 
 
-def test_our_own_records_are_left_as_they_are() -> None:
+def test_our_own_records_are_left_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     collect(reproduction_folder())
     assert not (reproduction_folder() / cache.FOLDER).exists()
 
 
-def test_few_runs_get_no_index(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "FEWEST", 4)
-    collect(root)
-    assert not index(root).exists()
-
-
 def test_tables_of_other_columns_stand_beside_each_other(root: Path, reads: list[str]) -> None:
-    """Of another version, without patients, with words in them: as one concatenation of all tables
-    has them.
-    """
+    """Of other versions, without patients, with words: as one concatenation of all has them."""
     changes: list[Callable[[pd.DataFrame], pd.DataFrame]] = [
         lambda t: t.drop(columns="iou"),
         lambda t: t.assign(depth_mm=[0.1, 2**-1074, float("nan"), 1 / 3]),
@@ -314,26 +299,21 @@ def test_tables_of_other_columns_stand_beside_each_other(root: Path, reads: list
         lambda t: t.assign(tn=t["tn"] + 0.5),
     ]
     folders = [write_run(root, SLICES, SPLIT, seed=10 + i) for i in range(len(changes))]
-    folders.append(write_run(root, NAMELESS, SPLIT, seed=20))
-    for folder, change in zip(folders, changes, strict=False):
-        table = change(read_run(folder)[1])
-        (folder / run_folder.SCORES).write_text(table.to_csv(index=False))
-        result = run_folder.read_json(folder / run_folder.RESULT)
-        result["sha256"][run_folder.SCORES] = run_folder.file_sha256(folder / run_folder.SCORES)
-        run_folder.write_json(folder / run_folder.RESULT, result)
+    for folder, change in zip(folders, changes, strict=True):
+        rewritten(folder, change)
+    write_run(root, NAMELESS, SPLIT, seed=20)
     tick()
-    tables = [read_run(folder)[1].assign(run_id=folder.run_id) for folder in runs(root)]
+    tables = [read_scores(read_run(f)).assign(run_id=f.run_id) for f in runs(root)]
     for _ in range(2):
         pd.testing.assert_frame_equal(
             collect(root).scores, pd.concat(tables, ignore_index=True), check_exact=True
         )
-    assert set(reads[len(tables) :]) == {
-        folder.run_id for folder in folders[2:4]
-    }  # an index holds plain numbers alone
+    words = {folder.run_id for folder in folders[2:4]}
+    assert set(reads[len(tables) :]) == words  # a cache holds plain numbers alone
 
 
 class Life(RuleBasedStateMachine):
-    """Whatever happens to a folder of runs, in any order, the index changes no answer."""
+    """Whatever happens to a folder of runs, in any order, the cache changes no answer."""
 
     base: Path
 
@@ -408,9 +388,9 @@ class Life(RuleBasedStateMachine):
 
     @rule(keep=st.integers(0, 9))
     def spoil(self, keep: int) -> None:
-        if index(self.root).is_file():
-            content = index(self.root).read_bytes()
-            index(self.root).write_bytes(content[: len(content) * keep // 10])
+        for path in (self.root / cache.FOLDER).glob("*.sqlite"):
+            content = path.read_bytes()
+            path.write_bytes(content[: len(content) * keep // 10])
 
     @rule(which=st.integers(0, 9))
     def ask_for_one(self, which: int) -> None:

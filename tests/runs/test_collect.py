@@ -172,11 +172,7 @@ def test_variants_of_one_protocol_name_never_mix_and_precision_stands_apart(tmp_
             runs["protocol_hash"] == protocol_hash(varied().identity()),
             strict=True,
         )
-    ) == {
-        ("fp32", True),
-        ("fp32", False),
-        ("tf32", True),
-    }
+    ) == {("fp32", True), ("fp32", False), ("tf32", True)}
 
 
 def test_unfinished_runs_are_listed_and_other_folders_left_alone(root: Path) -> None:
@@ -404,7 +400,7 @@ def test_collecting_and_comparing_import_neither_torch_nor_scipy_stats(root: Pat
         "from benchmark.judge.verdicts import *; from benchmark.judge.reference import *;"
         "from benchmark.judge.comparisons.runs import *; from benchmark.judge.comparable import progress;"
         f"c = collect(Path({str(root)!r})); a = c, load_reference(), load_tolerances();"
-        "print(verdict_table(compare(*a)).render(), progress(*a), [t.render() for t in results_tables(c)]);"
+        "print(verdict_table(compare(*a)).render(), progress(*a), [t.render() for t in runs_tables(c)]);"
         "assert not {'torch', 'monai', 'scipy.stats', 'scipy.ndimage'} & set(sys.modules)"
     )
     code, _, err = finish(process(["-c", code], root))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmark.runs import environment, memory
+from benchmark.runs import environment
 from benchmark.runs.environment import PACKAGES, RESUME_KEYS, describe
 
 CODE = (
@@ -104,12 +104,3 @@ def test_without_git_there_is_no_commit(checkout: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("PATH", str(checkout))
     facts = describe("cpu")
     assert (facts["git_commit"], facts["git_dirty"]) == (None, None)
-
-
-def test_freed_memory_is_kept_where_glibc_is() -> None:
-    assert memory.keep_freed_memory() is (platform.libc_ver()[0] == "glibc")
-
-
-def test_elsewhere_memory_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory.sys, "platform", "darwin")
-    assert memory.keep_freed_memory() is False

@@ -39,7 +39,8 @@ import baselines.attention_unet, baselines.unet
 from baselines import ARMS
 from bench_forms import small_recipe, small_slices, spec_of
 from benchmark.__main__ import Terminated, sigterm_stops
-from benchmark.runs.runner import PreparedData, RunOptions, run_grid
+from benchmark.runs.prepared_data import PreparedData
+from benchmark.runs.runner import RunOptions, run_grid
 from benchmark.splits.split import make
 
 torch.set_num_threads(1)
@@ -101,11 +102,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
             for name in [name for name in os.environ if name.startswith("COV")]:
                 patch.delenv(name)
             child = process(
-                ["-c", DRIVER],
-                folder,
-                [ROOT / "tests"],
-                stdin=subprocess.PIPE,
-                stderr=errors,
+                ["-c", DRIVER], folder, [ROOT / "tests"], stdin=subprocess.PIPE, stderr=errors
             )
         yield Driver(child)
         child.communicate()

@@ -31,8 +31,9 @@ from benchmark.preprocessing.nyul import Landmarks
 from benchmark.protocol import Recipe
 from benchmark.runs import rescore, run_folder
 from benchmark.runs.model_file import FORMAT, ModelState, pack, unpack
+from benchmark.runs.prepared_data import PreparedData
 from benchmark.runs.run_folder import RunFolder, RunState, read_json, write_json
-from benchmark.runs.runner import PreparedData, RunOptions, run_grid
+from benchmark.runs.runner import RunOptions, run_grid
 from benchmark.runs.spec import RunSpec
 from benchmark.splits.split import Split, make
 

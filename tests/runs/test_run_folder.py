@@ -34,11 +34,11 @@ from benchmark.runs.run_folder import (
     pack_masks,
     read_json,
     unpack_masks,
-    write_bytes,
     write_json,
 )
 from benchmark.runs.spec import SCHEMA, RunSpec
 from benchmark.splits.split import make
+from benchmark.storage.atomic import write_bytes
 
 HERE = {"device_kind": "cpu", "gpu": None, "processor": "this", "torch": "2.10", "monai": "1.5", "numpy": "2.0",
         "threads": 1, "cores": 8}  # fmt: skip

@@ -37,8 +37,9 @@ from benchmark.__main__ import main
 from benchmark.arm import ArmEntry, Cases, FitReport, FloatImages, RunContext
 from benchmark.data.slices import SliceSet
 from benchmark.protocol import Recipe
+from benchmark.runs.prepared_data import PreparedData
 from benchmark.runs.run_folder import RunFolder, RunState, read_json, unpack_masks
-from benchmark.runs.runner import PreparedData, RunOptions, run_grid, run_one
+from benchmark.runs.runner import RunOptions, run_grid, run_one
 from benchmark.runs.spec import RunSpec
 from benchmark.splits.split import Split, make
 

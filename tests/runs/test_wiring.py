@@ -42,8 +42,9 @@ from benchmark.planning.request import Request, prepare
 from benchmark.preprocessing.level_table import Levels
 from benchmark.protocol import Recipe, SplitRule
 from benchmark.runs import run_folder
+from benchmark.runs.prepared_data import PreparedData, PreparedSet
 from benchmark.runs.run_folder import RunState, read_json
-from benchmark.runs.runner import PreparedData, PreparedSet, RunOptions, run_grid, run_one
+from benchmark.runs.runner import RunOptions, run_grid, run_one
 from benchmark.runs.spec import RunSpec
 from benchmark.scoring.evaluate import simulated_clicks
 from benchmark.scoring.overlap import count

@@ -24,8 +24,8 @@ from benchmark.report.slices.case_text import count, heading, named, none, told
 from benchmark.report.slices.crop import Crop, crop, legend, show
 from benchmark.report.slices.failures import FailureCases
 from benchmark.report.slices.stored_masks import reason, stored_masks
-from benchmark.runs.reader import Reader, read_result, read_scores
-from benchmark.runs.run_folder import RESULT, RunFolder
+from benchmark.runs.reader import read_run, read_scores
+from benchmark.runs.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -162,8 +162,7 @@ def _scores(folder: RunFolder) -> pd.DataFrame:
     """A run's scores as they stand: those of a cell may be means of one seed's runs on two forms of
     the files.
     """
-    sha256 = Reader(folder / RESULT, read_result(folder))("sha256/scores.csv")
-    return read_scores(folder, sha256).assign(run_id=folder.run_id)
+    return read_scores(read_run(folder)).assign(run_id=folder.run_id)
 
 
 def _stored(rows: pd.DataFrame, root: Path, slices: SliceSet) -> Iterator[Pair]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from benchmark.data.slices import SliceSet
 from benchmark.errors import RecordError
-from benchmark.runs.reader import read_predictions
+from benchmark.runs.reader import read_predictions, read_run
 from benchmark.runs.run_folder import RunFolder
 from benchmark.scoring.overlap import count
 
@@ -26,7 +26,7 @@ def stored_masks(
     has another Dice.
     """
     masks, where = (
-        read_predictions(folder),
+        read_predictions(read_run(folder)),
         {number: i for i, number in enumerate(slices.slice_id.tolist())},
     )
     dice = dict(zip(scores["slice_id"].tolist(), scores["dice"].tolist(), strict=True))
