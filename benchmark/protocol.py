@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, get_args, get_type_hints
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 from benchmark.errors import SpecError, known
 from benchmark.storage.toml_file import read_table
 
 PRECISIONS = ("fp32", "tf32", "bf16")
+REASONS = "open"  # the part of a protocol file that is no setting
+_, _THESIS = read_table("protocol", "thesis")
+
+
+def _thesis(dotted: str) -> Any:
+    """The default of `section.key`, which stands in `protocols/thesis.toml` and nowhere else."""
+    section, _, key = dotted.partition(".")
+    value = _THESIS[section][key]
+    return tuple(value) if isinstance(value, list) else value
 
 
 @dataclass(frozen=True)
@@ -20,59 +30,58 @@ class Preprocess:
     nyul_foreground: the pixels whose percentiles count, "above_mean" or "whole".
     """
 
-    nyul_fit: str = "all"
-    nyul_foreground: str = "above_mean"
-    nyul_percentiles: tuple[float, ...] = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 99)
+    nyul_fit: str = _thesis("preprocess.nyul_fit")
+    nyul_foreground: str = _thesis("preprocess.nyul_foreground")
+    nyul_percentiles: tuple[float, ...] = _thesis("preprocess.nyul_percentiles")
 
 
 @dataclass(frozen=True)
 class SplitRule:
     """unit: what is drawn, "image", "patient" or "cvind" (the dataset authors' folds)."""
 
-    unit: str = "image"
-    test_fraction: float = 0.15
-    val_fraction: float = 0.20
-    folds: int = 7
+    unit: str = _thesis("split.unit")
+    test_fraction: float = _thesis("split.test_fraction")
+    val_fraction: float = _thesis("split.val_fraction")
+    folds: int = _thesis("split.folds")
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Probabilities in [0, 1] and greatest strengths; see `benchmark.training.augment` for each
-    formula.
+    """Probabilities in [0, 1] and greatest strengths; formulas: `benchmark.training.augment`.
 
     intensity_mode: "scale" multiplies the intensity above black, "shift" adds a share of the
     grey range. black_level: the value of no signal, which scaling and bias leave alone.
     """
 
-    affine_p: float = 1.0
-    scale: float = 0.1
-    rotation_degrees: float = 10.0
-    elastic_p: float = 1.0
-    elastic_control_points: int = 7
-    elastic_mm: float = 7.5
-    motion_p: float = 0.05
-    motion_degrees: float = 10.0
-    motion_mm: float = 10.0
-    bias_p: float = 0.2
-    bias_order: int = 3
-    bias_coefficient: float = 0.5
-    intensity_p: float = 0.25
-    intensity_change: float = 0.3
-    intensity_mode: str = "scale"
-    noise_p: float = 0.25
-    noise_sd: float = 0.25
-    noise_with_intensity: bool = False
-    black_level: float = -1.0
+    affine_p: float = _thesis("augmentation.affine_p")
+    scale: float = _thesis("augmentation.scale")
+    rotation_degrees: float = _thesis("augmentation.rotation_degrees")
+    elastic_p: float = _thesis("augmentation.elastic_p")
+    elastic_control_points: int = _thesis("augmentation.elastic_control_points")
+    elastic_mm: float = _thesis("augmentation.elastic_mm")
+    motion_p: float = _thesis("augmentation.motion_p")
+    motion_degrees: float = _thesis("augmentation.motion_degrees")
+    motion_mm: float = _thesis("augmentation.motion_mm")
+    bias_p: float = _thesis("augmentation.bias_p")
+    bias_order: int = _thesis("augmentation.bias_order")
+    bias_coefficient: float = _thesis("augmentation.bias_coefficient")
+    intensity_p: float = _thesis("augmentation.intensity_p")
+    intensity_change: float = _thesis("augmentation.intensity_change")
+    intensity_mode: str = _thesis("augmentation.intensity_mode")
+    noise_p: float = _thesis("augmentation.noise_p")
+    noise_sd: float = _thesis("augmentation.noise_sd")
+    noise_with_intensity: bool = _thesis("augmentation.noise_with_intensity")
+    black_level: float = _thesis("augmentation.black_level")
 
 
 @dataclass(frozen=True)
 class Network:
     """What every network arm shares, whatever its architecture."""
 
-    channels: tuple[int, ...] = (16, 32, 64, 128, 256, 512)
-    dropout: float = 0.3
-    norm: str = "INSTANCE"
-    act: str = "PRELU"
+    channels: tuple[int, ...] = _thesis("network.channels")
+    dropout: float = _thesis("network.dropout")
+    norm: str = _thesis("network.norm")
+    act: str = _thesis("network.act")
 
 
 @dataclass(frozen=True)
@@ -82,24 +91,25 @@ class Loss:
     include_background adds the background channel; pool_batch sums over the batch first.
     """
 
-    activation: str = "softmax"
-    include_background: bool = False
-    pool_batch: bool = False
+    activation: str = _thesis("loss.activation")
+    include_background: bool = _thesis("loss.include_background")
+    pool_batch: bool = _thesis("loss.pool_batch")
 
 
 @dataclass(frozen=True)
 class Training:
-    """Optimiser, stopping rule and arithmetic. monitor: "val_dice" (greater is better) or
-    "val_loss".
+    """Optimiser, stopping rule and arithmetic.
+
+    monitor: "val_dice" (greater is better) or "val_loss".
     """
 
-    optimiser: str = "adam"
-    learning_rate: float = 1e-3
-    batch_size: int = 16
-    max_epochs: int = 200
-    patience: int = 5
-    monitor: str = "val_dice"
-    precision: str = "fp32"
+    optimiser: str = _thesis("training.optimiser")
+    learning_rate: float = _thesis("training.learning_rate")
+    batch_size: int = _thesis("training.batch_size")
+    max_epochs: int = _thesis("training.max_epochs")
+    patience: int = _thesis("training.patience")
+    monitor: str = _thesis("training.monitor")
+    precision: str = _thesis("training.precision")
 
 
 @dataclass(frozen=True)
@@ -134,16 +144,34 @@ CHOICES = {
 RANGES = {  # section.key -> least and greatest; elsewhere 0 to infinity, and above 0 for ABOVE_ZERO
     "augmentation.black_level": (-1e6, 1e6),
     "augmentation.bias_order": (0, 10),
-    "augmentation.elastic_control_points": (
-        5,
-        100,
-    ),  # with fewer, every point is in a ring held still
+    "augmentation.elastic_control_points": (5, 100),  # fewer: all lie in the rings held still
     "network.channels": (1, 1e6),
     "network.dropout": (0, 1),
     "preprocess.nyul_percentiles": (0, 100),
     "split.folds": (3, 1e6),
 }
 ABOVE_ZERO = ("learning_rate", "batch_size", "max_epochs", "patience")
+
+
+class OpenSetting(NamedTuple):
+    """A setting that the thesis leaves open: its default, as a TOML file has it, and the reason."""
+
+    section: str
+    setting: str
+    default: str
+    why: str
+
+
+def open_settings(name_or_path: str) -> list[OpenSetting]:
+    """Return what a protocol's file says of its own settings in [open.SECTION], in their order."""
+    _, table = read_table("protocol", name_or_path)
+    reasons, _ = table.pop(REASONS, {}), table.pop("extends", None)
+    return [
+        OpenSetting(section, key, json.dumps(value), reasons[section][key])
+        for section in table
+        for key, value in table[section].items()
+        if key in reasons.get(section, {})
+    ]
 
 
 def load_recipe(
@@ -161,76 +189,66 @@ def load_recipe(
     if name_or_path in _extended:
         raise SpecError(f"protocol {name_or_path!r} extends itself; name another in extends")
     parent = table.pop("extends", None)
-    base = (
-        Recipe()
-        if parent is None
-        else load_recipe(str(parent), _extended=(*_extended, name_or_path))
-    )
+    table.pop(REASONS, None)
+    extended = (*_extended, name_or_path)
+    base = Recipe() if parent is None else load_recipe(str(parent), _extended=extended)
     for section, keys in table.items():
         if not isinstance(keys, dict):
             raise SpecError(f"protocol {name!r}: {section!r} stands outside a section")
-        if section not in {f.name for f in fields(Recipe)} - {"name"}:
-            raise SpecError(
-                f"protocol {name!r}: {known('section', section, [f.name for f in fields(Recipe)][1:])}"
-            )
-    flat = {
-        f"{s}.{k}": v
-        for s, keys in table.items()
-        if isinstance(keys, dict)
-        for k, v in keys.items()
+        if section not in base.identity():
+            raise SpecError(f"protocol {name!r}: {known('section', section, base.identity())}")
+    values = {
+        f"{section}.{key}": table[section][key] for section in table for key in table[section]
     }
-    return override(base, name, {**flat, **(overrides or {})})
+    return override(base, name, {**values, **(overrides or {})})
 
 
 def override(recipe: Recipe, name: str, values: Mapping[str, Any]) -> Recipe:
     """Return the recipe with `section.key` values replaced, each checked for type and range."""
-    sections = {f.name: getattr(recipe, f.name) for f in fields(recipe) if f.name != "name"}
-    tables = {section: asdict(value) for section, value in sections.items()}
+    tables = recipe.identity()
+    kinds = {section: type(getattr(recipe, section)) for section in tables}
     for dotted, value in values.items():
         section, _, key = dotted.partition(".")
         if section not in tables:
             raise SpecError(f"protocol {name!r}: {known('section', section, tables)}")
         if key not in tables[section]:
-            raise SpecError(
-                f"protocol {name!r}: {known(f'key in [{section}]', key, tables[section])}"
-            )
-        kind = get_type_hints(type(sections[section]))[key]
+            unknown = known(f"key in [{section}]", key, tables[section])
+            raise SpecError(f"protocol {name!r}: {unknown}")
+        kind = get_type_hints(kinds[section])[key]
         tables[section][key] = _checked(f"{name}: {dotted}", dotted, kind, value)
-    return Recipe(
-        name=name, **{section: type(sections[section])(**tables[section]) for section in tables}
-    )
+    return Recipe(name=name, **{section: kinds[section](**tables[section]) for section in tables})
 
 
 def _checked(where: str, dotted: str, kind: Any, value: Any) -> Any:
     """Return the value in its field's type, or raise `SpecError` naming the rule."""
-    if get_args(kind):  # tuple[float, ...]
-        if not isinstance(value, list | tuple) or not value:
-            raise SpecError(f"{where} = {value!r} must be a list of numbers")
-        values = tuple(_checked(where, dotted, get_args(kind)[0], one) for one in value)
-        if dotted == "preprocess.nyul_percentiles" and (
-            len(values) < 2 or list(values) != sorted(set(values))
-        ):
-            raise SpecError(f"{where} = {value!r} must be two or more numbers that rise")
-        return values
-    if kind is float and _is_number(value):
+    if not get_args(kind):
+        return _checked_value(where, dotted, kind, value)
+    if not isinstance(value, list | tuple) or not value:
+        raise SpecError(f"{where} = {value!r} must be a list of numbers")
+    values = tuple(_checked_value(where, dotted, get_args(kind)[0], item) for item in value)
+    rising = len(values) >= 2 and list(values) == sorted(set(values))
+    if dotted == "preprocess.nyul_percentiles" and not rising:
+        raise SpecError(f"{where} = {value!r} must be two or more numbers that rise")
+    return values
+
+
+def _checked_value(where: str, dotted: str, kind: Any, value: Any) -> Any:
+    """The same for a field, or an element of one, that is no list."""
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         value = float(value)
     if type(value) is not kind:
         raise SpecError(f"{where} = {value!r} must be {kind.__name__}")
     if dotted in CHOICES and value not in CHOICES[dotted]:
         raise SpecError(f"{where}: {known('value', value, CHOICES[dotted])}")
-    if _is_number(value):
-        low, high = RANGES.get(
-            dotted, (0, 1) if dotted.endswith(("_p", "_fraction")) else (0, sys.float_info.max)
-        )
-        if not low <= value <= high or (value == 0 and dotted.endswith(ABOVE_ZERO)):
-            most = (
-                f"lie in [{low:g}, {high:g}]"
-                if high < sys.float_info.max
-                else f"be at least {low:g}, and finite"
-            )
-            raise SpecError(f"{where} = {value} must {'be above 0' if value == 0 else most}")
+    if kind in (int, float):
+        _check_range(where, dotted, value)
     return value
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _check_range(where: str, dotted: str, value: float) -> None:
+    share, infinite = dotted.endswith(("_p", "_fraction")), sys.float_info.max
+    low, high = RANGES.get(dotted, (0, 1 if share else infinite))
+    if low <= value <= high and (value != 0 or not dotted.endswith(ABOVE_ZERO)):
+        return
+    rule = f"be at least {low:g}, and finite" if high == infinite else f"lie in [{low:g}, {high:g}]"
+    raise SpecError(f"{where} = {value} must {'be above 0' if value == 0 else rule}")

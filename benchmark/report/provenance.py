@@ -7,7 +7,6 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,13 @@ from benchmark.arm import ArmEntry
 from benchmark.errors import BenchmarkError, SpecError
 from benchmark.judge.tables import Table, digits
 from benchmark.planning.grid import Grid, load_grid
-from benchmark.protocol import load_recipe
+from benchmark.protocol import OpenSetting, load_recipe, open_settings
 from benchmark.runs.run_folder import ENVIRONMENT, SPEC, read_json
 
 GRIDS = ("thesis", "baselines", "quick")  # shipped; asked in this order
 PROTOCOLS = ("thesis", "patient")
 DATA = "path/to/slices"
 OWN_GRID = "a grid file of your own, which names this arm and its parameters"
-OPEN = re.compile(r"^(\w+) = (.+?)\s+# (.*\bopen\b.*)$")
-SECTION = re.compile(r"^\[([\w.-]+)\]")
 MACHINE = {  # of environment.json, as the table has them
     "git_commit": "commit",
     "git_dirty": "changed since",
@@ -166,19 +163,10 @@ def machines_table(root: Path, runs: pd.DataFrame) -> Table:
 
 
 def choices_table(protocol: str = "thesis") -> Table:
-    """Every setting that the thesis leaves open, its default here and why: read off the protocol's
-    own comments.
-    """
-    section, rows = "", []
-    text = (files("benchmark") / "protocols" / f"{protocol}.toml").read_text(encoding="utf-8")
-    for line in text.splitlines():
-        if heading := SECTION.match(line):
-            section = heading[1]
-        elif one := OPEN.match(line):
-            rows.append({"section": section, "setting": one[1], "default": one[2], "why": one[3]})
-    if not rows:
-        raise BenchmarkError(f"protocol {protocol!r}: no line says that it was open")
-    numbers = pd.DataFrame(rows)
+    """Every setting that the thesis leaves open, its default here and why, as the protocol says."""
+    numbers = pd.DataFrame(open_settings(protocol), columns=OpenSetting._fields)
+    if numbers.empty:
+        raise BenchmarkError(f"protocol {protocol!r}: no setting is in its [open.SECTION]")
     note = "Each can be changed: --set SECTION.SETTING=VALUE. Numbers like 2.8 are sections of the thesis."
     return Table(
         "What the thesis leaves open, and what we chose.", numbers, numbers.copy(), (note,)

@@ -14,13 +14,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
-import plain_training
 import pytest
-from bench_forms import ROOT, augmented, bits, process, small_recipe
+import torch
+from bench_forms import ROOT, bits, process, small_recipe
 
-from benchmark.arm import Cases
+from baselines import ARMS
+from benchmark.arm import Cases, RunContext
 from benchmark.runs.model_file import unpack
 from benchmark.runs.run_folder import read_json
+from benchmark.training.seeding import make_deterministic
 
 pytestmark = [
     pytest.mark.slow,
@@ -123,29 +125,23 @@ def unbroken(never_killed: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", ["unet", "attention-unet"])
-def test_the_grid_that_was_never_killed_trained_as_a_plain_loop_does(
+def test_the_grid_that_was_never_killed_trained_as_one_call_of_fit_does(
     never_killed: Path, cases: dict[str, Cases], name: str
 ) -> None:
-    """The records that the killed grids are held to: the losses and the weights kept, as in
-    `test_oracle`.
+    """The records that the killed grids are held to have the bits of a fit in this process, which
+    `test_oracle` holds to a plain loop.
     """
     (path,) = never_killed.glob(f"{name}_*/model.pt")
-    recipe = small_recipe(network__channels=[4, 8, 8])
-    train, val = cases["train"], cases["val"]
-    plain = plain_training.train(
-        plain_training.untrained(name, 1, (4, 8, 8)),
-        train.slice_id,
-        augmented(recipe, 1, train),
-        (val.images, val.masks),
-        seed=1,
-        alpha=0.5,
-        epochs=4,
-    )
+    make_deterministic("cpu")
+    arm = ARMS[name].load()(**ARMS[name].resolve({"kernel_size": 3} if name == "unet" else {}))
+    recipe = small_recipe(training__max_epochs=4, training__patience=4, network__channels=[4, 8, 8])
+    report = arm.fit(cases["train"], cases["val"], RunContext(recipe, seed=1))
     history = pd.read_csv(path.with_name("history.csv"))
-    assert history["train_loss"].to_numpy() == pytest.approx(
-        [row["train_loss"] for row in plain.history], abs=1e-6
-    )
-    assert plain.apart(unpack(path.read_bytes(), path).state, plain.best_epoch) < 1e-4
+    for column in ("train_loss", "val_loss", "val_dice"):
+        assert history[column].tolist() == [row[column] for row in report.history]
+    kept = unpack(path.read_bytes(), path).state
+    assert kept.keys() == arm.state().keys()
+    assert all(torch.equal(value, kept[key]) for key, value in arm.state().items())
 
 
 def kill_after(
