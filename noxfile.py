@@ -11,6 +11,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import nox
@@ -20,42 +21,37 @@ nox.options.sessions = ["tests"]
 nox.options.reuse_existing_virtualenvs = True
 
 ROOT = Path(__file__).parent
+job = partial(nox.session, venv_backend="none", default=False)  # nox shares no environment itself
 
 
-def environment(session: nox.Session, name: str = "bench", extras: str = "test,types") -> str:
-    """Make or reuse an environment, the shared one by default; return its Python."""
+def python(
+    session: nox.Session, *arguments: str, name: str = "bench", extras: str = "test,types"
+) -> None:
+    """Run Python with these arguments in an environment, which is made anew if need be.
+
+    Installing where nothing changed would take every call 14 s (6 s of a core), hence the stamp.
+    """
     folder = ROOT / ".nox" / name
-    python = str(folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python"))
-    wanted = hashlib.sha256(
-        (ROOT / "pyproject.toml").read_bytes()
-        + (ROOT / "constraints.txt").read_bytes()
-        + sys.version.encode()
-    ).hexdigest()
+    executable = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    made_from = b"".join((ROOT / f).read_bytes() for f in ("pyproject.toml", "constraints.txt"))
+    wanted = hashlib.sha256(made_from + sys.version.encode()).hexdigest()
     stamp = folder / "made-from"
     if not stamp.is_file() or stamp.read_text(encoding="utf-8") != wanted:
         session.log(f"making the environment {folder.relative_to(ROOT)} (once; a few minutes)")
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        install = [
-            "install",
-            "-q",
-            "--disable-pip-version-check",
-            "-c",
-            "constraints.txt",
-            "-e",
-            f".[{extras}]",
-        ]
-        session.run(python, "-m", "pip", *install, external=True)
+        pip = (str(executable), "-m", "pip", "install", "-q", "--disable-pip-version-check")
+        session.run(*pip, "-c", "constraints.txt", "-e", f".[{extras}]", external=True)
         stamp.write_text(wanted, encoding="utf-8")
-    return python
+    session.run(str(executable), *arguments, external=True)
 
 
 def benchmark(session: nox.Session, verb: str) -> None:
-    """Run one verb of the command line with the words after `--`."""
-    session.run(environment(session), "-m", "benchmark", verb, *session.posargs, external=True)
+    """Run one verb of the command line with the options after `--`."""
+    python(session, "-m", "benchmark", verb, *session.posargs)
 
 
-@nox.session(venv_backend="none")
+@job(default=True)
 def reproduce(session: nox.Session) -> None:
     """Rerun the thesis's grid on the slices given with --data; without, a demonstration:
     report-quick/index.html.
@@ -63,7 +59,7 @@ def reproduce(session: nox.Session) -> None:
     benchmark(session, "reproduce")
 
 
-@nox.session(venv_backend="none", default=False)
+@job()
 def plan(session: nox.Session) -> None:
     """Show the grid that reproduce would run with the same options: states and the time left; runs
     nothing.
@@ -71,13 +67,13 @@ def plan(session: nox.Session) -> None:
     benchmark(session, "plan")
 
 
-@nox.session(venv_backend="none", default=False)
+@job()
 def compare(session: nox.Session) -> None:
     """Judge your runs, or the records shipped here, against the thesis's printed numbers."""
     benchmark(session, "compare")
 
 
-@nox.session(venv_backend="none", default=False)
+@job()
 def report(session: nox.Session) -> None:
     """Write one self-contained page and the thesis's figures: report/index.html; --data PATH adds
     pictures.
@@ -85,7 +81,7 @@ def report(session: nox.Session) -> None:
     benchmark(session, "report")
 
 
-@nox.session(venv_backend="none", default=False)
+@job()
 def audit(session: nox.Session) -> None:
     """Measure how many test slices of each split have their patient, or a neighbour, in
     training.
@@ -93,73 +89,66 @@ def audit(session: nox.Session) -> None:
     benchmark(session, "audit")
 
 
-@nox.session(venv_backend="none", default=False)
+@job()
 def score(session: nox.Session) -> None:
     """Judge another tool from a folder of its masks: -- FOLDER --split by-image-1 --data PATH."""
     benchmark(session, "score")
 
 
-@nox.session(venv_backend="none", default=False)
+@job()
 def pages(session: nox.Session) -> None:
     """Make the tables and figures of README.md and docs/findings.md anew from the records; --data
     PATH: slices too.
     """
-    python = environment(session)
-    words = ["-m", "benchmark.report.docs_pages", "README.md", "docs/findings.md", *session.posargs]
-    session.run(python, *words, external=True)
+    pages = ("README.md", "docs/findings.md")
+    python(session, "-m", "benchmark.report.docs_pages", *pages, *session.posargs)
 
 
-@nox.session(venv_backend="none", default=False)
+@job()
 def speed(session: nox.Session) -> None:
     """Time our training beside Lightning with TorchIO or MONAI transforms; adds to
     performance/RESULTS.md.
     """
-    session.run(
-        environment(session, "speed", "speed"), "-m", "performance", *session.posargs, external=True
-    )
+    python(session, "-m", "performance", *session.posargs, name="speed", extras="speed")
 
 
-@nox.session(venv_backend="none")
+@job(default=True)
 def tests(session: nox.Session) -> None:
     """Run pytest -m "not gpu" in as many processes as there are cores; your options after -- go
     before these.
     """
-    words = ["-m", "pytest", "-n", "auto", "--dist", "worksteal", "-m", "not gpu"]
-    session.run(environment(session), *words, *session.posargs, external=True)
+    usual = ("-n", "auto", "--dist", "worksteal", "-m", "not gpu")
+    python(session, "-m", "pytest", *usual, *session.posargs)
 
 
-@nox.session(venv_backend="none", default=False)
+@job()
 def gpu(session: nox.Session) -> None:
     """Run the tests that need a CUDA card; each skips itself with a reason where there is none."""
-    session.run(environment(session), "-m", "pytest", "-m", "gpu", *session.posargs, external=True)
+    python(session, "-m", "pytest", "-m", "gpu", *session.posargs)
 
 
-@nox.session(venv_backend="none", default=False)
+@job()
 def mutants(session: nox.Session) -> None:
     """Break the source in one place after another; count what tests notice. Some hours, resumable:
     docs/testing.md.
     """
-    session.run(
-        environment(session, "mutants", "test,mutants"),
-        "tests/mutation.py",
-        *session.posargs,
-        external=True,
-    )
+    python(session, "tests/mutation.py", *session.posargs, name="mutants", extras="test,mutants")
 
 
 @nox.session(default=False)
 def lint(session: nox.Session) -> None:
     """Check style with ruff and CITATION.cff against its schema."""
-    session.install("-q", "ruff==0.17.6", "cffconvert==2.0.0")
+    session.install("-q", "ruff==0.17.6", "cffconvert==2.0.0", "import-linter==2.17")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports", "--no-logo", env={"PYTHONPATH": "."})
     session.run("cffconvert", "--validate")
 
 
-@nox.session(venv_backend="none", default=False)
+@job()
 def types(session: nox.Session) -> None:
     """Check types with mypy, strictly."""
-    session.run(environment(session), "-m", "mypy", external=True)
+    python(session, "-m", "mypy")
 
 
 @nox.session(default=False)

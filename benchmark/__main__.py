@@ -1,6 +1,4 @@
-"""`python -m benchmark`: the composition root, the one place that knows both harness and
-baselines.
-"""
+"""`python -m benchmark`: the one place that knows both the harness and the baselines."""
 
 from __future__ import annotations
 
@@ -46,14 +44,11 @@ class Terminated(KeyboardInterrupt):
 
 @contextlib.contextmanager
 def sigterm_stops() -> Iterator[None]:
-    """Inside, SIGTERM ends the call as Ctrl-C does. Python lets only the main thread see to
-    that.
-    """
+    """Inside, SIGTERM ends the call as Ctrl-C does, which Python allows in the main thread only."""
 
     def stop(number: int, frame: FrameType | None) -> None:
-        signal.signal(
-            signal.SIGTERM, signal.SIG_IGN
-        )  # the first is enough; a second would disturb the ending
+        # the first is enough; a second would disturb the ending
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise Terminated
 
     if threading.current_thread() is not threading.main_thread():
@@ -67,23 +62,20 @@ def sigterm_stops() -> Iterator[None]:
 
 
 def drop_stdout() -> None:
-    """Let go of what is still to be printed: Python would try once more at its end, and
-    complain.
-    """
+    """Let go of what is still to be printed: Python would try again at its end, and complain."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def main(words: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Carry out one command; return its exit code.
 
     0 well, 1 a cell failed or was not reproduced, 2 bad input, 130 interrupted, 143 terminated.
     """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(
-            stream, io.TextIOWrapper
-        ):  # a name that the terminal cannot spell is no reason to stop
+        # a name that the terminal cannot spell is no reason to stop
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    options = parser().parse_args(words)
+    options = parser().parse_args(arguments)
     if "torch" not in sys.modules:
         let_waiting_threads_sleep(os.environ)
     try:
@@ -98,23 +90,17 @@ def main(words: list[str] | None = None) -> int:
         drop_stdout()
         return 0
     except OSError as error:
-        where = (
-            error.filename or "standard output"
-        )  # files are named, and of what is printed there is no name
-        if error.filename is None:
+        if error.filename is None:  # files are named, and of what is printed there is no name
             drop_stdout()
         print(
-            f"error: {where}: {error.strerror or error}; mend the path, its permissions or the disk, and give the "
-            "command again",
+            f"error: {error.filename or 'standard output'}: {error.strerror or error}; "
+            "mend the path, its permissions or the disk, and give the command again",
             file=sys.stderr,
         )
         return 2
     except KeyboardInterrupt as stopped:
-        next_time = (
-            "the same command goes on where this one was"
-            if options.verb in GOING_ON
-            else "give it again"
-        )
+        goes_on = "the same command goes on where this one was"
+        next_time = goes_on if options.verb in GOING_ON else "give it again"
         print(f"\nstopped; {next_time}", file=sys.stderr)
         return 143 if isinstance(stopped, Terminated) else 130
 

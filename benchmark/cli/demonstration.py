@@ -1,6 +1,4 @@
-"""What `reproduce` adds where no data are given: words about phantoms, and the report of their
-runs. No torch.
-"""
+"""What `reproduce` adds where no data are given: words about phantoms, and a report. No torch."""
 
 from __future__ import annotations
 
@@ -10,42 +8,41 @@ from pathlib import Path
 
 from benchmark.arm import ArmEntry
 from benchmark.errors import BenchmarkError
-from benchmark.planning.request import Job
+from benchmark.planning.request import PlannedRuns
 from benchmark.runs.collect import collect
 
 REPORT = Path("report-quick")  # as runs-quick: never where the report of real slices is
 PHANTOM_WORDS = (
-    "These are drawn phantoms. They show that the machinery works from end to end and say nothing about 0.898:\n"
-    "give the real slices with --data PATH, or --data figshare to download them."
+    "These are drawn phantoms. They show that the machinery works from end to end and say nothing "
+    "about 0.898:\ngive the real slices with --data PATH, or --data figshare to download them."
 )
 
 
-def show(job: Job, arms: Mapping[str, ArmEntry]) -> None:
-    """Write the report of a job's folder into `REPORT` and print where it is.
+def show(planned: PlannedRuns, arms: Mapping[str, ArmEntry]) -> None:
+    """Write the report of a folder of runs into `REPORT` and print where it is.
 
     One that cannot be written is told, whatever the reason, and takes nothing from the runs.
     """
     print(f"\nWriting their report into {REPORT}/ ...", flush=True)
     try:
-        page = _written(job, arms)
+        page = _written(planned, arms)
     except Exception as error:
-        again = (
-            f"python -m benchmark report --runs {shlex.quote(str(job.folder))} --out ANOTHER_FOLDER"
+        kind = "" if isinstance(error, BenchmarkError) else f"{type(error).__name__}: "
+        runs = shlex.quote(str(planned.folder))
+        print(f"The report could not be written: {kind}{error}.")
+        print(
+            f"The runs are kept in {planned.folder}/; try again with: "
+            f"python -m benchmark report --runs {runs} --out ANOTHER_FOLDER"
         )
-        reason = (
-            str(error) if isinstance(error, BenchmarkError) else f"{type(error).__name__}: {error}"
-        )
-        print(f"The report could not be written: {reason}.")
-        print(f"The runs are kept in {job.folder}/; try again with: {again}")
     else:
         print(f"Open {page}")
 
 
-def _written(job: Job, arms: Mapping[str, ArmEntry]) -> Path:
+def _written(planned: PlannedRuns, arms: Mapping[str, ArmEntry]) -> Path:
     from benchmark.judge.judgement import Judgement
     from benchmark.judge.reference import load_reference, load_tolerances
     from benchmark.report.build import write
     from benchmark.report.chapters import Source
 
-    found = Judgement(collect(job.folder), load_reference(), load_tolerances())
-    return write(Source(job.folder, found, arms, job.slices), REPORT).page
+    judgement = Judgement(collect(planned.folder), load_reference(), load_tolerances())
+    return write(Source(planned.folder, judgement, arms, planned.slices), REPORT).page

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import pandas as pd
 from tabulate import tabulate
@@ -30,10 +30,8 @@ from benchmark.storage.atomic import staging_folder, write_bytes
 if TYPE_CHECKING:
     from benchmark.scoring.external_masks import ExternalScores
 
-OWN_RUNS, PHANTOM_RUNS = (
-    Path("runs"),
-    Path("runs-quick"),
-)  # where reproduce puts them; the second without data
+# where reproduce puts runs; the second without data
+OWN_RUNS, PHANTOM_RUNS = Path("runs"), Path("runs-quick")
 
 
 def compare(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
@@ -41,45 +39,49 @@ def compare(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     if options.format == "csv" and len(options.section) != 1:
         raise SpecError(f"--format csv needs one --section, of {', '.join(SECTIONS)}")
     root = runs_of(options)
-    found = Judgement(collect(root), load_reference(), load_tolerances())
+    judgement = Judgement(collect(root), load_reference(), load_tolerances())
+    collected = judgement.collected
     whole = options.format == "text" and not options.section
-    aside = (
-        sys.stdout if whole else sys.stderr
-    )  # one section, and other formats, go into files and programs
+    # one section, and other formats, go into files and programs
+    aside = sys.stdout if whole else sys.stderr
     if whole or not (options.runs or root == OWN_RUNS):
-        print(heading(root, len(found.collected.runs), options), end="\n\n", file=aside)
+        print(heading(root, len(collected.runs), options), end="\n\n", file=aside)
     if whole:
-        print("\n".join(found.answers()), end="\n\n")
-    tables = {name: SECTIONS[name](found) for name in options.section or USUAL}
-    if any(tables.values()):
-        print(render([table for section in tables.values() for table in section], options.format))
-    for name in options.section:
-        if not tables[name]:
-            print(f"Nothing to show under {name}: {WHY_EMPTY[name]}.", file=aside)
+        print("\n".join(judgement.answers()), end="\n\n")
+    _print_sections(judgement, options.section, options.format, aside)
     if whole:
         others = ", ".join(name for name in SECTIONS if name not in USUAL)
         print(
-            f"\nMore: --section {others}; all columns of a table: --section NAME --format markdown, latex or csv."
+            f"\nMore: --section {others}; all columns of a table: "
+            "--section NAME --format markdown, latex or csv."
         )
-    if found.collected.superseded:
-        left_out = ", ".join(found.collected.superseded)
+    if collected.superseded:
+        left_out = ", ".join(collected.superseded)
         print(
             f"\nLeft out, since the same run was made again by later code: {left_out}", file=aside
         )
-    return exit_code(found.rows, strict=options.strict)
+    return exit_code(judgement.rows, strict=options.strict)
+
+
+def _print_sections(judgement: Judgement, asked: Sequence[str], form: str, aside: TextIO) -> None:
+    """Print the tables of these sections, or of the usual ones; on aside which are empty."""
+    sections = {name: SECTIONS[name](judgement) for name in asked or USUAL}
+    if tables := [table for section in sections.values() for table in section]:
+        print(render(tables, form))
+    for name in asked:
+        if not sections[name]:
+            print(f"Nothing to show under {name}: {WHY_EMPTY[name]}.", file=aside)
 
 
 def heading(root: Path, runs: int, options: argparse.Namespace) -> str:
-    """Whose runs are judged; where nobody asked and these are the ones shipped here, also where the
-    user's own lie.
-    """
+    """Whose runs are judged; of the records shipped here, also where the user's own runs lie."""
     if options.runs or root == OWN_RUNS:
         return f"Judging {root}: {runs} finished runs."
-    told = f"Judging the {runs} runs shipped here, since {OWN_RUNS}/ holds no finished run."
+    text = f"Judging the {runs} runs shipped here, since {OWN_RUNS}/ holds no finished run."
     if finished(PHANTOM_RUNS):
-        told += f"\nYour own runs, on drawn phantoms, lie in {PHANTOM_RUNS}/. To judge them: "
-        told += f"--runs {PHANTOM_RUNS}\n(with nox: nox -s {options.verb} -- --runs {PHANTOM_RUNS})"
-    return told
+        text += f"\nYour own runs, on drawn phantoms, lie in {PHANTOM_RUNS}/. To judge them: "
+        text += f"--runs {PHANTOM_RUNS}\n(with nox: nox -s {options.verb} -- --runs {PHANTOM_RUNS})"
+    return text
 
 
 def finished(root: Path) -> bool:
@@ -93,29 +95,30 @@ def report(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     from benchmark.report.chapters import Source
 
     root = runs_of(options)
-    found = Judgement(collect(root), load_reference(), load_tolerances())
-    slices = own_copy(options, found.collected.runs)
-    written = write(Source(root, found, arms, slices), options.out)
-    print(heading(root, len(found.collected.runs), options))
+    judgement = Judgement(collect(root), load_reference(), load_tolerances())
+    runs = judgement.collected.runs
+    slices = own_copy(options, runs)
+    written = write(Source(root, judgement, arms, slices), options.out)
+    print(heading(root, len(runs), options))
     print(f"{written.figures} figures, each as PNG, SVG, PDF and CSV.")
     if slices is None:
         print(
-            "No pictures of slices: they are drawn from your own copy of the data, given with --data."
+            "No pictures of slices: "
+            "they are drawn from your own copy of the data, given with --data."
         )
     elif not slices.phantom:
         print(
-            "The report shows slices: keep its attribution line where you pass it on, as their licence asks."
+            "The report shows slices: "
+            "keep its attribution line where you pass it on, as their licence asks."
         )
     print(f"Open {written.page} ({written.page.stat().st_size / 1e6:.1f} MB).")
     return 0
 
 
 def own_copy(options: argparse.Namespace, runs: pd.DataFrame) -> SliceSet | None:
-    """Return the slices to draw pictures of: the user's own where some run is of them, phantoms for
-    runs on phantoms.
+    """Return the slices to show: the user's own where some run is of them; phantoms for their runs.
 
-    None where no data are given or found. Raises `SpecError` where --data names slices that no run
-    is of.
+    None where no data are given or found. Raises `SpecError` where no run is of the --data.
     """
     asked = request(options)
     if asked.data is None and len(runs) and runs["phantom"].all():
@@ -128,15 +131,13 @@ def own_copy(options: argparse.Namespace, runs: pd.DataFrame) -> SliceSet | None
     if asked.data in (None, PHANTOMS) and options.data is None:
         return None  # what the environment names is of no concern here
     raise SpecError(
-        f"--data {asked.data}: none of the {len(runs)} runs is of these slices (dataset {slices.dataset_id[:12]}); "
-        "give the slices they ran on, or leave --data out"
+        f"--data {asked.data}: none of the {len(runs)} runs is of these slices "
+        f"(dataset {slices.dataset_id[:12]}); give the slices they ran on, or leave --data out"
     )
 
 
 def runs_of(options: argparse.Namespace) -> Path:
-    """The folder of runs that was asked for, else `OWN_RUNS` where it holds any, else the records
-    shipped here.
-    """
+    """The folder that was asked for, else `OWN_RUNS` where it holds any, else shipped records."""
     if options.runs is not None and not options.runs.is_dir():
         raise SpecError(f"--runs {options.runs}: there is no such folder")
     if options.runs is not None and not any(run_folders(options.runs)):
@@ -152,13 +153,15 @@ def score(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
 
     if options.out is not None and options.out.exists():
         raise SpecError(
-            f"--out {options.out}: exists already and is left as it is; choose another file or remove it"
+            f"--out {options.out}: exists already and is left as it is; "
+            "choose another file or remove it"
         )
     root = runs_of(options)
     judged = judged_outside(options)
     split, name = judged.split, options.name or options.folder.resolve().name
     print(
-        f"{name}: masks of the {len(split.test)} test slices of {split.split_id}, taken as they are."
+        f"{name}: masks of the {len(split.test)} test slices of {split.split_id}, "
+        "taken as they are."
     )
     print(tabulate(summary_text(summarise(judged.scores)), tablefmt="plain", disable_numparse=True))
     if judged.doubt:
@@ -177,9 +180,7 @@ def score(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
 
 
 def judged_outside(options: argparse.Namespace) -> ExternalScores:
-    """Load the slices, read the split and the folder of masks that were asked for, and score
-    them.
-    """
+    """Load the slices, read the split and the folder of masks asked for, and score them."""
     from benchmark.scoring.external_masks import judge, read_split
 
     if not options.folder.is_dir():

@@ -1,6 +1,4 @@
-"""What the words of the command line mean: values, lists, KEY=VALUE, and the `Request` they make.
-Imports no torch.
-"""
+"""What options mean: values, lists, KEY=VALUE, and the `Request` they make. Imports no torch."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ from benchmark.planning.request import Request
 
 
 def request(options: argparse.Namespace) -> Request:
-    """Turn parsed options into a `Request`; `SpecError` for words that cannot be read."""
+    """Turn parsed options into a `Request`; `SpecError` for values that cannot be read."""
     get = vars(options).get
     if get("data") == "":
         raise SpecError("--data is empty; give a path, or leave it out")
@@ -36,19 +34,19 @@ def request(options: argparse.Namespace) -> Request:
     )
 
 
-def _keyed(option: str, words: list[str]) -> dict[str, list[Any]]:
-    """["alpha=0.5,0.6"] -> {"alpha": [0.5, 0.6]}; `SpecError` for another form, or a key given
-    twice.
-    """
-    found: dict[str, list[Any]] = {}
-    for word in words:
-        key, sign, values = word.partition("=")
-        if not sign or not key or not values:
-            raise SpecError(f"{option} {word!r} must have the form KEY=VALUE or KEY=VALUE,VALUE")
-        if key in found:
+def _keyed(option: str, arguments: list[str]) -> dict[str, list[Any]]:
+    """["alpha=0.5,0.6"] -> {"alpha": [0.5, 0.6]}; `SpecError` for another form or a key twice."""
+    keyed: dict[str, list[Any]] = {}
+    for argument in arguments:
+        key, _, values = argument.partition("=")
+        if not key or not values:
+            raise SpecError(
+                f"{option} {argument!r} must have the form KEY=VALUE or KEY=VALUE,VALUE"
+            )
+        if key in keyed:
             raise SpecError(f"{option} names {key!r} twice; give its values together, as {key}=A,B")
-        found[key] = [_value(v) for v in values.split(",")]
-    return found
+        keyed[key] = [_value(value) for value in values.split(",")]
+    return keyed
 
 
 def _value(text: str) -> Any:

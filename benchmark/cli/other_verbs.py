@@ -14,52 +14,42 @@ from benchmark.cli.devices import allocate, usable_cores
 from benchmark.cli.options import request
 from benchmark.cli.run_verbs import announce, cards_seen
 from benchmark.cli.terminal.grid_table import show
-from benchmark.cli.terminal.grid_view import view
 from benchmark.data.slices import LABELS
 from benchmark.errors import SpecError, SplitError
-from benchmark.planning import time_estimate as planning
 from benchmark.planning.request import load_slices, prepare
 from benchmark.planning.status import CellStatus, GridStatus
-from benchmark.planning.time_estimate import span
+from benchmark.planning.time_estimate import span, states
 from benchmark.runs.run_folder import RunState
 
 
 def plan(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
-    """Print the grid as a table of states, or a line a cell, or the run_ids of those not yet done;
-    runs nothing.
-    """
+    """Print a grid as a table of states, or a line a cell, or run_ids not yet done; run nothing."""
     only_ids = options.format == "ids"  # nothing but them: nox shows stderr on stdout too
-    job = prepare(request(options), arms, keep_splits=False, say=None if only_ids else print)
+    planned = prepare(request(options), arms, keep_splits=False, say=None if only_ids else print)
     if only_ids:
-        found = planning.states(job.specs, job.folder)
-        open_ones = (
-            spec.run_id
-            for spec, state in zip(job.specs, found, strict=True)
-            if state is not RunState.DONE
-        )
-        print("".join(f"{run_id}\n" for run_id in open_ones), end="")
+        all_states = states(planned.specs, planned.folder)
+        for spec, state in zip(planned.specs, all_states, strict=True):
+            if state is not RunState.DONE:
+                print(spec.run_id)
         return 0
-    survey = GridStatus(job, arms)
-    announce(job, survey, with_time=options.format == "list")
+    status = GridStatus(planned, arms)
+    announce(planned, status, with_time=options.format == "list")
+    cells = status.snapshot()
     if options.format == "grid":
         print()
-        show(view(survey.look(), survey.needs_click))
+        show(cells, status.needs_click)
         return 0
     rows = [
-        (
-            i,
-            cell.spec.split_id,
-            cell.spec.cell,
-            f"{cell.state}",
-            "" if cell.state is RunState.DONE else _left(cell),
-        )
-        for i, cell in enumerate(survey.look(), start=1)
+        (i, cell.spec.split_id, cell.spec.cell, f"{cell.state}", _time_left(cell))
+        for i, cell in enumerate(cells, start=1)
     ]
     print(tabulate(rows, headers=("", "split", "cell", "state", "time left")))
     return 0
 
 
-def _left(cell: CellStatus) -> str:
+def _time_left(cell: CellStatus) -> str:
+    if cell.state is RunState.DONE:
+        return ""
     return "unknown" if cell.left.seconds is None else span(cell.left.seconds)
 
 
@@ -103,19 +93,18 @@ def rescore(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
 
     if not options.runs.is_dir():
         raise SpecError(f"--runs {options.runs}: there is no such folder")
-    for one in recompute(options.runs, load_slices(replace(request(options), out=options.runs))):
-        changes = [f"+{name}" for name in one.added] + [f"-{name}" for name in one.removed]
-        changes += [f"{name} of {count} slices" for name, count in one.changed.items()]
-        changes += ["damaged scores.csv made anew"] if one.repaired else []
-        changes += [f"result.json: {', '.join(one.summary)}"] if one.summary else []
-        print(f"{one.run_id}: {'; '.join(changes) or 'unchanged'}")
+    slices = load_slices(replace(request(options), out=options.runs))
+    for run in recompute(options.runs, slices):
+        changes = [f"+{name}" for name in run.added] + [f"-{name}" for name in run.removed]
+        changes += [f"{name} of {count} slices" for name, count in run.changed.items()]
+        changes += ["damaged scores.csv made anew"] if run.repaired else []
+        changes += [f"result.json: {', '.join(run.summary)}"] if run.summary else []
+        print(f"{run.run_id}: {'; '.join(changes) or 'unchanged'}")
     return 0
 
 
 def audit(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
-    """Print how far splits leak: those asked for, else every split of the package that is of these
-    slices.
-    """
+    """Print how far splits leak: those asked for, else every shipped split of these slices."""
     from benchmark.scoring.external_masks import read_split, shipped
     from benchmark.splits.leakage import report
 
@@ -123,8 +112,8 @@ def audit(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     splits = [read_split(word, slices) for word in dict.fromkeys(options.split)] or shipped(slices)
     if not splits:
         raise SplitError(
-            f"none of the splits shipped here is of these slices (dataset {slices.dataset_id[:12]}); name a split file "
-            "of theirs with --split"
+            "none of the splits shipped here is of these slices "
+            f"(dataset {slices.dataset_id[:12]}); name a split file of theirs with --split"
         )
     pairs = zip(slices.slice_id.tolist(), slices.patient_id, strict=True)
     print(report(splits, {number: patient for number, patient in pairs if patient is not None}))
@@ -137,8 +126,8 @@ def predict(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     from benchmark.inference.trained_model import load
 
     paths = find(options.images)
-    if told := passed_over(options.images):
-        print(told)
+    if note := passed_over(options.images):
+        print(note)
     cards = cards_seen(options.device)
     import torch
 
@@ -146,10 +135,10 @@ def predict(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     from benchmark.inference.predict import report
     from benchmark.training.seeding import make_deterministic
 
-    ((device, threads),) = allocate(1, 1, usable_cores(), cards, options.device)
-    torch.set_num_threads(threads)
-    make_deterministic(device)
-    model = load(options.runs, options.run, arms, device)
+    (worker,) = allocate(1, 1, usable_cores(), cards, options.device)
+    torch.set_num_threads(worker.threads)
+    make_deterministic(worker.device)
+    model = load(options.runs, options.run, arms, worker.device)
     table = outlined(model, paths, options.out, tuple(options.spacing) if options.spacing else None)
     print(report(table, model))
     print(f"\nMasks, overlays and measures.csv: {options.out}/")
@@ -161,14 +150,7 @@ def list_arms(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     rows = []
     for name, entry in arms.items():
         params = ", ".join(f"{k}={v!r}" for k, v in entry.defaults.items())
-        marks = [
-            word
-            for word, on in (
-                ("no seeds", entry.deterministic),
-                ("needs a click", entry.needs_click),
-            )
-            if on
-        ]
+        marks = ["no seeds"] * entry.deterministic + ["needs a click"] * entry.needs_click
         rows.append((name, params, ", ".join(marks), entry.target))
     print(tabulate(rows, headers=("arm", "parameters", "", "class")))
     return 0

@@ -1,10 +1,9 @@
-"""The verbs of the command line, `python -m benchmark VERB ...`, and the options of each. Imports
-no torch.
-"""
+"""The verbs of the command line, `python -m benchmark VERB ...`, and their options. No torch."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,327 +21,232 @@ examples:
   python -m benchmark audit --data path/to/slices    test slices whose patient was also trained on, split by split
   python -m benchmark score path/to/masks --split by-image-1 --data path/to/slices    judge another tool
   python -m benchmark predict a.png --run RUN_ID     outline tumours on other slices with a model that was kept
+"""  # noqa: E501
+# of benchmark.judge.judgement
+SECTION_NAMES = ("verdicts", "patients", "claims", "arms", "measures", "runs")
+VERBS = """\
+reproduce train and score every cell of a grid; finished cells are skipped, stopped ones go on
+run       train and score single cells of a grid, named by run_id, as a task of a batch system does
+plan      say what reproduce would do: each cell's state and the time it would take
+compare   judge runs against the thesis's printed numbers; exit code 1 if one is not reproduced
+report    write one self-contained page, and the thesis's figures as PNG, SVG, PDF and CSV
+data      say what was found in a folder, zip or download: slices, patients, sizes, fingerprint
+export    write slices as NIfTI pairs, 0.49 x 0.49 x 6 mm, as the thesis held them
+rescore   recompute every measure from the stored predictions, without retraining
+audit     measure how many test slices have their patient, or a neighbour, in training
+score     judge another tool from a folder of its masks: N.png, .tif, .webp, .bmp or .nii.gz
+predict   outline and measure tumours on other slices with a model that was kept
+arms      list the arms, their parameters and where they come from
 """
-SOURCE_HELP = "a folder or zip of slices, or the word figshare (downloads the archive) or phantoms (draws some)"
-SECTION_NAMES = (
-    "verdicts",
-    "patients",
-    "claims",
-    "arms",
-    "measures",
-    "runs",
-)  # of benchmark.judge.judgement
-SPLIT_HELP = "by-image-1 or another that is shipped, or a JSON file with the slice numbers of train, val and test"
+SOURCE_HELP = (
+    "a folder or zip of slices, or the word figshare (downloads the archive) or phantoms "
+    "(draws some)"
+)
+SPLIT_HELP = (
+    "by-image-1 or another that is shipped, or a JSON file with the slice numbers of train, "
+    "val and test"
+)
 RUNS_HELP = "folder of runs (default: runs, else the records shipped here)"
-DEVICE_HELP = "auto (CUDA cards if there are any), cpu, cuda, cuda:1"
+MORE: dict[str, Any] = {"nargs": "+", "action": "extend"}  # --only a=1 b=2 --only c=3
+
+Add = Callable[..., Any]  # a verb's add_argument
 
 
 def parser() -> argparse.ArgumentParser:
     """Build the whole command line."""
     top = argparse.ArgumentParser(
         prog="python -m benchmark",
-        description="Reruns, checks and judges the Poitiers 2024 thesis on U-Net segmentation of meningiomas.",
+        description="Reruns, checks and judges the Poitiers 2024 thesis on U-Net segmentation "
+        "of meningiomas.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for add in (
-        _reproduce,
-        _run,
-        _plan,
-        _compare,
-        _report,
-        _data,
-        _export,
-        _rescore,
-        _audit,
-        _score,
-        _predict,
-        _arms,
-    ):
-        add(verbs)
+    for name, what in (line.split(maxsplit=1) for line in VERBS.splitlines()):
+        description = f"{what[0].upper()}{what[1:]}."
+        verb = verbs.add_parser(name, help=what, description=description)
+        OPTIONS[name](verb.add_argument)
+    verbs.choices["run"].set_defaults(workers=1)
     return top
 
 
-def _reproduce(verbs: Any) -> None:
-    verb = _verb(
-        verbs,
-        "reproduce",
-        "train and score every cell of a grid; finished cells are skipped, stopped ones go on",
-    )
-    _grid_options(verb)
-    _work_options(verb)
-    verb.add_argument(
+def _reproduce(add: Add) -> None:
+    _grid_options(add)
+    _work_options(add)
+    add(
         "--workers",
         type=positive,
-        help="processes that share the grid, cores and cards (default: 2 for a grid of minutes at 256x256 and below "
-        "on processor cores, else 1)",
+        help="processes that share the grid, cores and cards (default: 2 for a grid of minutes at "
+        "256x256 and below on processor cores, else 1)",
     )
 
 
-def _run(verbs: Any) -> None:
-    verb = _verb(
-        verbs,
-        "run",
-        "train and score single cells of a grid, named by run_id, as a task of a batch system does",
-    )
-    _grid_options(verb)
-    _work_options(verb)
-    verb.set_defaults(workers=1)
-    verb.add_argument(
-        "--id",
-        nargs="+",
-        action="extend",
-        required=True,
-        metavar="RUN_ID",
-        help="as plan --format ids lists them",
-    )
+def _run(add: Add) -> None:
+    _grid_options(add)
+    _work_options(add)
+    ids = "as plan --format ids lists them"
+    add("--id", **MORE, required=True, metavar="RUN_ID", help=ids)
 
 
-def _plan(verbs: Any) -> None:
-    verb = _verb(
-        verbs, "plan", "say what reproduce would do: each cell's state and the time it would take"
-    )
-    _grid_options(verb)
-    verb.add_argument(
+def _plan(add: Add) -> None:
+    _grid_options(add)
+    add(
         "--format",
         choices=("grid", "list", "ids"),
         default="grid",
-        help="grid: kernels x alphas (default); list: one line a cell; ids: one run_id a line, of cells not yet done",
+        help="grid: kernels x alphas (default); list: one line a cell; ids: one run_id a line, of "
+        "cells not yet done",
     )
 
 
-def _compare(verbs: Any) -> None:
-    verb = _verb(
-        verbs,
-        "compare",
-        "judge runs against the thesis's printed numbers; exit code 1 if one is not reproduced",
-    )
-    verb.add_argument("--runs", type=Path, help=RUNS_HELP)
-    verb.add_argument(
-        "--section",
-        nargs="+",
-        action="extend",
-        default=[],
-        choices=SECTION_NAMES,
-        help="these tables alone (default: most)",
-    )
-    verb.add_argument(
+def _compare(add: Add) -> None:
+    add("--runs", type=Path, help=RUNS_HELP)
+    sections = "these tables alone (default: most)"
+    add("--section", **MORE, default=[], choices=SECTION_NAMES, help=sections)
+    add(
         "--format",
         choices=tuple(FORMATS),
         default="text",
-        help="of the tables: text (default) fits 100 columns, the others have every column of a table",
+        help="of the tables: text (default) fits 100 columns, the others have every column of a "
+        "table",
     )
-    verb.add_argument(
-        "--strict", action="store_true", help="exit code 1 also for missing or inconclusive rows"
+    strict = "exit code 1 also for missing or inconclusive rows"
+    add("--strict", action="store_true", help=strict)
+
+
+def _report(add: Add) -> None:
+    add("--runs", type=Path, help=RUNS_HELP)
+    out = "folder of the report (default: report)"
+    add("--out", type=Path, default=Path("report"), help=out)
+    _data_options(
+        add,
+        f"your copy of the slices, for pictures of them: {SOURCE_HELP}; default: $MENINGIOMA_DATA",
     )
 
 
-def _report(verbs: Any) -> None:
-    verb = _verb(
-        verbs,
-        "report",
-        "write one self-contained page, and the thesis's figures as PNG, SVG, PDF and CSV",
-    )
-    verb.add_argument("--runs", type=Path, help=RUNS_HELP)
-    verb.add_argument(
-        "--out", type=Path, default=Path("report"), help="folder of the report (default: report)"
-    )
-    verb.add_argument(
-        "--data",
-        help=f"your copy of the slices, for pictures of them: {SOURCE_HELP}; default: $MENINGIOMA_DATA",
-    )
-    _data_options(verb)
+def _data(add: Add) -> None:
+    add("data", nargs="?", help=f"{SOURCE_HELP}; forms and rules: docs/data.md")
+    _slice_options(add)
 
 
-def _data(verbs: Any) -> None:
-    verb = _verb(
-        verbs,
-        "data",
-        "say what was found in a folder, zip or download: slices, patients, sizes, fingerprint",
-    )
-    verb.add_argument("data", nargs="?", help=f"{SOURCE_HELP}; forms and rules: docs/data.md")
-    _data_options(verb)
+def _export(add: Add) -> None:
+    add("data", help=SOURCE_HELP)
+    add("folder", type=Path, help="a folder that does not exist yet")
+    _slice_options(add)
 
 
-def _export(verbs: Any) -> None:
-    verb = _verb(
-        verbs, "export", "write slices as NIfTI pairs, 0.49 x 0.49 x 6 mm, as the thesis held them"
-    )
-    verb.add_argument("data", help=SOURCE_HELP)
-    verb.add_argument("folder", type=Path, help="a folder that does not exist yet")
-    _data_options(verb)
+def _rescore(add: Add) -> None:
+    add("--runs", type=Path, default=Path("runs"), help="folder of runs (default: runs)")
+    _data_options(add)
 
 
-def _rescore(verbs: Any) -> None:
-    verb = _verb(
-        verbs, "rescore", "recompute every measure from the stored predictions, without retraining"
-    )
-    verb.add_argument(
-        "--runs", type=Path, default=Path("runs"), help="folder of runs (default: runs)"
-    )
-    verb.add_argument("--data", help=SOURCE_HELP)
-    _data_options(verb)
+def _audit(add: Add) -> None:
+    add("--data", help=SOURCE_HELP)
+    split = f"{SPLIT_HELP} (default: every split shipped for these slices)"
+    add("--split", **MORE, default=[], metavar="NAME_OR_FILE", help=split)
+    _slice_options(add)
 
 
-def _audit(verbs: Any) -> None:
-    verb = _verb(
-        verbs,
-        "audit",
-        "measure how many test slices have their patient, or a neighbour, in training",
-    )
-    verb.add_argument("--data", help=SOURCE_HELP)
-    verb.add_argument(
-        "--split",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="NAME_OR_FILE",
-        help=f"{SPLIT_HELP} (default: every split shipped for these slices)",
-    )
-    _data_options(verb)
+def _score(add: Add) -> None:
+    masks = "one mask for each test slice; 0 background, one other value tumour"
+    add("folder", type=Path, help=masks)
+    add("--split", required=True, metavar="NAME_OR_FILE", help=SPLIT_HELP)
+    add("--data", help=SOURCE_HELP)
+    add("--name", help="what to call the tool (default: the folder's name)")
+    runs = "folder of runs to set it beside (default: runs, else those shipped)"
+    add("--runs", type=Path, help=runs)
+    add("--out", type=Path, help="a new CSV file, for one row per slice")
+    _slice_options(add)
 
 
-def _score(verbs: Any) -> None:
-    verb = _verb(
-        verbs,
-        "score",
-        "judge another tool from a folder of its masks: N.png, .tif, .webp, .bmp or .nii.gz",
-    )
-    verb.add_argument(
-        "folder",
-        type=Path,
-        help="one mask for each test slice; 0 background, one other value tumour",
-    )
-    verb.add_argument("--split", required=True, metavar="NAME_OR_FILE", help=SPLIT_HELP)
-    verb.add_argument("--data", help=SOURCE_HELP)
-    verb.add_argument("--name", help="what to call the tool (default: the folder's name)")
-    verb.add_argument(
-        "--runs",
-        type=Path,
-        help="folder of runs to set it beside (default: runs, else those shipped)",
-    )
-    verb.add_argument("--out", type=Path, help="a new CSV file, for one row per slice")
-    _data_options(verb)
+def _predict(add: Add) -> None:
+    images = "PNG, WebP, TIFF or NIfTI, one slice a file"
+    add("images", nargs="+", type=Path, metavar="IMAGE_OR_FOLDER", help=images)
+    add("--run", required=True, metavar="RUN_ID", help="a run of reproduce --keep-models")
+    add("--runs", type=Path, default=Path("runs"), help="folder of runs (default: runs)")
+    out = "folder for masks and measures (default: predictions)"
+    add("--out", type=Path, default=Path("predictions"), help=out)
+    _spacing(add)
+    _device(add)
 
 
-def _predict(verbs: Any) -> None:
-    verb = _verb(
-        verbs, "predict", "outline and measure tumours on other slices with a model that was kept"
-    )
-    verb.add_argument(
-        "images",
-        nargs="+",
-        type=Path,
-        metavar="IMAGE_OR_FOLDER",
-        help="PNG, WebP, TIFF or NIfTI, one slice a file",
-    )
-    verb.add_argument(
-        "--run", required=True, metavar="RUN_ID", help="a run of reproduce --keep-models"
-    )
-    verb.add_argument(
-        "--runs", type=Path, default=Path("runs"), help="folder of runs (default: runs)"
-    )
-    verb.add_argument(
-        "--out",
-        type=Path,
-        default=Path("predictions"),
-        help="folder for masks and measures (default: predictions)",
-    )
-    verb.add_argument(
-        "--spacing",
-        type=float,
-        nargs=2,
-        metavar=("ROW", "COLUMN"),
-        help="pixel size in mm where files do not say it",
-    )
-    verb.add_argument("--device", default="auto", help=DEVICE_HELP)
+def _arms(add: Add) -> None:
+    """It has none."""
 
 
-def _arms(verbs: Any) -> None:
-    _verb(verbs, "arms", "list the arms, their parameters and where they come from")
+def _data_options(add: Add, source: str = SOURCE_HELP) -> None:
+    add("--data", help=source)
+    _slice_options(add)
 
 
-def _verb(verbs: Any, name: str, what: str) -> argparse.ArgumentParser:
-    verb: argparse.ArgumentParser = verbs.add_parser(
-        name, help=what, description=what[0].upper() + what[1:] + "."
-    )
-    return verb
-
-
-def _data_options(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument(
+def _slice_options(add: Add) -> None:
+    add(
         "--labels",
         type=labels,
         default="1",
-        help="tumours to use: 1 meningioma, 2 glioma, 3 pituitary, such as 1,2, or all (default: 1); slices of Cheng's "
-        "dataset are told apart by their masks, others by index.csv",
+        help="tumours to use: 1 meningioma, 2 glioma, 3 pituitary, such as 1,2, or all "
+        "(default: 1); slices of Cheng's dataset are told apart by their masks, others by "
+        "index.csv",
     )
-    verb.add_argument(
-        "--allow-empty-masks", action="store_true", help="accept slices without a tumour"
-    )
-    verb.add_argument(
-        "--spacing",
-        type=float,
-        nargs=2,
-        metavar=("ROW", "COLUMN"),
-        help="pixel size in mm where files do not say it",
-    )
+    add("--allow-empty-masks", action="store_true", help="accept slices without a tumour")
+    _spacing(add)
 
 
-def _work_options(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--device", default="auto", help=DEVICE_HELP)
-    verb.add_argument(
-        "--threads",
-        type=positive,
-        help="processor threads of each worker (default: usable cores / workers)",
-    )
-    verb.add_argument(
-        "--keep-models",
-        action="store_true",
-        help="keep each trained model in its run's folder, so that predict can use it",
-    )
+def _spacing(add: Add) -> None:
+    spacing = "pixel size in mm where files do not say it"
+    add("--spacing", type=float, nargs=2, metavar=("ROW", "COLUMN"), help=spacing)
 
 
-def _grid_options(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument(
-        "--data",
-        help=f"{SOURCE_HELP}; default: $MENINGIOMA_DATA, else an earlier download, else phantoms",
-    )
-    verb.add_argument(
-        "--grid",
-        help="thesis, baselines, quick, or a TOML file (default: thesis; on phantoms quick)",
-    )
-    verb.add_argument("--protocol", help="thesis, patient, or a TOML file (default: the grid's)")
-    verb.add_argument(
-        "--only",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="KEY=VALUES",
-        help="narrow the grid: kernel_size=3,5 alpha=0.5 arm=unet",
-    )
-    verb.add_argument("--seeds", type=numbers, help="seeds instead of the grid's, such as 452669,1")
-    verb.add_argument(
-        "--splits",
-        type=numbers,
-        help="draws or folds of the protocol's split, such as 1,2 (default: 1)",
-    )
-    verb.add_argument(
-        "--image-size",
-        type=positive,
-        help="side in pixels of the images that arms get (default: the slices' own)",
-    )
-    verb.add_argument(
+def _device(add: Add) -> None:
+    device = "auto (CUDA cards if there are any), cpu, cuda, cuda:1"
+    add("--device", default="auto", help=device)
+
+
+def _work_options(add: Add) -> None:
+    _device(add)
+    threads = "processor threads of each worker (default: usable cores / workers)"
+    add("--threads", type=positive, help=threads)
+    keep = "keep each trained model in its run's folder, so that predict can use it"
+    add("--keep-models", action="store_true", help=keep)
+
+
+def _grid_options(add: Add) -> None:
+    default = "default: $MENINGIOMA_DATA, else an earlier download, else phantoms"
+    add("--data", help=f"{SOURCE_HELP}; {default}")
+    grid = "thesis, baselines, quick, or a TOML file (default: thesis; on phantoms quick)"
+    add("--grid", help=grid)
+    add("--protocol", help="thesis, patient, or a TOML file (default: the grid's)")
+    only = "narrow the grid: kernel_size=3,5 alpha=0.5 arm=unet"
+    add("--only", **MORE, default=[], metavar="KEY=VALUES", help=only)
+    add("--seeds", type=numbers, help="seeds instead of the grid's, such as 452669,1")
+    splits = "draws or folds of the protocol's split, such as 1,2 (default: 1)"
+    add("--splits", type=numbers, help=splits)
+    size = "side in pixels of the images that arms get (default: the slices' own)"
+    add("--image-size", type=positive, help=size)
+    add(
         "--set",
-        nargs="+",
-        action="extend",
+        **MORE,
         default=[],
         metavar="SECTION.KEY=VALUE",
         dest="overrides",
-        help="change a setting of the protocol, such as training.learning_rate=3e-4; it makes runs of their own",
+        help="change a setting of the protocol, such as training.learning_rate=3e-4; it makes "
+        "runs of their own",
     )
-    verb.add_argument(
-        "--out", type=Path, help="folder of runs (default: runs; on phantoms runs-quick)"
-    )
-    _data_options(verb)
+    add("--out", type=Path, help="folder of runs (default: runs; on phantoms runs-quick)")
+    _slice_options(add)
+
+
+OPTIONS: dict[str, Callable[[Add], None]] = {
+    "reproduce": _reproduce,
+    "run": _run,
+    "plan": _plan,
+    "compare": _compare,
+    "report": _report,
+    "data": _data,
+    "export": _export,
+    "rescore": _rescore,
+    "audit": _audit,
+    "score": _score,
+    "predict": _predict,
+    "arms": _arms,
+}

@@ -42,9 +42,7 @@ class Request:
 
     @property
     def source(self) -> str:
-        """Where the slices come from: asked for, the environment, an earlier download, else
-        phantoms.
-        """
+        """Where slices come from: the option, the environment, a download, else phantoms."""
         return self.data or os.environ.get(DATA_VARIABLE) or _earlier_download() or PHANTOMS
 
     @property
@@ -58,7 +56,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Job:
+class PlannedRuns:
     """A request made concrete: the slices, the splits by name and the runs in order."""
 
     slices: SliceSet
@@ -69,9 +67,7 @@ class Job:
 
 
 def load_slices(request: Request, say: Callable[[str], None] | None = print) -> SliceSet:
-    """Read the request's slices, whatever their form; say, if any, is given their note, where they
-    have one.
-    """
+    """Read the request's slices, whatever their form; say, if any, is given their note, if any."""
     slices = data.load(
         request.source,
         labels=request.labels,
@@ -89,12 +85,11 @@ def prepare(
     *,
     keep_splits: bool = True,
     say: Callable[[str], None] | None = print,
-) -> Job:
-    """Load the data, read or draw the splits, expand the grid. Writes nothing but new splits, to
-    keep them.
+) -> PlannedRuns:
+    """Load the data, read or draw the splits, expand the grid. Writes nothing but new splits.
 
-    say is as in `load_slices`. Raises a `BenchmarkError` for anything that is not as it should be,
-    before any folder is written to.
+    keep_splits: whether they are kept; say is as in `load_slices`. Raises a `BenchmarkError` for
+    anything that is not as it should be, before any folder is written to.
     """
     grid = load_grid(request.grid_name)
     recipe = load_recipe(request.protocol or grid.protocol, {**grid.overrides, **request.overrides})
@@ -127,7 +122,7 @@ def prepare(
             slices, recipe.split, number, request.folder / "splits", cvind, keep=keep_splits
         )
         splits[split.split_id] = split
-    return Job(slices, splits, specs(list(splits.values())), grid, request.folder)
+    return PlannedRuns(slices, splits, specs(list(splits.values())), grid, request.folder)
 
 
 def refuse_mixing(folder: Path, slices: SliceSet) -> None:
@@ -140,8 +135,8 @@ def refuse_mixing(folder: Path, slices: SliceSet) -> None:
         if there != slices.phantom:
             kinds = {True: "phantoms", False: "real slices"}
             raise SpecError(
-                f"{folder} holds runs on {kinds[there]}, and these would be runs on {kinds[slices.phantom]}; "
-                "give another folder with --out"
+                f"{folder} holds runs on {kinds[there]}, and these would be runs on "
+                f"{kinds[slices.phantom]}; give another folder with --out"
             )
 
 

@@ -1,42 +1,36 @@
-"""How long the cells of a grid are likely to take, learnt from finished ones. Imports no torch."""
+"""How long the cells of a grid are likely to take: as finished ones took. Imports no torch."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import math
-import statistics
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
+from benchmark.arm import ArmEntry
 from benchmark.errors import BenchmarkError
+from benchmark.protocol import Training
 from benchmark.runs.run_folder import RESULT, SPEC, TIMING, RunFolder, RunState, read_json
 from benchmark.runs.spec import RunSpec
 
-# GFLOP of one forward and backward pass of a 512x512 image, counted by
-# benchmark.training.loop.gflop_per_image
-UNET_GFLOP = {3: 7.96, 5: 22.12, 7: 43.37, 9: 71.68}
-ATTENTION_UNET_GFLOP = 78.3
 CLASSICAL_SECONDS_PER_512 = 0.05  # an image of 512x512, tuned and predicted
-GUESSED_GFLOP_PER_SECOND, GUESSED_EPOCHS = 100.0, 40.0
-GUESS = "a guess of 100 GFLOP/s and 40 epochs, which finished cells will correct"
-PASSED_OVER = (
-    BenchmarkError,
-    ArithmeticError,
-    AttributeError,
-    KeyError,
-    TypeError,
-    ValueError,
-)  # collect names such folders
+# about what two processor cores do at the phantoms' 64x64
+GUESSED_GFLOP_PER_SECOND, GUESSED_EPOCHS = 30.0, 40.0
+GUESS = "a guess of 30 GFLOP/s and 40 epochs, which finished cells will correct"
+# collect names such folders
+PASSED_OVER = (BenchmarkError, ArithmeticError, AttributeError, KeyError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
 class CostKey:
-    """What decides how long an epoch takes. model: the arm, its parameters but alpha, and the
-    network, as one text.
+    """What decides how long an epoch takes. Cells with the same key are alike.
+
+    model: the arm, its parameters but alpha, and the network, as one text.
     """
 
     model: str
@@ -44,177 +38,133 @@ class CostKey:
     precision: str
 
     @classmethod
-    def of(cls, canonical: Mapping[str, Any]) -> CostKey:
+    def of(cls, spec: Mapping[str, Any]) -> CostKey:
         """Read it off a canonical spec; KeyError and the like where that is damaged."""
-        params = {key: value for key, value in canonical["params"].items() if key != "alpha"}
-        protocol = canonical["protocol"]
-        model = json.dumps([canonical["arm"], params, protocol["network"]], sort_keys=True)
-        return cls(model, tuple(canonical["shape"]), protocol["training"]["precision"])
+        params = {key: value for key, value in spec["params"].items() if key != "alpha"}
+        protocol = spec["protocol"]
+        model = json.dumps([spec["arm"], params, protocol["network"]], sort_keys=True)
+        return cls(model, tuple(spec["shape"]), protocol["training"]["precision"])
+
+    @property
+    def pixels(self) -> int:
+        """Of an image."""
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True)
 class TimingRecord:
-    """What a finished cell teaches. seconds: all its work; per_epoch: of one epoch, None without
-    epochs.
+    """What a finished cell teaches. seconds: all its work; per_epoch: of one, None without epochs.
 
-    epochs is None also where the protocol's limit cut the training; gflop is that of one
-    forward and backward pass of an image, None where it was not counted.
+    epochs is None also where the protocol's limit ended the training;
+    gflop is that of one forward and backward pass of an image, None where it was not counted.
     """
 
-    kind: CostKey
+    key: CostKey
     seconds: float
     per_epoch: float | None = None
     epochs: int | None = None
     gflop: float | None = None
 
+    def seconds_for(self, key: CostKey, gflop: float | None) -> float | None:
+        """Seconds of an epoch, or of all where there are none, of a cell with this key.
+
+        In proportion to GFLOP, or to pixels where there are no epochs; None: GFLOP are unknown.
+        """
+        if self.key == key:
+            return self.per_epoch or self.seconds
+        if self.per_epoch is None:
+            return self.seconds * key.pixels / self.key.pixels
+        return self.per_epoch * gflop / self.gflop if gflop and self.gflop else None
+
 
 @dataclass(frozen=True)
 class TimeEstimate:
-    """What is left of a cell: seconds (None: not known), epochs (None: it has none), and where that
-    was learnt.
-    """
+    """Of a cell: seconds (None: not known), epochs (None: it has none), and where it was learnt."""
 
     seconds: float | None
     epochs: float | None = None
-    learnt: str = ""
+    source: str = ""
 
 
 Sources = Mapping[str, Sequence[TimingRecord]]  # by the name of a folder, the nearest first
 
 
 def timing_record(folder: Path, dataset_id: str) -> TimingRecord | None:
-    """Read a finished run's folder; None for one of other slices, or a damaged one, which collect
-    will name.
-    """
+    """Read a finished run; None for one of other slices, or a damaged one, which collect names."""
     with contextlib.suppress(*PASSED_OVER):
         fit, timing = read_json(folder / RESULT)["fit"], read_json(folder / TIMING)
-        spec = read_json(folder / SPEC)["spec"]
-        if spec["dataset_id"] != dataset_id:
-            return None
-        seconds, per_epoch = (
+        spec, per_epoch = read_json(folder / SPEC)["spec"], timing["seconds_per_epoch"]
+        numbers = (
             timing["fit_seconds"] + timing["predict_seconds"],
-            timing["seconds_per_epoch"],
+            per_epoch,
+            fit["stop_epoch"] + 1 if per_epoch and fit["stopped_early"] else None,
+            timing["train_gflop_per_image"],
         )
-        epochs = fit["stop_epoch"] + 1 if per_epoch and fit["stopped_early"] else None
-        numbers = (seconds, per_epoch, epochs, timing["train_gflop_per_image"])
-        if all(number is None or (math.isfinite(number) and number > 0) for number in numbers):
+        sound = all(n is None or (math.isfinite(n) and n > 0) for n in numbers)
+        if sound and spec["dataset_id"] == dataset_id:
             return TimingRecord(CostKey.of(spec), *numbers)
     return None
 
 
 def timing_records(root: Path, dataset_id: str) -> list[TimingRecord]:
-    """Every lesson of a folder of runs; none of one that is not there."""
-    found = (timing_record(path.parent, dataset_id) for path in sorted(root.glob(f"*/{RESULT}")))
-    return [one for one in found if one]
+    """Those of every finished run in a folder; none of a folder that is not there."""
+    records = (timing_record(path.parent, dataset_id) for path in sorted(root.glob(f"*/{RESULT}")))
+    return [record for record in records if record]
 
 
-def estimate(
-    spec: RunSpec, images: float, sources: Sources, behind: Sequence[float] = ()
-) -> TimeEstimate:
-    """What is left of a cell. behind: seconds of each epoch that it has finished already, which
-    tell its pace best.
+def estimate(spec: RunSpec, images: float, entry: ArmEntry, sources: Sources) -> TimeEstimate:
+    """What a cell takes from its beginning: the median of finished cells, the most alike first.
 
     images is how many an epoch visits, a validation image counted as a third; only the guess
-    needs it. A training that was begun is given at least its patience more, since any
-    improvement starts that count anew, and never more than the protocol's limit.
+    needs it.
     """
-    kind, training = CostKey.of(spec.canonical()), spec.recipe.training
-    if (whole := _without_epochs(spec, kind, images, sources)) is not None:
+    key = CostKey.of(spec.canonical())
+    own_model = [r for records in sources.values() for r in records if r.key.model == key.model]
+    has_epochs = any(r.per_epoch for r in own_model) if own_model else spec.seed is not None
+    counted = (r.gflop * key.pixels / r.key.pixels for r in own_model if r.gflop)
+    declared = entry.gflop and entry.gflop(spec.params) * key.pixels / 512**2
+    gflop = next(counted, declared)
+    groups = list(_groups(key, has_epochs, sources))
+    seconds, source = None, ""
+    for name, group in groups:
+        known = [s for r in group if (s := r.seconds_for(key, gflop)) is not None]
+        if known:
+            seconds, source = median(known), name
+            break
+    if not has_epochs:
+        guess = CLASSICAL_SECONDS_PER_512 * images * key.pixels / 512**2
+        return TimeEstimate(guess if seconds is None else seconds, None, source)
+    if seconds is None and gflop:
+        seconds, source = gflop * images / GUESSED_GFLOP_PER_SECOND, GUESS
+    counts = ([r.epochs for r in group if r.epochs] for _, group in groups)
+    epochs = next((median(n) for n in counts if n), GUESSED_EPOCHS)
+    epochs = min(epochs, spec.recipe.training.max_epochs)
+    return TimeEstimate(None if seconds is None else seconds * epochs, epochs, source)
+
+
+def _groups(
+    key: CostKey, has_epochs: bool, sources: Sources
+) -> Iterator[tuple[str, list[TimingRecord]]]:
+    """Like cells, then others, best of that size and precision; one's own before our records."""
+    for name, records in sources.items():
+        kin = [r for r in records if (r.per_epoch is not None) == has_epochs]
+        yield f"like cells in {name}", [r for r in kin if r.key == key]
+        size, precision = key.shape, key.precision
+        near = [r for r in kin if (r.key.shape, r.key.precision) == (size, precision)]
+        yield f"other cells in {name}", near or kin
+
+
+def remaining(whole: TimeEstimate, training: Training, behind: Sequence[float]) -> TimeEstimate:
+    """What is left of a cell that took `behind` seconds for each of its finished epochs.
+
+    It is given at least its patience more, since any improvement starts that count anew, and never
+    more than the protocol's limit.
+    """
+    if not behind:
         return whole
-    per_epoch, learnt = (
-        (statistics.median(behind), "their own epochs")
-        if behind
-        else _pace(spec, kind, images, sources)
-    )
-    if per_epoch is None:
-        return TimeEstimate(None)
-    rest = min(_first(kind, sources, _mean_epochs)[0] or GUESSED_EPOCHS, training.max_epochs) - len(
-        behind
-    )
-    if behind:
-        rest = min(max(rest, training.patience), training.max_epochs - len(behind))
-    return TimeEstimate(per_epoch * rest, rest, learnt)
-
-
-def _without_epochs(
-    spec: RunSpec, kind: CostKey, images: float, sources: Sources
-) -> TimeEstimate | None:
-    """The estimate of an arm that has no epochs; None for one that has."""
-    for name, seen in sources.items():
-        alike = [one for one in seen if one.kind == kind]
-        if alike and all(one.per_epoch is None for one in alike):
-            return TimeEstimate(
-                statistics.median(one.seconds for one in alike), None, f"like cells in {name}"
-            )
-    if spec.seed is None:
-        return TimeEstimate(CLASSICAL_SECONDS_PER_512 * images * math.prod(spec.shape) / 512**2)
-    return None
-
-
-def _pace(
-    spec: RunSpec, kind: CostKey, images: float, sources: Sources
-) -> tuple[float | None, str]:
-    """Seconds of an epoch and where they were learnt; None where not even the cost of the arm is
-    known.
-    """
-    gflop = _gflop(spec, kind, sources)
-
-    def seconds(group: Sequence[TimingRecord]) -> float | None:
-        if all(one.kind == kind for one in group):
-            return statistics.median(one.per_epoch for one in group if one.per_epoch)
-        rates = [one.gflop / one.per_epoch for one in group if one.gflop and one.per_epoch]
-        return gflop / statistics.median(rates) if gflop and rates else None
-
-    found, learnt = _first(kind, sources, seconds)
-    if found is None and gflop is not None:
-        return gflop * images / GUESSED_GFLOP_PER_SECOND, GUESS
-    return found, learnt
-
-
-def _first(
-    kind: CostKey, sources: Sources, ask: Callable[[Sequence[TimingRecord]], float | None]
-) -> tuple[float | None, str]:
-    """The first answer of a group of trainings, the most alike first and one's own before others;
-    and its name.
-    """
-    for words, group in _groups(kind, sources):
-        if group and (answer := ask(group)) is not None:
-            return answer, words
-    return None, ""
-
-
-def _groups(kind: CostKey, sources: Sources) -> Iterator[tuple[str, list[TimingRecord]]]:
-    for name, seen in sources.items():
-        trained = [one for one in seen if one.per_epoch]
-        yield f"like cells in {name}", [one for one in trained if one.kind == kind]
-        alike = [
-            one
-            for one in trained
-            if (one.kind.shape, one.kind.precision) == (kind.shape, kind.precision)
-        ]
-        yield f"cells of that size and precision in {name}", alike
-        yield f"other cells of these slices in {name}", trained
-
-
-def _mean_epochs(group: Sequence[TimingRecord]) -> float | None:
-    epochs = [one.epochs for one in group if one.epochs]
-    return statistics.mean(epochs) if epochs else None
-
-
-def _gflop(spec: RunSpec, kind: CostKey, sources: Sources) -> float | None:
-    """GFLOP of a pass of an image at the cell's size, as a finished cell recorded it, else as
-    counted beforehand.
-    """
-    pixels = math.prod(spec.shape)
-    for one in (one for seen in sources.values() for one in seen):
-        if one.gflop and one.kind.model == kind.model:
-            return one.gflop * pixels / math.prod(one.kind.shape)
-    known = {
-        "unet": UNET_GFLOP.get(spec.params.get("kernel_size", 0)),
-        "attention-unet": ATTENTION_UNET_GFLOP,
-    }
-    counted = known.get(spec.arm)
-    return None if counted is None else counted * pixels / 512**2
+    expected = (whole.epochs or training.max_epochs) - len(behind)
+    epochs = min(max(expected, training.patience), training.max_epochs - len(behind))
+    return TimeEstimate(median(behind) * epochs, epochs, "their own epochs")
 
 
 def states(specs: Iterable[RunSpec], root: Path) -> list[RunState]:
@@ -224,25 +174,20 @@ def states(specs: Iterable[RunSpec], root: Path) -> list[RunState]:
 
 def left(estimates: Iterable[TimeEstimate]) -> tuple[float, int]:
     """Seconds that are left in all, and of how many cells nothing is known."""
-    seconds = [one.seconds for one in estimates]
+    seconds = [estimate.seconds for estimate in estimates]
     return sum(s for s in seconds if s is not None), sum(s is None for s in seconds)
 
 
-def learnt_from(estimates: Iterable[TimeEstimate]) -> str:
-    """Where the estimates were learnt, in words; with numbers of cells where that differs; "" where
-    nowhere.
+def sources_text(estimates: Iterable[TimeEstimate]) -> str:
+    """Where estimates were learnt, with numbers of cells where that differs; "" where nowhere.
 
-    >>> like, unknown = TimeEstimate(1.0, 1, "like cells in runs"), TimeEstimate(2.0)
-    >>> three = like, unknown, TimeEstimate(2.0, 1, "a guess")
-    >>> learnt_from(three)
-    'like cells in runs (1), a guess (1)'
+    >>> sources_text([TimeEstimate(1, 1, "like cells"), TimeEstimate(2, 1, "a guess")])
+    'like cells (1), a guess (1)'
     """
-    counts = Counter(one.learnt for one in estimates if one.learnt)
-    return (
-        next(iter(counts))
-        if len(counts) == 1
-        else ", ".join(f"{words} ({n})" for words, n in counts.items())
-    )
+    counts = Counter(estimate.source for estimate in estimates if estimate.source)
+    if len(counts) == 1:
+        return next(iter(counts))
+    return ", ".join(f"{source} ({n})" for source, n in counts.items())
 
 
 def span(seconds: float) -> str:

@@ -31,6 +31,10 @@ from benchmark.training.seeding import make_deterministic
 MASKS_AT_ONCE = 16  # maps enlarged together, to bound memory
 
 
+def ignore(*event: object) -> None:
+    """What `RunOptions` calls where nobody listens: a function of a module, so that it pickles."""
+
+
 @dataclass(frozen=True)
 class RunOptions:
     """How runs are carried out; none of it enters a run's identity.
@@ -49,10 +53,10 @@ class RunOptions:
     keep_threads: bool = False
     retry_failures_before: float = math.inf
     keep_models: bool = False
-    on_begin: Callable[[RunSpec], None] = lambda spec: None
-    on_note: Callable[[str], None] = lambda text: None
-    on_epoch: Callable[[RunSpec, list[dict[str, float]]], None] = lambda spec, history: None
-    on_state: Callable[[RunSpec, RunState], None] = lambda spec, state: None
+    on_begin: Callable[[RunSpec], None] = ignore
+    on_note: Callable[[str], None] = ignore
+    on_epoch: Callable[[RunSpec, list[dict[str, float]]], None] = ignore
+    on_state: Callable[[RunSpec, RunState], None] = ignore
 
 
 def run_grid(

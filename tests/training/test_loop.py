@@ -14,11 +14,11 @@ import torch
 from bench_forms import small_recipe
 from torch import nn
 
+from baselines import ARMS
 from baselines.attention_unet import AttentionUNetArm
 from baselines.unet import UNetArm
 from benchmark.arm import Cases, FitReport, RunContext
 from benchmark.errors import ArmError, OutputError, RecordError
-from benchmark.planning import time_estimate
 from benchmark.protocol import Network
 from benchmark.scoring import overlap
 from benchmark.training import execution, loop
@@ -280,7 +280,7 @@ def test_cost_of_the_unet(kernel: int, gflop: float) -> None:
         model = UNetArm(kernel_size=kernel).build(Network())
     counted = gflop_per_image(model, (512, 512))
     assert counted == pytest.approx(gflop, rel=3e-3)
-    assert counted == pytest.approx(time_estimate.UNET_GFLOP[kernel], abs=0.006)
+    assert counted == pytest.approx(ARMS["unet"].gflop({"kernel_size": kernel}), abs=0.006)
 
 
 def test_cost_of_the_attention_unet() -> None:
@@ -288,7 +288,7 @@ def test_cost_of_the_attention_unet() -> None:
         model = AttentionUNetArm().build(Network())
     counted = gflop_per_image(model, (512, 512))
     assert counted == pytest.approx(78.3, rel=1e-3)
-    assert counted == pytest.approx(time_estimate.ATTENTION_UNET_GFLOP, abs=0.06)
+    assert counted == pytest.approx(ARMS["attention-unet"].gflop({}), abs=0.06)
 
 
 def test_cost_by_hand() -> None:

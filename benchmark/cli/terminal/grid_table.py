@@ -1,21 +1,22 @@
-"""The view of a grid drawn for a terminal of any width, in colours; or as plain text for anything
-else.
-"""
+"""A grid as one table of states: arms and kernels down, alphas across; and what is left of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.cli.terminal.grid_view import ORDER, Entry, GridView
+from benchmark.planning.status import CellStatus
+from benchmark.planning.time_estimate import left, sources_text, span
 from benchmark.runs.run_folder import RunState
+from benchmark.runs.spec import RunSpec
 
-# after Okabe and Ito, whom the colour-blind can follow, the blue lighter for dark screens; a word
-# always stands beside
+# In the order shown. After Okabe and Ito, whom the colour-blind can follow, the blue lighter for
+# dark screens; a word always stands beside.
 COLOURS = {
     RunState.DONE: "#2C8FD1",
     RunState.RUNNING: "bold #E69F00",
@@ -23,82 +24,120 @@ COLOURS = {
     RunState.FAILED: "bold #D55E00",
     RunState.PENDING: "bright_black",
 }
-SHORT = {
-    RunState.DONE: "done",
-    RunState.RUNNING: "run",
-    RunState.PARTIAL: "part",
-    RunState.FAILED: "fail",
-    RunState.PENDING: "pend",
-}
 MEANING = {RunState.PARTIAL: " (begun)", RunState.FAILED: " (tried again)"}
 UNLIMITED = 10_000  # columns: a file has no width
 
+Row = tuple[str, tuple[tuple[str, Any], ...]]  # an arm and its parameters but alpha
 
-def show(seen: GridView) -> None:
-    """Print a view to stdout: as wide as the terminal, else plain lines as long as they need to
-    be.
-    """
+
+def show(cells: Sequence[CellStatus], needs_click: Collection[str] = ()) -> None:
+    """Print a grid: as wide as the terminal, else plain lines as long as they need to be."""
     console = Console()
-    if not console.file.isatty():
+    wide = not console.file.isatty()
+    if wide:
         console = Console(width=UNLIMITED)
-    with console.capture() as drawn:
-        console.print(draw(seen, console))
-    print("\n".join(line.rstrip() for line in drawn.get().splitlines()))
+    table = grid_table(cells, needs_click, gap=3 if wide else 1)
+    with console.capture() as shown:
+        console.print(table, Text(), summary(cells), sep="\n")
+    print("\n".join(line.rstrip() for line in shown.get().splitlines()))
 
 
-def draw(seen: GridView, console: Console, height: int | None = None) -> RenderableType:
-    """The table, what its words mean, how many cells are in each state, and the time left.
+def fitted(
+    cells: Sequence[CellStatus],
+    needs_click: Collection[str],
+    at_once: int,
+    console: Console,
+    height: int,
+) -> RenderableType:
+    """The table and the summary in so many lines; without times, or without the table, if need be.
 
-    height: lines that it may take; where even the shortest form takes more, the table is left out.
+    needs_click: arms that are marked as shown a click; at_once: processes that share what is left.
     """
-    below = Group(Text(), legend(seen.whole), Text(f"Time left: {seen.time_left}"))
-    for tables in _forms(seen):
-        drawn = Group(*tables, below)
-        fits = all(_width(table, console) <= console.width for table in tables)
-        if fits and (height is None or len(console.render_lines(drawn, pad=False)) <= height):
-            return drawn
+    below = Group(Text(), summary(cells, at_once))
+    for times in (True, False):
+        view = Group(grid_table(cells, needs_click, times=times), below)
+        if len(console.render_lines(view, pad=False)) <= height:
+            return view
     return below
 
 
-def legend(whole: Entry) -> Text:
-    """How many cells are in each state, each in its colour."""
-    counts = {share.state: share.count for share in whole.shares}
-    parts = [
-        Text(f"{counts.get(state, 0)} {state}{MEANING.get(state, '')}", COLOURS[state])
-        for state in ORDER
-    ]
-    return Text("Cells: ").append_text(Text(", ").join(parts))
+def grid_table(
+    cells: Iterable[CellStatus],
+    needs_click: Collection[str] = (),
+    *,
+    gap: int = 1,
+    times: bool = True,
+) -> Table:
+    """Rows in the order of the cells; columns by alpha, "none" being that of arms without alpha.
 
-
-def entry_text(entry: Entry | None, short: bool = False, times: bool = True) -> Text:
-    """A line for each state, then one for the time left. short: 7 characters at most for up to 99
-    cells of an entry.
+    Where no arm knows alpha there is one column without a name. gap: blanks between columns; times:
+    whether entries tell the time left, and rows of several lines stand apart.
     """
-    if entry is None:
-        return Text()
+    entries: dict[Row, dict[float | None, list[CellStatus]]] = {}
+    for cell in cells:
+        entries.setdefault(_row(cell.spec), defaultdict(list))[_alpha(cell.spec)].append(cell)
+    alphas = {alpha for row in entries.values() for alpha in row}
+    columns = sorted(alphas, key=lambda alpha: (alpha is not None, alpha))
+    named = columns not in ([], [None])
+    table = Table(
+        box=None, padding=(0, gap, 0, 0), pad_edge=False, show_header=named, header_style="bold"
+    )
+    for heading in ["alpha", *("none" if a is None else f"{a:g}" for a in columns)]:
+        table.add_column(heading, overflow="fold")
+    tall_before = False
+    for name, row in zip(_names(entries, needs_click), entries.values(), strict=True):
+        texts = [entry_text(row.get(alpha, []), times) for alpha in columns]
+        tall = any("\n" in text.plain for text in texts)
+        if times and table.row_count and (tall or tall_before):
+            table.add_row()
+        table.add_row(name, *texts)
+        tall_before = tall
+    return table
+
+
+def entry_text(cells: Sequence[CellStatus], times: bool = True) -> Text:
+    """A line for each state, the last epochs of those begun, and the time left of all of them.
+
+    cells: those that differ in seed and split alone; none: no text.
+    """
     lines = []
-    for share in entry.shares:
-        if share.state is RunState.PENDING and len(entry.shares) > 1 and not short:
-            continue  # what the others leave over of the total
-        count = (
-            ""
-            if entry.total == 1
-            else f"{share.count} "
-            if short
-            else f"{share.count}/{entry.total} "
-        )
-        lines.append(
-            Text(f"{count}{SHORT[share.state] if short else share.state}", COLOURS[share.state])
-        )
-        if share.epochs:
-            reached = "-".join(
-                str(epoch) for epoch in dict.fromkeys((share.epochs[0], share.epochs[-1]))
-            )
-            lines.append(Text(f"{'ep.' if short else 'epoch'} {reached}", COLOURS[share.state]))
-    if times and any(share.state is not RunState.DONE for share in entry.shares):
-        words = "?" if entry.seconds is None else brief(entry.seconds)
-        lines.append(Text(words if short else f"~{words}"))
+    for state, colour in COLOURS.items():
+        alike = [cell for cell in cells if cell.state is state]
+        if not alike or (state is RunState.PENDING and len(alike) < len(cells)):
+            continue  # pending is what the others leave over of the total
+        count = f"{len(alike)}/{len(cells)} " if len(cells) > 1 else ""
+        lines.append(Text(f"{count}{state}", colour))
+        last = sorted({cell.epochs.last for cell in alike if cell.epochs.dice})
+        if last and state in (RunState.RUNNING, RunState.PARTIAL):
+            reached = f"{last[0]}-{last[-1]}" if len(last) > 1 else f"{last[0]}"
+            lines.append(Text(f"epoch {reached}", colour))
+    if times and any(cell.state is not RunState.DONE for cell in cells):
+        seconds, unknown = left(cell.left for cell in cells)
+        lines.append(Text("~?" if unknown else f"~{brief(seconds)}"))
     return Text("\n").join(lines)
+
+
+def summary(cells: Sequence[CellStatus], at_once: int = 1) -> Text:
+    """How many cells are in each state, each in its colour; and the time left."""
+    states = [cell.state for cell in cells]
+    counts = [
+        Text(f"{states.count(state)} {state}{MEANING.get(state, '')}", colour)
+        for state, colour in COLOURS.items()
+    ]
+    line = Text("Cells: ").append_text(Text(", ").join(counts))
+    return line.append(f"\nTime left: {time_left(cells, at_once)}")
+
+
+def time_left(cells: Iterable[CellStatus], at_once: int = 1) -> str:
+    """What is left of cells: how long, of how many that is not known, and where it was learnt."""
+    rest = [cell.left for cell in cells if cell.state is not RunState.DONE]
+    if not rest:
+        return "none"
+    seconds, unknown = left(rest)
+    shared = f", shared by {at_once} workers" if at_once > 1 else ""
+    more = f", and {unknown} cells of unknown cost" if unknown else ""
+    sources = f" (from {text})" if (text := sources_text(rest)) else ""
+    return f"{span(seconds / at_once)}{shared}{more}{sources}"
 
 
 def brief(seconds: float) -> str:
@@ -114,43 +153,25 @@ def brief(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds < 9.95 * 3600 else f"{seconds / 3600:.0f} h"
 
 
-def _forms(seen: GridView) -> Iterator[list[Table]]:
-    """Ways to draw the table, the best first: roomy, without times, short, and short in several
-    pieces.
-    """
-    columns = range(len(seen.entries[0]) if seen.entries else 0)
-    for short, times in ((False, True), (False, False), (True, True), (True, False)):
-        for gap, apart in ((3, 1), (1, 1), (1, 0)):
-            yield [_table(seen, columns, short=short, times=times, gap=gap, apart=apart)]
-    for at_once in range(len(columns) - 1, 0, -1):
-        pieces = [columns[first : first + at_once] for first in range(0, len(columns), at_once)]
-        yield [_table(seen, piece, short=True, times=True, gap=1, apart=0) for piece in pieces]
+def _alpha(spec: RunSpec) -> float | None:
+    alpha = spec.params.get("alpha")
+    return alpha if isinstance(alpha, int | float) else None
 
 
-def _table(
-    seen: GridView, columns: range, *, short: bool, times: bool, gap: int, apart: int
-) -> Table:
-    """Some columns of the grid. gap: blanks between columns; apart: 1 for a blank line beside rows
-    of several lines.
-    """
-    texts = [[entry_text(row[column], short, times) for column in columns] for row in seen.entries]
-    table = Table(
-        box=None,
-        padding=(0, gap, 0, 0),
-        pad_edge=False,
-        show_header=bool(seen.columns),
-        header_style="bold",
-    )
-    table.add_column("alpha", no_wrap=True)
-    for column in columns:
-        table.add_column(seen.columns[column] if seen.columns else "", no_wrap=True)
-    tall = [any("\n" in text.plain for text in row) for row in texts]
-    for i, (name, row) in enumerate(zip(seen.rows, texts, strict=True)):
-        if apart and any(tall[max(0, i - 1) : i + 1]) and i:
-            table.add_row()
-        table.add_row(name, *row)
-    return table
+def _row(spec: RunSpec) -> Row:
+    return spec.arm, tuple(sorted((k, v) for k, v in spec.params.items() if k != "alpha"))
 
 
-def _width(table: Table, console: Console) -> int:
-    return Measurement.get(console, console.options.update(width=UNLIMITED), table).maximum
+def _names(rows: Collection[Row], needs_click: Collection[str]) -> list[str]:
+    """Each row's arm, its kernel, and the parameters in which it differs from others of its arm."""
+    names = []
+    for arm, params in rows:
+        alike = [dict(others) for name, others in rows if name == arm]
+        parts = [arm, *(f"{value}x{value}" for key, value in params if key == "kernel_size")]
+        parts += [
+            f"{key}={value}"
+            for key, value in params
+            if key != "kernel_size" and any(others.get(key) != value for others in alike)
+        ]
+        names.append(" ".join([*parts, "(click)"] if arm in needs_click else parts))
+    return names

@@ -7,8 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -16,8 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.cli.terminal.grid_table import COLOURS, draw
-from benchmark.cli.terminal.grid_view import view
+from benchmark.cli.terminal.grid_table import COLOURS, fitted
 from benchmark.planning.status import CellStatus, GridStatus, changed
 from benchmark.planning.time_estimate import left, span
 from benchmark.runs.run_folder import CHECKPOINT, RunFolder, RunState
@@ -27,34 +25,33 @@ AT_WORK_SHOWN = 4  # cells at work that have lines of their own below the grid
 
 
 class Lines:
-    """A line for each thing that happens; give its methods to `Options`. Without a survey no time
-    left is told.
-    """
+    """A line for each event; its `events` are those of `RunOptions`. Without a status no times."""
 
     def __init__(
-        self, specs: Sequence[RunSpec], folder: Path, survey: GridStatus | None = None
+        self, specs: Sequence[RunSpec], folder: Path, status: GridStatus | None = None
     ) -> None:
-        self.index = {spec.run_id: i for i, spec in enumerate(specs)}
-        self.folder, self.survey = folder, survey
+        self.index = {spec.run_id: i for i, spec in enumerate(specs, start=1)}
+        self.folder, self.status = folder, status
         self.begun = self.checkpoint = 0.0
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self.survey and isinstance(error, KeyboardInterrupt):
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if self.status and isinstance(error, KeyboardInterrupt):
             with contextlib.suppress(OSError):
-                print(closing_summary(self.survey), flush=True)
+                print(closing_summary(self.status), flush=True)
+
+    @property
+    def events(self) -> dict[str, Any]:
+        """The functions that `RunOptions` calls, by its names of them."""
+        names = ("on_begin", "on_note", "on_epoch", "on_state")
+        return {name: getattr(self, name) for name in names}
 
     def on_begin(self, spec: RunSpec) -> None:
         """A cell's work began here."""
         self.begun = time.monotonic()
-        self.checkpoint = changed(RunFolder(self.folder, spec.run_id) / CHECKPOINT)
+        self.checkpoint = self._checkpoint_changed(spec)
         self.minor(f"{self._head(spec)}: begins{self._time_left()}")
 
     def on_note(self, text: str) -> None:
@@ -73,20 +70,14 @@ class Lines:
             self.minor(f"{self._head(spec)}: {state}, from before")
 
     def on_epoch(self, spec: RunSpec, history: list[dict[str, float]]) -> None:
-        """An epoch ended; or what a checkpoint held was taken up, which is told once before the
-        next epoch.
-        """
+        """An epoch ended; or a checkpoint was taken up, which is told once, before the next one."""
         if not history:
             return
         row = history[-1]
         note = f"epoch {row['epoch']:.0f}  validation Dice {row['val_dice']:.3f}"
         note += f" (best {max(r['val_dice'] for r in history):.3f})"
-        # a checkpoint is there still, and unchanged, only where it was read: a dropped one is
-        # removed
-        taken_up = (
-            self.checkpoint
-            and changed(RunFolder(self.folder, spec.run_id) / CHECKPOINT) == self.checkpoint
-        )
+        # there still, and unchanged, only where it was read: a dropped one is removed
+        taken_up = self.checkpoint and self._checkpoint_changed(spec) == self.checkpoint
         self.checkpoint = 0.0
         if taken_up:
             self.on_note(f"goes on after {note}")
@@ -101,13 +92,16 @@ class Lines:
         """Tell what the grid on a terminal shows anyway."""
         print(line, flush=True)
 
+    def _checkpoint_changed(self, spec: RunSpec) -> float:
+        return changed(RunFolder(self.folder, spec.run_id) / CHECKPOINT)
+
     def _head(self, spec: RunSpec) -> str:
-        return f"[{self.index[spec.run_id] + 1}/{len(self.index)}] {spec.cell}"
+        return f"[{self.index[spec.run_id]}/{len(self.index)}] {spec.cell}"
 
     def _time_left(self) -> str:
         """What is left of all cells, where that is known of each."""
-        rest = [cell.left for cell in self.survey.look(afresh=True)] if self.survey else []
-        seconds, unknown = left(rest)
+        cells = self.status.snapshot() if self.status else ()
+        seconds, unknown = left(cell.left for cell in cells if cell.state is not RunState.DONE)
         return f"  about {span(seconds)} left" if seconds and not unknown else ""
 
 
@@ -122,26 +116,24 @@ class Silent(Lines):
 
 
 class LiveGrid(Lines):
-    """The grid of states, and below it the cells at work, as their folders show them; drawn anew
-    every second.
+    """The grid of states, and below it the cells at work, as their folders show them each second.
+
+    status is that of the whole grid; at_once: how many processes share it.
     """
 
-    def __init__(self, survey: GridStatus, console: Console, at_once: int = 1) -> None:
-        super().__init__(survey.specs, survey.folder, survey)
-        self.seen, self.at_once, self.console = survey, at_once, console
+    status: GridStatus
+
+    def __init__(self, status: GridStatus, console: Console, at_once: int = 1) -> None:
+        super().__init__(status.specs, status.folder, status)
+        self.at_once, self.console = at_once, console
         self.live = Live(get_renderable=self.frame, console=console, refresh_per_second=1)
 
     def __enter__(self) -> Self:
         self.live.start(refresh=True)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.seen.look(afresh=True)
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self.status.snapshot(afresh=True)
         self.live.stop()
         super().__exit__(kind, error, trace)
 
@@ -154,52 +146,41 @@ class LiveGrid(Lines):
     def frame(self) -> RenderableType:
         """What stands on the terminal now, never higher than it."""
         try:
-            cells = self.seen.look()
+            cells = self.status.snapshot()
         except OSError as error:  # a disk that does not answer now must not end what runs
             return Text(f"The grid cannot be looked at: {error}")
         at_work = [cell for cell in cells if cell.state is RunState.RUNNING][:AT_WORK_SHOWN]
         lines = [line for cell in at_work for line in at_work_lines(cell)]
-        grid = draw(
-            view(cells, self.seen.needs_click, self.at_once),
-            self.console,
-            self.console.height - len(lines) - 2,
-        )
+        height = self.console.height - len(lines) - 2
+        grid = fitted(cells, self.status.needs_click, self.at_once, self.console, height)
         return Group(Text(), grid, *lines)
 
 
 def at_work_lines(cell: CellStatus) -> tuple[RenderableType, RenderableType]:
-    """A cell that runs, in two lines: its name; its epoch, validation Dice, how far it is and how
-    long it will take.
-    """
-    epochs, rest = cell.epochs, cell.left
-    far = (
-        f"epoch {epochs.last}  Dice {epochs.dice[-1]:.3f} (best {max(epochs.dice):.3f})"
-        if epochs.dice
-        else "begins"
-    )
-    line = Table.grid(padding=(0, 2, 0, 0))
-    bar = ProgressBar(
-        total=max(1.0, len(epochs.dice) + (rest.epochs or 0)), completed=len(epochs.dice), width=12
-    )
+    """A cell that runs: its name; its epoch, validation Dice, how far it is and how long yet."""
+    epochs, rest, count = cell.epochs, cell.left, len(cell.epochs.dice)
+    reached = "begins"
+    if count:
+        reached = f"epoch {epochs.last}  Dice {epochs.dice[-1]:.3f} (best {max(epochs.dice):.3f})"
+    bar = ProgressBar(total=max(1.0, count + (rest.epochs or 0)), completed=count, width=12)
     time_left = "" if rest.seconds is None else f", about {span(rest.seconds)} left"
-    line.add_row(f"  {far}", bar, f"{span(cell.spent)}{time_left}")
+    line = Table.grid(padding=(0, 2, 0, 0))
+    line.add_row(f"  {reached}", bar, f"{span(cell.spent)}{time_left}")
     return Text(f"{cell.spec.cell} on {cell.spec.split_id}", COLOURS[RunState.RUNNING]), line
 
 
-def closing_summary(survey: GridStatus) -> str:
-    """The last line of a call that was stopped: how many cells are done, which were cut, and what
-    is kept of them.
-    """
-    cells = survey.look(afresh=True)
+def closing_summary(status: GridStatus) -> str:
+    """The last line of a call that was stopped: cells done, cells interrupted, what is kept."""
+    cells = status.snapshot(afresh=True)
     done = sum(cell.state is RunState.DONE for cell in cells)
-    words = [f"{done} of {len(cells)} cells are done"]
-    for cell in survey.cut():
-        kept = kept_epochs(RunFolder(survey.folder, cell.spec.run_id) / CHECKPOINT)
+    parts = [f"{done} of {len(cells)} cells are done"]
+    for cell in status.interrupted():
+        kept = kept_epochs(RunFolder(status.folder, cell.spec.run_id) / CHECKPOINT)
         reached = max(cell.epochs.last, kept - 1)  # a checkpoint is written just before the history
         where = f"after epoch {reached}" if reached >= 0 else "before its first epoch ended"
         what = f"its checkpoint holds epoch {kept - 1}" if kept else "no checkpoint was written yet"
-        words.append(f"{cell.spec.cell} on {cell.spec.split_id} was cut {where}, {what}")
-    return "; ".join([*words, "the same command goes on from there"])
+        parts.append(f"{cell.spec.cell} on {cell.spec.split_id} was cut {where}, {what}")
+    return "; ".join([*parts, "the same command goes on from there"])
 
 
 def kept_epochs(checkpoint: Path) -> int:
@@ -209,9 +190,8 @@ def kept_epochs(checkpoint: Path) -> int:
     import torch
 
     try:
-        return len(
-            torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["history"]
-        )
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+        return len(state["history"])
     except Exception:  # of a damaged file torch raises many kinds; the next call will tell
         return 0
 
