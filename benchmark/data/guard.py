@@ -1,9 +1,8 @@
-"""One rule for every decoder: whatever it raises on a damaged file leaves as one clear
-`DataError`.
-"""
+"""One rule for every decoder: what it raises on a damaged file leaves as one clear `DataError`."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,11 +48,9 @@ def read_capped(path: Path, limit: int, cure: str = "not read") -> bytes:
 
 def check_pixels(shape: tuple[int, ...], origin: object) -> None:
     """Raise `UnsafeDataError` where a header promises a negative size or more than `MAX_PIXELS`."""
-    pixels = 1
-    for side in shape:
-        pixels *= int(side)
-    if pixels > MAX_PIXELS or any(side < 0 for side in shape):
-        promised = "x".join(str(int(side)) for side in shape)
+    sides = [int(side) for side in shape]  # numpy's own would overflow
+    if math.prod(sides) > MAX_PIXELS or any(side < 0 for side in sides):
         raise UnsafeDataError(
-            f"{origin}: header promises {promised} values, but a slice has at most {MAX_PIXELS}; not read: {DAMAGED}"
+            f"{origin}: header promises {'x'.join(map(str, sides))} values, but a slice has at "
+            f"most {MAX_PIXELS}; not read: {DAMAGED}"
         )

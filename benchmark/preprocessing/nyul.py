@@ -32,8 +32,7 @@ class Landmarks:
 def image_landmarks(
     image: NDArray[np.generic], percentiles: tuple[float, ...], whole: bool = False
 ) -> NDArray[np.float64]:
-    """Return the (P,) grey levels at the percentiles of one (H, W) image's foreground, or of all of
-    it.
+    """Return the (P,) grey levels at the percentiles of one (H, W) image's foreground, or whole.
 
     Raises `DataError` for a constant image, which has no foreground.
     """
@@ -106,9 +105,7 @@ def rescale(image: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def steps(image: NDArray[np.generic], landmarks: Landmarks) -> NDArray[np.float64]:
-    """Run the three steps on one (H, W) image; each maps a pixel by its grey level alone, into [-1,
-    1].
-    """
+    """Run the three steps on one (H, W) image, each by a pixel's grey level alone; into [-1, 1]."""
     return rescale(zscore(apply_nyul(image, landmarks)))
 
 

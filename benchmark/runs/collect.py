@@ -32,7 +32,8 @@ from benchmark.runs.reader import (
 )
 from benchmark.runs.run_folder import RunFolder, RunState
 from benchmark.scoring.summary import summarise
-from benchmark.splits.split import Split, read, rule_identity
+from benchmark.splits import files as split_files
+from benchmark.splits.split import Split, rule_identity
 
 RECORDS = (
     run_folder.SPEC,
@@ -50,6 +51,7 @@ READERS = (  # decide what is read
     "runs.run_folder",
     "runs.spec",
     "scoring.summary",
+    "splits.files",
     "splits.split",
 )
 DTYPES = {  # of the columns that every table of runs has
@@ -222,10 +224,7 @@ def _protocol_columns(recipe: Recipe) -> dict[str, str]:
 @lru_cache(maxsize=1)
 def shipped_splits() -> Mapping[str, Split]:
     """The splits of the package by fingerprint."""
-    folder = files("reference_results") / "splits"
-    paths = [path for path in folder.iterdir() if path.name.endswith(".json")]
-    fields = [read(path.read_text(encoding="utf-8"), path.name) for path in paths]
-    splits = [Split(f["split_id"], f["train"], f["val"], f["test"]) for f in fields]
+    splits = [stored.split for stored in split_files.shipped().values()]
     return {split.fingerprint: split for split in splits}
 
 

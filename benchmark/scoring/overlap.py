@@ -32,9 +32,8 @@ class Counts:
     @property
     def dice(self) -> float:
         """2 TP / (2 TP + FP + FN), in [0, 1] (thesis, figure 10)."""
-        return (
-            2 * self.tp / (2 * self.tp + self.fp + self.fn) if self._empty is None else self._empty
-        )
+        both = 2 * self.tp + self.fp + self.fn
+        return 2 * self.tp / both if self._empty is None else self._empty
 
     @property
     def iou(self) -> float:
@@ -65,5 +64,6 @@ def check_pair(predicted: NDArray[np.bool_], truth: NDArray[np.bool_]) -> None:
     """Raise `ValueError` unless both are bool masks of one shape."""
     if predicted.dtype != bool or truth.dtype != bool or predicted.shape != truth.shape:
         raise ValueError(
-            f"need two bool masks of one shape, got {predicted.dtype} {predicted.shape} and {truth.dtype} {truth.shape}"
+            f"need two bool masks of one shape, got {predicted.dtype} {predicted.shape} and "
+            f"{truth.dtype} {truth.shape}"
         )

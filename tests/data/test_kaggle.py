@@ -13,16 +13,16 @@ from data_forms import damaged, loads_or_refuses, objects, refused, small_set, w
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmark.data import identity, kaggle, load, safe_npy
+from benchmark.data import registry, kaggle, load, safe_npy
 from benchmark.data.slices import SliceSet, gather
 from benchmark.errors import DataError, UnsafeDataError
 
 SLICES = small_set(5, dtype="int16")
 
 
-def known_load(folder: Path, known: identity.Registry) -> SliceSet:
+def known_load(folder: Path, known: registry.Registry) -> SliceSet:
     """What `load` does, with a table that knows the drawn slices."""
-    return gather(identity.identify(kaggle.read(folder), known))
+    return gather(registry.identify(kaggle.read(folder), known))
 
 
 @pytest.mark.parametrize("pickled", [True, False])
@@ -37,7 +37,7 @@ def test_a_shuffled_triple_loads_to_the_same_slices(
     folder = write_kaggle(
         SLICES, tmp_path_factory.mktemp("kaggle") / "set", order=order, pickled=pickled
     )
-    back = known_load(folder, identity.table_of(SLICES))
+    back = known_load(folder, registry.registry_of(SLICES))
     assert (back.dataset_id, back.fingerprint) == (SLICES.dataset_id, SLICES.fingerprint)
     assert back.patient_id == SLICES.patient_id
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from benchmark.data.phantoms import draw
+from benchmark.data.phantoms import make as draw
 from benchmark.data.slices import SPACING_MM, SliceSet
 from benchmark.errors import DataError, SpecError
 

@@ -11,7 +11,7 @@ import pytest
 from data_forms import write_kaggle, write_nifti
 
 from benchmark.data import load
-from benchmark.data.identity import CHENG_DATASET_ID, identify
+from benchmark.data.registry import CHENG_DATASET_ID, identify
 from benchmark.data.slices import SliceSet, gather, iterate
 
 SOURCE = os.environ.get("MENINGIOMA_DATA")

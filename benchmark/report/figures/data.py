@@ -210,10 +210,7 @@ def _draw_series(axes: Axes, part: pd.DataFrame, *, turned: bool) -> None:
 
 def _one_slice(slices: SliceSet, recipe: Recipe, landmarks: Landmarks) -> Figure:
     i = by_area(slices, 0.5)
-    number, area = (
-        int(slices.slice_id[i]),
-        int(slices.masks[i].sum()) * slices.spacing_mm[0] * slices.spacing_mm[1],
-    )
+    number, area = int(slices.slice_id[i]), int(slices.masks[i].sum()) * slices.pixel_mm2
     levels = tabulate(slices.images[i : i + 1], landmarks)
     ((grey, pixels),) = _counts(levels)
     data = pd.DataFrame(

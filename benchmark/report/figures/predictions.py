@@ -143,10 +143,9 @@ def straight(rows: pd.DataFrame, slices: SliceSet, least_mm2: float) -> FailureC
     """Find truths with straight edges among tumours of least_mm2 or more, on which pixels do not
     decide.
     """
-    where = _places(slices)
     numbers = rows.loc[rows["truth_mm2"] >= least_mm2, "slice_id"].unique().tolist()
     shares = {
-        number: contour_shape.straight_share(slices.masks[where[number]]) for number in numbers
+        number: contour_shape.straight_share(slices.masks[slices.row_of[number]]) for number in numbers
     }
     rule = (
         f"tumours of {least_mm2:g} mm² or more, by the share of the truth's outline that its four longest straight "
@@ -167,14 +166,9 @@ def _scores(folder: RunFolder) -> pd.DataFrame:
 
 def _stored(rows: pd.DataFrame, root: Path, slices: SliceSet) -> Iterator[Pair]:
     """Every stored mask of the runs in rows, one run in memory at a time."""
-    where = _places(slices)
     for run_id, part in rows.groupby("run_id"):
         for number, mask in stored_masks(RunFolder(root, str(run_id)), part, slices).items():
-            yield (str(run_id), number), where[number], mask
-
-
-def _places(slices: SliceSet) -> dict[int, int]:
-    return {number: i for i, number in enumerate(slices.slice_id.tolist())}
+            yield (str(run_id), number), slices.row_of[number], mask
 
 
 def _keys(table: pd.DataFrame) -> list[Key]:

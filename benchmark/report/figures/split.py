@@ -15,7 +15,7 @@ from benchmark.data.slices import SliceSet
 from benchmark.errors import SplitError
 from benchmark.protocol import Recipe, load_recipe
 from benchmark.report.figure import ORANGE, SKY, VERMILLION, WIDE, Figure, canvas
-from benchmark.scoring.external_masks import shipped
+from benchmark.splits.files import shipped_for
 from benchmark.splits.leakage import Leakage, leakage
 from benchmark.splits.split import SETS, Split, make, split_id
 
@@ -69,7 +69,7 @@ def _first(slices: SliceSet, recipe: Recipe) -> Split:
     a run would.
     """
     name = split_id(recipe.split, 1)
-    found = [split for split in shipped(slices) if split.split_id == name]
+    found = [split for split in shipped_for(slices) if split.split_id == name]
     return found[0] if found else make(slices, recipe.split, 1)
 
 
@@ -117,9 +117,7 @@ def _title(split: Split, slices: SliceSet) -> str:
 
 
 def _leak(split: Split, slices: SliceSet) -> Leakage:
-    return leakage(
-        split, {n: str(p) for n, p in zip(slices.slice_id.tolist(), slices.patient_id, strict=True)}
-    )
+    return leakage(split, slices.patient_of)
 
 
 def _draw(data: pd.DataFrame, titles: dict[str, str], patients: bool) -> Canvas:

@@ -107,30 +107,26 @@ def _run(panel: Panel, cell: Cell, run: Mapping[Any, Any]) -> dict[str, Any]:
 def _outlines(
     folder: RunFolder, scores: pd.DataFrame, slices: SliceSet
 ) -> dict[str, dict[str, Any]]:
-    masks, pixel_mm2 = (
-        stored_masks(folder, scores, slices),
-        slices.spacing_mm[0] * slices.spacing_mm[1],
-    )
+    masks = stored_masks(folder, scores, slices)
     return {
         str(number): {
             "d": svg_path(masks[number]),
             "dice": round(dice, 4),
-            "mm2": round(np.count_nonzero(masks[number]) * pixel_mm2, 1),
+            "mm2": round(np.count_nonzero(masks[number]) * slices.pixel_mm2, 1),
         }
         for number, dice in zip(scores["slice_id"].tolist(), scores["dice"].tolist(), strict=True)
     }
 
 
 def _slices(slices: SliceSet, wanted: set[int]) -> dict[str, dict[str, Any]]:
-    pixel_mm2 = slices.spacing_mm[0] * slices.spacing_mm[1]
     return {
         str(number): {
             "image": "data:image/webp;base64," + base64.b64encode(webp(slices.images[i])).decode(),
             "patient": slices.patient_id[i],
-            "mm2": round(np.count_nonzero(slices.masks[i]) * pixel_mm2, 1),
+            "mm2": round(np.count_nonzero(slices.masks[i]) * slices.pixel_mm2, 1),
             "truth": svg_path(slices.masks[i]),
         }
-        for i, number in enumerate(slices.slice_id.tolist())
+        for number, i in slices.row_of.items()
         if number in wanted
     }
 

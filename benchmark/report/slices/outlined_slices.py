@@ -86,11 +86,10 @@ def _crops(
     cases: pd.DataFrame, rows: pd.DataFrame, root: Path, slices: SliceSet
 ) -> dict[int, Crop]:
     """Cut out each case, by its slice number."""
-    where = {number: i for i, number in enumerate(slices.slice_id.tolist())}
     crops = {}
     for number, run_id in zip(cases["slice_id"].tolist(), cases["run_id"], strict=True):
         mask = stored_masks(RunFolder(root, run_id), rows[rows["run_id"] == run_id], slices)[number]
-        i = where[number]
+        i = slices.row_of[number]
         crops[number] = crop(slices.images[i], slices.masks[i], mask, slices.spacing_mm)
     return crops
 

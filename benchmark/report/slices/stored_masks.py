@@ -25,10 +25,7 @@ def stored_masks(
     Raises `RecordError` as `read_predictions` does, and where a slice is not in both, or its mask
     has another Dice.
     """
-    masks, where = (
-        read_predictions(read_run(folder)),
-        {number: i for i, number in enumerate(slices.slice_id.tolist())},
-    )
+    masks, where = read_predictions(read_run(folder)), slices.row_of
     dice = dict(zip(scores["slice_id"].tolist(), scores["dice"].tolist(), strict=True))
     odd = sorted(set(masks) ^ set(dice) | (set(dice) - set(where))) or [
         number

@@ -163,7 +163,7 @@ def test_the_caption_counts_the_leak() -> None:
     """Counted here from the drawn columns: test slices whose patient has a training slice,
     validation ones apart.
     """
-    pairs = phantoms.draw(
+    pairs = phantoms.make(
         patients=18, slices_per_patient=2
     )  # one patient is tested and validated only
     figure = split_figure(pairs, RECIPE)
@@ -191,7 +191,7 @@ def test_without_patients_only_the_split_by_image_is_drawn(slices: SliceSet) -> 
 
 
 def test_too_few_patients_for_folds_leave_the_split_by_image() -> None:
-    few = phantoms.draw(patients=4, slices_per_patient=5)
+    few = phantoms.make(patients=4, slices_per_patient=5)
     assert split_figure(few, RECIPE).data["split"].unique().tolist() == ["by-image-1"]
 
 

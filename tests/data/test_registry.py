@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.__main__ import main
-from benchmark.data import identity, load
+from benchmark.data import registry, load
 from benchmark.data.slices import RawSlice, SliceSet, gather, iterate, mask_hash
 from benchmark.errors import DataError
 from benchmark.planning.request import Request, load_slices
@@ -42,7 +42,7 @@ PUBLISHED = {
 }  # the archive's meningiomas
 LABELS = (1, 1, 2, 2, 2, 3)
 WHOLE = replace(small_set(6), label=np.array(LABELS), patient_id=("A", "B", "C", "C", "D", "E"))
-KNOWN = identity.table_of(WHOLE)
+KNOWN = registry.registry_of(WHOLE)
 MENINGIOMAS, GLIOMAS = (gather(iterate(WHOLE), labels=[label]) for label in (1, 2))
 LINE = (
     "2 of 6 slices are Cheng's meningiomas; left out: 3 gliomas, 1 pituitary tumour, by --labels."
@@ -54,18 +54,18 @@ OTHERS = gather([replace(one, patient_id=None) for one in list(iterate(STRANGERS
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
     """The table of the drawn slices in place of the shipped one."""
-    monkeypatch.setattr(identity, "table", lambda: KNOWN)
+    monkeypatch.setattr(registry, "cheng_registry", lambda: KNOWN)
 
 
 def loaded(folder: Path, labels: Sequence[int] | None = (1,)) -> SliceSet:
     """`load` with the table of the drawn slices; for laws, which must not ask for a fixture."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(identity, "table", lambda: KNOWN)
+        patch.setattr(registry, "cheng_registry", lambda: KNOWN)
         return load(folder, labels=labels)
 
 
 def recognised(raw: Sequence[RawSlice], labels: Sequence[int] | None = None) -> SliceSet:
-    return gather(identity.identify(raw, KNOWN), labels=labels)
+    return gather(registry.identify(raw, KNOWN), labels=labels)
 
 
 def bare(one: RawSlice, number: int) -> RawSlice:
@@ -97,7 +97,7 @@ def with_others(folder: Path) -> Path:
 
 def test_the_shipped_table_is_the_whole_archive() -> None:
     """3064 slices of 233 patients: meningioma 708 / 82, glioma 1426 / 89, pituitary 930 / 62."""
-    rows = identity.table().values()
+    rows = registry.cheng_registry().values()
     assert sorted(one.slice_id for one in rows) == list(range(1, 3065))
     assert Counter(one.label for one in rows) == {1: 708, 2: 1426, 3: 930}
     patients = {
@@ -108,7 +108,7 @@ def test_the_shipped_table_is_the_whole_archive() -> None:
 
 
 def test_its_meningiomas_are_those_of_the_archive() -> None:
-    rows = [one for one in identity.table().values() if one.label == 1]
+    rows = [one for one in registry.cheng_registry().values() if one.label == 1]
     assert {one.slice_id for one in rows} == PUBLISHED
     patients = Counter(one.patient_id for one in rows)
     assert (min(patients.values()), max(patients.values())) == (1, 21)
@@ -120,11 +120,11 @@ def test_the_constant_follows_the_definition_of_dataset_id() -> None:
     second time.
     """
     rows = sorted(
-        (one.slice_id, digest) for digest, one in identity.table().items() if one.label == 1
+        (one.slice_id, digest) for digest, one in registry.cheng_registry().items() if one.label == 1
     )
     text = "".join(f"{number}:{digest}\n" for number, digest in rows)
-    assert hashlib.sha256(text.encode()).hexdigest() == identity.CHENG_DATASET_ID
-    assert identity.CHENG_DATASET_ID.startswith("6bc431b424f9")  # the folder of the shipped splits
+    assert hashlib.sha256(text.encode()).hexdigest() == registry.CHENG_DATASET_ID
+    assert registry.CHENG_DATASET_ID.startswith("6bc431b424f9")  # the folder of the shipped splits
 
 
 def test_the_hash_of_a_mask_is_defined_by_its_size_and_bits() -> None:
@@ -228,7 +228,7 @@ def test_it_is_said_that_unknown_slices_without_a_label_are_taken_for_meningioma
 
 def test_unknown_slices_keep_what_they_have() -> None:
     slices = replace(small_set(3, seed=1, shape=(96, 64)), patient_id=(None, "A", None))
-    back = gather(identity.identify(iterate(slices)))
+    back = gather(registry.identify(iterate(slices)))
     assert (back.fingerprint, back.patient_id) == (slices.fingerprint, (None, "A", None))
 
 
@@ -247,7 +247,7 @@ def test_slices_that_are_left_out_are_not_kept_in_memory(known: None) -> None:
             yield replace(bare(one, one.slice_id), image=image)
             del image
 
-    assert len(gather(identity.identify(read()))) == 2
+    assert len(gather(registry.identify(read()))) == 2
     assert max(alive) <= 2 + 2
 
 
@@ -276,9 +276,9 @@ def test_slices_of_another_size_do_not_hinder_the_labels_that_have_none(
 ) -> None:
     """The archive's fifteen slices of 256x256 are all pituitary."""
     small = {
-        mask_hash(one.mask): identity.RegisteredSlice(one.slice_id, 3, "E") for one in small_ones()
+        mask_hash(one.mask): registry.RegisteredSlice(one.slice_id, 3, "E") for one in small_ones()
     }
-    monkeypatch.setattr(identity, "table", lambda: {**KNOWN, **small})
+    monkeypatch.setattr(registry, "cheng_registry", lambda: {**KNOWN, **small})
     folder = with_small_ones(tmp_path / "set")
     assert load(folder).fingerprint == MENINGIOMAS.fingerprint
     assert load(folder, labels=[2]).fingerprint == GLIOMAS.fingerprint
@@ -457,9 +457,9 @@ def test_a_list_of_run_ids_holds_nothing_else(
 
 
 def test_slices_left_out_are_counted_where_no_mask_is_known_too() -> None:
-    tally = identity.Tally(labelled=Counter({2: 1}), unlabelled=3)
-    assert tally.line([1]) == (
+    tally = registry.SourceCounts(labelled=Counter({2: 1}), unlabelled=3)
+    assert tally.note([1]) == (
         "None of the 4 masks is of Cheng's dataset; slices without a label (3) are taken for meningiomas; "
         "left out: 1 glioma, by --labels."
     )
-    assert tally.line([2]).endswith("left out: 3 meningiomas, by --labels.")
+    assert tally.note([2]).endswith("left out: 3 meningiomas, by --labels.")
