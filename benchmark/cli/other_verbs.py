@@ -109,7 +109,9 @@ def audit(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     from benchmark.splits.leakage import report
 
     slices = load_slices(request(options))
-    splits = [read_split(word, slices) for word in dict.fromkeys(options.split)] or shipped_for(slices)
+    splits = [read_split(word, slices) for word in dict.fromkeys(options.split)] or shipped_for(
+        slices
+    )
     if not splits:
         raise SplitError(
             "none of the splits shipped here is of these slices "

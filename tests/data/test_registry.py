@@ -120,7 +120,9 @@ def test_the_constant_follows_the_definition_of_dataset_id() -> None:
     second time.
     """
     rows = sorted(
-        (one.slice_id, digest) for digest, one in registry.cheng_registry().items() if one.label == 1
+        (one.slice_id, digest)
+        for digest, one in registry.cheng_registry().items()
+        if one.label == 1
     )
     text = "".join(f"{number}:{digest}\n" for number, digest in rows)
     assert hashlib.sha256(text.encode()).hexdigest() == registry.CHENG_DATASET_ID

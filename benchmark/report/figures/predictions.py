@@ -145,7 +145,8 @@ def straight(rows: pd.DataFrame, slices: SliceSet, least_mm2: float) -> FailureC
     """
     numbers = rows.loc[rows["truth_mm2"] >= least_mm2, "slice_id"].unique().tolist()
     shares = {
-        number: contour_shape.straight_share(slices.masks[slices.row_of[number]]) for number in numbers
+        number: contour_shape.straight_share(slices.masks[slices.row_of[number]])
+        for number in numbers
     }
     rule = (
         f"tumours of {least_mm2:g} mm² or more, by the share of the truth's outline that its four longest straight "
