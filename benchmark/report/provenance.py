@@ -15,7 +15,7 @@ import pandas as pd
 
 from benchmark.arm import ArmEntry
 from benchmark.errors import BenchmarkError, SpecError
-from benchmark.judge.tables import Table, digits
+from benchmark.judge.tables import Column, Table
 from benchmark.planning.grid import Grid, load_grid
 from benchmark.protocol import load_recipe
 from benchmark.runs.run_folder import ENVIRONMENT, SPEC, read_json
@@ -128,18 +128,15 @@ def commands_table(root: Path, runs: pd.DataFrame, arms: Mapping[str, ArmEntry])
         minutes = float(run["timing.fit_seconds"]) / 60
         rows.append({"run_id": run["run_id"], "command": made, "commit": run["commit"], "device": run["device"],
                      "fit_minutes": minutes})  # fmt: skip
-    numbers = pd.DataFrame(rows, columns=["run_id", "command", "commit", "device", "fit_minutes"])
-    shown = pd.DataFrame(
-        {
-            "run": numbers["run_id"],
-            "command": [row["command"] or OWN_GRID for row in rows],
-            "commit": numbers["commit"],
-            "device": numbers["device"],
-            "training, min": digits(numbers["fit_minutes"], 1),
-        }
-    ).astype(str)
+    columns = (
+        Column("run", "run_id"),
+        Column("command", lambda row: row["command"] or OWN_GRID),
+        Column("commit", "commit"),
+        Column("device", "device"),
+        Column("training, min", "fit_minutes", "{:.1f}"),
+    )
     note = f"{DATA} stands for your copy of the slices. Finished runs are skipped, so a command can be given again."
-    return Table("The command behind each run.", numbers, shown, (note,), ("run", "command"))
+    return Table("The command behind each run.", rows, columns, (note,), ("run", "command"))
 
 
 def machines_table(root: Path, runs: pd.DataFrame) -> Table:
@@ -159,10 +156,10 @@ def machines_table(root: Path, runs: pd.DataFrame) -> Table:
         .size()
         .rename(columns={"size": "runs"})
     )
-    numbers = numbers[["runs", *MACHINE]]
-    shown = numbers.rename(columns=MACHINE).astype(str)
+    machines = numbers[["runs", *MACHINE]].to_dict("records")
+    columns = (Column("runs", "runs"), *(Column(MACHINE[field], field) for field in MACHINE))
     essential = ("runs", "commit", "GPU", "processor", "Python", "PyTorch")
-    return Table("Where the runs were made.", numbers, shown, (), essential)
+    return Table("Where the runs were made.", machines, columns, (), essential)
 
 
 def choices_table(protocol: str = "thesis") -> Table:
@@ -178,8 +175,6 @@ def choices_table(protocol: str = "thesis") -> Table:
             rows.append({"section": section, "setting": one[1], "default": one[2], "why": one[3]})
     if not rows:
         raise BenchmarkError(f"protocol {protocol!r}: no line says that it was open")
-    numbers = pd.DataFrame(rows)
+    columns = [Column(name, name) for name in rows[0]]
     note = "Each can be changed: --set SECTION.SETTING=VALUE. Numbers like 2.8 are sections of the thesis."
-    return Table(
-        "What the thesis leaves open, and what we chose.", numbers, numbers.copy(), (note,)
-    )
+    return Table("What the thesis leaves open, and what we chose.", rows, columns, (note,))
