@@ -27,7 +27,6 @@ TERMS = (
     "width",
     "precision",
 )  # what numbers that meet must share
-CLICK = "(click)"  # behind the name of an arm that saw a click
 NO_SEED = -1  # of an arm that has none
 
 
@@ -231,13 +230,3 @@ def data_of(run: Mapping[str, Any]) -> str:
         return "phantoms"
     names = {identity: name for name, identity in DATASETS.items()}
     return names.get(run["dataset_id"], f"dataset {run['dataset_id'][:8]}")
-
-
-def size_of(run: Mapping[str, Any]) -> str:
-    """The size of the slices that a run (one row of `Collected.runs`) was fed: 512x512."""
-    return f"{run['height']}x{run['width']}"
-
-
-def marked(name: str, needs_click: bool) -> str:
-    """The name of an arm as tables and figures have it: `CLICK` behind one that saw a click."""
-    return f"{name} {CLICK}" if needs_click else name

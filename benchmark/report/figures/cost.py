@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from benchmark.judge.cells import CLICK, Cell, Panel, cell_name, marked
+from benchmark.judge.cells import Cell, Panel, cell_name
+from benchmark.judge.comparisons.runs import CLICK, named
 from benchmark.judge.statistics.contrast import DICE, mean
 from benchmark.report import inks
 from benchmark.report.figure import WIDE, Figure, canvas, logarithmic
@@ -45,7 +46,7 @@ def cost_figures(panel: Panel, grid_arm: str) -> list[Figure]:
 
 
 def _row(cell: Cell, grid_arm: str) -> dict[str, object]:
-    name = marked(cell.name, cell.needs_click)
+    name = named({"arm": cell.name, "click": cell.needs_click})
     of_grid = cell.arm == grid_arm and cell.kernel_size is not None
     return {
         "arm": name,

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from benchmark.judge.cells import CLICK, Panel, cell_name, data_of, marked, protocol_of, size_of
+from benchmark.judge.cells import Panel, cell_name, data_of, protocol_of, size_of
 from benchmark.judge.comparisons.arms import arms_table, pairwise_comparisons
 from benchmark.judge.comparisons.headline import headline
+from benchmark.judge.comparisons.runs import CLICK, named
 from benchmark.judge.comparisons.split_effect import SplitEffect
 from benchmark.judge.judgement import Judgement
 from benchmark.judge.reference import DATASETS
@@ -154,13 +155,14 @@ def arms_figures(panel: Panel, judgement: Judgement) -> list[Figure]:
 def _plot_arms(data: pd.DataFrame) -> Canvas:
     whole, axes = canvas(WIDE, 0.6 + 0.24 * len(data))
     axes.axvline(0, color=inks.MUTED, linewidth=0.9, linestyle="--", zorder=0)
-    for y, row in enumerate(data.to_dict("records")):
+    rows = data.to_dict("records")
+    for y, row in enumerate(rows):
         colour, marker = (inks.VERMILLION, "s") if row["click"] else (inks.BLUE, "o")
         axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=1.8)
         face = colour if row["standing"] in ("better", "worse") else "none"
         style = {"color": colour, "marker": marker, "markerfacecolor": face, "markersize": 5}
         axes.plot(row["difference"], y, **style)
-    axes.set_yticks(range(len(data)), list(map(marked, data["arm"], data["click"])))
+    axes.set_yticks(range(len(rows)), list(map(named, rows)))
     axes.set(ylim=(len(data) - 0.5, -0.5), xlabel="difference of mean Dice")
     axes.tick_params(axis="y", length=0, labelcolor=inks.INK)
     axes.grid(axis="x", color=inks.GRID, linewidth=0.4, alpha=0.6)
