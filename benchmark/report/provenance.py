@@ -108,8 +108,9 @@ def commands_table(root: Path, runs: pd.DataFrame, arms: Mapping[str, ArmEntry])
     for run in runs.sort_values("run_id").to_dict("records"):
         made = command(read_json(root / run["run_id"] / SPEC), arms)
         minutes = float(run["timing.fit_seconds"]) / 60
-        own = {key: run[key] for key in ("run_id", "commit", "device")}
-        rows.append({**own, "command": made, "fit_minutes": minutes})
+        own = {"run_id": run["run_id"], "command": made}
+        own |= {"commit": run["commit"], "device": run["device"], "fit_minutes": minutes}
+        rows.append(own)
     columns = (
         Column("run", "run_id"),
         Column("command", lambda row: row["command"] or OWN_GRID),

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from benchmark.report.slices.case_text import heading
 from figure_forms import least_points
 from matplotlib.colors import to_hex
 from matplotlib.text import Text
@@ -22,7 +23,6 @@ from benchmark.judge.cells import panels
 from benchmark.judge.claims.evidence import GridEvidence, Reading, grid_evidence
 from benchmark.report.figure import ORANGE, SKY, Figure, canvas, drawing, svg_of
 from benchmark.report.figures.predictions import picture_figures
-from benchmark.report.slices.case_text import heading
 from benchmark.report.slices.contour import loops
 from benchmark.report.slices.crop import crop, show
 from benchmark.runs import run_folder

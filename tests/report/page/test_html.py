@@ -15,6 +15,8 @@ from urllib.parse import unquote
 
 import pandas as pd
 import pytest
+from benchmark.report.page.columns import lesser
+from benchmark.report.page.sorting import leading_number, sort_values
 from hypothesis import given
 from hypothesis import strategies as st
 from page_forms import (
@@ -35,10 +37,8 @@ from page_forms import (
 from benchmark.judge.judgement import Answer
 from benchmark.judge.tables import Column, Table
 from benchmark.report.figure import FORMS
-from benchmark.report.page.columns import lesser
 from benchmark.report.page.contents import Chapter, Content, Part, placed
 from benchmark.report.page.html import css_class, html_table, render
-from benchmark.report.page.sorting import leading_number, sort_values
 
 PAGES = {
     "whole": content(),
