@@ -13,7 +13,7 @@ import pandas as pd
 from PIL import Image
 
 from benchmark.judge.judgement import Answer
-from benchmark.judge.tables import Table
+from benchmark.judge.tables import Column, Ranked, Table
 from benchmark.report.figure import Figure
 from benchmark.report.page.contents import Chapter, Content, Part
 
@@ -24,9 +24,9 @@ DRAWN = ("lines", "wide", "further")
 
 
 def table(title: str = "Dice of every arm.", **columns: list[str]) -> Table:
-    """A table whose numbers and shown texts are the same columns."""
-    frame = pd.DataFrame(columns, dtype=str)
-    return Table(title, frame, frame)
+    """A table whose texts are its records."""
+    records = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return Table(title, records, [Column(name, name) for name in columns])
 
 
 def arms() -> Table:
@@ -34,16 +34,24 @@ def arms() -> Table:
     "by-image-10" after "-9".
     """
     dice = [0.1, 0.89134, None, 0.89126, 0.9, 0.09, 0.5, 0.6, 0.7]
-    numbers = pd.DataFrame({"Dice": dice})
-    shown = pd.DataFrame(
+    missed = [(3, 318), (2, 106), None, (0, 106), (10, 100), (1, 318), (1, 2), (1, 4), (1, 5)]
+    records = [
         {
-            "split": [f"by-image-{n}" for n in (9, 10, 1, 2, 3, 4, 5, 6, 7)],
-            "Dice": ["" if one is None else f"{one:.3f}" for one in dice],
-            "missed": ["3/318", "2/106", "", "0/106", "10/100", "1/318", "1/2", "1/4", "1/5"],
-            "verdict": ["reproduced", "not reproduced", *["missing"] * 7],
+            "split": f"by-image-{n}",
+            "Dice": x,
+            "missed": share and Ranked(f"{share[0]}/{share[1]}", share[0] / share[1]),
+            "verdict": verdict,
         }
-    )
-    return Table("Dice of every arm.", numbers, shown, ("Synthetic.",))
+        for n, x, share, verdict in zip(
+            (9, 10, 1, 2, 3, 4, 5, 6, 7),
+            dice,
+            missed,
+            ["reproduced", "not reproduced", *["missing"] * 7],
+            strict=True,
+        )
+    ]
+    columns = [Column(name, name, "{:.3f}" if name == "Dice" else "{}") for name in records[0]]
+    return Table("Dice of every arm.", records, columns, ("Synthetic.",))
 
 
 def figure(slug: str = "lines", *tables: Table) -> Figure:
@@ -59,8 +67,8 @@ def drawing(width: int = 252, alt: str = "Two lines.") -> str:
 
 def wide_table() -> Table:
     """Ten columns of twenty letters each, of which two are essential."""
-    frame = pd.DataFrame({f"measure {n}": [f"{n} and then some more"] for n in range(10)})
-    return Table("Wide.", frame, frame, (), ("measure 0", "measure 9"))
+    whole = table("Wide.", **{f"measure {n}": [f"{n} and then some more"] for n in range(10)})
+    return replace(whole, essential=("measure 0", "measure 9"))
 
 
 def page_of(*tables: Table) -> Content:
@@ -159,8 +167,7 @@ def content(**changes: Any) -> Content:
 def hostile() -> Content:
     """A page on which every text is hostile."""
     named = replace(figure(), slug=HOSTILE, title=HOSTILE, caption=HOSTILE, thesis=HOSTILE)
-    nasty = table(HOSTILE, **{HOSTILE: [HOSTILE]})
-    nasty = Table(nasty.title, nasty.numbers, nasty.shown, (HOSTILE,))
+    nasty = replace(table(HOSTILE, **{HOSTILE: [HOSTILE]}), notes=(HOSTILE,))
     chapter = Chapter(
         HOSTILE, HOSTILE, [named], [HOSTILE], [nasty, wide_table()], [figure()], [HOSTILE]
     )

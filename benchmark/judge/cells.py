@@ -15,6 +15,7 @@ import pandas as pd
 
 from benchmark.errors import BenchmarkError, RecordError
 from benchmark.judge.reference import DATASETS
+from benchmark.judge.tables import Ranked
 from benchmark.protocol import load_recipe
 from benchmark.runs.collect import Collected, protocol_hash
 
@@ -193,8 +194,13 @@ def panels(collected: Collected) -> list[Panel]:
 def title_of(runs: pd.DataFrame) -> str:
     """The terms of runs that share them, in one line."""
     first = runs.iloc[0]
-    size = f"{first['height']}x{first['width']}"
-    return f"{data_of(first)}, protocol {protocol_of(runs)}, {size}, {first['precision']}"
+    terms = (f"protocol {protocol_of(runs)}", size_of(first), first["precision"])
+    return ", ".join((data_of(first), *terms))
+
+
+def size_of(run: Mapping[str, Any]) -> Ranked:
+    """The size at which a run's slices were fed to its arm: 512x512, which sorts by the 512."""
+    return Ranked(f"{run['height']}x{run['width']}", run["height"])
 
 
 def protocol_of(runs: pd.DataFrame) -> str:

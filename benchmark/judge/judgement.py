@@ -23,7 +23,7 @@ from benchmark.judge.comparisons.runs import runs_tables
 from benchmark.judge.comparisons.split_effect import SplitEffect, split_effect_table, split_effects
 from benchmark.judge.reference import Reference, Tolerances
 from benchmark.judge.statistics.prediction_interval import power_table
-from benchmark.judge.tables import Table, digits, wrapped
+from benchmark.judge.tables import Column, Table, wrapped
 from benchmark.judge.verdicts import VerdictRow, compare, verdict_table
 from benchmark.runs.collect import Collected
 
@@ -210,21 +210,20 @@ class Judgement:
             self.reference.best_cell.seeds,
         )
         if spread and spread.seeds:
-            numbers = power_table(spread, other, rule.level, rule.power, MORE_DRAWS, MORE_SEEDS)
-            shown = numbers.astype({"draws": str, "seeds": str, "trainings": str}).assign(
-                half_width=digits(numbers["half_width"], 3),
-                difference=digits(numbers["difference"], 3),
+            power = power_table(spread, other, rule.level, rule.power, MORE_DRAWS, MORE_SEEDS)
+            columns = (
+                Column("draws", "draws"),
+                Column("seeds", "seeds"),
+                Column("trainings", "trainings"),
+                Column("expected +-", "half_width", "{:.3f}"),
+                Column(f"difference found with power {rule.power:g}", "difference", "{:.3f}"),
             )
-            names = {
-                "half_width": "expected +-",
-                "difference": f"difference found with power {rule.power:g}",
-            }
             note = (
                 f"A verdict of reproduced needs +- {rule.max_half_width:g} or less, and {rule.min_seeds} seeds on each "
                 "draw."
             )
             title = f"What more trainings would bring, if they vary as these {spread.n} do."
-            tables.append(Table(title, numbers, shown.rename(columns=names), (note,)))
+            tables.append(Table(title, power.to_dict("records"), columns, (note,)))
         return tables
 
     def patients(self) -> list[Table]:

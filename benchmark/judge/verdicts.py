@@ -18,7 +18,7 @@ from benchmark.judge.cells import cell_of
 from benchmark.judge.comparable import in_cell, why_not
 from benchmark.judge.reference import DiceRule, Reference, Tolerances
 from benchmark.judge.statistics.prediction_interval import Spread, spread
-from benchmark.judge.tables import Table
+from benchmark.judge.tables import Column, Table
 from benchmark.runs.collect import Collected
 
 SELECTION = "The thesis's 0.898 is the best of 36 cells, chosen on its own test set; ours is that one cell, chosen beforehand."
@@ -64,6 +64,26 @@ class VerdictRow:
     half_width: float | None = None
     spread: Spread | None = None
     set_up: bool = False
+
+
+def _number(value: float) -> str:
+    """Whole numbers as they are, others to four decimals."""
+    return f"{value:d}" if isinstance(value, int) else f"{value:.4f}"
+
+
+COLUMNS = (
+    Column("", lambda row: row["verdict"].marker),
+    Column("quantity", "quantity"),
+    Column("thesis", "reference", "{:g}"),
+    Column("ours", "ours", _number),
+    Column("SD", "sd", _number),
+    Column("+-", "half_width", _number),
+    Column("n", "n"),
+    Column("verdict", "verdict"),
+    Column("why", "why"),
+)
+FIELDS = ("quantity", "reference", "ours", "sd", "half_width", "n", "verdict", "why", "set_up",
+          "required")  # of a record # fmt: skip
 
 
 def compare(collected: Collected, reference: Reference, tolerances: Tolerances) -> list[VerdictRow]:
@@ -239,49 +259,13 @@ def counts(rows: Iterable[VerdictRow]) -> dict[Verdict, int]:
 
 def verdict_table(rows: Sequence[VerdictRow]) -> Table:
     """The verdicts with a marker each, and their counts below."""
-    numbers = pd.DataFrame(
-        {
-            name: [getattr(row, name) for row in rows]
-            for name in (
-                "quantity",
-                "reference",
-                "ours",
-                "sd",
-                "half_width",
-                "n",
-                "verdict",
-                "why",
-                "set_up",
-                "required",
-            )
-        }
-    )
-    shown = pd.DataFrame(
-        {
-            "": [row.verdict.marker for row in rows],
-            "quantity": numbers["quantity"],
-            "thesis": [f"{row.reference:g}" for row in rows],
-            "ours": [_number(row.ours) for row in rows],
-            "SD": [_number(row.sd) for row in rows],
-            "+-": [_number(row.half_width) for row in rows],
-            "n": numbers["n"],
-            "verdict": [row.verdict.value for row in rows],
-            "why": numbers["why"],
-        }
-    )
+    records = [{name: getattr(row, name) for name in FIELDS} for row in rows]
     notes = [
         f"Network and split, which were built to match: {_tally(row for row in rows if row.set_up)}."
     ]
     notes += [f"Result: {_tally(row for row in rows if not row.set_up)}. {SELECTION}"]
-    return Table("The thesis's printed numbers.", numbers, shown, tuple(notes), ESSENTIAL)
+    return Table("The thesis's printed numbers.", records, COLUMNS, tuple(notes), ESSENTIAL)
 
 
 def _tally(rows: Iterable[VerdictRow]) -> str:
     return ", ".join(f"{n} {verdict}" for verdict, n in counts(rows).items() if n) or "no rows"
-
-
-def _number(value: float | None) -> str:
-    """Whole numbers as they are, others to four decimals, nothing for None."""
-    if value is None:
-        return ""
-    return f"{value:d}" if isinstance(value, int) else f"{value:.4f}"

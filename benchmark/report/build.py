@@ -1,6 +1,4 @@
-"""The report of a folder of runs, put together and written: figures as PNG, SVG, PDF and CSV, and
-the page last.
-"""
+"""The report of a folder of runs: figures as PNG, SVG, PDF and CSV, and the page last."""
 
 from __future__ import annotations
 
@@ -30,79 +28,75 @@ ATTRIBUTION = (
     "https://doi.org/10.6084/m9.figshare.1512427. CC BY 4.0; windowed, cropped and outlined here."
 )
 OWN_DATA = (
-    "Pictures of slices: of the data that this report was given, under their own licence. Where slices of the brain "
-    "tumor dataset are among them: Cheng, Jun (2017). figshare. https://doi.org/10.6084/m9.figshare.1512427. CC BY 4.0."
+    "Pictures of slices: of the data that this report was given, under their own licence. Where "
+    "slices of the brain tumor dataset are among them: Cheng, Jun (2017). figshare. "
+    "https://doi.org/10.6084/m9.figshare.1512427. CC BY 4.0."
 )
-LICENCE = "Code: Apache-2.0. Slices: CC BY 4.0, not part of the repository. A research tool and no medical device."
-CITATION = """\
-This benchmark: see CITATION.cff in its repository.
-The thesis: J. Suere, Développement et évaluation d'une intelligence artificielle basée U-Net pour la segmentation 2D \
-automatique de méningiomes en IRM. Thesis in medicine, University of Poitiers, 2024.
-The data: Cheng, Jun (2017). brain tumor dataset. figshare. https://doi.org/10.6084/m9.figshare.1512427"""
+LICENCE = (
+    "Code: Apache-2.0. Slices: CC BY 4.0, not part of the repository. A research tool and no "
+    "medical device."
+)
+CITATION = (
+    "This benchmark: see CITATION.cff in its repository.\n"
+    "The thesis: J. Suere, Développement et évaluation d'une intelligence artificielle basée U-Net "
+    "pour la segmentation 2D automatique de méningiomes en IRM. Thesis in medicine, University of "
+    "Poitiers, 2024.\n"
+    "The data: Cheng, Jun (2017). brain tumor dataset. figshare. "
+    "https://doi.org/10.6084/m9.figshare.1512427"
+)
 
 
 @dataclass(frozen=True)
 class Written:
-    """page: where it is; figures: how many were drawn, each in all `FORMS`."""
+    """page: where it is; figures: how many were plotted, each in all `FORMS`."""
 
     page: Path
     figures: int
 
 
 def write(source: Source, out: Path) -> Written:
-    """Draw and write everything beside a folder, then move it there: index.html first, by which a
-    report is known.
+    """Write everything beside a folder, then move it there: index.html first, which marks a report.
 
     A folder that holds an earlier report is brought up to date; figures of it that are no longer
-    drawn are removed. Raises `SpecError` where out is a file, or a folder with other things and no
-    report, and `OutputError` where the disk refuses; then the folder is as it was.
+    plotted are removed. Raises `SpecError` where out is a file, or a folder with other things and
+    no report, and `OutputError` where the disk refuses; then the folder is as it was.
     """
-    before = _earlier(out)
-    shown = _named_apart(parts(source))  # what may fail comes first: nothing is written yet
+    before = _earlier_slugs(out)
+    shown = _with_own_slugs(parts(source))  # what may fail comes first: nothing is written yet
     pictures = _gallery(source)
     folder = out / FIGURES
-    with staging_folder(out) as room:
-        (room / FIGURES).mkdir()
-        drawings = {
-            one.slug: inline(save(one, room / FIGURES), one)
-            for part in shown
-            for one in part.figures
-        }
-        write_bytes(room / PAGE, render(content(source, shown, drawings, pictures)).encode())
+    with staging_folder(out) as staging:
+        (staging / FIGURES).mkdir()
+        figures = [figure for part in shown for figure in part.figures]
+        drawings = {f.slug: inline(save(f, staging / FIGURES), f) for f in figures}
+        write_bytes(staging / PAGE, render(content(source, shown, drawings, pictures)).encode())
         folder.mkdir(exist_ok=True)
-        for path in [room / PAGE, *sorted((room / FIGURES).iterdir())]:
-            path.replace(out / path.relative_to(room))
+        for path in [staging / PAGE, *sorted((staging / FIGURES).iterdir())]:
+            path.replace(out / path.relative_to(staging))
     for slug in before - drawings.keys():
         for form in FORMS:
             (folder / f"{slug}.{form}").unlink(missing_ok=True)
     return Written(out / PAGE, len(drawings))
 
 
-def _named_apart(shown: Sequence[Part]) -> list[Part]:
-    """The same parts, each figure under a name of its own: two sets of terms can be called the
-    same.
-    """
+def _with_own_slugs(shown: Sequence[Part]) -> list[Part]:
+    """The parts, each figure with a slug of its own: two sets of terms can be called the same."""
     taken: set[str] = set()
 
-    def apart(figure: Figure) -> Figure:
-        slug = next(
-            s
-            for n in count(1)
-            if (s := figure.slug if n == 1 else f"{figure.slug}-{n}") not in taken
-        )
+    def renamed(figure: Figure) -> Figure:
+        slugs = (figure.slug if n == 1 else f"{figure.slug}-{n}" for n in count(1))
+        slug = next(slug for slug in slugs if slug not in taken)
         taken.add(slug)
         return replace(figure, slug=slug)
 
-    def renamed(chapter: Chapter) -> Chapter:
-        return replace(
-            chapter, figures=[*map(apart, chapter.figures)], more=[*map(apart, chapter.more)]
-        )
+    def chapter(own: Chapter) -> Chapter:
+        return replace(own, figures=[*map(renamed, own.figures)], more=[*map(renamed, own.more)])
 
-    return [replace(part, chapters=[*map(renamed, part.chapters)]) for part in shown]
+    return [replace(part, chapters=[*map(chapter, part.chapters)]) for part in shown]
 
 
-def _earlier(out: Path) -> set[str]:
-    """The slugs of the report that a folder holds; `SpecError` for a folder of other things."""
+def _earlier_slugs(out: Path) -> set[str]:
+    """The figures of the report that a folder holds; `SpecError` for a folder of other things."""
     if out.exists() and not out.is_dir():
         raise SpecError(f"{out}: is a file; name a folder for the report")
     page = out / PAGE
@@ -111,16 +105,16 @@ def _earlier(out: Path) -> set[str]:
         if GENERATOR in text:
             return set(re.findall(rf'href="{FIGURES}/([\w.-]+)\.csv"', text))
         raise SpecError(f"{out}: its {PAGE} is not a report of ours; choose another folder")
-    theirs = [path for path in out.iterdir() if path.name[0] != "."] if out.is_dir() else []
-    if any(path.name != FIGURES or not path.is_dir() or any(path.iterdir()) for path in theirs):
+    others = [path for path in out.iterdir() if path.name[0] != "."] if out.is_dir() else []
+    if any(path.name != FIGURES or not path.is_dir() or any(path.iterdir()) for path in others):
         raise SpecError(f"{out}: holds other files and no report; choose a folder of its own")
     return set()
 
 
 def _gallery(source: Source) -> Mapping[str, Any] | None:
-    if source.slices is None:
+    if source.masks is None:
         return None
-    return gallery(source.found.collected, source.root, source.slices, ordered(source.found))
+    return gallery(source.judgement.collected, source.masks, ordered(source.judgement))
 
 
 def content(
@@ -129,23 +123,24 @@ def content(
     drawings: Mapping[str, str],
     pictures: Mapping[str, Any] | None,
 ) -> Content:
-    """Everything on the page: the parts, their drawings by slug, and the gallery given; how it was
-    run comes last.
-    """
-    runs, unfinished = source.found.collected.runs, source.found.collected.unfinished
-    waiting = f", {len(unfinished)} not finished" if unfinished else ""
-    phantoms = int(runs["phantom"].sum())
-    finished = f"{counted(len(runs), 'finished run')}{waiting}"
-    lead = f"{finished}, judged against the printed numbers and claims."
+    """Everything on the page: the parts, drawings by slug, the gallery; how it was run last."""
+    collected = source.judgement.collected
+    phantoms = int(collected.runs["phantom"].sum())
+    finished = counted(len(collected.runs), "finished run")
+    unfinished = len(collected.unfinished)
+    waiting = f", {unfinished} not finished" if unfinished else ""
+    lead = f"{finished}{waiting}, judged against the printed numbers and claims."
     if source.demonstration:
-        done = counted(len(runs), "finished run")
-        lead = f"{done} on drawn phantoms{waiting}: they show what the benchmark does and say nothing about the thesis."
+        lead = (
+            f"{finished} on drawn phantoms{waiting}: they show what the benchmark does and say "
+            "nothing about the thesis."
+        )
     elif phantoms:
         lead += f" {phantoms} of them are of drawn phantoms, which say nothing about the thesis."
     return Content(
         title="A demonstration on drawn phantoms" if source.demonstration else TITLE,
         lead=lead,
-        parts=[*shown, *_how(source)],
+        parts=[*shown, *_how_it_was_run(source)],
         drawings=drawings,
         gallery=pictures,
         gallery_note=attribution(source.slices),
@@ -155,29 +150,21 @@ def content(
     )
 
 
-def _how(source: Source) -> list[Part]:
-    """Every run, the command and the machine behind it, and what was decided where the thesis is
-    silent.
-    """
-    collected = source.found.collected
-    made = (
-        commands_table(source.root, collected.runs, source.arms),
-        machines_table(source.root, collected.runs),
-    )
+def _how_it_was_run(source: Source) -> list[Part]:
+    """Every run, its command and machine, and what was decided where the thesis is silent."""
+    collected = source.judgement.collected
+    commands = commands_table(source.root, collected.runs, source.arms)
+    machines = machines_table(source.root, collected.runs)
     waiting = [f"{run_id}: {state}" for run_id, state in collected.unfinished]
-    lists = {
-        "Runs not finished": waiting,
-        "Runs that a later record of the same run replaces": collected.superseded,
-    }
     chapters = [
-        Chapter(tables=(*source.found.runs(), *made)),
-        *(Chapter(k, lines=v) for k, v in lists.items() if v),
+        Chapter(tables=(*source.judgement.runs(), commands, machines)),
+        Chapter("Runs not finished", lines=waiting),
+        Chapter("Runs that a later record of the same run replaces", lines=collected.superseded),
     ]
+    chapters = [chapter for chapter in chapters if chapter.tables or chapter.lines]
     silent = "What was decided where the thesis is silent"
-    return [
-        Part("records", "How it was run", chapters),
-        Part("choices", silent, [Chapter(tables=(choices_table(),))]),
-    ]
+    choices = Part("choices", silent, [Chapter(tables=(choices_table(),))])
+    return [Part("records", "How it was run", chapters), choices]
 
 
 def attribution(slices: SliceSet | None) -> str:

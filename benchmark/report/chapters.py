@@ -1,23 +1,23 @@
-"""The parts of a report in their order: which figures are drawn of what, with their tables, and
-what is not drawn.
-"""
+"""The parts of a report in their order: which figures, with their tables, and what is not shown."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from benchmark.arm import ArmEntry
 from benchmark.data.slices import SliceSet
 from benchmark.errors import RecordError
-from benchmark.judge.cells import Panel, data_of, protocol_of
+from benchmark.judge.cells import Panel, data_of, protocol_of, size_of
 from benchmark.judge.claims.evidence import ClaimVerdict, GridEvidence, Reading, grid_evidence
 from benchmark.judge.claims.table import JudgedClaim, claims_table, on_its_terms
 from benchmark.judge.comparisons.arms import arms_table, pairwise_comparisons
 from benchmark.judge.comparisons.measures import agreement_table, boundaries_table, measured
 from benchmark.judge.judgement import Judgement
 from benchmark.judge.reference import DATASETS
+from benchmark.judge.tables import Table
 from benchmark.report.figure import Figure, slugged
 from benchmark.report.figures.boxes import box_figures, image_figures
 from benchmark.report.figures.cell import cell_figures, curves
@@ -26,39 +26,43 @@ from benchmark.report.figures.data import data_figures
 from benchmark.report.figures.grid_data import shared
 from benchmark.report.figures.heat_maps import heat_figures, time_figures
 from benchmark.report.figures.predictions import picture_figures
-from benchmark.report.figures.verdicts import duel_figures, verdict_figures
+from benchmark.report.figures.verdicts import arms_figures, verdict_figures
 from benchmark.report.page.contents import Chapter, Part
-from benchmark.report.slices.stored_masks import reason
+from benchmark.report.slices.stored_masks import StoredMasks, reason
 
 NO_PICTURES = (
-    "Pictures of slices, the split, histograms and augmented examples are drawn from your own copy of the data only: "
-    "give it with --data."
+    "Pictures of slices, the split, histograms and augmented examples are drawn from your own copy "
+    "of the data only: give it with --data."
 )
+OWN_TERMS = "On the thesis's terms."
+OTHER_TERMS = "Not on the thesis's terms: nothing here stands beside its figures."
 
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """root: the folder of runs; found: their judgement; arms: every arm; slices: the user's own
-    copy, or None.
-    """
+    """root: the folder of runs, judged; arms: every arm; slices: the user's own copy, or None."""
 
     root: Path
-    found: Judgement
+    judgement: Judgement
     arms: Mapping[str, ArmEntry]
     slices: SliceSet | None
 
     @property
     def demonstration(self) -> bool:
-        """True where every run is of drawn phantoms."""
-        runs = self.found.collected.runs
+        """True where every run is of phantoms."""
+        runs = self.judgement.collected.runs
         return bool(len(runs) and runs["phantom"].all())
+
+    @cached_property
+    def masks(self) -> StoredMasks | None:
+        """The stored predictions, each file read once in a report; None without slices."""
+        scores = self.judgement.collected.scores
+        return None if self.slices is None else StoredMasks(self.root, self.slices, scores)
 
 
 def parts(source: Source) -> list[Part]:
-    """What a reader wants to see first: the answers, pictures and the grid; a demonstration's
-    answers come last.
-    """
-    made: dict[str, tuple[str, Callable[[Source], Iterator[Chapter]]]] = {
+    """What a reader wants to see first; a demonstration's answers to the thesis come last."""
+    all_parts = {
         "answers": ("Answers", _answers),
         "pictures": ("Truth and prediction", _pictures),
         "grid": ("The grid", _grids),
@@ -68,46 +72,48 @@ def parts(source: Source) -> list[Part]:
         "reference": ("The reference cell, closely", _reference),
         "inputs": ("The data", _inputs),
     }
-    order = list(made)
-    if source.demonstration:
-        order = [
-            "grid",
-            "pictures",
-            *(name for name in order if name not in ("grid", "pictures", "answers")),
-            "answers",
-        ]
-    all_parts = [Part(name, made[name][0], tuple(made[name][1](source))) for name in order]
-    answers = tuple(source.found.questions())
-    all_parts = [
-        replace(part, answers=answers) if part.slug == "answers" else part for part in all_parts
-    ]
-    return [part for part in all_parts if part.chapters]
+    first = ("grid", "pictures") if source.demonstration else ()
+    last = ("answers",) if source.demonstration else ()
+    middle = (slug for slug in all_parts if slug not in first + last)
+    made = []
+    for slug in (*first, *middle, *last):
+        title, chapters = all_parts[slug]
+        answers = tuple(source.judgement.questions()) if slug == "answers" else ()
+        made.append(Part(slug, title, tuple(chapters(source)), answers))
+    return [part for part in made if part.chapters]
 
 
 def _answers(source: Source) -> Iterator[Chapter]:
     """The thesis's number beside ours, with the tables behind it."""
-    found = source.found
-    tables = (*found.patients()[:1], *found.verdicts())
-    drawn = [
-        replace(one, tables=tables) for one in verdict_figures(found) if one.slug == "headline"
-    ]
-    yield Chapter(figures=drawn, tables=() if drawn else tables)
+    judgement = source.judgement
+    tables = (*judgement.patients()[:1], *judgement.verdicts())
+    figures = [figure for figure in verdict_figures(judgement) if figure.slug == "headline"]
+    yield _with_tables(Chapter(figures=figures), tables)
+
+
+def _with_tables(chapter: Chapter, tables: tuple[Table, ...]) -> Chapter:
+    """The chapter with tables beneath its last figure, or alone where it has none."""
+    if not chapter.figures:
+        return replace(chapter, tables=tables)
+    *others, last = chapter.figures
+    return replace(chapter, figures=[*others, replace(last, tables=tables)])
 
 
 def _pictures(source: Source) -> Iterator[Chapter]:
-    """Truth, prediction and failure cases of the first panel of these slices on which the reference
-    cell was run.
-    """
-    if source.slices is None:
+    """Truth, prediction and failure cases of the first panel of these slices that has the cell."""
+    if source.masks is None or source.slices is None:
         yield Chapter(notes=(NO_PICTURES,))
         return
-    for panel in ordered(source.found):
-        on = _ground(source.found, panel)
-        if on.best and panel.runs["dataset_id"].iloc[0] == source.slices.dataset_id:
-            lead = f"{on.best.name}, {panel.title}: stored predictions, and failure cases that fixed rules choose."
+    for panel in ordered(source.judgement):
+        evidence = _evidence(source.judgement, panel)
+        if evidence.best and panel.runs["dataset_id"].iloc[0] == source.slices.dataset_id:
+            lead = (
+                f"{evidence.best.name}, {panel.title}: stored predictions, and failure cases that "
+                "fixed rules choose."
+            )
             try:
-                first, *more = picture_figures(on, source.root, source.slices)
-                own = _on_terms(source.found, panel)
+                first, *more = picture_figures(evidence, source.masks)
+                own = _on_terms(source.judgement, panel)
                 yield Chapter(lead=lead, figures=_named([first], own), more=_named(more, own))
             except RecordError as error:
                 yield Chapter(lead=lead, notes=(reason(error, source.root),))
@@ -116,166 +122,140 @@ def _pictures(source: Source) -> Iterator[Chapter]:
 
 
 def _grids(source: Source) -> Iterator[Chapter]:
-    """The map of each set of terms under which two cells or more were run, and of the first in any
-    case.
-    """
-    found, alone, first = source.found, [], True
-    for panel in ordered(found):
-        own = _on_terms(found, panel)
-        grid = shared(
-            _ground(found, panel),
-            found.reference.best_cell.dice_mean if _as_printed(found, panel) else None,
-        )
-        if grid and (first or len(grid.cells) > 1):
+    """The map of each set of terms with two cells or more, and of the first in any case."""
+    judgement, alone = source.judgement, []
+    for i, panel in enumerate(ordered(judgement)):
+        own = _on_terms(judgement, panel)
+        dice = judgement.reference.best_cell.dice_mean
+        printed = dice if _as_printed(judgement, panel) else None
+        grid = shared(_evidence(judgement, panel), printed)
+        if grid and (i == 0 or len(grid.cells) > 1):
             mean, *more = heat_figures(grid)
             more += [*box_figures(grid), *image_figures(grid), *time_figures(grid)]
-            yield Chapter(
-                panel.title, _lead(own), _named([mean], own, panel), more=_named(more, own, panel)
-            )
+            lead, figures = OWN_TERMS if own else OTHER_TERMS, _named([mean], own, panel)
+            yield Chapter(panel.title, lead, figures, more=_named(more, own, panel))
         elif grid:
             alone.append(panel.title)
-        first = False
     if alone:
-        yield Chapter(
-            notes=(f"A map begins with two cells; one cell was run under: {'; '.join(alone)}.",)
-        )
+        note = f"A map begins with two cells; one cell was run under: {'; '.join(alone)}."
+        yield Chapter(notes=(note,))
 
 
 def _patients(source: Source) -> Iterator[Chapter]:
-    drawn = [one for one in verdict_figures(source.found) if one.slug != "headline"]
-    tables = tuple(source.found.patients()[1:])
-    if drawn or tables:
-        yield Chapter(figures=[*drawn[:-1], *(replace(one, tables=tables) for one in drawn[-1:])],
-                      tables=() if drawn else tables)  # fmt: skip
+    figures = [figure for figure in verdict_figures(source.judgement) if figure.slug != "headline"]
+    tables = tuple(source.judgement.patients()[1:])
+    if figures or tables:
+        yield _with_tables(Chapter(figures=figures), tables)
 
 
 def _claims(source: Source) -> Iterator[Chapter]:
     """Each set of terms with the claims that its runs can test; the others once, in one line."""
-    found = source.found
-    open_ones = [{one.claim.id for one in rows if not _testable(one)} for _, rows in found.claims]
-    never = set.intersection(*open_ones) if open_ones else set()
-    names = [claim.id for claim in found.reference.claims if claim.id in never]
-    line = f"Not testable yet: {len(names)} of the {len(found.reference.claims)} claims ({', '.join(names)})."
-    for panel, rows in found.claims:
-        if tested := [one for one in rows if _testable(one)]:
-            yield Chapter(
-                tables=(claims_table(panel, tested, found.reference, found.tolerances),),
-                opened=True,
-            )
-    if names:
-        yield Chapter(lead=line)
+    judgement, reference = source.judgement, source.judgement.reference
+    tested = [(panel, list(filter(_testable, rows))) for panel, rows in judgement.claims]
+    for panel, rows in tested:
+        if rows:
+            table = claims_table(panel, rows, reference, judgement.tolerances)
+            yield Chapter(tables=(table,), opened=True)
+    ids = {row.claim.id for _, rows in tested for row in rows}
+    never = [claim.id for claim in reference.claims if claim.id not in ids] if tested else []
+    if never:
+        n = f"{len(never)} of the {len(reference.claims)} claims"
+        yield Chapter(lead=f"Not testable yet: {n} ({', '.join(never)}).")
 
 
-def _testable(one: JudgedClaim) -> bool:
-    return any(found.standing is not ClaimVerdict.NOT_TESTABLE for found in (one.text, one.swapped))
+def _testable(claim: JudgedClaim) -> bool:
+    readings = (claim.text, claim.swapped)
+    return any(reading.standing is not ClaimVerdict.NOT_TESTABLE for reading in readings)
 
 
 def _arms(source: Source) -> Iterator[Chapter]:
-    found = source.found
-    rule, arm = found.tolerances.contrasts, found.reference.best_cell.arm
-    for panel in ordered(found):
+    judgement = source.judgement
+    rule, arm = judgement.tolerances.contrasts, judgement.reference.best_cell.arm
+    for panel in ordered(judgement):
         rows = pairwise_comparisons(panel, rule)
         tables = (arms_table(panel, rows, rule),) if len(rows) > 1 else ()
-        drawn = [replace(one, tables=tables) for one in duel_figures(panel, found)]
-        figures = _named([*drawn, *cost_figures(panel, arm)], _on_terms(found, panel), panel)
+        figures = [replace(f, tables=tables) for f in arms_figures(panel, judgement)]
+        tables = () if figures else tables
+        figures = [*figures, *cost_figures(panel, arm)]
         if figures or tables:
-            yield Chapter(panel.title, "", figures, tables=() if drawn else tables)
+            named = _named(figures, _on_terms(judgement, panel), panel)
+            yield Chapter(panel.title, "", named, tables=tables)
 
 
 def _reference(source: Source) -> Iterator[Chapter]:
-    """How the thesis's best cell was trained, and what its masks are like; the first set of terms
-    is shown unfolded.
+    """How the thesis's best cell was trained, and what its masks are like.
+
+    The first set of terms is shown unfolded.
     """
-    found, first = source.found, True
-    for panel in ordered(found):
-        on, figures, notes, sizes = (
-            _ground(found, panel),
-            list[Figure](),
-            list[str](),
-            found.tolerances.sizes,
-        )
-        if on.best:
+    judgement, sizes, first = source.judgement, source.judgement.tolerances.sizes, True
+    for panel in ordered(judgement):
+        cell, figures, notes = _evidence(judgement, panel).best, list[Figure](), list[str]()
+        if cell:
             try:
-                figures = curves(on.best, source.root)
+                figures = curves(cell, source.root)
             except RecordError as error:  # a history decides nothing
                 notes.append(f"The loss curve: {reason(error, source.root)}")
-            figures += cell_figures(on.best, sizes)
-            if not measured(on.best):
-                notes.append(
-                    "Some runs lack areas or diameters, so their figures are not drawn; rescore the runs."
-                )
-        kinds = {"dice-by-area": boundaries_table, "agreement-longest-diameter": agreement_table}
-        made = {
-            slug: (table(panel, sizes),)
-            for slug, table in kinds.items()
-            if any(map(measured, panel.cells))
-        }
-        figures = [replace(one, tables=made.pop(one.slug, ())) for one in figures]
-        figures = _named(figures, _on_terms(found, panel), panel)
-        tables = tuple(table for left in made.values() for table in left)
+            figures += cell_figures(cell, sizes)
+            if not measured(cell):
+                lack = "Some runs lack areas or diameters, so their figures are not drawn; rescore"
+                notes.append(f"{lack} the runs.")
+        tables = {}
+        if any(map(measured, panel.cells)):
+            tables["dice-by-area"] = boundaries_table(panel, sizes)
+            tables["agreement-longest-diameter"] = agreement_table(panel, sizes)
+        figures = [
+            replace(f, tables=(tables.pop(f.slug),)) if f.slug in tables else f for f in figures
+        ]
+        figures = _named(figures, _on_terms(judgement, panel), panel)
         if figures or tables or notes:
             shown, folded = (figures, []) if first else ([], figures)
-            yield Chapter(panel.title, "", shown, notes, tables, more=folded)
+            yield Chapter(panel.title, "", shown, notes, tuple(tables.values()), more=folded)
             first = False
 
 
 def _inputs(source: Source) -> Iterator[Chapter]:
     if source.slices is not None:
-        own = source.slices.dataset_id == source.found.reference.dataset_id
-        yield Chapter(
-            lead="What the networks are fed.", figures=_named(data_figures(source.slices), own)
-        )
+        own = source.slices.dataset_id == source.judgement.reference.dataset_id
+        figures = _named(data_figures(source.slices), own)
+        yield Chapter(lead="What the networks are fed.", figures=figures)
 
 
-def ordered(found: Judgement) -> list[Panel]:
-    """Panels of the thesis's terms first, then its image size, then those of most runs; phantoms
-    last.
-    """
+def ordered(judgement: Judgement) -> list[Panel]:
+    """Panels of the thesis's terms, then its image size, then most runs first; phantoms last."""
 
     def place(panel: Panel) -> tuple[bool, bool, bool, int]:
         first = panel.runs.iloc[0]
-        other_size = first["height"] != found.tolerances.dice.image_size
-        return bool(first["phantom"]), not _on_terms(found, panel), other_size, -len(panel.runs)
+        other_size = first["height"] != judgement.tolerances.dice.image_size
+        return bool(first["phantom"]), not _on_terms(judgement, panel), other_size, -len(panel.runs)
 
-    return sorted(found.panels, key=place)
-
-
-def _on_terms(found: Judgement, panel: Panel) -> bool:
-    return on_its_terms(panel, found.reference, found.tolerances)
+    return sorted(judgement.panels, key=place)
 
 
-def _ground(found: Judgement, panel: Panel) -> GridEvidence:
-    return grid_evidence(
-        panel, Reading.TEXT, found.reference, found.tolerances.claims, found.tolerances.sizes
-    )
+def _on_terms(judgement: Judgement, panel: Panel) -> bool:
+    return on_its_terms(panel, judgement.reference, judgement.tolerances)
 
 
-def _lead(own: bool) -> str:
-    return (
-        "On the thesis's terms."
-        if own
-        else "Not on the thesis's terms: nothing here stands beside its figures."
-    )
+def _evidence(judgement: Judgement, panel: Panel) -> GridEvidence:
+    rules = judgement.tolerances
+    return grid_evidence(panel, Reading.TEXT, judgement.reference, rules.claims, rules.sizes)
 
 
 def _named(figures: Sequence[Figure], own: bool, panel: Panel | None = None) -> list[Figure]:
-    """The figures under names that say their panel; off the thesis's terms they redraw none of
-    its.
-    """
+    """The figures named after their panel; off the thesis's terms they redraw none of its."""
     prefix = [] if panel is None else [slug_of(panel)]
     return [
-        replace(one, slug=slugged(*prefix, one.slug), thesis=one.thesis if own else "")
-        for one in figures
+        replace(f, slug=slugged(*prefix, f.slug), thesis=f.thesis if own else "") for f in figures
     ]
 
 
-def _as_printed(found: Judgement, panel: Panel) -> bool:
-    """True where the printed mean is of the same experiment: its terms, size, and a precision it
-    may have had.
+def _as_printed(judgement: Judgement, panel: Panel) -> bool:
+    """True where the printed mean is of the same experiment.
+
+    Its terms, its size, and a precision that it may have had.
     """
-    first, rule = panel.runs.iloc[0], found.tolerances.dice
+    first, rule = panel.runs.iloc[0], judgement.tolerances.dice
     of_size = first["height"] == first["width"] == rule.image_size
-    return bool(_on_terms(found, panel) and of_size and first["precision"] in rule.precisions)
+    return bool(_on_terms(judgement, panel) and of_size and first["precision"] in rule.precisions)
 
 
 def slug_of(panel: Panel) -> str:
@@ -283,6 +263,4 @@ def slug_of(panel: Panel) -> str:
     first = panel.runs.iloc[0]
     data = data_of(first)
     words = [] if data in DATASETS else [data]
-    return slugged(
-        *words, protocol_of(panel.runs), f"{first['height']}x{first['width']}", first["precision"]
-    )
+    return slugged(*words, protocol_of(panel.runs), size_of(first), first["precision"])

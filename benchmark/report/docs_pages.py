@@ -1,11 +1,11 @@
-"""Pages whose tables and figures come from records: `python -m benchmark.report.docs_pages PAGE
-...` makes them anew.
+"""Pages whose tables and figures come from records.
 
-Between `<!-- table: SECTION: TITLE -->` and `<!-- end -->` of a page stands the one table of a
-section of the shipped records' judgement whose title starts so, after `<!-- answers -->` its three
-answers, and after `<!-- figure: SLUG -->` the verdict figure of this name, which lies in
-docs/figures as SVG and CSV. The one figure that shows slices, `outlined-slices`, is drawn anew with
-`--data PATH` alone; its words come from the records.
+`python -m benchmark.report.docs_pages PAGE ...` makes them anew. Between
+`<!-- table: SECTION: TITLE -->` and `<!-- end -->` of a page stands the one table of a section of
+the shipped records' judgement whose title starts so, after `<!-- answers -->` its three answers,
+and after `<!-- figure: SLUG -->` the verdict figure of this name, which lies in docs/figures as SVG
+and CSV. The one figure that shows slices, `outlined-slices`, is made anew with `--data PATH` alone;
+its words come from the records.
 """
 
 from __future__ import annotations
@@ -34,33 +34,31 @@ PLACE = re.compile(rf"(<!-- (?:{WHAT}) -->\n).*?(?P<end><!-- end -->)", re.DOTAL
 FIGURES = Path("docs") / "figures"
 
 
-def fill(page: str, found: Judgement, figures: str = FIGURES.as_posix()) -> str:
-    """Return a page with every marked place filled in; `SpecError` for a table or figure that is
-    not there.
+def fill(page: str, judgement: Judgement, figures: str = FIGURES.as_posix()) -> str:
+    """Return a page with every marked place filled in; figures: the way to them from the page.
 
-    figures is the way from the page to the folder of figures.
+    Raises `SpecError` for a table or figure that is not there.
     """
 
     @cache
     def tables(section: str) -> Sequence[Table]:
-        return SECTIONS[section](found) if section in SECTIONS else ()
+        return SECTIONS[section](judgement) if section in SECTIONS else ()
 
     @cache
-    def drawn() -> Mapping[str, Figure]:
-        named = {figure.slug: figure for figure in verdict_figures(found)}
+    def by_slug() -> Mapping[str, Figure]:
+        named = {figure.slug: figure for figure in verdict_figures(judgement)}
         if outlined_slices.SLUG in figures_of(page):
-            named[outlined_slices.SLUG] = outlined_slices.outlined(found, reproduction_folder())
+            named[outlined_slices.SLUG] = outlined_slices.outlined(judgement, reproduction_folder())
         return named
 
     def content(place: re.Match[str]) -> str:
         if place["section"]:
-            text = _table(tables(place["section"]), place["section"], place["title"]).render(
-                "markdown"
-            )
+            table = _table(tables(place["section"]), place["section"], place["title"])
+            text = table.render("markdown")
         elif place["slug"]:
-            text = _image(drawn(), place["slug"], figures)
+            text = _image(by_slug(), place["slug"], figures)
         else:
-            text = "```\n" + "\n".join(found.answers()) + "\n```"
+            text = "```\n" + "\n".join(judgement.answers()) + "\n```"
         return f"{place[1]}{text}\n{place['end']}"
 
     return PLACE.sub(content, page)
@@ -75,11 +73,11 @@ def _table(tables: Sequence[Table], section: str, title: str) -> Table:
     return named[0]
 
 
-def _image(drawn: Mapping[str, Figure], slug: str, figures: str) -> str:
-    if slug not in drawn:
-        raise SpecError(f"no verdict figure is called {slug!r}; there are {', '.join(drawn)}")
+def _image(by_slug: Mapping[str, Figure], slug: str, figures: str) -> str:
+    if slug not in by_slug:
+        raise SpecError(f"no verdict figure is called {slug!r}; there are {', '.join(by_slug)}")
     form = "webp" if slug == outlined_slices.SLUG else "svg"
-    return f"![{drawn[slug].alt}]({figures}/{slug}.{form})\n\n*{drawn[slug].caption}*"
+    return f"![{by_slug[slug].alt}]({figures}/{slug}.{form})\n\n*{by_slug[slug].caption}*"
 
 
 def figures_of(page: str) -> list[str]:
@@ -92,39 +90,31 @@ def shipped() -> Judgement:
     return Judgement(collect(reproduction_folder()), load_reference(), load_tolerances())
 
 
-def make(path: Path, found: Judgement, slices: SliceSet | None = None) -> None:
-    """Fill in one page of a checkout, whose root is the working directory, and draw its figures.
+def make(path: Path, judgement: Judgement, slices: SliceSet | None = None) -> None:
+    """Fill in one page of a checkout, whose root is the working directory, and make its figures.
 
     The one that shows slices is left as it is where none are given.
     """
     page = path.read_text(encoding="utf-8")
-    path.write_text(
-        fill(page, found, Path(os.path.relpath(FIGURES, path.parent)).as_posix()),
-        encoding="utf-8",
-        newline="\n",
-    )
+    way = Path(os.path.relpath(FIGURES, path.parent)).as_posix()
+    path.write_text(fill(page, judgement, way), encoding="utf-8", newline="\n")
     wanted = set(figures_of(page))
-    for figure in verdict_figures(found):
+    for figure in verdict_figures(judgement):
         if figure.slug in wanted:
             FIGURES.mkdir(parents=True, exist_ok=True)
             save(figure, FIGURES, ("svg", "csv"))
     if slices and outlined_slices.SLUG in wanted:
-        outlined_slices.save_picture(
-            outlined_slices.outlined(found, reproduction_folder(), slices), FIGURES
-        )
+        figure = outlined_slices.outlined(judgement, reproduction_folder(), slices)
+        outlined_slices.save_picture(figure, FIGURES)
 
 
 def main(words: Sequence[str]) -> None:
     """Fill in the pages named, with the slices given; a mistake ends it with one line."""
-    parser = argparse.ArgumentParser(
-        prog="nox -s pages --", description="Make pages anew from the shipped records."
-    )
-    parser.add_argument(
-        "pages", nargs="+", type=Path, help="Markdown files, from the root of the repository"
-    )
-    parser.add_argument(
-        "--data", help="the 708 slices, to draw the picture of outlined slices anew"
-    )
+    about = "Make pages anew from the shipped records."
+    parser = argparse.ArgumentParser(prog="nox -s pages --", description=about)
+    add = parser.add_argument
+    add("pages", nargs="+", type=Path, help="Markdown files, from the root of the repository")
+    add("--data", help="the 708 slices, to draw the picture of outlined slices anew")
     options = parser.parse_args(words)
     try:
         judgement = shipped()

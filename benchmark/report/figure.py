@@ -1,5 +1,4 @@
-"""One figure: its numbers, its words, how it is drawn; saved as PNG, SVG, PDF and CSV, or put into
-a page.
+"""One figure: its numbers, its words, how it is plotted; saved in four forms, or put in a page.
 
 Inks are names here, not colours of the page: `inline` turns `INK` into the text colour around the
 figure, `MUTED` and `GRID` into the page's own greys, `BLUE` into its blue and `PAPER` into nothing,
@@ -22,41 +21,24 @@ from xml.etree import ElementTree
 import pandas as pd
 
 from benchmark.judge.tables import Table, rounded_csv
+from benchmark.report import inks
 from benchmark.storage.atomic import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
-INK, MUTED, GRID, PAPER = (
-    "#1b1b1c",
-    "#68686a",
-    "#b4b4b6",
-    "#fffffe",
-)  # text, lesser text, lines that stand back
-BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION = (
-    "#0072b2",
-    "#e69f00",
-    "#009e73",
-    "#cc79a7",
-    "#56b4e9",
-    "#d55e00",
-)
 PAGE_INKS = {  # in a page; what is not here keeps its colour
-    INK: "currentColor",
-    MUTED: f"var(--muted, {MUTED})",
-    GRID: f"var(--line, {GRID})",
-    BLUE: f"var(--blue, {BLUE})",
-    PAPER: "none",
+    inks.INK: "currentColor",
+    inks.MUTED: f"var(--muted, {inks.MUTED})",
+    inks.GRID: f"var(--line, {inks.GRID})",
+    inks.BLUE: f"var(--blue, {inks.BLUE})",
+    inks.PAPER: "none",
 }
-KERNEL_COLOURS = {3: BLUE, 5: VERMILLION, 7: GREEN, 9: PURPLE}
-KERNEL_MARKERS = {3: "v", 5: "o", 7: "s", 9: "D"}
-SEQUENTIAL = "cividis"  # lightness rises evenly, for the colour-blind too
 COLUMN, WIDE = 3.5, 7.2  # inches: one column of a journal, both
+SMALL = 6.5  # points of the smallest text
 PNG_DPI = 300
 FORMS = ("png", "svg", "pdf", "csv")
-UNDATED: dict[
-    str, dict[str, None]
-] = {  # what would differ from day to day, and from one matplotlib to the next
+UNDATED: dict[str, dict[str, None]] = {  # what differs from day to day or between matplotlibs
     "svg": {"Date": None},
     "png": {"Software": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
@@ -67,26 +49,18 @@ SETTINGS: dict[str, Any] = {
     "font.size": 7.5,
     "axes.titlesize": 8,
     "axes.labelsize": 7.5,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
+    **{f"{axis}tick.labelsize": 7 for axis in "xy"},
     "legend.fontsize": 7,
     "legend.frameon": False,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": INK,
-    "axes.titlecolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "hatch.color": GRID,
+    **{f"{name}.color": inks.INK for name in ("text", "xtick", "ytick")},
+    **{f"axes.{name}color": inks.INK for name in ("label", "edge", "title")},
+    "hatch.color": inks.GRID,
     "hatch.linewidth": 0.5,
     "axes.facecolor": "none",
-    "figure.facecolor": PAPER,
-    "savefig.facecolor": PAPER,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
+    **{f"{name}.facecolor": inks.PAPER for name in ("figure", "savefig")},
+    **{f"axes.spines.{side}": False for side in ("top", "right")},
     "axes.linewidth": 0.6,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
+    **{f"{axis}tick.major.width": 0.6 for axis in "xy"},
     "lines.linewidth": 1.2,
     "figure.constrained_layout.use": True,
     "svg.fonttype": "none",  # text stays text: it can be read aloud, searched and scaled
@@ -94,20 +68,18 @@ SETTINGS: dict[str, Any] = {
     "image.interpolation": "none",
     "text.parse_math": False,  # an arm may be called anything
 }
-SVG = "http://www.w3.org/2000/svg"
-XLINK = "http://www.w3.org/1999/xlink"
+SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 
 
 @dataclass(frozen=True, eq=False)
 class Figure:
-    """What a reader sees and what it was drawn from.
+    """What a reader sees and what it was plotted from.
 
     slug: its file name, as `slugged` makes them, unique in a report; alt: what it shows, for who
     cannot see it; thesis: the number of the thesis's figure that it redraws, "" where it has none;
-    data: every number drawn, in full precision, of which the CSV keeps what means something
-    (`rounded_csv`); draw: data -> canvas, called inside `drawing`; pictures: True where it shows
-    the slices themselves, whose licence asks for attribution; tables: those that a page folds
-    beneath it.
+    data: every number plotted, in full precision, of which the CSV keeps what means something
+    (`rounded_csv`); plot: data -> canvas, called inside `styled`; pictures: True where it shows
+    the slices themselves, whose licence asks for attribution; tables: those folded beneath it.
     """
 
     slug: str
@@ -115,7 +87,7 @@ class Figure:
     caption: str
     alt: str
     data: pd.DataFrame
-    draw: Callable[[pd.DataFrame], Canvas] = field(repr=False)
+    plot: Callable[[pd.DataFrame], Canvas] = field(repr=False)
     thesis: str = ""
     pictures: bool = False
     tables: Sequence[Table] = ()
@@ -136,10 +108,8 @@ def slugged(*words: str) -> str:
 
 
 @contextmanager
-def drawing(slug: str) -> Iterator[None]:
-    """The style of every figure; marks in its SVG are named from the slug, so that it is the same
-    each time.
-    """
+def styled(slug: str) -> Iterator[None]:
+    """The style of every figure; ids in its SVG are made from the slug: the same each time."""
     import matplotlib
 
     with matplotlib.rc_context({**SETTINGS, "svg.hashsalt": slug}):
@@ -149,35 +119,28 @@ def drawing(slug: str) -> Iterator[None]:
 def canvas(
     width: float, height: float, rows: int = 1, columns: int = 1, **more: Any
 ) -> tuple[Canvas, Any]:
-    """Return a canvas of so many inches and its axes: one, or an array of them. No window system is
-    asked.
-    """
+    """Return a canvas of so many inches and its axes, one or an array; no window is opened."""
     from matplotlib.figure import Figure as MatplotlibFigure
 
-    drawn = MatplotlibFigure(figsize=(width, height))
-    return drawn, drawn.subplots(rows, columns, **more)
+    made = MatplotlibFigure(figsize=(width, height))
+    return made, made.subplots(rows, columns, **more)
 
 
 def logarithmic(axis: Any) -> None:
-    """Ticks of a logarithmic axis that is drawn on, plain numbers: fewer in each power of ten, the
-    more there are.
-    """
+    """Plain numbers on a filled logarithmic axis; the more powers of ten, the fewer ticks each."""
     from matplotlib.ticker import LogLocator
 
     low, high = axis.get_view_interval()
     powers = math.log10(high / low)
-    axis.set_major_locator(
-        LogLocator(subs=(1,) if powers > 3 else (1, 2, 5) if powers > 1 else range(1, 10))
-    )
+    steps = (1,) if powers > 3 else (1, 2, 5) if powers > 1 else range(1, 10)
+    axis.set_major_locator(LogLocator(subs=steps))
     axis.set_major_formatter(lambda x, _: f"{x:g}")
     axis.set_minor_formatter(lambda x, _: "")
 
 
 def save(figure: Figure, folder: Path, forms: Sequence[str] = FORMS) -> str:
-    """Write slug.svg, slug.png, slug.pdf and slug.csv, or some, into a folder that is there; return
-    the SVG text.
-    """
-    files = _drawn(figure, ("svg", *(form for form in forms if form not in ("svg", "csv"))))
+    """Write slug.svg, .png, .pdf and .csv, or some, into a folder that exists; return the SVG."""
+    files = _files(figure, ("svg", *(form for form in forms if form not in ("svg", "csv"))))
     svg = files["svg"].decode()
     files["csv"] = rounded_csv(figure.data).encode()
     for form in forms:
@@ -186,46 +149,40 @@ def save(figure: Figure, folder: Path, forms: Sequence[str] = FORMS) -> str:
 
 
 def svg_of(figure: Figure) -> str:
-    """Draw a figure as SVG text; the same data give the same text."""
-    return _drawn(figure, ("svg",))["svg"].decode()
+    """Plot a figure as SVG text; the same data give the same text."""
+    return _files(figure, ("svg",))["svg"].decode()
 
 
-def _drawn(figure: Figure, forms: Sequence[str]) -> dict[str, bytes]:
-    """The bytes of a figure in some forms, drawn once."""
+def _files(figure: Figure, forms: Sequence[str]) -> dict[str, bytes]:
+    """The bytes of a figure by form, plotted once."""
     files = {}
-    with drawing(figure.slug):
-        canvas = figure.draw(figure.data)
+    with styled(figure.slug):
+        plotted = figure.plot(figure.data)
         for form in forms:
             out = io.BytesIO()
-            canvas.savefig(out, format=form, dpi=PNG_DPI, metadata=UNDATED[form])
+            plotted.savefig(out, format=form, dpi=PNG_DPI, metadata=UNDATED[form])
             files[form] = out.getvalue()
     return files
 
 
 def inline(svg: str, figure: Figure) -> str:
-    """Return the SVG as an element of an HTML page: its own ids, the page's inks, no background,
-    named by alt.
-    """
+    """Return the SVG as an element of a page: its own ids, the page's inks, its alt; no paper."""
     ElementTree.register_namespace("", SVG)
     ElementTree.register_namespace("xlink", XLINK)
     root = ElementTree.fromstring(svg[svg.index("<svg") :])
+    outside = {f"{{{SVG}}}{name}" for name in ("metadata", "style")}  # would style the whole page
     for parent in list(root.iter()):
-        for child in list(parent):
-            if child.tag in (
-                f"{{{SVG}}}metadata",
-                f"{{{SVG}}}style",
-            ):  # its style would be the whole page's
-                parent.remove(child)
+        for child in [child for child in parent if child.tag in outside]:
+            parent.remove(child)
     for name in ("width", "height", "version"):
         root.attrib.pop(name, None)
     root.attrib |= {"role": "img", "aria-label": figure.alt, "class": "figure"}
     root.set("style", "stroke-linejoin: round; stroke-linecap: butt")
     text = ElementTree.tostring(root, encoding="unicode")
     used = set(re.findall(r'(?:url\(#|href="#)([^")]+)', text))
-    text = re.sub(
-        r' id="([^"]+)"', lambda m: f' id="{figure.slug}-{m[1]}"' if m[1] in used else "", text
-    )
-    text = re.sub(r'(url\(#|href="#)', rf"\g<1>{figure.slug}-", text)
-    for ink, own in PAGE_INKS.items():
-        text = text.replace(ink, own)
+    own = f"{figure.slug}-"
+    text = re.sub(r' id="([^"]+)"', lambda m: f' id="{own}{m[1]}"' if m[1] in used else "", text)
+    text = re.sub(r'(url\(#|href="#)', rf"\g<1>{own}", text)
+    for ink, name in PAGE_INKS.items():
+        text = text.replace(ink, name)
     return text.replace("'DejaVu Sans', sans-serif", "inherit")

@@ -1,11 +1,10 @@
-"""Where the numbers come from: the command behind each run, the machines, and what was decided for
-the thesis.
-"""
+"""Where the numbers come from: the command behind each run, the machines, what was decided."""
 
 from __future__ import annotations
 
 import re
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pandas as pd
 
 from benchmark.arm import ArmEntry
 from benchmark.errors import BenchmarkError, SpecError
-from benchmark.judge.tables import Table, digits
+from benchmark.judge.tables import Column, Table
 from benchmark.planning.grid import Grid, load_grid
 from benchmark.protocol import OpenSetting, load_recipe, open_settings
 from benchmark.runs.run_folder import ENVIRONMENT, SPEC, read_json
@@ -40,35 +39,21 @@ MACHINE = {  # of environment.json, as the table has them
 
 
 def command(spec_json: Mapping[str, Any], arms: Mapping[str, ArmEntry]) -> str | None:
-    """Return the command that makes a run, given its spec.json, on slices at `DATA`; None where no
-    shipped grid has it.
+    """Return the command that makes a run, given its spec.json, on slices at `DATA`.
 
-    On the same slices the command's run has the same run_id, unless it was made before the schema
-    was raised.
+    None where no shipped grid has it. On the same slices the command's run has the same run_id,
+    unless it was made before the schema was raised.
     """
     spec = spec_json["spec"]
     found = _grid_of(spec, arms)
     if found is None:
         return None
     grid, axes = found
-    words = [
-        "python",
-        "-m",
-        "benchmark",
-        "reproduce",
-        "--data",
-        "phantoms" if spec_json["phantom"] else DATA,
-    ]
-    words += (
-        []
-        if grid.name == ("quick" if spec_json["phantom"] else "thesis")
-        else ["--grid", grid.name]
-    )
-    words += [
-        "--only",
-        f"arm={spec['arm']}",
-        *(f"{name}={_text(spec['params'][name])}" for name in axes),
-    ]
+    data, usual = ("phantoms", "quick") if spec_json["phantom"] else (DATA, "thesis")
+    words = ["python", "-m", "benchmark", "reproduce", "--data", data]
+    words += [] if grid.name == usual else ["--grid", grid.name]
+    params = (f"{name}={_text(spec['params'][name])}" for name in axes)
+    words += ["--only", f"arm={spec['arm']}", *params]
     words += [] if spec["seed"] is None else ["--seeds", str(spec["seed"])]
     height, width = spec["shape"]
     words += ["--image-size", str(height)] if height == width else []
@@ -84,9 +69,7 @@ def command(spec_json: Mapping[str, Any], arms: Mapping[str, ArmEntry]) -> str |
 def _grid_of(
     spec: Mapping[str, Any], arms: Mapping[str, ArmEntry]
 ) -> tuple[Grid, tuple[str, ...]] | None:
-    """The first shipped grid that has a run's arm with its parameters, and the axes that choose
-    among them.
-    """
+    """The first shipped grid with a run's arm and parameters, and the axes that choose them."""
     for name in GRIDS:
         grid = load_grid(name)
         for arm, axes in grid.arms:
@@ -96,9 +79,8 @@ def _grid_of(
                 params = arms[arm].resolve({axis: spec["params"].get(axis) for axis in axes})
             except SpecError:
                 continue
-            if params == spec["params"] and all(
-                spec["params"][axis] in values for axis, values in axes.items()
-            ):
+            chosen = all(spec["params"][axis] in values for axis, values in axes.items())
+            if params == spec["params"] and chosen:
                 return grid, tuple(axes)
     return None
 
@@ -123,51 +105,49 @@ def commands_table(root: Path, runs: pd.DataFrame, arms: Mapping[str, ArmEntry])
     for run in runs.sort_values("run_id").to_dict("records"):
         made = command(read_json(root / run["run_id"] / SPEC), arms)
         minutes = float(run["timing.fit_seconds"]) / 60
-        rows.append({"run_id": run["run_id"], "command": made, "commit": run["commit"], "device": run["device"],
-                     "fit_minutes": minutes})  # fmt: skip
-    numbers = pd.DataFrame(rows, columns=["run_id", "command", "commit", "device", "fit_minutes"])
-    shown = pd.DataFrame(
-        {
-            "run": numbers["run_id"],
-            "command": [row["command"] or OWN_GRID for row in rows],
-            "commit": numbers["commit"],
-            "device": numbers["device"],
-            "training, min": digits(numbers["fit_minutes"], 1),
-        }
-    ).astype(str)
-    note = f"{DATA} stands for your copy of the slices. Finished runs are skipped, so a command can be given again."
-    return Table("The command behind each run.", numbers, shown, (note,), ("run", "command"))
+        own = {"run_id": run["run_id"], "command": made}
+        own |= {"commit": run["commit"], "device": run["device"], "fit_minutes": minutes}
+        rows.append(own)
+    columns = (
+        Column("run", "run_id"),
+        Column("command", lambda row: row["command"] or OWN_GRID),
+        Column("commit", "commit"),
+        Column("device", "device"),
+        Column("training, min", "fit_minutes", "{:.1f}"),
+    )
+    note = (
+        f"{DATA} stands for your copy of the slices. Finished runs are skipped, so a command can "
+        "be given again."
+    )
+    return Table("The command behind each run.", rows, columns, (note,), ("run", "command"))
 
 
 def machines_table(root: Path, runs: pd.DataFrame) -> Table:
-    """One row per kind of machine, versions and commit that runs were made with, and how many
-    were.
-    """
-    found = [read_json(root / run_id / ENVIRONMENT) for run_id in runs["run_id"]]
-    rows = pd.DataFrame(
-        [{key: one.get(key) for key in MACHINE} for one in found], columns=list(MACHINE)
-    ).astype(object)
-    rows["git_commit"] = [
-        "+".join(str(c)[:7] for c in str(name).split("+")) for name in rows["git_commit"]
+    """One row per kind of machine, versions and commit of runs, and how many were made so."""
+    rows = []
+    for run_id in runs["run_id"]:
+        environment = read_json(root / run_id / ENVIRONMENT)
+        machine = {key: environment.get(key) for key in MACHINE}
+        commits = str(machine["git_commit"]).split("+")
+        machine["git_commit"] = "+".join(commit[:7] for commit in commits)
+        rows.append(tuple("" if pd.isna(value) else str(value) for value in machine.values()))
+    machines = [
+        {"runs": n, **dict(zip(MACHINE, row, strict=True))}
+        for row, n in sorted(Counter(rows).items())
     ]
-    rows = rows.where(rows.notna(), "").astype(str)
-    numbers = (
-        rows.groupby(list(MACHINE), as_index=False, sort=True)
-        .size()
-        .rename(columns={"size": "runs"})
-    )
-    numbers = numbers[["runs", *MACHINE]]
-    shown = numbers.rename(columns=MACHINE).astype(str)
+    columns = (Column("runs", "runs"), *(Column(MACHINE[field], field) for field in MACHINE))
     essential = ("runs", "commit", "GPU", "processor", "Python", "PyTorch")
-    return Table("Where the runs were made.", numbers, shown, (), essential)
+    return Table("Where the runs were made.", machines, columns, (), essential)
 
 
 def choices_table(protocol: str = "thesis") -> Table:
     """Every setting that the thesis leaves open, its default here and why, as the protocol says."""
-    numbers = pd.DataFrame(open_settings(protocol), columns=OpenSetting._fields)
-    if numbers.empty:
+    rows = [setting._asdict() for setting in open_settings(protocol)]
+    if not rows:
         raise BenchmarkError(f"protocol {protocol!r}: no setting is in its [open.SECTION]")
-    note = "Each can be changed: --set SECTION.SETTING=VALUE. Numbers like 2.8 are sections of the thesis."
-    return Table(
-        "What the thesis leaves open, and what we chose.", numbers, numbers.copy(), (note,)
+    columns = [Column(name, name) for name in OpenSetting._fields]
+    note = (
+        "Each can be changed: --set SECTION.SETTING=VALUE. Numbers like 2.8 are sections of the "
+        "thesis."
     )
+    return Table("What the thesis leaves open, and what we chose.", rows, columns, (note,))

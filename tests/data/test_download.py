@@ -11,11 +11,11 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from benchmark.data.resume import CHUNK
 from data_forms import small_set, write_zips
 
 from benchmark import data
 from benchmark.data.download import BASE_URL, FILES, RemoteFile, cache_folder, fetch, manual_way
-from benchmark.data.resume import CHUNK
 from benchmark.errors import DownloadError
 
 CONTENT = {7: bytes(range(256)) * 4000, 8: b"folds" * 100}  # id -> bytes

@@ -13,7 +13,7 @@ from data_forms import damaged, loads_or_refuses, objects, refused, small_set, w
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmark.data import registry, kaggle, load, safe_npy
+from benchmark.data import kaggle, load, registry, safe_npy
 from benchmark.data.slices import SliceSet, gather
 from benchmark.errors import DataError, UnsafeDataError
 

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.__main__ import main
-from benchmark.data import registry, load
+from benchmark.data import load, registry
 from benchmark.data.slices import RawSlice, SliceSet, gather, iterate, mask_hash
 from benchmark.errors import DataError
 from benchmark.planning.request import Request, load_slices

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,18 +15,25 @@ import pytest
 from benchmark.judge.tables import (
     FORMATS,
     WIDTH,
+    Column,
+    Ranked,
     Table,
-    between,
     csv_of,
-    digits,
     render,
     rounded_csv,
 )
 
-THIRD = 1 / 3
-NUMBERS = pd.DataFrame({"what": ["a, b", 'say "c"'], "share": [THIRD, float("nan")], "n": [3, 4]})
-SHOWN = pd.DataFrame({"what_is": ["5% & more", "a_b"], "share": digits(NUMBERS["share"], 3)})
-TABLE = Table("The title, 5%.", NUMBERS, SHOWN, ("A note_1.", "Another."))
+ROWS = [{"what": "a, b", "share": 1 / 3, "n": 3}, {"what": 'say "c"', "share": math.nan, "n": 4}]
+COLUMNS = (
+    Column("what_is", lambda row: {3: "5% & more", 4: "a_b"}[row["n"]]),
+    Column("share", "share", "{:.3f}"),
+)
+TABLE = Table("The title, 5%.", ROWS, COLUMNS, ("A note_1.", "Another."))
+
+
+def plain(*rows: Mapping[str, object], **more: Any) -> Table:
+    """A table that shows each field of its records as it is."""
+    return Table("t", rows, [Column(name, name) for name in rows[0]], **more)
 
 
 def parsed(text: str) -> pd.DataFrame:
@@ -66,7 +76,7 @@ def test_csv_is_the_numbers_to_six_digits() -> None:
     found = parsed(TABLE.render("csv"))
     assert found.columns.tolist() == ["table", "what", "share", "n"]
     assert set(found["table"]) == {"The title, 5%."}
-    pd.testing.assert_frame_equal(found.drop(columns="table"), NUMBERS, rtol=5e-6)
+    pd.testing.assert_frame_equal(found.drop(columns="table"), pd.DataFrame(ROWS), rtol=5e-6)
     assert found["share"][0] == 0.333333
 
 
@@ -95,7 +105,7 @@ def test_what_is_computed_is_written_to_six_digits_whatever_column_it_stands_in(
 
 def test_several_tables_are_one_csv() -> None:
     """Columns of all, empty where a table has none; whole numbers stay whole."""
-    other = Table("Other.", pd.DataFrame({"n": [7], "p": [0.5]}), pd.DataFrame({"n": ["7"]}))
+    other = Table("Other.", [{"n": 7, "p": 0.5}], [Column("n", "n")])
     text = render([TABLE, other], "csv")
     assert text.splitlines()[-1] == "Other.,,,7,0.5"
     assert parsed(text)["n"].tolist() == [3, 4, 7]
@@ -112,54 +122,73 @@ def test_tables_stand_apart(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_what_is_not_known_is_nothing(form: str) -> None:
-    unknown = [float("nan"), None, np.nan]
-    made = Table(
-        "t", pd.DataFrame({"x": unknown}), pd.DataFrame({"x": digits(unknown, 2), "y": ["a"] * 3})
-    )
-    assert not {"nan", "None", "NaN"} & set(
-        made.render(form).replace(",", " ").replace("|", " ").split()
-    )
+@pytest.mark.parametrize("nothing", [None, math.nan, np.nan, pd.NA])
+def test_what_is_not_known_is_nothing(form: str, nothing: object) -> None:
+    both = Column("ends", ("x", "y"), "{:.1f} to {:.1f}")
+    columns = (Column("x", "x", "{:.2f}"), both, Column("z", "z"))
+    made = Table("t", [{"x": nothing, "y": 1.0, "z": "a"}] * 3, columns)
+    words = made.render(form).replace(",", " ").replace("|", " ").split()
+    assert not {"nan", "None", "NaN", "<NA>", "to"} & set(words)
+    assert made.sort_values(0) is made.sort_values(1) is None
 
 
 def test_numbers_are_not_read_again() -> None:
     """tabulate would make 0.1 of 0.100 and 1000 of 1e3."""
-    made = Table("t", pd.DataFrame(), pd.DataFrame({"x": ["0.100", "1e3", "+0.10"]}))
+    made = plain(*({"x": text} for text in ("0.100", "1e3", "+0.10")))
     assert made.render().splitlines()[3:] == ["0.100", "1e3", "+0.10"]
 
 
-def test_digits() -> None:
-    assert digits([0.12345, -0.5, None, math.nan], 3) == ["0.123", "-0.500", "", ""]
-    assert digits([0.5, -0.5, 0.0], 1, sign=True) == ["+0.5", "-0.5", "+0.0"]
-    assert digits([], 1) == []
+@pytest.mark.parametrize(
+    ("column", "text", "rank"),
+    [
+        (Column("", "x", "{:.3f}"), "0.123", 0.12345),
+        (Column("", "x", "{:+.1f}"), "+0.1", 0.12345),
+        (Column("", "n"), "3", 3.0),
+        (Column("", ("x", "n"), "{:.2f} to {:+d}"), "0.12 to +3", 0.12345),
+        (Column("", lambda row: row["n"] / 4, "{:.1%}"), "75.0%", 0.75),
+        (Column("", "x", lambda x: "< 0.5" if x < 0.5 else "more"), "< 0.5", 0.12345),
+        (Column("", "size"), "512x256", 512.0),
+        (Column("", lambda row: (None, row["n"]), lambda pair: f"- x {pair[1]}"), "- x 3", None),
+    ],
+)
+def test_a_column_says_where_its_value_comes_from_and_how_it_is_shown(
+    column: Column, text: str, rank: float | None
+) -> None:
+    """Beside the text stands the value that it was made from, in full: a page sorts by it."""
+    record = {"x": 0.12345, "n": 3, "size": Ranked("512x256", 512)}
+    made = Table("t", [record, {"x": 1.0, "n": 9, "size": Ranked("9x9", 9)}], [column])
+    assert made.texts[""][0] == text
+    assert (made.sort_values(0) or [None])[0] == rank
 
 
-def test_between() -> None:
-    assert between([0.1, None, 0.1], [0.2, 0.2, math.nan], 2) == ["0.10 to 0.20", "", ""]
-    assert between([-1.0], [1.0], 0, sign=True) == ["-1 to +1"]
+@pytest.mark.parametrize("values", [["a", "b"], [1, "b"], [True, False], [None, None], ["1", "2"]])
+def test_a_column_with_a_word_or_a_flag_or_without_a_number_sorts_as_text(
+    values: list[object],
+) -> None:
+    assert plain(*({"x": value} for value in values)).sort_values(0) is None
 
 
 def test_csv_of_one_is_its_csv() -> None:
     assert csv_of([TABLE]) == TABLE.render("csv")
 
 
-WIDE = pd.DataFrame(
-    {
-        "what was asked": [
-            "a question of some twenty words, which is far more than one cell of a table should hold "
-            * 2
-        ]
-        * 2,
-        "mean Dice": ["0.100", "0.200"],
-        "a long heading over short numbers": ["1", "2"],
-        "95% interval": ["-0.123 to +0.234", ""],
-    }
+LONG = (
+    "a question of some twenty words, which is far more than one cell of a table should hold " * 2
 )
+WIDE = [
+    {
+        "what was asked": LONG,
+        "mean Dice": dice,
+        "a long heading over short numbers": n,
+        "95% interval": interval,
+    }
+    for dice, n, interval in (("0.100", "1", "-0.123 to +0.234"), ("0.200", "2", ""))
+]
 
 
 def test_text_keeps_within_a_terminal_and_loses_no_word() -> None:
     """Headings are wrapped before texts are, and numbers stay whole."""
-    text = Table("A title, " * 20, WIDE, WIDE, ("A note, " * 20,)).render()
+    text = replace(plain(*WIDE), title="A title, " * 20, notes=("A note, " * 20,)).render()
     assert max(map(len, text.splitlines())) <= WIDTH == 100
     assert text.count("question") == text.count("should") == 4
     assert text.count("title,") == text.count("note,") == 20
@@ -167,23 +196,19 @@ def test_text_keeps_within_a_terminal_and_loses_no_word() -> None:
 
 
 def test_a_wide_text_keeps_the_essential_columns_and_says_which_are_left_out() -> None:
-    made = Table("t", WIDE, WIDE, ("Note.",), ("what was asked", "mean Dice"))
+    made = plain(*WIDE, notes=("Note.",), essential=("what was asked", "mean Dice"))
     lines = made.render().splitlines()
     assert lines[1].split("  ")[0] == "what was asked"
     assert "mean" in lines[1]
     assert "interval" not in lines[1]
     assert " ".join(lines[-3:]) == (
-        "Note. More columns in compare's other formats, such as --format markdown: a long heading over short numbers, "
-        "95% interval."
+        "Note. More columns in compare's other formats, such as --format markdown: a long heading "
+        "over short numbers, 95% interval."
     )
-    for form in ("markdown", "latex"):
-        assert (
-            "a long heading over short numbers"
-            in made.render(form).splitlines()[2 if form == "markdown" else 3]
-        )
-    assert parsed(made.render("csv")).columns.tolist() == ["table", *WIDE]
+    for form, line in (("markdown", 2), ("latex", 3)):
+        assert "a long heading over short numbers" in made.render(form).splitlines()[line]
+    assert parsed(made.render("csv")).columns.tolist() == ["table", *WIDE[0]]
 
 
 def test_a_text_that_fits_keeps_every_column() -> None:
-    made = Table("t", NUMBERS, SHOWN, (), ("share",))
-    assert made.render() == Table("t", NUMBERS, SHOWN).render()
+    assert replace(TABLE, essential=("share",)).render() == TABLE.render()

@@ -13,8 +13,17 @@ from benchmark.judge.claims.evidence import Finding, GridEvidence, Reading, grid
 from benchmark.judge.claims.predicates import CLAIMS
 from benchmark.judge.reference import Claim, Reference, Tolerances
 from benchmark.judge.statistics.contrast import DICE, common, mean
-from benchmark.judge.tables import Table
+from benchmark.judge.tables import Column, Table
 
+COLUMNS = (
+    Column("the thesis says", "statement"),
+    Column("id", "claim"),
+    Column("verdict", "standing"),
+    Column("if alpha was swapped", "standing_if_swapped"),
+    Column("measured, with 95% interval", "measured"),
+    Column("cells run", "cells"),
+    Column("why", "why"),
+)
 ESSENTIAL = ("the thesis says", "verdict", "measured, with 95% interval", "why")
 SWAPPED = (
     "If alpha was swapped: the verdict if the thesis's alpha weighed false positives, as MONAI's alpha does, and not "
@@ -67,34 +76,24 @@ def claims_table(
     """One row per claim; below it the best cell chosen on validation beside the best chosen on
     test.
     """
-    numbers = pd.DataFrame(
+    records = [
         {
-            "claim": [row.claim.id for row in rows],
-            "section": [row.claim.section for row in rows],
-            "statement": [row.claim.statement for row in rows],
-            "standing": [row.text.standing.value for row in rows],
-            "standing_if_swapped": [row.swapped.standing.value for row in rows],
-            "measured": [row.text.measured for row in rows],
-            "cells": [row.text.cells for row in rows],
-            "why": [row.text.why for row in rows],
+            "claim": row.claim.id,
+            "section": row.claim.section,
+            "statement": row.claim.statement,
+            "standing": row.text.standing.value,
+            "standing_if_swapped": row.swapped.standing.value,
+            "measured": row.text.measured,
+            "cells": row.text.cells,
+            "why": row.text.why,
         }
-    )
-    shown = pd.DataFrame(
-        {
-            "the thesis says": numbers["statement"],
-            "id": numbers["claim"],
-            "verdict": numbers["standing"],
-            "if alpha was swapped": numbers["standing_if_swapped"],
-            "measured, with 95% interval": numbers["measured"],
-            "cells run": numbers["cells"],
-            "why": numbers["why"],
-        }
-    )
+        for row in rows
+    ]
     chosen = best_cells(
         grid_evidence(panel, Reading.TEXT, reference, tolerances.claims, tolerances.sizes)
     )
     notes = (SWAPPED, *chosen)
-    return Table(f"The thesis's claims on {panel.title}.", numbers, shown, notes, ESSENTIAL)
+    return Table(f"The thesis's claims on {panel.title}.", records, COLUMNS, notes, ESSENTIAL)
 
 
 def best_cells(on: GridEvidence) -> list[str]:

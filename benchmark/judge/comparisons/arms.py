@@ -15,11 +15,11 @@ from enum import StrEnum
 import pandas as pd
 
 from benchmark.judge.cells import Cell, Panel, cell_name
-from benchmark.judge.comparisons.runs import CLICK, LEGEND
+from benchmark.judge.comparisons.runs import LEGEND, named
 from benchmark.judge.reference import ContrastRule, Key
 from benchmark.judge.statistics.contrast import DICE, between_seeds, common, contrast, mean
 from benchmark.judge.statistics.estimate import Estimate, Variance, holm
-from benchmark.judge.tables import Table, between, digits
+from benchmark.judge.tables import Column, Record, Table
 
 
 class Ranking(StrEnum):
@@ -141,56 +141,58 @@ def _wilcoxon(cell: Cell, other: Cell) -> float:
 
 def arms_table(panel: Panel, rows: Sequence[PairwiseComparison], rule: ContrastRule) -> Table:
     """The duels of one panel with training cost and parameters beside them."""
-    numbers = pd.DataFrame([_numbers(row, rule.level) for row in rows])
-    shown = pd.DataFrame(
-        {
-            "arm": [
-                f"{name} {CLICK}" if click else name
-                for name, click in _columns(numbers, "arm", "click")
-            ],
-            "seeds x splits": [
-                f"{s} x {d}" if s else f"- x {d}" for s, d in _columns(numbers, "seeds", "splits")
-            ],
-            "mean Dice": digits(numbers["dice"], 4),
-            "difference": digits(numbers["difference"], 4, sign=True),
-            f"{rule.level:.0%} interval": between(numbers["low"], numbers["high"], 3, sign=True),
-            "p (Holm)": [_p(p) for p in numbers["p"]],
-            "p (Wilcoxon)": [_p(p) for p in numbers["wilcoxon_p"]],
-            "verdict": numbers["standing"],
-            "parameters, M": digits(numbers["parameters"] / 1e6, 2),
-            "GFLOP an image": digits(numbers["gflop_per_image"], 1),
-            "training, PFLOP": digits(numbers["training_pflop"], 3),
-            "training, min": digits(numbers["fit_minutes"], 1),
-            "why": numbers["why"],
-        }
+    records = [_record(row, rule.level) for row in rows]
+    interval = f"{rule.level:.0%} interval"
+    columns = (
+        Column("arm", named),
+        Column("seeds x splits", lambda row: (row["seeds"] or None, row["splits"]), _by),
+        Column("mean Dice", "dice", "{:.4f}"),
+        Column("difference", "difference", "{:+.4f}"),
+        Column(interval, ("low", "high"), "{:+.3f} to {:+.3f}"),
+        Column("p (Holm)", "p", _p),
+        Column("p (Wilcoxon)", "wilcoxon_p", _p),
+        Column("verdict", "standing"),
+        Column("parameters, M", lambda row: row["parameters"] / 1e6, "{:.2f}"),
+        Column("GFLOP an image", "gflop_per_image", "{:.1f}"),
+        Column("training, PFLOP", "training_pflop", "{:.3f}"),
+        Column("training, min", "fit_minutes", "{:.1f}"),
+        Column("why", "why"),
     )
     notes = [
         f"Differences are from {_key(rule.reference)}, on common splits; variation between training sets not included.",
         "p (Holm) is corrected for the number of arms compared, the interval is not. A mean is over its cell's splits.",
         "Costs are of one training, averaged over a cell's runs; minutes depend on the machine.",
     ]
-    if numbers["click"].any():
+    if any(record["click"] for record in records):
         notes.append(LEGEND)
-    essential = ("arm", "seeds x splits", "mean Dice", "difference", f"{rule.level:.0%} interval", "p (Holm)",
-                 "verdict")  # fmt: skip
-    return Table(f"Arms against arms, {panel.title}.", numbers, shown, tuple(notes), essential)
+    essential = (
+        "arm",
+        "seeds x splits",
+        "mean Dice",
+        "difference",
+        interval,
+        "p (Holm)",
+        "verdict",
+    )
+    title = f"Arms against arms, {panel.title}."
+    return Table(title, records, columns, tuple(notes), essential)
 
 
 def _key(key: Key) -> str:
     return cell_name(key.arm, key.kernel_size, key.alpha)
 
 
-def _columns(table: pd.DataFrame, *names: str) -> list[tuple[object, ...]]:
-    return list(table[list(names)].itertuples(index=False, name=None))
+def _by(seeds_and_splits: tuple[int | None, int]) -> str:
+    """Seeds x splits; a dash for the seeds of an arm that has none."""
+    seeds, splits = seeds_and_splits
+    return f"{seeds or '-'} x {splits}"
 
 
-def _p(value: float | None) -> str:
-    if value is None or pd.isna(value):
-        return ""
+def _p(value: float) -> str:
     return f"{value:.3f}" if value >= 0.001 else "< 0.001"
 
 
-def _numbers(row: PairwiseComparison, level: float) -> dict[str, object]:
+def _record(row: PairwiseComparison, level: float) -> Record:
     cell, runs = row.cell, row.cell.runs
     low, high = row.difference.interval(level) if row.difference else (None, None)
     gflop = _mean_of(runs, "timing.train_gflop_per_image")

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from benchmark.judge.cells import NO_SEED, Cell, cell_of
+from benchmark.judge.cells import NO_SEED, Cell, cell_of, size_of
 from benchmark.judge.comparisons.runs import CLICK, CONDITIONS, LEGEND
 from benchmark.judge.statistics.contrast import DICE, between_seeds, contrast, mean
-from benchmark.judge.tables import Table, between, digits
+from benchmark.judge.tables import Column, Record, Table
 from benchmark.runs.collect import Collected
 from benchmark.scoring.external_masks import ExternalScores
 
@@ -38,7 +38,7 @@ def external_tool_table(
         (runs["split_fingerprint"] == judged.split.fingerprint)
         & (runs["dataset_id"] == judged.dataset_id)
     ]
-    rows = []
+    rows: list[Record] = []
     for _, group in met.sort_values("run_id").groupby(list(CONDITIONS)):
         cells = [
             cell_of(part, collected.scores)
@@ -52,30 +52,26 @@ def external_tool_table(
             low, high = found.interval(level) if found else (None, None)
             rows.append(
                 {"arm": f"{cell.name} {CLICK}" if cell.needs_click else cell.name,
-                 "size": f"{first['height']}x{first['width']}", "precision": first["precision"],
+                 "size": size_of(first), "precision": first["precision"],
                  "protocol": first["protocol"], "trainings": len(cell.runs), "dice": mean(cell, DICE),
                  "difference": found.value if found else None, "low": low, "high": high}
             )  # fmt: skip
     if not rows:
         return None
-    numbers = pd.DataFrame(rows).sort_values(
-        ["dice", "arm"], ascending=[False, True], ignore_index=True
-    )
-    shown = pd.DataFrame(
-        {
-            "arm": numbers["arm"],
-            "fed at": numbers["size"],
-            "precision": numbers["precision"],
-            "protocol": numbers["protocol"],
-            "runs": numbers["trainings"],
-            "mean Dice": digits(numbers["dice"], 4),
-            f"{name} minus it": digits(numbers["difference"], 4, sign=True),
-            f"{level:.0%} interval": between(numbers["low"], numbers["high"], 3, sign=True),
-        }
+    rows.sort(key=lambda row: (-row["dice"], row["arm"]))
+    columns = (
+        Column("arm", "arm"),
+        Column("fed at", "size"),
+        Column("precision", "precision"),
+        Column("protocol", "protocol"),
+        Column("runs", "trainings"),
+        Column("mean Dice", "dice", "{:.4f}"),
+        Column(f"{name} minus it", "difference", "{:+.4f}"),
+        Column(f"{level:.0%} interval", ("low", "high"), "{:+.3f} to {:+.3f}"),
     )
     notes = [
         "On the same slices, with patients as the unit; how another training of the tool would differ is not included."
     ]
-    if numbers["arm"].str.endswith(CLICK).any():
+    if any(row["arm"].endswith(CLICK) for row in rows):
         notes.append(LEGEND)
-    return Table(f"{name} beside the recorded arms.", numbers, shown, tuple(notes))
+    return Table(f"{name} beside the recorded arms.", rows, columns, tuple(notes))

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pandas as pd
 
-from benchmark.judge.cells import Cell, cell_name, cell_of, protocol_of
+from benchmark.judge.cells import Cell, cell_name, cell_of, protocol_of, size_of
 from benchmark.judge.comparable import in_cell
 from benchmark.judge.reference import Reference, Tolerances
 from benchmark.judge.statistics.contrast import DICE, between_seeds, contrast, mean
 from benchmark.judge.statistics.estimate import Estimate, Variance
 from benchmark.judge.statistics.prediction_interval import sets_of
-from benchmark.judge.tables import Table, between, digits
+from benchmark.judge.tables import Column, Record, Table
 from benchmark.runs.collect import Collected
 
-COLUMNS = (  # of the numbers; the thesis prints few of them
+FIELDS = (  # of a record; the thesis prints few of them
     "what",
     "split",
     "protocol",
@@ -41,16 +41,17 @@ def headline(collected: Collected, reference: Reference, tolerances: Tolerances)
     share a row.
     """
     cell, level = reference.best_cell, tolerances.leak.level
-    own = f"{tolerances.dice.image_size}x{tolerances.dice.image_size}"
+    own = size_of(dict.fromkeys(("height", "width"), tolerances.dice.image_size))
     runs = collected.runs.sort_values("run_id")
     runs = runs[
         (runs["recipe_hash"] == tolerances.recipe_hash)
         & (runs["dataset_id"] == reference.dataset_id)
     ]
     runs = runs[in_cell(runs, cell.arm, cell.kernel_size, cell.alpha) & ~runs["phantom"]]
-    rows: list[dict[str, object]] = [
-        {"what": "thesis", "split": "image", "protocol": "", "size": own, "precision": "", "seeds": cell.seeds,
-         "splits": 1, "trainings": cell.seeds, "slices": reference.split_sizes["test"], "dice": cell.dice_mean}
+    rows: list[Record] = [
+        dict.fromkeys(FIELDS)
+        | {"what": "thesis", "split": "image", "protocol": "", "size": own, "precision": "", "seeds": cell.seeds,
+         "splits": 1, "trainings": cell.seeds, "slices": reference.split_sizes["test"], "dice": cell.dice_mean, "patients": pd.NA}
     ]  # fmt: skip
     terms = ["height", "width", "precision"]
     for _, part in runs.groupby(terms):
@@ -60,26 +61,23 @@ def headline(collected: Collected, reference: Reference, tolerances: Tolerances)
         ]
         spread = between_seeds(cells, DICE)
         rows += [_row(one, spread, level) for one in cells]
-    numbers = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"patients": "Int64"})
-    sizes = (numbers["size"] != own).astype(int)
-    numbers = numbers.iloc[sizes.argsort(kind="stable")].reset_index(drop=True)
-    shown = pd.DataFrame(
-        {
-            "": numbers["what"],
-            "split": "by " + numbers["split"],
-            "protocol": numbers["protocol"],
-            "fed at": numbers["size"],
-            "precision": numbers["precision"],
-            "draws or folds": numbers["splits"],
-            "trainings": numbers["trainings"],
-            "test slices": numbers["slices"],
-            "patients": ["" if pd.isna(n) else f"{n}" for n in numbers["patients"]],
-            "mean Dice": digits(numbers["dice"], 3),
-            f"{level:.0%} interval": between(numbers["low"], numbers["high"], 3),
-            "median": digits(numbers["median"], 3),
-            "mean over patients": digits(numbers["dice_by_patient"], 3),
-            "missed": [f"{x:.1%}" if x == x else "" for x in numbers["missed"]],
-        }
+    rows.sort(key=lambda row: bool(row["size"] != own))
+    interval = f"{level:.0%} interval"
+    columns = (
+        Column("", "what"),
+        Column("split", "split", "by {}"),
+        Column("protocol", "protocol"),
+        Column("fed at", "size"),
+        Column("precision", "precision"),
+        Column("draws or folds", "splits"),
+        Column("trainings", "trainings"),
+        Column("test slices", "slices"),
+        Column("patients", "patients"),
+        Column("mean Dice", "dice", "{:.3f}"),
+        Column(interval, ("low", "high"), "{:.3f} to {:.3f}"),
+        Column("median", "median", "{:.3f}"),
+        Column("mean over patients", "dice_by_patient", "{:.3f}"),
+        Column("missed", "missed", "{:.1%}"),
     )
     title = f"{cell_name(cell.arm, cell.kernel_size, cell.alpha)}: the thesis's best cell."
     note = (
@@ -87,8 +85,9 @@ def headline(collected: Collected, reference: Reference, tolerances: Tolerances)
         "seeds is pooled over both kinds of split. Every slice counts once, averaged over its seeds. Splits by image "
         "and by patient test different slices: do not compare these rows to judge the split; use the next table."
     )
-    return Table(title, numbers, shown, (note,), ("", "split", "fed at", "precision", "trainings", "test slices",
-                                                  "mean Dice", f"{level:.0%} interval", "missed"))  # fmt: skip
+    essential = ("", "split", "fed at", "precision", "trainings", "test slices", "mean Dice", interval,
+                 "missed")  # fmt: skip
+    return Table(title, rows, columns, (note,), essential)
 
 
 def _row(cell: Cell, seeds: Variance | None, level: float) -> dict[str, object]:
@@ -106,13 +105,13 @@ def _row(cell: Cell, seeds: Variance | None, level: float) -> dict[str, object]:
         "what": "ours",
         "split": first["split_unit"],
         "protocol": protocol_of(cell.runs),
-        "size": f"{first['height']}x{first['width']}",
+        "size": size_of(first),
         "precision": first["precision"],
         "seeds": len(cell.seeds),
         "splits": len(cell.splits),
         "trainings": len(cell.runs),
         "slices": rows["slice_id"].nunique(),
-        "patients": rows["patient_id"].nunique() if known else float("nan"),
+        "patients": rows["patient_id"].nunique() if known else pd.NA,
         "dice": mean(cell, DICE),
         "low": low,
         "high": high,

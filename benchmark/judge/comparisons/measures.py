@@ -12,17 +12,18 @@ from typing import Any
 import pandas as pd
 
 from benchmark.judge.cells import Cell, Panel
-from benchmark.judge.comparisons.runs import CLICK
+from benchmark.judge.comparisons.runs import named
 from benchmark.judge.reference import Sizes
 from benchmark.judge.statistics.estimate import clustered_mean
-from benchmark.judge.tables import Table, between, digits
+from benchmark.judge.tables import Column, Ranked, Record, Table, missing
 
 LIMITS = 1.96  # SDs to each side of the bias, 95 % of normal differences: Bland & Altman, Lancet 327 (1986) 307
 THIRDS = ("small", "middle", "large")  # of the tumours, by `Sizes`
 EACH_ONCE = "Every slice counts once, averaged over the seeds that tested it."
 COLUMNS = ("nsd_1mm", "nsd_2mm", "hd95_mm", "assd_mm")
+AREA = "area, mm2"
 SIZES = {
-    "area, mm2": "mm2",
+    AREA: "mm2",
     "longest diameter, mm": "diameter_mm",
     "its perpendicular, mm": "perpendicular_mm",
 }
@@ -45,10 +46,10 @@ def by_size(cell: Cell, sizes: Sizes) -> Iterator[tuple[str, pd.DataFrame]]:
     small, large = sizes.edges_mm2
     area = cell.rows["truth_mm2"]
     groups = {
-        "all": area >= 0,
-        f"under {small:g} mm2": (area > 0) & (area < small),
-        f"{small:g} to {large:g} mm2": (area >= small) & (area < large),
-        f"{large:g} mm2 and more": area >= large,
+        Ranked("all", -1): area >= 0,
+        Ranked(f"under {small:g} mm2", 0): (area > 0) & (area < small),
+        Ranked(f"{small:g} to {large:g} mm2", small): (area >= small) & (area < large),
+        Ranked(f"{large:g} mm2 and more", large): area >= large,
     }
     for name, inside in groups.items():
         if inside.any():
@@ -64,60 +65,24 @@ def thirds(truth_mm2: pd.Series[float], sizes: Sizes) -> pd.Series[str]:
     return pd.Series(found, index=truth_mm2.index)
 
 
-def _table(
-    panel: Panel, sizes: Sizes, of: Callable[[pd.DataFrame], list[dict[str, object]]]
-) -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            {
-                "arm": cell.name,
-                "params": cell.params,
-                "click": cell.needs_click,
-                "tumours": name,
-                **row,
-            }
-            for cell in panel.cells
-            if measured(cell)
-            for name, rows in by_size(cell, sizes)
-            for row in of(rows)
-        ]
-    )
+def _records(
+    panel: Panel, sizes: Sizes, of: Callable[[pd.DataFrame], list[dict[str, Any]]]
+) -> list[Record]:
+    return [
+        {"arm": cell.name, "params": cell.params, "click": cell.needs_click, "tumours": name, **row}
+        for cell in panel.cells
+        if measured(cell)
+        for name, rows in by_size(cell, sizes)
+        for row in of(rows)
+    ]
 
 
 def boundaries_table(panel: Panel, sizes: Sizes) -> Table:
     """Overlap, boundary and misses of every cell, over the slices of all its runs."""
-    numbers = _table(panel, sizes, _boundaries)
-    shown = pd.DataFrame(
-        {
-            "arm": _named(numbers),
-            "tumours": numbers["tumours"],
-            "slices": numbers["slices"],
-            "missed": [f"{x:.1%}" for x in numbers["missed"]],
-            "Dice": digits(numbers["dice_mean"], 3),
-            "median": digits(numbers["dice_median"], 3),
-            "detected": digits(numbers["dice_detected"], 3),
-            "NSD 1 mm": digits(numbers["nsd_1mm_mean"], 3),
-            "NSD 2 mm": digits(numbers["nsd_2mm_mean"], 3),
-            **{
-                f"{word}, mm: mean, median, detected": _three(numbers, name)
-                for word, name in (("HD95", "hd95_mm"), ("ASSD", "assd_mm"))
-            },
-        }
-    )
     note = "missed: no pixel of the tumour was found; detected: mean over the others. Definitions: docs/measures.md."
-    essential = (
-        "arm",
-        "tumours",
-        "slices",
-        "missed",
-        "Dice",
-        "median",
-        "detected",
-        "NSD 1 mm",
-        "NSD 2 mm",
-    )
+    title = f"Measures by tumour size, {panel.title}."
     notes = (note, EACH_ONCE, *_left_out(panel))
-    return Table(f"Measures by tumour size, {panel.title}.", numbers, shown, notes, essential)
+    return Table(title, _records(panel, sizes, _boundaries), BOUNDARIES, notes, ESSENTIAL)
 
 
 def _left_out(panel: Panel) -> list[str]:
@@ -139,10 +104,10 @@ def by_slice(values: pd.Series[float], rows: pd.DataFrame) -> pd.Series[float]:
     return values.groupby([of["split_id"], of["slice_id"], of["patient_id"]], dropna=False).mean()
 
 
-def _boundaries(rows: pd.DataFrame) -> list[dict[str, object]]:
+def _boundaries(rows: pd.DataFrame) -> list[dict[str, Any]]:
     found = rows["tp"] > 0  # of a slice without a tumour neither is true, and it stays in the means
     missed = (~found)[rows["tp"] + rows["fn"] > 0]
-    row: dict[str, object] = {"slices": len(by_slice(rows["dice"], rows))}
+    row: dict[str, Any] = {"slices": len(by_slice(rows["dice"], rows))}
     row["missed"] = float(by_slice(missed, rows).mean())
     for name in ("dice", *COLUMNS):
         values, detected = by_slice(rows[name], rows), by_slice(rows.loc[found, name], rows)
@@ -160,29 +125,10 @@ def agreement_table(panel: Panel, sizes: Sizes) -> Table:
     The bias is over slices, each averaged over its seeds; its 95 % interval has patients as
     the unit and leaves out the seeds' own spread. The limits hold 95 % of single measurements.
     """
-    numbers = _table(panel, sizes, agreement)
-    unit = [0 if name == "area, mm2" else 1 for name in numbers["quantity"]]
-
-    def cells(*names: str) -> list[str]:
-        rows = zip(numbers[list(names)].to_dict("records"), unit, strict=True)
-        if len(names) == 1:
-            return [digits([row[names[0]]], n, sign=True)[0] for row, n in rows]
-        return [between([row[names[0]]], [row[names[1]]], n, sign=True)[0] for row, n in rows]
-
-    shown = pd.DataFrame(
-        {
-            "arm": _named(numbers),
-            "tumours": numbers["tumours"],
-            "quantity": numbers["quantity"],
-            "truth, mean": [digits([x], n)[0] for x, n in zip(numbers["truth"], unit, strict=True)],
-            "bias": cells("bias"),
-            "95% interval": cells("low", "high"),
-            "limits of agreement": cells("lower_limit", "upper_limit"),
-        }
-    )
     note = "The interval is around the bias, with patients as the unit; variation between trainings is not included."
     title = f"Sizes against the truth (Bland-Altman), {panel.title}."
-    return Table(title, numbers, shown, (note, EACH_ONCE, *_left_out(panel)))
+    notes = (note, EACH_ONCE, *_left_out(panel))
+    return Table(title, _records(panel, sizes, agreement), AGREEMENT, notes)
 
 
 def agreement(rows: pd.DataFrame) -> list[dict[str, Any]]:
@@ -210,14 +156,48 @@ def _half_width(by_slice: pd.Series[float]) -> float:
     return clustered_mean(by_slice.to_numpy(dtype=float), patients.tolist()).half_width(0.95)
 
 
-def _named(numbers: pd.DataFrame) -> list[str]:
-    return [
-        f"{name} {CLICK}" if click else name
-        for name, click in zip(numbers["arm"], numbers["click"], strict=True)
-    ]
-
-
-def _three(numbers: pd.DataFrame, name: str) -> list[str]:
+def _distances(name: str) -> Callable[[Record], tuple[float, ...]]:
     """Mean, median and mean over the detected of one distance."""
-    columns = [digits(numbers[f"{name}_{kind}"], 1) for kind in ("mean", "median", "detected")]
-    return [", ".join(value or "-" for value in three) for three in zip(*columns, strict=True)]
+    return lambda row: tuple(row[f"{name}_{kind}"] for kind in ("mean", "median", "detected"))
+
+
+def _each_or_dash(values: tuple[float, ...]) -> str:
+    return ", ".join("-" if missing(value) else f"{value:.1f}" for value in values)
+
+
+def _in_unit(*fields: str, sign: str = "") -> Callable[[Record], Ranked | None]:
+    """One or both ends of a size: areas in whole mm2, lengths to 0.1 mm; None where one is NaN."""
+
+    def shown(row: Record) -> Ranked | None:
+        values = [row[name] for name in fields]
+        if any(map(missing, values)):
+            return None
+        decimals = 0 if row["quantity"] == AREA else 1
+        return Ranked(" to ".join(f"{value:{sign}.{decimals}f}" for value in values), values[0])
+
+    return shown
+
+
+BOUNDARIES = (
+    Column("arm", named),
+    Column("tumours", "tumours"),
+    Column("slices", "slices"),
+    Column("missed", "missed", "{:.1%}"),
+    Column("Dice", "dice_mean", "{:.3f}"),
+    Column("median", "dice_median", "{:.3f}"),
+    Column("detected", "dice_detected", "{:.3f}"),
+    Column("NSD 1 mm", "nsd_1mm_mean", "{:.3f}"),
+    Column("NSD 2 mm", "nsd_2mm_mean", "{:.3f}"),
+    Column("HD95, mm: mean, median, detected", _distances("hd95_mm"), _each_or_dash),
+    Column("ASSD, mm: mean, median, detected", _distances("assd_mm"), _each_or_dash),
+)
+ESSENTIAL = tuple(column.heading for column in BOUNDARIES[:-2])
+AGREEMENT = (
+    Column("arm", named),
+    Column("tumours", "tumours"),
+    Column("quantity", "quantity"),
+    Column("truth, mean", _in_unit("truth")),
+    Column("bias", _in_unit("bias", sign="+")),
+    Column("95% interval", _in_unit("low", "high", sign="+")),
+    Column("limits of agreement", _in_unit("lower_limit", "upper_limit", sign="+")),
+)

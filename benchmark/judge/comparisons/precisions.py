@@ -10,9 +10,10 @@ from statistics import mean, stdev, variance
 
 import pandas as pd
 
+from benchmark.judge.cells import size_of
 from benchmark.judge.comparisons.runs import CONDITIONS
 from benchmark.judge.reference import PrecisionRule
-from benchmark.judge.tables import Table, digits
+from benchmark.judge.tables import Column, Table
 
 ALIKE = [*(name for name in CONDITIONS if name != "precision"), "arm", "params"]
 
@@ -66,7 +67,7 @@ def _rows(cell: pd.DataFrame, rule: PrecisionRule) -> Iterator[PrecisionRow]:
         yield PrecisionRow(
             arm=first["arm"],
             params=first["params"],
-            size=f"{first['height']}x{first['width']}",
+            size=size_of(first),
             split_id=first["split_id"],
             precision=str(name),
             seeds=len(both),
@@ -103,32 +104,21 @@ def agreement(
 
 def precisions_table(rows: Sequence[PrecisionRow], rule: PrecisionRule) -> Table:
     """The rows as a table; seeds' SDs are empty for one seed."""
-    numbers = pd.DataFrame([{**vars(row), "agreement": row.agreement.value} for row in rows])
-    shown = pd.DataFrame(
-        {
-            **{name: numbers[name] for name in ("arm", "params", "size")},
-            "split": numbers["split_id"],
-            "precision": numbers["precision"],
-            "seeds": numbers["seeds"],
-            "Dice": digits(numbers["dice"], 4),
-            f"Dice {rule.plain}": digits(numbers["plain_dice"], 4),
-            "difference": digits(numbers["dice"] - numbers["plain_dice"], 4, sign=True),
-            "SD of seeds": digits(numbers["sd"], 4),
-            f"SD {rule.plain}": digits(numbers["plain_sd"], 4),
-            "verdict": numbers["agreement"],
-        }
+    columns = (
+        Column("arm", "arm"),
+        Column("params", "params"),
+        Column("size", "size"),
+        Column("split", "split_id"),
+        Column("precision", "precision"),
+        Column("seeds", "seeds"),
+        Column("Dice", "dice", "{:.4f}"),
+        Column(f"Dice {rule.plain}", "plain_dice", "{:.4f}"),
+        Column("difference", lambda row: row["dice"] - row["plain_dice"], "{:+.4f}"),
+        Column("SD of seeds", "sd", "{:.4f}"),
+        Column(f"SD {rule.plain}", "plain_sd", "{:.4f}"),
+        Column("verdict", "agreement"),
     )
-    essential = (
-        "arm",
-        "size",
-        "split",
-        "precision",
-        "seeds",
-        "Dice",
-        f"Dice {rule.plain}",
-        "difference",
-        "verdict",
-    )
-    return Table(
-        "Lower precisions, against the variation between seeds.", numbers, shown, (), essential
-    )
+    essential = ("arm", "size", "split", "precision", "seeds", "Dice", f"Dice {rule.plain}", "difference",
+                 "verdict")  # fmt: skip
+    title = "Lower precisions, against the variation between seeds."
+    return Table(title, [vars(row) for row in rows], columns, (), essential)

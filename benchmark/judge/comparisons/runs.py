@@ -7,7 +7,7 @@ from __future__ import annotations
 import pandas as pd
 
 from benchmark.judge.cells import TERMS, title_of
-from benchmark.judge.tables import Table, digits
+from benchmark.judge.tables import Column, Ranked, Record, Table
 from benchmark.runs.collect import Collected
 
 CONDITIONS = (
@@ -18,36 +18,58 @@ CONDITIONS = (
 CLICK = "(click)"
 LEGEND = f"{CLICK}: semi-automatic: it was given a pixel inside each tumour, so do not rank it with the others."
 
-ESSENTIAL = (
-    "split",
-    "arm",
-    "params",
-    "seeds",
-    "mean Dice",
-    "SD seeds",
-    "median",
-    "missed",
-    "fit, min",
+
+def named(row: Record) -> str:
+    """The arm of a row as people see it: marked where it saw a click."""
+    return f"{row['arm']} {CLICK}" if row["click"] else str(row["arm"])
+
+
+def _spaced(params: str) -> str:
+    """Parameters in JSON as words: alpha 0.5, kernel_size 5."""
+    return params.strip("{}").replace('"', "").replace(":", " ").replace(",", ", ")
+
+
+def _share(part: int, whole: int) -> Ranked:
+    return Ranked(f"{part}/{whole}", part / max(whole, 1))
+
+
+COLUMNS = (
+    Column("split", "split"),
+    Column("arm", named),
+    Column("params", "params", _spaced),
+    Column("seeds", "seeds"),
+    Column("mean Dice", "dice_mean", "{:.4f}"),
+    Column("SD seeds", "dice_sd", "{:.4f}"),
+    Column("SD slices", "slices_sd", "{:.3f}"),
+    Column("median", "dice_median", "{:.3f}"),
+    Column("detected", "dice_mean_detected", "{:.3f}"),
+    Column("patients", "dice_mean_by_patient", "{:.3f}"),
+    Column("missed", lambda row: _share(row["missed"], row["slices"])),
+    Column("parameters", "parameters"),
+    Column("fit, min", "fit_minutes", "{:.1f}"),
+    Column("device", "device"),
+    Column("commit", "commit"),
 )
+ESSENTIAL = ("split", "arm", "params", "seeds", "mean Dice", "SD seeds", "median", "missed",
+             "fit, min")  # fmt: skip
 
 
 def runs_tables(collected: Collected) -> list[Table]:
     """One table per set of `TERMS`, its title saying which, one row per split, arm and parameters;
     clicked arms last.
 
-    Columns of the numbers: split, arm, params, click (bool), seeds, dice_mean and dice_sd (over the
-    seeds' means; SD with n - 1, NaN for one), slices_sd, dice_median, dice_mean_detected and
-    dice_mean_by_patient (means over seeds of each run's own), missed (slices, all runs),
-    slices (all runs), parameters, fit_minutes (mean), device, commit (of the code). The order
-    of runs changes nothing.
+    Records: split, arm, params, click (bool), seeds, dice_mean and dice_sd (over the seeds' means;
+    SD with n - 1, NaN for one), slices_sd, dice_median, dice_mean_detected and dice_mean_by_patient
+    (means over seeds of each run's own), missed (slices, all runs), slices (all runs), parameters,
+    fit_minutes (mean), device, commit (of the code). The order of runs changes nothing.
     """
     runs = collected.runs.sort_values("run_id")
     tables = []
     for _, group in runs.groupby(list(TERMS)):
         cells = group.groupby(["split_id", "split_fingerprint", "needs_click", "arm", "params"])
-        rows = pd.DataFrame([_row(cell) for _, cell in cells])
-        notes = (LEGEND,) if rows["click"].any() else ()
-        tables.append(Table(f"Runs on {title_of(group)}.", rows, _cells(rows), notes, ESSENTIAL))
+        rows = [_row(cell) for _, cell in cells]
+        notes = (LEGEND,) if any(row["click"] for row in rows) else ()
+        tables.append(Table(f"Runs on {title_of(group)}.", rows, COLUMNS, notes, ESSENTIAL))
     return tables
 
 
@@ -83,36 +105,3 @@ def _row(cell: pd.DataFrame) -> dict[str, object]:
         "device": ", ".join(sorted(set(cell["device"]))),
         "commit": ", ".join(sorted(set(cell["commit"]))),
     }
-
-
-def _cells(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows as a reader wants them: strings under short headings."""
-    params = (
-        rows["params"]
-        .str.strip("{}")
-        .str.replace('"', "")
-        .str.replace(":", " ")
-        .str.replace(",", ", ")
-    )
-    return pd.DataFrame(
-        {
-            "split": rows["split"],
-            "arm": [
-                f"{arm} {CLICK}" if click else arm
-                for arm, click in zip(rows["arm"], rows["click"], strict=True)
-            ],
-            "params": params,
-            "seeds": rows["seeds"],
-            "mean Dice": digits(rows["dice_mean"], 4),
-            "SD seeds": digits(rows["dice_sd"], 4),
-            "SD slices": digits(rows["slices_sd"], 3),
-            "median": digits(rows["dice_median"], 3),
-            "detected": digits(rows["dice_mean_detected"], 3),
-            "patients": digits(rows["dice_mean_by_patient"], 3),
-            "missed": [f"{m}/{n}" for m, n in zip(rows["missed"], rows["slices"], strict=True)],
-            "parameters": rows["parameters"],
-            "fit, min": digits(rows["fit_minutes"], 1),
-            "device": rows["device"],
-            "commit": rows["commit"],
-        }
-    )

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmark.judge.cells import NO_SEED, TERMS, Cell, cell_of, data_of, protocol_of
+from benchmark.judge.cells import NO_SEED, TERMS, Cell, cell_of, data_of, protocol_of, size_of
 from benchmark.judge.reference import LeakRule
 from benchmark.judge.statistics.contrast import DICE, between_seeds, contrast, mean
 from benchmark.judge.statistics.estimate import Estimate
 from benchmark.judge.statistics.prediction_interval import sets_of
-from benchmark.judge.tables import Table, between, digits
+from benchmark.judge.tables import Column, Table
 from benchmark.runs.collect import Collected
 
 ALIKE = (*(name for name in TERMS if name != "protocol_hash"), "recipe_hash", "arm", "params")
@@ -88,24 +88,22 @@ def split_effect_table(found: Sequence[SplitEffect], rule: LeakRule) -> Table:
     """One row per arm, size and precision: by image, by patient, and the difference with its
     interval.
     """
-    numbers = pd.DataFrame([_row(one, rule.level) for one in found])
-    shown = pd.DataFrame(
-        {
-            "arm": numbers["arm"],
-            "data": numbers["data"],
-            "protocols": numbers["protocol_image"] + ", " + numbers["protocol_patient"],
-            "fed at": numbers["size"],
-            "precision": numbers["precision"],
-            "seeds": [str(n) if n else "-" for n in numbers["seeds"]],
-            "draws": numbers["draws"],
-            "folds": numbers["folds"],
-            "slices": numbers["slices"],
-            "patients": numbers["patients"],
-            "by image": digits(numbers["dice_image"], 4),
-            "by patient": digits(numbers["dice_patient"], 4),
-            "difference": digits(numbers["difference"], 4, sign=True),
-            f"{rule.level:.0%} interval": between(numbers["low"], numbers["high"], 3, sign=True),
-        }
+    interval = f"{rule.level:.0%} interval"
+    columns = (
+        Column("arm", "arm"),
+        Column("data", "data"),
+        Column("protocols", ("protocol_image", "protocol_patient"), "{}, {}"),
+        Column("fed at", "size"),
+        Column("precision", "precision"),
+        Column("seeds", "seeds", lambda n: str(n or "-")),
+        Column("draws", "draws"),
+        Column("folds", "folds"),
+        Column("slices", "slices"),
+        Column("patients", "patients"),
+        Column("by image", "dice_image", "{:.4f}"),
+        Column("by patient", "dice_patient", "{:.4f}"),
+        Column("difference", "difference", "{:+.4f}"),
+        Column(interval, ("low", "high"), "{:+.3f} to {:+.3f}"),
     )
     note = (
         "Both means are over the same slices, those that were tested in a split by image and in one by patient, and "
@@ -113,14 +111,9 @@ def split_effect_table(found: Sequence[SplitEffect], rule: LeakRule) -> Table:
         "images alone, and a fold has somewhat more slices to train on."
     )
     essential = ("arm", "fed at", "precision", "slices", "by image", "by patient", "difference",
-                 f"{rule.level:.0%} interval")  # fmt: skip
-    return Table(
-        "By image against by patient: the same arm, seeds and slices.",
-        numbers,
-        shown,
-        (note,),
-        essential,
-    )
+                 interval)  # fmt: skip
+    title = "By image against by patient: the same arm, seeds and slices."
+    return Table(title, [_row(one, rule.level) for one in found], columns, (note,), essential)
 
 
 def _row(one: SplitEffect, level: float) -> dict[str, object]:
@@ -132,7 +125,7 @@ def _row(one: SplitEffect, level: float) -> dict[str, object]:
         "data": data_of(first),
         "protocol_image": protocol_of(one.image.runs),
         "protocol_patient": protocol_of(one.patient.runs),
-        "size": f"{first['height']}x{first['width']}",
+        "size": size_of(first),
         "precision": first["precision"],
         "seeds": len(one.seeds),
         "draws": len(one.image.splits),

@@ -8,18 +8,10 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from benchmark.judge.cells import Cell, Panel, cell_name
-from benchmark.judge.comparisons.runs import CLICK
+from benchmark.judge.comparisons.runs import CLICK, named
 from benchmark.judge.statistics.contrast import DICE, mean
-from benchmark.report.figure import (
-    GRID,
-    INK,
-    KERNEL_COLOURS,
-    KERNEL_MARKERS,
-    WIDE,
-    Figure,
-    canvas,
-    logarithmic,
-)
+from benchmark.report import inks
+from benchmark.report.figure import WIDE, Figure, canvas, logarithmic
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -29,10 +21,9 @@ OTHER_MARKERS = "^<>PX*hp8"  # of arms without a kernel, in order of their names
 
 
 def cost_figures(panel: Panel, grid_arm: str) -> list[Figure]:
-    """Dice against training time and parameters, of the cells on the split that most were run on;
-    none below two.
+    """Dice against training time and parameters, on the split that most cells were run on.
 
-    grid_arm: the arm whose cells are told by their kernel, whatever their alpha.
+    None below two cells. grid_arm: the arm whose cells are told apart by their kernel alone.
     """
     ran = Counter(split for cell in panel.cells for split in cell.splits)
     split = min(ran, key=lambda name: (-ran[name], name))
@@ -41,29 +32,21 @@ def cost_figures(panel: Panel, grid_arm: str) -> list[Figure]:
         return []
     data = pd.DataFrame([_row(cell, grid_arm) for cell in cells])
     lost = ", ".join(cell.name for cell in panel.cells if split not in cell.splits)
-    notes = (
-        [f"{CLICK}: was given a point in the tumour."]
-        if any(cell.needs_click for cell in cells)
-        else []
-    )
-    notes += [f"Run on other splits only: {lost}."] if lost else []
-    devices = ", ".join(sorted(set(data["devices"])))
-    told = "; ".join(
-        f"{row.arm}: Dice {row.dice:.3f}, {row.fit_minutes:.2g} min" for row in data.itertuples()
-    )
+    notes = [f"Run on other splits only: {lost}."] if lost else []
+    if any(cell.needs_click for cell in cells):
+        notes.insert(0, f"{CLICK}: was given a point in the tumour.")
     caption = (
-        f"Every arm's mean test Dice on {split} against the mean time of one training and its trained parameters. "
-        f"Minutes ({devices}) compare on one machine only. {' '.join(notes)}"
-    )
-    return [
-        Figure(
-            "dice-against-cost", "Dice against cost", caption.strip(), f"{told}.", data, _draw_cost
-        )
-    ]
+        f"Every arm's mean test Dice on {split} against the mean time of one training and its "
+        f"trained parameters. Minutes ({', '.join(sorted(set(data['devices'])))}) compare on one "
+        f"machine only. {' '.join(notes)}"
+    ).strip()
+    rows = data.itertuples()
+    alt = "; ".join(f"{row.arm}: Dice {row.dice:.3f}, {row.fit_minutes:.2g} min" for row in rows)
+    return [Figure("dice-against-cost", "Dice against cost", caption, f"{alt}.", data, _plot_cost)]
 
 
 def _row(cell: Cell, grid_arm: str) -> dict[str, object]:
-    name = f"{cell.name} {CLICK}" if cell.needs_click else cell.name
+    name = named({"arm": cell.name, "click": cell.needs_click})
     of_grid = cell.arm == grid_arm and cell.kernel_size is not None
     return {
         "arm": name,
@@ -77,23 +60,22 @@ def _row(cell: Cell, grid_arm: str) -> dict[str, object]:
     }
 
 
-def _draw_cost(data: pd.DataFrame) -> Canvas:
-    drawn, (left, right) = canvas(WIDE, 2.8, 1, 2, sharey=True)
+def _plot_cost(data: pd.DataFrame) -> Canvas:
+    whole, (left, right) = canvas(WIDE, 2.8, 1, 2, sharey=True)
     others = iter(OTHER_MARKERS * len(data))
     for (group, kernel), part in data.groupby(["group", "kernel_size"], sort=False, dropna=False):
         known = pd.notna(kernel)
-        marker = KERNEL_MARKERS.get(int(kernel), "o") if known else next(others)
-        style = {"marker": marker, "linestyle": "none", "markersize": 6}
-        style["color"] = KERNEL_COLOURS.get(int(kernel), INK) if known else INK
+        style = {"linestyle": "none", "markersize": 6}
+        style["marker"] = inks.KERNEL_MARKERS.get(int(kernel), "o") if known else next(others)
+        style["color"] = inks.KERNEL_COLOURS.get(int(kernel), inks.INK) if known else inks.INK
         style |= {"markerfacecolor": "none"} if CLICK in group else {}
         left.plot(part["fit_minutes"].clip(lower=LEAST_MINUTES), part["dice"], label=group, **style)
         right.plot(part["parameters"] / 1e6, part["dice"], **style)
-    left.set(
-        xscale="log", xlabel="one training, minutes", ylabel="mean test Dice", ylim=(-0.03, 1.0)
-    )
+    left.set(xscale="log", xlabel="one training, minutes")
+    left.set(ylabel="mean test Dice", ylim=(-0.03, 1.0))
     logarithmic(left.xaxis)
     right.set(xlabel="trained parameters, millions", xlim=(-0.5, None))
     for axes in (left, right):
-        axes.grid(color=GRID, linewidth=0.4, alpha=0.6)
-    drawn.legend(loc="outside right upper")
-    return drawn
+        axes.grid(color=inks.GRID, linewidth=0.4, alpha=0.6)
+    whole.legend(loc="outside right upper")
+    return whole

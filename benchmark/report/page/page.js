@@ -89,7 +89,7 @@ function gallery(data) {
   const named = (run) => [ // what differs first: a narrow list cuts the rest off
     run.form, run.split, run.seed == null ? "no seed" : `seed ${run.seed}`, ...(run.click ? ["saw a click"] : []), run.terms,
   ].join(" · ");
-  let found = [], made = 0, open = -1;
+  let matches = [], made = 0, open = -1;
 
   const options = (select, values) => select.replaceChildren(...values.map(([value, text]) => new Option(text, value)));
   const arms = [...new Set(data.runs.map((run) => run.arm))];
@@ -106,43 +106,43 @@ function gallery(data) {
     return Object.entries(outlines)
       .filter(([number]) => number in data.slices)
       .map(([number, outline]) => ({ number, dice: outline.dice ?? 0, mm2: data.slices[number].mm2, outline }))
-      .filter((one) => one.dice >= low && one.dice <= high && one.mm2 >= small && one.mm2 <= big)
-      .filter((one) => !word || one.number === word || (data.slices[one.number].patient ?? "").toLowerCase().includes(word))
+      .filter((item) => item.dice >= low && item.dice <= high && item.mm2 >= small && item.mm2 <= big)
+      .filter((item) => !word || item.number === word || (data.slices[item.number].patient ?? "").toLowerCase().includes(word))
       .sort((a, b) => ORDERS[field.order.value](a, b) || a.number - b.number);
   }
 
-  const told = (one) => {
-    const slice = data.slices[one.number], other = data.outlines[field.other.value]?.[one.number];
+  const sentences = (item) => {
+    const slice = data.slices[item.number], other = data.outlines[field.other.value]?.[item.number];
     return [
-      `Slice ${one.number}, patient ${slice.patient ?? "unknown"}`,
-      `Dice ${dice(one.outline.dice)}${field.other.value ? `, second run ${other ? dice(other.dice) : "not tested"}` : ""}`,
-      `Area ${area(slice.mm2)}, predicted ${one.outline.d ? area(one.outline.mm2) : "nothing"}`,
+      `Slice ${item.number}, patient ${slice.patient ?? "unknown"}`,
+      `Dice ${dice(item.outline.dice)}${field.other.value ? `, second run ${other ? dice(other.dice) : "not tested"}` : ""}`,
+      `Area ${area(slice.mm2)}, predicted ${item.outline.d ? area(item.outline.mm2) : "nothing"}`,
     ];
   };
 
-  function drawing(one) {
-    const slice = data.slices[one.number], other = data.outlines[field.other.value]?.[one.number];
+  function drawing(item) {
+    const slice = data.slices[item.number], other = data.outlines[field.other.value]?.[item.number];
     const make = (tag, attributes) => {
       const element = document.createElementNS(SVG, tag);
       Object.entries(attributes).forEach(([name, value]) => element.setAttribute(name, value));
       return element;
     };
-    const svg = make("svg", { viewBox: `0 0 ${data.width} ${data.height}`, role: "img", "aria-label": told(one).join(". ") });
+    const svg = make("svg", { viewBox: `0 0 ${data.width} ${data.height}`, role: "img", "aria-label": sentences(item).join(". ") });
     svg.append(make("image", { href: slice.image, width: data.width, height: data.height, preserveAspectRatio: "none" }));
     const outline = (kind, d) => svg.append(make("path", { class: `outline ${kind}`, d: d ?? "" }));
     if (field.truth.checked) outline("truth", slice.truth);
-    if (field.prediction.checked) outline("prediction", one.outline.d);
+    if (field.prediction.checked) outline("prediction", item.outline.d);
     if (field.second.checked && other) outline("second", other.d);
     return svg;
   }
 
-  function card(one, place) {
+  function card(item, place) {
     const item = document.createElement("li"), button = document.createElement("button");
-    const words = document.createElement("span"), picture = drawing(one);
+    const words = document.createElement("span"), picture = drawing(item);
     button.type = "button";
     picture.setAttribute("aria-hidden", "true"); // its words stand below it
-    words.className = "told";
-    told(one).forEach((line) => words.append(line, document.createElement("br")));
+    words.className = "words";
+    sentences(item).forEach((line) => words.append(line, document.createElement("br")));
     button.append(picture, words);
     button.addEventListener("click", () => { show(place); large.showModal(); });
     item.append(button);
@@ -150,16 +150,16 @@ function gallery(data) {
   }
 
   function extend() {
-    list.append(...found.slice(made, made + BATCH).map((one, at) => card(one, made + at)));
-    made = Math.min(made + BATCH, found.length);
-    more.hidden = made === found.length;
-    byId("shown").textContent = `${found.length} of ${Object.keys(data.outlines[field.run.value] ?? {}).length} tested slices match`
+    list.append(...matches.slice(made, made + BATCH).map((item, at) => card(item, made + at)));
+    made = Math.min(made + BATCH, matches.length);
+    more.hidden = made === matches.length;
+    byId("shown").textContent = `${matches.length} of ${Object.keys(data.outlines[field.run.value] ?? {}).length} tested slices match`
       + (more.hidden ? "" : `; the first ${made} are shown`);
   }
 
   function refresh() {
     field.second.disabled = !field.other.value;
-    found = matching();
+    matches = matching();
     const chosen = [["", field.run.value], ["; dotted: ", field.other.value]].filter(([, id]) => id);
     byId("which").textContent = chosen.map(([lead, id]) => `${lead}${runs.get(id).arm} · ${named(runs.get(id))}`).join("");
     made = 0;
@@ -168,9 +168,9 @@ function gallery(data) {
   }
 
   function show(place) {
-    open = Math.max(0, Math.min(place, found.length - 1));
-    large.querySelector(".stage").replaceChildren(drawing(found[open]));
-    large.querySelector("p").textContent = `${told(found[open]).join(". ")}. (${open + 1} of ${found.length})`;
+    open = Math.max(0, Math.min(place, matches.length - 1));
+    large.querySelector(".stage").replaceChildren(drawing(matches[open]));
+    large.querySelector("p").textContent = `${sentences(matches[open]).join(". ")}. (${open + 1} of ${matches.length})`;
   }
 
   form.addEventListener("submit", (event) => event.preventDefault());
@@ -201,4 +201,4 @@ all("main table").forEach(sortable);
 all("[data-filters]").forEach(filterable);
 const predictions = byId("predictions");
 if (predictions) gallery(JSON.parse(predictions.textContent));
-addEventListener("beforeprint", () => all("details").forEach((one) => { one.open = true; }));
+addEventListener("beforeprint", () => all("details").forEach((item) => { item.open = true; }));

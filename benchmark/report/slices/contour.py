@@ -1,6 +1,4 @@
-"""The outline of a mask, along the edges of its pixels: exact, so that what is drawn is what was
-scored. Pure.
-"""
+"""The outline of a mask along the edges of its pixels: what is shown is what was scored. Pure."""
 
 from __future__ import annotations
 
@@ -11,12 +9,11 @@ from benchmark.scoring.surface import bounding_box
 
 
 def loops(mask: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
-    """Return the corners (V, 2) of each closed line around an (H, W) bool mask, as x (right) and y
-    (down) in pixels.
+    """Return the corners (V, 2) of each closed line around an (H, W) bool mask, x right and y down.
 
-    Pixel (r, c) covers x from c to c + 1 and y from r to r + 1. Filled by the even-odd rule, the
-    lines give the mask back, with its holes and all its parts; each starts with a step along x. An
-    empty mask has none.
+    In pixels: (r, c) covers x from c to c + 1 and y from r to r + 1. Filled by the even-odd rule,
+    the lines give the mask back, with its holes and all its parts; each starts with a step along x.
+    An empty mask has none.
 
     A corner is a point that an odd number of the four pixels around it belongs to. Along a row or a
     column of points the outline comes and goes, so its corners there are the ends of straight
@@ -25,42 +22,33 @@ def loops(mask: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
     rows, columns = bounding_box(mask)
     around = np.pad(mask[rows, columns], 1)
     odd = around[:-1, :-1] ^ around[:-1, 1:] ^ around[1:, :-1] ^ around[1:, 1:]
-    y, x = np.nonzero(odd)  # by row: 2k and 2k + 1 are the ends of one piece
+    y, x = np.nonzero(odd)  # by row: corners 2k and 2k + 1 are the ends of one piece along x
     by_column = np.lexsort((y, x))
-    down = np.empty_like(by_column)
+    down = np.empty_like(by_column)  # of each corner the other end of its piece along y
     down[by_column] = by_column[np.arange(len(x)) ^ 1]
     corners = np.stack([x + columns.start, y + rows.start], axis=1)
-    return [corners[order] for order in _rings(down.tolist())]
-
-
-def _rings(down: list[int]) -> list[list[int]]:
-    """Follow the pieces, along x and along y in turn, until each corner has been passed once."""
-    left, rings = [True] * len(down), []
-    for start in range(len(down)):
-        at, ring = start, list[int]()
-        while left[at]:
-            left[at] = left[at ^ 1] = False
-            ring += [at, at ^ 1]
-            at = down[at ^ 1]
-        if ring:
-            rings.append(ring)
-    return rings
+    ends, left, lines = down.tolist(), set(range(len(x))), []
+    for corner in range(len(x)):
+        line = []
+        while corner in left:  # along x, then along y, until the line closes
+            line += [corner, corner ^ 1]
+            left -= {corner, corner ^ 1}
+            corner = ends[corner ^ 1]
+        if line:
+            lines.append(corners[line])
+    return lines
 
 
 def svg_path(mask: NDArray[np.bool_]) -> str:
-    """Return an (H, W) bool mask's outline as the `d` of an SVG path in pixels, for fill-rule
-    evenodd; "" if empty.
+    """Return an (H, W) bool mask's outline as the `d` of an SVG path in pixels; "" if it is empty.
 
-    Relative steps along x and y in turn, such as "M3 5h2v1h-2z": the form that takes fewest
-    letters.
+    For fill-rule evenodd. Relative steps along x and y in turn, such as "M3 5h2v1h-2z": the form
+    that takes fewest letters.
     """
-    return "".join(_ring_path(ring) for ring in loops(mask))
+    return "".join(map(_loop_path, loops(mask)))
 
 
-def _ring_path(ring: NDArray[np.int64]) -> str:
-    steps = np.diff(ring, axis=0).sum(axis=1).tolist()  # of each, one coordinate is 0
-    return (
-        f"M{ring[0, 0]} {ring[0, 1]}"
-        + "".join(f"{'hv'[i % 2]}{step}" for i, step in enumerate(steps))
-        + "z"
-    )
+def _loop_path(loop: NDArray[np.int64]) -> str:
+    steps = np.diff(loop, axis=0).sum(axis=1).tolist()  # of each, one coordinate is 0
+    path = "".join(f"{'hv'[i % 2]}{step}" for i, step in enumerate(steps))
+    return f"M{loop[0, 0]} {loop[0, 1]}{path}z"

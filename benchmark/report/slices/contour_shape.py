@@ -1,10 +1,11 @@
-"""What no score says of a tumour's outline: how straight its edges are, and which thin bright parts
-hang on it.
+"""What no score says of a tumour's outline: straight edges, and thin bright parts that hang on it.
 
 Rules for finding slices that a reader should look at, not measures of quality. Pure.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from scipy import ndimage
 
 from benchmark.scoring.surface import bounding_box
 
-STRAIGHT_PIXELS = 1.0  # an edge is straight while the outline stays this near to it: what drawing on pixels can add
+STRAIGHT_PIXELS = 1.0  # how near the outline stays to a straight edge: what plotting on pixels adds
 LONGEST_EDGES = 4
 LEAST_STRAIGHT = 0.45  # a disc of 663 mm2 at 0.49 mm a pixel has 0.33
 STRAND_MM = 5.0  # a part of the truth that no disc of this diameter fits into is thin
@@ -21,8 +22,7 @@ LEAST_STRAND_MM2 = 5.0  # less is the corner of a polygon
 
 
 def straight_share(mask: NDArray[np.bool_]) -> float:
-    """Share of an (H, W) bool mask's longest contour that its four longest straight edges make up,
-    0 to 1.
+    """Share, 0 to 1, of an (H, W) bool mask's longest contour made up by its four longest edges.
 
     The outline is the middle of each pixel edge (marching squares at 0.5), its edges those of
     Douglas and Peucker at `STRAIGHT_PIXELS`. A disc of 50 pixels' radius has 0.3, any quadrilateral
@@ -44,67 +44,46 @@ def left_out_strand_mm2(
     predicted: NDArray[np.bool_],
     spacing_mm: tuple[float, float],
 ) -> float:
-    """Area of the largest thin, bright part of the truth that the prediction leaves out; 0 where
-    there is none.
+    """Area of the largest thin, bright part of the truth that the prediction leaves out, else 0.
 
     (H, W) image and bool masks. Thin: no disc of `STRAND_MM` that lies in the truth covers it.
     Bright: its mean grey level is nearer to the median of the tumour that was found than to that of
     the `AROUND_MM` around the truth. Parts join through all 8 neighbours. Nothing found, or an
     empty truth, gives 0.
     """
-    found = truth & predicted
-    if not found.any():
+    if not (truth & predicted).any():
         return 0.0
-    box = _widened(
-        bounding_box(truth),
-        truth.shape,
-        [int(np.ceil(AROUND_MM / side)) + 1 for side in spacing_mm],
+    margins = [math.ceil(AROUND_MM / side) + 1 for side in spacing_mm]
+    box = tuple(
+        slice(max(side.start - margin, 0), side.stop + margin)
+        for side, margin in zip(bounding_box(truth), margins, strict=True)
     )
-    grey, truth, predicted, found = (
-        image[box].astype(np.float64),
-        truth[box],
-        predicted[box],
-        found[box],
-    )
+    grey, truth, predicted = image[box].astype(np.float64), truth[box], predicted[box]
     outside_mm = ndimage.distance_transform_edt(~truth, sampling=spacing_mm)
     around = grey[(outside_mm > 0) & (outside_mm <= AROUND_MM)]
     if not around.size:
         return 0.0
-    tumour, brain = float(np.median(grey[found])), float(np.median(around))
+    tumour, brain = float(np.median(grey[truth & predicted])), float(np.median(around))
     if tumour <= brain:  # then nothing of it is bright
         return 0.0
     labels, count = ndimage.label(_thin(truth, spacing_mm) & ~predicted, structure=np.ones((3, 3)))
-    parts = np.arange(1, count + 1)
-    means = np.asarray(ndimage.mean(grey, labels, parts))
+    means = np.asarray(ndimage.mean(grey, labels, np.arange(1, count + 1)))
     pixels = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    return float(
-        pixels[means >= (tumour + brain) / 2].max(initial=0) * spacing_mm[0] * spacing_mm[1]
-    )
+    largest = pixels[means >= (tumour + brain) / 2].max(initial=0)
+    return float(largest * spacing_mm[0] * spacing_mm[1])
 
 
 def _thin(mask: NDArray[np.bool_], spacing_mm: tuple[float, float]) -> NDArray[np.bool_]:
-    """What an opening by a disc of `STRAND_MM` takes away; distances are between pixel centres:
-    half a pixel more.
+    """What an opening by a disc of `STRAND_MM` takes away.
+
+    Distances are between pixel centres, half a pixel more than to the edge.
     """
-    radius_mm, half = STRAND_MM / 2, min(spacing_mm) / 2
-    deep = (
-        ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing_mm)[1:-1, 1:-1]
-        >= radius_mm + half
-    )
+    radius_mm = STRAND_MM / 2 + min(spacing_mm) / 2
+    inside_mm = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing_mm)[1:-1, 1:-1]
+    deep = inside_mm >= radius_mm
     if not deep.any():
         return mask
     thin: NDArray[np.bool_] = mask & (
-        ndimage.distance_transform_edt(~deep, sampling=spacing_mm) > radius_mm + half
+        ndimage.distance_transform_edt(~deep, sampling=spacing_mm) > radius_mm
     )
     return thin
-
-
-def _widened(
-    box: tuple[slice, slice], shape: tuple[int, ...], by: list[int]
-) -> tuple[slice, slice]:
-    """A box with a margin in pixels, cut at the image."""
-    rows, columns = (
-        slice(max(side.start - more, 0), min(side.stop + more, length))
-        for side, more, length in zip(box, by, shape, strict=True)
-    )
-    return rows, columns

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,14 +17,19 @@ import pandas as pd
 from benchmark.judge.cells import NO_SEED
 from benchmark.judge.claims.image_claims import centre_missed, largest_third
 from benchmark.judge.reference import ClaimRule, Sizes
+from benchmark.report.slices.contour_shape import (
+    AROUND_MM,
+    LEAST_STRAIGHT,
+    LEAST_STRAND_MM2,
+    STRAIGHT_PIXELS,
+    STRAND_MM,
+)
 
 MOST = 4  # cases of a kind
 COLUMNS = ("split_id", "seed", "run_id", "slice_id", "patient_id", "dice", "dice_mean", "trainings",
            "truth_mm2", "predicted_mm2")  # fmt: skip
-RIGHT, CENTRE = (
-    "outline looks right",
-    "centre missed",
-)  # kinds whose rules read columns that older runs lack
+# kinds whose rules read columns that older runs lack
+RIGHT, CENTRE = "outline looks right", "centre missed"
 EXACT = 12  # decimals to which numbers tie
 STANDINGS = (90, 50, 10)  # percentiles of the slices' mean Dice
 
@@ -32,7 +38,7 @@ STANDINGS = (90, 50, 10)  # percentiles of the slices' mean Dice
 class FailureCases:
     """What one rule found.
 
-    kind: a word or two; rule: which slices, in words; found: how many met it; table: the first
+    kind: a word or two; rule: which slices, in words; met: how many met it; table: the first
     `MOST` of them, with kind, rule, measure and value (what they were ordered or chosen by), and
     `COLUMNS`. Empty where none met it. measured: False where the rule could not be held against all
     runs; then rule says why, and the table is empty.
@@ -40,14 +46,49 @@ class FailureCases:
 
     kind: str
     rule: str
-    found: int
+    met: int
     table: pd.DataFrame
     measured: bool = True
 
+    @property
+    def title(self) -> str:
+        """The kind, as a sentence begins with it."""
+        return self.kind[0].upper() + self.kind[1:]
+
+    @property
+    def tally(self) -> str:
+        """How many met the rule, or are shown, in brackets after a space; empty if not measured."""
+        if not self.measured:
+            return ""
+        if len(self.table) < self.met:
+            return f" ({len(self.table)} of {self.met} shown)"
+        return f" ({self.met} met it)" if self.met else " (none met it)"
+
+    @property
+    def why_none(self) -> str:
+        return "no tested slice meets the rule" if self.measured else self.rule
+
+    @property
+    def sentence(self) -> str:
+        """The cases in words, for who cannot see them."""
+        headings = "; ".join(map(case_heading, self.table.itertuples())).replace("\n", ", ")
+        return f"{headings if self.met else self.why_none}."
+
+
+def case_heading(row: Any) -> str:
+    """What stands above a picture: the truth and its Dice, below it the prediction.
+
+    A tumour with Dice 0 is missed.
+    """
+    missed = row.truth_mm2 and not row.dice
+    dice = "missed" if missed else f"Dice {row.dice:.2f}"
+    predicted = f"{row.predicted_mm2:.0f} mm² predicted{' elsewhere' if missed else ''}"
+    predicted = predicted if row.predicted_mm2 else "nothing predicted"
+    return f"slice {row.slice_id}, {row.truth_mm2:.0f} mm², {dice}\n{predicted}"
+
 
 def rows_of(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    """Return scores of these runs (rows of `Collected`), one row per run and slice, with what the
-    rules below read.
+    """Return scores of these runs (rows of `Collected`) with what the rules below read.
 
     Beside the columns of scores.csv: split_id, seed, dice_mean over the trainings that tested the
     slice, and how many trainings these are. Sorted by slice, then by how near the run's Dice is to
@@ -56,15 +97,10 @@ def rows_of(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     named = runs[["run_id", "split_id"]].assign(seed=runs["seed"].fillna(NO_SEED).astype(int))
     rows = scores.merge(named, on="run_id")
     dice = rows.groupby("slice_id")["dice"]
-    rows = rows.assign(
-        dice_mean=dice.transform("mean").round(EXACT), trainings=dice.transform("size")
-    )
-    off = (rows["dice"] - rows["dice_mean"]).abs().round(EXACT)
-    return (
-        rows.assign(off=off)
-        .sort_values(["slice_id", "off", "run_id"], ignore_index=True)
-        .drop(columns="off")
-    )
+    mean = dice.transform("mean").round(EXACT)
+    rows = rows.assign(dice_mean=mean, trainings=dice.transform("size"))
+    rows["off"] = (rows["dice"] - mean).abs().round(EXACT)
+    return rows.sort_values(["slice_id", "off", "run_id"], ignore_index=True).drop(columns="off")
 
 
 def unmeasured(kind: str, lacking: str) -> FailureCases:
@@ -78,13 +114,9 @@ def unmeasured(kind: str, lacking: str) -> FailureCases:
 
 
 def standings(rows: pd.DataFrame) -> FailureCases:
-    """The slices whose mean Dice stands at the `STANDINGS` among all that were tested: good, usual
-    and poor ones.
-    """
-    ordered = _typical(rows).sort_values(["dice_mean", "slice_id"])
-    places = (
-        [round((len(ordered) - 1) * share / 100) for share in STANDINGS] if len(ordered) else []
-    )
+    """The slices whose mean Dice stands at the `STANDINGS` of all: good, usual and poor ones."""
+    ordered = _by_mean(rows)
+    places = [round((len(ordered) - 1) * share / 100) for share in STANDINGS if len(ordered)]
     shares = f"{', '.join(f'{share}th' for share in STANDINGS[:-1])} and {STANDINGS[-1]}th"
     rule = f"the slices whose mean Dice stands at the {shares} percentile of all that were tested"
     return _cases(ordered.iloc[places], "example", rule, "dice_mean")
@@ -93,87 +125,83 @@ def standings(rows: pd.DataFrame) -> FailureCases:
 def lowest(rows: pd.DataFrame) -> FailureCases:
     """The slices of lowest mean Dice, tumours that were missed among them."""
     rule = "all test slices, lowest mean Dice of the trainings that tested them first"
-    return _cases(
-        _typical(rows).sort_values(["dice_mean", "slice_id"]), "lowest Dice", rule, "dice_mean"
-    )
+    return _cases(_by_mean(rows), "lowest Dice", rule, "dice_mean")
 
 
 def small(rows: pd.DataFrame, sizes: Sizes) -> FailureCases:
-    """Of the smallest third, those of lowest mean Dice that every training found at least in
-    part.
-    """
-    found = rows.groupby("slice_id")["tp"].transform("min") > 0
-    rule = f"tumours under {sizes.edges_mm2[0]:g} mm² that every training found at least in part, lowest mean Dice first"
-    chosen = _typical(rows[found & (rows["truth_mm2"] < sizes.edges_mm2[0])])
-    return _cases(chosen.sort_values(["dice_mean", "slice_id"]), "lowest Dice", rule, "dice_mean")
+    """Of the smallest third, those of lowest mean Dice that every training found in part."""
+    edge, found = sizes.edges_mm2[0], rows.groupby("slice_id")["tp"].transform("min") > 0
+    rule = (
+        f"tumours under {edge:g} mm² that every training found at least in part, lowest mean Dice "
+        "first"
+    )
+    chosen = _by_mean(rows[found & (rows["truth_mm2"] < edge)])
+    return _cases(chosen, "lowest Dice", rule, "dice_mean")
 
 
 def small_right(rows: pd.DataFrame, sizes: Sizes, rule: ClaimRule) -> FailureCases:
-    """Of the smallest third, where a training's outline looks right (NSD at 1 mm) and its Dice is
-    low: lowest Dice.
+    """Of the smallest third, where an outline looks right (NSD at 1 mm) with a low Dice: lowest.
 
     Low: below the mean Dice of all outlines that look right, of any size.
     """
-    right = rows[rows["nsd_1mm"] >= rule.outline_right_nsd_1mm]
+    edge, right = sizes.edges_mm2[0], rows[rows["nsd_1mm"] >= rule.outline_right_nsd_1mm]
     usual = right["dice"].mean()
-    chosen = right[(right["truth_mm2"] < sizes.edges_mm2[0]) & (right["dice"] < usual)]
+    chosen = right[(right["truth_mm2"] < edge) & (right["dice"] < usual)]
     words = (
-        f"tumours under {sizes.edges_mm2[0]:g} mm² where a training's outline looks right (NSD at 1 mm of "
-        f"{rule.outline_right_nsd_1mm:g} or more) and its Dice is below the mean of all outlines that do, "
-        f"{usual:.3f}, lowest first"
+        f"tumours under {edge:g} mm² where a training's outline looks right (NSD at 1 mm of "
+        f"{rule.outline_right_nsd_1mm:g} or more) and its Dice is below the mean of all outlines "
+        f"that do, {usual:.3f}, lowest first"
     )
     chosen = chosen.sort_values(["dice", "slice_id", "run_id"]).drop_duplicates("slice_id")
     return _cases(chosen, RIGHT, words, "nsd_1mm")
 
 
 def necrotic(rows: pd.DataFrame, rule: ClaimRule, sizes: Sizes) -> FailureCases:
-    """Large tumours whose centre a training missed, by the predicate of the claim: lowest core
-    sensitivity first.
-    """
-    large = largest_third(rows, sizes)
-    chosen = large[centre_missed(large, rule)].sort_values(
-        ["core_sensitivity", "slice_id", "run_id"]
-    )
+    """Large tumours whose centre was missed, as the claim has it: lowest core sensitivity first."""
+    large, of = largest_third(rows, sizes), "core_sensitivity"
+    chosen = large[centre_missed(large, rule)].sort_values([of, "slice_id", "run_id"])
     words = (
-        f"tumours of {sizes.edges_mm2[1]:g} mm² or more of whose core a training found less than a share of "
-        f"{rule.core_missed:g}, though of the whole tumour as much or more; least core found first"
+        f"tumours of {sizes.edges_mm2[1]:g} mm² or more of whose core a training found less than a "
+        f"share of {rule.core_missed:g}, though of the whole tumour as much or more; least core "
+        "found first"
     )
-    return _cases(chosen.drop_duplicates("slice_id"), CENTRE, words, "core_sensitivity")
+    return _cases(chosen.drop_duplicates("slice_id"), CENTRE, words, of)
 
 
-def by_truth(
-    rows: pd.DataFrame,
-    values: Mapping[int, float],
-    least: float,
-    kind: str,
-    rule: str,
-    measure: str,
-) -> FailureCases:
-    """The slices with the greatest value, from least up, of a measure by slice; each in its typical
-    run.
-    """
-    chosen = _typical(rows[rows["slice_id"].isin(values)])
-    chosen = chosen.assign(**{measure: chosen["slice_id"].map(values).astype(float).round(EXACT)})
-    chosen = chosen[chosen[measure] >= least].sort_values(
-        [measure, "slice_id"], ascending=[False, True]
-    )
-    return _cases(chosen, kind, rule, measure)
+def strands(rows: pd.DataFrame, areas_mm2: Mapping[tuple[str, int], float]) -> FailureCases:
+    """Thin bright parts of the truth that a training left out, each in that training.
 
-
-def by_run(
-    rows: pd.DataFrame,
-    values: Mapping[tuple[str, int], float],
-    least: float,
-    kind: str,
-    rule: str,
-    measure: str,
-) -> FailureCases:
-    """The slices with the greatest value, from least up, of a measure by (run_id, slice); each in
-    that run.
+    areas_mm2: the largest by run_id and slice, as `left_out_strand_mm2` has it.
     """
     keys = zip(rows["run_id"], rows["slice_id"], strict=True)
-    chosen = rows.assign(**{measure: np.round([values[key] for key in keys], EXACT)})
-    chosen = chosen[chosen[measure] >= least]
+    rows = rows.assign(left_out_mm2=np.round([areas_mm2[key] for key in keys], EXACT))
+    rule = (
+        f"parts of the truth less than {STRAND_MM:g} mm wide that a training left out, their mean "
+        "grey nearer to the median of the tumour found than to that of the "
+        f"{AROUND_MM:g} mm around the truth; {LEAST_STRAND_MM2:g} mm² or more, largest first"
+    )
+    return _greatest(rows, "left_out_mm2", LEAST_STRAND_MM2, "candidate", rule)
+
+
+def straight(rows: pd.DataFrame, shares: Mapping[int, float], least_mm2: float) -> FailureCases:
+    """Truths with straight edges, each in its typical run; shares: by slice, as `straight_share`.
+
+    Of tumours of least_mm2 or more, on which pixels do not decide: shares has no others.
+    """
+    rows = _typical(rows[rows["slice_id"].isin(shares)])
+    own = rows["slice_id"].map(shares).astype(float).round(EXACT)
+    rule = (
+        f"tumours of {least_mm2:g} mm² or more, by the share of the truth's outline that its four "
+        f"longest straight edges make up (Douglas and Peucker, {STRAIGHT_PIXELS:g} pixel), "
+        f"{LEAST_STRAIGHT:g} or more, largest first"
+    )
+    rows = rows.assign(straight_share=own)
+    return _greatest(rows, "straight_share", LEAST_STRAIGHT, "straight edges", rule)
+
+
+def _greatest(rows: pd.DataFrame, measure: str, least: float, kind: str, rule: str) -> FailureCases:
+    """The slices with the greatest value of a measure, from least up."""
+    chosen = rows[rows[measure] >= least]
     chosen = chosen.sort_values([measure, "slice_id", "run_id"], ascending=[False, True, True])
     return _cases(chosen.drop_duplicates("slice_id"), kind, rule, measure)
 
@@ -183,9 +211,12 @@ def _typical(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.drop_duplicates("slice_id")
 
 
+def _by_mean(rows: pd.DataFrame) -> pd.DataFrame:
+    return _typical(rows).sort_values(["dice_mean", "slice_id"])
+
+
 def _cases(chosen: pd.DataFrame, kind: str, rule: str, measure: str) -> FailureCases:
     first = chosen.head(MOST)
     named = {"kind": kind, "rule": rule, "measure": measure, "value": first[measure]}
-    return FailureCases(
-        kind, rule, len(chosen), first.assign(**named)[[*named, *COLUMNS]].reset_index(drop=True)
-    )
+    table = first.assign(**named)[[*named, *COLUMNS]].reset_index(drop=True)
+    return FailureCases(kind, rule, len(chosen), table)

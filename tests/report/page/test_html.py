@@ -8,12 +8,15 @@ import json
 import math
 import re
 from collections import Counter
+from dataclasses import replace
 from importlib.resources import files
 from itertools import pairwise
 from urllib.parse import unquote
 
 import pandas as pd
 import pytest
+from benchmark.report.page.columns import lesser
+from benchmark.report.page.sorting import leading_number, sort_values
 from hypothesis import given
 from hypothesis import strategies as st
 from page_forms import (
@@ -32,12 +35,10 @@ from page_forms import (
 )
 
 from benchmark.judge.judgement import Answer
-from benchmark.judge.tables import Table
+from benchmark.judge.tables import Column, Table
 from benchmark.report.figure import FORMS
-from benchmark.report.page.columns import lesser
 from benchmark.report.page.contents import Chapter, Content, Part, placed
 from benchmark.report.page.html import css_class, html_table, render
-from benchmark.report.page.sorting import leading_number, sort_values
 
 PAGES = {
     "whole": content(),
@@ -270,13 +271,10 @@ class TestColumns:
         assert lesser(wide_table()) == [False, *[True] * 8, False]
 
     def test_a_table_that_fits_keeps_all(self) -> None:
-        whole = wide_table()
-        narrow = Table("", whole.numbers, whole.shown.iloc[:, :4], (), whole.essential)
-        assert lesser(narrow) == [False] * 4
+        assert lesser(replace(wide_table(), columns=wide_table().columns[:4])) == [False] * 4
 
     def test_where_none_is_named_none_waits(self) -> None:
-        whole = wide_table()
-        assert lesser(Table("", whole.numbers, whole.shown)) == [False] * 10
+        assert lesser(replace(wide_table(), essential=())) == [False] * 10
 
     def test_head_and_cells_wait_together_behind_a_switch_that_counts_them(
         self, whole: Page
@@ -394,8 +392,7 @@ def test_a_dash_among_numbers_is_a_missing_number() -> None:
 
 @pytest.mark.parametrize("shown", [None, float("nan"), pd.NA, pd.NaT])
 def test_what_is_missing_is_an_empty_cell(shown: object) -> None:
-    frame = pd.DataFrame({"a": ["1", shown]}, dtype=object)
-    prepared = html_table(Table("", pd.DataFrame({"b": [1, 2]}), frame), "t")
+    prepared = html_table(Table("", [{"a": 1}, {"a": shown}], [Column("a", "a")]), "t")
     assert [(cell.text, cell.sort) for (cell,) in prepared.rows] == [("1", 1), ("", None)]
 
 
@@ -407,9 +404,7 @@ def test_a_column_with_a_text_sorts_as_text(texts: list[str]) -> None:
 
 
 def test_a_flag_is_no_number() -> None:
-    flagged = Table(
-        "", pd.DataFrame({"click": [True, False]}), pd.DataFrame({"click": ["yes", ""]})
-    )
+    flagged = Table("", [{"click": True}, {"click": False}], [Column("click", "click")])
     assert sort_values(flagged, 0) is None
 
 

@@ -14,27 +14,25 @@ from strategies import law, masks
 from benchmark.report.slices.contour import loops, svg_path
 
 
-def drawn(text: str) -> list[list[tuple[int, int]]]:
+def corners_of(text: str) -> list[list[tuple[int, int]]]:
     """Corners of each closed line of an SVG path of M, h, v and z, as a browser would find them."""
-    found: list[list[tuple[int, int]]] = []
+    lines: list[list[tuple[int, int]]] = []
     for command, numbers in re.findall(r"([Mhvz])([-\d ]*)", text):
         if command == "M":
             x, y = map(int, numbers.split())
-            found.append([(x, y)])
+            lines.append([(x, y)])
         elif command != "z":
-            x, y = found[-1][-1]
-            found[-1].append((x + int(numbers), y) if command == "h" else (x, y + int(numbers)))
-    return found
+            x, y = lines[-1][-1]
+            lines[-1].append((x + int(numbers), y) if command == "h" else (x, y + int(numbers)))
+    return lines
 
 
 def filled(text: str, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """(H, W) bool: pixel centres inside an odd number of windings, counted by matplotlib line by
-    line.
-    """
+    """(H, W) bool: pixel centres inside an odd number of windings, counted by matplotlib."""
     rows, columns = np.indices(shape)
     centres = np.column_stack([columns.ravel() + 0.5, rows.ravel() + 0.5])
     inside = np.zeros(rows.size, dtype=bool)
-    for line in drawn(text):
+    for line in corners_of(text):
         inside ^= Path([*line, line[0]], closed=True).contains_points(centres)
     return inside.reshape(shape)
 
@@ -42,9 +40,7 @@ def filled(text: str, shape: tuple[int, int]) -> NDArray[np.bool_]:
 @law
 @given(masks((6, 9)))
 def test_the_path_filled_is_the_mask(mask: NDArray[np.bool_]) -> None:
-    """ "(H, W) bool mask -> SVG path": holes, several parts and parts that touch at a corner
-    included.
-    """
+    """Holes, several parts and parts that touch at a corner included."""
     np.testing.assert_array_equal(filled(svg_path(mask), mask.shape), mask)
 
 
@@ -63,9 +59,8 @@ def test_every_line_runs_along_pixel_edges_and_turns_at_each_corner(
 @law
 @given(masks((6, 9)))
 def test_path_and_loops_are_the_same_corners(mask: NDArray[np.bool_]) -> None:
-    assert drawn(svg_path(mask)) == [
-        [tuple(corner) for corner in line.tolist()] for line in loops(mask)
-    ]
+    corners = [[tuple(corner) for corner in line.tolist()] for line in loops(mask)]
+    assert corners_of(svg_path(mask)) == corners
 
 
 @pytest.mark.parametrize(
@@ -73,10 +68,8 @@ def test_path_and_loops_are_the_same_corners(mask: NDArray[np.bool_]) -> None:
     [
         ([], ""),
         ([(5, 3)], "M3 5h1v1h-1z"),
-        (
-            [(5, 3), (5, 4)],
-            "M3 5h2v1h-2z",
-        ),  # pixel (r, c) covers x from c to c + 1 and y from r to r + 1
+        # pixel (r, c) covers x from c to c + 1 and y from r to r + 1
+        ([(5, 3), (5, 4)], "M3 5h2v1h-2z"),
         ([(0, 0), (7, 9)], "M0 0h1v1h-1zM9 7h1v1h-1z"),
     ],
 )
