@@ -122,9 +122,14 @@ def pseudo_values(
     """
     order = np.argsort(of_run, kind="stable")
     members = np.split(order, np.cumsum(np.bincount(of_run))[:-1]) if len(order) else []
-    values = statistic.of(rows) if statistic.row_by_row else np.full(len(rows), np.nan)
-    for run in () if statistic.row_by_row else members:
-        values[run] = statistic.of(rows.iloc[run])
+    values = np.full(len(rows), np.nan)
+    if statistic.row_by_row:
+        values = statistic.of(rows)
+    else:
+        in_order, start = rows.iloc[order], 0
+        for run in members:
+            values[run] = statistic.of(in_order.iloc[start : start + len(run)])
+            start += len(run)
     if not np.isnan(values).any():
         return values
     enters = np.isin(of_slice, of_slice[~np.isnan(values)])
