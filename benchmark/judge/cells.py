@@ -8,10 +8,12 @@ import json
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from benchmark.errors import BenchmarkError, RecordError
 from benchmark.judge.reference import DATASETS
@@ -97,13 +99,13 @@ class Panel:
 
     title: str
     runs: pd.DataFrame
-    scores: pd.DataFrame
+    collected: Collected
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
         """The cells by arm and parameters, arms that saw a click last; no two have one name."""
         grouped = self.runs.groupby(["needs_click", "arm", "params"])
-        return disambiguated([cell_of(runs, self.scores) for _, runs in grouped])
+        return disambiguated([cell_of(runs, self.collected) for _, runs in grouped])
 
 
 def disambiguated(cells: Sequence[Cell]) -> tuple[Cell, ...]:
@@ -126,7 +128,7 @@ def disambiguated(cells: Sequence[Cell]) -> tuple[Cell, ...]:
     return tuple(replace(cell, apart=apart(cell)) if cell.name in alike else cell for cell in cells)
 
 
-def cell_of(runs: pd.DataFrame, scores: pd.DataFrame) -> Cell:
+def cell_of(runs: pd.DataFrame, collected: Collected) -> Cell:
     """Return the cell of these runs of one arm and one set of parameters; runs of a seed on one
     split are averaged.
 
@@ -134,10 +136,7 @@ def cell_of(runs: pd.DataFrame, scores: pd.DataFrame) -> Cell:
     slice is of two patients.
     """
     first = runs.sort_values("run_id").iloc[0]
-    named = runs[["run_id", "split_id", "split_fingerprint"]].assign(
-        seed=runs["seed"].fillna(NO_SEED).astype(int)
-    )
-    rows = scores.merge(named, on="run_id").sort_values(["split_id", "seed", "slice_id", "run_id"])
+    rows = _rows_of(runs, collected).sort_values(["split_id", "seed", "slice_id", "run_id"])
     check(rows)
     if rows.duplicated(
         ["split_id", "seed", "slice_id"]
@@ -155,6 +154,27 @@ def cell_of(runs: pd.DataFrame, scores: pd.DataFrame) -> Cell:
         bool(first["needs_click"]),
     )
     return Cell(arm, params, kernel, float(alpha), click, runs, rows.reset_index(drop=True))
+
+
+def _rows_of(runs: pd.DataFrame, collected: Collected) -> pd.DataFrame:
+    """The scores of some runs, with split_id, split_fingerprint and seed of each row's run."""
+    where = [_places(collected).get(run_id, _NOWHERE) for run_id in runs["run_id"]]
+    each = np.repeat(np.arange(len(runs)), [len(places) for places in where])
+    rows = collected.scores.iloc[np.concatenate([_NOWHERE, *where])].reset_index(drop=True)
+    named = runs[["split_id", "split_fingerprint"]].assign(
+        seed=runs["seed"].fillna(NO_SEED).astype(int)
+    )
+    return pd.concat([rows, named.iloc[each].reset_index(drop=True)], axis=1)
+
+
+_NOWHERE = np.array([], dtype=np.intp)
+
+
+@lru_cache(maxsize=2)
+def _places(collected: Collected) -> Mapping[str, NDArray[np.intp]]:
+    """Where the rows of each run stand in the scores; looked up once, for runs may be thousands."""
+    places: Mapping[str, NDArray[np.intp]] = collected.scores.groupby("run_id").indices
+    return places
 
 
 def check(rows: pd.DataFrame) -> None:
@@ -184,11 +204,7 @@ def _ids(rows: pd.DataFrame) -> str:
 def panels(collected: Collected) -> list[Panel]:
     """Return one panel per set of terms; the order of runs changes nothing."""
     runs = collected.runs.sort_values("run_id")
-    found = []
-    for _, part in runs.groupby(list(TERMS)):
-        scores = collected.scores[collected.scores["run_id"].isin(part["run_id"])]
-        found.append(Panel(title_of(part), part, scores))
-    return found
+    return [Panel(title_of(part), part, collected) for _, part in runs.groupby(list(TERMS))]
 
 
 def title_of(runs: pd.DataFrame) -> str:

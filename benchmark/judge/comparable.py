@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from benchmark.judge.reference import Reference, Tolerances
@@ -75,10 +76,11 @@ def why_not(
 ) -> pd.Series[str]:
     """Return `mismatch` of each run, as a column beside runs; None where it may be compared."""
     needs = tuple(needs)
-    reasons = [
-        mismatch(run, needs, reference, tolerances) for run in runs[JUDGED].to_dict("records")
-    ]
-    return pd.Series(reasons, index=runs.index, dtype=object)
+    alike = runs.groupby(JUDGED, dropna=False, sort=False).ngroup().to_numpy()
+    _, firsts = np.unique(alike, return_index=True)
+    kinds = runs[JUDGED].iloc[firsts].to_dict("records")
+    reasons = np.array([mismatch(run, needs, reference, tolerances) for run in kinds], dtype=object)
+    return pd.Series(reasons[alike], index=runs.index, dtype=object)
 
 
 def in_cell(runs: pd.DataFrame, arm: str, kernel: int, alpha: float) -> pd.Series[bool]:

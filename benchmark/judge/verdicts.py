@@ -148,7 +148,7 @@ class _Judge:
         )  # one only
         usable = judged_draws(usable[usable["precision"] == precision], rule)
         seeds = int(usable.groupby("split_id")["seed"].nunique().min())
-        found = spread(cell_of(usable, self.collected.scores))
+        found = spread(cell_of(usable, self.collected))
         half = found.half_width(cell.seeds, rule.level)
         verdict, why = judge_dice(found.mean, half, seeds, cell.dice_mean, rule)
         draws = f"{found.draws} draws, {precision}" if found.draws > 1 else precision

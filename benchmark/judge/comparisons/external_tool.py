@@ -41,8 +41,7 @@ def external_tool_table(
     rows: list[Record] = []
     for _, group in met.sort_values("run_id").groupby(list(CONDITIONS)):
         cells = [
-            cell_of(part, collected.scores)
-            for _, part in group.groupby(["needs_click", "arm", "params"])
+            cell_of(part, collected) for _, part in group.groupby(["needs_click", "arm", "params"])
         ]
         spread = between_seeds(cells, DICE)
         first = group.iloc[0]

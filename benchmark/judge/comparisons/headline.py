@@ -56,8 +56,7 @@ def headline(collected: Collected, reference: Reference, tolerances: Tolerances)
     terms = ["height", "width", "precision"]
     for _, part in runs.groupby(terms):
         cells = [
-            cell_of(one, collected.scores)
-            for _, one in part.groupby(["split_unit", "protocol_hash"])
+            cell_of(one, collected) for _, one in part.groupby(["split_unit", "protocol_hash"])
         ]
         spread = between_seeds(cells, DICE)
         rows += [_row(one, spread, level) for one in cells]

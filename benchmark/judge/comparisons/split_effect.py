@@ -54,9 +54,11 @@ def split_effects(collected: Collected) -> list[SplitEffect]:
     runs = collected.runs[~collected.runs["needs_click"]].sort_values("run_id")
     found = []
     for _, part in runs.groupby(list(ALIKE)):
+        if not {"image", "patient"} <= set(part["split_unit"]):
+            continue
         image, patient = (
             [
-                cell_of(one, collected.scores)
+                cell_of(one, collected)
                 for _, one in part[part["split_unit"] == unit].groupby("protocol_hash")
             ]
             for unit in ("image", "patient")

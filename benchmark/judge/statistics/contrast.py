@@ -40,17 +40,18 @@ class Statistic:
     """A number that one run's test rows come to.
 
     of: rows of one run -> their pseudo-values, NaN for those that do not enter; the statistic is
-    their mean.
+    their mean. row_by_row: True where a row's value is its own whatever the run's others are.
     """
 
     name: str
     of: Callable[[pd.DataFrame], NDArray[np.float64]]
+    row_by_row: bool = False
 
 
 @cache
 def mean_of(column: str) -> Statistic:
     """The mean of a column of scores.csv over the slices."""
-    return Statistic(f"mean {column}", lambda rows: rows[column].to_numpy(dtype=float))
+    return Statistic(f"mean {column}", lambda rows: rows[column].to_numpy(dtype=float), True)
 
 
 def _log_sd(rows: pd.DataFrame) -> NDArray[np.float64]:
@@ -119,10 +120,18 @@ def pseudo_values(
 
     A slice that enters from some seeds alone is there from the others too, at the statistic itself.
     """
-    members = [np.flatnonzero(of_run == run) for run in range(of_run.max(initial=-1) + 1)]
+    order = np.argsort(of_run, kind="stable")
+    members = np.split(order, np.cumsum(np.bincount(of_run))[:-1]) if len(order) else []
     values = np.full(len(rows), np.nan)
-    for run in members:
-        values[run] = statistic.of(rows.iloc[run])
+    if statistic.row_by_row:
+        values = statistic.of(rows)
+    else:
+        in_order, start = rows.iloc[order], 0
+        for run in members:
+            values[run] = statistic.of(in_order.iloc[start : start + len(run)])
+            start += len(run)
+    if not np.isnan(values).any():
+        return values
     enters = np.isin(of_slice, of_slice[~np.isnan(values)])
     for run in members:
         run = run[enters[run]]
