@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 from benchmark.protocol import Recipe
@@ -40,7 +40,7 @@ class RunSpec:
             "schema": SCHEMA,
             "arm": self.arm,
             "params": dict(sorted(self.params.items())),
-            "protocol": _protocol(self.recipe),
+            "protocol": self.recipe.identity(),
             "dataset_id": self.dataset_id,
             "content_fingerprint": self.content_fingerprint,
             "split_fingerprint": self.split_fingerprint,
@@ -70,9 +70,3 @@ class RunSpec:
         """What a person calls this run: the arm with its parameters, and the seed."""
         params = ", ".join(f"{key}={value}" for key, value in sorted(self.params.items()))
         return f"{self.arm}({params})" + ("" if self.seed is None else f" seed {self.seed}")
-
-
-@lru_cache(maxsize=64)
-def _protocol(recipe: Recipe) -> Mapping[str, Any]:
-    """The recipe's identity, which thousands of specs of a grid share."""
-    return recipe.identity()
