@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from typing import Any, NamedTuple, get_args, get_type_hints
 
 from benchmark.errors import SpecError, known
@@ -126,6 +127,10 @@ class Recipe:
 
     def identity(self) -> dict[str, Any]:
         """The values as plain JSON types, without the name."""
+        return dict(self._identity)
+
+    @cached_property
+    def _identity(self) -> dict[str, Any]:  # of this object: an equal one may have 1 for 1.0
         return {key: value for key, value in asdict(self).items() if key != "name"}
 
 

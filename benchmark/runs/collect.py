@@ -207,7 +207,6 @@ def _row(run: FinishedRun, split: Split | None) -> dict[str, Any]:
     }
 
 
-@lru_cache(maxsize=64)
 def _protocol_columns(recipe: Recipe) -> dict[str, str]:
     """The columns that decide whether two runs have the same protocol."""
     protocol = recipe.identity()

@@ -1,4 +1,4 @@
-"""Models that are kept: when, what is in the file, and that nothing else is ever taken for one."""
+"""Trained models in a file: when, what is in it, and that nothing else is ever taken for one."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from bench_forms import FAULTY, PINCHED, Faulty, bits, small_recipe, spec_of
 from data_forms import damaged
 from hypothesis import given
 from hypothesis import strategies as st
+from run_records import rehash
 from strategies import costly, law
 
 from baselines import ARMS
@@ -61,11 +62,8 @@ def split(slices: SliceSet, recipe: Recipe) -> Split:
 
 
 def run(out: Path, slices: SliceSet, split: Split, *specs: RunSpec, **more: Any) -> list[RunState]:
-    return list(
-        run_grid(
-            specs, PreparedData(slices, {split.split_id: split}, TABLE), RunOptions(out, **more)
-        ).values()
-    )
+    data = PreparedData(slices, {split.split_id: split}, TABLE)
+    return list(run_grid(specs, data, RunOptions(out, **more)).values())
 
 
 @pytest.fixture(scope="module")
@@ -84,16 +82,13 @@ def kept(
     specs: dict[str, RunSpec],
 ) -> Path:
     """Two finished runs with their models; to be copied before anything is done to it."""
-    out = tmp_path_factory.mktemp("kept")
-    assert (
-        run(out, slices, split, specs["unet"], specs["threshold"], keep_models=True)
-        == [RunState.DONE] * 2
-    )
+    out, asked = tmp_path_factory.mktemp("kept"), (specs["unet"], specs["threshold"])
+    assert run(out, slices, split, *asked, keep_models=True) == [RunState.DONE] * 2
     return out
 
 
 @pytest.fixture
-def one(kept: Path, specs: dict[str, RunSpec], tmp_path: Path) -> RunFolder:
+def folder(kept: Path, specs: dict[str, RunSpec], tmp_path: Path) -> RunFolder:
     """A copy of the finished run of the threshold arm."""
     folder = RunFolder(tmp_path / "runs", specs["threshold"].run_id)
     shutil.copytree(kept / folder.run_id, folder.path)
@@ -116,15 +111,19 @@ def refused(folder: RunFolder, *words: str, arms: Mapping[str, ArmEntry] = TABLE
 def put(folder: RunFolder, packed: bytes) -> None:
     """Give the run another model, and a result.json that vouches for it."""
     (folder / "model.pt").write_bytes(packed)
-    result = read_json(folder / "result.json")
-    result["sha256"]["model.pt"] = hashlib.sha256(packed).hexdigest()
-    write_json(folder / "result.json", result)
+    rehash(folder, "model.pt")
 
 
-def test_a_kept_model_stands_in_the_record(one: RunFolder) -> None:
-    hashes = read_json(one / "result.json")["sha256"]
+def saved(content: Mapping[str, Any]) -> bytes:
+    stream = io.BytesIO()
+    torch.save(content, stream)
+    return stream.getvalue()
+
+
+def test_a_kept_model_stands_in_the_record(folder: RunFolder) -> None:
+    hashes = read_json(folder / "result.json")["sha256"]
     assert sorted(hashes) == ["model.pt", "predictions.zip", "scores.csv"]
-    assert hashes["model.pt"] == hashlib.sha256((one / "model.pt").read_bytes()).hexdigest()
+    assert hashes["model.pt"] == hashlib.sha256((folder / "model.pt").read_bytes()).hexdigest()
 
 
 def test_whether_models_are_kept_changes_nothing_else(
@@ -134,9 +133,8 @@ def test_whether_models_are_kept_changes_nothing_else(
     assert run(tmp_path, slices, split, specs["unet"], specs["threshold"]) == [RunState.DONE] * 2
     assert bits(tmp_path) == bits(kept)
     assert not list(tmp_path.glob("*/model.pt"))
-    assert not any(
-        "model.pt" in read_json(path)["sha256"] for path in tmp_path.glob("*/result.json")
-    )
+    results = [read_json(path) for path in tmp_path.glob("*/result.json")]
+    assert not any("model.pt" in result["sha256"] for result in results)
 
 
 @pytest.mark.parametrize(
@@ -147,19 +145,15 @@ def test_an_arm_that_cannot_keep_is_told_and_recorded(
     tmp_path: Path, slices: SliceSet, split: Split, specs: dict[str, RunSpec], arm: str, words: str
 ) -> None:
     notes: list[str] = []
-    assert run(tmp_path, slices, split, specs[arm], keep_models=True, on_note=notes.append) == [
-        RunState.DONE
-    ]
-    assert len(notes) == 1
+    states = run(tmp_path, slices, split, specs[arm], keep_models=True, on_note=notes.append)
+    assert (states, len(notes)) == ([RunState.DONE], 1)
     assert notes[0].startswith("its model is not kept: arm " + arm)
     assert words in notes[0]
     assert not list(tmp_path.glob("*/model.pt"))
 
 
 def test_the_landmarks_travel_with_the_model(slices: SliceSet, tmp_path: Path) -> None:
-    """Those learned on the training slices alone, where the protocol says so, at the size the arm
-    was fed.
-    """
+    """Those of the training slices alone, where the protocol says so, at the size fed."""
     recipe = small_recipe(preprocess__nyul_fit="train")
     split = make(slices, recipe.split, 1)
     spec = spec_of("threshold", ARMS["threshold"], slices, split, recipe)
@@ -177,20 +171,13 @@ def test_a_model_counts_what_it_was_trained_on(
     slices: SliceSet, split: Split, specs: dict[str, RunSpec], tmp_path: Path, known: bool
 ) -> None:
     """The training set alone; 0 patients where one of them is not known."""
-    patients = dict(zip(slices.slice_id.tolist(), slices.patient_id, strict=True))
-    patients = {
-        number: name if known or number != split.train[0] else None
-        for number, name in patients.items()
-    }
-    run(
-        tmp_path,
-        replace(slices, patient_id=tuple(patients.values())),
-        split,
-        specs["threshold"],
-        keep_models=True,
-    )
+    first = slices.slice_id.tolist().index(split.train[0])
+    names = [name if known or i != first else None for i, name in enumerate(slices.patient_id)]
+    named = replace(slices, patient_id=tuple(names))
+    run(tmp_path, named, split, specs["threshold"], keep_models=True)
     model = load(tmp_path, specs["threshold"].run_id, TABLE, "cpu")
-    expected = len({patients[number] for number in split.train}) if known else 0
+    rows = np.flatnonzero(np.isin(slices.slice_id, split.train))
+    expected = len({names[row] for row in rows}) if known else 0
     assert (model.slices, model.patients, model.phantom) == (len(split.train), expected, True)
     assert len(split.train) < len(slices)
 
@@ -202,9 +189,7 @@ def test_a_run_cut_before_its_result_is_run_again_and_leaves_no_model_unasked(
     specs: dict[str, RunSpec],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The model is written before result.json, so that a run with a result has all that it vouches
-    for.
-    """
+    """The model is written before result.json: a run with a result has all that it vouches for."""
     spec, write = specs["threshold"], run_folder.write_json
 
     def cut(path: Path, content: Mapping[str, Any]) -> None:
@@ -224,13 +209,13 @@ def test_a_run_cut_before_its_result_is_run_again_and_leaves_no_model_unasked(
     assert not list(folder.path.glob("*model.pt*"))
 
 
-def test_rescoring_leaves_the_model_vouched_for(one: RunFolder, slices: SliceSet) -> None:
-    before = read_json(one / "result.json")["sha256"]
-    (one / "scores.csv").write_text("damaged")
-    (change,) = rescore.rescore(one.path.parent, slices)
+def test_rescoring_leaves_the_model_vouched_for(folder: RunFolder, slices: SliceSet) -> None:
+    before = read_json(folder / "result.json")["sha256"]
+    (folder / "scores.csv").write_text("damaged")
+    (change,) = rescore.rescore(folder.path.parent, slices)
     assert change.repaired
-    assert read_json(one / "result.json")["sha256"] == before
-    assert loaded(one).run_id == one.run_id
+    assert read_json(folder / "result.json")["sha256"] == before
+    assert loaded(folder).run_id == folder.run_id
 
 
 def test_runs_done_without_a_model_are_named_once(
@@ -242,17 +227,14 @@ def test_runs_done_without_a_model_are_named_once(
     output = unkept(asked, tmp_path, TABLE)
     assert output.endswith(f"or give another --out): {specs['threshold'].run_id}.")
     assert unkept([specs["unet"], specs["threshold"]], kept, TABLE) == ""
-    (tmp_path / specs["threshold"].run_id / "model.pt").write_bytes(
-        b"another's"
-    )  # nothing vouches for it
+    path = tmp_path / specs["threshold"].run_id / "model.pt"
+    path.write_bytes(b"another's")  # nothing vouches for it
     assert unkept(asked, tmp_path, TABLE) == output
-    (tmp_path / specs["threshold"].run_id / "model.pt").unlink()
+    path.unlink()
     lost = {**TABLE, "threshold": ArmEntry("no_such_package:Arm")}
     assert unkept(asked, tmp_path, lost) == ""  # an arm that is not there is told of elsewhere
     run(tmp_path, slices, split, specs["threshold"], keep_models=True)
-    assert not (
-        tmp_path / specs["threshold"].run_id / "model.pt"
-    ).exists()  # what is done is left as it is
+    assert not path.exists()  # what is done is left as it is
 
 
 @given(
@@ -267,16 +249,9 @@ def test_what_is_packed_comes_back_bit_for_bit(
 ) -> None:
     marks = Landmarks(tuple(map(float, range(len(landmarks)))), tuple(landmarks), whole)
     state = {"weights": torch.tensor(weights), "steps": 3, "name": "a"}
-    back = unpack(
-        pack(ModelState(state, marks, (64, 96), spacing_mm, 16, 5), "some"), Path("model.pt")
-    )
-    assert (back.landmarks, back.shape, back.spacing_mm, back.slices, back.patients) == (
-        marks,
-        (64, 96),
-        spacing_mm,
-        16,
-        5,
-    )
+    model = ModelState(state, marks, (64, 96), spacing_mm, 16, 5)
+    back = unpack(pack(model, "some"), Path("model.pt"))
+    assert {**vars(back), "state": 0} == {**vars(model), "state": 0}
     assert back.state["weights"].numpy().tobytes() == state["weights"].numpy().tobytes()  # type: ignore[attr-defined]
     assert (back.state["steps"], back.state["name"]) == (3, "a")
 
@@ -287,11 +262,11 @@ def test_damaged_bytes_give_one_clear_error_or_plain_values(data: st.DataObject)
     """Beneath the hash, which turns all of these away, reading itself is safe."""
     packed = data.draw(damaged(pack(LEARNED, "some")))
     try:
-        found = str(unpack(packed, Path("model.pt")).landmarks)
+        text = str(unpack(packed, Path("model.pt")).landmarks)
     except BenchmarkError as error:
-        found = str(error)
-    assert found.startswith(("Landmarks(", "model.pt: "))
-    assert "\n" not in found
+        text = str(error)
+    assert text.startswith(("Landmarks(", "model.pt: "))
+    assert "\n" not in text
 
 
 class Trap:
@@ -303,21 +278,17 @@ class Trap:
 
 
 def test_a_model_that_would_run_code_is_refused_and_runs_none(
-    one: RunFolder, tmp_path: Path
+    folder: RunFolder, tmp_path: Path
 ) -> None:
     """Even where result.json vouches for it."""
-    mark, stream = tmp_path / "was_run", io.BytesIO()
-    torch.save({"format": 1, "state": Trap(mark)}, stream)
-    torch.load(io.BytesIO(stream.getvalue()), weights_only=False)
+    mark = tmp_path / "was_run"
+    trap = saved({"format": 1, "state": Trap(mark)})
+    torch.load(io.BytesIO(trap), weights_only=False)
     assert mark.exists()  # the trap works
     mark.unlink()
-    put(one, stream.getvalue())
-    refused(
-        one,
-        "model.pt",
-        "is no model of plain values and tensors (UnpicklingError)",
-        "nothing in it was run",
-    )
+    put(folder, trap)
+    words = "is no model of plain values and tensors (UnpicklingError)"
+    refused(folder, "model.pt", words, "nothing in it was run")
     assert not mark.exists()
 
 
@@ -337,26 +308,20 @@ def test_a_model_that_would_run_code_is_refused_and_runs_none(
     ],
     ids=str,
 )
-def test_values_that_are_no_model_are_refused(one: RunFolder, change: dict[str, Any]) -> None:
+def test_values_that_are_no_model_are_refused(folder: RunFolder, change: dict[str, Any]) -> None:
     content = torch.load(io.BytesIO(pack(LEARNED, "some")), weights_only=True)
     content |= change
-    stream = io.BytesIO()
-    torch.save({key: value for key, value in content.items() if value is not None}, stream)
-    put(one, stream.getvalue())
-    refused(one, "model.pt", "is no model of plain values and tensors")
+    put(folder, saved({key: value for key, value in content.items() if value is not None}))
+    refused(folder, "model.pt", "is no model of plain values and tensors")
 
 
-def test_a_later_format_is_named(one: RunFolder) -> None:
-    stream = io.BytesIO()
-    torch.save({"format": FORMAT + 1}, stream)
-    put(one, stream.getvalue())
-    refused(one, f"has format {FORMAT + 1}, but this version reads {FORMAT}", "train it again")
+def test_a_later_format_is_named(folder: RunFolder) -> None:
+    put(folder, saved({"format": FORMAT + 1}))
+    refused(folder, f"has format {FORMAT + 1}, but this version reads {FORMAT}", "train it again")
 
 
-def test_a_model_that_unpacks_to_more_than_it_holds_is_refused(one: RunFolder) -> None:
-    """torch does not compress: 4 MB of zeros in some kB are no work of its own, and are not
-    unpacked.
-    """
+def test_a_model_that_unpacks_to_more_than_it_holds_is_refused(folder: RunFolder) -> None:
+    """torch does not compress: 4 MB of zeros in some kB are not its work, and not unpacked."""
     stream = io.BytesIO()
     large = pack(replace(LEARNED, state={"level": torch.zeros(1_000_000)}), "some")
     with (
@@ -366,50 +331,66 @@ def test_a_model_that_unpacks_to_more_than_it_holds_is_refused(one: RunFolder) -
         for name in plain.namelist():
             small.writestr(name, plain.read(name))
     assert len(stream.getvalue()) < 50_000
-    put(one, stream.getvalue())
-    refused(one, "is no model of plain values and tensors (ValueError)")
+    put(folder, stream.getvalue())
+    refused(folder, "is no model of plain values and tensors (ValueError)")
 
 
-@pytest.mark.parametrize("level", ["high", None, torch.zeros(3)], ids=str)
-def test_a_state_of_the_wrong_kind_is_refused_before_any_slice(one: RunFolder, level: Any) -> None:
-    """Putting it back succeeds: it is told by asking the arm once."""
-    name = next(iter(unpack((one / "model.pt").read_bytes(), one / "model.pt").state))
-    put(one, pack(replace(LEARNED, state={name: level}), "some"))
-    refused(one, "does not fit arm threshold as it is now")
+@pytest.mark.parametrize(
+    "state",
+    [{"level": "high"}, {"level": None}, {"level": torch.zeros(3)}, {"other": 1.0}],
+    ids=["text", "nothing", "tensor", "of an arm that changed since"],
+)
+def test_a_state_of_another_kind_is_refused_before_any_slice(
+    folder: RunFolder, state: dict[str, Any]
+) -> None:
+    """Putting it back may succeed: it is told by asking the arm once."""
+    own = unpack((folder / "model.pt").read_bytes(), folder / "model.pt").state
+    put(folder, pack(replace(LEARNED, state=renamed(state, own)), "some"))
+    refused(folder, "does not fit arm threshold as it is now", "environment.json")
 
 
-def test_a_changed_model_is_refused(one: RunFolder) -> None:
-    content = bytearray((one / "model.pt").read_bytes())
+def renamed(state: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The state with "level" called as the arm calls it."""
+    (name,) = own
+    return {name if key == "level" else key: value for key, value in state.items()}
+
+
+def test_a_changed_model_is_refused(folder: RunFolder) -> None:
+    content = bytearray((folder / "model.pt").read_bytes())
     content[len(content) // 2] ^= 1
-    (one / "model.pt").write_bytes(content)
-    refused(one, "model.pt", "is not the file that result.json has the hash of")
+    (folder / "model.pt").write_bytes(content)
+    refused(folder, "model.pt", "is not the file that result.json has the hash of")
 
 
-def test_a_lost_model_is_told(one: RunFolder) -> None:
-    (one / "model.pt").unlink()
-    refused(one, "model.pt: cannot be read (No such file or directory)", "copy it back")
+def test_a_lost_model_is_told(folder: RunFolder) -> None:
+    (folder / "model.pt").unlink()
+    refused(folder, "model.pt: cannot be read (No such file or directory)", "copy it back")
 
 
-def test_a_run_without_a_model_says_how_to_get_one(one: RunFolder) -> None:
-    result = read_json(one / "result.json")
+def test_a_run_without_a_model_says_how_to_get_one(folder: RunFolder) -> None:
+    result = read_json(folder / "result.json")
     del result["sha256"]["model.pt"]
-    write_json(one / "result.json", result)
-    refused(one, "finished without its model", "train it again with --keep-models")
+    write_json(folder / "result.json", result)
+    refused(folder, "finished without its model", "train it again with --keep-models")
 
 
-def test_an_unfinished_run_is_told(one: RunFolder) -> None:
-    (one / "result.json").unlink()
-    refused(one, f"--run {one.run_id}: is partial, not done")
+def test_an_unfinished_run_is_told(folder: RunFolder) -> None:
+    (folder / "result.json").unlink()
+    refused(folder, f"--run {folder.run_id}: is partial, not done")
 
 
-def test_an_unknown_run_names_the_nearest_and_those_with_a_model(one: RunFolder) -> None:
-    root = one.path.parent
+def test_an_unknown_run_names_the_nearest_and_those_with_a_model(folder: RunFolder) -> None:
+    root = folder.path.parent
     with pytest.raises(RecordError) as caught:
-        load(root, f"runs/{one.run_id[:-3]}/", TABLE, "cpu")  # as the shell completes it, and cut
-    assert str(caught.value).endswith(f"; the nearest is {one.run_id}; with a model: {one.run_id}")
-    with pytest.raises(RecordError, match=f"the nearest is {one.run_id}"):
+        load(
+            root, f"runs/{folder.run_id[:-3]}/", TABLE, "cpu"
+        )  # as the shell completes it, and cut
+    assert str(caught.value).endswith(
+        f"; the nearest is {folder.run_id}; with a model: {folder.run_id}"
+    )
+    with pytest.raises(RecordError, match=f"the nearest is {folder.run_id}"):
         load(root, "thres", TABLE, "cpu")  # as short as it is, none else begins so
-    (one / "model.pt").unlink()
+    (folder / "model.pt").unlink()
     with pytest.raises(
         RecordError, match=r"--run \?: .* has no such run; with a model: none, see --keep-models"
     ):
@@ -421,20 +402,8 @@ def test_a_folder_of_runs_that_is_not_there(tmp_path: Path) -> None:
         load(tmp_path / "no/such", "x", TABLE, "cpu")
 
 
-def test_a_spec_that_was_changed_is_refused(one: RunFolder) -> None:
-    content = read_json(one / "spec.json")
-    content["spec"]["params"]["rim"] = 0.3
-    write_json(one / "spec.json", content)
-    refused(one, "spec.json", "was changed after the run")
-
-
-def test_an_arm_that_is_not_installed_is_named(one: RunFolder) -> None:
-    refused(one, "unknown arm 'threshold'; known: otsu", "install", arms={"otsu": ARMS["otsu"]})
-
-
-def test_an_arm_that_changed_since_is_told(one: RunFolder) -> None:
-    put(one, pack(replace(LEARNED, state={"level": 1.0}), "some"))
-    refused(one, "does not fit arm threshold as it is now", "environment.json")
+def test_an_arm_that_is_not_installed_is_named(folder: RunFolder) -> None:
+    refused(folder, "unknown arm 'threshold'; known: otsu", "install", arms={"otsu": ARMS["otsu"]})
 
 
 def test_weights_of_another_network_are_refused(

@@ -1,6 +1,4 @@
-"""Running specs: what is done is left, what fails is told, what is scored, and that no cell is run
-twice.
-"""
+"""Running specs: what is done is left, what fails is told, and no cell is run twice."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -37,6 +35,7 @@ from benchmark.__main__ import main
 from benchmark.arm import ArmEntry, Cases, FitReport, FloatImages, RunContext
 from benchmark.data.slices import SliceSet
 from benchmark.protocol import Recipe
+from benchmark.runs.cache import FILES
 from benchmark.runs.prepared_data import PreparedData
 from benchmark.runs.run_folder import RunFolder, RunState, read_json, unpack_masks
 from benchmark.runs.runner import RunOptions, run_grid, run_one
@@ -54,9 +53,7 @@ class Soft(Faulty):
 
 
 class Stopped(Faulty):
-    """Is interrupted the first time, a checkpoint behind it, and tells what it is given each
-    time.
-    """
+    """Is interrupted the first time, a checkpoint behind it, and keeps what it is given."""
 
     given: ClassVar[list[tuple[int, bool]]] = []  # threads, and whether there was a checkpoint
 
@@ -76,9 +73,7 @@ class Timed(Faulty):
     epochs: int = 2
 
     NAP: ClassVar[float] = 0.5
-    told: ClassVar[
-        list[object]
-    ] = []  # history.csv after the first epoch, how often a checkpoint is due, the device
+    told: ClassVar[list[object]] = []  # history.csv after an epoch, checkpoint's seconds, device
 
     def fit(self, train: Cases, val: Cases, context: RunContext) -> FitReport:
         time.sleep(self.NAP)
@@ -99,33 +94,37 @@ TABLE = {**ARMS, "faulty": FAULTY, "pinched": PINCHED, "soft": ArmEntry.of(Soft)
 
 @dataclass
 class Floor:
-    """A bench, a folder, and what the runner tells while it works."""
+    """Prepared data, a folder, and what the runner tells while it works."""
 
-    bench: PreparedData
+    data: PreparedData
     split: Split
     recipe: Recipe
     out: Path
     begun: list[str] = field(default_factory=list)
     ended: list[tuple[str, RunState]] = field(default_factory=list)
 
-    def spec(self, arm: str = "faulty", recipe: Recipe | None = None, **more: object) -> RunSpec:
-        return spec_of(
-            arm, TABLE[arm], self.bench.slices, self.split, recipe or self.recipe, **more
-        )  # type: ignore[arg-type]
+    def spec(self, arm: str = "faulty", **more: Any) -> RunSpec:
+        return spec_of(arm, TABLE[arm], self.data.slices, self.split, self.recipe, **more)
 
-    def options(self, **more: object) -> RunOptions:
+    def options(self, **more: Any) -> RunOptions:
         return RunOptions(
             self.out,
             on_begin=lambda spec: self.begun.append(spec.run_id),
             on_state=lambda spec, state: self.ended.append((spec.run_id, state)),
-            **more,  # type: ignore[arg-type]
+            **more,
         )
 
-    def run(self, *specs: RunSpec, **more: object) -> list[RunState]:
-        return list(run_grid(specs, self.bench, self.options(**more)).values())
+    def run(self, *specs: RunSpec, **more: Any) -> list[RunState]:
+        return list(run_grid(specs, self.data, self.options(**more)).values())
 
     def folder(self, spec: RunSpec) -> RunFolder:
         return RunFolder(self.out, spec.run_id)
+
+    def json(self, spec: RunSpec, name: str) -> dict[str, Any]:
+        return read_json(self.folder(spec) / f"{name}.json")
+
+    def scores(self, spec: RunSpec) -> pd.DataFrame:
+        return pd.read_csv(self.folder(spec) / "scores.csv")
 
 
 @pytest.fixture
@@ -146,29 +145,20 @@ def mended(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 def test_what_is_done_is_not_touched(floor: Floor) -> None:
     spec = floor.spec()
     assert floor.run(spec) == [RunState.DONE]
-    before = {
-        path: path.stat().st_mtime_ns
-        for path in floor.folder(spec).path.iterdir()
-        if path.name != ".lock"
-    }
-    floor.bench = replace(floor.bench, arms={})  # whoever tries to run it fails
+    files = [path for path in floor.folder(spec).path.iterdir() if path.name != ".lock"]
+    before = [path.stat().st_mtime_ns for path in files]
+    floor.data = replace(floor.data, arms={})  # whoever tries to run it fails
     assert floor.run(spec) == [RunState.DONE]
-    after = {
-        path: path.stat().st_mtime_ns
-        for path in floor.folder(spec).path.iterdir()
-        if path.name != ".lock"
-    }
-    assert after == before
+    assert [path.stat().st_mtime_ns for path in files] == before
     assert floor.begun == [spec.run_id]
     assert floor.ended == [(spec.run_id, RunState.DONE)] * 2
 
 
 def test_a_failing_cell_is_told_and_the_rest_goes_on(floor: Floor) -> None:
-    specs = [floor.spec(breach=breach) for breach in ("none", "raises", "shape")] + [
-        floor.spec("background")
-    ]
+    specs = [floor.spec(breach=breach) for breach in ("none", "raises", "shape")]
+    specs.append(floor.spec("background"))
     assert floor.run(*specs) == [RunState.DONE, RunState.FAILED, RunState.FAILED, RunState.DONE]
-    failure = read_json(floor.folder(specs[1]) / "failure.json")
+    failure = floor.json(specs[1], "failure")
     assert (failure["error"], failure["message"]) == ("RuntimeError", "out of luck")
     assert "in fit" in failure["traceback"]
 
@@ -179,9 +169,8 @@ def test_what_failed_is_tried_again_next_time(floor: Floor, mended: Callable[[],
     assert floor.run(spec) == [RunState.FAILED]
     assert len(floor.begun) == 2
     mended()
-    assert floor.run(spec, retry_failures_before=0.0) == [
-        RunState.FAILED
-    ]  # it failed since: left to the next call
+    since = floor.run(spec, retry_failures_before=0.0)  # it failed since: left to the next call
+    assert since == [RunState.FAILED]
     assert len(floor.begun) == 2
     assert floor.run(spec) == [RunState.DONE]
     assert not (floor.folder(spec) / "failure.json").exists()
@@ -204,7 +193,7 @@ def test_an_arm_that_breaks_the_contract_fails_by_name(
 ) -> None:
     spec = floor.spec(breach=breach)
     assert floor.run(spec) == [RunState.FAILED]
-    failure = read_json(floor.folder(spec) / "failure.json")
+    failure = floor.json(spec, "failure")
     assert failure["error"] == "ArmError"
     assert failure["message"].startswith("Faulty.predict returned")
     assert words in failure["message"]
@@ -212,10 +201,10 @@ def test_an_arm_that_breaks_the_contract_fails_by_name(
 
 
 def test_an_arm_that_cannot_be_imported_fails_alone(floor: Floor) -> None:
-    floor.bench = replace(floor.bench, arms={**TABLE, "faulty": ArmEntry("no_such_module:Arm")})
+    floor.data = replace(floor.data, arms={**TABLE, "faulty": ArmEntry("no_such_module:Arm")})
     spec = floor.spec()
     assert floor.run(spec, floor.spec("background")) == [RunState.FAILED, RunState.DONE]
-    assert "no_such_module" in read_json(floor.folder(spec) / "failure.json")["message"]
+    assert "no_such_module" in floor.json(spec, "failure")["message"]
 
 
 def test_ctrl_c_is_no_failure(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,7 +224,7 @@ def test_a_cell_of_another_process_is_left_to_it(
     spec = floor.spec()
     monkeypatch.setattr("benchmark.runs.run_folder.LOCK_PATIENCE_SECONDS", 0.05)
     with floor.folder(spec).lock():
-        assert run_one(spec, floor.bench, floor.options()) is RunState.RUNNING
+        assert run_one(spec, floor.data, floor.options()) is RunState.RUNNING
     assert (floor.begun, floor.ended) == ([], [(spec.run_id, RunState.RUNNING)])
 
 
@@ -244,20 +233,18 @@ def test_a_finished_run_records_what_it_learned_what_it_took_and_what_it_scored(
 ) -> None:
     spec = floor.spec(level=0.25)
     floor.run(spec)
-    folder, slices = floor.folder(spec), floor.bench.slices
-    result, timing = read_json(folder / "result.json"), read_json(folder / "timing.json")
+    slices = floor.data.slices
+    result, timing = floor.json(spec, "result"), floor.json(spec, "timing")
     assert result["fit"] == {"level": 0.25, "nothing": None}
     assert result["dataset"] == {"slices": 24, "patients": 8, "phantom": True}
     assert result["test"]["n"] == len(floor.split.test) == 4
     assert result["needs_click"] is False
-    assert timing["fit_seconds"] > 0
-    assert timing["predict_seconds"] > 0
+    assert min(timing["fit_seconds"], timing["predict_seconds"]) > 0
     assert timing["peak_process_mib"] > 1
-    assert timing["peak_gpu_mib"] is None
-    assert timing["resumed"] is False
-    scores, masks = pd.read_csv(folder / "scores.csv"), unpack_masks(folder / "predictions.zip")
+    assert (timing["peak_gpu_mib"], timing["resumed"]) == (None, False)
+    scores, masks = floor.scores(spec), unpack_masks(floor.folder(spec) / "predictions.zip")
     assert scores["slice_id"].tolist() == list(masks) == sorted(floor.split.test)
-    test = floor.bench.cases(spec, floor.split, floor.split.test)
+    test = floor.data.cases(spec, floor.split, floor.split.test)
     for i, number in enumerate(test.slice_id.tolist()):
         np.testing.assert_array_equal(masks[number], test.images[i] > 0.25)
         where = slices.slice_id.tolist().index(number)
@@ -268,9 +255,8 @@ def test_a_finished_run_records_what_it_learned_what_it_took_and_what_it_scored(
 def test_an_arm_that_needs_a_click_gets_one_inside_each_tumour(floor: Floor) -> None:
     spec = floor.spec("pinched")
     assert floor.run(spec) == [RunState.DONE]
-    scores = pd.read_csv(floor.folder(spec) / "scores.csv")
-    assert scores[["tp", "fp"]].to_numpy().tolist() == [[1, 0]] * 4
-    assert read_json(floor.folder(spec) / "result.json")["needs_click"] is True
+    assert floor.scores(spec)[["tp", "fp"]].to_numpy().tolist() == [[1, 0]] * 4
+    assert floor.json(spec, "result")["needs_click"] is True
 
 
 def test_the_sets_an_arm_sees_are_those_of_the_split(floor: Floor) -> None:
@@ -279,33 +265,29 @@ def test_the_sets_an_arm_sees_are_those_of_the_split(floor: Floor) -> None:
     assert Faulty.seen["val"].slice_id.tolist() == sorted(floor.split.val)
     train = Faulty.seen["train"]
     assert (train.images.dtype, train.images.min(), train.images.max()) == (np.float32, -1, 1)
-    assert (len(train), train.spacing_mm) == (16, floor.bench.slices.spacing_mm)
+    assert (len(train), train.spacing_mm) == (16, floor.data.slices.spacing_mm)
 
 
 def test_test_images_reach_training_images_by_the_histogram_alone(
     slices: SliceSet, tmp_path: Path
 ) -> None:
-    """By patient, changing every test image changes nothing that an arm learns from; in the thesis
-    it does.
-    """
+    """By patient, changing every test image changes nothing that is learned from; else it does."""
     changed = {}
     for protocol in ("thesis", "patient"):
         floor = floor_in(slices, small_recipe(protocol), tmp_path)
         spec, test = floor.spec(), np.isin(slices.slice_id, floor.split.test)
         images = slices.images.copy()
         images[test] = np.sqrt(images[test] / 255.0) * 255  # lighter
-        other = replace(floor.bench, slices=replace(slices, images=images), _last=None)
-        before = floor.bench.cases(spec, floor.split, floor.split.train).images
-        changed[protocol] = not np.array_equal(
-            other.cases(spec, floor.split, floor.split.train).images, before
+        other = replace(floor.data, slices=replace(slices, images=images), _last=None)
+        before, after = (
+            data.cases(spec, floor.split, floor.split.train).images for data in (floor.data, other)
         )
+        changed[protocol] = not np.array_equal(after, before)
     assert changed == {"thesis": True, "patient": False}
 
 
 def enlarged(maps: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(N, 64, 64) -> (N, 128, 128), bilinear by numpy alone: new pixel i has its centre at old (i +
-    0.5) / 2 - 0.5.
-    """
+    """(N, 64, 64) -> (N, 128, 128), bilinear: new pixel i lies at old (i + 0.5) / 2 - 0.5."""
     places = (np.arange(128) + 0.5) / 2 - 0.5
     for axis in (1, 2):
         maps = np.apply_along_axis(lambda line: np.interp(places, np.arange(64), line), axis, maps)
@@ -315,33 +297,27 @@ def enlarged(maps: NDArray[np.float32]) -> NDArray[np.float64]:
 def test_an_arm_fed_smaller_images_is_scored_at_the_full_size(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its probabilities are enlarged and then cut at 0.5: the other way round the outline would be
-    a staircase.
-    """
-    monkeypatch.setattr(
-        "benchmark.runs.runner.MASKS_AT_ONCE", 3
-    )  # of four: how many at once changes nothing
+    """Its probabilities are enlarged, then cut at 0.5: the other way round gives a staircase."""
+    monkeypatch.setattr("benchmark.runs.runner.MASKS_AT_ONCE", 3)  # of four: changes nothing
     slices = small_slices(size=128)
     floor = floor_in(slices, recipe, tmp_path)
     spec = floor.spec("soft", shape=(64, 64))
     assert floor.run(spec) == [RunState.DONE]
-    train, folder = Soft.seen["train"], floor.folder(spec)
+    train = Soft.seen["train"]
     assert train.images.shape == (16, 64, 64)
     assert train.spacing_mm == pytest.approx(tuple(2 * side for side in slices.spacing_mm))
-    masks = unpack_masks(folder / "predictions.zip")
-    likely = (floor.bench.cases(spec, floor.split, floor.split.test).images + 1) / 2
+    masks = unpack_masks(floor.folder(spec) / "predictions.zip")
+    likely = (floor.data.cases(spec, floor.split, floor.split.test).images + 1) / 2
     expected, staircase = enlarged(likely), (likely > 0.5).repeat(2, axis=1).repeat(2, axis=2)
     clear = np.abs(expected - 0.5) > 1e-6  # float32 against float64
     assert clear.mean() > 0.99
     np.testing.assert_array_equal(np.stack(list(masks.values()))[clear], (expected > 0.5)[clear])
     assert ((expected > 0.5) != staircase).sum() > 100
-    scores = pd.read_csv(folder / "scores.csv")
+    scores = floor.scores(spec)
     assert (scores[["tp", "fp", "fn", "tn"]].sum(axis=1) == 128 * 128).all()
-    true = {
-        number: mask.sum()
-        for number, mask in zip(slices.slice_id.tolist(), slices.masks, strict=True)
-    }
-    assert (scores["tp"] + scores["fn"]).tolist() == [true[number] for number in scores["slice_id"]]
+    sizes = dict(zip(slices.slice_id.tolist(), slices.masks.sum(axis=(1, 2)), strict=True))
+    found = (scores["tp"] + scores["fn"]).tolist()
+    assert found == [sizes[number] for number in scores["slice_id"]]
 
 
 def test_the_same_spec_gives_the_same_bits_in_any_folder(floor: Floor, tmp_path: Path) -> None:
@@ -358,8 +334,7 @@ def test_the_checkpoint_goes_when_the_run_is_done(floor: Floor) -> None:
     spec = floor.spec("unet", kernel_size=3)
     floor.run(spec, checkpoint_every_seconds=0)
     names = {path.name for path in floor.folder(spec).path.iterdir()} - {".lock"}
-    assert names == {"spec.json", "environment.json", "history.csv", "scores.csv", "predictions.zip", "timing.json",
-                     "result.json"}  # fmt: skip
+    assert names == {*FILES, "history.csv", "predictions.zip"}
 
 
 @pytest.mark.usefixtures("few_phantoms")
@@ -369,17 +344,8 @@ def test_a_failed_cell_is_exit_code_1(
     monkeypatch.setattr("benchmark.__main__.ARMS", TABLE)
     grid = tmp_path / "two.toml"
     grid.write_text('seeds = [1]\n[[arms]]\nname = "faulty"\nbreach = ["raises", "none"]\n')
-    words = [
-        "reproduce",
-        "--data",
-        "phantoms",
-        "--grid",
-        str(grid),
-        "--out",
-        str(tmp_path / "out"),
-        "--threads",
-        "1",
-    ]
+    words = ["reproduce", "--data=phantoms", f"--grid={grid}", f"--out={tmp_path / 'out'}",
+             "--threads=1"]  # fmt: skip
     assert main(words) == 1
     output = capsys.readouterr().out
     assert re.search(r"failed: faulty_breachraises\S+: RuntimeError: out of luck", output)
@@ -394,16 +360,8 @@ def words(slices: SliceSet, tmp_path_factory: pytest.TempPathFactory) -> list[st
     folder = tmp_path_factory.mktemp("shared")
     (folder / "tiny.toml").write_text(TINY_GRID)
     data = write_pairs(slices, folder / "slices")
-    return [
-        "reproduce",
-        "--data",
-        str(data),
-        "--grid",
-        str(folder / "tiny.toml"),
-        "--threads",
-        "1",
-        "--out",
-    ]
+    grid = folder / "tiny.toml"
+    return ["reproduce", f"--data={data}", f"--grid={grid}", "--threads=1", "--out"]
 
 
 @pytest.fixture(scope="module")
@@ -444,7 +402,7 @@ def test_workers_give_the_bits_of_one_process(
 
 
 @pytest.mark.parametrize(
-    ("keep", "now", "goes_on_with", "note"),
+    ("keep", "now", "then", "note"),
     [
         (True, 2, 1, "goes on with the 1 threads"),
         (False, 2, 2, "the checkpoint is dropped"),
@@ -452,12 +410,7 @@ def test_workers_give_the_bits_of_one_process(
     ],
 )
 def test_an_interrupted_training_goes_on_with_the_threads_it_was_begun_with(
-    floor: Floor,
-    monkeypatch: pytest.MonkeyPatch,
-    keep: bool,
-    now: int,
-    goes_on_with: int,
-    note: str,
+    floor: Floor, monkeypatch: pytest.MonkeyPatch, keep: bool, now: int, then: int, note: str
 ) -> None:
     """Where they were not asked for: another number would drop the checkpoint."""
     monkeypatch.setattr(Stopped, "given", [])
@@ -471,10 +424,9 @@ def test_an_interrupted_training_goes_on_with_the_threads_it_was_begun_with(
         assert torch.get_num_threads() == now
     finally:
         torch.set_num_threads(usual)
-    assert Stopped.given == [(1, False), (goes_on_with, keep)]
-    folder = floor.folder(spec)
-    assert read_json(folder / "environment.json")["threads"] == goes_on_with
-    assert read_json(folder / "timing.json")["resumed"] is keep
+    assert Stopped.given == [(1, False), (then, keep)]
+    assert floor.json(spec, "environment")["threads"] == then
+    assert floor.json(spec, "timing")["resumed"] is keep
     assert len(notes) == bool(note)
     assert note in "".join(notes)
 
@@ -482,30 +434,22 @@ def test_an_interrupted_training_goes_on_with_the_threads_it_was_begun_with(
 def test_the_time_of_a_training_is_that_of_its_epochs_and_its_history_is_on_the_disk_after_each(
     floor: Floor,
 ) -> None:
-    """Epochs of 2 s and 4 s, some of them spent before an interruption: the clock of this process
-    tells less.
-    """
+    """Epochs of 2 s and 4 s, some before an interruption: this process's clock knows less."""
     spec = floor.spec("timed")
     assert floor.run(spec, checkpoint_every_seconds=12.5, device="cpu:0") == [RunState.DONE]
-    folder = floor.folder(spec)
-    timing = read_json(folder / "timing.json")
-    assert (timing["fit_seconds"], timing["seconds_per_epoch"], timing["gpu_seconds"]) == (
-        6.0,
-        3.0,
-        0.75,
-    )
+    timing, history = floor.json(spec, "timing"), floor.folder(spec) / "history.csv"
+    seconds = [timing[name] for name in ("fit_seconds", "seconds_per_epoch", "gpu_seconds")]
+    assert seconds == [6.0, 3.0, 0.75]
     assert (timing["parameters"], timing["train_gflop_per_image"]) == (7, 1.5)
     assert 0 < timing["predict_seconds"] < Timed.NAP  # the fit, which naps, is no part of it
     assert Timed.told == ["epoch,seconds,gpu_seconds\n0,2.0,0.5\n", 12.5, "cpu:0"]
-    assert (
-        folder / "history.csv"
-    ).read_text() == "epoch,seconds,gpu_seconds\n0,2.0,0.5\n1,4.0,0.25\n"
+    assert history.read_text() == "epoch,seconds,gpu_seconds\n0,2.0,0.5\n1,4.0,0.25\n"
 
 
 def test_an_arm_without_epochs_took_as_long_as_its_fit(floor: Floor) -> None:
     spec = floor.spec("timed", epochs=0)
     assert floor.run(spec) == [RunState.DONE]
-    timing = read_json(floor.folder(spec) / "timing.json")
+    timing = floor.json(spec, "timing")
     assert timing["fit_seconds"] >= Timed.NAP
     assert (timing["seconds_per_epoch"], timing["gpu_seconds"]) == (None, None)
     assert not (floor.folder(spec) / "history.csv").exists()
@@ -518,9 +462,9 @@ def test_slices_of_unknown_patients_count_none(
     floor = floor_in(real, recipe, tmp_path)
     spec = floor.spec()
     floor.run(spec)
-    dataset = read_json(floor.folder(spec) / "result.json")["dataset"]
-    assert dataset == {"slices": 24, "patients": 4, "phantom": False}
-    assert read_json(floor.folder(spec) / "spec.json")["phantom"] is False
+    dataset = {"slices": 24, "patients": 4, "phantom": False}
+    assert floor.json(spec, "result")["dataset"] == dataset
+    assert floor.json(spec, "spec")["phantom"] is False
 
 
 def test_a_cell_that_another_process_ends_meanwhile_is_not_run_again(
@@ -532,7 +476,7 @@ def test_a_cell_that_another_process_ends_meanwhile_is_not_run_again(
     folder = floor.folder(spec)
     with ThreadPoolExecutor() as pool:
         with folder.lock():
-            waiting = pool.submit(run_one, spec, floor.bench, floor.options())
+            waiting = pool.submit(run_one, spec, floor.data, floor.options())
             time.sleep(0.3)
             (folder / "result.json").write_text("{}")
         assert waiting.result() is RunState.DONE
