@@ -50,7 +50,7 @@ def test_either_version_and_direction(tmp_path: Path, modern: bool, shape: tuple
         (np.ones((1, 200_000), np.uint8), "the archive has 3064"),
     ],
 )
-def test_folds_that_are_no_folds_are_refused_by_their_file(
+def test_what_is_no_folds_is_refused_by_its_file(
     tmp_path: Path, modern: bool, values: Any, words: str
 ) -> None:
     path = write(tmp_path, values, modern)
@@ -73,7 +73,7 @@ def test_a_file_without_its_variable_or_none_at_all(tmp_path: Path, modern: bool
     compressed=st.booleans(),
 )
 @in_one_folder
-def test_what_scipy_writes_in_the_older_format_is_read(
+def test_what_scipy_writes_is_read(
     tmp_path: Path, folds: list[int], dtype: str, compressed: bool
 ) -> None:
     """scipy is the oracle; it shrinks small whole numbers and puts up to four bytes into a tag."""

@@ -18,6 +18,7 @@ from benchmark import data
 from benchmark.data.download import BASE_URL, FILES, RemoteFile, cache_folder, fetch, manual_way
 from benchmark.errors import DownloadError
 
+Patch = pytest.MonkeyPatch
 CONTENT = {7: bytes(range(256)) * 4000, 8: b"folds" * 100}  # id -> bytes
 NAMES = {7: "brainTumorDataPublic_1-766.zip", 8: "cvind.mat"}
 TABLE = tuple(
@@ -67,7 +68,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def server(monkeypatch: Patch) -> Iterator[Server]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(time, "sleep", lambda seconds: None)  # before a file is asked for again
@@ -116,7 +117,7 @@ def test_a_broken_download_keeps_the_files_that_came_whole(server: Server, tmp_p
 @pytest.mark.parametrize(
     ("status", "words"), [(403, "403 Forbidden"), (404, "404"), (202, "202"), (503, "503")]
 )
-def test_a_refusal_names_the_manual_way_at_once(
+def test_a_refusal_names_the_manual_way(
     server: Server, tmp_path: Path, status: int, words: str
 ) -> None:
     server.status = status
@@ -145,7 +146,7 @@ def test_no_network_names_the_manual_way(server: Server, tmp_path: Path) -> None
     ],
     ids=["other bytes", "more bytes"],
 )
-def test_other_content_than_the_published_one(
+def test_other_content_is_thrown_away(
     server: Server, tmp_path: Path, content: bytes, says: str
 ) -> None:
     server.content[7] = content
@@ -168,9 +169,7 @@ def test_progress_goes_to_the_terminal(
     assert "cvind.mat" in capsys.readouterr().out
 
 
-def test_the_word_figshare_loads_what_was_fetched(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_word_loads_what_was_fetched(monkeypatch: Patch, tmp_path: Path) -> None:
     slices = small_set(dtype="int16")
     folder = write_zips(slices, tmp_path / "cache")
     monkeypatch.setattr("benchmark.data.download.fetch", lambda: folder)

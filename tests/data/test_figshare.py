@@ -85,9 +85,7 @@ def test_smaller_pituitary_slices_do_not_stop_the_meningiomas(tmp_path: Path) ->
         ({"PID": np.array([[10, 13]], np.uint16)}, "cjdata/PID"),
     ],
 )
-def test_a_field_that_is_wrong_is_named_by_its_file(
-    tmp_path: Path, replaced: dict[str, Any], words: str
-) -> None:
+def test_a_wrong_field_is_named(tmp_path: Path, replaced: dict[str, Any], words: str) -> None:
     refused(write_first(tmp_path / "set", **replaced), "2.mat", words)
 
 

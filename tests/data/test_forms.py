@@ -120,7 +120,7 @@ PICTURES = ("png", "webp", "tif", "index")
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of a damaged TIFF
 @given(data=st.data())
 @in_one_folder
-def test_damaged_files_give_one_clear_error_or_valid_slices(
+def test_damage_gives_one_clear_error_or_valid_slices(
     tmp_path: Path, file: str, data: st.DataObject
 ) -> None:
     """Nothing but a BenchmarkError that names the place may come out."""

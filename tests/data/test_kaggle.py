@@ -111,9 +111,7 @@ def test_a_missing_file_of_the_three_is_named(tmp_path: Path, name: str) -> None
         ("images", SLICES.images[..., None], "row 0: shape (64, 96, 1)"),
     ],
 )
-def test_a_row_that_breaks_a_rule_is_named(
-    tmp_path: Path, name: str, array: Any, words: str
-) -> None:
+def test_a_row_that_is_wrong_is_named(tmp_path: Path, name: str, array: Any, words: str) -> None:
     refused(written(tmp_path, **{name: array}), words)
 
 

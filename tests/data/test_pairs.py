@@ -34,9 +34,7 @@ def test_without_index_all_are_meningiomas_of_unknown_patients(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(("lone", "missing"), [("masks", "mask"), ("images", "image")])
-def test_an_image_without_its_mask_is_refused_and_a_mask_without_its_image(
-    folder: Path, lone: str, missing: str
-) -> None:
+def test_a_file_without_its_partner_is_refused(folder: Path, lone: str, missing: str) -> None:
     (folder / lone / "5.png").unlink()
     refused(folder, "5.png", f"no {missing}", f"{missing}s/5.png")
 
@@ -103,7 +101,7 @@ def test_a_picture_is_read_only_where_its_orientation_tag_leaves_it_upright(
             refused(folder, f"2{suffix}", f"orientation tag ({turn}) turns it", "upright")
 
 
-def test_a_picture_whose_least_value_is_white_or_several_in_one_file_are_refused(
+def test_inverted_pictures_and_several_in_a_file_are_refused(
     folder: Path,
 ) -> None:
     """Of 16 bits: those of 8 Pillow itself turns round."""
@@ -126,9 +124,7 @@ def test_a_picture_whose_least_value_is_white_or_several_in_one_file_are_refused
         ("slice,label\n2,\xff\n", "UTF-8"),
     ],
 )
-def test_an_index_that_breaks_a_rule_says_in_which_line(
-    folder: Path, text: str, words: str
-) -> None:
+def test_an_index_says_in_which_line_it_is_wrong(folder: Path, text: str, words: str) -> None:
     (folder / "index.csv").write_bytes(text.encode("latin-1"))
     refused(folder, "index.csv", words)
 

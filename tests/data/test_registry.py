@@ -30,6 +30,7 @@ from benchmark.data.slices import RawSlice, SliceSet, gather, iterate, mask_hash
 from benchmark.errors import DataError
 from benchmark.planning.request import Request, load_slices
 
+Patch = pytest.MonkeyPatch
 # of the archive's meningiomas
 PUBLISHED = {*range(1, 59), *range(60, 209), *range(211, 709), 3030, 3063, 3064}
 LABELS = (1, 1, 2, 2, 2, 3)
@@ -51,7 +52,7 @@ def written(name: str, slices: SliceSet, folder: Path) -> Path:
 
 
 @pytest.fixture
-def known(monkeypatch: pytest.MonkeyPatch) -> None:
+def known(monkeypatch: Patch) -> None:
     """The registry of the small slices in place of the shipped one."""
     monkeypatch.setattr(registry, "cheng_registry", lambda: KNOWN)
 
@@ -176,9 +177,7 @@ def test_pictures_under_any_names_are_the_same_slices(
 
 
 @pytest.mark.parametrize("name", WRITE)
-def test_one_line_says_what_was_recognised_in_every_form(
-    tmp_path: Path, known: None, name: str
-) -> None:
+def test_one_line_says_what_was_recognised(tmp_path: Path, known: None, name: str) -> None:
     folder = written(name, WHOLE, tmp_path / "set")
     back = load(folder)
     assert (back.dataset_id, back.patient_id) == (MENINGIOMAS.dataset_id, MENINGIOMAS.patient_id)
@@ -192,7 +191,7 @@ def test_one_line_says_what_was_recognised_in_every_form(
     )
 
 
-def test_where_nothing_was_recognised_it_is_said_what_slices_without_a_label_are_taken_for(
+def test_it_is_said_what_unknown_slices_are_taken_for(
     tmp_path: Path,
 ) -> None:
     assert load(write_pairs(WHOLE, tmp_path / "labelled")).note == ""
@@ -233,8 +232,8 @@ def test_slices_that_are_left_out_are_not_kept_in_memory(known: None) -> None:
     assert max(alive) <= 2 + 2
 
 
-def test_slices_of_another_size_do_not_hinder_the_labels_that_have_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_another_size_hinders_only_the_labels_that_have_it(
+    tmp_path: Path, monkeypatch: Patch
 ) -> None:
     """The archive's fifteen slices of 256x256 are all pituitary."""
     small = [
@@ -259,7 +258,7 @@ def test_slices_of_another_size_do_not_hinder_the_labels_that_have_none(
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_label_that_contradicts_the_registry_is_refused(
+def test_a_label_that_the_registry_denies_is_refused(
     tmp_path: Path, known: None, name: str
 ) -> None:
     wrong = replace(WHOLE, label=np.array([1, 2, 2, 2, 2, 3]))
@@ -294,9 +293,7 @@ def test_patients_that_are_renamed_throughout_keep_their_new_names() -> None:
     ],
     ids=["one split in two", "one named in part", "two made one", "one named as another"],
 )
-def test_patients_that_are_grouped_otherwise_than_in_the_registry_are_refused(
-    patients: str, words: str
-) -> None:
+def test_patients_grouped_otherwise_than_there_are_refused(patients: str, words: str) -> None:
     """Else slices of one patient could stand in two sets of a by-patient split."""
     with pytest.raises(DataError, match=f"{words}.*correct patient_id, or leave it empty"):
         recognised(named(*patients))
@@ -344,7 +341,7 @@ def test_two_slices_of_one_number_are_refused(tmp_path: Path, known: None) -> No
 # What the user sees
 
 
-def test_each_verb_says_once_what_was_recognised(
+def test_each_verb_says_it_once(
     tmp_path: Path, known: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_index(WHOLE, folder := pictures(WHOLE, tmp_path / "set", names=WHOLE.slice_id.tolist()))
