@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.data import load, nifti
-from benchmark.data.slices import RawSlice, SliceSet, gather, iterate
+from benchmark.data.registry import RegisteredSlice, Registry
+from benchmark.data.slices import RawSlice, SliceSet, gather, iterate, mask_hash
 from benchmark.errors import DataError
 
 in_one_folder = settings(  # of laws whose examples share the files of the first
@@ -136,6 +137,14 @@ def write_kaggle(
 def write_nifti(slices: SliceSet, folder: Path) -> Path:
     nifti.export(slices, folder)
     return folder
+
+
+def registry_of(slices: SliceSet) -> Registry:
+    """Register upright slices whose numbers, labels and patients are trusted."""
+    return {
+        mask_hash(raw.mask): RegisteredSlice(raw.slice_id, raw.label, raw.patient_id)
+        for raw in iterate(slices)
+    }
 
 
 WRITERS: dict[str, Callable[[SliceSet, Path], Path]] = {

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from data_forms import objects, refused, small_set, write_kaggle
+from data_forms import objects, refused, registry_of, small_set, write_kaggle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.data import kaggle, load
-from benchmark.data.registry import identify, registry_of
+from benchmark.data.registry import identify
 from benchmark.data.slices import gather
 
 SLICES = small_set(5, dtype="int16")

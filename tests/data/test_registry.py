@@ -14,6 +14,7 @@ import pytest
 from data_forms import (
     WRITERS,
     refused,
+    registry_of,
     small_set,
     unlisted_pairs,
     write_index,
@@ -36,7 +37,7 @@ PUBLISHED = {*range(1, 59), *range(60, 209), *range(211, 709), 3030, 3063, 3064}
 LABELS = (1, 1, 2, 2, 2, 3)
 WHOLE = replace(small_set(6), label=np.array(LABELS), patient_id=("A", "B", "C", "C", "D", "E"))
 DEEP = replace(WHOLE, images=WHOLE.images.astype(np.int16))
-KNOWN = registry.registry_of(WHOLE)
+KNOWN = registry_of(WHOLE)
 MENINGIOMAS, GLIOMAS = (gather(iterate(WHOLE), labels=[label]) for label in (1, 2))
 LINE = (
     "2 of 6 slices are Cheng's meningiomas; left out: 3 gliomas, 1 pituitary tumour, by --labels."
