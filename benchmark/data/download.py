@@ -15,7 +15,7 @@ BASE_URL = "https://ndownloader.figshare.com/files/"
 CACHE = "meningioma-bench"
 CHUNK = 32 * 1024
 TIMEOUT_SECONDS = (15, 60)  # to connect, between two chunks
-RETRIES = 3  # of a file whose connection breaks
+RETRIES = 2  # of a file whose connection breaks
 REFUSALS = {
     403: "the server refuses this network (403 Forbidden; figshare does so for many cloud and "
     "company addresses)",
@@ -118,11 +118,13 @@ class _Downloader:
         """Raise `DownloadError` before anything is fetched, unless the answer is the file."""
         if response.is_redirect:
             return
-        status, size = response.status_code, response.headers.get("Content-Length")
-        if status != 200:
-            raise DownloadError(REFUSALS.get(status, f"the server answers {status}"))
-        if size is not None and int(size) > self.file.size:
+        status, size = response.status_code, int(response.headers.get("Content-Length", 0))
+        if status == 200 and size <= self.file.size:
+            return
+        response.close()
+        if status == 200:
             raise DownloadError(f"the server sends more than the published {self.file.size} bytes")
+        raise DownloadError(REFUSALS.get(status, f"the server answers {status}"))
 
 
 class _Bar:

@@ -50,8 +50,5 @@ def face(
     forwards = -(np.sin(angle) + slope * np.abs(np.cos(angle)))
     wall = np.where(forwards > 0.01, -tip / np.maximum(forwards, 0.01), np.inf)
     nearer = np.minimum(1, wall / np.hypot(dura[:, 0], dura[:, 1]))
-    return (
-        light + within * (bright - light),
-        np.maximum(radius, DURA + ahead),
-        dura * nearer[:, None],
-    )
+    light = light + within * (bright - light)
+    return light, np.maximum(radius, DURA + ahead), dura * nearer[:, None]

@@ -16,9 +16,8 @@ Index = dict[int, tuple[int | None, str | None]]  # slice number -> label, patie
 def holds(folder: Path, suffixes: tuple[str, ...]) -> bool:
     """True where the folder has a file with one of the suffixes (lower case)."""
     with decoding(folder, "check the path and your right to read it"):
-        return folder.is_dir() and any(
-            path.name.lower().endswith(suffixes) for path in folder.iterdir()
-        )
+        names = [path.name.lower() for path in folder.iterdir()] if folder.is_dir() else []
+        return any(name.endswith(suffixes) for name in names)
 
 
 def numbered(
@@ -43,9 +42,8 @@ def numbered(
                 "it"
             )
         if (other := file_of.setdefault(int(stem), path)) != path:
-            raise DataError(
-                f"{path}: slice {int(stem)} is there twice (also {other}); remove one of the two"
-            )
+            twice = f"slice {int(stem)} is there twice (also {other})"
+            raise DataError(f"{path}: {twice}; remove one of the two")
     if not file_of:
         raise DataError(f"{folder}: no slice in it; looked for N{', N'.join(suffixes)}")
     return file_of
@@ -90,15 +88,13 @@ def read_index(path: Path, needed: Iterable[int]) -> Index:
             text = (row.get("label") or "").strip()
             label = _whole(text, "label", where) if text else None
             if number in rows:
-                raise DataError(
-                    f"{where}: slice {number} is listed twice; remove one of the two lines"
-                )
+                twice = f"slice {number} is listed twice"
+                raise DataError(f"{where}: {twice}; remove one of the two lines")
             rows[number] = (label, (row.get("patient_id") or "").strip() or None)
     for number in needed:
         if number not in rows:
-            raise DataError(
-                f"{path}: slice {number} is not listed, but its image exists; add its line"
-            )
+            lacks = f"slice {number} is not listed, but its image exists"
+            raise DataError(f"{path}: {lacks}; add its line")
     return rows
 
 

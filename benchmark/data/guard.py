@@ -18,9 +18,9 @@ UNREADABLE = "check the path and your right to read it"
 def decoding(origin: object, cure: str = DAMAGED) -> Iterator[None]:
     """Turn any exception of a decoder into a `DataError` that names origin and cure.
 
-    Pillow, h5py, zipfile, NiBabel and numpy raise OSError, ValueError, KeyError,
-    struct.error, zlib.error, MemoryError and more on hostile bytes, so the net is wide on
-    purpose; keep the block inside it small. A `BenchmarkError` passes unchanged.
+    Pillow, h5py, zipfile, NiBabel and numpy raise OSError, ValueError, KeyError, struct.error,
+    zlib.error, MemoryError and more on hostile bytes, so the net is wide on purpose; keep the block
+    inside it small. A `BenchmarkError` passes unchanged.
     """
     try:
         yield
@@ -30,9 +30,8 @@ def decoding(origin: object, cure: str = DAMAGED) -> Iterator[None]:
         what = (str(error).splitlines() or [""])[0][:200]
         if cure == DAMAGED and isinstance(error, PermissionError | FileNotFoundError):
             cure = UNREADABLE
-        raise DataError(
-            f"{origin}: cannot be read ({type(error).__name__}: {what}); {cure}"
-        ) from error
+        what = f"{type(error).__name__}: {what}"
+        raise DataError(f"{origin}: cannot be read ({what}); {cure}") from error
 
 
 def read_capped(path: Path, limit: int, cure: str = "not read") -> bytes:

@@ -34,17 +34,14 @@ def read(folder: Path) -> Iterator[RawSlice]:
     """
     for name in NAMES:
         if not (folder / name).is_file():
-            needed = ", ".join(NAMES)
-            raise DataError(
-                f"{folder / name}: not there; the Kaggle copy needs {needed} side by side"
-            )
+            needed = f"the Kaggle copy needs {', '.join(NAMES)} side by side"
+            raise DataError(f"{folder / name}: not there; {needed}")
     labels, masks, images = (safe_npy.read(folder / name) for name in reversed(NAMES))
     lengths = [len(array) if array.ndim else 0 for array in (images, masks, labels)]
     if len(set(lengths)) != 1:
         said = ", ".join(f"{name} {length}" for name, length in zip(NAMES, lengths, strict=True))
-        raise DataError(
-            f"{folder}: lengths differ ({said}); the three files must come from one download"
-        )
+        cure = "the three files must come from one download"
+        raise DataError(f"{folder}: lengths differ ({said}); {cure}")
     for row in range(lengths[0]):
         origin = f"{folder / NAMES[0]}, row {row}"
         image = _plane(images[row], origin)
@@ -65,9 +62,8 @@ def _label(element: Any, origin: str) -> int:
     array = np.asarray(element)
     with decoding(origin, "a label is one whole number"):
         if array.size != 1 or array.dtype.kind not in "iuf" or array.item() % 1:
-            raise DataError(
-                f"{origin}: label of shape {array.shape}, {array.dtype}, must be one whole number"
-            )
+            what = f"label of shape {array.shape}, {array.dtype}"
+            raise DataError(f"{origin}: {what}, must be one whole number")
         return int(array.item())
 
 

@@ -54,9 +54,8 @@ def decode(path: Path) -> NDArray[np.generic]:
     if array.ndim == 3:
         colour = array[..., : 1 if array.shape[2] == 2 else 3]
         if not (colour == colour[..., :1]).all():
-            raise DataError(
-                f"{path}: colour picture; a slice has one grey channel: save it as a grey PNG"
-            )
+            cure = "a slice has one grey channel: save it as a grey PNG"
+            raise DataError(f"{path}: colour picture; {cure}")
         array = colour[..., 0]
     if array.dtype == np.int32 and array.min() >= 0 and array.max() <= 65535:  # Pillow's mode I
         array = array.astype(np.uint16)
@@ -66,8 +65,7 @@ def decode(path: Path) -> NDArray[np.generic]:
 def _check_tags(picture: Image.Image, path: Path) -> None:
     """Raise `DataError` for tags that change what is seen, and that Pillow does not carry out."""
     if (turn := picture.getexif().get(ORIENTATION, 1)) not in (0, 1):
-        raise DataError(
-            f"{path}: its orientation tag ({turn}) turns it; save it upright, without the tag"
-        )
+        tagged = f"its orientation tag ({turn}) turns it"
+        raise DataError(f"{path}: {tagged}; save it upright, without the tag")
     if picture.mode not in ("1", "L") and getattr(picture, "tag_v2", {}).get(PHOTOMETRIC) == 0:
         raise DataError(f"{path}: its least value is white; save it with 0 for black")

@@ -53,16 +53,14 @@ def make(
     return slices.gather(raw, phantom=True)
 
 
-def _slices(
-    seed: int, patients: int, per_patient: int, size: int, dtype: np.dtype
-) -> Iterator[RawSlice]:
+def _slices(seed: int, patients: int, each: int, size: int, dtype: np.dtype) -> Iterator[RawSlice]:
     spacing_mm = (SPACING_MM[0] * FIELD_PIXELS / size, SPACING_MM[1] * FIELD_PIXELS / size)
     peak = PEAK[dtype.name]
     for patient in range(1, patients + 1):
-        for place in range(per_patient):
+        for place in range(each):
             light, mask = _one(seed, patient, place, size)
             image = np.rint(np.clip(light, 0, 1) * peak).astype(dtype)
-            number = (patient - 1) * per_patient + place + 1
+            number = (patient - 1) * each + place + 1
             origin = f"phantom {number}"
             yield RawSlice(number, MENINGIOMA, image, mask, origin, f"P{patient:02d}", spacing_mm)
 
@@ -118,15 +116,8 @@ def _head(rng: np.random.Generator, place: int, x: Floats, y: Floats) -> tuple[F
 def _rings(radius: Floats, pixel: float) -> Floats:
     """Return skin, fat, two tables of bone with marrow between, and the dura, around darkness."""
     light = np.zeros_like(radius)
-    outwards = (
-        (0.868, 0.42),
-        (0.885, 0.08),
-        (0.92, 0.34),
-        (0.935, 0.10),
-        (0.985, 0.85),
-        (1.0, 0.55),
-    )
-    for outer, value in reversed(outwards):
+    radii, values = (1.0, 0.985, 0.935, 0.92, 0.885, 0.868), (0.55, 0.85, 0.10, 0.34, 0.08, 0.42)
+    for outer, value in zip(radii, values, strict=True):
         light += edge(radius - outer, pixel) * (value - light)
     return light
 

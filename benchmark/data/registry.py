@@ -17,13 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.slices import LABELS, MENINGIOMA, RawSlice, SliceSet, dataset_id_of, mask_hash
+from benchmark.data.slices import LABELS, MENINGIOMA, RawSlice, dataset_id_of, mask_hash
 from benchmark.errors import DataError
 
 TABLE = "cheng.csv"
-TURNS = [
-    (transposed, quarters) for quarters in range(4) for transposed in (False, True)
-]  # upright first
+TURNS = [(transposed, quarters) for quarters in range(4) for transposed in (False, True)]
 TUMOURS = {**LABELS, 3: "pituitary tumour"}
 
 
@@ -36,6 +34,7 @@ class RegisteredSlice:
     patient_id: str
 
 
+Names = dict[tuple[str, str], tuple[str, str, str]]  # who was met: name, patient and first slice
 Registry = Mapping[str, RegisteredSlice]  # by the `mask_hash` of the upright mask
 
 
@@ -44,20 +43,7 @@ def cheng_registry() -> Registry:
     """The shipped registry of the 3064 slices."""
     text = (files("benchmark.data") / TABLE).read_text(encoding="utf-8")
     _, *rows = csv.reader(text.splitlines())  # slice, label, patient_id, mask_sha256
-    return {
-        digest: RegisteredSlice(int(number), int(label), patient)
-        for number, label, patient, digest in rows
-    }
-
-
-def registry_of(slices: SliceSet) -> Registry:
-    """Register upright slices whose numbers, labels and patients are trusted."""
-    rows = zip(slices.masks, slices.slice_id, slices.label, slices.patient_id, strict=True)
-    return {
-        mask_hash(mask): RegisteredSlice(int(number), int(label), patient)
-        for mask, number, label, patient in rows
-        if patient is not None
-    }
+    return {mask: RegisteredSlice(int(n), int(label), patient) for n, label, patient, mask in rows}
 
 
 @dataclass
@@ -127,7 +113,7 @@ def identify(
     """
     registry = cheng_registry() if registry is None else registry
     counts = SourceCounts() if counts is None else counts
-    patients: dict[tuple[str, str], tuple[str, str, str]] = {}
+    patients: Names = {}
     first_unlabelled = ""
     for raw in source:
         upright, match = _recognised(raw, registry)
@@ -184,9 +170,7 @@ def _label(number: int | None) -> str:
     return f"{number} ({LABELS[number]})" if number in LABELS else f"{number}"
 
 
-def _check_patient(
-    raw: RawSlice, match: RegisteredSlice, seen: dict[tuple[str, str], tuple[str, str, str]]
-) -> None:
+def _check_patient(raw: RawSlice, match: RegisteredSlice, seen: Names) -> None:
     """Raise unless the source's names and the registry's patients are one to one so far, or a
     patient could be split.
     """

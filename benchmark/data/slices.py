@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from benchmark.errors import DataError
 
+Mask = NDArray[np.bool_]  # (H, W), True = tumour
+Spacing = tuple[float, float]  # (row, column) size of a pixel, in mm
+
 LABELS = {1: "meningioma", 2: "glioma", 3: "pituitary"}
 MENINGIOMA = 1
 SPACING_MM = (0.49, 0.49)  # of the Cheng dataset, rows then columns (thesis, section 2.1)
@@ -36,7 +39,7 @@ class RawSlice:
     mask: NDArray[np.generic]
     origin: str
     patient_id: str | None = None
-    spacing_mm: tuple[float, float] | None = None
+    spacing_mm: Spacing | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +57,7 @@ class SliceSet:
     slice_id: NDArray[np.int64]
     label: NDArray[np.int64]
     patient_id: tuple[str | None, ...]
-    spacing_mm: tuple[float, float] = SPACING_MM
+    spacing_mm: Spacing = SPACING_MM
     phantom: bool = False
     note: str = ""
 
@@ -101,7 +104,7 @@ class SliceSet:
         return digest.hexdigest()
 
 
-def mask_hash(mask: NDArray[np.bool_]) -> str:
+def mask_hash(mask: Mask) -> str:
     """sha256 of one decoded (H, W) bool mask, its size included."""
     h, w = mask.shape
     packed = np.packbits(np.ascontiguousarray(mask, dtype=bool))
@@ -168,7 +171,7 @@ def _check_new(raw: RawSlice, kept: dict[int, RawSlice]) -> None:
         )
 
 
-def _checked_mask(raw: RawSlice, allow_empty: bool) -> NDArray[np.bool_]:
+def _checked_mask(raw: RawSlice, allow_empty: bool) -> Mask:
     """Return the mask as bool after checking the pair of arrays of one slice."""
     image, array, origin = raw.image, raw.mask, raw.origin
     if image.ndim != 2 or array.ndim != 2:
@@ -191,7 +194,7 @@ def _checked_mask(raw: RawSlice, allow_empty: bool) -> NDArray[np.bool_]:
         )
     if array.dtype.kind not in "bui":
         raise DataError(f"{origin}: mask dtype {array.dtype} must be bool or an integer")
-    mask: NDArray[np.bool_] = array != 0
+    mask: Mask = array != 0
     tumour = array[mask]
     if tumour.size and tumour.min() != tumour.max():
         values = np.unique(array)
@@ -210,18 +213,15 @@ def _checked_mask(raw: RawSlice, allow_empty: bool) -> NDArray[np.bool_]:
 def _check_uniform(slices: list[RawSlice]) -> None:
     """Raise unless all slices share one legal size, dtype and spacing."""
     _check_one_size(slices)
-    first = slices[0]
+    dtype, spacing_mm, origin = slices[0].image.dtype, slices[0].spacing_mm, slices[0].origin
     for raw in slices:
-        if raw.image.dtype != first.image.dtype:
+        if raw.image.dtype != dtype:
+            raise DataError(f"{raw.origin}: {raw.image.dtype}, but {origin} is {dtype}")
+        if raw.spacing_mm != spacing_mm:
             raise DataError(
-                f"{raw.origin}: {raw.image.dtype}, but {first.origin} is {first.image.dtype}"
+                f"{raw.origin}: pixel spacing {raw.spacing_mm} mm, but {origin} has {spacing_mm} mm"
             )
-        if raw.spacing_mm != first.spacing_mm:
-            raise DataError(
-                f"{raw.origin}: pixel spacing {raw.spacing_mm} mm, but {first.origin} has "
-                f"{first.spacing_mm} mm"
-            )
-    check_sides(first.image.shape, first.origin)
+    check_sides(slices[0].image.shape, origin)
 
 
 def _check_one_size(slices: list[RawSlice]) -> None:

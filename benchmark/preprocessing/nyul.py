@@ -56,9 +56,8 @@ def fit_nyul(
     span = rows[:, -1] - rows[:, 0]
     rows, span = rows[span > 0], span[span > 0]
     if len(rows) == 0:
-        raise DataError(
-            "no image has more than one foreground grey level; Nyul's landmarks cannot be learned"
-        )
+        why = "no image has more than one foreground grey level"
+        raise DataError(f"{why}; Nyul's landmarks cannot be learned")
     low, high = STANDARD_SCALE
     moved = low + (rows - rows[:, :1]) / span[:, None] * (high - low)
     return Landmarks(tuple(percentiles), tuple(moved.mean(axis=0).tolist()), whole)

@@ -22,10 +22,8 @@ def downsample(images: NDArray[np.generic], shape: tuple[int, int]) -> NDArray[n
 def _shares(n: int, m: int) -> NDArray[np.float64]:
     """(m, n) share of each of n old pixels in each of m new ones along an axis; rows sum to 1."""
     edges = np.arange(m + 1) * n / m
-    ends, starts = (
-        np.minimum(edges[1:, None], np.arange(1, n + 1)),
-        np.maximum(edges[:-1, None], np.arange(n)),
-    )
+    ends = np.minimum(edges[1:, None], np.arange(1, n + 1))
+    starts = np.maximum(edges[:-1, None], np.arange(n))
     return (ends - starts).clip(min=0) * m / n
 
 

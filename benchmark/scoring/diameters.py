@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from benchmark.data.slices import Mask, Spacing
 from benchmark.scoring.surface import bounding_box
 
 Point = tuple[int, int]  # row and column in half pixels: outline points are whole numbers
@@ -31,7 +32,7 @@ class Diameters:
     perpendicular_mm: float
 
 
-def diameters(mask: NDArray[np.bool_], spacing_mm: tuple[float, float]) -> Diameters:
+def diameters(mask: Mask, spacing_mm: Spacing) -> Diameters:
     """Measure the largest component of an (H, W) bool mask; spacing_mm (row, column) is positive.
 
     Components join through all 8 neighbours; the one with the most pixels is measured. Its outline
@@ -55,7 +56,7 @@ def diameters(mask: NDArray[np.bool_], spacing_mm: tuple[float, float]) -> Diame
     return Diameters(longest, max(tied))
 
 
-def _outermost(mask: NDArray[np.bool_]) -> set[Point]:
+def _outermost(mask: Mask) -> set[Point]:
     """The outline points of the first and last pixel of each row: all corners of the hull are
     among them.
     """
@@ -88,7 +89,7 @@ def _turn(a: Point, b: Point, c: Point) -> int:
     return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
 
 
-def _of_hull(corners: NDArray[np.int64], spacing_mm: tuple[float, float]) -> Diameters:
+def _of_hull(corners: NDArray[np.int64], spacing_mm: Spacing) -> Diameters:
     """Diameters of a convex polygon given by its corners in order, in half pixels."""
     points = corners * (np.array(spacing_mm) / 2)
     lengths = np.hypot(*(points[:, None] - points).transpose(2, 0, 1))

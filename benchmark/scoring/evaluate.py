@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from benchmark.arm import Arm, ClickArm, Clicks, FloatImages, ProbMaps
-from benchmark.data.slices import SliceSet
+from benchmark.data.slices import Mask, SliceSet, Spacing
 from benchmark.errors import ArmError
 from benchmark.scoring.diameters import diameters
 from benchmark.scoring.overlap import count
@@ -39,7 +38,7 @@ def predict_checked(arm: Arm | ClickArm, images: FloatImages, clicks: Clicks | N
     return maps
 
 
-def simulated_clicks(masks: NDArray[np.bool_]) -> Clicks:
+def simulated_clicks(masks: Mask) -> Clicks:
     """(N, H, W) truth -> (N, 2) the pixel farthest from the outline, as a reader would click.
 
     An empty mask gives the image's centre: there is no tumour to click on.
@@ -52,13 +51,13 @@ def simulated_clicks(masks: NDArray[np.bool_]) -> Clicks:
     return clicks
 
 
-def binarise(maps: ProbMaps) -> NDArray[np.bool_]:
+def binarise(maps: ProbMaps) -> Mask:
     """Tumour where p > 0.5."""
     return maps > THRESHOLD
 
 
 def score(
-    slices: SliceSet, predictions: Mapping[int, NDArray[np.bool_]], wanted: tuple[int, ...]
+    slices: SliceSet, predictions: Mapping[int, Mask], wanted: tuple[int, ...]
 ) -> pd.DataFrame:
     """Score (H, W) bool predictions by slice number against the truth at its own size, in mm.
 
@@ -79,9 +78,7 @@ def score(
     )
 
 
-def measures(
-    predicted: NDArray[np.bool_], truth: NDArray[np.bool_], spacing_mm: tuple[float, float]
-) -> dict[str, Any]:
+def measures(predicted: Mask, truth: Mask, spacing_mm: Spacing) -> dict[str, Any]:
     """Every measure of one slice from two (H, W) bool masks, else `ValueError`.
 
     In the order of scores.csv. Lengths in mm and areas in mm2 have 4 decimals: the rest of their

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from benchmark.data.folder import numbered
 from benchmark.data.guard import check_pixels, decoding
-from benchmark.data.slices import SliceSet
+from benchmark.data.slices import Mask, SliceSet
 from benchmark.errors import DataError
 from benchmark.scoring.evaluate import score
 from benchmark.splits.split import Split
@@ -63,9 +63,7 @@ def judge(folder: Path, split: Split, slices: SliceSet) -> ExternalScores:
     return ExternalScores(slices.dataset_id, split, scores, turned(masks, slices))
 
 
-def read_masks(
-    folder: Path, wanted: Collection[int], slices: SliceSet
-) -> dict[int, NDArray[np.bool_]]:
+def read_masks(folder: Path, wanted: Collection[int], slices: SliceSet) -> dict[int, Mask]:
     """Read one mask (H, W) bool, True = tumour, for each wanted slice from a file of its number.
 
     Files are N.png, .tif, .tiff, .webp, .bmp, .nii or .nii.gz, with 0 for background and one other
@@ -98,7 +96,7 @@ def _first(numbers: list[int]) -> str:
     return ", ".join(map(str, numbers[:5])) + (", ..." if len(numbers) > 5 else "")
 
 
-def _mask(path: Path, shape: tuple[int, int]) -> NDArray[np.bool_]:
+def _mask(path: Path, shape: tuple[int, int]) -> Mask:
     """Decode one mask and hold it to the rules; see `read_masks`."""
     array = _decode(path)
     if array.shape != shape:
@@ -108,7 +106,7 @@ def _mask(path: Path, shape: tuple[int, int]) -> NDArray[np.bool_]:
         )
     if array.dtype.kind not in "buif":
         raise DataError(f"{path}: the mask holds {array.dtype}; write whole numbers")
-    mask: NDArray[np.bool_] = array != 0
+    mask: Mask = array != 0
     tumour = array[mask]
     if tumour.size:
         low, high = float(tumour.min()), float(tumour.max())
@@ -143,7 +141,7 @@ def _bitmap(path: Path) -> NDArray[np.uint8]:
     return colour[..., 0]
 
 
-def turned(masks: Mapping[int, NDArray[np.bool_]], slices: SliceSet) -> str:
+def turned(masks: Mapping[int, Mask], slices: SliceSet) -> str:
     """Say so where masks (H, W) fit the truth far better turned or mirrored; else, or empty, "".
 
     Files do not tell such a slip, and it looks like a poor tool. Nothing is turned here.

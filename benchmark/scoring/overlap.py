@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from benchmark.data.slices import Mask
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Counts:
         return self.tp / (self.tp + self.fp) if self._empty is None else self._empty
 
 
-def count(predicted: NDArray[np.bool_], truth: NDArray[np.bool_]) -> Counts:
+def count(predicted: Mask, truth: Mask) -> Counts:
     """Count the pixels of two (H, W) bool masks; `ValueError` if dtype or shape differ."""
     check_pair(predicted, truth)
     tp = int(np.count_nonzero(predicted & truth))
@@ -60,7 +61,7 @@ def count(predicted: NDArray[np.bool_], truth: NDArray[np.bool_]) -> Counts:
     return Counts(tp, fp, fn, truth.size - tp - fp - fn)
 
 
-def check_pair(predicted: NDArray[np.bool_], truth: NDArray[np.bool_]) -> None:
+def check_pair(predicted: Mask, truth: Mask) -> None:
     """Raise `ValueError` unless both are bool masks of one shape."""
     if predicted.dtype != bool or truth.dtype != bool or predicted.shape != truth.shape:
         raise ValueError(

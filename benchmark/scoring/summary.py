@@ -33,11 +33,8 @@ def summarise(scores: pd.DataFrame) -> dict[str, float | int]:
     named = scores if scores["patient_id"].notna().all() else scores.iloc[:0]
     by_patient = named.groupby("patient_id")["dice"].mean()
     slices = {"all": scores, "detected": scores[detected]}
-    further = {
-        name: float(slices[of][column].agg(how))
-        for name, column, of, how in FURTHER
-        if column in scores
-    }
+    measured = [row for row in FURTHER if row[1] in scores]
+    further = {name: float(slices[of][column].agg(how)) for name, column, of, how in measured}
     rate = float(missed.sum() / tumour.sum()) if tumour.any() else float("nan")
     numbers: dict[str, float | int] = {
         "n": len(scores),
@@ -52,7 +49,4 @@ def summarise(scores: pd.DataFrame) -> dict[str, float | int]:
         "precision_mean": float(scores["precision"].mean()),
         **({"missed_rate": rate, **further} if further else {}),
     }
-    return {
-        name: value if isinstance(value, int) else round(value, DECIMALS)
-        for name, value in numbers.items()
-    }
+    return {name: n if isinstance(n, int) else round(n, DECIMALS) for name, n in numbers.items()}

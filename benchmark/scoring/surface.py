@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from benchmark.data.slices import Mask, Spacing
 from benchmark.scoring.overlap import check_pair
 
 SLACK = 1 + 1e-9  # 3 pixels of 0.1 mm are within 0.3 mm, though their float64 product is above it
@@ -75,9 +76,7 @@ class BorderDistances:
         return np.concatenate([self.predicted_mm, self.truth_mm])
 
 
-def border_distances(
-    predicted: NDArray[np.bool_], truth: NDArray[np.bool_], spacing_mm: tuple[float, float]
-) -> BorderDistances:
+def border_distances(predicted: Mask, truth: Mask, spacing_mm: Spacing) -> BorderDistances:
     """Measure two (H, W) bool masks whose pixels are spacing_mm (row, column), both positive.
 
     Either mask may be empty. `ValueError` if dtype or shape differ.
@@ -91,9 +90,7 @@ def border_distances(
     return BorderDistances(there, back, diagonal_mm)
 
 
-def core_sensitivity(
-    predicted: NDArray[np.bool_], truth: NDArray[np.bool_], spacing_mm: tuple[float, float]
-) -> float:
+def core_sensitivity(predicted: Mask, truth: Mask, spacing_mm: Spacing) -> float:
     """Share of the truth's core that was found, in [0, 1]; 0 means that the very middle was missed.
 
     The core is the truth's pixels at least half as deep as its deepest one. Depth is the distance
@@ -111,7 +108,7 @@ def core_sensitivity(
     return float(np.count_nonzero(core & predicted[box]) / np.count_nonzero(core))
 
 
-def bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+def bounding_box(mask: Mask) -> tuple[slice, slice]:
     """Rows and columns of the smallest box around an (H, W) bool mask; empty for an empty mask."""
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     if not rows.size:
@@ -119,16 +116,14 @@ def bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
-def _border(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _border(mask: Mask) -> Mask:
     """Pixels that one erosion with the 4-neighbour cross removes, (H, W)."""
     around = np.pad(mask, 1)
     inside = around[:-2, 1:-1] & around[2:, 1:-1] & around[1:-1, :-2] & around[1:-1, 2:]
     return mask & ~inside
 
 
-def _to_nearest(
-    start: NDArray[np.bool_], goal: NDArray[np.bool_], spacing_mm: tuple[float, float]
-) -> NDArray[np.float64]:
+def _to_nearest(start: Mask, goal: Mask, spacing_mm: Spacing) -> NDArray[np.float64]:
     """From each pixel of start to the nearest one of goal, in mm; zeros where goal is empty."""
     if not goal.any():
         return np.zeros(np.count_nonzero(start))

@@ -11,6 +11,8 @@ from tabulate import tabulate
 from benchmark.errors import SplitError
 from benchmark.splits.split import SPLIT_SEED, Split
 
+Patients = Mapping[int, str | None]  # of slice numbers, None where unknown
+
 DRAWS = 200  # random splits that a split is held against
 STREAM = 2**32  # of these draws; the splits themselves use the small numbers
 WITHIN = (2.5, 97.5)  # percentiles that hold 95 % of the draws
@@ -64,7 +66,7 @@ class Expected:
     high: Leakage
 
 
-def leakage(split: Split, patient_of: Mapping[int, str | None]) -> Leakage:
+def leakage(split: Split, patient_of: Patients) -> Leakage:
     """Measure one split; the order within a set and the names of patients change nothing.
 
     patient_of maps slice number to patient. Raises `SplitError` where the train or test set is
@@ -87,15 +89,12 @@ def leakage(split: Split, patient_of: Mapping[int, str | None]) -> Leakage:
     known = train | {number: patient_of[number] for number in split.val}
     patients = {patient_of[number] for number in split.test}
 
-    def with_patient(others: Mapping[int, str | None]) -> int:
+    def with_patient(others: Patients) -> int:
         theirs = set(others.values())
         return sum(patient_of[number] in theirs for number in split.test)
 
-    def with_neighbour(others: Mapping[int, str | None]) -> int:
-        return sum(
-            patient_of[number] in (others.get(number - 1), others.get(number + 1))
-            for number in split.test
-        )
+    def with_neighbour(others: Patients) -> int:
+        return sum(patient_of[n] in (others.get(n - 1), others.get(n + 1)) for n in split.test)
 
     return Leakage(
         n=len(split.test),
@@ -108,7 +107,7 @@ def leakage(split: Split, patient_of: Mapping[int, str | None]) -> Leakage:
     )
 
 
-def expected(split: Split, patient_of: Mapping[int, str | None], draws: int = DRAWS) -> Expected:
+def expected(split: Split, patient_of: Patients, draws: int = DRAWS) -> Expected:
     """Measure random splits by image of the same slices into sets of the same sizes.
 
     The draws depend on the slice numbers and sizes only, so every call gives the same numbers.
@@ -121,9 +120,8 @@ def expected(split: Split, patient_of: Mapping[int, str | None], draws: int = DR
     counts = []
     for draw in range(draws):
         key = np.array([SPLIT_SEED, STREAM + draw], dtype=np.uint64)
-        mixed = [
-            ids[i] for i in np.random.Generator(np.random.Philox(key=key)).permutation(len(ids))
-        ]
+        rng = np.random.Generator(np.random.Philox(key=key))
+        mixed = [ids[i] for i in rng.permutation(len(ids))]
         sets = (tuple(mixed[: ends[0]]), tuple(mixed[ends[0] : ends[1]]), tuple(mixed[ends[1] :]))
         counts.append(astuple(leakage(Split(split.split_id, *sets), patient_of)))
     n, drawn = len(split.test), np.array(counts, dtype=np.float64)[:, 1:]  # (draws, 6)
@@ -132,9 +130,7 @@ def expected(split: Split, patient_of: Mapping[int, str | None], draws: int = DR
     return Expected(draws, mean, low, high)
 
 
-def report(
-    splits: Sequence[Split], patient_of: Mapping[int, str | None], draws: int = DRAWS
-) -> str:
+def report(splits: Sequence[Split], patient_of: Patients, draws: int = DRAWS) -> str:
     """Return the table of all splits, and below it random ones of the same slices and sizes.
 
     Splits that share no patient between test and the rest are not by image and get no such row.

@@ -76,9 +76,8 @@ def make(
                 "patient"
             )
         if missing := [i for i in ids if i not in cvind]:
-            raise SplitError(
-                f"cvind.mat gives no fold for slice {missing[0]} ({len(missing)} in all)"
-            )
+            first = f"{missing[0]} ({len(missing)} in all)"
+            raise SplitError(f"cvind.mat gives no fold for slice {first}")
         sets = _from_folds({i: cvind[i] for i in ids}, max(cvind.values()), number)
     split = Split(split_id(rule, number), *(tuple(sorted(numbers)) for numbers in sets))
     verify(split, slices, rule)
@@ -149,9 +148,8 @@ def verify(split: Split, slices: SliceSet, rule: SplitRule) -> None:
     """
     for name, numbers in split.sets.items():
         if not numbers:
-            raise SplitError(
-                f"{split.split_id}: the {name} set is empty; more slices or patients are needed"
-            )
+            why = f"the {name} set is empty"
+            raise SplitError(f"{split.split_id}: {why}; more slices or patients are needed")
         if len(set(numbers)) != len(numbers):
             raise SplitError(f"{split.split_id}: a slice is listed twice in {name}")
     for (a, first), (b, second) in combinations(split.sets.items(), 2):
@@ -172,6 +170,5 @@ def _check_patients(split: Split, slices: SliceSet) -> None:
     for name, numbers in split.sets.items():
         for patient in (slices.patient_of[number] for number in sorted(numbers)):
             if home.setdefault(patient, name) != name:
-                raise SplitError(
-                    f"{split.split_id}: patient {patient} is in {home[patient]} and {name}"
-                )
+                homes = f"{home[patient]} and {name}"
+                raise SplitError(f"{split.split_id}: patient {patient} is in {homes}")

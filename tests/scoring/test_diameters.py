@@ -88,7 +88,7 @@ def test_holes_and_bays_do_not_count_nor_does_the_edge_of_the_image() -> None:
 
 
 @pytest.mark.parametrize("turn", [lambda mask: mask, np.flipud, np.fliplr, np.rot90, np.transpose])
-def test_of_pairs_of_one_length_the_one_with_the_longest_perpendicular(
+def test_of_equal_pairs_the_one_with_the_longest_perpendicular(
     turn: Callable[[Mask], Mask],
 ) -> None:
     """Three pairs are sqrt(10) apart, whichever comes first.
@@ -175,18 +175,14 @@ def by_brute_force(mask: Mask, spacing_mm: Spacing) -> tuple[float, float]:
 
 @law
 @given(shapes, spacings)
-def test_no_pair_of_points_is_farther_apart_and_no_chord_longer(
-    mask: Mask, spacing_mm: Spacing
-) -> None:
+def test_no_pair_is_farther_apart_and_no_chord_longer(mask: Mask, spacing_mm: Spacing) -> None:
     """The longest of all pairs of outline points, and of all chords at right angles to it."""
     assert measured(mask, spacing_mm) == pytest.approx(by_brute_force(mask, spacing_mm), rel=1e-7)
 
 
 @law
 @given(one_shape, spacings)
-def test_the_longest_diameter_of_a_convex_shape_agrees_with_scikit_image(
-    mask: Mask, spacing_mm: Spacing
-) -> None:
+def test_convex_shapes_agree_with_scikit_image(mask: Mask, spacing_mm: Spacing) -> None:
     """feret_diameter_max is of the hull redrawn in pixels: a shape must be its own hull."""
     (region,) = regionprops(mask.astype(np.uint8))
     convex = np.pad(region.image_convex, 1)
@@ -197,7 +193,7 @@ def test_the_longest_diameter_of_a_convex_shape_agrees_with_scikit_image(
 
 @law
 @given(one_shape)
-def test_redrawing_the_hull_in_pixels_adds_at_most_a_pixel(mask: Mask) -> None:
+def test_redrawing_the_hull_adds_at_most_a_pixel(mask: Mask) -> None:
     """scikit-image's redrawn hull of any shape reaches half a pixel farther at either end."""
     (region,) = regionprops(mask.astype(np.uint8))
     assert -1e-9 <= region.feret_diameter_max - measured(mask)[0] <= 1
@@ -233,9 +229,7 @@ def test_no_perpendicular_is_longer_than_the_longest(mask: Mask, spacing_mm: Spa
 
 @law
 @given(one_shape, spacings)
-def test_the_hull_lies_between_their_rhombus_and_their_rectangle(
-    mask: Mask, spacing_mm: Spacing
-) -> None:
+def test_the_hull_lies_between_rhombus_and_rectangle(mask: Mask, spacing_mm: Spacing) -> None:
     """The hull holds the ends of both, and a rectangle on them the hull: L P / 2 <= area <= L P."""
     longest, perpendicular = measured(mask, spacing_mm)
     area = ConvexHull(outline(mask, spacing_mm)).volume  # of a plane figure: its area

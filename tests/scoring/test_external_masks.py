@@ -202,7 +202,7 @@ def test_another_size_names_both(folder: Path, suffix: str) -> None:
     ],
     ids=str,
 )
-def test_a_probability_map_or_several_classes(
+def test_a_probability_map_or_classes(
     folder: Path, values: list[float], dtype: Any, suffix: str, says: str
 ) -> None:
     with_first(folder, np.resize(np.array(values, dtype=dtype), (64, 64)), suffix)
@@ -227,7 +227,7 @@ def test_numbers_that_are_no_grey_levels(folder: Path) -> None:
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_a_damaged_mask_is_one_clear_error_or_a_mask(
+def test_damage_is_one_clear_error_or_a_mask(
     tmp_path: Path, suffix: str, data: st.DataObject
 ) -> None:
     path, whole = tmp_path / "theirs" / f"1{suffix}", tmp_path / "whole"
@@ -294,7 +294,7 @@ def verb(
     return lambda *more: ["score", "masks", "--split", "split.json", "--data", "phantoms", *more]
 
 
-def test_the_verb_scores_a_folder_of_masks_and_writes_its_table(
+def test_the_verb_scores_a_folder_and_writes_its_table(
     verb: Verb, capsys: Capture, tmp_path: Path
 ) -> None:
     assert main(verb("--name", "their tool", "--out", "new/scores.csv")) == 0
@@ -315,7 +315,7 @@ def test_the_verb_overwrites_nothing(verb: Verb, capsys: Capture, tmp_path: Path
     assert (tmp_path / "mine.csv").read_text() == "mine"
 
 
-def test_the_verb_says_where_masks_are_turned(
+def test_the_verb_says_where_they_are_turned(
     verb: Verb, capsys: Capture, tmp_path: Path, slices: SliceSet
 ) -> None:
     write_masks(tmp_path / "masks", {n: m[::-1] for n, m in truth(slices, (1, 5, 9, 13)).items()})
@@ -325,9 +325,7 @@ def test_the_verb_says_where_masks_are_turned(
     assert "The masks seem to be " in output
 
 
-def test_the_verb_names_a_wrong_folder_before_any_slice_is_read(
-    verb: Verb, capsys: Capture, tmp_path: Path
-) -> None:
+def test_the_verb_names_a_wrong_folder(verb: Verb, capsys: Capture, tmp_path: Path) -> None:
     words = verb()
     words[1] = "no/such"
     assert main(words) == 2

@@ -20,6 +20,7 @@ from benchmark.splits import files
 from benchmark.splits.files import load_or_make, read, read_split, shipped, shipped_for, write
 from benchmark.splits.split import Split, make, rule_identity, verify
 
+Patch = pytest.MonkeyPatch
 BY_IMAGE, BY_PATIENT = SplitRule(), SplitRule(unit="patient")
 SHIPPED = [f"by-image-{i}" for i in range(1, 6)] + [f"by-patient-{i}" for i in range(1, 8)]
 CHENG = cheng_set()
@@ -41,7 +42,7 @@ def rule_of(name: str) -> SplitRule:
 
 
 @pytest.fixture
-def no_draws(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+def no_draws(monkeypatch: Patch) -> Callable[[], None]:
     """Called, it lets nothing be drawn: a stored split must be read."""
 
     def never(*_: object, **__: object) -> Split:
@@ -107,9 +108,7 @@ def test_another_rule_does_not_take_the_shipped_file(tmp_path: Path) -> None:
     assert len(load_or_make(CHENG, SplitRule(test_fraction=0.2), 1, tmp_path).test) == 142
 
 
-def test_settings_that_the_unit_does_not_use_do_not_matter(
-    tmp_path: Path, no_draws: Callable[[], None]
-) -> None:
+def test_settings_without_use_do_not_matter(tmp_path: Path, no_draws: Callable[[], None]) -> None:
     no_draws()
     image, patient = SplitRule(folds=5), SplitRule(unit="patient", test_fraction=0.3)
     assert load_or_make(CHENG, image, 1, tmp_path) == shipped()["by-image-1"].split
@@ -133,7 +132,7 @@ def test_a_new_split_is_written_once_and_then_read(
     assert path.read_bytes() == text
 
 
-def test_a_split_file_is_never_overwritten_but_may_be_written_twice_the_same(
+def test_a_split_file_is_only_overwritten_by_the_same(
     tmp_path: Path,
 ) -> None:
     """Two processes that draw the same split at once must not trip over each other."""
@@ -176,7 +175,7 @@ TAMPERED: dict[str, tuple[Callable[[Stored], object], str]] = {
 
 
 @pytest.mark.parametrize(("tamper", "message"), TAMPERED.values(), ids=TAMPERED)
-def test_a_tampered_split_is_refused_and_left_as_it_is(
+def test_a_tampered_split_is_refused_and_left(
     tamper: Callable[[Stored], object], message: str, tmp_path: Path
 ) -> None:
     rule = replace(BY_PATIENT, folds=4)

@@ -254,9 +254,7 @@ def test_names_and_order_change_nothing(case: Case, names: list[str], rng: Rando
 
 @law
 @given(cases(), st.data())
-def test_moving_train_slices_to_val_never_raises_the_leak_from_train(
-    case: Case, data: st.DataObject
-) -> None:
+def test_moving_slices_from_train_to_val_never_adds_leaks(case: Case, data: st.DataObject) -> None:
     """What is moved is known as before: only the counts of train alone change, and downwards."""
     split, who = case
     kept = data.draw(st.sets(st.sampled_from(split.train), min_size=1))

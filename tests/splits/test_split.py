@@ -128,9 +128,7 @@ def test_fingerprint_is_of_the_sets_and_not_of_the_name() -> None:
 
 @law
 @given(slice_sets(), units, st.data())
-def test_sets_are_disjoint_and_complete_in_any_order(
-    slices: SliceSet, unit: str, data: st.DataObject
-) -> None:
+def test_sets_are_disjoint_and_complete(slices: SliceSet, unit: str, data: st.DataObject) -> None:
     """Each slice is in exactly one set, none of which is empty, in whatever order they come."""
     rule = SplitRule(unit=unit, folds=3)
     splits = splits_of(slices, rule)
@@ -164,9 +162,7 @@ def test_by_patient_no_patient_is_in_two_sets(slices: SliceSet, unit: str, folds
 
 @law
 @given(slice_sets(), folds)
-def test_by_patient_each_slice_is_tested_once_and_the_next_fold_validates(
-    slices: SliceSet, folds: int
-) -> None:
+def test_each_fold_tests_once_and_the_next_one_validates(slices: SliceSet, folds: int) -> None:
     """A k-fold: fold i tests, fold i + 1 validates, and after the last comes the first."""
     assume(folds <= len(set(slices.patient_id)))
     splits = splits_of(slices, SplitRule(unit="patient", folds=folds))
@@ -187,7 +183,7 @@ def test_folds_differ_by_the_largest_patient_at_most(slices: SliceSet, folds: in
 
 @law
 @given(slice_sets(), units, st.data())
-def test_a_slice_in_two_sets_or_in_none_is_refused(
+def test_a_slice_in_two_sets_or_none_is_refused(
     slices: SliceSet, unit: str, data: st.DataObject
 ) -> None:
     rule = SplitRule(unit=unit, folds=3)
