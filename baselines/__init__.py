@@ -1,12 +1,13 @@
 """The arms this repository brings: one per file, and the explicit table of their names."""
 
+from baselines import _cost
 from benchmark.arm import ArmEntry
 
 _TRAINED = {"alpha": 0.5}
 _GROWN = {"smoothing": 0.01, "rim": 0.12, "neck": 0.10, "tuning_slices": 48}
 
 ARMS: dict[str, ArmEntry] = {
-    "unet": ArmEntry("baselines.unet:UNetArm", {**_TRAINED, "kernel_size": 5}),
+    "unet": ArmEntry("baselines.unet:UNetArm", {**_TRAINED, "kernel_size": 5}, gflop=_cost.unet),
     "background": ArmEntry("baselines.background:Background", {}, deterministic=True),
     "otsu": ArmEntry("baselines.otsu:Otsu", {"rim": 0.2}, deterministic=True),
     "threshold": ArmEntry(
@@ -20,5 +21,7 @@ ARMS: dict[str, ArmEntry] = {
     "click-region-growing": ArmEntry(
         "baselines.region_growing:ClickRegionGrowing", _GROWN, deterministic=True, needs_click=True
     ),
-    "attention-unet": ArmEntry("baselines.attention_unet:AttentionUNetArm", _TRAINED),
+    "attention-unet": ArmEntry(
+        "baselines.attention_unet:AttentionUNetArm", _TRAINED, gflop=_cost.attention_unet
+    ),
 }

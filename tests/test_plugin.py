@@ -139,7 +139,8 @@ def test_the_arm_that_the_readme_shows_is_an_arm() -> None:
     module = types.ModuleType("my_arms")
     sys.modules["my_arms"] = module
     exec(listing[1], module.__dict__)
-    assert ArmEntry.of(module.MyArm).defaults == {"alpha": 0.5, "width": 32}
+    entry = ArmEntry.of(module.MyArm)
+    assert (entry.defaults, entry.gflop) == ({"alpha": 0.5, "width": 32}, None)  # cost not known
     with torch.random.fork_rng():
         logits = module.MyArm().build(Network())(torch.zeros(1, 1, 64, 64))
     assert logits.shape == (1, 2, 64, 64)
