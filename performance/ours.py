@@ -9,9 +9,9 @@ from torch import nn
 
 from benchmark.runs.memory import keep_freed_memory
 from benchmark.training import loop, step
+from benchmark.training.device import Resident
 from benchmark.training.execution import Execution
 from benchmark.training.losses import thesis_tversky
-from benchmark.training.resident import Resident
 from benchmark.training.seeding import make_deterministic
 from performance.clock import Clock, split
 from performance.job import ALPHA, Job, Measurement

@@ -20,11 +20,11 @@ from benchmark.runs.run_folder import RunFolder, RunState, read_json
 from benchmark.runs.runner import PreparedData, RunOptions, run_one
 from benchmark.splits.split import make
 from benchmark.training import augment
+from benchmark.training.device import Resident
 from benchmark.training.execution import PLAIN, Execution, choose
 from benchmark.training.layers import kept, replace_layers
 from benchmark.training.loop import augmented, train_network
 from benchmark.training.losses import thesis_tversky
-from benchmark.training.resident import Resident
 from benchmark.training.seeding import make_deterministic
 from benchmark.training.step import Step
 
