@@ -40,9 +40,7 @@ def untrained(
     kernel: int = 3,
     **layers: str,
 ) -> nn.Module:
-    """MONAI's network of this name with the weights of a seed, one kernel throughout; layers: norm
-    and act.
-    """
+    """MONAI's network with the weights of a seed, one kernel throughout; layers: norm, act."""
     kind: Any = {"unet": UNet, "attention-unet": AttentionUnet}[name]
     torch.manual_seed(int(stream(seed, WEIGHTS).integers(0, 2**63 - 1)))
     sizes = {"strides": (2,) * (len(channels) - 1), "kernel_size": kernel, "up_kernel_size": kernel}
@@ -51,9 +49,7 @@ def untrained(
 
 @dataclass
 class Plain:
-    """A training's history, the weights before it and after each epoch, and the greatest slope of
-    each.
-    """
+    """A training's history, the weights before and after each epoch, and their greatest slopes."""
 
     start: Weights
     history: list[dict[str, float]] = field(default_factory=list)
@@ -128,18 +124,14 @@ def train(
 def tversky(
     p: torch.Tensor, truth: torch.Tensor, alpha: float, over: tuple[int, ...] = (-2, -1)
 ) -> torch.Tensor:
-    """1 - TP / (TP + alpha FN + (1 - alpha) FP) of probabilities (..., H, W), summed over
-    dimensions (thesis, 2.10).
-    """
+    """1 - TP / (TP + alpha FN + (1 - alpha) FP) of (..., H, W) probabilities (thesis, 2.10)."""
     t = truth.float()
     tp, fn, fp = ((x * y).sum(over) for x, y in ((p, t), (1 - p, t), (p, 1 - t)))
     return 1 - (tp + SMOOTH) / (tp + alpha * fn + (1 - alpha) * fp + SMOOTH)
 
 
 def dice(p: torch.Tensor, truth: torch.Tensor) -> float:
-    """Mean over images of 2 |A and B| / (|A| + |B|), A where tumour has more than half of the
-    probability.
-    """
+    """Mean over images of 2 |A and B| / (|A| + |B|), A where tumour is more probable than not."""
     pairs = zip((p > 0.5).numpy(), truth.numpy(), strict=True)
     return float(np.mean([2 * (a & b).sum() / (a.sum() + b.sum()) for a, b in pairs]))
 
@@ -163,9 +155,7 @@ def _dropouts(model: nn.Module) -> int:
 
 
 def _keyed_by_hand(model: nn.Module) -> list:
-    """Let each dropout layer keep the units that its keys choose; the list returned is to hold (L,
-    2) keys an image.
-    """
+    """Let dropout layers keep the units that their keys choose; the list takes (L, 2) an image."""
     keys: list = []
 
     def hook(place: int, dropped: int) -> Callable[..., torch.Tensor | None]:

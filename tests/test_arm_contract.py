@@ -1,6 +1,4 @@
-"""The contract that every arm keeps, whoever wrote it: one suite over all built-in arms and a
-plug-in.
-"""
+"""The contract that every arm keeps: one suite over all built-in arms and a plug-in."""
 
 from __future__ import annotations
 
@@ -195,9 +193,7 @@ def test_any_number_of_images_in_any_order(name: str) -> None:
 
 @every_arm
 def test_predicting_before_fitting(name: str) -> None:
-    """An arm that learns raises; one that learns nothing gives the answer it gives after
-    fitting.
-    """
+    """An arm that learns raises; one that learns nothing answers as it does after fitting."""
     one = fitted(name)
     if name in LEARN_NOTHING:
         np.testing.assert_array_equal(ask(build(name), one.test), one.maps)
@@ -233,9 +229,7 @@ def test_another_seed_gives_another_network(name: str) -> None:
 
 @pytest.mark.parametrize("name", ARMS)
 def test_what_was_kept_gives_the_same_bits(name: str) -> None:
-    """state, a file, weights-only reading, restore into a fresh arm: predictions bit for bit, no
-    generator touched.
-    """
+    """state, a file, restore into a fresh arm: predictions bit for bit, no generator touched."""
     one, fresh = fitted(name), build(name)
     assert isinstance(one.arm, Keepable)
     packed = pack(

@@ -124,9 +124,7 @@ def test_a_broken_package_is_one_line(
 
 
 def test_the_arm_that_the_readme_shows_is_an_arm() -> None:
-    """README's listing, as it stands: it names a file, is short, and builds a network of two
-    classes.
-    """
+    """README's listing, as it stands: it names a file, is short, and builds two logits a pixel."""
     import torch
 
     from benchmark.protocol import Network

@@ -266,9 +266,7 @@ def test_an_override_replaces_its_value_and_no_other(values: dict[str, object]) 
 @law
 @given(recipes())
 def test_a_recipe_survives_being_written_out_and_read_again(recipe: Recipe) -> None:
-    """The identity holds every value but the name, in a form from which the recipe can be built
-    again.
-    """
+    """The identity holds every value but the name, and the recipe can be built from it again."""
     values = {dotted: plain(value) for dotted, value in flat(recipe.identity()).items()}
     assert override(Recipe(), recipe.name, values) == recipe
     assert "name" not in recipe.identity()

@@ -36,6 +36,7 @@ from benchmark.training.execution import PLAIN, Execution
 from benchmark.training.loop import train_network
 from benchmark.training.seeding import make_deterministic
 
+Data = dict[str, Cases]
 SEED, ALPHA, CHANNELS = 5, 0.3, (4, 8, 8)
 ARMS: dict[str, Callable[[], NetworkArm]] = {
     "unet": lambda: UNetArm(alpha=ALPHA, kernel_size=3),
@@ -56,7 +57,7 @@ def _in_double() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def cases(cases: dict[str, Cases]) -> dict[str, Cases]:
+def cases(cases: Data) -> Data:
     return {
         part: replace(one, grey=one.images.astype(np.float64))  # type: ignore[arg-type]
         for part, one in cases.items()
@@ -69,7 +70,7 @@ def recipe_of(**changes: Any) -> Recipe:
     )
 
 
-def plainly(model: nn.Module, cases: dict[str, Cases], recipe: Recipe, epochs: int = 3) -> Plain:
+def plainly(model: nn.Module, cases: Data, recipe: Recipe, epochs: int = 3) -> Plain:
     train, val = cases["train"], cases["val"]
     handed_in = augmented(recipe, SEED, train)
     settings = {"seed": SEED, "alpha": ALPHA, "epochs": epochs, "batch": recipe.training.batch_size}
@@ -87,7 +88,7 @@ def agree(report: FitReport, plain: Plain) -> None:
 
 
 @pytest.mark.parametrize("name", ARMS)
-def test_an_arm_trains_as_a_plain_loop_does(name: str, cases: dict[str, Cases]) -> None:
+def test_an_arm_trains_as_a_plain_loop_does(name: str, cases: Data) -> None:
     """With dropout, from the seed to the weights of the best epoch."""
     recipe, arm = recipe_of(), ARMS[name]()
     report = arm.fit(cases["train"], cases["val"], RunContext(recipe, SEED))
@@ -101,11 +102,9 @@ def test_an_arm_trains_as_a_plain_loop_does(name: str, cases: dict[str, Cases]) 
     "how", [PLAIN, Execution(images_per_pass=4, images_per_look=3, images_per_augmentation=12)]
 )
 def test_batches_that_go_through_in_unequal_passes_train_as_whole_ones(
-    how: Execution, cases: dict[str, Cases]
+    how: Execution, cases: Data
 ) -> None:
-    """16 slices in batches of 6, 6 and 4, in passes of 4, 2, 4, 2 and 4; no dropout. The mean loss
-    is over images.
-    """
+    """16 slices in batches of 6, 6, 4, in passes of 4, 2, 4, 2, 4: the mean loss is over images."""
     recipe = recipe_of(training__batch_size=6, network__dropout=0.0)
     ours, theirs = (untrained("unet", SEED, CHANNELS, dropout=0.0) for _ in range(2))
     report = train_network(ours, ALPHA, cases["train"], cases["val"], RunContext(recipe, SEED), how)
@@ -115,9 +114,7 @@ def test_batches_that_go_through_in_unequal_passes_train_as_whole_ones(
 
 
 class Odd(nn.Module):
-    """Draws from torch's own generator, has a layer that is not trained, and a weight that is not
-    used.
-    """
+    """Draws from torch's own generator, has a frozen layer, and a weight that is not used."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -132,10 +129,8 @@ class Odd(nn.Module):
         return self.row(x)  # type: ignore[no-any-return]
 
 
-def test_a_network_of_another_kind_trains_as_in_a_plain_loop(cases: dict[str, Cases]) -> None:
-    """What it draws itself is of (seed, epoch, batch); what is frozen or not used stays as it
-    was.
-    """
+def test_a_network_of_another_kind_trains_as_in_a_plain_loop(cases: Data) -> None:
+    """What it draws is of (seed, epoch, batch); what is frozen or not used stays as it was."""
     ours, theirs, recipe = Odd(), Odd(), recipe_of()
     report = train_network(ours, ALPHA, cases["train"], cases["val"], RunContext(recipe, SEED))
     plain = plainly(theirs, cases, recipe)
@@ -165,7 +160,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[Weights]:
 
 
 @pytest.fixture(scope="module")
-def four_epochs(cases: dict[str, Cases]) -> Callable[[str], Plain]:
+def four_epochs(cases: Data) -> Callable[[str], Plain]:
     return cache(
         lambda name: plainly(untrained(name, SEED, CHANNELS), cases, recipe_of(), epochs=4)
     )
@@ -184,7 +179,7 @@ def test_a_killed_training_goes_on_from_its_last_weights_and_keeps_its_best(
     killed_after: int,
     seen: list[Weights],
     four_epochs: Callable[[str], Plain],
-    cases: dict[str, Cases],
+    cases: Data,
     tmp_path: Path,
 ) -> None:
     """Every epoch is the plain loop's, the best one lies before the kill, and the end is that of no
@@ -235,10 +230,7 @@ def test_a_killed_training_goes_on_from_its_last_weights_and_keeps_its_best(
 
 @pytest.mark.parametrize("draws", ["order", "dropout"])
 def test_the_tolerance_tells_other_draws_apart(
-    draws: str,
-    four_epochs: Callable[[str], Plain],
-    cases: dict[str, Cases],
-    monkeypatch: pytest.MonkeyPatch,
+    draws: str, four_epochs: Callable[[str], Plain], cases: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A plain loop that draws as another seed would, in this stream alone, ends far away."""
     number, stream = getattr(plain_training, draws.upper()), plain_training.stream
