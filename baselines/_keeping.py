@@ -1,6 +1,4 @@
-"""How the classical arms are kept: what they learned stands in their fields that are no
-parameters.
-"""
+"""How classical arms are kept: what they learned stands in those fields that are no parameters."""
 
 from __future__ import annotations
 
@@ -13,9 +11,7 @@ from benchmark.errors import ArmError
 
 
 class Kept:
-    """Makes a dataclass arm `benchmark.arm.Keepable`; without such fields it learned nothing: its
-    state is empty.
-    """
+    """Makes a dataclass arm `benchmark.arm.Keepable`; its state may be empty."""
 
     def state(self) -> dict[str, Any]:
         """Return the learned fields by name."""
@@ -24,11 +20,10 @@ class Kept:
     def restore(self, state: Mapping[str, Any], context: RunContext) -> None:
         """Put the learned fields back. Raises `ArmError` for a state with other fields."""
         if sorted(state) != sorted(self._learned()):
-            raise ArmError(
-                f"{type(self).__name__}: learned {self._learned()}, but was given {sorted(state)}"
-            )
+            name, learned = type(self).__name__, self._learned()
+            raise ArmError(f"{name}: learned {learned}, but was given {sorted(state)}")
         for name, value in state.items():
             setattr(self, name, value)
 
     def _learned(self) -> list[str]:
-        return [one.name for one in fields(self) if not one.init]  # type: ignore[arg-type]
+        return [f.name for f in fields(self) if not f.init]  # type: ignore[arg-type]

@@ -33,9 +33,9 @@ class Otsu(Kept):
 
     def predict(self, images: FloatImages) -> ProbMaps:
         """Return 0 or 1 (N, H, W); all 0 for a constant image."""
-        return np.stack([self._one(image) for image in images]).astype(np.float32)
+        return np.stack([self._outlined(image) for image in images]).astype(np.float32)
 
-    def _one(self, image: NDArray[np.float32]) -> NDArray[np.bool_]:
+    def _outlined(self, image: NDArray[np.float32]) -> NDArray[np.bool_]:
         whole = head(image)
         cut = otsu_threshold(image[whole])
         if cut is None:

@@ -31,7 +31,6 @@ BRAIN = 0.2  # deeper than this part of the head's radius it is brain, mostly
 LEAST_CONTRAST = 0.1  # of the seed against the brain, where it is no brighter
 
 Pixel = tuple[int, int]
-Seeder = Callable[[NDArray[np.float32]], Pixel | None]
 
 
 @dataclass
@@ -132,9 +131,8 @@ class RegionGrowing(_Growing):
 
     def predict(self, images: FloatImages) -> ProbMaps:
         """Return 0 or 1 (N, H, W); all 0 where no seed is found. Raises `ArmError` before `fit`."""
-        return np.stack([self._grown(image, bright_seed(image)) for image in images]).astype(
-            np.float32
-        )
+        grown = [self._grown(image, bright_seed(image)) for image in images]
+        return np.stack(grown).astype(np.float32)
 
 
 @dataclass
@@ -144,16 +142,12 @@ class ClickRegionGrowing(_Growing):
     needs_click: ClassVar[bool] = True
 
     def fit(self, train: Cases, val: Cases, context: RunContext) -> FitReport:
-        """Choose the tolerance, clicking on each training tumour as the harness will; without a
-        tumour, no seed.
-        """
+        """Choose the tolerance, with clicks as the harness will make; without a tumour, no seed."""
         clicks = simulated_clicks(train.masks).tolist()
         return self._fit(train, lambda i: tuple(clicks[i]) if train.masks[i].any() else None)
 
     def predict(self, images: FloatImages, clicks: Clicks) -> ProbMaps:
-        """Return 0 or 1 (N, H, W), 1 at every click (N, 2) row and column. Raises `ArmError` before
-        `fit`.
-        """
+        """Return 0 or 1 (N, H, W), 1 at every click (N, 2) row, column. `ArmError` before `fit`."""
         pairs = zip(images, clicks, strict=True)
         grown = [self._grown(image, (int(row), int(column))) for image, (row, column) in pairs]
         return np.stack(grown).astype(np.float32)

@@ -47,9 +47,8 @@ class Threshold(Kept):
         """Return 0 or 1 (N, H, W). Raises `ArmError` before `fit`."""
         if self.threshold is None:
             raise ArmError("threshold: predict came before fit; fit the arm first")
-        return np.stack([self._prepare(image)(self.threshold) for image in images]).astype(
-            np.float32
-        )
+        masks = [self._prepare(image)(self.threshold) for image in images]
+        return np.stack(masks).astype(np.float32)
 
     def _prepare(self, image: NDArray[np.float32]) -> Segment:
         inside = interior(image, self.rim)

@@ -25,9 +25,7 @@ class DownloadError(BenchmarkError):
 
 
 class OutputError(BenchmarkError):
-    """A file or folder cannot be written: no space, no permission, or something else in its
-    place.
-    """
+    """A file or folder cannot be written: no space, no permission, or something in its place."""
 
 
 class SplitError(BenchmarkError):
@@ -60,17 +58,16 @@ def known(kind: str, name: object, choices: object) -> str:
 
 
 def nearest(run_id: str, there: Collection[str]) -> str:
-    """Return "; the nearest is ..." for a run_id that is not there: one that begins so, else one
-    spelt alike, else "".
+    """Return "; the nearest is ..." for a run_id that is not there, or "".
 
-    The hash at the end is left out of the spelling: no hash is near to another.
+    Nearest is one that begins so, else one spelt alike, without the hash at the end: no hash is
+    near to another.
 
     >>> nearest("unet_k5", ["otsu_1", "unet_k3_2", "unet_k5_3"])
     '; the nearest is unet_k5_3'
     """
-    names = {one.rpartition("_")[0]: one for one in there}
-    alike = get_close_matches(run_id.rpartition("_")[0] or run_id, names, 1)
-    found = [one for one in there if run_id and one.startswith(run_id)] + [
-        names[name] for name in alike
-    ]
-    return f"; the nearest is {found[0]}" if found else ""
+    names = {other.rpartition("_")[0]: other for other in there}
+    near = [other for other in there if run_id and other.startswith(run_id)]
+    spelt_alike = get_close_matches(run_id.rpartition("_")[0] or run_id, names, 1)
+    near += [names[name] for name in spelt_alike]
+    return f"; the nearest is {near[0]}" if near else ""

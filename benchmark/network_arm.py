@@ -23,7 +23,8 @@ class NetworkArm:
     """A trained network. alpha in [0, 1] weighs false negatives in the Tversky loss.
 
     Subclasses add their parameters as fields with defaults and implement `build`, which
-    returns a module of (B, 1, H, W) images to (B, 2, H, W) logits, tumour second.
+    returns a module of (B, 1, H, W) images to (B, 2, H, W) logits, tumour second. What it costs
+    they may say in a static method `gflop` (see `benchmark.arm.ArmEntry`).
     """
 
     deterministic: ClassVar[bool] = False
@@ -59,16 +60,12 @@ class NetworkArm:
         """Return the weights of the best epoch. Raises `ArmError` before `fit`."""
         if self.model is None:
             raise ArmError(f"{type(self).__name__}: state was asked for before fit")
-        return {
-            name: weight.detach().cpu().contiguous()
-            for name, weight in self.model.state_dict().items()
-        }
+        weights = self.model.state_dict()
+        return {name: weight.detach().cpu().contiguous() for name, weight in weights.items()}
 
     def restore(self, state: Mapping[str, Any], context: RunContext) -> None:
-        """Build the network anew, its layers swapped as in training, and load the weights."""
+        """Build the network anew, its layers replaced as in training, and load the weights."""
         self.context = context
-        with torch.random.fork_rng(
-            []
-        ):  # building draws weights, on the processor, that are not used
+        with torch.random.fork_rng([]):  # building draws weights, on the processor, for nothing
             self.model = replace_layers(self.build(context.recipe.network))
         self.model.load_state_dict(dict(state))

@@ -11,11 +11,10 @@ import torch
 from torch import nn
 
 from benchmark.training import step
-from benchmark.training.device import on_device
+from benchmark.training.device import Resident, on_device
 from benchmark.training.layers import dropout_keys, replace_layers
 from benchmark.training.loop import OPTIMISERS, execution_for, validate
 from benchmark.training.losses import thesis_tversky
-from benchmark.training.resident import Resident
 from benchmark.training.seeding import make_deterministic
 from performance.clock import Clock
 from performance.job import ALPHA, SEED, Job, Measurement

@@ -10,10 +10,9 @@ from unittest.mock import patch
 
 from torch.profiler import record_function
 
-from benchmark.training.device import on_device
+from benchmark.training.device import Resident, on_device
 from benchmark.training.loop import OPTIMISERS, validate
 from benchmark.training.losses import thesis_tversky
-from benchmark.training.resident import Resident
 from benchmark.training.step import autocast, tf32
 from performance.job import ALPHA, Job, Measurement
 from performance.resident import timed

@@ -8,9 +8,9 @@ from unittest.mock import patch
 from torch import nn
 
 from benchmark.training import loop, step
+from benchmark.training.device import Resident
 from benchmark.training.execution import Execution
 from benchmark.training.losses import thesis_tversky
-from benchmark.training.resident import Resident
 from benchmark.training.seeding import make_deterministic
 from performance.clock import Clock, split
 from performance.job import ALPHA, Job, Measurement

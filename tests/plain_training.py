@@ -1,5 +1,4 @@
-"""The thesis's training in plain PyTorch, numpy and MONAI: what `benchmark.training.loop` is held
-to.
+"""The thesis's training in plain PyTorch, numpy and MONAI: `benchmark.training.loop` is held to it.
 
 Nothing here is of the package under test. What a training draws is written down a second time
 (streams, dropout masks) or handed in (augmented images).
@@ -40,9 +39,7 @@ def untrained(
     kernel: int = 3,
     **layers: str,
 ) -> nn.Module:
-    """MONAI's network of this name with the weights of a seed, one kernel throughout; layers: norm
-    and act.
-    """
+    """MONAI's network with the weights of a seed, one kernel throughout; layers: norm, act."""
     kind: Any = {"unet": UNet, "attention-unet": AttentionUnet}[name]
     torch.manual_seed(int(stream(seed, WEIGHTS).integers(0, 2**63 - 1)))
     sizes = {"strides": (2,) * (len(channels) - 1), "kernel_size": kernel, "up_kernel_size": kernel}
@@ -51,9 +48,7 @@ def untrained(
 
 @dataclass
 class Plain:
-    """A training's history, the weights before it and after each epoch, and the greatest slope of
-    each.
-    """
+    """A training's history, the weights before and after each epoch, and their greatest slopes."""
 
     start: Weights
     history: list[dict[str, float]] = field(default_factory=list)
@@ -65,21 +60,17 @@ class Plain:
         """The first with the greatest validation Dice."""
         return int(np.argmax([row["val_dice"] for row in self.history]))
 
-    def apart(self, found: Mapping[str, torch.Tensor], epoch: int) -> float:
-        """How far these weights lie from those after an epoch, as a share of the way that training
-        had gone by then.
+    def apart(self, weights: Mapping[str, torch.Tensor], epoch: int) -> float:
+        """How far weights lie from those after an epoch, as a share of the way gone by then.
 
-        A bias before a norm has no slope but rounding, which Adam scales up to whole steps, and no
-        effect: left out.
+        A bias before a norm, with no slope but rounding, which Adam scales up, is left out.
         """
-        felt = [
-            name for name, slope in self.slopes.items() if slope > 1e-5 * max(self.slopes.values())
-        ]
-        assert found.keys() == self.start.keys()
+        least = 1e-5 * max(self.slopes.values())
+        felt = [name for name, slope in self.slopes.items() if slope > least]
+        assert weights.keys() == self.start.keys()
         here = self.weights[epoch]
-        return _distance([found[n] - here[n] for n in felt]) / _distance(
-            [here[n] - self.start[n] for n in felt]
-        )
+        gone = _distance([here[name] - self.start[name] for name in felt])
+        return _distance([weights[name] - here[name] for name in felt]) / gone
 
 
 def train(
@@ -103,10 +94,9 @@ def train(
         order, losses = stream(seed, ORDER, epoch).permutation(len(slice_id)), []
         for number, rows in enumerate(np.split(order, range(batch, len(order), batch))):
             torch.manual_seed(int(stream(seed, OTHER, epoch, number).integers(0, 2**63 - 1)))
-            keys[:] = [stream(seed, DROPOUT, epoch, int(one)) for one in slice_id[rows]]
-            keys[:] = [
-                one.integers(-(2**31), 2**31, (_dropouts(model), 2), np.int32) for one in keys
-            ]
+            draws = [stream(seed, DROPOUT, epoch, int(number)) for number in slice_id[rows]]
+            size = (_dropouts(model), 2)
+            keys[:] = [draw.integers(-(2**31), 2**31, size, np.int32) for draw in draws]
             pictures, masks = augmented(epoch, rows)
             each = tversky(model(pictures[:, None]).softmax(1)[:, 1], masks, alpha)  # (b,)
             optimiser.zero_grad()
@@ -128,18 +118,14 @@ def train(
 def tversky(
     p: torch.Tensor, truth: torch.Tensor, alpha: float, over: tuple[int, ...] = (-2, -1)
 ) -> torch.Tensor:
-    """1 - TP / (TP + alpha FN + (1 - alpha) FP) of probabilities (..., H, W), summed over
-    dimensions (thesis, 2.10).
-    """
+    """1 - TP / (TP + alpha FN + (1 - alpha) FP) of (..., H, W) probabilities (thesis, 2.10)."""
     t = truth.float()
     tp, fn, fp = ((x * y).sum(over) for x, y in ((p, t), (1 - p, t), (p, 1 - t)))
     return 1 - (tp + SMOOTH) / (tp + alpha * fn + (1 - alpha) * fp + SMOOTH)
 
 
 def dice(p: torch.Tensor, truth: torch.Tensor) -> float:
-    """Mean over images of 2 |A and B| / (|A| + |B|), A where tumour has more than half of the
-    probability.
-    """
+    """Mean over images of 2 |A and B| / (|A| + |B|), A where tumour is more probable than not."""
     pairs = zip((p > 0.5).numpy(), truth.numpy(), strict=True)
     return float(np.mean([2 * (a & b).sum() / (a.sum() + b.sum()) for a, b in pairs]))
 
@@ -155,7 +141,7 @@ def kept_units(first: int, second: int, dropped: int, units: int) -> NDArray[np.
 
 
 def _distance(differences: list[torch.Tensor]) -> float:
-    return float(torch.cat([one.flatten() for one in differences]).norm())
+    return float(torch.cat([value.flatten() for value in differences]).norm())
 
 
 def _dropouts(model: nn.Module) -> int:
@@ -163,15 +149,11 @@ def _dropouts(model: nn.Module) -> int:
 
 
 def _keyed_by_hand(model: nn.Module) -> list:
-    """Let each dropout layer keep the units that its keys choose; the list returned is to hold (L,
-    2) keys an image.
-    """
+    """Let dropout layers keep the units that their keys choose; the list takes (L, 2) an image."""
     keys: list = []
 
     def hook(place: int, dropped: int) -> Callable[..., torch.Tensor | None]:
-        def mask(
-            layer: nn.Module, given: tuple[torch.Tensor], out: torch.Tensor
-        ) -> torch.Tensor | None:
+        def mask(layer: nn.Module, _: Any, out: torch.Tensor) -> torch.Tensor | None:
             if not layer.training:
                 return None
             units = out[0].numel()
@@ -180,9 +162,8 @@ def _keyed_by_hand(model: nn.Module) -> list:
 
         return mask
 
-    for place, layer in enumerate(
-        [layer for layer in model.modules() if type(layer) is nn.Dropout]
-    ):
+    dropouts = [layer for layer in model.modules() if type(layer) is nn.Dropout]
+    for place, layer in enumerate(dropouts):
         layer.register_forward_hook(hook(place, round(layer.p * LEVELS)))
         layer.p = 0.0  # the layer itself draws nothing
     return keys

@@ -1,6 +1,4 @@
-"""The contract that every arm keeps, whoever wrote it: one suite over all built-in arms and a
-plug-in.
-"""
+"""The contract that every arm keeps: one suite over all built-in arms and a plug-in."""
 
 from __future__ import annotations
 
@@ -13,22 +11,13 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
-from bench_forms import OUTCOME, small_recipe, small_slices
+from bench_forms import FAULTY, OUTCOME, small_recipe, small_slices, spec_of
 from numpy.typing import NDArray
 
 import baselines
 from baselines import ARMS
-from benchmark.arm import (
-    Arm,
-    ArmEntry,
-    Cases,
-    ClickArm,
-    FitReport,
-    FloatImages,
-    Keepable,
-    ProbMaps,
-    RunContext,
-)
+from benchmark.arm import Arm, ArmEntry, Cases, ClickArm, FitReport, Keepable, RunContext
+from benchmark.arm import FloatImages as Images
 from benchmark.errors import ArmError
 from benchmark.preprocessing.nyul import Landmarks
 from benchmark.runs.model_file import ModelState, pack, unpack
@@ -49,7 +38,7 @@ class Dimmer:
     def fit(self, train: Cases, val: Cases, context: RunContext) -> FitReport:
         return FitReport()
 
-    def predict(self, images: FloatImages) -> ProbMaps:
+    def predict(self, images: Images) -> Images:
         return (self.gain * (images + 1)).clip(0, 1).astype(np.float32)
 
 
@@ -79,34 +68,27 @@ def build(name: str) -> Any:
 
 
 def ask(arm: Any, cases: Cases) -> Any:
-    return (
-        arm.predict(cases.images, simulated_clicks(cases.masks))
-        if arm.needs_click
-        else arm.predict(cases.images)
-    )
+    clicks = [simulated_clicks(cases.masks)] if arm.needs_click else []
+    return arm.predict(cases.images, *clicks)
 
 
 def take(cases: Cases, rows: Any) -> Cases:
-    return replace(
-        cases, grey=cases.images[rows], masks=cases.masks[rows], slice_id=cases.slice_id[rows]
-    )
+    images, masks, numbers = cases.images[rows], cases.masks[rows], cases.slice_id[rows]
+    return replace(cases, grey=images, masks=masks, slice_id=numbers)
 
 
 def random_states() -> list[Any]:
-    numpy_state = np.random.get_state()  # noqa: NPY002 - the generator that nobody may touch
-    return [random.getstate(), [part.tobytes() if isinstance(part, np.ndarray) else part for part in numpy_state],
-            torch.get_rng_state().tolist()]  # fmt: skip
+    _, words, *rest = np.random.get_state()  # noqa: NPY002 - the generator that nobody may touch
+    return [random.getstate(), words.tobytes(), *rest, torch.get_rng_state().tolist()]
 
 
 @cache
 def tiny() -> tuple[Cases, Cases, Cases]:
-    from bench_forms import FAULTY, spec_of
-
     slices, recipe = small_slices(), small_recipe()
     split = make(slices, recipe.split, 1)
     spec, bench = spec_of("any", FAULTY, slices, split, recipe), PreparedData(slices, {}, {})
     train, val, test = (
-        bench.cases(spec, split, getattr(split, part)) for part in ("train", "val", "test")
+        bench.cases(spec, split, rows) for rows in (split.train, split.val, split.test)
     )
     return train, val, test
 
@@ -115,31 +97,21 @@ def tiny() -> tuple[Cases, Cases, Cases]:
 def fitted(name: str, seed: int = 1, again: int = 0) -> Fitted:
     """Fit and predict once for all tests; `again` counts independent repetitions."""
     train, val, test = tiny()
-    before = [
-        array.copy()
-        for cases in (train, val, test)
-        for array in (cases.images, cases.masks, cases.slice_id)
-    ]
+    arrays = [a for cases in tiny() for a in (cases.images, cases.masks, cases.slice_id)]
+    before = [array.copy() for array in arrays]
     states = random_states()
     arm = build(name)
     report = arm.fit(train, val, RunContext(small_recipe(), seed))
     maps = ask(arm, test)
     quiet = random_states() == states
-    after = [
-        array
-        for cases in (train, val, test)
-        for array in (cases.images, cases.masks, cases.slice_id)
-    ]
-    untouched = all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+    untouched = all(np.array_equal(a, b) for a, b in zip(before, arrays, strict=True))
     assert isinstance(report, FitReport)
     return Fitted(arm, train, test, maps, untouched, quiet)
 
 
 def test_the_table_holds_every_module_of_the_folder() -> None:
     folder = Path(str(baselines.__file__)).parent
-    modules = {
-        f"baselines.{path.stem}" for path in folder.glob("*.py") if not path.stem.startswith("_")
-    }
+    modules = {f"baselines.{path.stem}" for path in folder.glob("[!_]*.py")}
     assert {entry.target.partition(":")[0] for entry in ARMS.values()} == modules
 
 
@@ -147,19 +119,15 @@ def test_the_table_holds_every_module_of_the_folder() -> None:
 def test_an_entry_says_what_its_class_says(name: str) -> None:
     entry, described = ARMS[name], ArmEntry.of(ARMS[name].load())
     assert described == entry
-    assert {k: type(v) for k, v in described.defaults.items()} == {
-        k: type(v) for k, v in entry.defaults.items()
-    }
+    for key, value in described.defaults.items():
+        assert type(value) is type(entry.defaults[key])
 
 
 @every_arm
 def test_an_arm_has_the_methods_and_flags(name: str) -> None:
-    arm = build(name)
-    assert isinstance(arm, ClickArm if ENTRIES[name].needs_click else Arm)
-    assert (arm.deterministic, arm.needs_click) == (
-        ENTRIES[name].deterministic,
-        ENTRIES[name].needs_click,
-    )
+    arm, entry = build(name), ENTRIES[name]
+    assert isinstance(arm, ClickArm if entry.needs_click else Arm)
+    assert (arm.deterministic, arm.needs_click) == (entry.deterministic, entry.needs_click)
 
 
 @every_arm
@@ -180,24 +148,17 @@ def test_asked_twice_it_answers_the_same(name: str) -> None:
 
 @every_arm
 def test_an_answer_does_not_depend_on_the_other_images(name: str) -> None:
+    """Alone, or any number in any order."""
     one = fitted(name)
-    for i in range(len(one.test)):
-        np.testing.assert_allclose(one.predict(take(one.test, [i]))[0], one.maps[i], atol=1e-5)
-
-
-@every_arm
-def test_any_number_of_images_in_any_order(name: str) -> None:
-    one = fitted(name)
-    rows = np.array([3, 0, 2, 1, 0])
-    np.testing.assert_allclose(one.predict(take(one.test, rows)), one.maps[rows], atol=1e-5)
+    for rows in ([0], [1], [2], [3], [3, 0, 2, 1, 0]):
+        maps = one.predict(take(one.test, np.array(rows)))
+        np.testing.assert_allclose(maps, one.maps[rows], atol=1e-5)
     assert one.predict(one.train).shape == one.train.images.shape
 
 
 @every_arm
 def test_predicting_before_fitting(name: str) -> None:
-    """An arm that learns raises; one that learns nothing gives the answer it gives after
-    fitting.
-    """
+    """An arm that learns raises; one that learns nothing answers as it does after fitting."""
     one = fitted(name)
     if name in LEARN_NOTHING:
         np.testing.assert_array_equal(ask(build(name), one.test), one.maps)
@@ -207,12 +168,8 @@ def test_predicting_before_fitting(name: str) -> None:
 
 
 @every_arm
-def test_what_it_is_given_stays_as_it_was(name: str) -> None:
+def test_what_it_is_given_and_the_global_random_generators_stay_as_they_were(name: str) -> None:
     assert fitted(name).untouched
-
-
-@every_arm
-def test_the_global_random_generators_stay_as_they_were(name: str) -> None:
     assert fitted(name).quiet
 
 
@@ -233,17 +190,12 @@ def test_another_seed_gives_another_network(name: str) -> None:
 
 @pytest.mark.parametrize("name", ARMS)
 def test_what_was_kept_gives_the_same_bits(name: str) -> None:
-    """state, a file, weights-only reading, restore into a fresh arm: predictions bit for bit, no
-    generator touched.
-    """
+    """state, a file, restore into a fresh arm: predictions bit for bit, no generator touched."""
     one, fresh = fitted(name), build(name)
     assert isinstance(one.arm, Keepable)
-    packed = pack(
-        ModelState(
-            one.arm.state(), Landmarks((1.0, 99.0), (0.0, 100.0)), (64, 64), (1.0, 1.0), 16, 5
-        ),
-        name,
-    )
+    landmarks = Landmarks((1.0, 99.0), (0.0, 100.0))
+    state = ModelState(one.arm.state(), landmarks, (64, 64), (1.0, 1.0), 16, 5)
+    packed = pack(state, name)
     states = random_states()
     fresh.restore(unpack(packed, Path("model.pt")).state, RunContext(small_recipe(), seed=0))
     assert random_states() == states
@@ -264,15 +216,10 @@ def test_a_state_of_another_arm_is_not_taken(name: str) -> None:
 
 def test_no_arm_was_only_skipped(request: pytest.FixtureRequest) -> None:
     """Of the arms that this session was asked to test; without a choice, these are all."""
-    here = [
-        item
-        for item in request.session.items
-        if item.path == request.node.path and hasattr(item, "callspec")
-    ]
-    asked = {item.callspec.params["name"] for item in here}  # type: ignore[attr-defined]
-    tested = {
-        item.callspec.params["name"]  # type: ignore[attr-defined]
-        for item in here
-        if item.stash.get(OUTCOME, "skipped") != "skipped"
-    }
-    assert tested == asked
+    here: list[Any] = [item for item in request.session.items if item.path == request.node.path]
+    of_arms = [item for item in here if hasattr(item, "callspec")]
+    tested = [item for item in of_arms if item.stash.get(OUTCOME, "skipped") != "skipped"]
+    asked, answered = (
+        {item.callspec.params["name"] for item in items} for items in (of_arms, tested)
+    )
+    assert answered == asked

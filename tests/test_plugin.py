@@ -68,18 +68,9 @@ def test_an_arm_of_another_package_is_listed_and_run(tmp_path: Path) -> None:
     assert (code, err) == (0, "")
     assert "extra_arms:Dimmer" in output
     assert "gain=0.5" in output
-    words = [
-        "reproduce",
-        "--data",
-        "phantoms",
-        "--grid",
-        "one.toml",
-        "--out",
-        "out",
-        "--threads",
-        "1",
-    ]
-    code, output, err = finish(process(["-m", "benchmark", *words], tmp_path, [site]))
+    words = ["-m", "benchmark", "reproduce", "--data", "phantoms", "--grid", "one.toml"]
+    words += ["--out", "out", "--threads", "1"]
+    code, output, err = finish(process(words, tmp_path, [site]))
     assert (code, err) == (0, "")
     assert "[1/1] dimmer(gain=0.75): done" in output  # deterministic: the two seeds are one run
     (result,) = tmp_path.glob("out/dimmer_gain0.75_*/result.json")
@@ -88,20 +79,15 @@ def test_an_arm_of_another_package_is_listed_and_run(tmp_path: Path) -> None:
 
 def test_a_name_is_taken_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(install(tmp_path, "unet", "extra_arms:Dimmer"))
-    with pytest.raises(
-        ArmError,
-        match=r"'extra_arms:Dimmer' takes the name 'unet', which is baselines.unet:UNetArm",
-    ):
+    sentence = r"'extra_arms:Dimmer' takes the name 'unet', which is baselines.unet:UNetArm"
+    with pytest.raises(ArmError, match=sentence):
         with_plugins(ARMS)
 
 
 @pytest.mark.parametrize(
     ("target", "words"),
     [
-        (
-            "no_such_package:Arm",
-            "'no_such_package:Arm' cannot be imported .*install or repair its package",
-        ),
+        ("no_such_package:Arm", "Arm' cannot be imported .*install or repair its package"),
         ("extra_arms:NoSuchArm", "'extra_arms:NoSuchArm' cannot be imported"),
         ("extra_arms:NOT_A_CLASS", "is a int, not a class"),
         ("extra_arms:Demanding", "Demanding: parameters without a default: gain"),
@@ -124,9 +110,7 @@ def test_a_broken_package_is_one_line(
 
 
 def test_the_arm_that_the_readme_shows_is_an_arm() -> None:
-    """README's listing, as it stands: it names a file, is short, and builds a network of two
-    classes.
-    """
+    """README's listing, as it stands: it names a file, is short, and builds two logits a pixel."""
     import torch
 
     from benchmark.protocol import Network
@@ -139,7 +123,8 @@ def test_the_arm_that_the_readme_shows_is_an_arm() -> None:
     module = types.ModuleType("my_arms")
     sys.modules["my_arms"] = module
     exec(listing[1], module.__dict__)
-    assert ArmEntry.of(module.MyArm).defaults == {"alpha": 0.5, "width": 32}
+    entry = ArmEntry.of(module.MyArm)
+    assert (entry.defaults, entry.gflop) == ({"alpha": 0.5, "width": 32}, None)  # cost not known
     with torch.random.fork_rng():
         logits = module.MyArm().build(Network())(torch.zeros(1, 1, 64, 64))
     assert logits.shape == (1, 2, 64, 64)

@@ -20,11 +20,8 @@ def read_table(kind: str, name_or_path: str) -> tuple[str, dict[str, Any]]:
         if name_or_path.endswith(".toml"):
             path = Path(name_or_path)
             return path.stem, tomllib.loads(path.read_text(encoding="utf-8"))
-        shipped = {
-            p.name[:-5]: p
-            for p in (files("benchmark") / f"{kind}s").iterdir()
-            if p.name.endswith(".toml")
-        }
+        folder = files("benchmark") / f"{kind}s"
+        shipped = {p.name[:-5]: p for p in folder.iterdir() if p.name.endswith(".toml")}
         if name_or_path not in shipped:
             raise SpecError(known(kind, name_or_path, shipped) + ", or a path ending in .toml")
         return name_or_path, tomllib.loads(shipped[name_or_path].read_text(encoding="utf-8"))
@@ -33,6 +30,5 @@ def read_table(kind: str, name_or_path: str) -> tuple[str, dict[str, Any]]:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SpecError(f"{kind} {name_or_path!r} is not valid TOML: {error}") from error
     except OSError as error:
-        raise SpecError(
-            f"{kind} file {name_or_path[:200]} cannot be read: {error.strerror}"
-        ) from error
+        name = name_or_path[:200]
+        raise SpecError(f"{kind} file {name} cannot be read: {error.strerror}") from error

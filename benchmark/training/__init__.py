@@ -1,3 +1,1 @@
-"""One training: the loop, its step, loss, augmentation, random streams and how it is carried out on
-a device.
-"""
+"""One training: its loop, step, loss, augmentation, random streams, and how a device does it."""

@@ -115,25 +115,21 @@ def apply(
     """
     if table.spatial:
         images, masks = _resample(table, images, masks, spacing_mm)
+    device, black = images.device, table.black_level
     if table.motion_on.any():
-        rows = on_device(np.flatnonzero(table.motion_on), images.device)
-        images = images.index_copy(
-            0, rows, _motion(table, images[rows] - BLACK, spacing_mm) + BLACK
-        )
+        rows = on_device(np.flatnonzero(table.motion_on), device)
+        moved = _motion(table, images[rows] - BLACK, spacing_mm) + BLACK
+        images = images.index_copy(0, rows, moved)
     if table.bias.any():
-        images = (images - table.black_level) * _bias_field(table.bias, images) + table.black_level
+        images = (images - black) * _bias_field(table.bias, images) + black
     if (table.intensity != 1).any():
-        images = (images - table.black_level) * _like(table.intensity, images)[
-            :, None, None
-        ] + table.black_level
+        images = (images - black) * _per_image(table.intensity, images) + black
     if table.shift.any():
-        images = images + _like(table.shift, images)[:, None, None]
+        images = images + _per_image(table.shift, images)
     if (noisy := np.flatnonzero(table.noise_sd)).size:
-        rows = on_device(noisy, images.device)
-        noise = gaussian_field(
-            on_device(table.noise_key[noisy], images.device), images.shape[1], images.shape[2]
-        )
-        noise = _like(table.noise_sd[noisy], images)[:, None, None] * noise
+        rows = on_device(noisy, device)
+        noise = gaussian_field(on_device(table.noise_key[noisy], device), *images.shape[1:])
+        noise = _per_image(table.noise_sd[noisy], images) * noise
         images = images.index_copy(0, rows, images[rows] + noise)
     return images, masks
 
@@ -145,18 +141,17 @@ def _resample(
     spacing_mm: tuple[float, float],
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Move image and mask together: bilinear, the mask cut at one half."""
-    b, h, w = images.shape
+    _, h, w = images.shape
     mm = _like(np.asarray(spacing_mm), images)
     field = _elastic_field(_like(table.elastic, images), h, w)  # (B, H, W, 2) mm
     points = _pixel_centres_mm(h, w, spacing_mm, images) + field
-    matrix = _like(
-        _rotation(table.rotation) / table.scale[:, None, :], images
-    )  # (B, 2, 2): output -> input
+    output_to_input = _rotation(table.rotation) / table.scale[:, None, :]
+    matrix = _like(output_to_input, images)  # (B, 2, 2)
     points = torch.einsum("bij,bhwj->bhwi", matrix, points)
     half = _like(np.array([h / 2, w / 2]), images)
     grid = (points / mm / half).flip(-1)  # grid_sample wants (x, y)
     both = torch.stack([images - BLACK, masks.to(images.dtype)], dim=1)
-    moved = F.grid_sample(both, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    moved = _sampled(both, grid)
     return moved[:, 0] + BLACK, moved[:, 1] > 0.5
 
 
@@ -208,25 +203,19 @@ def _motion(
     Rows are acquired in order; the head lies still while the centre of k-space is, which
     decides where the anatomy appears, so the mask stays true. Returns magnitude images.
     """
-    on = table.motion_on
-    moved = [
-        _rigid(above, table.motion_rotation[on, i], table.motion_shift[on, i], spacing_mm)
-        for i in (0, 1)
-    ]
-    b, h, _ = above.shape
-    when = _like((np.arange(h) + 0.5) / h, above)
-    times = _like(table.motion_times[on], above)
-    phase = (when[None] >= times[:, :1]).long() + (
-        when[None] >= times[:, 1:]
-    ).long()  # (B, H): 0, 1 or 2
-    still = phase[:, h // 2]  # the phase that holds the zero-frequency row
+    rows = table.motion_on
+    angles, shifts = table.motion_rotation[rows], table.motion_shift[rows]
+    moved = [_rigid(above, angles[:, i], shifts[:, i], spacing_mm) for i in range(MOVEMENTS)]
+    h = above.shape[1]
+    when = _like((np.arange(h) + 0.5) / h, above)[None]
+    times = _like(table.motion_times[rows], above)
+    phase = (when >= times[:, :1]).long() + (when >= times[:, 1:]).long()  # (B, H): 0, 1 or 2
+    still = phase[:, h // 2, None]  # the phase that holds the zero-frequency row
     # the two other phases, in order, take the two movements
-    source = torch.where(
-        phase < still[:, None], phase + 1, torch.where(phase > still[:, None], phase, 0)
-    )
-    spectra = torch.stack(
+    source = torch.where(phase < still, phase + 1, torch.where(phase > still, phase, 0))
+    spectra = torch.stack(  # (3, B, H, W)
         [torch.fft.fftshift(torch.fft.fft2(x), dim=-2) for x in (above, *moved)]
-    )  # (3, B, H, W)
+    )
     mixed = torch.gather(spectra, 0, source[None, :, :, None].expand(1, *spectra.shape[1:]))[0]
     return torch.fft.ifft2(torch.fft.ifftshift(mixed, dim=-2)).abs()
 
@@ -238,17 +227,16 @@ def _rigid(
     spacing_mm: tuple[float, float],
 ) -> torch.Tensor:
     """Rotate by radians and shift by (row, column) mm, black coming in from outside."""
-    b, h, w = above.shape
+    _, h, w = above.shape
     points = _pixel_centres_mm(h, w, spacing_mm, above) - _like(shift, above)[:, None, None]
     points = torch.einsum("bij,bhwj->bhwi", _like(_rotation(angle), above), points)
     extent = _like(np.array([h / 2, w / 2]) * np.asarray(spacing_mm), above)
-    return F.grid_sample(
-        above[:, None],
-        (points / extent).flip(-1),
-        mode="bilinear",
-        padding_mode="zeros",
-        align_corners=False,
-    )[:, 0]
+    return _sampled(above[:, None], (points / extent).flip(-1))[:, 0]
+
+
+def _sampled(images: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
+    """Interpolate (B, C, H, W) at (B, H, W, 2) places (x, y) in -1..1; 0 outside."""
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
 def _terms(order: int) -> list[tuple[int, int]]:
@@ -257,17 +245,14 @@ def _terms(order: int) -> list[tuple[int, int]]:
 
 
 def _bias_field(coefficients: NDArray[np.float64], like: torch.Tensor) -> torch.Tensor:
-    """exp of a polynomial in coordinates -1..1, (B, K) -> (B, H, W), as TorchIO's
-    RandomBiasField.
-    """
+    """exp of a polynomial in coordinates -1..1, (B, K) -> (B, H, W); TorchIO's RandomBiasField."""
     _, h, w = like.shape
-    order = next(o for o in range(20) if len(_terms(o)) == coefficients.shape[1])
-    row = np.linspace(-1, 1, h)[None] ** np.arange(order + 1)[:, None]  # (O+1, H)
-    column = np.linspace(-1, 1, w)[None] ** np.arange(order + 1)[:, None]
+    order = (math.isqrt(8 * coefficients.shape[1] + 1) - 3) // 2  # K = (order + 1)(order + 2) / 2
     square = np.zeros((len(coefficients), order + 1, order + 1))
-    for k, (i, j) in enumerate(_terms(order)):
-        square[:, i, j] = coefficients[:, k]
-    return torch.exp(_like(row.T, like) @ _like(square, like) @ _like(column, like))
+    powers = np.array(_terms(order))
+    square[:, powers[:, 0], powers[:, 1]] = coefficients
+    row, column = (np.linspace(-1, 1, n)[:, None] ** np.arange(order + 1) for n in (h, w))
+    return torch.exp(_like(row, like) @ _like(square, like) @ _like(column.T, like))
 
 
 def gaussian_field(keys: torch.Tensor, h: int, w: int) -> torch.Tensor:
@@ -285,9 +270,7 @@ def gaussian_field(keys: torch.Tensor, h: int, w: int) -> torch.Tensor:
 
 
 def _splitmix64(x: torch.Tensor) -> torch.Tensor:
-    """The splitmix64 finaliser on int64, which wraps like uint64; shifts made logical by
-    masking.
-    """
+    """The splitmix64 finaliser on int64, which wraps like uint64; masks make shifts logical."""
     for shift, factor in ((30, 0xBF58476D1CE4E5B9 - 2**64), (27, 0x94D049BB133111EB - 2**64)):
         x = (x ^ ((x >> shift) & ((1 << (64 - shift)) - 1))) * factor
     return x ^ ((x >> 31) & ((1 << 33) - 1))
@@ -295,6 +278,10 @@ def _splitmix64(x: torch.Tensor) -> torch.Tensor:
 
 def _like(values: NDArray[np.generic], tensor: torch.Tensor) -> torch.Tensor:
     """A float array as a tensor of the other's dtype and device."""
-    return on_device(
-        values.astype(np.float64 if tensor.dtype == torch.float64 else np.float32), tensor.device
-    )
+    kind = np.float64 if tensor.dtype == torch.float64 else np.float32
+    return on_device(values.astype(kind), tensor.device)
+
+
+def _per_image(values: NDArray[np.generic], images: torch.Tensor) -> torch.Tensor:
+    """(B,) numbers as a tensor (B, 1, 1) that goes with (B, H, W) images."""
+    return _like(values, images)[:, None, None]

@@ -1,6 +1,4 @@
-"""A function of tensors captured once as a CUDA graph and replayed: one launch instead of
-hundreds.
-"""
+"""A function of tensors captured once as a CUDA graph and replayed: one launch, not hundreds."""
 
 from __future__ import annotations
 
@@ -9,9 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 
 Tensors = tuple[torch.Tensor, ...]
-WARM_UPS = (
-    3  # as PyTorch's notes on CUDA graphs ask: libraries choose their kernels in the first calls
-)
+Capture = Callable[[Callable[[], Tensors]], tuple[Tensors, Callable[[], None]]]
+WARM_UPS = 3  # as PyTorch's notes on CUDA graphs ask: the first calls choose the kernels
 
 
 def capture_on_cuda(function: Callable[[], Tensors]) -> tuple[Tensors, Callable[[], None]]:
@@ -40,9 +37,7 @@ class Captured:
         function: Callable[..., Tensors],
         example: Sequence[torch.Tensor],
         buffers: Sequence[torch.Tensor] = (),
-        capture: Callable[
-            [Callable[[], Tensors]], tuple[Tensors, Callable[[], None]]
-        ] = capture_on_cuda,
+        capture: Capture = capture_on_cuda,
     ) -> None:
         self.inputs = tuple(tensor.clone() for tensor in example)
         before = [buffer.clone() for buffer in buffers]

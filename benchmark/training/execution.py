@@ -1,6 +1,4 @@
-"""How a training is carried out on a device: choices of speed and memory that leave its mathematics
-alone.
-"""
+"""How a training is carried out on a device: choices of speed and memory, not of mathematics."""
 
 from __future__ import annotations
 
@@ -16,8 +14,7 @@ CUDA_IMAGES_PER_LOOK = 64
 class Execution:
     """Each choice changes a result by rounding alone; tests hold every one against `PLAIN`.
 
-    But where a network brings random layers other than `nn.Dropout`: their masks hang on the
-    passes.
+    But random layers other than `nn.Dropout`, where a network has such, draw by the pass.
 
     images_per_pass go through the network together in training, and the rest of a batch
     follows, gradients summed; images_per_look without gradients. images_per_augmentation are

@@ -1,5 +1,4 @@
-"""Two layers of torch, computed more cheaply: dropout from a hash, PReLU with a lighter backward
-pass.
+"""Two layers of torch, computed more cheaply: dropout from a hash, PReLU with one pass less.
 
 torch draws a dropout mask number by number on one core. Here a mask is a hash of (key, unit),
 and a key belongs to a slice in an epoch: the mask is the same on every device, for any order,
@@ -24,8 +23,7 @@ LEVELS = 2**16  # a unit is kept or dropped by 16 bits of a hash
 
 
 class KeyedDropout(nn.Dropout):
-    """`nn.Dropout` with masks from `keys`, (B, 2) int32, which must be set before each pass in
-    training.
+    """`nn.Dropout` with masks from `keys`, (B, 2) int32, to be set before each pass in training.
 
     p in [0, 1] is rounded to the next 1/65536, and what is kept is scaled by that share's
     inverse. A layer that is used several times in a pass draws anew each time.
@@ -38,19 +36,18 @@ class KeyedDropout(nn.Dropout):
         self.uses = 0
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, ...) or what B images were cut into, image by image -> the same shape; unchanged
-        outside training.
+        """(B, ...), or what B images were cut into, image by image -> the same shape.
 
-        RuntimeError without keys, or for a tensor that is no whole number of units an image.
+        Outside training as it came. RuntimeError without keys, or where the tensor is no whole
+        number of units an image.
         """
         if not self.training or self.dropped == 0:
             return x
         if self.dropped == LEVELS:
             return torch.zeros_like(x)
         if self.keys is None or x.numel() % len(self.keys):
-            raise RuntimeError(
-                f"{tuple(x.shape)} with dropout keys for {0 if self.keys is None else len(self.keys)}"
-            )
+            images = 0 if self.keys is None else len(self.keys)
+            raise RuntimeError(f"{tuple(x.shape)} with dropout keys for {images}")
         first, second = self.keys[:, :1], self.keys[:, 1:]
         for _ in range(self.uses):
             first, second = second, _scrambled(first ^ second)
@@ -67,8 +64,7 @@ def _scrambled(keys: torch.Tensor) -> torch.Tensor:
 
 
 def kept(first: torch.Tensor, second: torch.Tensor, dropped: int, units: int) -> torch.Tensor:
-    """Return (B, units) bool, False in a share dropped / 65536 of the units, from two (B, 1) int32
-    keys.
+    """Return (B, units) bool, False in a share dropped / 65536, from two (B, 1) int32 keys.
 
     Two rounds of multiplication and xor-shift (after Wellons' lowbias32), a key before each.
     The keys must be drawn at random: those that differ in a bit or two have related masks.
@@ -85,9 +81,7 @@ def kept(first: torch.Tensor, second: torch.Tensor, dropped: int, units: int) ->
 def dropout_keys(
     model: nn.Module, seed: int, epoch: int, slice_ids: NDArray[np.int64]
 ) -> NDArray[np.int32]:
-    """Return (B, L, 2) keys of B slices for the model's L dropout layers, from the stream
-    "dropout".
-    """
+    """Return (B, L, 2) keys of B slices for the model's L dropout layers, of stream "dropout"."""
     size = (len(_dropouts(model)), 2)
     rows = [generator(seed, "dropout", epoch, int(number)) for number in slice_ids]
     return np.stack([row.integers(-(2**31), 2**31, size, dtype=np.int32) for row in rows])
@@ -109,8 +103,11 @@ def _dropouts(model: nn.Module) -> list[KeyedDropout]:
 
 
 class _Leak(torch.autograd.Function):
-    """PReLU with one slope on a processor: torch's own backward pass writes one more image-sized
-    tensor.
+    """PReLU with one slope on a processor; torch's own backward pass writes one tensor more.
+
+    It trains no faster (docs/performance.md), and in float32 to the same bits. It stays because in
+    bf16 torch's would give others: it rounds the slope's gradient, which is added up in float32
+    here, so that records made in bf16 could not be made again.
     """
 
     @staticmethod
@@ -137,26 +134,26 @@ class LightPReLU(nn.PReLU):
 def replace_layers(
     model: nn.Module, kinds: Container[type[nn.Module]] = (nn.Dropout, nn.PReLU)
 ) -> nn.Module:
-    """Swap every layer of these kinds for its cheaper twin, in place, shared ones too; weights keep
-    their names.
+    """Replace every layer of these kinds in place, shared ones too; weights keep their names.
 
     Other random layers (`nn.Dropout2d`, `F.dropout`) stay: they read torch's generator.
     """
-    twins: dict[nn.Module, nn.Module] = {}
+    replaced: dict[nn.Module, nn.Module] = {}
     for parent in list(model.modules()):
         for name, layer in parent._modules.items():
-            if layer is not None and type(layer) in kinds and type(layer) in TWINS:
-                parent._modules[name] = twins.setdefault(layer, TWINS[type(layer)](layer))
+            if layer is not None and type(layer) in kinds and type(layer) in REPLACEMENTS:
+                replacement = REPLACEMENTS[type(layer)](layer)
+                parent._modules[name] = replaced.setdefault(layer, replacement)
     return model
 
 
 def _light_prelu(layer: nn.PReLU) -> LightPReLU:
-    twin = LightPReLU(layer.num_parameters)
-    twin.weight = layer.weight
-    return twin
+    replacement = LightPReLU(layer.num_parameters)
+    replacement.weight = layer.weight
+    return replacement
 
 
-TWINS: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
+REPLACEMENTS: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
     nn.Dropout: lambda layer: KeyedDropout(layer.p),
     nn.PReLU: _light_prelu,
 }

@@ -23,27 +23,22 @@ from benchmark.errors import ArmError, RecordError
 from benchmark.protocol import Recipe
 from benchmark.storage.atomic import replacing
 from benchmark.training import augment
-from benchmark.training.device import current, on_device
+from benchmark.training.device import Resident, current, on_device
 from benchmark.training.early_stopping import EarlyStopping
 from benchmark.training.execution import Execution, choose
 from benchmark.training.layers import dropout_keys, replace_layers
 from benchmark.training.losses import thesis_tversky, tumour_probability
-from benchmark.training.resident import Resident
 from benchmark.training.seeding import epoch_order, torch_seed
 from benchmark.training.step import Pass, Step, autocast, tf32
 
 Rows = NDArray[np.int64]  # (b,) rows of the training slices
 OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
-COLLAPSED_BELOW = (
-    0.1  # mean validation Dice; all-tumour outlines score about 0.03 here, all-background 0
-)
+COLLAPSED_BELOW = 0.1  # mean validation Dice; all-tumour outlines score 0.03, all-background 0
 
 
 @dataclass
 class TrainingState:
-    """What a checkpoint holds. Random streams need none: they are functions of (seed, epoch,
-    step).
-    """
+    """What a checkpoint holds; random streams need none, being functions of (seed, epoch, step)."""
 
     model: nn.Module
     optimiser: torch.optim.Optimizer
@@ -68,9 +63,8 @@ class TrainingState:
         try:
             content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            raise RecordError(
-                f"{path}: cannot be read; remove it to start this training over"
-            ) from error
+            cure = "remove it to start this training over"
+            raise RecordError(f"{path}: cannot be read; {cure}") from error
         self.model.load_state_dict(content["model"])
         self.optimiser.load_state_dict(content["optimiser"])
         self.stopping = EarlyStopping(**content["stopping"])
@@ -89,57 +83,43 @@ def train_network(
     """Train to the stopping rule and leave the best epoch's weights in the model.
 
     Goes on from context.checkpoint where that file exists. The model's dropout and PReLU
-    layers are swapped for their cheaper twins. execution: by default what suits the device.
+    layers are replaced by cheaper ones. execution: by default what suits the device.
     Raises `ArmError` if the loss stops being a finite number.
     """
+    how = execution or execution_for(model, train.shape, context.recipe, context.device)
     with current(context.device):
-        return _train(model, alpha, train, val, context, execution)
+        return _train(model, thesis_tversky(alpha, context.recipe.loss), train, val, context, how)
 
 
 def _train(
-    model: nn.Module,
-    alpha: float,
-    train: Cases,
-    val: Cases,
-    context: RunContext,
-    execution: Execution | None,
+    model: nn.Module, loss: nn.Module, train: Cases, val: Cases, context: RunContext, how: Execution
 ) -> FitReport:
-    recipe, device = context.recipe, context.device
-    how = execution or execution_for(model, train.shape, recipe, device)
+    settings, device = context.recipe.training, context.device
     replace_layers(model).to(device)
     if how.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    loss = thesis_tversky(alpha, recipe.loss)
-    optimiser = OPTIMISERS[recipe.training.optimiser](
-        model.parameters(), lr=recipe.training.learning_rate, fused=True
+    optimiser = OPTIMISERS[settings.optimiser](
+        model.parameters(), lr=settings.learning_rate, fused=True
     )
-    state = TrainingState(model, optimiser, EarlyStopping(recipe.training.patience))
+    state = TrainingState(model, optimiser, EarlyStopping(settings.patience))
     if context.checkpoint and context.checkpoint.exists():
         state.load(context.checkpoint, device)
         context.on_epoch(state.history)
-    step = Step(model, loss, optimiser, recipe.training.precision, device, how)
+    step = Step(model, loss, optimiser, settings.precision, device, how)
     learn_from, look_at = Resident.of(train, device), Resident.of(val, device)
     saved = time.monotonic()
-    while not state.stopping.stop and state.stopping.epoch + 1 < recipe.training.max_epochs:
+    while not state.stopping.stop and state.stopping.epoch + 1 < settings.max_epochs:
         epoch = state.stopping.epoch + 1
         with _stopwatch(device) as clock:
             train_loss = _one_epoch(step, learn_from, train, context, epoch)
             val_loss, val_dice = validate(model, loss, look_at, context, how.images_per_look)
-        row = {
-            "epoch": epoch,
-            "train_loss": train_loss,
-            "val_loss": val_loss,
-            "val_dice": val_dice,
-            **clock,
-        }
         if not np.isfinite([train_loss, val_loss]).all():
-            raise ArmError(
-                f"epoch {epoch}: train loss {train_loss}, validation loss {val_loss}; try a lower learning rate"
-            )
-        state.history.append(row)
-        state.stopping = state.stopping.after(
-            val_dice if recipe.training.monitor == "val_dice" else -val_loss
-        )
+            losses = f"train loss {train_loss}, validation loss {val_loss}"
+            raise ArmError(f"epoch {epoch}: {losses}; try a lower learning rate")
+        means = {"train_loss": train_loss, "val_loss": val_loss, "val_dice": val_dice}
+        state.history.append({"epoch": epoch, **means, **clock})
+        monitored = val_dice if settings.monitor == "val_dice" else -val_loss
+        state.stopping = state.stopping.after(monitored)
         if state.stopping.improved:
             state.best_weights = copy.deepcopy(model.state_dict())
         if context.checkpoint and time.monotonic() - saved >= context.checkpoint_every_seconds:
@@ -154,15 +134,12 @@ def _train(
 def execution_for(
     model: nn.Module, shape: tuple[int, ...], recipe: Recipe, device: str
 ) -> Execution:
-    """Return the execution that suits a device; running statistics or a pooled loss ask for whole
-    batches.
-    """
-    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
-    mixing = any(
-        isinstance(m, nn.modules.batchnorm._BatchNorm) or m.track_running_stats for m in norms
-    )
-    whole = recipe.loss.pool_batch or mixing
-    return choose(device, recipe.training.precision, shape, recipe.training.batch_size, whole)
+    """Return what suits a device; running statistics or a pooled loss ask for whole batches."""
+    kinds = nn.modules.batchnorm
+    norms = [layer for layer in model.modules() if isinstance(layer, kinds._NormBase)]
+    mixing = any(isinstance(norm, kinds._BatchNorm) or norm.track_running_stats for norm in norms)
+    whole, settings = recipe.loss.pool_batch or mixing, recipe.training
+    return choose(device, settings.precision, shape, settings.batch_size, whole)
 
 
 def _report(state: TrainingState, train: Cases, how: Execution) -> FitReport:
@@ -190,19 +167,18 @@ def _one_epoch(
     step.model.train()
     order = epoch_order(context.seed, epoch, len(train))
     size, per_pass = context.recipe.training.batch_size, step.execution.images_per_pass
-    batches = [order[first : first + size] for first in range(0, len(order), size)]
-    passes = [
-        [batch[first : first + per_pass] for first in range(0, len(batch), per_pass)]
-        for batch in batches
-    ]
-    flow = augmented(
-        step, resident, train, [rows for batch in passes for rows in batch], context, epoch
-    )
+    batches = _cut(order, size)
+    passes = [_cut(batch, per_pass) for batch in batches]
+    flow = augmented(step, resident, train, list(itertools.chain(*passes)), context, epoch)
     total = torch.zeros((), dtype=torch.float64, device=context.device)
     for number, batch in enumerate(batches):
         torch.manual_seed(torch_seed(context.seed, "other", epoch, number))
         total += step(itertools.islice(flow, len(passes[number])), len(batch)) * len(batch)
     return float(total) / len(order)
+
+
+def _cut(rows: Rows, size: int) -> list[Rows]:
+    return [rows[first : first + size] for first in range(0, len(rows), size)]
 
 
 def augmented(
@@ -213,25 +189,20 @@ def augmented(
     context: RunContext,
     epoch: int,
 ) -> Iterator[Pass]:
-    """Yield the passes of an epoch, each given by its rows of train, augmented several at a
-    time.
-    """
+    """Yield the passes of an epoch, each of these rows of train; several are augmented at once."""
     together = max(1, step.execution.images_per_augmentation // step.execution.images_per_pass)
     for first in range(0, len(passes), together):
         group = passes[first : first + together]
         with record_function("augmentation"):
             rows = np.concatenate(group)
-            table = augment.draw(
-                context.recipe.augmentation, context.seed, epoch, train.slice_id[rows]
-            )
+            settings, numbers = context.recipe.augmentation, train.slice_id[rows]
+            table = augment.draw(settings, context.seed, epoch, numbers)
             index = on_device(rows, context.device)
-            images, masks = augment.apply(
-                table, resident.images(index), resident.masks[index], train.spacing_mm
-            )
-            keys = on_device(
-                dropout_keys(step.model, context.seed, epoch, train.slice_id[rows]), context.device
-            )
-        sizes = [len(one) for one in group]
+            pictures, truth = resident.images(index), resident.masks[index]
+            images, masks = augment.apply(table, pictures, truth, train.spacing_mm)
+            drawn = dropout_keys(step.model, context.seed, epoch, numbers)
+            keys = on_device(drawn, context.device)
+        sizes = [len(rows) for rows in group]
         yield from zip(images.split(sizes), masks.split(sizes), keys.split(sizes), strict=True)
 
 
@@ -270,10 +241,9 @@ def predict_network(model: nn.Module, images: FloatImages, context: RunContext) 
     maps = np.empty(images.shape, dtype=np.float32)
     at_once = execution_for(model, images.shape[1:], recipe, device).images_per_look
     for first in range(0, len(images), at_once):
-        logits = _logits(model, on_device(images[first : first + at_once], device), context)
-        maps[first : first + at_once] = (
-            tumour_probability(logits, recipe.loss.activation).cpu().numpy()
-        )
+        rows = slice(first, first + at_once)
+        logits = _logits(model, on_device(images[rows], device), context)
+        maps[rows] = tumour_probability(logits, recipe.loss.activation).cpu().numpy()
     return maps
 
 

@@ -17,9 +17,8 @@ from benchmark.protocol import Loss
 def check_alpha(alpha: float) -> None:
     """Raise `SpecError` unless alpha lies in [0, 1]."""
     if not 0 <= alpha <= 1:
-        raise SpecError(
-            f"alpha = {alpha} must lie in [0, 1]: it weighs false negatives, 1 - alpha false positives"
-        )
+        meaning = "it weighs false negatives, 1 - alpha false positives"
+        raise SpecError(f"alpha = {alpha} must lie in [0, 1]: {meaning}")
 
 
 def thesis_tversky(alpha: float, settings: Loss | None = None) -> TverskyLoss:
@@ -46,8 +45,6 @@ def thesis_tversky(alpha: float, settings: Loss | None = None) -> TverskyLoss:
 
 def tumour_probability(logits: torch.Tensor, activation: str = "softmax") -> torch.Tensor:
     """(B, 2, H, W) logits -> (B, H, W) probability of the tumour class, the second."""
-    return (
-        torch.sigmoid(logits[:, 1])
-        if activation == "sigmoid"
-        else torch.softmax(logits, dim=1)[:, 1]
-    )
+    if activation == "sigmoid":
+        return torch.sigmoid(logits[:, 1])
+    return torch.softmax(logits, dim=1)[:, 1]

@@ -11,22 +11,12 @@ import os
 
 import numpy as np
 
-STREAMS = {
-    "weights": 1,
-    "order": 2,
-    "dropout": 3,
-    "affine": 4,
-    "elastic": 5,
-    "motion": 6,
-    "bias": 7,
-}
-STREAMS |= {"intensity": 8, "noise": 9, "other": 10}  # other: what a network draws for itself
+STREAMS = {"weights": 1, "order": 2, "dropout": 3, "affine": 4, "elastic": 5, "motion": 6}
+STREAMS |= {"bias": 7, "intensity": 8, "noise": 9, "other": 10}  # other: a network's own layers
 
 
 def generator(seed: int, stream: str, epoch: int = 0, index: int = 0) -> np.random.Generator:
-    """Return the generator of one named stream at (epoch, index); index is a slice number or
-    step.
-    """
+    """Return a named stream's generator at (epoch, index); index is a slice number or step."""
     key = np.array([seed, STREAMS[stream]], dtype=np.uint64)
     counter = np.array([0, 0, index, epoch], dtype=np.uint64)
     return np.random.Generator(np.random.Philox(key=key, counter=counter))
@@ -38,9 +28,7 @@ def torch_seed(seed: int, stream: str, epoch: int = 0, index: int = 0) -> int:
 
 
 def epoch_order(seed: int, epoch: int, n: int) -> np.ndarray:
-    """Return the (n,) order in which an epoch visits the training slices: the same in every
-    cell.
-    """
+    """Return the (n,) order in which an epoch visits training slices: the same in every cell."""
     return generator(seed, "order", epoch).permutation(n)
 
 
@@ -53,12 +41,12 @@ def make_deterministic(device: str) -> dict[str, bool | str]:
     import torch
 
     torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs a pass over every output; we read none
+    # filling costs a pass over every output; we read no memory that was not written
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
+    workspace = os.environ["CUBLAS_WORKSPACE_CONFIG"]
     return {
         "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
         "cudnn_benchmark": torch.backends.cudnn.benchmark,
-        "cublas_workspace": os.environ["CUBLAS_WORKSPACE_CONFIG"]
-        if device.startswith("cuda")
-        else "not used",
+        "cublas_workspace": workspace if device.startswith("cuda") else "not used",
     }

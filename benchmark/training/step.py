@@ -16,13 +16,12 @@ from benchmark.training.execution import Execution
 from benchmark.training.layers import set_keys, uses
 
 Pass = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-"""images (b, H, W) float32, masks (b, H, W) bool, dropout keys (b, L, 2) int32, on the network's device."""
+"""On the network's device: images (b, H, W) float32, masks (b, H, W) bool, dropout keys (b, L, 2)
+int32."""
 
 
 class Step:
-    """Carries out steps of one training. The first pass of a CUDA training is captured where
-    execution asks for it.
-    """
+    """Carries out steps of one training; its first pass is captured where execution says so."""
 
     def __init__(
         self,
@@ -41,32 +40,28 @@ class Step:
         self._captured: Captured | None = None
 
     def __call__(self, passes: Iterable[Pass], total: int) -> torch.Tensor:
-        """Learn from a batch of total images; return its mean loss, a scalar on the device that is
-        not waited for.
-        """
+        """Learn from a batch of total images; return its mean loss, on the device, not awaited."""
         self.optimiser.zero_grad(set_to_none=True)
         mean = torch.zeros((), dtype=torch.float64, device=self.device)
-        for one in passes:
-            value, *gradients = self._gradients(one)
-            share = len(one[0]) / total
+        for images, masks, keys in passes:
+            value, *gradients = self._gradients((images, masks, keys))
+            share = len(images) / total
             mean += value * share
             self._add(gradients, share)
         with record_function("step"):
             self.optimiser.step()
         return mean
 
-    def _gradients(self, one: Pass) -> Tensors:
+    def _gradients(self, inputs: Pass) -> Tensors:
         """The mean loss of a pass and its gradients, from the captured graph where that fits."""
         if not self.execution.cuda_graph:
-            return self.gradients(*one)
+            return self.gradients(*inputs)
         if self._captured is None:
-            self._captured = self._capture(self.gradients, one, list(self.model.buffers()))
-        return self._captured(*one) if self._captured.fits(one) else self.gradients(*one)
+            self._captured = self._capture(self.gradients, inputs, list(self.model.buffers()))
+        return self._captured(*inputs) if self._captured.fits(inputs) else self.gradients(*inputs)
 
     def gradients(self, images: torch.Tensor, masks: torch.Tensor, keys: torch.Tensor) -> Tensors:
-        """Return the mean loss of b images and its gradient for every weight, in the weight's
-        memory layout.
-        """
+        """Return the mean loss of b images and its gradient for every weight, laid out as that."""
         set_keys(self.model, keys)
         with tf32(self.precision == "tf32"):
             with record_function("forward"):
@@ -75,15 +70,14 @@ class Step:
                 value = self.loss(logits.float(), masks[:, None].float())
             used = uses(self.model)
             with record_function("backward"):
-                found = torch.autograd.grad(value, self.weights, materialize_grads=True)
+                gradients = torch.autograd.grad(value, self.weights, materialize_grads=True)
         if uses(self.model) != used:
             raise ArmError(
-                "the network computes parts anew in its backward pass, with other dropout masks; switch that off"
+                "the network computes parts anew in its backward pass, with other dropout masks; "
+                "switch that off"
             )
-        return (
-            value.detach(),
-            *(_laid_out(g, weight) for g, weight in zip(found, self.weights, strict=True)),
-        )
+        pairs = zip(gradients, self.weights, strict=True)
+        return value.detach(), *(_laid_out(gradient, weight) for gradient, weight in pairs)
 
     def _add(self, gradients: Sequence[torch.Tensor], share: float) -> None:
         """Add a pass's share of the batch's gradient to what the optimiser will read."""
@@ -96,18 +90,14 @@ class Step:
 
 def _laid_out(gradient: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Fused optimisers read a gradient in the layout of its weight."""
-    return (
-        gradient
-        if gradient.stride() == weight.stride()
-        else torch.empty_like(weight).copy_(gradient)
-    )
+    if gradient.stride() == weight.stride():
+        return gradient
+    return torch.empty_like(weight).copy_(gradient)
 
 
 @contextlib.contextmanager
 def tf32(allowed: bool) -> Iterator[None]:
-    """Inside, an NVIDIA card may multiply in TF32, or must not; augmentation, outside, never
-    does.
-    """
+    """Inside, an NVIDIA card may multiply in TF32, or must not; augmentation never does."""
     switches: tuple[Any, ...] = torch.backends.cuda.matmul, torch.backends.cudnn
     before = [switch.allow_tf32 for switch in switches]
     for switch in switches:

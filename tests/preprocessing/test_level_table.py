@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from benchmark.arm import Cases
 from benchmark.data.slices import SliceSet
 from benchmark.preprocessing import nyul
-from benchmark.training.resident import Resident
+from benchmark.training.device import Resident
 
 PERCENTILES = (1.0, 10.0, 50.0, 90.0, 99.0)
 DTYPES = {"uint8": (0, 255), "int16": (-32768, 32767), "uint16": (0, 65535)}

@@ -25,20 +25,21 @@ from benchmark.training.loop import OPTIMISERS, Resident, predict_network, train
 from benchmark.training.losses import thesis_tversky
 from benchmark.training.step import Pass, Step, tf32
 
+Patch = pytest.MonkeyPatch
+Data = dict[str, Cases]
 WAYS = {
     "images_per_pass": Execution(images_per_pass=4),
     "images_per_look": Execution(images_per_look=3),
     "images_per_augmentation": Execution(images_per_augmentation=12),
     "channels_last": Execution(channels_last=True),
     "cuda_graph": Execution(images_per_pass=2, cuda_graph=True),
+    "together": replace(choose("cuda", "bf16", (64, 64), 4, whole=False), images_per_look=3),
 }
 TOLERANCE = 2e-4  # of the largest gradient; sums in another order
 
 
 def capture_on_cpu(function: Callable[[], Tensors]) -> tuple[Tensors, Callable[[], None]]:
-    """The twin of `capture_on_cuda`: a replay computes again and writes into the tensors first
-    given.
-    """
+    """As `capture_on_cuda`: a replay computes again and writes into the tensors first given."""
     for _ in range(3):
         function()
     outputs = tuple(tensor.clone() for tensor in function())
@@ -68,21 +69,17 @@ def batch(train: Cases, model: nn.Module, rows: slice) -> Pass:
 
 
 def stepped(
-    cases: dict[str, Cases], how: Execution, sizes: list[int], norm: str = "INSTANCE"
+    cases: Data, how: Execution, sizes: list[int], norm: str = "INSTANCE"
 ) -> dict[str, torch.Tensor]:
-    """Loss and gradients of one step over the first slices, in passes of these sizes, dropout
-    on.
-    """
+    """Loss and gradients of a step over the first slices, in passes of these sizes; dropout on."""
     model = replace_layers(network()).train()
     loss, optimiser = thesis_tversky(0.3), torch.optim.SGD(model.parameters(), lr=1e-3)
     step = Step(model, loss, optimiser, "fp32", "cpu", how, CapturedOnCpu)
     ends = np.cumsum([0, *sizes]).tolist()
     passes = [batch(cases["train"], model, slice(a, b)) for a, b in itertools.pairwise(ends)]
     mean = step(passes, sum(sizes))
-    return {
-        "loss": mean,
-        **{name: w.grad for name, w in model.named_parameters() if w.grad is not None},
-    }
+    gradients = {name: w.grad for name, w in model.named_parameters() if w.grad is not None}
+    return {"loss": mean, **gradients}
 
 
 def alike(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
@@ -92,38 +89,29 @@ def alike(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> 
         torch.testing.assert_close(found[name], value, rtol=1e-3, atol=TOLERANCE * scale, msg=name)
 
 
+@pytest.mark.parametrize("captured", [False, True])
 @pytest.mark.parametrize("sizes", [[6], [2, 2, 2], [4, 2], [5, 1]])
 def test_a_batch_in_passes_has_the_gradients_of_one_sample_at_a_time(
-    cases: dict[str, Cases], sizes: list[int]
+    cases: Data, sizes: list[int], captured: bool
 ) -> None:
-    """Dropout is on: a mask belongs to a slice, not to a place in a pass."""
-    alike(stepped(cases, PLAIN, sizes), stepped(cases, PLAIN, [1] * 6))
-
-
-@pytest.mark.parametrize("sizes", [[6], [2, 2, 2], [4, 2]])
-def test_a_captured_pass_has_the_gradients_of_a_plain_one(
-    cases: dict[str, Cases], sizes: list[int]
-) -> None:
-    """Also where the last pass is smaller and goes around the graph."""
-    how = Execution(images_per_pass=sizes[0], cuda_graph=True)
+    """Dropout masks belong to slices, not places; a last pass that is smaller passes by a graph."""
+    how = Execution(images_per_pass=sizes[0], cuda_graph=captured)
     alike(stepped(cases, how, sizes), stepped(cases, PLAIN, [1] * 6))
 
 
-def test_a_second_step_of_a_captured_pass_is_not_added_to_the_first(
-    cases: dict[str, Cases],
-) -> None:
-    grads = {}
+def test_a_second_step_of_a_captured_pass_is_not_added_to_the_first(cases: Data) -> None:
+    ends = {}
     for how in (PLAIN, Execution(cuda_graph=True)):
         model = replace_layers(network()).train()
         optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
         step = Step(model, thesis_tversky(0.3), optimiser, "fp32", "cpu", how, CapturedOnCpu)
         for rows in (slice(0, 3), slice(3, 6), slice(6, 8)):
             step([batch(cases["train"], model, rows)], rows.stop - rows.start)
-        grads[how.cuda_graph] = {name: w.detach().clone() for name, w in model.named_parameters()}
-    alike(grads[True], grads[False])
+        ends[how.cuda_graph] = {name: w.detach().clone() for name, w in model.named_parameters()}
+    alike(ends[True], ends[False])
 
 
-def test_capturing_leaves_running_statistics_alone(cases: dict[str, Cases]) -> None:
+def test_capturing_leaves_running_statistics_alone(cases: Data) -> None:
     means = []
     for how in (PLAIN, Execution(images_per_pass=6, cuda_graph=True)):
         model = replace_layers(network("BATCH")).train()
@@ -131,16 +119,13 @@ def test_capturing_leaves_running_statistics_alone(cases: dict[str, Cases]) -> N
         Step(model, thesis_tversky(0.3), optimiser, "fp32", "cpu", how, CapturedOnCpu)(
             [batch(cases["train"], model, slice(0, 6))], 6
         )
-        means.append(
-            torch.cat(
-                [b.flatten().float() for name, b in model.named_buffers() if "running" in name]
-            )
-        )
+        running = [b.flatten().float() for name, b in model.named_buffers() if "running" in name]
+        means.append(torch.cat(running))
     torch.testing.assert_close(means[1], means[0])
     assert means[0].abs().max() > 0
 
 
-def trained(cases: dict[str, Cases], how: Execution, monkeypatch: pytest.MonkeyPatch) -> FitReport:
+def trained(cases: Data, how: Execution, monkeypatch: Patch) -> FitReport:
     monkeypatch.setattr("benchmark.training.loop.Step", lambda *words: Step(*words, CapturedOnCpu))
     recipe = small_recipe(
         training__max_epochs=2, training__optimiser="sgd", training__learning_rate=0.05
@@ -148,30 +133,17 @@ def trained(cases: dict[str, Cases], how: Execution, monkeypatch: pytest.MonkeyP
     return train_network(network(), 0.3, cases["train"], cases["val"], RunContext(recipe, 5), how)
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(Execution)])
-def test_every_choice_trains_as_the_plain_way(
-    cases: dict[str, Cases], name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two epochs with augmentation and dropout: losses and validation Dice within 1e-4."""
-    assert getattr(WAYS[name], name) != getattr(PLAIN, name)
+@pytest.mark.parametrize("name", WAYS)
+def test_every_choice_trains_as_the_plain_way(cases: Data, name: str, monkeypatch: Patch) -> None:
+    """Alone and, as on a card, together: two epochs, losses and validation Dice within 1e-4."""
     plain, fast = (trained(cases, how, monkeypatch) for how in (PLAIN, WAYS[name]))
-    assert fast.facts[name] == getattr(WAYS[name], name)
+    chosen = [name] if name != "together" else [field.name for field in fields(Execution)]
+    assert set(WAYS) == {*(field.name for field in fields(Execution)), "together"}
+    for choice in chosen:
+        assert fast.facts[choice] == getattr(WAYS[name], choice) != getattr(PLAIN, choice)
     for key in ("train_loss", "val_loss", "val_dice"):
-        assert [row[key] for row in fast.history] == pytest.approx(
-            [row[key] for row in plain.history], abs=1e-4
-        ), key
-
-
-def test_all_choices_together(cases: dict[str, Cases], monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a card is given, on a processor."""
-    how = replace(choose("cuda", "bf16", (64, 64), 4, whole=False), images_per_look=3)
-    assert how.cuda_graph
-    assert how.channels_last
-    plain, fast = (trained(cases, way, monkeypatch) for way in (PLAIN, how))
-    for key in ("train_loss", "val_loss", "val_dice"):
-        assert [row[key] for row in fast.history] == pytest.approx(
-            [row[key] for row in plain.history], abs=1e-4
-        ), key
+        expected = [row[key] for row in plain.history]
+        assert [row[key] for row in fast.history] == pytest.approx(expected, abs=1e-4), key
 
 
 @pytest.mark.parametrize(
@@ -183,36 +155,20 @@ def test_all_choices_together(cases: dict[str, Cases], monkeypatch: pytest.Monke
         ("cpu", "fp32", (64, 64), 16, False, Execution(16, 128, 16)),
         ("cpu", "fp32", (1024, 1024), 16, False, Execution(1, 1, 1)),
         ("cpu", "fp32", (512, 256), 3, False, Execution(3, 4, 3)),
-        (
-            "cuda:0",
-            "fp32",
-            (512, 512),
-            16,
-            False,
-            Execution(16, 64, 128, channels_last=False, cuda_graph=True),
-        ),
-        (
-            "cuda:0",
-            "tf32",
-            (512, 512),
-            16,
-            True,
-            Execution(16, 16, 128, channels_last=True, cuda_graph=True),
-        ),
+        ("cuda:0", "fp32", (512, 512), 16, False, Execution(16, 64, 128, cuda_graph=True)),
+        ("cuda:0", "tf32", (512, 512), 16, True, Execution(16, 16, 128, True, True)),
     ],
 )
 def test_what_suits_a_device(
     device: str, precision: str, shape: tuple[int, int], size: int, whole: bool, expected: Execution
 ) -> None:
-    """Two images of 512 x 512 on a processor, a card takes the batch; what mixes images is
-    validated in batches too.
-    """
+    """Two images of 512 x 512 on a processor, on a card the batch; what mixes images, alike."""
     assert choose(device, precision, shape, size, whole) == expected
 
 
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
 def test_the_network_computes_in_the_precision_asked_for_and_the_loss_in_float32(
-    cases: dict[str, Cases], precision: str
+    cases: Data, precision: str
 ) -> None:
     """In training, in validation and for predictions."""
     inside: list[tuple[bool, ...]] = []
@@ -225,14 +181,13 @@ def test_the_network_computes_in_the_precision_asked_for_and_the_loss_in_float32
             return thesis_tversky(0.3)(logits, truth)
 
     model, recipe = replace_layers(network()).train(), small_recipe(training__precision=precision)
-    model.register_forward_hook(
-        lambda *words: inside.append(
-            (torch.is_autocast_enabled("cpu"), *(card.allow_tf32 for card in cards))
-        )
-    )
-    step = Step(
-        model, Watched(), torch.optim.SGD(model.parameters(), lr=0.1), precision, "cpu", PLAIN
-    )
+
+    def look(*words: object) -> None:
+        inside.append((torch.is_autocast_enabled("cpu"), *(card.allow_tf32 for card in cards)))
+
+    model.register_forward_hook(look)
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+    step = Step(model, Watched(), optimiser, precision, "cpu", PLAIN)
     step([batch(cases["train"], model, slice(0, 2))], 2)
     validate(model, Watched(), Resident.of(cases["val"], "cpu"), RunContext(recipe, 5), 4)
     predict_network(model, cases["val"].images, RunContext(recipe, 5))
@@ -242,7 +197,7 @@ def test_the_network_computes_in_the_precision_asked_for_and_the_loss_in_float32
 
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
 def test_tf32_is_allowed_inside_a_pass_and_nowhere_else(
-    cases: dict[str, Cases], precision: str, monkeypatch: pytest.MonkeyPatch
+    cases: Data, precision: str, monkeypatch: Patch
 ) -> None:
     """Forward and backward; what stood before, stands again, also after an error."""
     switches = torch.backends.cuda.matmul, torch.backends.cudnn
@@ -264,7 +219,7 @@ def test_tf32_is_allowed_inside_a_pass_and_nowhere_else(
     assert [switch.allow_tf32 for switch in switches] == before
 
 
-def test_a_gradient_has_the_layout_of_its_weight(cases: dict[str, Cases]) -> None:
+def test_a_gradient_has_the_layout_of_its_weight(cases: Data) -> None:
     """Fused optimisers go through both as they lie in memory."""
     model = replace_layers(network()).to(memory_format=torch.channels_last).train()
     optimiser = torch.optim.Adam(model.parameters(), fused=True)
@@ -288,27 +243,19 @@ class Transposing(nn.Module):
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
 @pytest.mark.parametrize("sizes", [[4], [2, 2]])
-def test_a_step_is_that_of_plain_pytorch(
-    cases: dict[str, Cases], name: str, sizes: list[int]
-) -> None:
+def test_a_step_is_that_of_plain_pytorch(cases: Data, name: str, sizes: list[int]) -> None:
     """`backward` of the whole batch and an optimiser that is not fused, judged on the weights."""
     loss, train = thesis_tversky(0.3), cases["train"]
     ours, plain = Transposing(), Transposing()
-    Step(ours, loss, OPTIMISERS[name](ours.parameters(), lr=0.1, fused=True), "fp32", "cpu", PLAIN)(
-        [
-            batch(train, ours, slice(a, a + n))
-            for a, n in zip(np.cumsum([0, *sizes]), sizes, strict=False)
-        ],
-        4,
-    )
+    fused, ends = OPTIMISERS[name](ours.parameters(), lr=0.1, fused=True), np.cumsum([0, *sizes])
+    passes = [batch(train, ours, slice(a, b)) for a, b in itertools.pairwise(ends.tolist())]
+    Step(ours, loss, fused, "fp32", "cpu", PLAIN)(passes, 4)
     images, masks, _ = batch(train, plain, slice(0, 4))
     optimiser = OPTIMISERS[name](plain.parameters(), lr=0.1, fused=False, foreach=False)
     loss(plain(images[:, None]), masks[:, None].float()).backward()
     optimiser.step()
-    for (key, found), (_, expected) in zip(
-        ours.named_parameters(), plain.named_parameters(), strict=True
-    ):
-        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4, msg=key)
+    weights, expected = dict(ours.named_parameters()), dict(plain.named_parameters())
+    torch.testing.assert_close(weights, expected, rtol=1e-4, atol=1e-4)
 
 
 class Recomputing(nn.Module):
@@ -322,12 +269,9 @@ class Recomputing(nn.Module):
         return checkpoint(self.middle, x, use_reentrant=False)  # type: ignore[no-any-return]
 
 
-def test_dropout_that_is_computed_anew_in_the_backward_pass_is_refused(
-    cases: dict[str, Cases],
-) -> None:
+def test_dropout_that_is_computed_anew_in_the_backward_pass_is_refused(cases: Data) -> None:
     model = replace_layers(Recomputing()).train()
-    step = Step(
-        model, thesis_tversky(0.3), torch.optim.SGD(model.parameters()), "fp32", "cpu", PLAIN
-    )
+    optimiser = torch.optim.SGD(model.parameters())
+    step = Step(model, thesis_tversky(0.3), optimiser, "fp32", "cpu", PLAIN)
     with pytest.raises(ArmError, match="anew in its backward pass"):
         step([batch(cases["train"], model, slice(0, 2))], 2)

@@ -26,9 +26,7 @@ from benchmark.training.layers import (
 
 KEYS = st.integers(-(2**31), 2**31 - 1)
 UNITS = 1 << 16
-RANDOM = torch.tensor(
-    [[[1234567891, -987654321]]], dtype=torch.int32
-)  # keys of one image and one layer
+RANDOM = torch.tensor([[[1234567891, -987654321]]], dtype=torch.int32)  # one image, one layer
 
 
 def mask(first: int, second: int, p: float = 0.3, units: int = UNITS) -> np.ndarray:
@@ -39,9 +37,7 @@ def mask(first: int, second: int, p: float = 0.3, units: int = UNITS) -> np.ndar
 @given(first=KEYS, second=KEYS, p=st.floats(0.001, 0.999), units=st.integers(1, 1 << 17))
 @settings(deadline=None, max_examples=60)
 def test_a_mask_is_the_hash_that_it_says(first: int, second: int, p: float, units: int) -> None:
-    """Unit for unit as written down a second time, unsigned, in numpy: other bits would be another
-    training.
-    """
+    """Unit for unit as written down again, unsigned, in numpy: others would be another training."""
     expected = plain_training.kept_units(first, second, round(p * 65536), units)
     np.testing.assert_array_equal(mask(first, second, p, units), expected)
 
@@ -49,9 +45,7 @@ def test_a_mask_is_the_hash_that_it_says(first: int, second: int, p: float, unit
 @given(first=KEYS, second=KEYS, p=st.sampled_from([0.1, 0.3, 0.5, 0.9]))
 @settings(deadline=None, max_examples=60)
 def test_the_share_kept_is_that_of_a_fair_coin(first: int, second: int, p: float) -> None:
-    """A binomial count: within 5.5 standard deviations of n (1 - p) (two-sided chance 4e-8 a
-    draw).
-    """
+    """A binomial count: within 5.5 standard deviations of n (1 - p); by chance 4e-8 a draw."""
     count = int(mask(first, second, p).sum())
     assert abs(count - UNITS * (1 - p)) < 5.5 * math.sqrt(UNITS * p * (1 - p))
 
@@ -59,9 +53,7 @@ def test_the_share_kept_is_that_of_a_fair_coin(first: int, second: int, p: float
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(deadline=None, max_examples=60)
 def test_keys_drawn_at_random_give_unrelated_masks(seed: int) -> None:
-    """The correlation of two independent masks has standard deviation 1 / sqrt(n); 28 pairs an
-    example.
-    """
+    """The correlation of independent masks has standard deviation 1 / sqrt(n); 28 pairs each."""
     keys = np.random.default_rng(seed).integers(-(2**31), 2**31, (8, 2))
     between = np.corrcoef([mask(*pair) for pair in keys.tolist()])[np.triu_indices(8, 1)]
     assert np.abs(between).max() < 6.5 / math.sqrt(UNITS)
@@ -69,30 +61,18 @@ def test_keys_drawn_at_random_give_unrelated_masks(seed: int) -> None:
 
 @pytest.mark.parametrize("lag", [1, 2, 3, 16, 64, 256, 4096, 32768])
 def test_units_at_a_distance_are_unrelated(lag: int) -> None:
-    drawn = np.stack(
-        [
-            mask(*pair)
-            for pair in np.random.default_rng(4).integers(-(2**31), 2**31, (16, 2)).tolist()
-        ]
-    )
+    keys = np.random.default_rng(4).integers(-(2**31), 2**31, (16, 2)).tolist()
+    drawn = np.stack([mask(*pair) for pair in keys])
     a, b = drawn[:, lag:].ravel(), drawn[:, :-lag].ravel()
     assert abs(np.corrcoef(a, b)[0, 1]) < 5 / math.sqrt(a.size)
 
 
 def test_sixteen_units_in_a_row_are_as_many_coins() -> None:
-    """How many of 16 neighbours are kept follows the binomial distribution (chi-square, one draw
-    fixed).
-    """
-    counts = np.bincount(
-        mask(12345, -678, 0.5, 16 * 20000).reshape(-1, 16).sum(axis=1), minlength=17
-    )
-    expected = stats.binom.pmf(np.arange(17), 16, 0.5) * 20000
-    assert (
-        stats.chisquare(
-            counts[3:14], expected[3:14] * counts[3:14].sum() / expected[3:14].sum()
-        ).pvalue
-        > 1e-3
-    )
+    """How many of 16 neighbours are kept is binomial (chi-square, one draw fixed)."""
+    kept_of_16 = mask(12345, -678, 0.5, 16 * 20000).reshape(-1, 16).sum(axis=1)
+    counts = np.bincount(kept_of_16, minlength=17)[3:14]
+    share = stats.binom.pmf(np.arange(3, 14), 16, 0.5)
+    assert stats.chisquare(counts, share / share.sum() * counts.sum()).pvalue > 1e-3
 
 
 def layered(p: float = 0.3) -> nn.Sequential:
@@ -125,9 +105,8 @@ def test_a_slice_s_masks_are_its_own_in_any_company() -> None:
 
 def test_layers_epochs_slices_and_seeds_have_masks_of_their_own() -> None:
     model = keyed()
-    drawn = [
-        dropout_keys(model, s, e, np.array([n]))[0] for s in (1, 2) for e in (0, 1) for n in (1, 2)
-    ]
+    places = itertools.product((1, 2), (0, 1), (1, 2))
+    drawn = [dropout_keys(model, seed, epoch, np.array([n]))[0] for seed, epoch, n in places]
     flat = np.concatenate(drawn)
     assert flat.shape == (16, 2)
     assert len(np.unique(flat, axis=0)) == 16
@@ -153,24 +132,20 @@ def lowbias32(x: int) -> int:
 
 
 def test_a_layer_used_again_in_a_pass_draws_anew() -> None:
-    """Unrelated masks, over 40 keys, each use with the second key and a hash; the same ones in the
-    next pass.
-    """
+    """Unrelated masks: each use hashes the second key; the same ones again in the next pass."""
     layer, x = KeyedDropout(0.5).train(), torch.ones(40, 1, 128, 128)
-    keys = torch.from_numpy(
-        np.random.default_rng(2).integers(-(2**31), 2**31, (40, 1, 2), dtype=np.int32)
-    )
+    generator = np.random.default_rng(2)
+    keys = torch.from_numpy(generator.integers(-(2**31), 2**31, (40, 1, 2), dtype=np.int32))
     set_keys(layer, keys)
     masks = [layer(x).flatten(1).numpy() for _ in range(4)]
     for a, b in itertools.combinations(masks, 2):
-        z = [np.corrcoef(one, other)[0, 1] * 128 for one, other in zip(a, b, strict=True)]
+        z = [np.corrcoef(*pair)[0, 1] * 128 for pair in zip(a, b, strict=True)]
         assert np.abs(z).max() < 5
         assert 0.6 < np.std(z) < 1.5
     first, second = (int(key) % 2**32 for key in keys[0, 0])
     for drawn in masks:
-        np.testing.assert_array_equal(
-            drawn[0] > 0, plain_training.kept_units(first, second, 32768, 128 * 128)
-        )
+        expected = plain_training.kept_units(first, second, 32768, 128 * 128)
+        np.testing.assert_array_equal(drawn[0] > 0, expected)
         first, second = second, lowbias32(first ^ second)
     set_keys(layer, keys)
     assert np.array_equal(layer(x).flatten(1).numpy(), masks[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, Any
@@ -34,10 +35,10 @@ from benchmark.training.loop import (
 from benchmark.training.losses import thesis_tversky
 from benchmark.training.seeding import make_deterministic
 
-STILL = {
-    f"augmentation__{name}_p": 0.0
-    for name in ("affine", "elastic", "motion", "bias", "intensity", "noise")
-}
+Patch = pytest.MonkeyPatch
+Data = dict[str, Cases]
+TRANSFORMS = ("affine", "elastic", "motion", "bias", "intensity", "noise")
+STILL = {f"augmentation__{name}_p": 0.0 for name in TRANSFORMS}
 Weights = dict[str, torch.Tensor]
 
 
@@ -61,7 +62,7 @@ def same(a: Weights, b: Weights) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-def test_a_finished_checkpoint_trains_no_more(cases: dict[str, Cases], tmp_path: Path) -> None:
+def test_a_finished_checkpoint_trains_no_more(cases: Data, tmp_path: Path) -> None:
     context = RunContext(
         small_recipe(), 5, checkpoint=tmp_path / "c.pt", checkpoint_every_seconds=0
     )
@@ -71,34 +72,28 @@ def test_a_finished_checkpoint_trains_no_more(cases: dict[str, Cases], tmp_path:
 
 
 def test_checkpoints_are_as_far_apart_as_asked(
-    cases: dict[str, Cases], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cases: Data, tmp_path: Path, monkeypatch: Patch
 ) -> None:
-    """Epochs of 40 s and a checkpoint after 80: at 80 s, after the third, and 80 s later, after the
-    fifth.
-    """
+    """Epochs of 40 s, a checkpoint after 80: at 80 s, after the third, and after the fifth."""
     path, now, held = tmp_path / "c.pt", [0.0], []
 
     def epoch_of_40_seconds(history: list[dict[str, float]]) -> None:
         held.append(len(torch.load(path, weights_only=True)["history"]) if path.exists() else 0)
         now[0] += 40
 
-    monkeypatch.setattr(
-        loop, "time", SimpleNamespace(monotonic=lambda: now[0], perf_counter=lambda: now[0])
-    )
+    clock = SimpleNamespace(monotonic=lambda: now[0], perf_counter=lambda: now[0])
+    monkeypatch.setattr(loop, "time", clock)
     recipe = small_recipe(training__max_epochs=5)
-    context = RunContext(
-        recipe, 5, checkpoint=path, checkpoint_every_seconds=80, on_epoch=epoch_of_40_seconds
-    )
+    context = RunContext(recipe, 5, checkpoint=path, checkpoint_every_seconds=80)
+    context = replace(context, on_epoch=epoch_of_40_seconds)
     train_network(tiny_model(), 0.5, cases["train"], cases["val"], context)
     assert held == [0, 0, 3, 3, 5]
 
 
 def scripted(
-    monkeypatch: pytest.MonkeyPatch, dices: list[float], losses: list[float] | None = None
+    monkeypatch: Patch, dices: list[float], losses: list[float] | None = None
 ) -> list[Weights]:
-    """Let validation return these values in turn; the list returned fills with the weights of each
-    epoch.
-    """
+    """Let validation return these values in turn; fills with the weights of each epoch."""
     seen: list[Weights] = []
 
     def fake(model: nn.Module, *rest: Any) -> tuple[float, float]:
@@ -109,9 +104,7 @@ def scripted(
     return seen
 
 
-def train_scripted(
-    cases: dict[str, Cases], model: nn.Module | None = None, **changes: Any
-) -> FitReport:
+def train_scripted(cases: Data, model: nn.Module | None = None, **changes: Any) -> FitReport:
     recipe = small_recipe(
         **{"training__max_epochs": 8, "training__patience": 2, **STILL, **changes}
     )
@@ -120,56 +113,47 @@ def train_scripted(
     )
 
 
-def test_the_weights_of_the_best_epoch_are_kept(
-    cases: dict[str, Cases], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("dices", "losses", "changes", "best", "stop", "early"),
+    [  # patience is 2
+        ([0.2, 0.6, 0.4, 0.5], [0.5, 0.4, 0.3, 0.2], {}, 1, 3, True),
+        ([0.2, 0.6, 0.4, 0.6, 0.9], [0.5] * 5, {}, 1, 3, True),  # an equal is no better
+        ([0.2, 0.6], [0.5] * 2, {"training__max_epochs": 2}, 1, 1, False),  # the last one
+        (
+            [0.9, 0.8, 0.7, 0.6],
+            [0.4, 0.3, 0.35, 0.3],
+            {"training__monitor": "val_loss"},
+            1,
+            3,
+            True,
+        ),
+    ],
+)
+def test_training_ends_without_a_better_epoch_and_keeps_the_weights_of_the_best(
+    cases: Data,
+    monkeypatch: Patch,
+    dices: list[float],
+    losses: list[float],
+    changes: dict[str, Any],
+    best: int,
+    stop: int,
+    early: bool,
 ) -> None:
-    seen, model = scripted(monkeypatch, [0.2, 0.6, 0.4, 0.5], [0.5, 0.4, 0.3, 0.2]), tiny_model()
-    report = train_scripted(cases, model)
-    assert same(weights(model), seen[1])
-    assert not same(weights(model), seen[3])
-    assert (report.facts["best_epoch"], report.facts["val_dice"], report.facts["val_loss"]) == (
-        1,
-        0.6,
-        0.4,
-    )
-
-
-def test_training_stops_after_so_many_epochs_without_a_better_one(
-    cases: dict[str, Cases], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scripted(
-        monkeypatch, [0.2, 0.6, 0.4, 0.6, 0.9]
-    )  # patience 2: epochs 2 and 3 are no better than epoch 1
-    report = train_scripted(cases)
-    assert (report.facts["stop_epoch"], report.facts["stopped_early"], len(report.history)) == (
-        3,
-        True,
-        4,
-    )
-
-
-def test_the_last_epoch_is_no_early_stop(
-    cases: dict[str, Cases], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scripted(monkeypatch, [0.2, 0.6])
-    report = train_scripted(cases, training__max_epochs=2)
-    assert (report.facts["stop_epoch"], report.facts["stopped_early"]) == (1, False)
-
-
-def test_the_loss_can_be_what_decides(
-    cases: dict[str, Cases], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scripted(monkeypatch, [0.9, 0.8, 0.7, 0.6], [0.4, 0.3, 0.35, 0.3])
-    report = train_scripted(cases, training__monitor="val_loss")
-    assert (report.facts["best_epoch"], report.facts["stop_epoch"]) == (1, 3)
-    assert (report.facts["val_dice"], report.facts["val_loss"]) == (0.8, 0.3)
+    seen, model = scripted(monkeypatch, dices, losses), tiny_model()
+    report = train_scripted(cases, model, **changes)
+    assert same(weights(model), seen[best])
+    assert not any(same(seen[best], other) for i, other in enumerate(seen) if i != best)
+    facts = {"best_epoch": best, "stop_epoch": stop, "stopped_early": early}
+    facts |= {"val_dice": dices[best], "val_loss": losses[best]}
+    assert facts.items() <= report.facts.items()
+    assert len(report.history) == stop + 1
 
 
 @pytest.mark.parametrize(
     ("dice", "collapsed"), [(0.0, True), (0.0999, True), (0.1, False), (0.8, False)]
 )
 def test_a_network_that_outlines_nothing_is_marked(
-    cases: dict[str, Cases], monkeypatch: pytest.MonkeyPatch, dice: float, collapsed: bool
+    cases: Data, monkeypatch: Patch, dice: float, collapsed: bool
 ) -> None:
     scripted(monkeypatch, [dice] * 3)
     assert train_scripted(cases).facts["collapsed"] is collapsed
@@ -177,14 +161,14 @@ def test_a_network_that_outlines_nothing_is_marked(
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_validation_loss_that_is_no_number_ends_the_run(
-    cases: dict[str, Cases], monkeypatch: pytest.MonkeyPatch, bad: float
+    cases: Data, monkeypatch: Patch, bad: float
 ) -> None:
     scripted(monkeypatch, [0.2, 0.3], [0.5, bad])
     with pytest.raises(ArmError, match=r"epoch 1: .*try a lower learning rate"):
         train_scripted(cases)
 
 
-def test_a_training_loss_that_is_no_number_ends_the_run(cases: dict[str, Cases]) -> None:
+def test_a_training_loss_that_is_no_number_ends_the_run(cases: Data) -> None:
     model = tiny_model()
     with torch.no_grad():
         model.bias[0] = math.nan  # type: ignore[index, operator, union-attr]
@@ -212,15 +196,12 @@ def passes(model: nn.Module) -> list[int]:
             {},
             True,
         ),
+        (AttentionUNetArm().build(Network(channels=(4, 8, 8))), {}, True),  # has batch norm
         (nn.Conv2d(1, 2, 1), {"loss__pool_batch": True}, True),
     ],
 )
 def test_what_mixes_images_gets_the_whole_batch_at_once(
-    cases: dict[str, Cases],
-    monkeypatch: pytest.MonkeyPatch,
-    model: nn.Module,
-    changes: dict[str, Any],
-    whole: bool,
+    cases: Data, monkeypatch: Patch, model: nn.Module, changes: dict[str, Any], whole: bool
 ) -> None:
     monkeypatch.setattr(execution, "CPU_PIXELS_PER_PASS", 2 * 64 * 64)
     sizes = passes(model)
@@ -229,18 +210,8 @@ def test_what_mixes_images_gets_the_whole_batch_at_once(
     assert set(sizes) - {1} == {4 if whole else 2}  # 1: the counting of operations
 
 
-def test_the_attention_network_has_batch_norm(
-    cases: dict[str, Cases], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(execution, "CPU_PIXELS_PER_PASS", 64 * 64)
-    model = AttentionUNetArm().build(Network(channels=(4, 8, 8)))
-    assert train_scripted(cases, model, training__max_epochs=1).facts["images_per_pass"] == 4
-
-
 class Bright(nn.Module):
-    """Logit 8 times the grey value for tumour, 0 for background: tumour where the image is above
-    0.
-    """
+    """Logits 0 and 8 times the grey value: tumour where the image is above 0."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return torch.cat([torch.zeros_like(images), 8 * images], dim=1)
@@ -252,13 +223,13 @@ def test_validation_dice_by_hand() -> None:
     masks[1, 5, 5] = True  # missed: 0; the third is empty on both sides: 1
     val = Cases(images, masks, np.arange(3), (1.0, 1.0))
     context = RunContext(small_recipe(), 1)
+    resident, loss = Resident.of(val, "cpu"), thesis_tversky(0.5)
     for per_pass in (1, 2, 3):
-        assert validate(Bright(), thesis_tversky(0.5), Resident.of(val, "cpu"), context, per_pass)[
-            1
-        ] == pytest.approx(0.5)
+        _, dice = validate(Bright(), loss, resident, context, per_pass)
+        assert dice == pytest.approx(0.5)
 
 
-def test_validation_dice_and_loss_agree_with_the_measures(cases: dict[str, Cases]) -> None:
+def test_validation_dice_and_loss_agree_with_the_measures(cases: Data) -> None:
     val, context, model = cases["val"], RunContext(small_recipe(), 1), Bright()
     loss, dice = validate(model, thesis_tversky(0.3), Resident.of(val, "cpu"), context, 3)
     maps = predict_network(model, val.images, context)
@@ -268,27 +239,27 @@ def test_validation_dice_and_loss_agree_with_the_measures(cases: dict[str, Cases
     losses = []
     for p, truth in zip(maps.astype(float), val.masks, strict=True):
         tp, fn, fp = (p * truth).sum(), ((1 - p) * truth).sum(), (p * ~truth).sum()
-        losses.append(
-            1 - tp / (tp + 0.3 * fn + 0.7 * fp)
-        )  # thesis, 2.10: alpha weighs what is missed
+        losses.append(1 - tp / (tp + 0.3 * fn + 0.7 * fp))  # thesis, 2.10: alpha weighs fn
     assert loss == pytest.approx(np.mean(losses), abs=1e-4)
 
 
-@pytest.mark.parametrize(("kernel", "gflop"), [(3, 7.96), (5, 22.1), (7, 43.4), (9, 71.7)])
-def test_cost_of_the_unet(kernel: int, gflop: float) -> None:
+@pytest.mark.parametrize("kernel", [3, 5, 7, 9])
+def test_the_cost_that_the_unet_says_is_the_one_counted(kernel: int) -> None:
     with torch.device("meta"):
-        model = UNetArm(kernel_size=kernel).build(Network())
-    counted = gflop_per_image(model, (512, 512))
-    assert counted == pytest.approx(gflop, rel=3e-3)
-    assert counted == pytest.approx(ARMS["unet"].gflop({"kernel_size": kernel}), abs=0.006)
+        counted = gflop_per_image(UNetArm(kernel_size=kernel).build(Network()), (512, 512))
+    printed = {3: 7.96, 5: 22.12, 7: 43.37, 9: 71.68}
+    assert counted == pytest.approx(printed[kernel], abs=0.006)
+    entry = ARMS["unet"]
+    assert entry.gflop is not None
+    assert entry.gflop(entry.resolve({"kernel_size": kernel})) == pytest.approx(counted, rel=1e-3)
 
 
-def test_cost_of_the_attention_unet() -> None:
+def test_the_cost_that_the_attention_unet_says_is_the_one_counted() -> None:
     with torch.device("meta"):
-        model = AttentionUNetArm().build(Network())
-    counted = gflop_per_image(model, (512, 512))
-    assert counted == pytest.approx(78.3, rel=1e-3)
-    assert counted == pytest.approx(ARMS["attention-unet"].gflop({}), abs=0.06)
+        counted = gflop_per_image(AttentionUNetArm().build(Network()), (512, 512))
+    entry = ARMS["attention-unet"]
+    assert entry.gflop is not None
+    assert entry.gflop(entry.resolve({})) == pytest.approx(counted, abs=0.06)
 
 
 def test_cost_by_hand() -> None:
@@ -297,7 +268,7 @@ def test_cost_by_hand() -> None:
     assert gflop_per_image(nn.Conv2d(1, 2, 3, padding=1), (8, 8)) == pytest.approx(2 * 2304e-9)
 
 
-def test_bf16_trains_on_a_processor_and_is_another_arithmetic(cases: dict[str, Cases]) -> None:
+def test_bf16_trains_on_a_processor_and_is_another_arithmetic(cases: Data) -> None:
     maps = {}
     for precision in ("fp32", "bf16", "tf32"):
         arm = UNetArm(kernel_size=3)
@@ -320,21 +291,14 @@ class Attack:
         return Path.touch, (self.path,)
 
 
-def test_a_checkpoint_that_would_run_code_is_refused(
-    cases: dict[str, Cases], tmp_path: Path
-) -> None:
+def test_a_checkpoint_that_would_run_code_is_refused(cases: Data, tmp_path: Path) -> None:
     trap, path = tmp_path / "it ran", tmp_path / "checkpoint.pt"
     torch.save({"model": Attack(trap)}, path)
     pickle.loads(pickle.dumps(Attack(trap)))  # the trap works
     trap.unlink()
+    context = RunContext(small_recipe(), 1, checkpoint=path)
     with pytest.raises(RecordError, match=r"checkpoint.pt: cannot be read; remove it") as caught:
-        train_network(
-            tiny_model(),
-            0.5,
-            cases["train"],
-            cases["val"],
-            RunContext(small_recipe(), 1, checkpoint=path),
-        )
+        train_network(tiny_model(), 0.5, cases["train"], cases["val"], context)
     assert isinstance(caught.value.__cause__, pickle.UnpicklingError)
     assert not trap.exists()
 
@@ -346,7 +310,7 @@ def state() -> TrainingState:
 
 
 def test_a_checkpoint_is_replaced_at_once_or_not_at_all(
-    state: TrainingState, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    state: TrainingState, tmp_path: Path, monkeypatch: Patch
 ) -> None:
     """Where writing stops, the last one stands and nothing else."""
     path = tmp_path / "checkpoint.pt"
@@ -377,7 +341,6 @@ def test_a_torn_checkpoint_is_named_with_the_cure(
     state.save(path)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
-    with pytest.raises(
-        RecordError, match=r"checkpoint.pt: cannot be read; remove it to start this training over"
-    ):
+    cure = r"checkpoint.pt: cannot be read; remove it to start this training over"
+    with pytest.raises(RecordError, match=cure):
         state.load(path, "cpu")

@@ -83,9 +83,7 @@ def test_alpha_outside_0_1_is_refused(alpha: float) -> None:
 
 
 def case(seed: int, b: int = 3, side: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
-    """float64 logits (b, 2, side, side) and a truth (b, 1, side, side) whose last image is
-    empty.
-    """
+    """float64 logits (b, 2, side, side), a truth (b, 1, side, side) whose last image is empty."""
     rng = np.random.default_rng(seed)
     logits = torch.from_numpy(rng.normal(0, 2, (b, 2, side, side)))
     truth = torch.from_numpy((rng.random((b, 1, side, side)) < 0.4).astype(np.float64))
@@ -120,9 +118,7 @@ def oracle(logits: torch.Tensor, truth: torch.Tensor, alpha: float, settings: Lo
     st.builds(Loss, st.sampled_from(["softmax", "sigmoid"]), st.booleans(), st.booleans()),
 )
 def test_every_variant_is_the_thesis_s_formula(seed: int, alpha: float, settings: Loss) -> None:
-    """loss = 1 - TP / (TP + alpha FN + beta FP), beta = 1 - alpha, with probabilities in place of
-    pixels.
-    """
+    """1 - TP / (TP + alpha FN + beta FP), beta = 1 - alpha, probabilities in place of pixels."""
     logits, truth = case(seed)
     found = float(thesis_tversky(alpha, settings)(logits, truth))
     assert found == pytest.approx(oracle(logits, truth, alpha, settings), abs=1e-9)
@@ -131,10 +127,9 @@ def test_every_variant_is_the_thesis_s_formula(seed: int, alpha: float, settings
 def test_by_default_the_tumour_channel_alone_is_scored_per_image() -> None:
     logits, truth = case(1)
     each = [float(thesis_tversky(0.8)(logits[i : i + 1], truth[i : i + 1])) for i in range(3)]
-    assert float(thesis_tversky(0.8)(logits, truth)) == pytest.approx(np.mean(each), abs=1e-12)
-    assert float(thesis_tversky(0.8)(logits, truth)) == pytest.approx(
-        oracle(logits, truth, 0.8, Loss()), abs=1e-9
-    )
+    together = float(thesis_tversky(0.8)(logits, truth))
+    assert together == pytest.approx(np.mean(each), abs=1e-12)
+    assert together == pytest.approx(oracle(logits, truth, 0.8, Loss()), abs=1e-9)
 
 
 @law
@@ -142,24 +137,16 @@ def test_by_default_the_tumour_channel_alone_is_scored_per_image() -> None:
 def test_alpha_one_half_is_monai_s_dice_loss(seed: int) -> None:
     """alpha = beta = 0.5 is the Dice loss; MONAI's counts everything twice, its smoothing too."""
     logits, truth = case(seed)
-    dice = DiceLoss(
-        include_background=False,
-        to_onehot_y=True,
-        softmax=True,
-        smooth_nr=2 * SMOOTH,
-        smooth_dr=2 * SMOOTH,
-    )
-    assert float(thesis_tversky(0.5)(logits, truth)) == pytest.approx(
-        float(dice(logits, truth)), abs=1e-12
-    )
+    twice = {"smooth_nr": 2 * SMOOTH, "smooth_dr": 2 * SMOOTH}
+    dice = DiceLoss(include_background=False, to_onehot_y=True, softmax=True, **twice)
+    ours = float(thesis_tversky(0.5)(logits, truth))
+    assert ours == pytest.approx(float(dice(logits, truth)), abs=1e-12)
 
 
 @law
 @given(seeds, st.floats(0, 1, allow_subnormal=False))
 def test_exchanging_the_classes_exchanges_alpha_and_beta(seed: int, alpha: float) -> None:
-    """In the background channel false positives and false negatives change places, so both channels
-    average both.
-    """
+    """For the background, false positives and negatives change places: both average both."""
     logits, truth = case(seed)
     both = thesis_tversky(alpha, Loss(include_background=True))(logits, truth)
     tumour = thesis_tversky(alpha)(logits, truth)
@@ -189,12 +176,9 @@ def test_the_loss_falls_towards_the_truth() -> None:
 
 def test_tumour_probability_is_that_of_the_second_class() -> None:
     # softmax of (0, ln 3) is (1/4, 3/4); the sigmoid of ln 3 is 3/4, of the first logit independent
-    logits = torch.tensor([[0.0, 1.0], [np.log(3), 1 + np.log(3)]], dtype=torch.float64)[
-        None, :, None
-    ]
-    torch.testing.assert_close(
-        tumour_probability(logits), torch.full((1, 1, 2), 0.75, dtype=torch.float64)
-    )
+    pairs = torch.tensor([[0.0, 1.0], [np.log(3), 1 + np.log(3)]], dtype=torch.float64)
+    logits = pairs[None, :, None]
+    assert tumour_probability(logits).tolist() == [[pytest.approx([0.75, 0.75])]]
     three = torch.tensor(3.0, dtype=torch.float64)
     expected = torch.stack([three.log(), three.log() + 1]).sigmoid()[None, None]
     torch.testing.assert_close(tumour_probability(logits, "sigmoid"), expected)
