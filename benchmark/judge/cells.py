@@ -1,6 +1,4 @@
-"""Cells of a grid as they were run under one set of terms: what arms, kernels and alphas are
-compared by. Pure.
-"""
+"""Cells of a grid as they were run under one set of terms, which comparisons are of. Pure."""
 
 from __future__ import annotations
 
@@ -21,14 +19,8 @@ from benchmark.judge.tables import Ranked
 from benchmark.protocol import load_recipe
 from benchmark.runs.collect import Collected, protocol_hash
 
-TERMS = (
-    "phantom",
-    "dataset_id",
-    "protocol_hash",
-    "height",
-    "width",
-    "precision",
-)  # what numbers that meet must share
+TERMS = ("phantom", "dataset_id", "protocol_hash", "height", "width", "precision")
+"""What numbers that meet must share."""
 NO_SEED = -1  # of an arm that has none
 
 
@@ -52,18 +44,13 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """unet 5x5, alpha 0.5; arms without a kernel by their name alone; then what tells it from
-        one of that name.
-        """
-        return cell_name(self.arm, self.kernel_size, self.alpha) + (
-            f" ({self.apart})" if self.apart else ""
-        )
+        """unet 5x5, alpha 0.5, or the arm's name without a kernel; then `apart` in brackets."""
+        apart = f" ({self.apart})" if self.apart else ""
+        return cell_name(self.arm, self.kernel_size, self.alpha) + apart
 
     @property
     def seeded(self) -> bool:
-        """False for an arm that trains nothing by chance, so that it has no spread between
-        seeds.
-        """
+        """False for an arm that trains nothing by chance and so has no spread between seeds."""
         return bool(self.runs["seed"].notna().any())
 
     @property
@@ -110,50 +97,41 @@ class Panel:
 
 def disambiguated(cells: Sequence[Cell]) -> tuple[Cell, ...]:
     """Return the cells with `apart` filled in where two have one name."""
-    names = Counter(cell.name for cell in cells)
-    alike = {
-        name: [json.loads(cell.params) for cell in cells if cell.name == name]
-        for name in names
-        if names[name] > 1
-    }
+    named = Counter(cell.name for cell in cells)
 
     def apart(cell: Cell) -> str:
         own = json.loads(cell.params)
-        return ", ".join(
-            f"{key} {own[key]}"
-            for key in own
-            if any(o.get(key) != own[key] for o in alike[cell.name])
-        )
+        alike = [json.loads(other.params) for other in cells if other.name == cell.name]
+        differing = [key for key in own if any(o.get(key) != own[key] for o in alike)]
+        return ", ".join(f"{key} {own[key]}" for key in differing)
 
-    return tuple(replace(cell, apart=apart(cell)) if cell.name in alike else cell for cell in cells)
+    return tuple(
+        replace(cell, apart=apart(cell)) if named[cell.name] > 1 else cell for cell in cells
+    )
 
 
 def cell_of(runs: pd.DataFrame, collected: Collected) -> Cell:
-    """Return the cell of these runs of one arm and one set of parameters; runs of a seed on one
-    split are averaged.
+    """Return the cell of runs of one arm and parameters; those of a seed on a split are averaged.
 
     Raises `RecordError` where two runs on one split do not hold the same slices, or one
     slice is of two patients.
     """
     first = runs.sort_values("run_id").iloc[0]
     rows = _rows_of(runs, collected).sort_values(["split_id", "seed", "slice_id", "run_id"])
-    check(rows)
-    if rows.duplicated(
-        ["split_id", "seed", "slice_id"]
-    ).any():  # one seed on two forms of the files
-        numbers = [
-            name for name in rows.select_dtypes("number") if name not in ("seed", "slice_id")
-        ]
-        keys = ["split_id", "seed", "slice_id", "patient_id"]
+    _check_same_slices(rows)
+    keys = ["split_id", "seed", "slice_id", "patient_id"]
+    if rows.duplicated(keys[:3]).any():  # one seed on two forms of the files
+        numbers = [name for name in rows.select_dtypes("number") if name not in keys]
         rows = rows.groupby(keys, as_index=False, dropna=False)[numbers].mean()
-    kernel = None if pd.isna(first["kernel_size"]) else int(first["kernel_size"])
-    arm, params, alpha, click = (
-        first["arm"],
-        first["params"],
-        first["alpha"],
-        bool(first["needs_click"]),
+    return Cell(
+        arm=first["arm"],
+        params=first["params"],
+        kernel_size=None if pd.isna(first["kernel_size"]) else int(first["kernel_size"]),
+        alpha=float(first["alpha"]),
+        needs_click=bool(first["needs_click"]),
+        runs=runs,
+        rows=rows.reset_index(drop=True),
     )
-    return Cell(arm, params, kernel, float(alpha), click, runs, rows.reset_index(drop=True))
 
 
 def _rows_of(runs: pd.DataFrame, collected: Collected) -> pd.DataFrame:
@@ -177,15 +155,14 @@ def _places(collected: Collected) -> Mapping[str, NDArray[np.intp]]:
     return places
 
 
-def check(rows: pd.DataFrame) -> None:
-    """Raise `RecordError` unless the runs on each split hold the same slices, each of one
-    patient.
-    """
+def _check_same_slices(rows: pd.DataFrame) -> None:
+    """Raise `RecordError` unless the runs on a split hold the same slices, each of one patient."""
     for name, part in rows.groupby("split_id"):
         of_slice = part.groupby("slice_id")
         if part["split_fingerprint"].nunique() > 1:
             raise RecordError(
-                f"runs {_ids(part)}: two different splits are called {name}; give them in two folders"
+                f"runs {_ids(part)}: two different splits are called {name}; give them in two "
+                "folders"
             )
         if (of_slice["run_id"].nunique() != part["run_id"].nunique()).any():
             raise RecordError(
@@ -193,7 +170,8 @@ def check(rows: pd.DataFrame) -> None:
             )
         if (of_slice["patient_id"].nunique() > 1).any():
             raise RecordError(
-                f"runs {_ids(part)}: a slice of {name} is of two patients; rescore them on one data set"
+                f"runs {_ids(part)}: a slice of {name} is of two patients; rescore them on one "
+                "data set"
             )
 
 
@@ -220,15 +198,10 @@ def size_of(run: Mapping[str, Any]) -> Ranked:
 
 
 def protocol_of(runs: pd.DataFrame) -> str:
-    """The name of the protocol that runs share, with six digits of its hash where it is not the
-    shipped one.
-    """
+    """The name of the protocol that runs share, with digits of its hash unless it is shipped."""
     names, digest = sorted(set(runs["protocol"])), runs["protocol_hash"].iloc[0]
-    return (
-        names[0]
-        if len(names) == 1 and digest == _shipped(names[0])
-        else f"{'/'.join(names)} ({digest[:6]})"
-    )
+    shipped = len(names) == 1 and digest == _shipped(names[0])
+    return names[0] if shipped else f"{'/'.join(names)} ({digest[:6]})"
 
 
 @cache
