@@ -1,6 +1,4 @@
-"""Cells of a grid as they were run under one set of terms: what arms, kernels and alphas are
-compared by. Pure.
-"""
+"""Cells of a grid as they were run under one set of terms, which comparisons are of. Pure."""
 
 from __future__ import annotations
 
@@ -8,10 +6,12 @@ import json
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from benchmark.errors import BenchmarkError, RecordError
 from benchmark.judge.reference import DATASETS
@@ -19,14 +19,8 @@ from benchmark.judge.tables import Ranked
 from benchmark.protocol import load_recipe
 from benchmark.runs.collect import Collected, protocol_hash
 
-TERMS = (
-    "phantom",
-    "dataset_id",
-    "protocol_hash",
-    "height",
-    "width",
-    "precision",
-)  # what numbers that meet must share
+TERMS = ("phantom", "dataset_id", "protocol_hash", "height", "width", "precision")
+"""What numbers that meet must share."""
 NO_SEED = -1  # of an arm that has none
 
 
@@ -50,18 +44,13 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """unet 5x5, alpha 0.5; arms without a kernel by their name alone; then what tells it from
-        one of that name.
-        """
-        return cell_name(self.arm, self.kernel_size, self.alpha) + (
-            f" ({self.apart})" if self.apart else ""
-        )
+        """unet 5x5, alpha 0.5, or the arm's name without a kernel; then `apart` in brackets."""
+        apart = f" ({self.apart})" if self.apart else ""
+        return cell_name(self.arm, self.kernel_size, self.alpha) + apart
 
     @property
     def seeded(self) -> bool:
-        """False for an arm that trains nothing by chance, so that it has no spread between
-        seeds.
-        """
+        """False for an arm that trains nothing by chance and so has no spread between seeds."""
         return bool(self.runs["seed"].notna().any())
 
     @property
@@ -97,75 +86,83 @@ class Panel:
 
     title: str
     runs: pd.DataFrame
-    scores: pd.DataFrame
+    collected: Collected
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
         """The cells by arm and parameters, arms that saw a click last; no two have one name."""
         grouped = self.runs.groupby(["needs_click", "arm", "params"])
-        return disambiguated([cell_of(runs, self.scores) for _, runs in grouped])
+        return disambiguated([cell_of(runs, self.collected) for _, runs in grouped])
 
 
 def disambiguated(cells: Sequence[Cell]) -> tuple[Cell, ...]:
     """Return the cells with `apart` filled in where two have one name."""
-    names = Counter(cell.name for cell in cells)
-    alike = {
-        name: [json.loads(cell.params) for cell in cells if cell.name == name]
-        for name in names
-        if names[name] > 1
-    }
+    named = Counter(cell.name for cell in cells)
 
     def apart(cell: Cell) -> str:
         own = json.loads(cell.params)
-        return ", ".join(
-            f"{key} {own[key]}"
-            for key in own
-            if any(o.get(key) != own[key] for o in alike[cell.name])
-        )
+        alike = [json.loads(other.params) for other in cells if other.name == cell.name]
+        differing = [key for key in own if any(o.get(key) != own[key] for o in alike)]
+        return ", ".join(f"{key} {own[key]}" for key in differing)
 
-    return tuple(replace(cell, apart=apart(cell)) if cell.name in alike else cell for cell in cells)
+    return tuple(
+        replace(cell, apart=apart(cell)) if named[cell.name] > 1 else cell for cell in cells
+    )
 
 
-def cell_of(runs: pd.DataFrame, scores: pd.DataFrame) -> Cell:
-    """Return the cell of these runs of one arm and one set of parameters; runs of a seed on one
-    split are averaged.
+def cell_of(runs: pd.DataFrame, collected: Collected) -> Cell:
+    """Return the cell of runs of one arm and parameters; those of a seed on a split are averaged.
 
     Raises `RecordError` where two runs on one split do not hold the same slices, or one
     slice is of two patients.
     """
     first = runs.sort_values("run_id").iloc[0]
-    named = runs[["run_id", "split_id", "split_fingerprint"]].assign(
+    rows = _rows_of(runs, collected).sort_values(["split_id", "seed", "slice_id", "run_id"])
+    _check_same_slices(rows)
+    keys = ["split_id", "seed", "slice_id", "patient_id"]
+    if rows.duplicated(keys[:3]).any():  # one seed on two forms of the files
+        numbers = [name for name in rows.select_dtypes("number") if name not in keys]
+        rows = rows.groupby(keys, as_index=False, dropna=False)[numbers].mean()
+    return Cell(
+        arm=first["arm"],
+        params=first["params"],
+        kernel_size=None if pd.isna(first["kernel_size"]) else int(first["kernel_size"]),
+        alpha=float(first["alpha"]),
+        needs_click=bool(first["needs_click"]),
+        runs=runs,
+        rows=rows.reset_index(drop=True),
+    )
+
+
+def _rows_of(runs: pd.DataFrame, collected: Collected) -> pd.DataFrame:
+    """The scores of some runs, with split_id, split_fingerprint and seed of each row's run."""
+    where = [_places(collected).get(run_id, _NOWHERE) for run_id in runs["run_id"]]
+    each = np.repeat(np.arange(len(runs)), [len(places) for places in where])
+    rows = collected.scores.iloc[np.concatenate([_NOWHERE, *where])].reset_index(drop=True)
+    named = runs[["split_id", "split_fingerprint"]].assign(
         seed=runs["seed"].fillna(NO_SEED).astype(int)
     )
-    rows = scores.merge(named, on="run_id").sort_values(["split_id", "seed", "slice_id", "run_id"])
-    check(rows)
-    if rows.duplicated(
-        ["split_id", "seed", "slice_id"]
-    ).any():  # one seed on two forms of the files
-        numbers = [
-            name for name in rows.select_dtypes("number") if name not in ("seed", "slice_id")
-        ]
-        keys = ["split_id", "seed", "slice_id", "patient_id"]
-        rows = rows.groupby(keys, as_index=False, dropna=False)[numbers].mean()
-    kernel = None if pd.isna(first["kernel_size"]) else int(first["kernel_size"])
-    arm, params, alpha, click = (
-        first["arm"],
-        first["params"],
-        first["alpha"],
-        bool(first["needs_click"]),
-    )
-    return Cell(arm, params, kernel, float(alpha), click, runs, rows.reset_index(drop=True))
+    return pd.concat([rows, named.iloc[each].reset_index(drop=True)], axis=1)
 
 
-def check(rows: pd.DataFrame) -> None:
-    """Raise `RecordError` unless the runs on each split hold the same slices, each of one
-    patient.
-    """
+_NOWHERE = np.array([], dtype=np.intp)
+
+
+@lru_cache(maxsize=2)
+def _places(collected: Collected) -> Mapping[str, NDArray[np.intp]]:
+    """Where the rows of each run stand in the scores; looked up once, for runs may be thousands."""
+    places: Mapping[str, NDArray[np.intp]] = collected.scores.groupby("run_id").indices
+    return places
+
+
+def _check_same_slices(rows: pd.DataFrame) -> None:
+    """Raise `RecordError` unless the runs on a split hold the same slices, each of one patient."""
     for name, part in rows.groupby("split_id"):
         of_slice = part.groupby("slice_id")
         if part["split_fingerprint"].nunique() > 1:
             raise RecordError(
-                f"runs {_ids(part)}: two different splits are called {name}; give them in two folders"
+                f"runs {_ids(part)}: two different splits are called {name}; give them in two "
+                "folders"
             )
         if (of_slice["run_id"].nunique() != part["run_id"].nunique()).any():
             raise RecordError(
@@ -173,7 +170,8 @@ def check(rows: pd.DataFrame) -> None:
             )
         if (of_slice["patient_id"].nunique() > 1).any():
             raise RecordError(
-                f"runs {_ids(part)}: a slice of {name} is of two patients; rescore them on one data set"
+                f"runs {_ids(part)}: a slice of {name} is of two patients; rescore them on one "
+                "data set"
             )
 
 
@@ -184,11 +182,7 @@ def _ids(rows: pd.DataFrame) -> str:
 def panels(collected: Collected) -> list[Panel]:
     """Return one panel per set of terms; the order of runs changes nothing."""
     runs = collected.runs.sort_values("run_id")
-    found = []
-    for _, part in runs.groupby(list(TERMS)):
-        scores = collected.scores[collected.scores["run_id"].isin(part["run_id"])]
-        found.append(Panel(title_of(part), part, scores))
-    return found
+    return [Panel(title_of(part), part, collected) for _, part in runs.groupby(list(TERMS))]
 
 
 def title_of(runs: pd.DataFrame) -> str:
@@ -204,15 +198,10 @@ def size_of(run: Mapping[str, Any]) -> Ranked:
 
 
 def protocol_of(runs: pd.DataFrame) -> str:
-    """The name of the protocol that runs share, with six digits of its hash where it is not the
-    shipped one.
-    """
+    """The name of the protocol that runs share, with digits of its hash unless it is shipped."""
     names, digest = sorted(set(runs["protocol"])), runs["protocol_hash"].iloc[0]
-    return (
-        names[0]
-        if len(names) == 1 and digest == _shipped(names[0])
-        else f"{'/'.join(names)} ({digest[:6]})"
-    )
+    shipped = len(names) == 1 and digest == _shipped(names[0])
+    return names[0] if shipped else f"{'/'.join(names)} ({digest[:6]})"
 
 
 @cache

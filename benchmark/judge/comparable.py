@@ -5,62 +5,63 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from benchmark.judge.reference import Reference, Tolerances
 from benchmark.runs.collect import Collected
 
 Run = Mapping[str, Any]  # one row of Collected.runs
-NEEDS: Mapping[
-    str, Callable[[Run, Reference, Tolerances], str | None]
-] = {  # need -> why a run does not meet it
-    "dataset": lambda run, ref, tol: (
-        "drawn phantoms, not slices"
-        if run["phantom"]
-        else None
-        if run["dataset_id"] == ref.dataset_id
-        else "other slices"
-    ),
-    "network": lambda run, ref, tol: (
-        None if run["network_hash"] == tol.network_hash else "other network settings"
-    ),
-    "split-rule": lambda run, ref, tol: (
-        None
-        if run["split_rule"] == tol.split_rule
-        else f"split by {run['split_unit']}, by another rule than the thesis's"
-    ),
-    "protocol": lambda run, ref, tol: (
-        None
-        if run["protocol_hash"] == tol.protocol_hash
-        else f"other settings than protocol {tol.protocol!r}"
-    ),
-    "image-size": lambda run, ref, tol: (
-        None
-        if run["height"] == run["width"] == tol.dice.image_size
-        else f"image size {run['height']}x{run['width']}"
-    ),
-    "precision": lambda run, ref, tol: (
-        None if run["precision"] in tol.dice.precisions else f"precision {run['precision']}"
-    ),
-    "split": lambda run, ref, tol: (
-        None
-        if run["split_id"] in tol.dice.splits and not pd.isna(run["test"])
-        else "not one of the splits by image shipped here"
-    ),
+Need = Callable[[Run, Reference, Tolerances], str | None]
+
+
+def _dataset(run: Run, reference: Reference, tolerances: Tolerances) -> str | None:
+    if run["phantom"]:
+        return "drawn phantoms, not slices"
+    return None if run["dataset_id"] == reference.dataset_id else "other slices"
+
+
+def _network(run: Run, reference: Reference, tolerances: Tolerances) -> str | None:
+    same = run["network_hash"] == tolerances.network_hash
+    return None if same else "other network settings"
+
+
+def _split_rule(run: Run, reference: Reference, tolerances: Tolerances) -> str | None:
+    why = f"split by {run['split_unit']}, by another rule than the thesis's"
+    return None if run["split_rule"] == tolerances.split_rule else why
+
+
+def _protocol(run: Run, reference: Reference, tolerances: Tolerances) -> str | None:
+    why = f"other settings than protocol {tolerances.protocol!r}"
+    return None if run["protocol_hash"] == tolerances.protocol_hash else why
+
+
+def _image_size(run: Run, reference: Reference, tolerances: Tolerances) -> str | None:
+    same = run["height"] == run["width"] == tolerances.dice.image_size
+    return None if same else f"image size {run['height']}x{run['width']}"
+
+
+def _precision(run: Run, reference: Reference, tolerances: Tolerances) -> str | None:
+    known = run["precision"] in tolerances.dice.precisions
+    return None if known else f"precision {run['precision']}"
+
+
+def _split(run: Run, reference: Reference, tolerances: Tolerances) -> str | None:
+    shipped = run["split_id"] in tolerances.dice.splits and not pd.isna(run["test"])
+    return None if shipped else "not one of the splits by image shipped here"
+
+
+NEEDS: Mapping[str, Need] = {  # need -> why a run does not meet it
+    "dataset": _dataset,
+    "network": _network,
+    "split-rule": _split_rule,
+    "protocol": _protocol,
+    "image-size": _image_size,
+    "precision": _precision,
+    "split": _split,
 }
-JUDGED = [  # the columns that NEEDS look at
-    "phantom",
-    "dataset_id",
-    "network_hash",
-    "split_rule",
-    "split_unit",
-    "protocol_hash",
-    "height",
-    "width",
-    "precision",
-    "split_id",
-    "test",
-]
+JUDGED = ["phantom", "dataset_id", "network_hash", "split_rule", "split_unit", "protocol_hash",
+          "height", "width", "precision", "split_id", "test"]  # what NEEDS look at # fmt: skip
 
 
 def mismatch(
@@ -75,10 +76,11 @@ def why_not(
 ) -> pd.Series[str]:
     """Return `mismatch` of each run, as a column beside runs; None where it may be compared."""
     needs = tuple(needs)
-    reasons = [
-        mismatch(run, needs, reference, tolerances) for run in runs[JUDGED].to_dict("records")
-    ]
-    return pd.Series(reasons, index=runs.index, dtype=object)
+    alike = runs.groupby(JUDGED, dropna=False, sort=False).ngroup().to_numpy()
+    _, firsts = np.unique(alike, return_index=True)
+    kinds = runs[JUDGED].iloc[firsts].to_dict("records")
+    reasons = np.array([mismatch(run, needs, reference, tolerances) for run in kinds], dtype=object)
+    return pd.Series(reasons[alike], index=runs.index, dtype=object)
 
 
 def in_cell(runs: pd.DataFrame, arm: str, kernel: int, alpha: float) -> pd.Series[bool]:
@@ -93,9 +95,7 @@ def _most_seeds(runs: pd.DataFrame) -> int:
 
 
 def progress(collected: Collected, reference: Reference, tolerances: Tolerances) -> str:
-    """Return how much of the thesis's grid has been run on terms that its Dice may be compared
-    on.
-    """
+    """Say how much of the thesis's grid has been run on terms that its Dice may be compared on."""
     runs, most = collected.runs, reference.seeds_per_cell
     runs = runs[why_not(runs, tolerances.dice.needs, reference, tolerances).isna()]
     seeds = [
@@ -103,5 +103,7 @@ def progress(collected: Collected, reference: Reference, tolerances: Tolerances)
         for kernel in reference.kernels
         for alpha in reference.alphas
     ]
-    complete = f"{seeds.count(most)} of {len(seeds)} cells have all {most} seeds"
-    return f"Run so far: {sum(seeds)} of the {reference.trainings} trainings of the thesis's grid; {complete}."
+    return (
+        f"Run so far: {sum(seeds)} of the {reference.trainings} trainings of the thesis's grid; "
+        f"{seeds.count(most)} of {len(seeds)} cells have all {most} seeds."
+    )

@@ -1,20 +1,19 @@
-"""The thesis's printed numbers and the margins fixed beforehand, read from
-`reference_results/*.toml`.
-"""
+"""The thesis's printed numbers and the margins fixed beforehand, of `reference_results/*.toml`."""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeVar
 
 from benchmark.data.identity import CHENG_DATASET_ID
 from benchmark.errors import SpecError
 from benchmark.protocol import load_recipe
 from benchmark.runs.collect import identity_hash, protocol_hash, rule_text, without_test
 
+T = TypeVar("T")
 DATASETS = {"cheng-meningioma": CHENG_DATASET_ID}
 
 
@@ -41,9 +40,7 @@ class PrintedCell:
 
 @dataclass(frozen=True)
 class Reference:
-    """Everything the thesis prints. parameters_millions by kernel size; split_sizes by set, in
-    images.
-    """
+    """Everything the thesis prints: parameters_millions by kernel size, split_sizes in images."""
 
     dataset_id: str
     parameters_millions: Mapping[int, float]
@@ -59,9 +56,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Margin:
-    """within: greatest difference that counts as reproduced; needs: what a run must share with the
-    thesis.
-    """
+    """within: greatest difference that counts as reproduced; needs: what runs must share."""
 
     needs: tuple[str, ...]
     required: bool
@@ -88,9 +83,7 @@ class DiceRule:
 
 @dataclass(frozen=True)
 class PrecisionRule:
-    """When a lower precision counts as equivalent to the plain one; see
-    `benchmark.judge.comparisons.precisions`.
-    """
+    """When a lower precision counts as equivalent to the plain one; see `judge.comparisons`."""
 
     plain: str
     min_seeds: int
@@ -100,9 +93,7 @@ class PrecisionRule:
 
 @dataclass(frozen=True)
 class Key:
-    """The arm and parameters that others are set against; alpha is the thesis's, the weight of
-    false negatives.
-    """
+    """The cell that others are set against; alpha is the weight of false negatives."""
 
     arm: str
     kernel_size: int
@@ -111,9 +102,7 @@ class Key:
 
 @dataclass(frozen=True)
 class ContrastRule:
-    """Which cell the others are set against, and when a difference is real; see
-    `benchmark.judge.comparisons.arms`.
-    """
+    """Which cell others are set against, and when a difference is real; see `comparisons.arms`."""
 
     reference: Key
     level: float
@@ -122,9 +111,7 @@ class ContrastRule:
 
 @dataclass(frozen=True)
 class LeakRule:
-    """The level of the interval around what is left of a score by patient; see
-    `benchmark.judge.comparisons.split_effect`.
-    """
+    """The level of the interval around a split's effect; see `comparisons.split_effect`."""
 
     level: float
     reason: str
@@ -140,9 +127,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class ClaimRule:
-    """When a claim made in words holds; each number's meaning is its reason's, in
-    `tolerances.toml`.
-    """
+    """When a claim made in words holds; `tolerances.toml` says what each number means."""
 
     level: float
     gain: float
@@ -177,56 +162,49 @@ class Tolerances:
 
 def load_reference() -> Reference:
     """Read `reference_results/thesis.toml`; `SpecError` if it is damaged."""
-    table = _read("thesis.toml")
-    try:
-        grid = table["grid"]
-        return Reference(
-            dataset_id=DATASETS[table["dataset"]["name"]],
-            parameters_millions={
-                int(k): v for k, v in table["parameters_millions"].items() if k != "section"
-            },
-            split_sizes={name: table["split_sizes"][name] for name in ("train", "val", "test")},
-            best_cell=PrintedCell(**table["best_cell"]),
-            kernels=tuple(grid["kernels"]),
-            alphas=tuple(grid["alphas"]),
-            seeds_per_cell=grid["seeds_per_cell"],
-            trainings=grid["trainings"],
-            hours=grid["hours"],
-            claims=tuple(Claim(**claim) for claim in table["claims"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise SpecError(
-            f"reference_results/thesis.toml: {error!r}; restore the shipped file"
-        ) from error
+    return _made("thesis.toml", _reference)
+
+
+def _reference(table: Mapping[str, Any]) -> Reference:
+    grid, millions = table["grid"], dict(table["parameters_millions"])
+    millions.pop("section")
+    return Reference(
+        dataset_id=DATASETS[table["dataset"]["name"]],
+        parameters_millions={int(kernel): number for kernel, number in millions.items()},
+        split_sizes={name: table["split_sizes"][name] for name in ("train", "val", "test")},
+        best_cell=PrintedCell(**table["best_cell"]),
+        kernels=tuple(grid["kernels"]),
+        alphas=tuple(grid["alphas"]),
+        seeds_per_cell=grid["seeds_per_cell"],
+        trainings=grid["trainings"],
+        hours=grid["hours"],
+        claims=tuple(Claim(**claim) for claim in table["claims"]),
+    )
 
 
 def load_tolerances() -> Tolerances:
     """Read `reference_results/tolerances.toml`; `SpecError` if it is damaged."""
-    table = _read("tolerances.toml")
-    try:
-        recipe = load_recipe(table["protocol"])
-        dice, sizes = _frozen(table["dice"]), _frozen(table["sizes"])
-        return Tolerances(
-            protocol=recipe.name,
-            protocol_hash=protocol_hash(recipe.identity()),
-            recipe_hash=protocol_hash(without_test(recipe.identity())),
-            network_hash=identity_hash(recipe.identity()["network"]),
-            split_rule=rule_text(recipe.identity()["split"]),
-            parameters=_margin(table["parameters"], "within_millions"),
-            split_sizes=_margin(table["split_sizes"], "within_images"),
-            dice=DiceRule(**dice),
-            precision=PrecisionRule(**table["precision"]),
-            contrasts=ContrastRule(
-                **{**table["contrasts"], "reference": Key(**table["contrasts"]["reference"])}
-            ),
-            leak=LeakRule(**table["leak"]),
-            sizes=Sizes(**sizes),
-            claims=ClaimRule(**table["claims"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise SpecError(
-            f"reference_results/tolerances.toml: {error!r}; restore the shipped file"
-        ) from error
+    return _made("tolerances.toml", _tolerances)
+
+
+def _tolerances(table: Mapping[str, Any]) -> Tolerances:
+    recipe = load_recipe(table["protocol"])
+    identity, contrasts = recipe.identity(), table["contrasts"]
+    return Tolerances(
+        protocol=recipe.name,
+        protocol_hash=protocol_hash(identity),
+        recipe_hash=protocol_hash(without_test(identity)),
+        network_hash=identity_hash(identity["network"]),
+        split_rule=rule_text(identity["split"]),
+        parameters=_margin(table["parameters"], "within_millions"),
+        split_sizes=_margin(table["split_sizes"], "within_images"),
+        dice=DiceRule(**_frozen(table["dice"])),
+        precision=PrecisionRule(**table["precision"]),
+        contrasts=ContrastRule(**{**contrasts, "reference": Key(**contrasts["reference"])}),
+        leak=LeakRule(**table["leak"]),
+        sizes=Sizes(**_frozen(table["sizes"])),
+        claims=ClaimRule(**table["claims"]),
+    )
 
 
 def _frozen(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -236,6 +214,14 @@ def _frozen(table: Mapping[str, Any]) -> dict[str, Any]:
 
 def _margin(table: Mapping[str, Any], within: str) -> Margin:
     return Margin(tuple(table["needs"]), table["required"], table[within], table["reason"])
+
+
+def _made(name: str, make: Callable[[Mapping[str, Any]], T]) -> T:
+    try:
+        return make(_read(name))
+    except (KeyError, TypeError, ValueError) as error:
+        where = f"reference_results/{name}"
+        raise SpecError(f"{where}: {error!r}; restore the shipped file") from error
 
 
 def _read(name: str) -> dict[str, Any]:

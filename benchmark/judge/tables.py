@@ -27,7 +27,7 @@ Record = Mapping[str, Any]
 
 
 class Ranked(str):
-    """A text that sorts by a number: "512x512" by 512, "under 663 mm2" before "663 mm2 and more"."""
+    """A text that sorts by a number: "512x512" by 512, "under 663 mm2" before "663 mm2 on"."""
 
     rank: float
 
@@ -96,7 +96,7 @@ def rank(value: object) -> float | None:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """records: one per row, all with the same fields, full precision; columns: what is shown of them.
+    """records: one per row, all with the same fields, in full; columns: what is shown of them.
 
     title stands above, notes below, each a line. essential: the headings of the columns that a
     terminal or a page keeps where all of them are too wide for it; none named: all.
@@ -161,9 +161,8 @@ class Table:
         if self.essential and sum(natural(columns)) + GAP * (len(columns) - 1) > WIDTH:
             left_out = [name for name in columns if name not in self.essential]
             columns = {name: texts for name, texts in columns.items() if name in self.essential}
-            notes.append(
-                f"More columns in compare's other formats, such as --format markdown: {', '.join(left_out)}."
-            )
+            where = "compare's other formats, such as --format markdown"
+            notes.append(f"More columns in {where}: {', '.join(left_out)}.")
         widths = fitted(columns)
         table = tabulate(
             columns,
@@ -190,12 +189,12 @@ def wrapped(text: str, indent: str = "") -> list[str]:
 
 
 def natural(columns: Mapping[str, Sequence[str]]) -> list[int]:
-    """The width of each column as tabulate makes it: its heading and some blanks, or longest text."""
+    """The width of each column as tabulate makes it: heading and some blanks, or longest text."""
     return [max(len(name) + MIN_PADDING, *map(len, texts), 0) for name, texts in columns.items()]
 
 
 def fitted(columns: Mapping[str, Sequence[str]]) -> list[int]:
-    """Widths that fit within `WIDTH`: headings are wrapped first, then the widest columns' texts."""
+    """Widths that fit within `WIDTH`: headings are wrapped first, then the widest texts."""
     widths, room = natural(columns), WIDTH - GAP * (len(columns) - 1)
     if sum(widths) > room:
         words = {name: max(map(len, name.split()), default=0) + MIN_PADDING for name in columns}

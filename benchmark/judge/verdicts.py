@@ -9,19 +9,22 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import pandas as pd
 
 from benchmark.judge.cells import cell_of
 from benchmark.judge.comparable import in_cell, why_not
-from benchmark.judge.reference import DiceRule, Reference, Tolerances
+from benchmark.judge.reference import DiceRule, Margin, Reference, Tolerances
 from benchmark.judge.statistics.prediction_interval import Spread, spread
 from benchmark.judge.tables import Column, Table
 from benchmark.runs.collect import Collected
 
-SELECTION = "The thesis's 0.898 is the best of 36 cells, chosen on its own test set; ours is that one cell, chosen beforehand."
+SELECTION = (
+    "The thesis's 0.898 is the best of 36 cells, chosen on its own test set; ours is that one "
+    "cell, chosen beforehand."
+)
 ESSENTIAL = ("", "quantity", "thesis", "ours", "verdict", "why")
 SET_NAMES = {"train": "training", "val": "validation", "test": "test"}
 
@@ -86,11 +89,26 @@ FIELDS = ("quantity", "reference", "ours", "sd", "half_width", "n", "verdict", "
           "required")  # of a record # fmt: skip
 
 
-def compare(collected: Collected, reference: Reference, tolerances: Tolerances) -> list[VerdictRow]:
+def judge_printed_numbers(
+    collected: Collected, reference: Reference, tolerances: Tolerances
+) -> PrintedNumbers:
     """Set every printed number beside ours; the order of runs and scores changes nothing."""
     judge = _Judge(collected, reference, tolerances)
     kernels = [judge.parameters(kernel) for kernel in sorted(reference.parameters_millions)]
-    return [*kernels, *(judge.split_size(name) for name in SET_NAMES), judge.dice()]
+    sizes = [judge.split_size(name) for name in SET_NAMES]
+    return PrintedNumbers((*kernels, *sizes), judge.dice())
+
+
+@dataclass(frozen=True)
+class PrintedNumbers:
+    """The verdicts on what we built to agree with the thesis, and on its result."""
+
+    set_up: tuple[VerdictRow, ...]
+    dice: VerdictRow
+
+    @property
+    def rows(self) -> tuple[VerdictRow, ...]:
+        return (*self.set_up, self.dice)
 
 
 @dataclass(frozen=True)
@@ -103,33 +121,22 @@ class _Judge:
         """Trained parameters of one kernel size, in millions."""
         runs, margin = self.collected.runs, self.tolerances.parameters
         printed = self.reference.parameters_millions[kernel]
-        mine = runs[
-            (runs["arm"] == self.reference.best_cell.arm)
-            & (runs["kernel_size"] == kernel).fillna(False)
-        ]
+        own = (runs["kernel_size"] == kernel).fillna(False)
+        mine = runs[own & (runs["arm"] == self.reference.best_cell.arm)]
         usable, why = self._usable(mine, margin.needs)
         values = [count / 1e6 for count in usable["parameters"]]
         name = f"parameters {kernel}x{kernel}, millions"
-        return _exact(name, printed, values, margin.within, why, margin.required, len(mine))
+        return _exact(name, printed, values, margin, why, len(mine))
 
     def split_size(self, name: str) -> VerdictRow:
         """Images of one set, in the splits of comparable runs."""
-        margin = self.tolerances.split_sizes
-        mine = self.collected.runs
-        usable, why = self._usable(mine, margin.needs)
+        margin, runs = self.tolerances.split_sizes, self.collected.runs
+        usable, why = self._usable(runs, margin.needs)
         sizes = [int(size) for size in usable[name].dropna()]
         if len(usable) and not sizes:
             why = "not one of the splits shipped here, so its sizes are unknown"
         printed = self.reference.split_sizes[name]
-        return _exact(
-            f"{SET_NAMES[name]} images",
-            printed,
-            sizes,
-            margin.within,
-            why,
-            margin.required,
-            len(mine),
-        )
+        return _exact(f"{SET_NAMES[name]} images", printed, sizes, margin, why, len(runs))
 
     def dice(self) -> VerdictRow:
         """Mean test Dice of the one printed cell: over slices, then over seeds."""
@@ -138,32 +145,32 @@ class _Judge:
         runs = self.collected.runs
         mine = runs[in_cell(runs, cell.arm, cell.kernel_size, cell.alpha)]
         usable, why = self._usable(mine, rule.needs)
-        if usable.empty:
-            return VerdictRow(name, cell.dice_mean, None, 0, _absent(len(mine)), why, rule.required)
-        seeds_of = (
-            usable.groupby(["precision", "split_id"])["seed"].nunique().groupby("precision").max()
+        row = VerdictRow(
+            name, cell.dice_mean, None, 0, _absent(len(mine)), why, required=rule.required
         )
-        precision = max(
-            seeds_of.index, key=lambda name: (seeds_of[name], -rule.precisions.index(name))
-        )  # one only
+        if usable.empty:
+            return row
+        by_split = usable.groupby(["precision", "split_id"])["seed"].nunique()
+        most = by_split.groupby("precision").max()
+        precision = max(  # one only
+            most.index, key=lambda name: (most[name], -rule.precisions.index(name))
+        )
         usable = judged_draws(usable[usable["precision"] == precision], rule)
         seeds = int(usable.groupby("split_id")["seed"].nunique().min())
-        found = spread(cell_of(usable, self.collected.scores))
-        half = found.half_width(cell.seeds, rule.level)
-        verdict, why = judge_dice(found.mean, half, seeds, cell.dice_mean, rule)
-        draws = f"{found.draws} draws, {precision}" if found.draws > 1 else precision
-        sd, known = (None if math.isnan(x) else x for x in (found.sd, half))
-        return VerdictRow(
-            name,
-            cell.dice_mean,
-            found.mean,
-            found.n,
-            verdict,
-            f"{why} ({draws})",
-            rule.required,
-            sd,
-            known,
-            found,
+        ours = spread(cell_of(usable, self.collected))
+        half = ours.half_width(cell.seeds, rule.level)
+        verdict, why = judge_dice(ours.mean, half, seeds, cell.dice_mean, rule)
+        draws = f"{ours.draws} draws, {precision}" if ours.draws > 1 else precision
+        sd, known = (None if math.isnan(x) else x for x in (ours.sd, half))
+        return replace(
+            row,
+            ours=ours.mean,
+            n=ours.n,
+            verdict=verdict,
+            why=f"{why} ({draws})",
+            sd=sd,
+            half_width=known,
+            spread=ours,
         )
 
     def _usable(self, runs: pd.DataFrame, needs: Iterable[str]) -> tuple[pd.DataFrame, str]:
@@ -174,9 +181,7 @@ class _Judge:
 
 
 def judged_draws(runs: pd.DataFrame, rule: DiceRule) -> pd.DataFrame:
-    """Return the runs on all draws that have the seeds a verdict needs; where none has, on the one
-    with most seeds.
-    """
+    """The runs on all draws with the seeds a verdict needs, else those on the one with most."""
     seeds = runs.groupby("split_id")["seed"].nunique()
     enough = [name for name in rule.splits if seeds.get(name, 0) >= rule.min_seeds]
     most = max(seeds.index, key=lambda name: (seeds[name], -rule.splits.index(name)))
@@ -190,49 +195,40 @@ def judge_dice(
 
     half_width of the prediction interval around the mean; seeds: the fewest on any draw.
     """
+    interval = f"the prediction interval {mean:.3f} +- {half_width:.3f}"
     if seeds < rule.min_seeds:
-        return (
-            Verdict.INCONCLUSIVE,
-            f"{seeds} of the {rule.min_seeds} seeds that a verdict needs have been run",
-        )
+        why = f"{seeds} of the {rule.min_seeds} seeds that a verdict needs have been run"
+        return Verdict.INCONCLUSIVE, why
     if not math.isfinite(mean + half_width):
         return Verdict.INCONCLUSIVE, "the scores give no interval"
     if abs(mean - printed) > half_width + rule.rounding:
-        return (
-            Verdict.NOT_REPRODUCED,
-            f"{printed} lies outside the prediction interval {mean:.3f} +- {half_width:.3f}",
-        )
+        return Verdict.NOT_REPRODUCED, f"{printed} lies outside {interval}"
     if half_width > rule.max_half_width:
-        return (
-            Verdict.INCONCLUSIVE,
-            f"the prediction interval, +- {half_width:.3f}, is wider than +- {rule.max_half_width}",
+        why = (
+            f"the prediction interval, +- {half_width:.3f}, is wider than +- {rule.max_half_width}"
         )
-    return (
-        Verdict.REPRODUCED,
-        f"{printed} lies in the prediction interval {mean:.3f} +- {half_width:.3f}",
-    )
+        return Verdict.INCONCLUSIVE, why
+    return Verdict.REPRODUCED, f"{printed} lies in {interval}"
 
 
 def _exact(
-    name: str,
-    printed: float,
-    values: Sequence[float],
-    within: float,
-    why: str,
-    required: bool,
-    candidates: int,
+    name: str, printed: float, values: Sequence[float], margin: Margin, why: str, candidates: int
 ) -> VerdictRow:
     """Judge numbers that must all agree with the printed one to within a margin; the farthest is
-    shown.
+    shown. why: what to say where there is none.
     """
+    row = VerdictRow(
+        name, printed, None, 0, _absent(candidates), why, required=margin.required, set_up=True
+    )
     if not values:
-        return VerdictRow(name, printed, None, 0, _absent(candidates), why, required, set_up=True)
+        return row
     ours = max(values, key=lambda value: (abs(value - printed), value))
-    agree = abs(ours - printed) <= within + 1e-9
+    agree = abs(ours - printed) <= margin.within + 1e-9
     verdict = Verdict.REPRODUCED if agree else Verdict.NOT_REPRODUCED
-    limit = "at most" if agree else "more than"
-    why = f"differs by {limit} {within:g}" if within else "equal" if agree else "not equal"
-    return VerdictRow(name, printed, ours, len(values), verdict, why, required, set_up=True)
+    why = "equal" if agree else "not equal"
+    if margin.within:
+        why = f"differs by {'at most' if agree else 'more than'} {margin.within:g}"
+    return replace(row, ours=ours, n=len(values), verdict=verdict, why=why)
 
 
 def _absent(candidates: int) -> Verdict:
@@ -240,9 +236,7 @@ def _absent(candidates: int) -> Verdict:
 
 
 def exit_code(rows: Iterable[VerdictRow], strict: bool = False) -> int:
-    """Return 1 where a required row is not reproduced; strict: where it is anything but reproduced.
-    Else 0.
-    """
+    """1 where a required row is not reproduced (strict: anything but reproduced), else 0."""
     return int(any(row.required and failed(row.verdict, strict) for row in rows))
 
 
@@ -253,18 +247,19 @@ def failed(verdict: Verdict, strict: bool) -> bool:
 
 def counts(rows: Iterable[VerdictRow]) -> dict[Verdict, int]:
     """Return how many rows came to each verdict."""
-    found = Counter(row.verdict for row in rows)
-    return {verdict: found[verdict] for verdict in Verdict}
+    counted = Counter(row.verdict for row in rows)
+    return {verdict: counted[verdict] for verdict in Verdict}
 
 
 def verdict_table(rows: Sequence[VerdictRow]) -> Table:
     """The verdicts with a marker each, and their counts below."""
     records = [{name: getattr(row, name) for name in FIELDS} for row in rows]
-    notes = [
-        f"Network and split, which were built to match: {_tally(row for row in rows if row.set_up)}."
-    ]
-    notes += [f"Result: {_tally(row for row in rows if not row.set_up)}. {SELECTION}"]
-    return Table("The thesis's printed numbers.", records, COLUMNS, tuple(notes), ESSENTIAL)
+    built, result = (_tally(row for row in rows if row.set_up is kind) for kind in (True, False))
+    notes = (
+        f"Network and split, which were built to match: {built}.",
+        f"Result: {result}. {SELECTION}",
+    )
+    return Table("The thesis's printed numbers.", records, COLUMNS, notes, ESSENTIAL)
 
 
 def _tally(rows: Iterable[VerdictRow]) -> str:

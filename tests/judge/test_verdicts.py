@@ -19,9 +19,9 @@ from benchmark.judge.reference import Reference, Tolerances
 from benchmark.judge.verdicts import (
     Verdict,
     VerdictRow,
-    compare,
     exit_code,
     judge_dice,
+    judge_printed_numbers,
     verdict_table,
 )
 from benchmark.runs.collect import Collected, collect
@@ -38,7 +38,9 @@ def row(
     if printed is not None:
         reference = replace(reference, best_cell=replace(reference.best_cell, dice_mean=printed))
     rules = replace(rules, dice=replace(rules.dice, **rule))
-    (found,) = [r for r in compare(collected, reference, rules) if r.quantity == quantity]
+    (found,) = [
+        r for r in judge_printed_numbers(collected, reference, rules).rows if r.quantity == quantity
+    ]
     return found
 
 
@@ -323,10 +325,10 @@ def test_each_verdict_has_its_mark() -> None:
 
 def test_exit_codes() -> None:
     good, nothing = all_good(), collect(Path("nowhere"))
-    rows = compare(good, *terms())
+    rows = judge_printed_numbers(good, *terms()).rows
     assert {r.verdict for r in rows} == {Verdict.REPRODUCED}
     assert (exit_code(rows), exit_code(rows, strict=True)) == (0, 0)
-    missing = compare(nothing, *terms())
+    missing = judge_printed_numbers(nothing, *terms()).rows
     assert {r.verdict for r in missing} == {Verdict.MISSING}
     for some in (rows, missing):
         assert [(r.required, r.set_up) for r in some] == [(True, True)] * 7 + [(True, False)]
@@ -341,7 +343,7 @@ def test_exit_codes() -> None:
 
 
 def test_the_text_shows_numbers_verdicts_and_their_count() -> None:
-    made = verdict_table(compare(all_good(), *terms()))
+    made = verdict_table(judge_printed_numbers(all_good(), *terms()).rows)
     text = made.render()
     line = next(line for line in text.splitlines() if DICE.split(",")[0] in line)
     assert line.split()[0] == "+"
@@ -383,7 +385,7 @@ def test_from_folders_to_verdicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     write_run(tmp_path, slices, split, seed=4, rows=1, recipe=varied(training__learning_rate=0.1))
     found = collect(tmp_path)
     reference, rules = own_terms(slices.dataset_id, (16 / 18 + 16 / 18 + 18 / 19) / 3)
-    rows = {r.quantity: r for r in compare(found, reference, rules)}
+    rows = {r.quantity: r for r in judge_printed_numbers(found, reference, rules).rows}
     assert rows[DICE].ours == pytest.approx(0.908382, abs=1e-6)
     # s = (18/19 - 16/18) / sqrt(3) = 0.033762; +- 4.302653 s sqrt(2/3) = 0.118610
     assert rows[DICE].half_width == pytest.approx(0.118610, abs=1e-5)

@@ -14,7 +14,14 @@ from strategies import costly, law
 
 from benchmark.judge.comparisons.runs import runs_tables
 from benchmark.judge.statistics.prediction_interval import of_draws
-from benchmark.judge.verdicts import Verdict, VerdictRow, compare, counts, exit_code, verdict_table
+from benchmark.judge.verdicts import (
+    Verdict,
+    VerdictRow,
+    counts,
+    exit_code,
+    judge_printed_numbers,
+    verdict_table,
+)
 from benchmark.runs.collect import Collected
 
 pytestmark = pytest.mark.slow
@@ -33,7 +40,9 @@ def runs(draw: st.DrawFn, fewest: int = 1) -> Collected:
 def dice_row(collected: Collected, printed: float = 0.898, **rule: float) -> VerdictRow:
     reference, rules = terms()
     reference = replace(reference, best_cell=replace(reference.best_cell, dice_mean=printed))
-    return compare(collected, reference, replace(rules, dice=replace(rules.dice, **rule)))[-1]
+    return judge_printed_numbers(
+        collected, reference, replace(rules, dice=replace(rules.dice, **rule))
+    ).rows[-1]
 
 
 @costly
@@ -58,7 +67,10 @@ def test_the_order_of_rows_changes_nothing(collected: Collected, random: object)
     other = replace(
         collected, runs=collected.runs.iloc[shuffled[0]], scores=collected.scores.iloc[shuffled[1]]
     )
-    assert compare(other, *terms()) == compare(collected, *terms())
+    assert (
+        judge_printed_numbers(other, *terms()).rows
+        == judge_printed_numbers(collected, *terms()).rows
+    )
     assert [t.render() for t in runs_tables(other)] == [t.render() for t in runs_tables(collected)]
 
 
@@ -90,7 +102,10 @@ def test_a_wider_margin_on_parameters_keeps_what_was_reproduced(count: int, more
     wide = replace(
         rules, parameters=replace(rules.parameters, within=rules.parameters.within + more)
     )
-    before, after = compare(collected, reference, rules)[1], compare(collected, reference, wide)[1]
+    before, after = (
+        judge_printed_numbers(collected, reference, rules).rows[1],
+        judge_printed_numbers(collected, reference, wide).rows[1],
+    )
     assert (before.verdict is Verdict.REPRODUCED) <= (after.verdict is Verdict.REPRODUCED)
     assert (before.verdict is Verdict.REPRODUCED) == (7_350_000 <= count <= 7_450_000)
 

@@ -1,4 +1,4 @@
-"""All claims judged on all grounds, as one table per ground. Pure."""
+"""All claims judged under each set of terms that was run, as a table each. Pure."""
 
 from __future__ import annotations
 
@@ -26,16 +26,14 @@ COLUMNS = (
 )
 ESSENTIAL = ("the thesis says", "verdict", "measured, with 95% interval", "why")
 SWAPPED = (
-    "If alpha was swapped: the verdict if the thesis's alpha weighed false positives, as MONAI's alpha does, and not "
-    "false negatives."
+    "If alpha was swapped: the verdict if the thesis's alpha weighed false positives, as MONAI's "
+    "alpha does, and not false negatives."
 )
 
 
 @dataclass(frozen=True)
 class JudgedClaim:
-    """One claim on one ground: under alpha as the thesis writes it, and as MONAI's loss would take
-    it.
-    """
+    """One claim on one panel, under alpha as the thesis writes it and as MONAI's loss takes it."""
 
     claim: Claim
     text: Finding
@@ -43,9 +41,7 @@ class JudgedClaim:
 
 
 def judge_claims(panel: Panel, reference: Reference, tolerances: Tolerances) -> list[JudgedClaim]:
-    """Judge every claim on the runs of one panel; both readings of alpha come from the same
-    trainings.
-    """
+    """Judge every claim on a panel; both readings of alpha come from the same trainings."""
     text, swapped = (
         grid_evidence(panel, reading, reference, tolerances.claims, tolerances.sizes)
         for reading in Reading
@@ -57,25 +53,20 @@ def judge_claims(panel: Panel, reference: Reference, tolerances: Tolerances) -> 
 
 
 def on_its_terms(panel: Panel, reference: Reference, tolerances: Tolerances) -> bool:
-    """True for real slices under the thesis's protocol, at any image size and precision, with a run
-    of its arm.
-    """
+    """True for the thesis's slices and protocol at any size and precision, with its arm run."""
     first = panel.runs.iloc[0]
-    same = (
+    return bool(
         first["dataset_id"] == reference.dataset_id
         and first["protocol_hash"] == tolerances.protocol_hash
-    )
-    return bool(
-        same and not first["phantom"] and (panel.runs["arm"] == reference.best_cell.arm).any()
+        and not first["phantom"]
+        and (panel.runs["arm"] == reference.best_cell.arm).any()
     )
 
 
 def claims_table(
     panel: Panel, rows: Sequence[JudgedClaim], reference: Reference, tolerances: Tolerances
 ) -> Table:
-    """One row per claim; below it the best cell chosen on validation beside the best chosen on
-    test.
-    """
+    """One row per claim; below, the best cell chosen on validation beside the best on test."""
     records = [
         {
             "claim": row.claim.id,
@@ -89,28 +80,25 @@ def claims_table(
         }
         for row in rows
     ]
-    chosen = best_cells(
-        grid_evidence(panel, Reading.TEXT, reference, tolerances.claims, tolerances.sizes)
-    )
-    notes = (SWAPPED, *chosen)
+    rules = (tolerances.claims, tolerances.sizes)
+    notes = (SWAPPED, *best_cells(grid_evidence(panel, Reading.TEXT, reference, *rules)))
     return Table(f"The thesis's claims on {panel.title}.", records, COLUMNS, notes, ESSENTIAL)
 
 
-def best_cells(on: GridEvidence) -> list[str]:
-    """Say which cell is best by validation Dice and which by test Dice, over the splits that all
-    cells share.
-    """
-    names, cells = list(on.cells), common(list(on.cells.values()))
+def best_cells(evidence: GridEvidence) -> list[str]:
+    """Which cell is best by validation and which by test Dice, on the splits all cells share."""
+    points, cells = list(evidence.cells), common(list(evidence.cells.values()))
     if len(cells) < 2 or cells[0].rows.empty or "fit.val_dice" not in cells[0].runs:
         return []
-    val = {
-        name: float(pd.to_numeric(cell.runs["fit.val_dice"], errors="coerce").mean())
-        for name, cell in zip(names, cells, strict=True)
-    }
-    if any(map(math.isnan, val.values())):  # max of NaN hangs on the order
+    val = [float(pd.to_numeric(cell.runs["fit.val_dice"], "coerce").mean()) for cell in cells]
+    if any(map(math.isnan, val)):  # max of NaN hangs on the order
         return []
-    test = {name: mean(cell, DICE) for name, cell in zip(names, cells, strict=True)}
-    by_val, by_test = (max(scores, key=lambda name: (scores[name], name)) for scores in (val, test))
-    on_val = f"chosen by validation Dice: {name_of(by_val)}, test Dice {test[by_val]:.4f}"
-    on_test = f"chosen by test Dice, which is optimistic: {name_of(by_test)}, {test[by_test]:.4f}"
-    return [f"Best of {len(names)} cells {on_val}; {on_test}."]
+    test = [mean(cell, DICE) for cell in cells]
+    _, by_val = max(zip(val, points, strict=True))
+    of_test, by_test = max(zip(test, points, strict=True))
+    sentence = (
+        f"Best of {len(cells)} cells chosen by validation Dice: {name_of(by_val)}, "
+        f"test Dice {test[points.index(by_val)]:.4f}; "
+        f"chosen by test Dice, which is optimistic: {name_of(by_test)}, {of_test:.4f}."
+    )
+    return [sentence]

@@ -1,5 +1,4 @@
-"""Arms against arms: paired differences in Dice from one reference cell, which of them are real,
-and what each cost.
+"""Arms against arms: paired differences in Dice from one cell, which are real, what each cost.
 
 The family of contrasts is declared beforehand (`[contrasts]` of tolerances.toml): every other
 cell under the same terms against the reference, p-values after Holm. Arms that saw a click
@@ -8,6 +7,7 @@ are listed and never a contrast. Pure.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -17,9 +17,23 @@ import pandas as pd
 from benchmark.judge.cells import Cell, Panel, cell_name
 from benchmark.judge.comparisons.runs import LEGEND, named
 from benchmark.judge.reference import ContrastRule, Key
-from benchmark.judge.statistics.contrast import DICE, between_seeds, common, contrast, mean
+from benchmark.judge.statistics.contrast import (
+    DICE,
+    NO_SPREAD,
+    between_seeds,
+    common,
+    contrast,
+    mean,
+)
 from benchmark.judge.statistics.estimate import Estimate, Variance, holm
 from benchmark.judge.tables import Column, Record, Table
+
+NO_PATIENTS = "some slices have no patient number, or there is only one patient"
+CORRECTED = (
+    "p (Holm) is corrected for the number of arms compared, the interval is not. A mean is over "
+    "its cell's splits."
+)
+COSTS = "Costs are of one training, averaged over a cell's runs; minutes depend on the machine."
 
 
 class Ranking(StrEnum):
@@ -43,104 +57,79 @@ class PairwiseComparison:
 
     cell: Cell
     dice: float
-    difference: Estimate | None
-    p: float | None
-    wilcoxon_p: float | None
-    standing: Ranking
+    difference: Estimate | None = None
+    p: float | None = None
+    wilcoxon_p: float | None = None
+    standing: Ranking = Ranking.UNDECIDED
     why: str = ""
 
 
 def is_reference(cell: Cell, key: Key) -> bool:
     """True for the cell that a rule names."""
-    return (
-        cell.arm == key.arm
-        and cell.kernel_size == key.kernel_size
-        and abs(cell.alpha - key.alpha) < 1e-9
-    )
+    same = cell.arm == key.arm and cell.kernel_size == key.kernel_size
+    return same and abs(cell.alpha - key.alpha) < 1e-9
 
 
 def pairwise_comparisons(panel: Panel, rule: ContrastRule) -> list[PairwiseComparison]:
-    """Set every cell of a panel against the reference, best mean Dice first; empty where the
-    reference was not run.
+    """Set every cell of a panel against the reference, best mean Dice first, clicked arms last;
+    empty where the reference was not run.
     """
-    cells = list(panel.cells)
-    references = [cell for cell in cells if is_reference(cell, rule.reference)]
-    if not references:
+    reference = next((cell for cell in panel.cells if is_reference(cell, rule.reference)), None)
+    if reference is None:
         return []
-    (reference,) = references[:1]
-    seeds = between_seeds(cells, DICE)
-    rows = [_duel(cell, reference, seeds) for cell in cells if cell is not reference]
-    tested = [row for row in rows if row.p is not None]
-    after = dict(
-        zip(map(id, tested), holm([row.p for row in tested if row.p is not None]), strict=True)
-    )
-    judged = [_judged(row, after[id(row)], rule) if id(row) in after else row for row in rows]
-    own = PairwiseComparison(reference, mean(reference, DICE), None, None, None, Ranking.REFERENCE)
-    automatic = sorted(
-        [own, *(r for r in judged if not r.cell.needs_click)],
-        key=lambda row: (-row.dice, row.cell.name),
-    )
-    return [*automatic, *(row for row in judged if row.cell.needs_click)]
+    seeds = between_seeds(panel.cells, DICE)
+    rows = [_compared(cell, reference, seeds) for cell in panel.cells if cell is not reference]
+    rows = _after_holm(rows, rule)
+    dice = mean(reference, DICE)
+    own = PairwiseComparison(reference, dice, standing=Ranking.REFERENCE)
+    automatic = [own, *(row for row in rows if not row.cell.needs_click)]
+    automatic.sort(key=lambda row: (-row.dice, row.cell.name))
+    return [*automatic, *(row for row in rows if row.cell.needs_click)]
 
 
-def _duel(cell: Cell, reference: Cell, seeds: Variance | None) -> PairwiseComparison:
+def _compared(cell: Cell, reference: Cell, seeds: Variance | None) -> PairwiseComparison:
+    """One cell beside the reference, its p not corrected and its standing open."""
     mine, other = common([cell, reference])
+    standing = Ranking.CLICK if cell.needs_click else Ranking.UNDECIDED
     if mine.rows.empty:
-        standing = Ranking.CLICK if cell.needs_click else Ranking.UNDECIDED
-        return PairwiseComparison(
-            cell,
-            mean(cell, DICE),
-            None,
-            None,
-            None,
-            standing,
-            f"tested on other splits than {reference.name}",
-        )
+        why = f"tested on other splits than {reference.name}"
+        return PairwiseComparison(cell, mean(cell, DICE), standing=standing, why=why)
     difference = contrast([(1.0, mine), (-1.0, other)], DICE, seeds)
+    row = PairwiseComparison(mine, mean(mine, DICE), difference, standing=standing)
     if cell.needs_click:
-        return PairwiseComparison(
-            mine, mean(mine, DICE), difference, None, None, Ranking.CLICK, "was given a click"
-        )
+        return replace(row, why="was given a click")
     if difference is None:
-        unknown = (
-            "no cell was trained from two seeds, so the variation between trainings is unknown"
-        )
-        why = (
-            "some slices have no patient number, or there is only one patient" if seeds else unknown
-        )
-        return PairwiseComparison(mine, mean(mine, DICE), None, None, None, Ranking.UNDECIDED, why)
-    p = difference.p_value()
-    return PairwiseComparison(
-        mine, mean(mine, DICE), difference, p, _wilcoxon(mine, other), Ranking.UNDECIDED
-    )
+        return replace(row, why=NO_PATIENTS if seeds else NO_SPREAD)
+    return replace(row, p=difference.p_value(), wilcoxon_p=_wilcoxon(mine, other))
 
 
-def _judged(row: PairwiseComparison, p: float, rule: ContrastRule) -> PairwiseComparison:
-    """The one place where a difference is called real."""
-    assert row.difference is not None
-    if p >= 1 - rule.level:
-        return replace(
-            row, p=p, standing=Ranking.UNDECIDED, why=f"p = {p:.2g} after Holm's correction"
-        )
-    return replace(row, p=p, standing=Ranking.BETTER if row.difference.value > 0 else Ranking.WORSE)
+def _after_holm(rows: Sequence[PairwiseComparison], rule: ContrastRule) -> list[PairwiseComparison]:
+    """The rows with Holm's p: the one place where a difference is called real."""
+    corrected = iter(holm([row.p for row in rows if row.p is not None]))
+    judged = []
+    for row in rows:
+        if row.p is not None and row.difference is not None:
+            p, better = next(corrected), row.difference.value > 0
+            if p >= 1 - rule.level:
+                row = replace(row, p=p, why=f"p = {p:.2g} after Holm's correction")
+            else:
+                row = replace(row, p=p, standing=Ranking.BETTER if better else Ranking.WORSE)
+        judged.append(row)
+    return judged
 
 
 def _wilcoxon(cell: Cell, other: Cell) -> float:
-    """Two-sided p of the signed-rank test on the patients' mean differences; 1 where none
-    differs.
-    """
+    """Two-sided p of the signed-rank test on patients' mean differences; 1 where none differs."""
     from scipy.stats import wilcoxon
 
-    a, b = (
-        one.rows.groupby(["patient_id", "split_id", "slice_id"])["dice"].mean()
-        for one in (cell, other)
-    )
+    slices = ["patient_id", "split_id", "slice_id"]
+    a, b = (part.rows.groupby(slices)["dice"].mean() for part in (cell, other))
     by_patient = (a - b).groupby("patient_id").mean()
     return float(wilcoxon(by_patient).pvalue) if (by_patient != 0).any() else 1.0
 
 
 def arms_table(panel: Panel, rows: Sequence[PairwiseComparison], rule: ContrastRule) -> Table:
-    """The duels of one panel with training cost and parameters beside them."""
+    """The comparisons of one panel with training cost and parameters beside them."""
     records = [_record(row, rule.level) for row in rows]
     interval = f"{rule.level:.0%} interval"
     columns = (
@@ -158,13 +147,13 @@ def arms_table(panel: Panel, rows: Sequence[PairwiseComparison], rule: ContrastR
         Column("training, min", "fit_minutes", "{:.1f}"),
         Column("why", "why"),
     )
-    notes = [
-        f"Differences are from {_key(rule.reference)}, on common splits; variation between training sets not included.",
-        "p (Holm) is corrected for the number of arms compared, the interval is not. A mean is over its cell's splits.",
-        "Costs are of one training, averaged over a cell's runs; minutes depend on the machine.",
-    ]
-    if any(record["click"] for record in records):
-        notes.append(LEGEND)
+    key = rule.reference
+    differences = (
+        f"Differences are from {cell_name(key.arm, key.kernel_size, key.alpha)}, on common splits; "
+        "variation between training sets not included."
+    )
+    notes = [differences, CORRECTED, COSTS]
+    notes += [LEGEND] if any(record["click"] for record in records) else []
     essential = (
         "arm",
         "seeds x splits",
@@ -176,10 +165,6 @@ def arms_table(panel: Panel, rows: Sequence[PairwiseComparison], rule: ContrastR
     )
     title = f"Arms against arms, {panel.title}."
     return Table(title, records, columns, tuple(notes), essential)
-
-
-def _key(key: Key) -> str:
-    return cell_name(key.arm, key.kernel_size, key.alpha)
 
 
 def _by(seeds_and_splits: tuple[int | None, int]) -> str:
@@ -222,8 +207,5 @@ def _record(row: PairwiseComparison, level: float) -> Record:
 
 def _mean_of(runs: pd.DataFrame, column: str) -> float:
     """Mean over the runs; NaN where they do not have it."""
-    return (
-        float(pd.to_numeric(runs[column], errors="coerce").mean())
-        if column in runs
-        else float("nan")
-    )
+    known = column in runs
+    return float(pd.to_numeric(runs[column], "coerce").mean()) if known else math.nan

@@ -13,54 +13,41 @@ from benchmark.judge.statistics.prediction_interval import sets_of
 from benchmark.judge.tables import Column, Record, Table
 from benchmark.runs.collect import Collected
 
-FIELDS = (  # of a record; the thesis prints few of them
-    "what",
-    "split",
-    "protocol",
-    "size",
-    "precision",
-    "seeds",
-    "splits",
-    "trainings",
-    "slices",
-    "patients",
-    "dice",
-    "low",
-    "high",
-    "median",
-    "dice_by_patient",
-    "missed",
-)
+FIELDS = ("what", "split", "protocol", "size", "precision", "seeds", "splits", "trainings",
+          "slices", "patients", "dice", "low", "high", "median", "dice_by_patient",
+          "missed")  # of a record; the thesis prints few of them # fmt: skip
 
 
 def headline(collected: Collected, reference: Reference, tolerances: Tolerances) -> Table:
-    """The thesis's number, ours by image and ours by patient: its best cell at every size and
-    precision that was run.
+    """The thesis's number, ours by image and by patient: its best cell at every size and precision.
 
-    Means over all test slices of all draws or folds, and over seeds. Runs under two protocols never
-    share a row.
+    Means over all test slices of all draws or folds, and over seeds. No row is of two protocols.
     """
     cell, level = reference.best_cell, tolerances.leak.level
     own = size_of(dict.fromkeys(("height", "width"), tolerances.dice.image_size))
     runs = collected.runs.sort_values("run_id")
-    runs = runs[
-        (runs["recipe_hash"] == tolerances.recipe_hash)
-        & (runs["dataset_id"] == reference.dataset_id)
-    ]
-    runs = runs[in_cell(runs, cell.arm, cell.kernel_size, cell.alpha) & ~runs["phantom"]]
-    rows: list[Record] = [
-        dict.fromkeys(FIELDS)
-        | {"what": "thesis", "split": "image", "protocol": "", "size": own, "precision": "", "seeds": cell.seeds,
-         "splits": 1, "trainings": cell.seeds, "slices": reference.split_sizes["test"], "dice": cell.dice_mean, "patients": pd.NA}
-    ]  # fmt: skip
-    terms = ["height", "width", "precision"]
-    for _, part in runs.groupby(terms):
-        cells = [
-            cell_of(one, collected.scores)
-            for _, one in part.groupby(["split_unit", "protocol_hash"])
-        ]
+    runs = runs[runs["recipe_hash"] == tolerances.recipe_hash]
+    runs = runs[(runs["dataset_id"] == reference.dataset_id) & ~runs["phantom"]]
+    runs = runs[in_cell(runs, cell.arm, cell.kernel_size, cell.alpha)]
+    thesis = {
+        "what": "thesis",
+        "split": "image",
+        "protocol": "",
+        "size": own,
+        "precision": "",
+        "seeds": cell.seeds,
+        "splits": 1,
+        "trainings": cell.seeds,
+        "slices": reference.split_sizes["test"],
+        "patients": pd.NA,
+        "dice": cell.dice_mean,
+    }
+    rows: list[Record] = [dict.fromkeys(FIELDS) | thesis]
+    for _, part in runs.groupby(["height", "width", "precision"]):
+        splits = part.groupby(["split_unit", "protocol_hash"])
+        cells = [cell_of(group, collected) for _, group in splits]
         spread = between_seeds(cells, DICE)
-        rows += [_row(one, spread, level) for one in cells]
+        rows += [_row(cell, spread, level) for cell in cells]
     rows.sort(key=lambda row: bool(row["size"] != own))
     interval = f"{level:.0%} interval"
     columns = (
@@ -81,22 +68,23 @@ def headline(collected: Collected, reference: Reference, tolerances: Tolerances)
     )
     title = f"{cell_name(cell.arm, cell.kernel_size, cell.alpha)}: the thesis's best cell."
     note = (
-        "The interval says where the mean would lie with new patients, training sets and seeds; the variance between "
-        "seeds is pooled over both kinds of split. Every slice counts once, averaged over its seeds. Splits by image "
-        "and by patient test different slices: do not compare these rows to judge the split; use the next table."
+        "The interval says where the mean would lie with new patients, training sets and seeds; "
+        "the variance between seeds is pooled over both kinds of split. Every slice counts once, "
+        "averaged over its seeds. Splits by image and by patient test different slices: do not "
+        "compare these rows to judge the split; use the next table."
     )
-    essential = ("", "split", "fed at", "precision", "trainings", "test slices", "mean Dice", interval,
-                 "missed")  # fmt: skip
+    essential = ("", "split", "fed at", "precision", "trainings", "test slices", "mean Dice",
+                 interval, "missed")  # fmt: skip
     return Table(title, rows, columns, (note,), essential)
 
 
 def _row(cell: Cell, seeds: Variance | None, level: float) -> dict[str, object]:
     """One kind of split: over all its test slices, each averaged over its seeds first."""
     first, rows = cell.runs.iloc[0], cell.rows
-    found = contrast([(1.0, cell)], DICE, seeds)
-    if found and seeds:
-        found = Estimate(found.value, found.variance + sets_of(cell, seeds))
-    low, high = found.interval(level) if found else (None, None)
+    estimate = contrast([(1.0, cell)], DICE, seeds)
+    if estimate and seeds:
+        estimate = Estimate(estimate.value, estimate.variance + sets_of(cell, seeds))
+    low, high = estimate.interval(level) if estimate else (None, None)
     tumours = rows[rows["tp"] + rows["fn"] > 0]
     missed = (tumours["tp"] == 0).groupby([tumours["split_id"], tumours["slice_id"]]).mean()
     by_slice = rows.groupby(["patient_id", "slice_id"], dropna=False)["dice"].mean()
@@ -116,8 +104,6 @@ def _row(cell: Cell, seeds: Variance | None, level: float) -> dict[str, object]:
         "low": low,
         "high": high,
         "median": float(by_slice.median()),
-        "dice_by_patient": float(by_slice.groupby("patient_id").mean().mean())
-        if known
-        else float("nan"),
+        "dice_by_patient": by_slice.groupby("patient_id").mean().mean() if known else None,
         "missed": float(missed.mean()),
     }

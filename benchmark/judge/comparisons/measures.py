@@ -17,7 +17,8 @@ from benchmark.judge.reference import Sizes
 from benchmark.judge.statistics.estimate import clustered_mean
 from benchmark.judge.tables import Column, Ranked, Record, Table, missing
 
-LIMITS = 1.96  # SDs to each side of the bias, 95 % of normal differences: Bland & Altman, Lancet 327 (1986) 307
+LIMITS = 1.96
+"""SDs to each side of the bias, 95 % of normal differences: Bland & Altman, Lancet (1986) 307."""
 THIRDS = ("small", "middle", "large")  # of the tumours, by `Sizes`
 EACH_ONCE = "Every slice counts once, averaged over the seeds that tested it."
 COLUMNS = ("nsd_1mm", "nsd_2mm", "hd95_mm", "assd_mm")
@@ -31,11 +32,8 @@ SIZES = {
 
 def measured(cell: Cell) -> bool:
     """True where all runs of a cell have the measures; older ones get them by rescoring."""
-    names = [
-        *COLUMNS,
-        *(f"{side}_{of}" for of in SIZES.values() for side in ("truth", "predicted")),
-    ]
-    return all(name in cell.rows and cell.rows[name].notna().all() for name in names)
+    sizes = [f"{side}_{of}" for of in SIZES.values() for side in ("truth", "predicted")]
+    return all(name in cell.rows and cell.rows[name].notna().all() for name in (*COLUMNS, *sizes))
 
 
 def by_size(cell: Cell, sizes: Sizes) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -57,12 +55,10 @@ def by_size(cell: Cell, sizes: Sizes) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def thirds(truth_mm2: pd.Series[float], sizes: Sizes) -> pd.Series[str]:
-    """Each area as small, middle or large (an ordered category); NaN without a tumour. A limit is
-    of the larger.
-    """
+    """Each area as small, middle or large, a limit being of the larger; NaN without a tumour."""
     ends = [0.0, *sizes.edges_mm2, float("inf")]
-    found = pd.cut(truth_mm2.where(truth_mm2 > 0), ends, right=False, labels=list(THIRDS))
-    return pd.Series(found, index=truth_mm2.index)
+    named = pd.cut(truth_mm2.where(truth_mm2 > 0), ends, right=False, labels=list(THIRDS))
+    return pd.Series(named, index=truth_mm2.index)
 
 
 def _records(
@@ -79,38 +75,33 @@ def _records(
 
 def boundaries_table(panel: Panel, sizes: Sizes) -> Table:
     """Overlap, boundary and misses of every cell, over the slices of all its runs."""
-    note = "missed: no pixel of the tumour was found; detected: mean over the others. Definitions: docs/measures.md."
-    title = f"Measures by tumour size, {panel.title}."
-    notes = (note, EACH_ONCE, *_left_out(panel))
-    return Table(title, _records(panel, sizes, _boundaries), BOUNDARIES, notes, ESSENTIAL)
-
-
-def _left_out(panel: Panel) -> list[str]:
-    names = [cell.name for cell in panel.cells if not measured(cell)]
-    return (
-        [
-            f"Left out, for their runs lack these measures until they are rescored: {', '.join(names)}."
-        ]
-        if names
-        else []
+    note = (
+        "missed: no pixel of the tumour was found; detected: mean over the others. Definitions: "
+        "docs/measures.md."
     )
+    title, records = f"Measures by tumour size, {panel.title}.", _records(panel, sizes, _boundaries)
+    return Table(title, records, BOUNDARIES, _notes(panel, note), ESSENTIAL)
+
+
+def _notes(panel: Panel, note: str) -> tuple[str, ...]:
+    left_out = ", ".join(cell.name for cell in panel.cells if not measured(cell))
+    why = "Left out, for their runs lack these measures until they are rescored"
+    return (note, EACH_ONCE, *([f"{why}: {left_out}."] if left_out else []))
 
 
 def by_slice(values: pd.Series[float], rows: pd.DataFrame) -> pd.Series[float]:
-    """A column of a cell's rows, each slice on each split averaged over its seeds, by split, slice
-    and patient.
-    """
+    """Values beside a cell's rows, averaged over seeds: by split, slice and patient."""
     of = rows.loc[values.index]
     return values.groupby([of["split_id"], of["slice_id"], of["patient_id"]], dropna=False).mean()
 
 
 def _boundaries(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    found = rows["tp"] > 0  # of a slice without a tumour neither is true, and it stays in the means
-    missed = (~found)[rows["tp"] + rows["fn"] > 0]
+    hit = rows["tp"] > 0  # never of a slice without a tumour, which cannot be missed either
+    missed = (~hit)[rows["tp"] + rows["fn"] > 0]
     row: dict[str, Any] = {"slices": len(by_slice(rows["dice"], rows))}
     row["missed"] = float(by_slice(missed, rows).mean())
     for name in ("dice", *COLUMNS):
-        values, detected = by_slice(rows[name], rows), by_slice(rows.loc[found, name], rows)
+        values, detected = by_slice(rows[name], rows), by_slice(rows.loc[hit, name], rows)
         row |= {
             f"{name}_mean": values.mean(),
             f"{name}_median": values.median(),
@@ -125,27 +116,34 @@ def agreement_table(panel: Panel, sizes: Sizes) -> Table:
     The bias is over slices, each averaged over its seeds; its 95 % interval has patients as
     the unit and leaves out the seeds' own spread. The limits hold 95 % of single measurements.
     """
-    note = "The interval is around the bias, with patients as the unit; variation between trainings is not included."
+    note = (
+        "The interval is around the bias, with patients as the unit; variation between trainings "
+        "is not included."
+    )
     title = f"Sizes against the truth (Bland-Altman), {panel.title}."
-    notes = (note, EACH_ONCE, *_left_out(panel))
-    return Table(title, _records(panel, sizes, agreement), AGREEMENT, notes)
+    return Table(title, _records(panel, sizes, agreement), AGREEMENT, _notes(panel, note))
 
 
 def agreement(rows: pd.DataFrame) -> list[dict[str, Any]]:
     """Bias and limits of agreement of each of `SIZES` over a cell's rows; see `agreement_table`."""
-    found = []
+    quantities = []
     for name, of in SIZES.items():
         difference = rows[f"predicted_{of}"] - rows[f"truth_{of}"]
         once = by_slice(difference, rows)
         bias, sd = float(once.mean()), float(difference.std(ddof=1))
         half = _half_width(once)
-        found.append(
-            {"quantity": name, "slices": len(once),
-             "truth": by_slice(rows[f"truth_{of}"], rows).mean(), "bias": bias,
-             "low": bias - half, "high": bias + half,
-             "lower_limit": bias - LIMITS * sd, "upper_limit": bias + LIMITS * sd}
-        )  # fmt: skip
-    return found
+        quantity = {
+            "quantity": name,
+            "slices": len(once),
+            "truth": by_slice(rows[f"truth_{of}"], rows).mean(),
+            "bias": bias,
+            "low": bias - half,
+            "high": bias + half,
+            "lower_limit": bias - LIMITS * sd,
+            "upper_limit": bias + LIMITS * sd,
+        }
+        quantities.append(quantity)
+    return quantities
 
 
 def _half_width(by_slice: pd.Series[float]) -> float:

@@ -18,7 +18,7 @@ from benchmark.judge.tables import Column, Table
 ALIKE = [*(name for name in CONDITIONS if name != "precision"), "arm", "params"]
 
 
-class Agreement(StrEnum):
+class Equivalence(StrEnum):
     """What a comparison of two precisions came to."""
 
     EQUIVALENT = "equivalent"
@@ -28,9 +28,7 @@ class Agreement(StrEnum):
 
 @dataclass(frozen=True)
 class PrecisionRow:
-    """One cell trained in two precisions from the same seeds: mean test Dice and SD between seeds
-    of each, verdict.
-    """
+    """One cell in two precisions from the same seeds: mean test Dice, SD between seeds, verdict."""
 
     arm: str
     params: str
@@ -42,22 +40,19 @@ class PrecisionRow:
     dice: float
     plain_sd: float
     sd: float
-    agreement: Agreement
+    agreement: Equivalence
 
 
 def precisions(runs: pd.DataFrame, rule: PrecisionRule) -> list[PrecisionRow]:
-    """Set every lower precision beside the plain one, over the seeds that both have. The order of
-    runs is free.
-    """
+    """Set every lower precision beside the plain one, over the seeds that both have."""
     return [row for _, cell in runs.groupby(ALIKE) for row in _rows(cell, rule)]
 
 
 def _rows(cell: pd.DataFrame, rule: PrecisionRule) -> Iterator[PrecisionRow]:
-    told = cell.reindex(columns=["fit.collapsed"])["fit.collapsed"]  # not every arm tells
-    collapsed = set(cell.loc[told.astype(object).fillna(False).astype(bool), "precision"])
-    dice = cell.pivot_table(
-        index="seed", columns="precision", values="test.dice_mean", aggfunc="mean"
-    )
+    known = cell.reindex(columns=["fit.collapsed"])["fit.collapsed"]  # not every arm says it
+    collapsed = set(cell.loc[known.astype(object).fillna(False).astype(bool), "precision"])
+    means = {"index": "seed", "columns": "precision", "values": "test.dice_mean"}
+    dice = cell.pivot_table(**means, aggfunc="mean")
     for name in dice.columns.drop(rule.plain, errors="ignore") if rule.plain in dice else ():
         both = dice[[rule.plain, name]].dropna()
         if both.empty:
@@ -75,31 +70,28 @@ def _rows(cell: pd.DataFrame, rule: PrecisionRule) -> Iterator[PrecisionRow]:
             dice=float(other.mean()),
             plain_sd=float(plain.std()),
             sd=float(other.std()),
-            agreement=agreement(plain.tolist(), other.tolist(), name in collapsed, rule),
+            agreement=judge_precision(plain.tolist(), other.tolist(), name in collapsed, rule),
         )
 
 
-def agreement(
+def judge_precision(
     plain: Sequence[float], other: Sequence[float], collapsed: bool, rule: PrecisionRule
-) -> Agreement:
-    """Decide on the mean Dice of the same seeds in two precisions, by the rule of
-    `tolerances.toml`.
+) -> Equivalence:
+    """Decide on the mean Dice of the same seeds in two precisions, by `tolerances.toml`'s rule.
 
     collapsed: a training in the lower precision did, so that it cannot count as equivalent.
     """
     from scipy import stats
 
     if len(plain) < rule.min_seeds:
-        return Agreement.UNDECIDED
-    difference, pooled = (
-        mean(other) - mean(plain),
-        math.sqrt((variance(plain) + variance(other)) / 2),
-    )
+        return Equivalence.UNDECIDED
+    difference = mean(other) - mean(plain)
+    pooled = math.sqrt((variance(plain) + variance(other)) / 2)
     if abs(difference) <= stdev(plain) and not collapsed:
-        return Agreement.EQUIVALENT
+        return Equivalence.EQUIVALENT
     t = float(stats.t.ppf((1 + rule.level) / 2, 2 * len(plain) - 2))
-    told_apart = abs(difference) > t * pooled * math.sqrt(2 / len(plain))
-    return Agreement.DIFFERENT if told_apart else Agreement.UNDECIDED
+    differs = abs(difference) > t * pooled * math.sqrt(2 / len(plain))
+    return Equivalence.DIFFERENT if differs else Equivalence.UNDECIDED
 
 
 def precisions_table(rows: Sequence[PrecisionRow], rule: PrecisionRule) -> Table:
@@ -118,7 +110,7 @@ def precisions_table(rows: Sequence[PrecisionRow], rule: PrecisionRule) -> Table
         Column(f"SD {rule.plain}", "plain_sd", "{:.4f}"),
         Column("verdict", "agreement"),
     )
-    essential = ("arm", "size", "split", "precision", "seeds", "Dice", f"Dice {rule.plain}", "difference",
-                 "verdict")  # fmt: skip
+    essential = ("arm", "size", "split", "precision", "seeds", "Dice", f"Dice {rule.plain}",
+                 "difference", "verdict")  # fmt: skip
     title = "Lower precisions, against the variation between seeds."
     return Table(title, [vars(row) for row in rows], columns, (), essential)

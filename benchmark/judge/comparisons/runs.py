@@ -1,6 +1,4 @@
-"""Every finished run in tables, one per set of terms under which numbers may stand side by side.
-Pure.
-"""
+"""Every finished run in tables, one per set of terms on which numbers may be compared. Pure."""
 
 from __future__ import annotations
 
@@ -10,13 +8,12 @@ from benchmark.judge.cells import TERMS, title_of
 from benchmark.judge.tables import Column, Ranked, Record, Table
 from benchmark.runs.collect import Collected
 
-CONDITIONS = (
-    *TERMS,
-    "split_id",
-    "split_fingerprint",
-)  # two runs share a row only if they agree in all of these
+CONDITIONS = (*TERMS, "split_id", "split_fingerprint")  # what runs of one row agree in
 CLICK = "(click)"
-LEGEND = f"{CLICK}: semi-automatic: it was given a pixel inside each tumour, so do not rank it with the others."
+LEGEND = (
+    f"{CLICK}: semi-automatic: it was given a pixel inside each tumour, so do not rank it with the "
+    "others."
+)
 
 
 def named(row: Record) -> str:
@@ -74,13 +71,9 @@ def runs_tables(collected: Collected) -> list[Table]:
 
 
 def _row(cell: pd.DataFrame) -> dict[str, object]:
-    """Summarise the runs of one arm with one set of parameters; runs of one seed are averaged
-    first.
-    """
+    """Summarise the runs of one arm and parameters; runs of one seed are averaged first."""
     first = cell.iloc[0]
-    by_seed = cell.groupby(
-        cell["seed"].astype(object).where(cell["seed"].notna(), "none"), sort=True
-    )
+    by_seed = cell.groupby(cell["seed"].astype(object).where(cell["seed"].notna(), "none"))
     dice = by_seed["test.dice_mean"].mean()
 
     def mean(column: str) -> float:

@@ -1,11 +1,10 @@
-"""How high a score is when no patient is in both train and test: by image against by patient, same
-slices. Pure.
-"""
+"""The effect of the split: the same arm by image and by patient, on the same slices. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import pandas as pd
 
@@ -44,34 +43,31 @@ class SplitEffect:
 
 
 def split_effects(collected: Collected) -> list[SplitEffect]:
-    """Pair every arm that was run by image and by patient under the same recipe, size and
-    precision.
+    """Pair every arm that was run by image and by patient with one recipe, size and precision.
 
     The recipes may differ in one more thing than the split: the images that Nyul's histogram is
     fitted on, which by patient are the training images alone. Runs under two protocols never make
     one cell.
     """
     runs = collected.runs[~collected.runs["needs_click"]].sort_values("run_id")
-    found = []
+    effects = []
     for _, part in runs.groupby(list(ALIKE)):
+        units = set(part["split_unit"])
+        if not {"image", "patient"} <= units:
+            continue
         image, patient = (
-            [
-                cell_of(one, collected.scores)
-                for _, one in part[part["split_unit"] == unit].groupby("protocol_hash")
-            ]
-            for unit in ("image", "patient")
+            [cell_of(group, collected) for _, group in of_unit.groupby("protocol_hash")]
+            for of_unit in (part[part["split_unit"] == unit] for unit in ("image", "patient"))
         )
-        found += [_leak(one, other) for one in image for other in patient]
-    return [leak for leak in found if leak.slices]
+        effects += [_effect(*pair) for pair in product(image, patient)]
+    return [effect for effect in effects if effect.slices]
 
 
-def _leak(image: Cell, patient: Cell) -> SplitEffect:
+def _effect(image: Cell, patient: Cell) -> SplitEffect:
     spread = between_seeds([image, patient], DICE)
-    pairs = _tested(image.rows).intersection(
-        _tested(patient.rows)
-    )  # the same slice from the same seed
+    both = _tested(image.rows).intersection(_tested(patient.rows))  # the same slice and seed
     image, patient = (
-        cell.where(lambda rows: _tested(rows).isin(pairs)) for cell in (image, patient)
+        cell.where(lambda rows: _tested(rows).isin(both)) for cell in (image, patient)
     )
     difference = contrast([(1.0, image), (-1.0, patient)], DICE, spread, by_slice=True)
     if difference and spread:
@@ -84,10 +80,8 @@ def _tested(rows: pd.DataFrame) -> pd.MultiIndex:
     return pd.MultiIndex.from_frame(rows[["slice_id", "seed"]])
 
 
-def split_effect_table(found: Sequence[SplitEffect], rule: LeakRule) -> Table:
-    """One row per arm, size and precision: by image, by patient, and the difference with its
-    interval.
-    """
+def split_effect_table(effects: Sequence[SplitEffect], rule: LeakRule) -> Table:
+    """One row per arm, size and precision: by image, by patient, difference and interval."""
     interval = f"{rule.level:.0%} interval"
     columns = (
         Column("arm", "arm"),
@@ -106,35 +100,38 @@ def split_effect_table(found: Sequence[SplitEffect], rule: LeakRule) -> Table:
         Column(interval, ("low", "high"), "{:+.3f} to {:+.3f}"),
     )
     note = (
-        "Both means are over the same slices, those that were tested in a split by image and in one by patient, and "
-        "over the seeds that both have. Two things more differ by patient: Nyul's histogram is fitted on training "
-        "images alone, and a fold has somewhat more slices to train on."
+        "Both means are over the same slices, those that were tested in a split by image and in "
+        "one by patient, and over the seeds that both have. Two things more differ by patient: "
+        "Nyul's histogram is fitted on training images alone, and a fold has somewhat more slices "
+        "to train on."
     )
     essential = ("arm", "fed at", "precision", "slices", "by image", "by patient", "difference",
                  interval)  # fmt: skip
     title = "By image against by patient: the same arm, seeds and slices."
-    return Table(title, [_row(one, rule.level) for one in found], columns, (note,), essential)
+    return Table(
+        title, [_row(effect, rule.level) for effect in effects], columns, (note,), essential
+    )
 
 
-def _row(one: SplitEffect, level: float) -> dict[str, object]:
-    first = one.image.runs.iloc[0]
-    low, high = one.difference.interval(level) if one.difference else (None, None)
+def _row(effect: SplitEffect, level: float) -> dict[str, object]:
+    first = effect.image.runs.iloc[0]
+    low, high = effect.difference.interval(level) if effect.difference else (None, None)
     return {
-        "arm": one.image.name,
-        "params": one.image.params,
+        "arm": effect.image.name,
+        "params": effect.image.params,
         "data": data_of(first),
-        "protocol_image": protocol_of(one.image.runs),
-        "protocol_patient": protocol_of(one.patient.runs),
+        "protocol_image": protocol_of(effect.image.runs),
+        "protocol_patient": protocol_of(effect.patient.runs),
         "size": size_of(first),
         "precision": first["precision"],
-        "seeds": len(one.seeds),
-        "draws": len(one.image.splits),
-        "folds": len(one.patient.splits),
-        "slices": one.slices,
-        "patients": one.patients,
-        "dice_image": mean(one.image, DICE),
-        "dice_patient": mean(one.patient, DICE),
-        "difference": one.difference.value if one.difference else None,
+        "seeds": len(effect.seeds),
+        "draws": len(effect.image.splits),
+        "folds": len(effect.patient.splits),
+        "slices": effect.slices,
+        "patients": effect.patients,
+        "dice_image": mean(effect.image, DICE),
+        "dice_patient": mean(effect.patient, DICE),
+        "difference": effect.difference.value if effect.difference else None,
         "low": low,
         "high": high,
     }

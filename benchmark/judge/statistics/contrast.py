@@ -1,5 +1,4 @@
-"""A difference between cells with its uncertainty: patients and seeds, each a source of variance of
-its own.
+"""A difference between cells with its uncertainty: patients and seeds, a source of variance each.
 
 Every statistic is written as pseudo-values: one number per slice whose mean is the statistic
 (a mean is the mean of its values; other statistics add their influence function, Hampel
@@ -32,6 +31,7 @@ from benchmark.judge.statistics.estimate import (
     pooled_variance,
 )
 
+NO_SPREAD = "no cell was trained from two seeds, so the variation between trainings is unknown"
 SLICE = ["split_id", "slice_id", "patient_id"]
 
 
@@ -40,17 +40,18 @@ class Statistic:
     """A number that one run's test rows come to.
 
     of: rows of one run -> their pseudo-values, NaN for those that do not enter; the statistic is
-    their mean.
+    their mean. row_by_row: True where a row's value is its own whatever the run's others are.
     """
 
     name: str
     of: Callable[[pd.DataFrame], NDArray[np.float64]]
+    row_by_row: bool = False
 
 
 @cache
 def mean_of(column: str) -> Statistic:
     """The mean of a column of scores.csv over the slices."""
-    return Statistic(f"mean {column}", lambda rows: rows[column].to_numpy(dtype=float))
+    return Statistic(f"mean {column}", lambda rows: rows[column].to_numpy(dtype=float), True)
 
 
 def _log_sd(rows: pd.DataFrame) -> NDArray[np.float64]:
@@ -66,17 +67,16 @@ LOG_SD = Statistic("log SD of Dice over slices", _log_sd)
 def difference_within(
     x: NDArray[np.float64], of: NDArray[np.bool_], than: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Pseudo-values of the mean of x (rows,) over one part of a run's rows minus that over another
-    part.
+    """Pseudo-values of the mean of x (rows,) over one part of a run's rows minus that over another.
 
     The two parts share no row. All NaN where one of them has none.
     """
-    found = np.full(len(x), np.nan)
+    values = np.full(len(x), np.nan)
     if of.any() and than.any():
         n, difference = of.sum() + than.sum(), x[of].mean() - x[than].mean()
         for part, sign in ((of, 1), (than, -1)):
-            found[part] = difference + sign * n / part.sum() * (x[part] - x[part].mean())
-    return found
+            values[part] = difference + sign * n / part.sum() * (x[part] - x[part].mean())
+    return values
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,29 +100,31 @@ def reduced(cell: Cell, statistic: Statistic) -> Reduced:
     enters = ~np.isnan(values)
     of_slice, of_run, values = of_slice[enters], of_run[enters], values[enters]
     by_slice = _means(values, of_slice, slices)
-    part = (
-        1 / np.bincount(of_slice)[of_slice] / max(len(by_slice), 1)
-    )  # of each row in the mean over slices
-    share = np.bincount(of_run, weights=part)  # of each training
-    return Reduced(
-        by_slice,
-        _means(values, of_run, runs),
-        float(share @ share) if cell.seeded else 0.0,
-    )
+    of_row = 1 / np.bincount(of_slice)[of_slice] / max(len(by_slice), 1)  # in the mean over slices
+    share = np.bincount(of_run, weights=of_row)  # of each training
+    trainings = float(share @ share) if cell.seeded else 0.0
+    return Reduced(by_slice, _means(values, of_run, runs), trainings)
 
 
 def pseudo_values(
     rows: pd.DataFrame, of_slice: NDArray[np.int64], of_run: NDArray[np.int64], statistic: Statistic
 ) -> NDArray[np.float64]:
-    """Return the pseudo-value of each row (its slice and run are numbered beside), NaN where it
-    does not enter.
+    """Return the pseudo-value of each row (slice and run numbered beside), NaN where none enters.
 
     A slice that enters from some seeds alone is there from the others too, at the statistic itself.
     """
-    members = [np.flatnonzero(of_run == run) for run in range(of_run.max(initial=-1) + 1)]
+    order = np.argsort(of_run, kind="stable")
+    members = np.split(order, np.cumsum(np.bincount(of_run))[:-1]) if len(order) else []
     values = np.full(len(rows), np.nan)
-    for run in members:
-        values[run] = statistic.of(rows.iloc[run])
+    if statistic.row_by_row:
+        values = statistic.of(rows)
+    else:
+        in_order, start = rows.iloc[order], 0
+        for run in members:
+            values[run] = statistic.of(in_order.iloc[start : start + len(run)])
+            start += len(run)
+    if not np.isnan(values).any():
+        return values
     enters = np.isin(of_slice, of_slice[~np.isnan(values)])
     for run in members:
         run = run[enters[run]]
@@ -158,9 +160,7 @@ def mean(cell: Cell, statistic: Statistic) -> float:
 
 
 def between_seeds(cells: Iterable[Cell], statistic: Statistic) -> Variance | None:
-    """Pool the variance of a statistic between the seeds of each cell on each split; None where
-    none has two seeds.
-    """
+    """Pool a statistic's variance between seeds over cells and splits; None without two seeds."""
     groups = [
         by_seed.tolist()
         for cell in cells
@@ -171,9 +171,7 @@ def between_seeds(cells: Iterable[Cell], statistic: Statistic) -> Variance | Non
 
 
 def common(cells: Sequence[Cell]) -> list[Cell]:
-    """Return the cells on the splits that all of them were run on; without a common one, cells
-    without rows.
-    """
+    """Return the cells on the splits that all were run on; without one, cells without rows."""
     shared = frozenset.intersection(*(cell.splits for cell in cells)) if cells else frozenset()
     return [cell.on(splits=shared) for cell in cells]
 
@@ -185,8 +183,7 @@ def contrast(
     *,
     by_slice: bool = False,
 ) -> Estimate | None:
-    """Return the weighted sum of a statistic over cells that share their splits, with its
-    uncertainty.
+    """Return the weighted sum of a statistic over cells that share their splits, as an estimate.
 
     seeds: `between_seeds` under the same terms; by_slice: a slice is the same one whatever
     split tested it, so that cells on different splits can be paired. None where it cannot be
@@ -201,14 +198,14 @@ def contrast(
         values = (
             part.by_slice.groupby(SLICE[1:], dropna=False).mean() if by_slice else part.by_slice
         )
-        total = (
-            values * weight if total is None else (total + values * weight).dropna()
-        )  # slice by slice
+        values = values * weight
+        total = values if total is None else (total + values).dropna()  # slice by slice
         share += part.trainings * weight**2
     if total is None:
         return None
     patients = total.index.get_level_values("patient_id")
     if patients.isna().any() or patients.nunique() < 2:
         return None
-    found = clustered_mean(total.to_numpy(dtype=float), patients.tolist())
-    return Estimate(found.value, found.variance + (seeds * share if seeds else NONE))
+    over_patients = clustered_mean(total.to_numpy(dtype=float), patients.tolist())
+    variance = over_patients.variance + (seeds * share if seeds else NONE)
+    return Estimate(over_patients.value, variance)

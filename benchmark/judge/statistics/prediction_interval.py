@@ -1,5 +1,4 @@
-"""Where another mean over a few seeds, on another random split, would lie; how near ours is; what
-more runs bring.
+"""Where another mean over a few seeds, on another random split, would lie; what more runs bring.
 
 Variances of four sources, added (`benchmark.judge.statistics.estimate`):
 
@@ -25,6 +24,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -65,32 +65,24 @@ class Spread:
 
     def error_of(self, other_seeds: int) -> Variance:
         """The variance of (our mean - another mean over other_seeds seeds on a fresh draw)."""
-        # ours and fresh come from the same patients, so their sum knows no more than the poorer of
-        # them
+        # ours and fresh come from the same patients: their sum knows no more than the poorer
         patients = Variance(self.ours.value + self.fresh.value, min(self.ours.df, self.fresh.df))
         between = self.known_seeds() * (1 / self.n + 1 / other_seeds)
         return patients + between + self.sets * (1 / self.draws + 1)
 
     def half_width(self, other_seeds: int, level: float) -> float:
-        """Half width of the prediction interval; NaN where the spread between seeds is not
-        known.
-        """
-        return (
-            Estimate(0.0, self.error_of(other_seeds)).half_width(level) if self.seeds else math.nan
-        )
+        """Half width of the prediction interval; NaN where the seeds' spread is not known."""
+        if not self.seeds:
+            return math.nan
+        return Estimate(0.0, self.error_of(other_seeds)).half_width(level)
 
     def confidence(self) -> Estimate:
-        """Our mean as an estimate of what the arm comes to on average over patients, training sets
-        and seeds.
-        """
-        return Estimate(
-            self.mean, self.ours + self.known_seeds() * (1 / self.n) + self.sets * (1 / self.draws)
-        )
+        """Our mean as an estimate of the arm's over patients, training sets and seeds."""
+        seeds, sets = self.known_seeds() * (1 / self.n), self.sets * (1 / self.draws)
+        return Estimate(self.mean, self.ours + seeds + sets)
 
     def smallest_margin(self, printed: float, level: float) -> float:
-        """The smallest margin at which two one-sided tests at 1 - level call our mean equivalent to
-        a printed one.
-        """
+        """The smallest margin at which two one-sided tests at 1 - level call our mean equal."""
         ours = self.confidence()
         return abs(self.mean - printed) + t_quantile(level, ours.variance.df) * ours.se
 
@@ -112,24 +104,14 @@ def of_draws(dice: Sequence[NDArray[np.float64]], patients: Sequence[Sequence[st
     one_draw = _fresh(fresh)
     seeds = pooled_variance([draw.mean(axis=0).tolist() for draw in dice])
     sets = _sets([e.value for e in fresh], one_draw, [draw.shape[1] for draw in dice], seeds)
-    return Spread(
-        ours.value,
-        sum(draw.shape[1] for draw in dice),
-        len(dice),
-        seeds,
-        ours.variance,
-        one_draw,
-        sets,
-    )
+    n = sum(draw.shape[1] for draw in dice)
+    return Spread(ours.value, n, len(dice), seeds, ours.variance, one_draw, sets)
 
 
 def _fresh(draws: Sequence[Estimate]) -> Variance:
-    """The variance of one draw's mean; the least df, not their sum: one patient is in several test
-    sets.
-    """
-    return Variance(
-        float(np.mean([e.variance.value for e in draws])), min(e.variance.df for e in draws)
-    )
+    """Of one draw's mean; the least df, not their sum: one patient is in several test sets."""
+    value = float(np.mean([e.variance.value for e in draws]))
+    return Variance(value, min(e.variance.df for e in draws))
 
 
 def _sets(
@@ -150,26 +132,22 @@ def spread(cell: Cell) -> Spread:
 
 
 def sets_of(cell: Cell, seeds: Variance) -> Variance:
-    """What training sets bring to the mean of a cell over its draws or folds, given the variance
-    between seeds.
+    """What training sets bring to the variance of a cell's mean over its draws or folds, r^2 / D.
 
-    r^2 / D; nothing where there is one draw, or where `spread` would refuse.
+    Nothing where there is one draw, or where `spread` would refuse. seeds: the variance between.
     """
     by_slice = reduced(cell, DICE).by_slice.reset_index()
-    draws = [part for _, part in by_slice.groupby("split_id")]
-    if by_slice["patient_id"].isna().any() or any(
-        part["patient_id"].nunique() < 2 for part in draws
-    ):
+    draws = dict(list(by_slice.groupby("split_id")))
+    patients = [draw["patient_id"] for draw in draws.values()]
+    if any(names.isna().any() or names.nunique() < 2 for names in patients):
         return NONE
-    found = [
-        clustered_mean(part["value"].to_numpy(dtype=float), part["patient_id"].tolist())
-        for part in draws
+    means = [
+        clustered_mean(draw["value"].to_numpy(dtype=float), draw["patient_id"].tolist())
+        for draw in draws.values()
     ]
-    tested = cell.rows[
-        "split_id"
-    ].value_counts()  # by runs; a slice may have been tested from fewer seeds than another
-    n_seeds = [tested[part["split_id"].iloc[0]] / len(part) for part in draws]
-    return _sets([e.value for e in found], _fresh(found), n_seeds, seeds) * (1 / max(len(draws), 1))
+    rows = cell.rows["split_id"].value_counts()  # some slices may be of fewer seeds than others
+    n_seeds = [rows[split] / len(draw) for split, draw in draws.items()]
+    return _sets([e.value for e in means], _fresh(means), n_seeds, seeds) * (1 / max(len(draws), 1))
 
 
 def _draws(cell: Cell) -> tuple[list[NDArray[np.float64]], list[list[str]]]:
@@ -183,7 +161,8 @@ def _draws(cell: Cell) -> tuple[list[NDArray[np.float64]], list[list[str]]]:
         dice.append(wide.to_numpy(dtype=float))
     if cell.rows["patient_id"].isna().any() or any(len(set(names)) < 2 for names in patients):
         raise RecordError(
-            f"{cell.name}: a patient is unknown, or alone in a test set; rescore on slices with patients"
+            f"{cell.name}: a patient is unknown, or alone in a test set; rescore on slices with "
+            "patients"
         )
     return dice, patients
 
@@ -203,24 +182,12 @@ def power_table(
     draws, seeds, trainings, half_width, difference.
     """
     rows = []
-    for d in draws:
-        for s in seeds:
-            assumed = replace(
-                found,
-                n=d * s,
-                draws=d,
-                seeds=Variance(found.known_seeds().value, d * (s - 1)),
-                ours=Variance(found.fresh.value / d, found.fresh.df),
-            )
-            error = assumed.error_of(other_seeds)
-            needed = t_quantile((1 + level) / 2, error.df) + t_quantile(power, error.df)
-            rows.append(
-                (
-                    d,
-                    s,
-                    d * s,
-                    assumed.half_width(other_seeds, level),
-                    needed * math.sqrt(error.value),
-                )
-            )
+    for d, s in product(draws, seeds):
+        between = Variance(found.known_seeds().value, d * (s - 1))
+        ours = Variance(found.fresh.value / d, found.fresh.df)
+        assumed = replace(found, n=d * s, draws=d, seeds=between, ours=ours)
+        error = assumed.error_of(other_seeds)
+        needed = t_quantile((1 + level) / 2, error.df) + t_quantile(power, error.df)
+        half_width = assumed.half_width(other_seeds, level)
+        rows.append((d, s, d * s, half_width, needed * math.sqrt(error.value)))
     return pd.DataFrame(rows, columns=["draws", "seeds", "trainings", "half_width", "difference"])

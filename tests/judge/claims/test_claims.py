@@ -23,7 +23,6 @@ from benchmark.judge.claims.evidence import (
     FEW_PATIENTS,
     NO_SLICE,
     NO_SPLIT,
-    NO_SPREAD,
     ClaimVerdict,
     Finding,
     GridEvidence,
@@ -33,6 +32,7 @@ from benchmark.judge.claims.evidence import (
 from benchmark.judge.claims.predicates import CLAIMS
 from benchmark.judge.claims.table import best_cells, claims_table, judge_claims, on_its_terms
 from benchmark.judge.reference import load_reference
+from benchmark.judge.statistics.contrast import NO_SPREAD
 from benchmark.runs.collect import Collected
 
 T = {1: 12.706205, 2: 4.302653, 4: 2.776445, 5: 2.570582, 36: 2.028094}  # any printed table

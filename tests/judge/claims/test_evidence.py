@@ -19,7 +19,6 @@ from benchmark.judge.claims.evidence import (
     FEW_PATIENTS,
     NO_SLICE,
     NO_SPLIT,
-    NO_SPREAD,
     ClaimVerdict,
     GridEvidence,
     Reading,
@@ -27,12 +26,12 @@ from benchmark.judge.claims.evidence import (
     better,
     grid_evidence,
     in_words,
-    judge,
+    judge_contrast,
     name_of,
-    nearest,
+    nearest_in_words,
     side,
 )
-from benchmark.judge.statistics.contrast import DICE, Statistic
+from benchmark.judge.statistics.contrast import DICE, NO_SPREAD, Statistic
 from benchmark.judge.statistics.estimate import Estimate, Variance
 from benchmark.runs.collect import Collected
 
@@ -154,8 +153,8 @@ def test_why_nothing_is_known(second: Collected, why: str) -> None:
     spots = average(list(found.cells))
     assert found.contrast(spots, DICE) is None
     assert found.unknown(spots, DICE) == why
-    assert judge(found, spots, "", DICE, 1, "it").standing is ClaimVerdict.UNDECIDED
-    assert judge(found, spots, "", DICE, 1, "it").why == why
+    assert judge_contrast(found, spots, "", DICE, 1, "it").standing is ClaimVerdict.UNDECIDED
+    assert judge_contrast(found, spots, "", DICE, 1, "it").why == why
 
 
 @pytest.mark.parametrize("patients", [["a"] * 4, [None] * 4, ["a", "b", "c", None]])
@@ -216,7 +215,7 @@ def test_a_contrast_is_judged_by_its_sign(sign: int, value: float, standing: str
     """The half width is 0.030424, as above."""
     found = ground_of(cell(3, 0.5, 0.8 + value), cell(7, 0.5))
     assert (
-        judge(found, {(3, 0.5): 1.0, (7, 0.5): -1.0}, "", DICE, sign, "it").standing.value
+        judge_contrast(found, {(3, 0.5): 1.0, (7, 0.5): -1.0}, "", DICE, sign, "it").standing.value
         == standing
     )
 
@@ -243,5 +242,10 @@ def test_an_interval_in_words() -> None:
     )  # exp(19600) is no float
     assert name_of((3, 0.5)) == "3x3, alpha 0.5"
     found = {(3, 0.5): estimate(0.2), (7, 0.5): estimate(-0.1), (9, 0.5): None}
-    assert nearest(found, 0.95) == "difference from 7x7, alpha 0.5: -0.100 [-0.100, -0.100]"
-    assert (nearest({(3, 0.5): None}, 0.95), nearest({}, 0.95)) == ("not known", "")
+    assert (
+        nearest_in_words(found, 0.95) == "difference from 7x7, alpha 0.5: -0.100 [-0.100, -0.100]"
+    )
+    assert (nearest_in_words({(3, 0.5): None}, 0.95), nearest_in_words({}, 0.95)) == (
+        "not known",
+        "",
+    )

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.judge.comparisons.precisions import (
-    Agreement,
-    agreement,
+    Equivalence,
+    judge_precision,
     precisions,
     precisions_table,
 )
@@ -41,7 +41,7 @@ def test_the_spread_by_hand() -> None:
     runs = table(*(run(s, "fp32", d) for s, d in enumerate((0.80, 0.82, 0.84))),
                  *(run(s, "bf16", d) for s, d in enumerate((0.83, 0.84, 0.88))))  # fmt: skip
     (row,) = precisions(runs, RULE)
-    assert (row.precision, row.seeds, row.agreement) == ("bf16", 3, Agreement.UNDECIDED)
+    assert (row.precision, row.seeds, row.agreement) == ("bf16", 3, Equivalence.UNDECIDED)
     assert (row.plain_dice, row.dice) == (pytest.approx(0.82), pytest.approx(0.85))
     assert (row.plain_sd, row.sd) == (pytest.approx(0.02), pytest.approx(0.0264575, abs=1e-6))
     assert "+0.0300" in precisions_table([row], RULE).render()
@@ -71,14 +71,14 @@ def test_precisions_are_judged_by_the_spread_between_seeds(
     """Up to one SD of the plain precision; from 2.77645 sqrt(2/3) = 2.26696 SD; between; nothing
     equals a collapse.
     """
-    assert agreement(PLAIN, [dice + shift for dice in PLAIN], collapsed, RULE) == expected
+    assert judge_precision(PLAIN, [dice + shift for dice in PLAIN], collapsed, RULE) == expected
 
 
 def test_a_lower_precision_is_no_nearer_for_its_own_wider_spread() -> None:
     """0.81, 0.85, 0.89 is 0.03 above: more than the plain precision's SD 0.02, though less than its
     own 0.04.
     """
-    assert agreement(PLAIN, (0.81, 0.85, 0.89), False, RULE) is Agreement.UNDECIDED
+    assert judge_precision(PLAIN, (0.81, 0.85, 0.89), False, RULE) is Equivalence.UNDECIDED
 
 
 def test_a_seed_on_two_forms_of_the_files_counts_once_at_its_mean() -> None:
@@ -87,26 +87,26 @@ def test_a_seed_on_two_forms_of_the_files_counts_once_at_its_mean() -> None:
 
 
 def test_two_seeds_decide_nothing() -> None:
-    assert agreement(PLAIN[:2], PLAIN[:2], False, RULE) is Agreement.UNDECIDED
+    assert judge_precision(PLAIN[:2], PLAIN[:2], False, RULE) is Equivalence.UNDECIDED
 
 
 def test_a_precision_that_fails_now_and_then_is_not_equivalent_for_its_own_spread() -> None:
     runs = table(*(run(s, "fp32", d) for s, d in enumerate((0.90, 0.89, 0.91))),
                  *(run(s, "bf16", d, **{"fit.collapsed": d == 0}) for s, d in enumerate((0.9, 0.0, 0.9))))  # fmt: skip
-    assert precisions(runs, RULE)[0].agreement is Agreement.UNDECIDED
+    assert precisions(runs, RULE)[0].agreement is Equivalence.UNDECIDED
 
 
 def test_an_arm_that_tells_of_no_collapse_had_none() -> None:
     runs = table(*(run(s, p, d) for p in ("fp32", "bf16") for s, d in enumerate(PLAIN)))
     for silent in (runs.drop(columns="fit.collapsed"), runs.assign(**{"fit.collapsed": None})):
-        assert precisions(silent, RULE)[0].agreement is Agreement.EQUIVALENT
+        assert precisions(silent, RULE)[0].agreement is Equivalence.EQUIVALENT
 
 
 @given(dice=st.lists(DICE, min_size=3, max_size=6))
 def test_a_precision_never_differs_from_itself(dice: list[float]) -> None:
     runs = table(*(run(s, p, d) for p in ("fp32", "bf16") for s, d in enumerate(dice)))
     (row,) = precisions(runs, RULE)
-    assert row.agreement is Agreement.EQUIVALENT
+    assert row.agreement is Equivalence.EQUIVALENT
 
 
 @given(
@@ -132,7 +132,7 @@ def test_only_seeds_that_both_have_count() -> None:
     (row,) = precisions(runs, RULE)
     assert (row.seeds, row.dice, row.plain_dice) == (1, 0.8, 0.8)
     assert math.isnan(row.sd)
-    assert row.agreement is Agreement.UNDECIDED
+    assert row.agreement is Equivalence.UNDECIDED
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_the_pseudo_values_of_a_difference_within_a_run_by_hand() -> None:
 
 def cell(*parts: Collected) -> Cell:
     whole = join(*parts)
-    return cell_of(whole.runs, whole.scores)
+    return cell_of(whole.runs, whole)
 
 
 def on_first(by_patient: tuple[float, float, float], *seeds: float) -> Collected:

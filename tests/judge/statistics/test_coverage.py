@@ -45,7 +45,7 @@ def cell(records: Collected, unit: str) -> Cell:
     runs = runs[
         (runs["seed"] == 452669) & ((unit == "patient") | (runs["split_id"] == "by-image-1"))
     ]
-    return cell_of(runs[runs["precision"] == "fp32"], records.scores)
+    return cell_of(runs[runs["precision"] == "fp32"], records)
 
 
 def pool(records: Collected, unit: str) -> Pool:
@@ -201,7 +201,7 @@ def test_a_paired_difference_is_held_about_as_often_as_its_interval_says() -> No
     assert 0.94 <= np.mean([abs(e.value) <= e.half_width(0.95) for e in estimates]) <= 0.96
     for (patients, arms), expected in zip(drawn[:3], estimates, strict=False):
         made = [table(dict(enumerate(arm.tolist())), patients) for arm in arms]
-        cells = [cell_of(one.runs, one.scores) for one in made]
+        cells = [cell_of(one.runs, one) for one in made]
         found = contrast([(1.0, cells[0]), (-1.0, cells[1])], DICE, between_seeds(cells, DICE))
         assert found
         assert (found.value, found.se) == (

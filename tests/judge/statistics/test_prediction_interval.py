@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -135,14 +136,14 @@ def test_what_training_sets_bring_to_a_cell_of_unlike_draws() -> None:
     two = table(
         dict(enumerate(LOPSIDED[1].T.tolist())), SECOND, first_slice=20, split_id="by-image-2"
     )
-    cells = [cell_of(found.runs, found.scores) for found in (one, two, join(one, two))]
+    cells = [cell_of(found.runs, found) for found in (one, two, join(one, two))]
     assert sets_of(cells[2], Variance(SEEDS, 3)) == Variance(pytest.approx(SETS / 2), 1)
     assert sets_of(cells[0], Variance(SEEDS, 3)) == NONE
     alone = table(
         {1: [0.5, 0.6]}, ["e", "e"], first_slice=30, split_id="by-image-3"
     )  # one patient: no variance
     more = join(one, two, alone)
-    assert sets_of(cell_of(more.runs, more.scores), Variance(SEEDS, 3)) == NONE
+    assert sets_of(cell_of(more.runs, more), Variance(SEEDS, 3)) == NONE
 
 
 def test_training_sets_bring_nothing_where_draws_differ_no_more_than_they_must() -> None:
@@ -179,16 +180,16 @@ def test_a_cell_spreads_as_its_scores_do_in_whatever_order() -> None:
         np.array([[0.7, 0.8, 0.9, 0.8], [0.8, 0.8, 0.9, 0.9]]).T,
         np.array([[0.6, 0.5, 0.9, 0.9]]).T,
     ]
-    assert spread(cell_of(both.runs, both.scores.sample(frac=1, random_state=1))) == of_draws(
-        dice, [PATIENTS] * 2
-    )
+    assert spread(
+        cell_of(both.runs, replace(both, scores=both.scores.sample(frac=1, random_state=1)))
+    ) == of_draws(dice, [PATIENTS] * 2)
 
 
 @pytest.mark.parametrize("patients", [["a", "a", "b", None], ["a", "a", "a", "a"]])
 def test_unknown_or_single_patients_are_refused(patients: list[str]) -> None:
     found = table({1: [0.5] * 4, 2: [0.6] * 4}, patients)
     with pytest.raises(RecordError, match=r"unet 5x5, alpha 0\.5: a patient is unknown, or alone"):
-        spread(cell_of(found.runs, found.scores))
+        spread(cell_of(found.runs, found))
 
 
 def test_more_draws_and_seeds_narrow_the_interval_as_computed_by_hand() -> None:

@@ -22,7 +22,7 @@ from benchmark.judge.comparisons.runs import runs_tables
 from benchmark.judge.comparisons.split_effect import split_effect_table, split_effects
 from benchmark.judge.judgement import Judgement
 from benchmark.judge.tables import Table
-from benchmark.judge.verdicts import compare, verdict_table
+from benchmark.judge.verdicts import judge_printed_numbers, verdict_table
 from benchmark.runs.collect import Collected
 from benchmark.scoring.external_masks import ExternalScores
 from benchmark.splits.split import Split
@@ -50,7 +50,7 @@ def runs() -> Table:
 
 def verdicts() -> Table:
     """SD 0.01; +- 4.302653 x 0.01 sqrt(2/3)."""
-    made = verdict_table(compare(flat(0.90, 0.91, 0.92), REFERENCE, RULES))
+    made = verdict_table(judge_printed_numbers(flat(0.90, 0.91, 0.92), REFERENCE, RULES).rows)
     return replace(made, records=made.records[-1:])
 
 
