@@ -18,7 +18,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,7 +28,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from baselines import ARMS
-from benchmark.data.identity import CHENG_DATASET_ID
+from benchmark.data.registry import CHENG_DATASET_ID
 from benchmark.planning import request
 from benchmark.planning.grid import expand, load_grid
 from benchmark.protocol import load_recipe
@@ -39,7 +38,8 @@ from benchmark.runs.collect import collect
 from benchmark.runs.run_folder import RunFolder
 from benchmark.runs.spec import SCHEMA, RunSpec
 from benchmark.scoring.summary import summarise
-from benchmark.splits.split import Split, read
+from benchmark.splits.files import shipped
+from benchmark.splits.split import Split
 
 CONTENT = "0" * 64  # stands for the fingerprint of the images, which no verb here opens
 PIXELS = 512 * 512
@@ -113,11 +113,7 @@ def make(folder: Path, runs: int) -> None:
 
 def shipped_split() -> Split:
     """The split whose runs are compared with the thesis."""
-    stored = read(
-        (files("reference_results") / "splits" / "by-image-1.json").read_text(encoding="utf-8"),
-        "by-image-1",
-    )
-    return Split(stored["split_id"], stored["train"], stored["val"], stored["test"])
+    return shipped()["by-image-1"].split
 
 
 def drawn_scores(split: Split, rng: np.random.Generator) -> pd.DataFrame:

@@ -84,7 +84,7 @@ def _load(source: str | None, image_size: int | None) -> SliceSet:
         raise SpecError(f"--image-size {image_size} is above {MAX_SIDE}")
     source = Request(data=source).source
     return (
-        phantoms.draw(size=image_size or PHANTOM_SIDE) if source == PHANTOMS else data.load(source)
+        phantoms.make(size=image_size or PHANTOM_SIDE) if source == PHANTOMS else data.load(source)
     )
 
 

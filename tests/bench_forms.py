@@ -38,7 +38,7 @@ SMALL: dict[str, Any] = {
 
 
 def small_slices(size: int = 64) -> SliceSet:
-    return phantoms.draw(patients=8, slices_per_patient=3, size=size)
+    return phantoms.make(patients=8, slices_per_patient=3, size=size)
 
 
 def small_recipe(protocol: str = "thesis", **changes: Any) -> Recipe:

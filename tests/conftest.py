@@ -61,7 +61,7 @@ def cases(slices: SliceSet, recipe: Recipe) -> dict[str, Cases]:
 @pytest.fixture
 def few_phantoms(monkeypatch: pytest.MonkeyPatch) -> None:
     """The word "phantoms" means the slices of `slices`, in this process."""
-    monkeypatch.setattr(phantoms, "draw", partial(phantoms.draw, patients=8, slices_per_patient=3))
+    monkeypatch.setattr(phantoms, "make", partial(phantoms.make, patients=8, slices_per_patient=3))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -161,8 +161,8 @@ def score(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
         f"{name}: masks of the {len(split.test)} test slices of {split.split_id}, taken as they are."
     )
     print(tabulate(summary_text(summarise(judged.scores)), tablefmt="plain", disable_numparse=True))
-    if judged.doubt:
-        print(f"\n{judged.doubt}")
+    if judged.warning:
+        print(f"\n{judged.warning}")
     if options.out is not None:
         with staging_folder(options.out.parent, asked=options.out) as room:
             write_bytes(
@@ -180,7 +180,8 @@ def judged_outside(options: argparse.Namespace) -> ExternalScores:
     """Load the slices, read the split and the folder of masks that were asked for, and score
     them.
     """
-    from benchmark.scoring.external_masks import judge, read_split
+    from benchmark.scoring.external_masks import judge
+    from benchmark.splits.files import read_split
 
     if not options.folder.is_dir():
         raise SpecError(

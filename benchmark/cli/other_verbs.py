@@ -68,7 +68,7 @@ def data(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     asked = request(options)
     slices = load_slices(asked)
     patients = set(slices.patient_id) - {None}
-    area = slices.masks.sum(axis=(1, 2)) * slices.spacing_mm[0] * slices.spacing_mm[1]
+    area = slices.masks.sum(axis=(1, 2)) * slices.pixel_mm2
     labels, counts = np.unique(slices.label, return_counts=True)
     unknown = sum(p is None for p in slices.patient_id)
     rows = [
@@ -116,18 +116,17 @@ def audit(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     """Print how far splits leak: those asked for, else every split of the package that is of these
     slices.
     """
-    from benchmark.scoring.external_masks import read_split, shipped
+    from benchmark.splits.files import read_split, shipped_for
     from benchmark.splits.leakage import report
 
     slices = load_slices(request(options))
-    splits = [read_split(word, slices) for word in dict.fromkeys(options.split)] or shipped(slices)
+    splits = [read_split(word, slices) for word in dict.fromkeys(options.split)] or shipped_for(slices)
     if not splits:
         raise SplitError(
             f"none of the splits shipped here is of these slices (dataset {slices.dataset_id[:12]}); name a split file "
             "of theirs with --split"
         )
-    pairs = zip(slices.slice_id.tolist(), slices.patient_id, strict=True)
-    print(report(splits, {number: patient for number, patient in pairs if patient is not None}))
+    print(report(splits, slices.patient_of))
     return 0
 
 

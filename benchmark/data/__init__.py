@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from benchmark.data.slices import MENINGIOMA, SPACING_MM, RawSlice, SliceSet, gather
 from benchmark.errors import DataError
@@ -30,31 +29,33 @@ def load(
     allow_empty_masks: bool = False,
     spacing_mm: tuple[float, float] | None = None,
 ) -> SliceSet:
-    """Load a folder or zip of any known form, or the word "figshare" (download) or "phantoms"
-    (drawn).
+    """Load a folder or zip of any known form, or one of two words: "figshare" downloads the
+    archive, "phantoms" makes phantoms.
 
     labels chooses classes, None all. spacing_mm gives the (row, column) pixel size of files that do
     not tell it. Slices of Cheng's dataset are recognised by their masks, in any form, and get their
-    numbers, labels and patients from a table: see `identity.identify`; the set's note says so in
+    numbers, labels and patients from a registry: see `registry.identify`; the set's note says so in
     one line. Raises `DataError` for a path that is not there or of no known form, and for every
     rule of `slices.gather`; `DownloadError` for "figshare".
     """
     if spacing_mm is not None and not all(0.01 <= side <= 100 for side in spacing_mm):
         raise DataError(f"pixel spacing {spacing_mm} mm must be two numbers from 0.01 to 100")
     if source == "phantoms":
-        phantoms: SliceSet = import_module("benchmark.data.phantoms").draw()
+        phantoms: SliceSet = import_module("benchmark.data.phantoms").make()
         return phantoms if spacing_mm is None else replace(phantoms, spacing_mm=spacing_mm)
-    from benchmark.data.identity import CHENG_DATASET_ID, Tally, identify
+    from benchmark.data.registry import CHENG_DATASET_ID, SourceCounts, identify
 
     path = locate(source)
-    raw = _spaced(_reader(path).read(path), spacing_mm)
+    reader = import_module(f"benchmark.data.{form(path)}")
     labels = None if labels is None else set(labels)
-    tally = Tally()
-    slices = gather(identify(raw, tally=tally), labels=labels, allow_empty_masks=allow_empty_masks)
-    slices = replace(slices, note=tally.line(labels))
+    counts = SourceCounts()
+    identified = identify(_spaced(reader.read(path), spacing_mm), counts=counts)
+    slices = gather(identified, labels=labels, allow_empty_masks=allow_empty_masks)
+    slices = replace(slices, note=counts.note(labels))
     if slices.dataset_id == CHENG_DATASET_ID and slices.spacing_mm != SPACING_MM:
         raise DataError(
-            f"{path}: these are Cheng's slices of {SPACING_MM} mm a pixel, not {slices.spacing_mm} mm"
+            f"{path}: these are Cheng's slices of {SPACING_MM} mm a pixel, "
+            f"not {slices.spacing_mm} mm"
         )
     return slices
 
@@ -76,22 +77,22 @@ def form(source: str | Path) -> str:
     path = Path(source).expanduser()
     if not path.exists():
         raise DataError(
-            f"{path}: not there; give a folder or zip of slices, or one of the words {', '.join(WORDS)}"
+            f"{path}: not there; give a folder or zip of slices, or one of the words "
+            f"{', '.join(WORDS)}"
         )
-    found = [name for name in FORMS if import_module(f"benchmark.data.{name}").looks_like(path)]
-    if not found:
+    names = [name for name in FORMS if import_module(f"benchmark.data.{name}").looks_like(path)]
+    if not names:
         looked = "; ".join(f"{name}: {what}" for name, what in FORMS.items())
         raise DataError(f"{path}: no known form of slices; looked for {looked}")
-    if len(found) > 1:
+    if len(names) > 1:
         raise DataError(
-            f"{path}: holds several forms of slices ({', '.join(found)}); keep one of them"
+            f"{path}: holds several forms of slices ({', '.join(names)}); keep one of them"
         )
-    return found[0]
+    return names[0]
 
 
 def authors_folds(source: str | Path) -> dict[int, int] | None:
-    """Return slice number -> fold from the `cvind.mat` beside the slices, or None where there is
-    none.
+    """Return slice number -> fold from the `cvind.mat` beside the slices, or None without one.
 
     For the word "figshare" that is the cache folder; nothing is fetched.
     """
@@ -105,18 +106,14 @@ def authors_folds(source: str | Path) -> dict[int, int] | None:
     return read_cvind(folder) if (folder / "cvind.mat").is_file() else None
 
 
-def _reader(path: Path) -> Any:
-    return import_module(f"benchmark.data.{form(path)}")
-
-
-def _spaced(raw: Iterable[RawSlice], spacing_mm: tuple[float, float] | None) -> Iterator[RawSlice]:
-    """Give slices of unknown pixel size the stated one; a file that says otherwise raises
-    `DataError`.
-    """
-    for one in raw:
-        if spacing_mm is not None and one.spacing_mm not in (None, spacing_mm):
+def _spaced(
+    source: Iterable[RawSlice], spacing_mm: tuple[float, float] | None
+) -> Iterator[RawSlice]:
+    """Give slices of unknown pixel size the stated one; `DataError` where a file says otherwise."""
+    for raw in source:
+        if spacing_mm is not None and raw.spacing_mm not in (None, spacing_mm):
             raise DataError(
-                f"{one.origin}: its header says {one.spacing_mm} mm a pixel, but {spacing_mm} mm was given; "
-                "leave the option out, or mend the header"
+                f"{raw.origin}: its header says {raw.spacing_mm} mm a pixel, but {spacing_mm} mm "
+                "was given; leave the option out, or mend the header"
             )
-        yield one if spacing_mm is None else replace(one, spacing_mm=spacing_mm)
+        yield raw if spacing_mm is None else replace(raw, spacing_mm=spacing_mm)

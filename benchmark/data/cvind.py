@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from collections.abc import Iterator
@@ -20,21 +21,9 @@ MAX_BYTES = 1024 * 1024  # the published file has 5736
 MAX_SLICES = 100_000
 MAX_FOLDS = 100
 MATRIX, COMPRESSED = 14, 15  # types of data elements
-NUMERIC = range(
-    6, 16
-)  # classes of arrays: double to uint64; below are cells, structures, text and sparse ones
-NUMBERS = {
-    1: "i1",
-    2: "u1",
-    3: "i2",
-    4: "u2",
-    5: "i4",
-    6: "u4",
-    7: "f4",
-    9: "f8",
-    12: "i8",
-    13: "u8",
-}  # type -> dtype
+NUMERIC = range(6, 16)  # classes of arrays: double to uint64; lower ones hold no plain numbers
+DTYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8"}  # by type
+DTYPES |= {12: "i8", 13: "u8"}
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"  # at 0, or behind MATLAB's user block of 512 bytes
 
 
@@ -42,7 +31,7 @@ def read_cvind(path: Path) -> dict[int, int]:
     """Return slice number -> fold, both counted from 1; path is the file, or the folder it lies in.
 
     Reads MATLAB v7.3 (HDF5) and older files. Raises `DataError` if the file is not there, is
-    damaged, or is no vector of whole numbers.
+    damaged, or is no vector of whole numbers from 1 to `MAX_FOLDS`.
     """
     path = path / "cvind.mat" if path.is_dir() else path
     if not path.is_file():
@@ -53,16 +42,20 @@ def read_cvind(path: Path) -> dict[int, int]:
     with decoding(path):
         modern = HDF5_SIGNATURE in (data[:8], data[512:520])
         folds = _v73(data, path) if modern else _v5(data, path)
-    whole = (
-        folds.dtype.kind in "uif" and bool(np.isfinite(folds).all()) and not bool((folds % 1).any())
-    )
-    if not whole or folds.size != max(folds.shape, default=0) or not folds.size:
+    vector = folds.size and folds.size == max(folds.shape)
+    if (
+        not vector
+        or folds.dtype.kind not in "uif"
+        or not (np.isfinite(folds) & (folds % 1 == 0)).all()
+    ):
         raise DataError(
-            f"{path}: {NAME} {folds.shape} {folds.dtype} must be a vector of whole numbers, one per slice"
+            f"{path}: {NAME} {folds.shape} {folds.dtype} must be a vector of whole numbers, "
+            "one per slice"
         )
     if folds.min() < 1 or folds.max() > MAX_FOLDS:
         raise DataError(
-            f"{path}: folds run from {folds.min()} to {folds.max()}; they must lie in 1 ... {MAX_FOLDS}"
+            f"{path}: folds run from {folds.min()} to {folds.max()}; they must lie in 1 ... "
+            f"{MAX_FOLDS}"
         )
     return dict(enumerate(map(int, folds.ravel()), start=1))
 
@@ -71,19 +64,16 @@ def _v73(data: bytes, path: Path) -> NDArray[Any]:
     import h5py
 
     with h5py.File(BytesIO(data), "r") as file:
-        found = file.get(NAME) if isinstance(file.get(NAME, getlink=True), h5py.HardLink) else None
-        if not isinstance(found, h5py.Dataset) or found.external or found.is_virtual:
-            raise DataError(
-                f"{path}: no variable {NAME!r} in it; is it another file under this name?"
-            )
-        _check_length(found.shape or (), path)
-        return np.asarray(found[()])
+        linked = isinstance(file.get(NAME, getlink=True), h5py.HardLink)
+        dataset = file.get(NAME) if linked else None
+        if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
+            raise _no_variable(path)
+        _check_length(dataset.shape or (), path)
+        return np.asarray(dataset[()])
 
 
 def _v5(data: bytes, path: Path) -> NDArray[Any]:
-    """Read MATLAB's level 5 format, as MathWorks' "MAT-File Format" has it; scipy's reader crashes
-    on a bad type.
-    """
+    """Read MATLAB's level 5 format (MathWorks' "MAT-File Format"); scipy crashes on a bad type."""
     order = {b"IM": "<", b"MI": ">"}[data[126:128]]
     for kind, body in _elements(data[128:], order):
         if kind == COMPRESSED:
@@ -96,14 +86,16 @@ def _v5(data: bytes, path: Path) -> NDArray[Any]:
             shape = tuple(np.frombuffer(parts[1][1], f"{order}i4").tolist())
             _check_length(shape, path)
             kind, body = parts[3]
-            return np.frombuffer(body, order + NUMBERS[kind]).reshape(shape, order="F")
-    raise DataError(f"{path}: no variable {NAME!r} in it; is it another file under this name?")
+            return np.frombuffer(body, order + DTYPES[kind]).reshape(shape, order="F")
+    raise _no_variable(path)
+
+
+def _no_variable(path: Path) -> DataError:
+    return DataError(f"{path}: no variable {NAME!r} in it; is it another file under this name?")
 
 
 def _elements(data: bytes, order: str) -> Iterator[tuple[int, bytes]]:
-    """Yield type and content of the data elements that follow each other, small ones of up to four
-    bytes too.
-    """
+    """Yield type and content of data elements that follow each other, small ones included."""
     at = 0
     while at + 8 <= len(data):
         kind, size = struct.unpack_from(f"{order}2I", data, at)
@@ -117,8 +109,5 @@ def _elements(data: bytes, order: str) -> Iterator[tuple[int, bytes]]:
 
 
 def _check_length(shape: tuple[int, ...], path: Path) -> None:
-    length = 1
-    for side in shape:
-        length *= int(side)
-    if not 0 < length <= MAX_SLICES:
+    if not 0 < math.prod(map(int, shape)) <= MAX_SLICES:
         raise DataError(f"{path}: header promises {shape} folds; the archive has 3064 slices")

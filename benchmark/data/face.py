@@ -1,5 +1,4 @@
-"""The face of a phantom: orbits and nose in front of the brain, in slices at the height of the
-eyes.
+"""The face of a phantom: orbits and nose before the brain, in slices at the height of the eyes.
 
 There real slices hold fat and mucosa that are as bright as the tumour and as thick: what a
 threshold takes for it.
@@ -17,12 +16,11 @@ EYE_LEVEL = 0.6  # share of patients whose slices are at that height
 def face(
     rng: np.random.Generator, place: int, grid: Floats, light: Floats, radius: Floats, dura: Floats
 ) -> tuple[Floats, Floats, Floats]:
-    """Return picture (size, size), radius (size, size) and dura (360, 2) with a face, or unchanged
-    in a higher slice.
+    """Return picture (size, size), radius (size, size) and dura (360, 2) with a face.
 
-    light is brightness 0 to 1; radius and dura are those of `phantoms`, in head coordinates. The
-    face is a wedge that points to the middle of the head. Afterwards the dura follows its wall too,
-    and the radius is DURA there.
+    Unchanged in a higher slice. light is brightness 0 to 1; radius and dura are those of
+    `phantoms`, in head coordinates. The face is a wedge that points to the middle of the head.
+    Afterwards the dura follows its wall too, and the radius is DURA there.
     """
     x, y = grid[None, :], grid[:, None]
     pixel = 2 / len(grid)
@@ -39,9 +37,8 @@ def face(
     for side in (-1, 1):
         u, v = side * x - across, y - deep
         bright += edge(np.hypot(u, 0.85 * v) - reach, pixel) * (fat - bright)
-        bright += edge(np.maximum(np.abs(u + 0.25 * v) - 0.016, -v), pixel) * (
-            0.36 - bright
-        )  # the nerve
+        nerve = np.maximum(np.abs(u + 0.25 * v) - 0.016, -v)
+        bright += edge(nerve, pixel) * (0.36 - bright)
         bright += edge(np.hypot(u, v + 0.06) - 0.085, pixel) * (0.15 - bright)  # the eye
     nose = mucosa * (1 + 0.1 * texture)
     cells = np.abs(texture) - 0.35
@@ -53,8 +50,5 @@ def face(
     forwards = -(np.sin(angle) + slope * np.abs(np.cos(angle)))
     wall = np.where(forwards > 0.01, -tip / np.maximum(forwards, 0.01), np.inf)
     nearer = np.minimum(1, wall / np.hypot(dura[:, 0], dura[:, 1]))
-    return (
-        light + within * (bright - light),
-        np.maximum(radius, DURA + ahead),
-        dura * nearer[:, None],
-    )
+    light = light + within * (bright - light)
+    return light, np.maximum(radius, DURA + ahead), dura * nearer[:, None]

@@ -1,6 +1,4 @@
-"""The figshare archive: MATLAB v7.3 files N.mat in a folder, or in zips that are read without
-extracting.
-"""
+"""The figshare archive: MATLAB v7.3 files N.mat in a folder, or in zips, which stay packed."""
 
 from __future__ import annotations
 
@@ -44,7 +42,7 @@ def read(source: Path) -> Iterator[RawSlice]:
             f"{source}: holds both N.mat files and {archives[0].name}; keep one of the two forms"
         )
     if not archives:
-        for number, path in _mats(source).items():
+        for number, path in numbered(source, (".mat",), passed_over=(CVIND,)).items():
             yield decode(read_capped(path, MAX_MAT_BYTES), number, str(path))
     for archive in archives:
         yield from _read_zip(archive)
@@ -55,27 +53,18 @@ def _archives(source: Path) -> list[Path]:
 
 
 def _has_mats(source: Path) -> bool:
-    return holds(source, (".mat",)) and any(
-        MEMBER.fullmatch(path.name) for path in source.glob("*.mat")
-    )
-
-
-def _mats(folder: Path) -> dict[int, Path]:
-    return numbered(folder, (".mat",), passed_over=(CVIND,))
+    names = (path.name for path in source.glob("*.mat"))
+    return holds(source, (".mat",)) and any(map(MEMBER.fullmatch, names))
 
 
 def _read_zip(path: Path) -> Iterator[RawSlice]:
-    """Yield the slices of one zip: members named N.mat only, each read up to a cap, none written to
-    disk.
-    """
+    """Yield the slices of one zip: members named N.mat only, read up to a cap, none to disk."""
     with decoding(path):
         archive = zipfile.ZipFile(path)
     with archive:
-        members = [
-            (match, info)
-            for info in archive.infolist()
-            if (match := MEMBER.fullmatch(info.filename))
-        ]
+        infos = archive.infolist()
+        matches = ((MEMBER.fullmatch(info.filename), info) for info in infos)
+        members = [(int(match[1]), info) for match, info in matches if match]
         if not members:
             raise DataError(
                 f"{path}: no N.mat in it; if it holds the brainTumorDataPublic_*.zip files, "
@@ -85,11 +74,12 @@ def _read_zip(path: Path) -> Iterator[RawSlice]:
             raise UnsafeDataError(
                 f"{path}: {len(members)} members; the whole archive has 3064 slices; not read"
             )
-        for match, info in sorted(members, key=lambda pair: int(pair[0][1])):
+        for number, info in sorted(members, key=lambda pair: pair[0]):
             origin = f"{path}:{info.filename}"
             if info.file_size > MAX_MAT_BYTES:
                 raise UnsafeDataError(
-                    f"{origin}: unpacks to {info.file_size} bytes, but a slice needs at most {MAX_MAT_BYTES}; not read"
+                    f"{origin}: unpacks to {info.file_size} bytes, but a slice needs at most "
+                    f"{MAX_MAT_BYTES}; not read"
                 )
             with decoding(origin), archive.open(info) as stream:
                 data = stream.read(MAX_MAT_BYTES + 1)
@@ -97,7 +87,7 @@ def _read_zip(path: Path) -> Iterator[RawSlice]:
                 raise UnsafeDataError(
                     f"{origin}: {len(data)} bytes, but the zip promises {info.file_size}; not read"
                 )
-            yield decode(data, int(match[1]), origin)
+            yield decode(data, number, origin)
 
 
 def decode(data: bytes, slice_id: int, origin: str) -> RawSlice:
@@ -112,7 +102,8 @@ def decode(data: bytes, slice_id: int, origin: str) -> RawSlice:
         codes = _array(group, "PID", origin)
         if codes.dtype != np.uint16 or not codes.size or not ((codes > 32) & (codes < 127)).all():
             raise DataError(
-                f"{origin}: cjdata/PID must be printable character codes (uint16), such as those of 100360"
+                f"{origin}: cjdata/PID must be printable character codes (uint16), such as those "
+                "of 100360"
             )
         return RawSlice(
             slice_id=slice_id,
@@ -129,26 +120,22 @@ def _member(group: Any, name: str, kind: type, origin: str) -> Any:
     import h5py
 
     link = group.get(name, getlink=True)
-    found = group.get(name) if isinstance(link, h5py.HardLink) else None
-    if not isinstance(found, kind):
+    member = group.get(name) if isinstance(link, h5py.HardLink) else None
+    if not isinstance(member, kind):
         raise DataError(
             f"{origin}: no {kind.__name__.lower()} {group.name.rstrip('/')}/{name} in it; "
             "this is no slice of the archive: remove it, or download it again"
         )
-    return found
+    return member
 
 
 def _array(group: Any, name: str, origin: str) -> NDArray[Any]:
-    """Read a numeric HDF5 dataset whose header has been checked, as (columns, rows), in native byte
-    order.
-    """
+    """Read a numeric HDF5 dataset of checked size, as (columns, rows), in native byte order."""
     import h5py
 
-    found = _member(group, name, h5py.Dataset, origin)
-    check_pixels(found.shape or (), f"{origin}: cjdata/{name}")
-    if found.external or found.is_virtual or found.dtype.kind not in "biuf":
-        raise DataError(
-            f"{origin}: {found.name} must be numbers inside this file, not {found.dtype}"
-        )
-    array: NDArray[Any] = np.asarray(found[()])
+    data = _member(group, name, h5py.Dataset, origin)
+    check_pixels(data.shape or (), f"{origin}: cjdata/{name}")
+    if data.external or data.is_virtual or data.dtype.kind not in "biuf":
+        raise DataError(f"{origin}: {data.name} must be numbers inside this file, not {data.dtype}")
+    array: NDArray[Any] = np.asarray(data[()])
     return array.astype(array.dtype.newbyteorder("="), copy=False)

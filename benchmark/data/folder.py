@@ -10,29 +10,25 @@ from benchmark.data.guard import decoding
 from benchmark.errors import DataError
 
 MAX_DIGITS = 18  # slice numbers are stored as int64
-Index = dict[
-    int, tuple[int | None, str | None]
-]  # slice number -> label, patient; None where unknown
+Index = dict[int, tuple[int | None, str | None]]  # slice number -> label, patient; None: unknown
 
 
 def holds(folder: Path, suffixes: tuple[str, ...]) -> bool:
     """True where the folder has a file with one of the suffixes (lower case)."""
     with decoding(folder, "check the path and your right to read it"):
-        return folder.is_dir() and any(
-            path.name.lower().endswith(suffixes) for path in folder.iterdir()
-        )
+        names = [path.name.lower() for path in folder.iterdir()] if folder.is_dir() else []
+        return any(name.endswith(suffixes) for name in names)
 
 
 def numbered(
     folder: Path, suffixes: tuple[str, ...], passed_over: tuple[str, ...] = ()
 ) -> dict[int, Path]:
-    """Map slice number to file for every file `N<suffix>`; other suffixes and passed_over names are
-    left out.
+    """Map slice number to file for every file `N<suffix>` but those whose name is passed_over.
 
-    Raises `DataError` for a name that is no number, a number that is there twice, and a
-    folder without any such file.
+    Raises `DataError` for a name that is no number, a number that is there twice, and a folder
+    without any such file.
     """
-    found: dict[int, Path] = {}
+    file_of: dict[int, Path] = {}
     with decoding(folder, "check the path and your right to read it"):
         paths = sorted(folder.iterdir())
     for path in paths:
@@ -42,17 +38,15 @@ def numbered(
         stem = path.name[: -len(suffix)]
         if not (stem.isascii() and stem.isdigit() and len(stem) <= MAX_DIGITS):
             raise DataError(
-                f"{path}: the name must be the slice number, such as 12{suffix}; rename or remove it"
+                f"{path}: the name must be the slice number, such as 12{suffix}; rename or remove "
+                "it"
             )
-        number = int(stem)
-        if number in found:
-            raise DataError(
-                f"{path}: slice {number} is there twice (also {found[number]}); remove one of the two"
-            )
-        found[number] = path
-    if not found:
+        if (other := file_of.setdefault(int(stem), path)) != path:
+            twice = f"slice {int(stem)} is there twice (also {other})"
+            raise DataError(f"{path}: {twice}; remove one of the two")
+    if not file_of:
         raise DataError(f"{folder}: no slice in it; looked for N{', N'.join(suffixes)}")
-    return found
+    return file_of
 
 
 def paired(folder: Path, suffixes: tuple[str, ...]) -> list[tuple[int, Path, Path]]:
@@ -64,7 +58,8 @@ def paired(folder: Path, suffixes: tuple[str, ...]) -> list[tuple[int, Path, Pat
     for number in sorted(set(images) ^ set(masks)):
         lone, missing = (images, "mask") if number in images else (masks, "image")
         raise DataError(
-            f"{lone[number]}: no {missing} beside it; add {missing}s/{number}{suffixes[0]} or remove this file"
+            f"{lone[number]}: no {missing} beside it; add {missing}s/{number}{suffixes[0]} or "
+            "remove this file"
         )
     return [(number, images[number], masks[number]) for number in sorted(images)]
 
@@ -72,10 +67,9 @@ def paired(folder: Path, suffixes: tuple[str, ...]) -> list[tuple[int, Path, Pat
 def read_index(path: Path, needed: Iterable[int]) -> Index:
     """Read label and patient of every needed slice from index.csv.
 
-    Columns: slice, and label and patient_id where known; None stands for a value that is
-    empty, and for every value where there is no file. Raises `DataError` for a missing
-    column, a value that is no whole number, a slice listed twice, or a needed slice that is
-    not listed.
+    Columns: slice, and label and patient_id where known; None stands for a value that is empty,
+    and for every value where there is no file. Raises `DataError` for a missing column, a value
+    that is no whole number, a slice listed twice, or a needed slice that is not listed.
     """
     if not path.exists():
         return dict.fromkeys(needed, (None, None))
@@ -89,20 +83,18 @@ def read_index(path: Path, needed: Iterable[int]) -> Index:
             raise DataError(
                 f"{path}: no column 'slice'; needed: slice, and label and patient_id where known"
             )
-        for line, row in enumerate(reader, start=2):
-            number = _whole(row["slice"], "slice", f"{path}, line {line}")
+        for where, row in ((f"{path}, line {line}", row) for line, row in enumerate(reader, 2)):
+            number = _whole(row["slice"], "slice", where)
             text = (row.get("label") or "").strip()
-            label = _whole(text, "label", f"{path}, line {line}") if text else None
+            label = _whole(text, "label", where) if text else None
             if number in rows:
-                raise DataError(
-                    f"{path}, line {line}: slice {number} is listed twice; remove one of the two lines"
-                )
+                twice = f"slice {number} is listed twice"
+                raise DataError(f"{where}: {twice}; remove one of the two lines")
             rows[number] = (label, (row.get("patient_id") or "").strip() or None)
     for number in needed:
         if number not in rows:
-            raise DataError(
-                f"{path}: slice {number} is not listed, but its image exists; add its line"
-            )
+            lacks = f"slice {number} is not listed, but its image exists"
+            raise DataError(f"{path}: {lacks}; add its line")
     return rows
 
 

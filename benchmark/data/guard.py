@@ -1,9 +1,8 @@
-"""One rule for every decoder: whatever it raises on a damaged file leaves as one clear
-`DataError`.
-"""
+"""One rule for every decoder: what it raises on a damaged file leaves as one clear `DataError`."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,9 +18,9 @@ UNREADABLE = "check the path and your right to read it"
 def decoding(origin: object, cure: str = DAMAGED) -> Iterator[None]:
     """Turn any exception of a decoder into a `DataError` that names origin and cure.
 
-    Pillow, h5py, zipfile, NiBabel and numpy raise OSError, ValueError, KeyError,
-    struct.error, zlib.error, MemoryError and more on hostile bytes, so the net is wide on
-    purpose; keep the block inside it small. A `BenchmarkError` passes unchanged.
+    Pillow, h5py, zipfile, NiBabel and numpy raise OSError, ValueError, KeyError, struct.error,
+    zlib.error, MemoryError and more on hostile bytes, so the net is wide on purpose; keep the block
+    inside it small. A `BenchmarkError` passes unchanged.
     """
     try:
         yield
@@ -31,9 +30,8 @@ def decoding(origin: object, cure: str = DAMAGED) -> Iterator[None]:
         what = (str(error).splitlines() or [""])[0][:200]
         if cure == DAMAGED and isinstance(error, PermissionError | FileNotFoundError):
             cure = UNREADABLE
-        raise DataError(
-            f"{origin}: cannot be read ({type(error).__name__}: {what}); {cure}"
-        ) from error
+        what = f"{type(error).__name__}: {what}"
+        raise DataError(f"{origin}: cannot be read ({what}); {cure}") from error
 
 
 def read_capped(path: Path, limit: int, cure: str = "not read") -> bytes:
@@ -49,11 +47,9 @@ def read_capped(path: Path, limit: int, cure: str = "not read") -> bytes:
 
 def check_pixels(shape: tuple[int, ...], origin: object) -> None:
     """Raise `UnsafeDataError` where a header promises a negative size or more than `MAX_PIXELS`."""
-    pixels = 1
-    for side in shape:
-        pixels *= int(side)
-    if pixels > MAX_PIXELS or any(side < 0 for side in shape):
-        promised = "x".join(str(int(side)) for side in shape)
+    sides = [int(side) for side in shape]  # numpy's own would overflow
+    if math.prod(sides) > MAX_PIXELS or any(side < 0 for side in sides):
         raise UnsafeDataError(
-            f"{origin}: header promises {promised} values, but a slice has at most {MAX_PIXELS}; not read: {DAMAGED}"
+            f"{origin}: header promises {'x'.join(map(str, sides))} values, but a slice has at "
+            f"most {MAX_PIXELS}; not read: {DAMAGED}"
         )

@@ -16,9 +16,7 @@ from benchmark.data.slices import RawSlice
 from benchmark.errors import DataError
 
 NAMES = ("images.npy", "masks.npy", "labels.npy")
-FIRST_UNKNOWN = (
-    1_000_000_000  # numbers from here on are drawn from the content, not from the archive
-)
+FIRST_UNKNOWN = 1_000_000_000  # numbers from here on come from the content, not from the archive
 
 
 def looks_like(folder: Path) -> bool:
@@ -29,23 +27,21 @@ def looks_like(folder: Path) -> bool:
 def read(folder: Path) -> Iterator[RawSlice]:
     """Yield every row of the three files as a slice of an unknown patient.
 
-    The order of the rows means nothing, so the slice number is drawn from the content: the
-    same slice gets the same number in any order. `identity.identify` replaces it by the
-    archive's where the mask is known. Raises `DataError` for a missing file, lengths
-    that differ, or a row that is no 2-D array; `UnsafeDataError` as `safe_npy.read` does.
+    The order of the rows means nothing, so the slice number is made from the content: the same
+    slice gets the same number in any order. `registry.identify` replaces it by the archive's where
+    the mask is registered. Raises `DataError` for a missing file, lengths that differ, or a row
+    that is no 2-D array; `UnsafeDataError` as `safe_npy.read` does.
     """
     for name in NAMES:
         if not (folder / name).is_file():
-            raise DataError(
-                f"{folder / name}: not there; the Kaggle copy needs {', '.join(NAMES)} side by side"
-            )
+            needed = f"the Kaggle copy needs {', '.join(NAMES)} side by side"
+            raise DataError(f"{folder / name}: not there; {needed}")
     labels, masks, images = (safe_npy.read(folder / name) for name in reversed(NAMES))
     lengths = [len(array) if array.ndim else 0 for array in (images, masks, labels)]
     if len(set(lengths)) != 1:
         said = ", ".join(f"{name} {length}" for name, length in zip(NAMES, lengths, strict=True))
-        raise DataError(
-            f"{folder}: lengths differ ({said}); the three files must come from one download"
-        )
+        cure = "the three files must come from one download"
+        raise DataError(f"{folder}: lengths differ ({said}); {cure}")
     for row in range(lengths[0]):
         origin = f"{folder / NAMES[0]}, row {row}"
         image = _plane(images[row], origin)
@@ -66,9 +62,8 @@ def _label(element: Any, origin: str) -> int:
     array = np.asarray(element)
     with decoding(origin, "a label is one whole number"):
         if array.size != 1 or array.dtype.kind not in "iuf" or array.item() % 1:
-            raise DataError(
-                f"{origin}: label of shape {array.shape}, {array.dtype}, must be one whole number"
-            )
+            what = f"label of shape {array.shape}, {array.dtype}"
+            raise DataError(f"{origin}: {what}, must be one whole number")
         return int(array.item())
 
 

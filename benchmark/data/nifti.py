@@ -1,5 +1,4 @@
-"""NIfTI: images/N.nii.gz and masks/N.nii.gz, one slice a file, with an index.csv; read and written
-by NiBabel.
+"""NIfTI: images/N.nii.gz and masks/N.nii.gz, one slice a file, with an index.csv; by NiBabel.
 
 The first axis of a file is the columns of a slice, the second its rows, the third has
 length 1; the signs of the affine make viewers show row 0 at the top.
@@ -33,9 +32,8 @@ UNREAD = "not read; split a volume into slices"
 ONE_SLICE = "one file holds one slice (columns, rows, 1): split the volume"
 COLUMNS = ("slice", "label", "patient_id")
 GZIP = b"\x1f\x8b"
-NIFTI1, NIFTI2 = (
-    {size.to_bytes(4, order) for order in ("little", "big")} for size in (348, 540)
-)  # a header's first
+# the first four bytes of a header: its size
+NIFTI1, NIFTI2 = ({n.to_bytes(4, order) for order in ("little", "big")} for n in (348, 540))
 UNITS = {0: "unknown", 1: "metres", 2: "mm", 3: "microns"}
 
 
@@ -47,10 +45,10 @@ def looks_like(folder: Path) -> bool:
 def read(folder: Path) -> Iterator[RawSlice]:
     """Yield every pair of the folder, by slice number, with the pixel size of its header.
 
-    Labels and patients come from `index.csv` (default of both: unknown, None). Raises
-    `DataError` as `pairs.read` does, and for a volume of several slices, scaled intensities,
-    or a mask on another grid than its image; `UnsafeDataError` for a header that
-    promises more than the file holds.
+    Labels and patients come from `index.csv` (default of both: unknown, None). Raises `DataError`
+    as `pairs.read` does, and for a volume of several slices, scaled intensities, or a mask on
+    another grid than its image; `UnsafeDataError` for a header that promises more than the file
+    holds.
     """
     pairs = paired(folder, SUFFIXES)
     index = read_index(folder / "index.csv", [number for number, _, _ in pairs])
@@ -60,28 +58,24 @@ def read(folder: Path) -> Iterator[RawSlice]:
         mask, mask_affine, _ = decode(mask_path)
         if not np.allclose(affine, mask_affine, rtol=0, atol=GRID_TOLERANCE_MM):
             raise DataError(
-                f"{mask_path}: its affine is not that of {image_path}; resample it to the image's grid"
+                f"{mask_path}: its affine is not that of {image_path}; resample it to the image's "
+                "grid"
             )
         yield RawSlice(number, label, image, mask, str(image_path), patient, spacing_mm)
 
 
 def decode(path: Path) -> tuple[NDArray[Any], NDArray[np.float64], tuple[float, float]]:
-    """Return one slice (H, W) as stored, its affine (4, 4), and its (row, column) pixel size in
-    mm.
-    """
+    """Return one slice (H, W) as stored, its affine (4, 4), and (row, column) pixel size in mm."""
     image = opened(path)
     with decoding(path):
-        header, stored = (
-            image.header,
-            image.dataobj,
-        )  # NiBabel clears offset and scale in its header
+        header = image.header
+        stored = image.dataobj  # the scale: NiBabel clears it in its header
         shape = tuple(int(side) for side in header.get_data_shape())
         if len(shape) < 2 or any(side != 1 for side in shape[2:]):
             raise DataError(f"{path}: shape {shape}; {ONE_SLICE}")
         if (stored.slope, stored.inter) != (1, 0):
-            raise DataError(
-                f"{path}: intensities are scaled ({stored.slope}, {stored.inter}); store plain integers"
-            )
+            scale = (stored.slope, stored.inter)
+            raise DataError(f"{path}: intensities are scaled {scale}; store plain integers")
         columns_mm, rows_mm = (float(str(np.float32(side))) for side in header.get_zooms()[:2])
         if not all(math.isfinite(side) and side > 0 for side in (rows_mm, columns_mm)):
             raise DataError(
@@ -93,15 +87,14 @@ def decode(path: Path) -> tuple[NDArray[Any], NDArray[np.float64], tuple[float, 
 
 
 def opened(path: Path) -> Any:
-    """Return NiBabel's image of a file whose header promises one slice, along any axes, and no more
-    than is there.
+    """Return NiBabel's image of a file whose header promises one slice, and no more than is there.
 
-    Raises `DataError` also where the header gives no pixel size, or not in mm.
+    The slice may lie along any axes. Raises `DataError` also where the header gives no pixel size,
+    or not in mm.
     """
     nibabel: Any = import_module("nibabel")
-    logging.getLogger("nibabel.global").setLevel(
-        logging.CRITICAL + 1
-    )  # what it finds is told in an error of ours
+    silent = logging.CRITICAL + 1  # what it finds is said in an error of ours
+    logging.getLogger("nibabel.global").setLevel(silent)
     data = _content(path)
     with decoding(path):
         _check_header(nibabel, data, path)
@@ -114,34 +107,28 @@ def opened(path: Path) -> Any:
         needed = int(stored.offset) + math.prod(shape) * stored.dtype.itemsize
         if needed > len(data):
             raise UnsafeDataError(
-                f"{path}: header promises {shape} {stored.dtype}, {needed} bytes, but the file holds {len(data)}; "
-                "it is cut short or lying: copy it again"
+                f"{path}: header promises {shape} {stored.dtype}, {needed} bytes, but the file "
+                f"holds {len(data)}; it is cut short or lying: copy it again"
             )
         return image
 
 
 def _check_header(nibabel: Any, data: bytes, path: Path) -> None:
-    """Look at the header as it is stored: NiBabel takes a pixel size of 0 for 1 mm, and units for
-    mm.
-    """
+    """Look at the header as it is stored: NiBabel takes a pixel of 0 for 1, and any unit for mm."""
     if data[:4] in NIFTI2:
         raise DataError(f"{path}: is NIfTI-2; save it as NIfTI-1")
     raw = nibabel.Nifti1Header(data[:348], check=False)
-    sides = [
-        float(mm) for mm, n in zip(raw["pixdim"][1:4], raw.get_data_shape(), strict=False) if n > 1
-    ]
+    pixels = zip(raw["pixdim"][1:4], raw.get_data_shape(), strict=False)
+    sides = [float(side) for side, n in pixels if n > 1]
     if not all(math.isfinite(side) and side != 0 for side in sides):
         raise DataError(f"{path}: pixel size {sides} in its header; mend its pixdim")
     if (unit := int(raw["xyzt_units"]) & 7) not in (0, 2):
-        raise DataError(
-            f"{path}: lengths in {UNITS.get(unit, f'unit {unit}')}; convert its header to mm"
-        )
+        name = UNITS.get(unit, f"unit {unit}")
+        raise DataError(f"{path}: lengths in {name}; convert its header to mm")
 
 
 def _content(path: Path) -> bytes:
-    """Return the unpacked bytes of a file, or raise `UnsafeDataError` where they are too many for a
-    slice.
-    """
+    """Return the unpacked bytes of a file; `UnsafeDataError` where a slice needs fewer."""
     data = read_capped(path, MAX_BYTES, UNREAD)
     if not path.name.lower().endswith(".gz"):
         if data.startswith(GZIP):
@@ -169,9 +156,9 @@ def export(slices: SliceSet, folder: Path) -> None:
         raise DataError(
             f"{folder}: exists already and is left as it is; choose another folder or remove it"
         )
-    with staging_folder(folder.parent, asked=folder) as room:
-        _write(slices, room / folder.name)
-        (room / folder.name).rename(folder)
+    with staging_folder(folder.parent, asked=folder) as staging:
+        _write(slices, staging / folder.name)
+        (staging / folder.name).rename(folder)
 
 
 def _write(slices: SliceSet, folder: Path) -> None:
@@ -180,18 +167,15 @@ def _write(slices: SliceSet, folder: Path) -> None:
     with (folder / "index.csv").open("w", newline="", encoding="utf-8") as text:
         writer = csv.writer(text)
         writer.writerow(COLUMNS)
-        for one in iterate(slices):
-            writer.writerow((one.slice_id, one.label, one.patient_id or ""))
-            for name, array in (("images", one.image), ("masks", one.mask.astype(np.uint8))):
-                (folder / name / f"{one.slice_id}.nii.gz").write_bytes(
-                    encode(array, slices.spacing_mm)
-                )
+        for raw in iterate(slices):
+            writer.writerow((raw.slice_id, raw.label, raw.patient_id or ""))
+            for name, array in (("images", raw.image), ("masks", raw.mask.astype(np.uint8))):
+                path = folder / name / f"{raw.slice_id}.nii.gz"
+                path.write_bytes(encode(array, slices.spacing_mm))
 
 
 def encode(array: NDArray[Any], spacing_mm: tuple[float, float]) -> bytes:
-    """Return one slice (H, W) as the bytes of a .nii.gz file; the same slice gives the same
-    bytes.
-    """
+    """Return one slice (H, W) as the bytes of a .nii.gz file, the same for the same slice."""
     nibabel: Any = import_module("nibabel")
     affine = np.diag([-spacing_mm[1], -spacing_mm[0], THICKNESS_MM, 1.0])
     image = nibabel.Nifti1Image(array.T[:, :, None], affine)

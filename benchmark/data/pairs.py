@@ -16,11 +16,7 @@ from benchmark.errors import DataError
 
 SUFFIXES = (".png", ".webp", ".tif", ".tiff")
 ORIENTATION, PHOTOMETRIC = 274, 262  # tags of EXIF and TIFF
-FORMATS = (
-    "PNG",
-    "WEBP",
-    "TIFF",
-)  # Pillow would else believe the content: an EPS named .png starts a program
+FORMATS = ("PNG", "WEBP", "TIFF")  # else Pillow goes by content: an EPS .png starts a program
 
 
 def looks_like(folder: Path) -> bool:
@@ -31,10 +27,10 @@ def looks_like(folder: Path) -> bool:
 def read(folder: Path) -> Iterator[RawSlice]:
     """Yield every pair of the folder, in order of slice number.
 
-    An optional `index.csv` with the columns slice, label and patient_id tells label and
-    patient (default of both: unknown, None). Raises `DataError` for an
-    image without a mask, a mask without an image, a name that is no number, a slice that
-    the index does not list, or a file that cannot be decoded.
+    An optional `index.csv` with the columns slice, label and patient_id tells label and patient
+    (default of both: unknown, None). Raises `DataError` for an image without a mask, a mask
+    without an image, a name that is no number, a slice that the index does not list, or a file
+    that cannot be decoded.
     """
     pairs = paired(folder, SUFFIXES)
     index = read_index(folder / "index.csv", [number for number, _, _ in pairs])
@@ -44,23 +40,22 @@ def read(folder: Path) -> Iterator[RawSlice]:
 
 
 def decode(path: Path) -> NDArray[np.generic]:
-    """Decode one grey picture to (H, W) bool, uint8 or uint16; three equal channels count as grey,
-    alpha not at all.
+    """Decode one grey picture to (H, W) bool, uint8 or uint16.
+
+    Three equal channels count as grey, alpha not at all.
     """
     with decoding(path), Image.open(path, formats=FORMATS) as picture:
         check_pixels((picture.height, picture.width), path)
         if getattr(picture, "n_frames", 1) != 1:
             raise DataError(f"{path}: holds several pictures; save each slice in its own file")
         _check_tags(picture, path)
-        array: NDArray[np.generic] = np.asarray(
-            picture.convert("RGB") if picture.mode in ("P", "PA") else picture
-        )
+        palette = picture.mode in ("P", "PA")
+        array: NDArray[np.generic] = np.asarray(picture.convert("RGB") if palette else picture)
     if array.ndim == 3:
         colour = array[..., : 1 if array.shape[2] == 2 else 3]
         if not (colour == colour[..., :1]).all():
-            raise DataError(
-                f"{path}: colour picture; a slice has one grey channel: save it as a grey PNG"
-            )
+            cure = "a slice has one grey channel: save it as a grey PNG"
+            raise DataError(f"{path}: colour picture; {cure}")
         array = colour[..., 0]
     if array.dtype == np.int32 and array.min() >= 0 and array.max() <= 65535:  # Pillow's mode I
         array = array.astype(np.uint16)
@@ -70,8 +65,7 @@ def decode(path: Path) -> NDArray[np.generic]:
 def _check_tags(picture: Image.Image, path: Path) -> None:
     """Raise `DataError` for tags that change what is seen, and that Pillow does not carry out."""
     if (turn := picture.getexif().get(ORIENTATION, 1)) not in (0, 1):
-        raise DataError(
-            f"{path}: its orientation tag ({turn}) turns it; save it upright, without the tag"
-        )
+        tagged = f"its orientation tag ({turn}) turns it"
+        raise DataError(f"{path}: {tagged}; save it upright, without the tag")
     if picture.mode not in ("1", "L") and getattr(picture, "tag_v2", {}).get(PHOTOMETRIC) == 0:
         raise DataError(f"{path}: its least value is white; save it with 0 for black")

@@ -1,10 +1,9 @@
-"""Drawn heads with an enhancing mass on the dura: data for tests and demonstrations, never for
-results.
+"""Heads with an enhancing mass on the dura, made for tests and demonstrations, never for results.
 
-Everything is drawn in head coordinates, x and y in [-1, 1], so that one phantom looks the
-same at every size; only the noise belongs to the pixel grid. A patient's anatomy comes from
-streams keyed by (seed, patient); going from slice to slice it glides, without new draws. As in
-real slices, much is as bright as a tumour: scalp, sinuses, vessels, and in most patients a face.
+Everything stands in head coordinates, x and y in [-1, 1], so that one phantom looks the same at
+every size; only the noise belongs to the pixel grid. A patient's anatomy comes from streams keyed
+by (seed, patient); from slice to slice it glides, without new random numbers. As in real slices,
+much is as bright as a tumour: scalp, sinuses, vessels, and in most patients a face.
 """
 
 from __future__ import annotations
@@ -15,67 +14,59 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy import ndimage
 
+from benchmark.data import slices
 from benchmark.data.face import face
-from benchmark.data.slices import (
-    IMAGE_DTYPES,
-    MENINGIOMA,
-    SPACING_MM,
-    RawSlice,
-    SliceSet,
-    check_sides,
-    gather,
-)
+from benchmark.data.slices import MENINGIOMA, SPACING_MM, RawSlice, SliceSet
 from benchmark.data.strokes import DURA, Floats, edge, spots, waves
 from benchmark.errors import SpecError, known
 
 HEAD, BRAIN, TUMOUR, VESSELS, TEXTURE, PIXELS, FACE = range(7)  # one random stream each
 SMALLEST, LARGEST = 0.05, 0.27  # tumour radius; 0.05 is 1.6 pixels at size 64
-FIELD_PIXELS = 512  # size at which a pixel measures SPACING_MM; smaller drawings have larger pixels
+FIELD_PIXELS = 512  # size at which a pixel measures SPACING_MM; smaller images have larger pixels
 PEAK = {"uint8": 255, "int16": 4095, "uint16": 4095}  # grey level of full brightness
 
 
-def draw(
+def make(
     seed: int = 0,
     patients: int = 48,
     slices_per_patient: int = 4,
     size: int = 64,
     dtype: DTypeLike = np.uint8,
 ) -> SliceSet:
-    """Return patients * slices_per_patient drawn slices of (size, size), numbered from 1, patient
-    by patient.
+    """Return patients * slices_per_patient slices of (size, size), numbered patient by patient.
 
-    The same arguments give the same bits; a slice depends only on (seed, patient, its place
-    in the patient, size, dtype), so more patients leave the first slices as they were. Every
-    mask is one component inside the skull, never empty. Raises `DataError` for an illegal
-    size and `SpecError` for another argument out of range.
+    The same arguments give the same bits; a slice depends only on (seed, patient, its place in the
+    patient, size, dtype), so more patients leave the first slices as they were. Every mask is one
+    component inside the skull, never empty. Raises `DataError` for an illegal size and `SpecError`
+    for another argument out of range.
     """
-    check_sides((size, size), "phantom")
-    if np.dtype(dtype) not in IMAGE_DTYPES:
+    slices.check_sides((size, size), "phantom")
+    if np.dtype(dtype) not in slices.IMAGE_DTYPES:
         raise SpecError(known("dtype of a phantom", np.dtype(dtype).name, PEAK))
     if seed < 0 or patients < 1 or slices_per_patient < 1:
         raise SpecError(
-            f"phantoms with seed={seed}, patients={patients}, slices_per_patient={slices_per_patient}: "
-            "the seed must not be negative, and there must be at least one patient and one slice"
+            f"phantoms with seed={seed}, patients={patients}, "
+            f"slices_per_patient={slices_per_patient}: the seed must not be negative, and there "
+            "must be at least one patient and one slice"
         )
-    return gather(_slices(seed, patients, slices_per_patient, size, np.dtype(dtype)), phantom=True)
+    raw = _slices(seed, patients, slices_per_patient, size, np.dtype(dtype))
+    return slices.gather(raw, phantom=True)
 
 
-def _slices(
-    seed: int, patients: int, per_patient: int, size: int, dtype: np.dtype
-) -> Iterator[RawSlice]:
+def _slices(seed: int, patients: int, each: int, size: int, dtype: np.dtype) -> Iterator[RawSlice]:
     spacing_mm = (SPACING_MM[0] * FIELD_PIXELS / size, SPACING_MM[1] * FIELD_PIXELS / size)
     peak = PEAK[dtype.name]
     for patient in range(1, patients + 1):
-        for place in range(per_patient):
+        for place in range(each):
             light, mask = _one(seed, patient, place, size)
             image = np.rint(np.clip(light, 0, 1) * peak).astype(dtype)
-            number = (patient - 1) * per_patient + place + 1
+            number = (patient - 1) * each + place + 1
             origin = f"phantom {number}"
             yield RawSlice(number, MENINGIOMA, image, mask, origin, f"P{patient:02d}", spacing_mm)
 
 
 def _stream(seed: int, patient: int, part: int, place: int = 0) -> np.random.Generator:
-    """Return the stream of one part: counter-based, so no other draw can move it."""
+    """Return the stream of one part: counter-based, so no other part can move it."""
     return np.random.Generator(np.random.Philox(key=seed, counter=[0, patient, part, place]))
 
 
@@ -91,7 +82,7 @@ def _one(seed: int, patient: int, place: int, size: int) -> tuple[Floats, NDArra
     inside = edge(radius - DURA, pixel)
     light += inside * (brain - light)
     light = _vessels(_stream(seed, patient, VESSELS), place, grid, light, inside, dura)
-    light, mask = _tumour(_stream(seed, patient, TUMOUR), place, grid, light, radius, dura, pixel)
+    light, mask = _tumour(_stream(seed, patient, TUMOUR), place, grid, light, radius, dura)
     texture = _stream(seed, patient, TEXTURE)
     light *= 1 + 0.05 * waves(texture, grid, place, 0.5, 2.5, 6)  # coil shading
     light *= 1 + 0.03 * waves(texture, grid, place, 20, 45, 30)
@@ -99,48 +90,34 @@ def _one(seed: int, patient: int, place: int, size: int) -> tuple[Floats, NDArra
     pixels = _stream(seed, patient, PIXELS, place)
     light *= pixels.uniform(0.75, 1.0)
     real, imaginary = pixels.normal(0, 0.015, (2, size, size))
-    return np.hypot(
-        light + real, imaginary
-    ), mask  # Rician: the magnitude of a noisy complex signal
+    light = np.hypot(light + real, imaginary)  # Rician: the magnitude of a noisy complex signal
+    return light, mask
 
 
 def _head(rng: np.random.Generator, place: int, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Return the radius of each pixel as a part of the skin's, and the dura as 360 points (x,
-    y).
-    """
+    """Return each pixel's radius as a part of the skin's, and the dura as 360 points (x, y)."""
     half_width, half_length = rng.uniform(0.66, 0.74), rng.uniform(0.82, 0.90)
     bump, phase = rng.normal(0, 0.02, 4) / np.arange(2, 6), rng.uniform(0, 2 * np.pi, 4)
     level = 1 - 0.05 * (1 - np.cos(0.35 * place + rng.uniform(-0.5, 0.5)))
 
     def outline(angle: Floats) -> Floats:
         ellipse = 1 / np.hypot(np.cos(angle) / half_width, np.sin(angle) / half_length)
-        waves = sum(
-            b * np.cos(m * angle + p + 0.1 * place)
-            for m, b, p in zip((2, 3, 4, 5), bump, phase, strict=True)
-        )
+        bumps = zip((2, 3, 4, 5), bump, phase, strict=True)
+        waves = sum(b * np.cos(m * angle + p + 0.1 * place) for m, b, p in bumps)
         egg = 0.03 * np.sin(angle) * np.cos(angle) ** 2  # wider behind
         return np.asarray(level * ellipse * (1 + waves + egg))
 
     angle = np.arange(360) / 180 * np.pi
     dura = DURA * outline(angle)
-    return np.hypot(x, y) / outline(np.arctan2(y, x)), np.stack(
-        [dura * np.cos(angle), dura * np.sin(angle)], axis=1
-    )
+    points = np.stack([dura * np.cos(angle), dura * np.sin(angle)], axis=1)
+    return np.hypot(x, y) / outline(np.arctan2(y, x)), points
 
 
 def _rings(radius: Floats, pixel: float) -> Floats:
-    """Return skin and fat, two tables of bone with marrow between, and the dura, around
-    darkness.
-    """
+    """Return skin, fat, two tables of bone with marrow between, and the dura, around darkness."""
     light = np.zeros_like(radius)
-    for outer, value in (
-        (1.0, 0.55),
-        (0.985, 0.85),
-        (0.935, 0.10),
-        (0.92, 0.34),
-        (0.885, 0.08),
-        (0.868, 0.42),
-    ):
+    radii, values = (1.0, 0.985, 0.935, 0.92, 0.885, 0.868), (0.55, 0.85, 0.10, 0.34, 0.08, 0.42)
+    for outer, value in zip(radii, values, strict=True):
         light += edge(radius - outer, pixel) * (value - light)
     return light
 
@@ -156,17 +133,13 @@ def _brain(
     light = 0.29 + 0.065 * white + 0.008 * waves(rng, grid, place, 4, 9, 12)
     light -= 0.17 * edge((folds - 0.28 * (1 - deep)) / 22, pixel) * (1 - deep) ** 0.5  # sulci
     light -= 0.16 * edge(0.835 - radius, pixel)  # fluid under the dura
-    tilt, size = (
-        rng.uniform(0.25, 0.45),
-        rng.uniform(0.8, 1.2) * (0.75 + 0.25 * np.cos(0.4 * place)),
-    )
+    tilt = rng.uniform(0.25, 0.45)
+    size = rng.uniform(0.8, 1.2) * (0.75 + 0.25 * np.cos(0.4 * place))
+    horns = ((0.075, -0.13, tilt, 0.034, 0.16), (0.15, 0.17, -1.5 * tilt, 0.030, 0.15))
     middle = rng.normal(0, 0.01)
     for side in (-1, 1):
         u = side * (x - middle)
-        for cx, cy, slope, a, b in (
-            (0.075, -0.13, tilt, 0.034, 0.16),
-            (0.15, 0.17, -1.5 * tilt, 0.030, 0.15),
-        ):
+        for cx, cy, slope, a, b in horns:
             w = y - cy
             v = u - cx + slope * w - 1.2 * w**2  # horns bend outwards
             ventricle = (np.hypot(v / (a * size), w / (b * size)) - 1) * a
@@ -183,18 +156,16 @@ def _brain(
 def _vessels(
     rng: np.random.Generator, place: int, grid: Floats, light: Floats, inside: Floats, dura: Floats
 ) -> Floats:
-    """Return the picture with bright sinuses, winding vessels and dots: what a threshold mistakes
-    for tumour.
-    """
+    """Return the picture with sinuses, vessels and dots that a threshold takes for tumour."""
     back, front = dura[90], dura[270]
     sinus = np.array([back * 0.975, back * 0.95, front * 0.97, (0, 0.09), (0, 0.13)])
     points, width = [sinus], [np.array([0.045, 0.03, 0.028, 0.022, 0.016])]
     for _ in range(6):
         begin = int(rng.integers(360))
-        inwards = np.linspace(0.96, rng.uniform(0.6, 0.95), 14) + 0.02 * np.sin(
-            np.arange(14) * rng.uniform(0.4, 0.9)
-        )
-        along = begin + rng.choice((-1, 1)) * np.arange(14) + 2 * place
+        steps = np.arange(14)
+        inwards = np.linspace(0.96, rng.uniform(0.6, 0.95), 14)
+        inwards = inwards + 0.02 * np.sin(steps * rng.uniform(0.4, 0.9))
+        along = begin + rng.choice((-1, 1)) * steps + 2 * place
         points.append(dura[along % 360] * inwards[:, None])
         width.append(np.full(14, rng.uniform(0.006, 0.011)))
     dots = dura[rng.integers(360, size=16)] * rng.uniform(0.45, 0.97, (16, 1))
@@ -205,30 +176,16 @@ def _vessels(
 
 
 def _tumour(
-    rng: np.random.Generator,
-    place: int,
-    grid: Floats,
-    light: Floats,
-    radius: Floats,
-    dura: Floats,
-    pixel: float,
+    rng: np.random.Generator, place: int, grid: Floats, light: Floats, radius: Floats, dura: Floats
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return the picture with a mass on the convexity or the falx, and its mask, necrosis
-    included.
-    """
+    """Return the picture with a mass on the convexity or the falx, and its mask, necrosis too."""
+    pixel = 2 / len(grid)
     x, y = grid[None, :], grid[:, None]
     on_falx, site, side = rng.random() < 0.3, int(rng.integers(360)), rng.choice((-1.0, 1.0))
     greatest = float(np.clip(np.exp(rng.normal(np.log(0.15), 0.40)), SMALLEST, LARGEST))
-    bump, phase, drift = (
-        rng.normal(0, 0.18, 5) / np.arange(2, 7),
-        rng.uniform(0, 2 * np.pi, 5),
-        rng.normal(0, 0.25, 5),
-    )
-    brightness, swelling, necrotic = (
-        rng.uniform(0.44, 0.64),
-        rng.uniform(0, 0.3),
-        rng.random() < 0.4,
-    )
+    bump, phase = rng.normal(0, 0.18, 5) / np.arange(2, 7), rng.uniform(0, 2 * np.pi, 5)
+    drift, brightness = rng.normal(0, 0.25, 5), rng.uniform(0.44, 0.64)
+    swelling, necrotic = rng.uniform(0, 0.3), rng.random() < 0.4
     along, start = rng.uniform(0.60, 0.88), rng.uniform(-0.6, 0.6)
     size = max(SMALLEST, greatest * (0.75 + 0.25 * np.cos(0.5 * place + start)))
     if on_falx:
@@ -237,10 +194,8 @@ def _tumour(
         centre = dura[site] * (1 - 0.75 * size / np.hypot(*dura[site]))
     dx, dy = x - centre[0], y - centre[1]
     angle = np.arctan2(dy, dx)
-    lobes = 1 + sum(
-        b * np.cos(m * angle + p + place * d)
-        for m, (b, p, d) in enumerate(zip(bump, phase, drift, strict=True), start=2)
-    )
+    waved = zip(range(2, 7), bump, phase, drift, strict=True)
+    lobes = 1 + sum(b * np.cos(m * angle + p + place * d) for m, b, p, d in waved)
     blob = np.hypot(dx, dy) - size * lobes  # signed distance to the outline, nearly
     walls = radius - DURA
     if on_falx:

@@ -1,10 +1,9 @@
-"""Read .npy files without trusting them: no code runs, and no header is believed before it is
-checked.
+"""Read .npy files without trusting them: no code runs, and no header is believed unchecked.
 
-numpy rebuilds a pickled array by calling whatever the file names. Here every name that
-such a file may use is a stand-in of ours that only takes notes; arrays are then built from
-those notes with checked sizes. Even numpy's own `dtype` is not handed out: a file can give it
-a state under which raw bytes are taken for pointers.
+numpy rebuilds a pickled array by calling whatever the file names. Here every name that such a file
+may use is a stand-in of ours that only takes notes; arrays are then built from those notes with
+checked sizes. Even numpy's own `dtype` is not handed out: a file can give it a state under which
+raw bytes are taken for pointers.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import pickle
 import re
 from io import SEEK_END
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar
+from typing import Any, BinaryIO, ClassVar, NoReturn
 
 import numpy as np
 from numpy.lib import format as npy
@@ -26,22 +25,21 @@ from benchmark.errors import DataError, UnsafeDataError
 NUMERIC = re.compile(r"b1|[iu][1248]|f[248]")
 MAX_SIDES = 4
 SAVE_AGAIN = "save it again with numpy.save, as numbers or as an object array of arrays of numbers"
-# The instructions that numpy.save writes, and no more.
-ALLOWED = (
-    "PROTO FRAME STOP MARK GLOBAL STACK_GLOBAL REDUCE BUILD NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 "
-    "SHORT_BINUNICODE BINUNICODE SHORT_BINBYTES BINBYTES BINBYTES8 EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 "
-    "EMPTY_LIST APPEND APPENDS BINPUT LONG_BINPUT MEMOIZE BINGET LONG_BINGET"
-)
-OPCODES = frozenset(getattr(pickle, name)[0] for name in ALLOWED.split(" "))
+ALLOWED = """
+    PROTO FRAME STOP MARK GLOBAL STACK_GLOBAL REDUCE BUILD NONE NEWTRUE NEWFALSE
+    BININT BININT1 BININT2 LONG1 SHORT_BINUNICODE BINUNICODE SHORT_BINBYTES BINBYTES BINBYTES8
+    EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_LIST APPEND APPENDS
+    BINPUT LONG_BINPUT MEMOIZE BINGET LONG_BINGET
+"""  # the instructions that numpy.save writes, and no more
+OPCODES = frozenset(getattr(pickle, name)[0] for name in ALLOWED.split())
 
 
 def read(path: Path) -> NDArray[Any]:
-    """Return the array of a .npy file: numbers as a read-only memory map, or an object array of
-    arrays.
+    """Return the array of a .npy file: a read-only memory map of numbers, or an object array.
 
-    Elements of an object array are arrays of numbers or plain numbers. Raises
-    `UnsafeDataError` where the file names anything but numpy arrays or promises more
-    values than it holds, and `DataError` where it is damaged.
+    Elements of an object array are arrays of numbers or plain numbers. Raises `UnsafeDataError`
+    where the file names anything but numpy arrays or promises more values than it holds, and
+    `DataError` where it is damaged.
     """
     with decoding(path), path.open("rb") as stream:
         end = stream.seek(0, SEEK_END)
@@ -51,9 +49,8 @@ def read(path: Path) -> NDArray[Any]:
             raise DataError(f"{path}: .npy version {version} is unknown; {SAVE_AGAIN}")
         header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, _, dtype = header(stream)
-        start = stream.tell()
         if dtype.hasobject:
-            array: NDArray[Any] = _unpickle(stream, end, path)
+            array = _unpickle(stream, end, path)
             if array.dtype != object or array.shape != shape:
                 raise UnsafeDataError(
                     f"{path}: header promises {shape} objects, not {array.dtype} {array.shape}"
@@ -61,12 +58,13 @@ def read(path: Path) -> NDArray[Any]:
             return array
         if dtype.kind not in "biuf" or any(side < 0 for side in shape):
             raise DataError(f"{path}: {dtype} {shape} are not numbers; {SAVE_AGAIN}")
-        if math.prod(shape) * dtype.itemsize != end - start:
+        promised, held = math.prod(shape) * dtype.itemsize, end - stream.tell()
+        if promised != held:
             raise UnsafeDataError(
-                f"{path}: header promises {shape} {dtype}, {math.prod(shape) * dtype.itemsize} bytes, "
-                f"but {end - start} follow; the file is damaged: copy or download it again"
+                f"{path}: header promises {shape} {dtype}, {promised} bytes, but {held} follow; "
+                "the file is damaged: copy or download it again"
             )
-        if not math.prod(shape):
+        if not promised:
             return np.empty(shape, dtype)
         return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
 
@@ -86,10 +84,9 @@ class _Bounded:
         self._stream, self._end = stream, end
 
     def read(self, size: int) -> bytes:
-        if not 0 <= size <= self._end - self._stream.tell():
-            raise UnsafeDataError(
-                f"the pickle asks for {size} bytes where {self._end - self._stream.tell()} are left"
-            )
+        left = self._end - self._stream.tell()
+        if not 0 <= size <= left:
+            raise UnsafeDataError(f"the pickle asks for {size} bytes where {left} are left")
         return self._stream.read(size)
 
     def readline(self) -> bytes:
@@ -99,8 +96,8 @@ class _Bounded:
 class _Unpickler(pickle._Unpickler):
     """Python's own unpickler, cut down to `OPCODES` and to the stand-ins below.
 
-    The one written in Python, for its memo is a dict: the C one allocates as many slots
-    as the file says.
+    The one written in Python, for its memo is a dict: the C one allocates as many slots as the
+    file says.
     """
 
     dispatch: ClassVar = {
@@ -116,46 +113,40 @@ class _Unpickler(pickle._Unpickler):
             ) from error
 
     def find_class(self, module: str, name: str) -> Any:
-        stand_in = STAND_INS.get((module, name))
-        if stand_in is None:
+        if (module, name) not in STAND_INS:
             raise UnsafeDataError(
                 f"the pickle asks for {module[:60]}.{name[:60]}, no part of an array; nothing ran"
             )
-        return stand_in()
+        return _Callable(STAND_INS[module, name])
 
 
-class _Stub:
-    """A stand-in: does nothing, and takes no state."""
+class _Callable:
+    """Stands for a function of numpy: may be called, and takes no state."""
 
-    def __call__(self, *_: object) -> Any:
-        raise UnsafeDataError(
-            f"the pickle calls {type(self).__name__[1:]} in a way no numpy array needs"
-        )
+    def __init__(self, function: Any) -> None:
+        self._function = function
 
-    def __setstate__(self, state: object) -> None:
-        raise UnsafeDataError(
-            f"the pickle gives {type(self).__name__[1:]} a state, which no numpy array needs"
-        )
+    def __call__(self, *arguments: object) -> Any:
+        return self._function(*arguments)
+
+    def __setstate__(self, state: object) -> NoReturn:
+        raise UnsafeDataError("the pickle gives a function a state, which no numpy array needs")
 
 
-class _NdarrayType(_Stub):
+def _ndarray(*_: object) -> NoReturn:
     """Stands for numpy.ndarray, only ever named as the first argument of _reconstruct."""
+    raise UnsafeDataError("the pickle calls numpy.ndarray, which no numpy array needs")
 
 
-class _DtypeType(_Stub):
-    """Stands for numpy.dtype: dtype('i2', False, True)."""
+class _Dtype:
+    """Stands for numpy.dtype: dtype('i2', False, True).
 
-    def __call__(self, *args: object) -> _Dtype:
-        code = args[0] if args else None
+    Its state (3, '<', None, None, None, -1, -1, 0) tells its byte order.
+    """
+
+    def __init__(self, code: object = None, *_: object) -> None:
         if not (isinstance(code, str) and (code in ("O", "O8", "O4") or NUMERIC.fullmatch(code))):
             raise UnsafeDataError("the pickle names a dtype that is neither numbers nor objects")
-        return _Dtype(code)
-
-
-class _Dtype(_Stub):
-    """Notes of one dtype; the state (3, '<', None, None, None, -1, -1, 0) tells its byte order."""
-
-    def __init__(self, code: str) -> None:
         self.code, self.order = code, "="
 
     def __setstate__(self, state: object) -> None:
@@ -163,35 +154,23 @@ class _Dtype(_Stub):
             raise UnsafeDataError("the pickle gives a dtype a state that numpy does not write")
         self.order = state[1]
 
-    @property
-    def is_object(self) -> bool:
-        return self.code.startswith("O")
 
-    def build(self) -> np.dtype[Any]:
-        return np.dtype(object) if self.is_object else np.dtype(self.order + self.code)
+class _Array:
+    """Stands for numpy's _reconstruct(ndarray, (0,), b'b'), which begins every pickled array.
 
-
-class _Reconstruct(_Stub):
-    """Stands for numpy's _reconstruct(ndarray, (0,), b'b'), which begins every pickled array."""
-
-    def __call__(self, *_: object) -> _Array:
-        return _Array()
-
-
-class _Array(_Stub):
-    """Notes of one array: its state is (1, shape, dtype, is_fortran, bytes or list)."""
+    Its state is (1, shape, dtype, is_fortran, bytes or list).
+    """
 
     array: NDArray[Any] | None = None
 
+    def __init__(self, *_: object) -> None:
+        """Take no notice of the arguments: they are always the same."""
+
     def __setstate__(self, state: object) -> None:
-        if self.array is not None or not (isinstance(state, tuple) and len(state) == 5):
+        if self.array is not None or not isinstance(state, tuple) or len(state) != 5:
             raise UnsafeDataError("the pickle gives an array a state that numpy does not write")
         _, shape, dtype, fortran, content = state
-        if (
-            not isinstance(shape, tuple)
-            or len(shape) > MAX_SIDES
-            or any(type(s) is not int or s < 0 for s in shape)
-        ):
+        if not (isinstance(shape, tuple) and len(shape) <= MAX_SIDES and all(map(_is_side, shape))):
             raise UnsafeDataError("the pickle gives an array a shape that is no tuple of sizes")
         flat = _flat(dtype, content)
         if math.prod(shape) != len(flat):
@@ -202,51 +181,45 @@ class _Array(_Stub):
 
 
 def _flat(dtype: object, content: object) -> NDArray[Any]:
-    """Return the values of an array as one line: a view of the bytes, or an object array of the
-    list.
-    """
-    if isinstance(dtype, _Dtype) and dtype.is_object and isinstance(content, list):
+    """Return the values of an array in one line: a view of the bytes, or the objects of a list."""
+    if isinstance(dtype, _Dtype) and dtype.code.startswith("O") and isinstance(content, list):
         flat = np.empty(len(content), dtype=object)
         for i, element in enumerate(content):
             flat[i] = _value(element, nested=True)
         return flat
-    if isinstance(dtype, _Dtype) and not dtype.is_object and isinstance(content, bytes):
-        return np.frombuffer(content, dtype.build())
+    if isinstance(dtype, _Dtype) and NUMERIC.match(dtype.code) and isinstance(content, bytes):
+        return np.frombuffer(content, np.dtype(dtype.order + dtype.code))
     raise UnsafeDataError("the pickle gives an array a content that does not suit its dtype")
 
 
-class _Scalar(_Stub):
-    """Stands for numpy's scalar(dtype, bytes)."""
+def _is_side(value: object) -> bool:
+    return type(value) is int and value >= 0
 
-    def __call__(self, *args: object) -> int | float:
-        if len(args) == 2 and isinstance(args[1], bytes):
-            flat = _flat(args[0], args[1])
-            if len(flat) == 1:
-                number: int | float = flat.item()
-                return number
-        raise UnsafeDataError("the pickle holds a scalar that is no number")
+
+def _scalar(*arguments: object) -> int | float:
+    """Stands for numpy's scalar(dtype, bytes)."""
+    if len(arguments) == 2 and isinstance(arguments[1], bytes):
+        flat = _flat(*arguments)
+        if len(flat) == 1:
+            number: int | float = flat.item()
+            return number
+    raise UnsafeDataError("the pickle holds a scalar that is no number")
 
 
 def _value(element: object, nested: bool = False) -> Any:
-    """Return an element as an array of numbers or a number; only the outermost array may hold
-    objects.
-    """
-    if (
-        isinstance(element, _Array)
-        and element.array is not None
-        and not (nested and element.array.dtype == object)
-    ):
-        return element.array
-    if nested and isinstance(element, int | float):
+    """Return an element as an array of numbers or a number; only the outermost may hold objects."""
+    if isinstance(element, _Array) and element.array is not None:
+        if not (nested and element.array.dtype == object):
+            return element.array
+    elif nested and isinstance(element, int | float):
         return element
-    raise UnsafeDataError(
-        f"the pickle holds a {type(element).__name__.lstrip('_')} where an array belongs"
-    )
+    kind = type(element).__name__.lstrip("_")
+    raise UnsafeDataError(f"the pickle holds a {kind} where an array belongs")
 
 
-STAND_INS: dict[tuple[str, str], type[_Stub]] = {
-    ("numpy", "ndarray"): _NdarrayType,
-    ("numpy", "dtype"): _DtypeType,
-    **{(f"numpy.{core}.multiarray", "_reconstruct"): _Reconstruct for core in ("core", "_core")},
-    **{(f"numpy.{core}.multiarray", "scalar"): _Scalar for core in ("core", "_core")},
+STAND_INS = {
+    ("numpy", "ndarray"): _ndarray,
+    ("numpy", "dtype"): _Dtype,
+    **{(f"numpy.{core}.multiarray", "_reconstruct"): _Array for core in ("core", "_core")},
+    **{(f"numpy.{core}.multiarray", "scalar"): _scalar for core in ("core", "_core")},
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -12,6 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import DataError
+
+Mask = NDArray[np.bool_]  # (H, W), True = tumour
+Spacing = tuple[float, float]  # (row, column) size of a pixel, in mm
 
 LABELS = {1: "meningioma", 2: "glioma", 3: "pituitary"}
 MENINGIOMA = 1
@@ -25,9 +28,9 @@ SIDE_MULTIPLE, SIDE_MINIMUM = 32, 64  # five halvings, and InstanceNorm refuses 
 class RawSlice:
     """One slice as a reader found it, before any rule is checked.
 
-    image is (H, W) uint8, int16 or uint16; mask is (H, W) with two values at most, zero
-    being background; both upright. label is None where the source does not tell it. origin
-    names the file in error messages.
+    image is (H, W) uint8, int16 or uint16; mask is (H, W) with two values at most, zero being
+    background; both upright. label is None where the source does not tell it. origin names the
+    file in error messages.
     """
 
     slice_id: int
@@ -36,17 +39,17 @@ class RawSlice:
     mask: NDArray[np.generic]
     origin: str
     patient_id: str | None = None
-    spacing_mm: tuple[float, float] | None = None
+    spacing_mm: Spacing | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class SliceSet:
     """N slices of one size, sorted by slice number.
 
-    images (N, H, W) uint8 | int16 | uint16; masks (N, H, W) bool, True = tumour;
-    slice_id and label (N,) int64; patient_id N strings, None where unknown;
-    spacing_mm (row, column) size of a pixel; phantom is True for drawn data; note is one
-    line for the user on what was recognised and left out, "" where there is nothing to say.
+    images (N, H, W) uint8 | int16 | uint16; masks (N, H, W) bool, True = tumour; slice_id and
+    label (N,) int64; patient_id N strings, None where unknown; spacing_mm (row, column) size of a
+    pixel; phantom is True for made-up data; note is one line for the user on what was recognised
+    and left out, "" where there is nothing to say.
     """
 
     images: NDArray[np.generic]
@@ -54,7 +57,7 @@ class SliceSet:
     slice_id: NDArray[np.int64]
     label: NDArray[np.int64]
     patient_id: tuple[str | None, ...]
-    spacing_mm: tuple[float, float] = SPACING_MM
+    spacing_mm: Spacing = SPACING_MM
     phantom: bool = False
     note: str = ""
 
@@ -67,8 +70,23 @@ class SliceSet:
         return (self.images.shape[1], self.images.shape[2])
 
     @property
+    def pixel_mm2(self) -> float:
+        """Area of a pixel, in mm2."""
+        return self.spacing_mm[0] * self.spacing_mm[1]
+
+    @cached_property
+    def row_of(self) -> dict[int, int]:
+        """Slice number -> its row in the arrays."""
+        return {number: row for row, number in enumerate(self.slice_id.tolist())}
+
+    @cached_property
+    def patient_of(self) -> dict[int, str | None]:
+        """Slice number -> its patient, None where unknown."""
+        return dict(zip(self.slice_id.tolist(), self.patient_id, strict=True))
+
+    @property
     def patients_known(self) -> bool:
-        return all(p is not None for p in self.patient_id)
+        return None not in self.patient_id
 
     @cached_property
     def dataset_id(self) -> str:
@@ -86,23 +104,23 @@ class SliceSet:
         return digest.hexdigest()
 
 
-def mask_hash(mask: NDArray[np.bool_]) -> str:
+def mask_hash(mask: Mask) -> str:
     """sha256 of one decoded (H, W) bool mask, its size included."""
     h, w = mask.shape
     packed = np.packbits(np.ascontiguousarray(mask, dtype=bool))
     return hashlib.sha256(f"{h}x{w}:".encode() + packed.tobytes()).hexdigest()
 
 
-def dataset_id_of(rows: Iterable[tuple[int, str]]) -> str:
-    """sha256 over (slice number, `mask_hash`) rows, sorted by number: see `SliceSet.dataset_id`."""
+def dataset_id_of(hashes: Iterable[tuple[int, str]]) -> str:
+    """sha256 over (slice number, `mask_hash`), sorted by number: see `SliceSet.dataset_id`."""
     digest = hashlib.sha256()
-    for number, mask_sha256 in sorted(rows):
+    for number, mask_sha256 in sorted(hashes):
         digest.update(f"{number}:{mask_sha256}\n".encode())
     return digest.hexdigest()
 
 
 def gather(
-    raw: Iterable[RawSlice],
+    source: Iterable[RawSlice],
     *,
     labels: Iterable[int] | None = (MENINGIOMA,),
     allow_empty_masks: bool = False,
@@ -110,116 +128,118 @@ def gather(
 ) -> SliceSet:
     """Check every rule of the data and stack the slices into one `SliceSet`.
 
-    labels chooses which classes are kept (None: all). Raises `DataError`, naming the
-    file, for: an unknown label, a wrong dtype, an image and mask of different size, a mask
-    with more than two values, an empty mask (unless allowed), a duplicate slice number,
-    kept slices of different sizes or spacings, sides that are not multiples of 32 or under
-    64, and no slice left.
+    labels chooses which classes are kept (None: all). Raises `DataError`, naming the file, for: an
+    unknown label, a wrong dtype, an image and mask of different size, a mask with more than two
+    values, an empty mask (unless allowed), a duplicate slice number, kept slices of different
+    sizes or spacings, sides that are not multiples of 32 or under 64, and no slice left.
     """
     wanted = None if labels is None else set(labels)
-    kept: dict[int, tuple[RawSlice, NDArray[np.bool_]]] = {}
-    for one in raw:
-        if one.label not in LABELS:
-            raise DataError(
-                f"{one.origin}: label {one.label} is unknown; known: "
-                + ", ".join(f"{k} ({v})" for k, v in LABELS.items())
-            )
-        if wanted is not None and one.label not in wanted:
-            continue
-        if one.slice_id in kept:
-            raise DataError(
-                f"{one.origin}: slice {one.slice_id} is there twice "
-                f"(also {kept[one.slice_id][0].origin}); remove one of the two, or renumber one that is not Cheng's: "
-                "slices of Cheng's dataset have the numbers that go with their masks"
-            )
-        kept[one.slice_id] = (one, _checked_mask(one, allow_empty_masks))
+    kept: dict[int, RawSlice] = {}
+    for raw in source:
+        _check_label(raw)
+        if wanted is None or raw.label in wanted:
+            _check_new(raw, kept)
+            kept[raw.slice_id] = replace(raw, mask=_checked_mask(raw, allow_empty_masks))
     if not kept:
         chosen = "any label" if wanted is None else f"label {sorted(wanted)}"
         raise DataError(f"no slice with {chosen} was found; choose another folder or other labels")
-    ordered = [kept[number] for number in sorted(kept)]
-    _check_uniform([one for one, _ in ordered])
-    first = ordered[0][0]
+    slices = [kept[number] for number in sorted(kept)]
+    _check_uniform(slices)
     return SliceSet(
-        images=np.stack([one.image for one, _ in ordered]),
-        masks=np.stack([mask for _, mask in ordered]),
-        slice_id=np.array([one.slice_id for one, _ in ordered], dtype=np.int64),
-        label=np.array([one.label for one, _ in ordered], dtype=np.int64),
-        patient_id=tuple(one.patient_id for one, _ in ordered),
-        spacing_mm=first.spacing_mm or SPACING_MM,
+        images=np.stack([raw.image for raw in slices]),
+        masks=np.stack([np.asarray(raw.mask, bool) for raw in slices]),
+        slice_id=np.array([raw.slice_id for raw in slices], dtype=np.int64),
+        label=np.array([raw.label for raw in slices], dtype=np.int64),
+        patient_id=tuple(raw.patient_id for raw in slices),
+        spacing_mm=slices[0].spacing_mm or SPACING_MM,
         phantom=phantom,
     )
 
 
-def _checked_mask(one: RawSlice, allow_empty: bool) -> NDArray[np.bool_]:
-    """Return the mask as bool after checking the pair of arrays of one slice."""
-    if one.image.ndim != 2 or one.mask.ndim != 2:
+def _check_label(raw: RawSlice) -> None:
+    if raw.label not in LABELS:
+        known = ", ".join(f"{label} ({name})" for label, name in LABELS.items())
+        raise DataError(f"{raw.origin}: label {raw.label} is unknown; known: {known}")
+
+
+def _check_new(raw: RawSlice, kept: dict[int, RawSlice]) -> None:
+    if raw.slice_id in kept:
         raise DataError(
-            f"{one.origin}: image {one.image.shape} and mask {one.mask.shape} must be 2-D, one grey channel"
+            f"{raw.origin}: slice {raw.slice_id} is there twice "
+            f"(also {kept[raw.slice_id].origin}); remove one of the two, or renumber one that is "
+            "not Cheng's: slices of Cheng's dataset have the numbers that go with their masks"
         )
-    if one.image.dtype not in IMAGE_DTYPES:
+
+
+def _checked_mask(raw: RawSlice, allow_empty: bool) -> Mask:
+    """Return the mask as bool after checking the pair of arrays of one slice."""
+    image, array, origin = raw.image, raw.mask, raw.origin
+    if image.ndim != 2 or array.ndim != 2:
         raise DataError(
-            f"{one.origin}: image dtype {one.image.dtype} is not one of uint8, int16, uint16; "
+            f"{origin}: image {image.shape} and mask {array.shape} must be 2-D, one grey channel"
+        )
+    if image.dtype not in IMAGE_DTYPES:
+        raise DataError(
+            f"{origin}: image dtype {image.dtype} is not one of uint8, int16, uint16; "
             "convert it without rescaling"
         )
-    if one.image.size and one.image.min() == one.image.max():
+    if image.size and image.min() == image.max():
         raise DataError(
-            f"{one.origin}: constant image, every pixel is {one.image.flat[0]}; remove the slice"
+            f"{origin}: constant image, every pixel is {image.flat[0]}; remove the slice"
         )
-    if one.image.shape != one.mask.shape:
+    if image.shape != array.shape:
         raise DataError(
-            f"{one.origin}: image is {_size(one.image)} but its mask is {_size(one.mask)}; they must agree"
+            f"{origin}: image is {_sides(image.shape)} but its mask is {_sides(array.shape)}; "
+            "they must agree"
         )
-    if one.mask.dtype.kind not in "bui":
-        raise DataError(f"{one.origin}: mask dtype {one.mask.dtype} must be bool or an integer")
-    mask: NDArray[np.bool_] = one.mask != 0
-    tumour = one.mask[mask]
+    if array.dtype.kind not in "bui":
+        raise DataError(f"{origin}: mask dtype {array.dtype} must be bool or an integer")
+    mask: Mask = array != 0
+    tumour = array[mask]
     if tumour.size and tumour.min() != tumour.max():
-        values = np.unique(one.mask)
+        values = np.unique(array)
         shown = ", ".join(map(str, values[:5])) + (", ..." if len(values) > 5 else "")
         raise DataError(
-            f"{one.origin}: mask holds {len(values)} values ({shown}), not 0 and one other; "
+            f"{origin}: mask holds {len(values)} values ({shown}), not 0 and one other; "
             "lossy files blur masks: use PNG, lossless WebP or TIFF"
         )
     if not tumour.size and not allow_empty:
         raise DataError(
-            f"{one.origin}: mask is empty; allow it with --allow-empty-masks, or remove the slice"
+            f"{origin}: mask is empty; allow it with --allow-empty-masks, or remove the slice"
         )
     return mask
 
 
 def _check_uniform(slices: list[RawSlice]) -> None:
     """Raise unless all slices share one legal size, dtype and spacing."""
-    first = slices[0]
     _check_one_size(slices)
-    for one in slices[1:]:
-        if one.image.dtype != first.image.dtype:
+    dtype, spacing_mm, origin = slices[0].image.dtype, slices[0].spacing_mm, slices[0].origin
+    for raw in slices:
+        if raw.image.dtype != dtype:
+            raise DataError(f"{raw.origin}: {raw.image.dtype}, but {origin} is {dtype}")
+        if raw.spacing_mm != spacing_mm:
             raise DataError(
-                f"{one.origin}: {one.image.dtype}, but {first.origin} is {first.image.dtype}"
+                f"{raw.origin}: pixel spacing {raw.spacing_mm} mm, but {origin} has {spacing_mm} mm"
             )
-        if one.spacing_mm != first.spacing_mm:
-            raise DataError(
-                f"{one.origin}: pixel spacing {one.spacing_mm} mm, but {first.origin} has {first.spacing_mm} mm"
-            )
-    check_sides(first.image.shape, first.origin)
+    check_sides(slices[0].image.shape, origin)
 
 
 def _check_one_size(slices: list[RawSlice]) -> None:
-    """Raise, counting the slices of each size and naming the fewer ones, unless all have one
-    size.
-    """
+    """Raise, counting the slices of each size and naming the fewer ones, unless all have one."""
     by_size: dict[tuple[int, ...], list[str]] = {}
-    for one in slices:
-        by_size.setdefault(one.image.shape, []).append(one.origin)
+    for raw in slices:
+        by_size.setdefault(raw.image.shape, []).append(raw.origin)
     if len(by_size) == 1:
         return
     (most, same), *others = sorted(by_size.items(), key=lambda item: -len(item[1]))
-    origins = [origin for _, found in others for origin in found]
-    names = [origins[0], *(Path(origin).name for origin in origins[1:NAMED])]
+    odd = [origin for _, origins in others for origin in origins]
+    names = ", ".join([odd[0], *(Path(origin).name for origin in odd[1:NAMED])])
+    counts = ", ".join(f"{len(origins)} of {_sides(shape)}" for shape, origins in others)
     raise DataError(
-        f"{', '.join(names)}{', ...' if len(origins) > NAMED else ''}: "
-        f"{', '.join(f'{len(found)} of {_sides(shape)}' for shape, found in others)}, but the other {len(same)} of "
-        f"these {len(slices)} slices are {_sides(most)} pixels; one run needs one size: choose labels whose slices "
-        "agree, or take those named out of the source, or resize them beforehand"
+        f"{names}{', ...' if len(odd) > NAMED else ''}: {counts}, but the other {len(same)} of "
+        f"these {len(slices)} slices are {_sides(most)} pixels; one run needs one size: choose "
+        "labels whose slices agree, or take those named out of the source, or resize them "
+        "beforehand"
     )
 
 
@@ -227,13 +247,10 @@ def check_sides(shape: tuple[int, ...], origin: str) -> None:
     """Raise `DataError` unless both sides are multiples of 32 and at least 64."""
     if any(side % SIDE_MULTIPLE or side < SIDE_MINIMUM for side in shape):
         raise DataError(
-            f"{origin}: {shape[0]}x{shape[1]} pixels; both sides must be multiples of {SIDE_MULTIPLE} and at "
-            f"least {SIDE_MINIMUM}, for the network halves them five times; pad or resize the slices"
+            f"{origin}: {_sides(shape)} pixels; both sides must be multiples of {SIDE_MULTIPLE} "
+            f"and at least {SIDE_MINIMUM}, for the network halves them five times; pad or resize "
+            "the slices"
         )
-
-
-def _size(array: NDArray[np.generic]) -> str:
-    return _sides(array.shape)
 
 
 def _sides(shape: tuple[int, ...]) -> str:
@@ -242,13 +259,13 @@ def _sides(shape: tuple[int, ...]) -> str:
 
 def iterate(slices: SliceSet) -> Iterator[RawSlice]:
     """Yield the slices of a set one by one, as a writer of files wants them."""
-    for i, number in enumerate(slices.slice_id):
+    for number, row in slices.row_of.items():
         yield RawSlice(
-            slice_id=int(number),
-            label=int(slices.label[i]),
-            image=slices.images[i],
-            mask=slices.masks[i],
+            slice_id=number,
+            label=int(slices.label[row]),
+            image=slices.images[row],
+            mask=slices.masks[row],
             origin=f"slice {number}",
-            patient_id=slices.patient_id[i],
+            patient_id=slices.patient_id[row],
             spacing_mm=slices.spacing_mm,
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, TypeVar
 
-from benchmark.data.identity import CHENG_DATASET_ID
+from benchmark.data.registry import CHENG_DATASET_ID
 from benchmark.errors import SpecError
 from benchmark.protocol import load_recipe
 from benchmark.runs.collect import identity_hash, protocol_hash, rule_text, without_test

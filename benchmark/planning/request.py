@@ -16,7 +16,8 @@ from benchmark.planning.grid import Grid, expand, load_grid
 from benchmark.protocol import load_recipe
 from benchmark.runs.run_folder import SPEC, read_json
 from benchmark.runs.spec import RunSpec
-from benchmark.splits.split import Split, load_or_make
+from benchmark.splits.files import load_or_make
+from benchmark.splits.split import Split
 
 DATA_VARIABLE = "MENINGIOMA_DATA"
 PHANTOMS = "phantoms"

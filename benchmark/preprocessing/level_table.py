@@ -1,5 +1,4 @@
-"""Preprocessed images kept as their grey levels and one table per image: a quarter of the memory,
-the same bits.
+"""Preprocessed images as grey levels and a table per image: a quarter of the memory, same bits.
 
 Preprocessing maps a pixel by its grey level alone, so for integers it is a table. Resized
 images have no levels left and stay plain arrays.
@@ -31,9 +30,8 @@ class Levels:
     ) -> Levels:
         """Tabulate a step that maps each (H, W) image pixel by pixel."""
         low = codes.min(axis=(1, 2)).astype(np.int64)
-        table = np.zeros(
-            (len(codes), int((codes.max(axis=(1, 2)) - low).max()) + 1), dtype=np.float32
-        )
+        widest = int((codes.max(axis=(1, 2)) - low).max()) + 1
+        table = np.zeros((len(codes), widest), dtype=np.float32)
         for i, image in enumerate(codes):
             table[i, image.astype(np.int64) - low[i]] = step(image)
         return cls(codes, table, low)

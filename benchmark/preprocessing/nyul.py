@@ -32,8 +32,7 @@ class Landmarks:
 def image_landmarks(
     image: NDArray[np.generic], percentiles: tuple[float, ...], whole: bool = False
 ) -> NDArray[np.float64]:
-    """Return the (P,) grey levels at the percentiles of one (H, W) image's foreground, or of all of
-    it.
+    """Return the (P,) grey levels at the percentiles of one (H, W) image's foreground, or whole.
 
     Raises `DataError` for a constant image, which has no foreground.
     """
@@ -57,9 +56,8 @@ def fit_nyul(
     span = rows[:, -1] - rows[:, 0]
     rows, span = rows[span > 0], span[span > 0]
     if len(rows) == 0:
-        raise DataError(
-            "no image has more than one foreground grey level; Nyul's landmarks cannot be learned"
-        )
+        why = "no image has more than one foreground grey level"
+        raise DataError(f"{why}; Nyul's landmarks cannot be learned")
     low, high = STANDARD_SCALE
     moved = low + (rows - rows[:, :1]) / span[:, None] * (high - low)
     return Landmarks(tuple(percentiles), tuple(moved.mean(axis=0).tolist()), whole)
@@ -106,9 +104,7 @@ def rescale(image: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def steps(image: NDArray[np.generic], landmarks: Landmarks) -> NDArray[np.float64]:
-    """Run the three steps on one (H, W) image; each maps a pixel by its grey level alone, into [-1,
-    1].
-    """
+    """Run the three steps on one (H, W) image, each by a pixel's grey level alone; into [-1, 1]."""
     return rescale(zscore(apply_nyul(image, landmarks)))
 
 

@@ -9,9 +9,7 @@ from numpy.typing import NDArray
 
 
 def downsample(images: NDArray[np.generic], shape: tuple[int, int]) -> NDArray[np.generic]:
-    """Resize (N, H, W) by averaging over the area of each new pixel; float32, or unchanged at their
-    own size.
-    """
+    """Resize (N, H, W) by averaging over each new pixel's area; float32, or as is if it fits."""
     if images.shape[1:] == shape:
         return images
     rows, columns = (_shares(n, m) for n, m in zip(images.shape[1:], shape, strict=True))
@@ -22,23 +20,19 @@ def downsample(images: NDArray[np.generic], shape: tuple[int, int]) -> NDArray[n
 
 
 def _shares(n: int, m: int) -> NDArray[np.float64]:
-    """(m, n) share that each of n old pixels has in each of m new ones along one axis; rows sum to
-    1.
-    """
+    """(m, n) share of each of n old pixels in each of m new ones along an axis; rows sum to 1."""
     edges = np.arange(m + 1) * n / m
-    overlap = np.minimum(edges[1:, None], np.arange(1, n + 1)) - np.maximum(
-        edges[:-1, None], np.arange(n)
-    )
-    return overlap.clip(min=0) * m / n
+    ends = np.minimum(edges[1:, None], np.arange(1, n + 1))
+    starts = np.maximum(edges[:-1, None], np.arange(n))
+    return (ends - starts).clip(min=0) * m / n
 
 
 def downsample_masks(masks: NDArray[np.bool_], shape: tuple[int, int]) -> NDArray[np.bool_]:
     """Resize (N, H, W) bool: a new pixel is tumour where at least half of its area is."""
     if masks.shape[1:] == shape:
         return masks
-    return (
-        np.asarray(downsample(masks, shape), np.float32) >= 0.5 - 1e-6
-    )  # rounding, where the area is exactly half
+    shares = np.asarray(downsample(masks, shape), np.float32)
+    return shares >= 0.5 - 1e-6  # rounding, where the area is exactly half
 
 
 def upsample_probability(maps: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:

@@ -9,9 +9,7 @@ WINDOW = (0.5, 99.5)  # percentiles of a slice's grey levels, shown as black and
 
 
 def grey(image: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Map an (H, W) image to 0 to 255, linearly between the percentiles of `WINDOW`, cut beyond
-    them.
-    """
+    """Map an (H, W) image to 0 to 255, linearly between the percentiles of `WINDOW`."""
     pixels = image.astype(np.float32)
     low, high = np.percentile(pixels, WINDOW).astype(np.float32)
     if not high > low:  # what is bright fills less than the window leaves out

@@ -35,7 +35,8 @@ from benchmark.runs.reader import (
 )
 from benchmark.runs.run_folder import RunFolder, RunState
 from benchmark.scoring.summary import summarise
-from benchmark.splits.split import Split, read, rule_identity
+from benchmark.splits import files as split_files
+from benchmark.splits.split import Split, rule_identity
 
 RECORDS = (
     run_folder.SPEC,
@@ -53,6 +54,7 @@ READERS = (  # decide what is read
     "runs.run_folder",
     "runs.spec",
     "scoring.summary",
+    "splits.files",
     "splits.split",
 )
 DTYPES = {  # of the columns that every table of runs has
@@ -245,12 +247,7 @@ def _identity(get: Reader) -> dict[str, Any]:
 @cache
 def shipped_splits() -> Mapping[str, Split]:
     """The splits of the package by fingerprint."""
-    texts = {
-        path.name: path.read_text(encoding="utf-8")
-        for path in (files("reference_results") / "splits").iterdir()
-    }
-    fields = [read(text, name) for name, text in texts.items() if name.endswith(".json")]
-    splits = [Split(f["split_id"], f["train"], f["val"], f["test"]) for f in fields]
+    splits = [stored.split for stored in split_files.shipped().values()]
     return {split.fingerprint: split for split in splits}
 
 

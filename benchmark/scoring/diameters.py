@@ -15,27 +15,25 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from benchmark.data.slices import Mask, Spacing
 from benchmark.scoring.surface import bounding_box
 
-Point = tuple[
-    int, int
-]  # row and column of a point in half pixels: outline points are whole numbers
+Point = tuple[int, int]  # row and column in half pixels: outline points are whole numbers
 TIE = 1 - 1e-9  # lengths this close are equal: float64 rounding must not choose between them
 
 
 @dataclass(frozen=True)
 class Diameters:
-    """Longest diameter of a tumour and its longest perpendicular, in mm; 0 <= perpendicular_mm <=
-    longest_mm.
+    """Longest diameter of a tumour and its longest perpendicular, in mm; 0 <= the second <= the
+    first.
     """
 
     longest_mm: float
     perpendicular_mm: float
 
 
-def diameters(mask: NDArray[np.bool_], spacing_mm: tuple[float, float]) -> Diameters:
-    """Measure the largest component of an (H, W) bool mask whose pixels are spacing_mm (row,
-    column), both positive.
+def diameters(mask: Mask, spacing_mm: Spacing) -> Diameters:
+    """Measure the largest component of an (H, W) bool mask; spacing_mm (row, column) is positive.
 
     Components join through all 8 neighbours; the one with the most pixels is measured. Its outline
     is the middle of each pixel edge, half a pixel from the centres (marching squares at 0.5), so a
@@ -47,40 +45,33 @@ def diameters(mask: NDArray[np.bool_], spacing_mm: tuple[float, float]) -> Diame
     """
     if mask.dtype != bool or mask.ndim != 2:
         raise ValueError(f"need one bool mask (H, W), got {mask.dtype} {mask.shape}")
-    labels, found = ndimage.label(mask[bounding_box(mask)], structure=np.ones((3, 3)))
-    if not found:
+    labels, components = ndimage.label(mask[bounding_box(mask)], structure=np.ones((3, 3)))
+    if not components:
         return Diameters(0.0, 0.0)
     pixels = np.bincount(labels.ravel())[1:]
-    largest = np.flatnonzero(pixels == pixels.max()) + 1
-    measured = [
-        _of_hull(_hull(_outermost(labels == label)), spacing_mm) for label in largest.tolist()
-    ]
-    longest = max(one.longest_mm for one in measured)
-    return Diameters(
-        longest, max(one.perpendicular_mm for one in measured if one.longest_mm >= longest * TIE)
-    )
+    largest = [labels == label + 1 for label in np.flatnonzero(pixels == pixels.max())]
+    measured = [_of_hull(_hull(_outermost(component)), spacing_mm) for component in largest]
+    longest = max(each.longest_mm for each in measured)
+    tied = [each.perpendicular_mm for each in measured if each.longest_mm >= longest * TIE]
+    return Diameters(longest, max(tied))
 
 
-def _outermost(mask: NDArray[np.bool_]) -> set[Point]:
-    """The outline points among which are all corners of the hull: those of the first and last pixel
-    of each row.
+def _outermost(mask: Mask) -> set[Point]:
+    """The outline points of the first and last pixel of each row: all corners of the hull are
+    among them.
     """
     rows = np.flatnonzero(mask.any(axis=1))
     first = mask[rows].argmax(axis=1)
     last = mask.shape[1] - 1 - mask[rows, ::-1].argmax(axis=1)
     points = set()
-    for row, left, right in zip(
-        (2 * rows).tolist(), (2 * first).tolist(), (2 * last).tolist(), strict=True
-    ):
+    for row, left, right in (2 * np.stack([rows, first, last], axis=1)).tolist():
         points |= {(row, left - 1), (row, right + 1)}
         points |= {(row + half, column) for half in (-1, 1) for column in (left, right)}
     return points
 
 
 def _hull(points: Iterable[Point]) -> NDArray[np.int64]:
-    """Corners of the convex hull, (V, 2) in order around it, V >= 4: Andrew's monotone chain, exact
-    in integers.
-    """
+    """Corners of the convex hull, (V, 2) in order around it, V >= 4: Andrew's monotone chain."""
     ordered = sorted(points)
     corners: list[Point] = []
     for way in (ordered, ordered[::-1]):
@@ -94,13 +85,11 @@ def _hull(points: Iterable[Point]) -> NDArray[np.int64]:
 
 
 def _turn(a: Point, b: Point, c: Point) -> int:
-    """Positive where the way from a over b to c turns one way, negative the other, 0 straight
-    on.
-    """
+    """Positive where the way from a over b to c turns one way, negative the other, 0 straight."""
     return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
 
 
-def _of_hull(corners: NDArray[np.int64], spacing_mm: tuple[float, float]) -> Diameters:
+def _of_hull(corners: NDArray[np.int64], spacing_mm: Spacing) -> Diameters:
     """Diameters of a convex polygon given by its corners in order, in half pixels."""
     points = corners * (np.array(spacing_mm) / 2)
     lengths = np.hypot(*(points[:, None] - points).transpose(2, 0, 1))
@@ -110,17 +99,15 @@ def _of_hull(corners: NDArray[np.int64], spacing_mm: tuple[float, float]) -> Dia
 
 
 def _perpendicular(points: NDArray[np.float64], i: int, j: int) -> float:
-    """Longest chord of a convex polygon (V, 2) at right angles to its longest diameter, from corner
-    i to j > i.
+    """Longest chord of a convex polygon (V, 2) at right angles to its longest diameter.
 
-    No point lies farther along the diameter than its ends, so they part the outline into two sides,
-    each a function of the place along it. Their distance is concave and bends at corners only: a
-    corner has the largest.
+    That goes from corner i to j > i. No point lies farther along it than its ends, so they part the
+    outline into two sides, each a function of the place along it. Their distance is concave and
+    bends at corners only: a corner has the largest.
     """
     along = (points[j] - points[i]) / np.hypot(*(points[j] - points[i]))
     across = np.array([-along[1], along[0]])
     place, height = points @ along, points @ across
-    one = np.arange(i, j + 1)
-    other = np.r_[j : len(points), : i + 1][::-1]
-    sides = [np.interp(place, place[side], height[side]) for side in (one, other)]
-    return float(np.abs(sides[0] - sides[1]).max())
+    ways = np.arange(i, j + 1), np.r_[j : len(points), : i + 1][::-1]
+    first, second = (np.interp(place, place[way], height[way]) for way in ways)
+    return float(np.abs(first - second).max())

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from benchmark.arm import Arm, ClickArm, Clicks, FloatImages, ProbMaps
-from benchmark.data.slices import SliceSet
+from benchmark.data.slices import Mask, SliceSet, Spacing
 from benchmark.errors import ArmError
 from benchmark.scoring.diameters import diameters
 from benchmark.scoring.overlap import count
@@ -22,46 +21,43 @@ THRESHOLD = 0.5  # tumour where p > 0.5
 
 def predict_checked(arm: Arm | ClickArm, images: FloatImages, clicks: Clicks | None) -> ProbMaps:
     """Ask an arm for its maps and hold them to the contract; `ArmError` names the breach."""
-    maps = arm.predict(images) if clicks is None else arm.predict(images, clicks)  # type: ignore[call-arg]
+    asked = (images,) if clicks is None else (images, clicks)
+    maps = arm.predict(*asked)  # type: ignore[arg-type]
     name = type(arm).__name__
     if not isinstance(maps, np.ndarray) or maps.shape != images.shape or maps.dtype != np.float32:
         got = f"{maps.dtype} {maps.shape}" if isinstance(maps, np.ndarray) else type(maps).__name__
         raise ArmError(f"{name}.predict returned {got}; it must return float32 {images.shape}")
     if not np.isfinite(maps).all():
-        raise ArmError(
-            f"{name}.predict returned {np.count_nonzero(~np.isfinite(maps))} values that are not finite"
-        )
+        bad = np.count_nonzero(~np.isfinite(maps))
+        raise ArmError(f"{name}.predict returned {bad} values that are not finite")
     if maps.min() < 0 or maps.max() > 1:
         raise ArmError(
-            f"{name}.predict returned values from {maps.min()} to {maps.max()}; probabilities lie in [0, 1]"
+            f"{name}.predict returned values from {maps.min()} to {maps.max()}; "
+            "probabilities lie in [0, 1]"
         )
     return maps
 
 
-def simulated_clicks(masks: NDArray[np.bool_]) -> Clicks:
-    """(N, H, W) truth -> (N, 2) the pixel farthest from the outline, as a careful reader would
-    click.
+def simulated_clicks(masks: Mask) -> Clicks:
+    """(N, H, W) truth -> (N, 2) the pixel farthest from the outline, as a reader would click.
 
     An empty mask gives the image's centre: there is no tumour to click on.
     """
     clicks = np.empty((len(masks), 2), dtype=np.int64)
     for i, mask in enumerate(masks):
         depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
-        clicks[i] = (
-            np.unravel_index(depth.argmax(), mask.shape)
-            if mask.any()
-            else np.array(mask.shape) // 2
-        )
+        deepest = np.unravel_index(depth.argmax(), mask.shape)
+        clicks[i] = deepest if mask.any() else np.array(mask.shape) // 2
     return clicks
 
 
-def binarise(maps: ProbMaps) -> NDArray[np.bool_]:
+def binarise(maps: ProbMaps) -> Mask:
     """Tumour where p > 0.5."""
     return maps > THRESHOLD
 
 
 def score(
-    slices: SliceSet, predictions: Mapping[int, NDArray[np.bool_]], wanted: tuple[int, ...]
+    slices: SliceSet, predictions: Mapping[int, Mask], wanted: tuple[int, ...]
 ) -> pd.DataFrame:
     """Score (H, W) bool predictions by slice number against the truth at its own size, in mm.
 
@@ -70,34 +66,27 @@ def score(
     """
     if set(predictions) != set(wanted):
         odd = min(set(predictions) ^ set(wanted))
-        raise ArmError(
-            f"slice {odd} is {'not a test slice' if odd in predictions else 'missing from the predictions'}"
-        )
-    where = {int(number): i for i, number in enumerate(slices.slice_id)}
+        why = "not a test slice" if odd in predictions else "missing from the predictions"
+        raise ArmError(f"slice {odd} is {why}")
     return pd.DataFrame(
-        [
-            {
-                "slice_id": number,
-                "patient_id": slices.patient_id[where[number]],
-                **measures(predictions[number], slices.masks[where[number]], slices.spacing_mm),
-            }
-            for number in sorted(wanted)
-        ]
+        {
+            "slice_id": number,
+            "patient_id": slices.patient_of[number],
+            **measures(predictions[number], slices.masks[slices.row_of[number]], slices.spacing_mm),
+        }
+        for number in sorted(wanted)
     )
 
 
-def measures(
-    predicted: NDArray[np.bool_], truth: NDArray[np.bool_], spacing_mm: tuple[float, float]
-) -> dict[str, Any]:
-    """Every measure of one slice, in the order of scores.csv; `ValueError` unless both are (H, W)
-    bool masks.
+def measures(predicted: Mask, truth: Mask, spacing_mm: Spacing) -> dict[str, Any]:
+    """Every measure of one slice from two (H, W) bool masks, else `ValueError`.
 
-    Lengths in mm and areas in mm2 have 4 decimals: the rest of their digits is rounding, which
-    another processor may do otherwise.
+    In the order of scores.csv. Lengths in mm and areas in mm2 have 4 decimals: the rest of their
+    digits is rounding, which another processor may do otherwise.
     """
     c = count(predicted, truth)
     borders = border_distances(predicted, truth, spacing_mm)
-    true, found = diameters(truth, spacing_mm), diameters(predicted, spacing_mm)
+    true, outlined = diameters(truth, spacing_mm), diameters(predicted, spacing_mm)
     pixel_mm2 = spacing_mm[0] * spacing_mm[1]
     return {
         "tp": c.tp,
@@ -115,8 +104,8 @@ def measures(
         "hd95_mm": round(borders.hd95_mm, 4),
         "assd_mm": round(borders.assd_mm, 4),
         "truth_diameter_mm": round(true.longest_mm, 4),
-        "predicted_diameter_mm": round(found.longest_mm, 4),
+        "predicted_diameter_mm": round(outlined.longest_mm, 4),
         "truth_perpendicular_mm": round(true.perpendicular_mm, 4),
-        "predicted_perpendicular_mm": round(found.perpendicular_mm, 4),
+        "predicted_perpendicular_mm": round(outlined.perpendicular_mm, 4),
         "core_sensitivity": core_sensitivity(predicted, truth, spacing_mm),
     }

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from benchmark.data.slices import Mask
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,8 @@ class Counts:
     @property
     def dice(self) -> float:
         """2 TP / (2 TP + FP + FN), in [0, 1] (thesis, figure 10)."""
-        return (
-            2 * self.tp / (2 * self.tp + self.fp + self.fn) if self._empty is None else self._empty
-        )
+        both = 2 * self.tp + self.fp + self.fn
+        return 2 * self.tp / both if self._empty is None else self._empty
 
     @property
     def iou(self) -> float:
@@ -52,7 +52,7 @@ class Counts:
         return self.tp / (self.tp + self.fp) if self._empty is None else self._empty
 
 
-def count(predicted: NDArray[np.bool_], truth: NDArray[np.bool_]) -> Counts:
+def count(predicted: Mask, truth: Mask) -> Counts:
     """Count the pixels of two (H, W) bool masks; `ValueError` if dtype or shape differ."""
     check_pair(predicted, truth)
     tp = int(np.count_nonzero(predicted & truth))
@@ -61,9 +61,10 @@ def count(predicted: NDArray[np.bool_], truth: NDArray[np.bool_]) -> Counts:
     return Counts(tp, fp, fn, truth.size - tp - fp - fn)
 
 
-def check_pair(predicted: NDArray[np.bool_], truth: NDArray[np.bool_]) -> None:
+def check_pair(predicted: Mask, truth: Mask) -> None:
     """Raise `ValueError` unless both are bool masks of one shape."""
     if predicted.dtype != bool or truth.dtype != bool or predicted.shape != truth.shape:
         raise ValueError(
-            f"need two bool masks of one shape, got {predicted.dtype} {predicted.shape} and {truth.dtype} {truth.shape}"
+            f"need two bool masks of one shape, got {predicted.dtype} {predicted.shape} and "
+            f"{truth.dtype} {truth.shape}"
         )

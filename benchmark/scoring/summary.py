@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-FURTHER = (  # number, column of scores.csv, of which slices, how: a missed tumour stays in every mean over all
+FURTHER = (  # number, column, of which slices, how: a missed tumour stays in every mean over all
     ("nsd_1mm_mean", "nsd_1mm", "all", "mean"),
     ("nsd_2mm_mean", "nsd_2mm", "all", "mean"),
     ("hd95_mm_mean", "hd95_mm", "all", "mean"),
@@ -15,16 +15,11 @@ FURTHER = (  # number, column of scores.csv, of which slices, how: a missed tumo
     ("assd_mm_mean_detected", "assd_mm", "detected", "mean"),
     ("core_sensitivity_mean", "core_sensitivity", "all", "mean"),
 )
-
-
-DECIMALS = (
-    9  # of every number: far below what a measure means, far above where two processors differ
-)
+DECIMALS = 9  # far below what a measure means, far above where two processors differ
 
 
 def summarise(scores: pd.DataFrame) -> dict[str, float | int]:
-    """Mean, SD (n - 1) and median Dice over slices, the mean over patients, the misses, and
-    `FURTHER`.
+    """Mean, SD (n - 1) and median Dice over slices, mean over patients, misses, and `FURTHER`.
 
     A tumour is missed where no pixel of it was found; the detected ones are the others. What cannot
     be said is NaN; every number is rounded to `DECIMALS`. Scores written before the columns of
@@ -35,15 +30,11 @@ def summarise(scores: pd.DataFrame) -> dict[str, float | int]:
     tumour = scores["tp"] + scores["fn"] > 0
     missed = tumour & (scores["tp"] == 0)
     detected = tumour & ~missed
-    by_patient = (
-        scores.groupby("patient_id")["dice"].mean() if scores["patient_id"].notna().all() else None
-    )
+    named = scores if scores["patient_id"].notna().all() else scores.iloc[:0]
+    by_patient = named.groupby("patient_id")["dice"].mean()
     slices = {"all": scores, "detected": scores[detected]}
-    further = {
-        name: float(slices[of][column].agg(how))
-        for name, column, of, how in FURTHER
-        if column in scores
-    }
+    measured = [row for row in FURTHER if row[1] in scores]
+    further = {name: float(slices[of][column].agg(how)) for name, column, of, how in measured}
     rate = float(missed.sum() / tumour.sum()) if tumour.any() else float("nan")
     numbers: dict[str, float | int] = {
         "n": len(scores),
@@ -52,13 +43,10 @@ def summarise(scores: pd.DataFrame) -> dict[str, float | int]:
         "dice_median": float(dice.median()),
         "dice_mean_detected": float(dice[detected].mean()),
         "missed": int(missed.sum()),
-        "patients": 0 if by_patient is None else len(by_patient),
-        "dice_mean_by_patient": float("nan") if by_patient is None else float(by_patient.mean()),
+        "patients": len(by_patient),
+        "dice_mean_by_patient": float(by_patient.mean()),
         "sensitivity_mean": float(scores["sensitivity"].mean()),
         "precision_mean": float(scores["precision"].mean()),
         **({"missed_rate": rate, **further} if further else {}),
     }
-    return {
-        name: value if isinstance(value, int) else round(value, DECIMALS)
-        for name, value in numbers.items()
-    }
+    return {name: n if isinstance(n, int) else round(n, DECIMALS) for name, n in numbers.items()}

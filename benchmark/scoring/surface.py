@@ -1,5 +1,4 @@
-"""Distances between the borders of two masks, and what is made of them; how much of a tumour's core
-was found.
+"""Distances between the borders of two masks, and how much of a tumour's core was found.
 
 Tools differ by millimetres in what they call a border (Metrics Reloaded, Nat Methods 2024), so
 there is one definition here, MONAI's without subvoxels: a border pixel is a pixel of the mask with
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from benchmark.data.slices import Mask, Spacing
 from benchmark.scoring.overlap import check_pair
 
 SLACK = 1 + 1e-9  # 3 pixels of 0.1 mm are within 0.3 mm, though their float64 product is above it
@@ -44,10 +44,9 @@ class BorderDistances:
         return self.diagonal_mm if self.predicted_mm.size or self.truth_mm.size else 0.0
 
     def nsd(self, tolerance_mm: float) -> float:
-        """Normalised surface Dice, in [0, 1]: the share of both borders within tolerance_mm of the
-        other, inclusive.
+        """Normalised surface Dice, in [0, 1]: the share of both borders within tolerance_mm.
 
-        (#{predicted <= t} + #{truth <= t}) / (P + T) (Nikolov et al. 2021; MONAI's
+        Inclusive: (#{predicted <= t} + #{truth <= t}) / (P + T) (Nikolov et al. 2021; MONAI's
         compute_surface_dice). `ValueError` for a negative tolerance.
         """
         if not tolerance_mm >= 0:
@@ -58,10 +57,9 @@ class BorderDistances:
 
     @property
     def hd95_mm(self) -> float:
-        """Hausdorff distance at 95 %, in [0, diagonal_mm]: the larger of the two directed 95th
-        percentiles.
+        """Hausdorff distance at 95 %, in [0, diagonal_mm]: the larger of the two directed ones.
 
-        Percentiles are linearly interpolated (MONAI's compute_hausdorff_distance;
+        95th percentiles, linearly interpolated (MONAI's compute_hausdorff_distance;
         surface-distance).
         """
         if self._empty is not None:
@@ -70,9 +68,7 @@ class BorderDistances:
 
     @property
     def assd_mm(self) -> float:
-        """Average symmetric surface distance, in [0, diagonal_mm]: the mean over all border pixels
-        of both masks.
-        """
+        """Average symmetric surface distance, in [0, diagonal_mm]: the mean over both borders."""
         return float(self._all.mean()) if self._empty is None else self._empty
 
     @property
@@ -80,9 +76,7 @@ class BorderDistances:
         return np.concatenate([self.predicted_mm, self.truth_mm])
 
 
-def border_distances(
-    predicted: NDArray[np.bool_], truth: NDArray[np.bool_], spacing_mm: tuple[float, float]
-) -> BorderDistances:
+def border_distances(predicted: Mask, truth: Mask, spacing_mm: Spacing) -> BorderDistances:
     """Measure two (H, W) bool masks whose pixels are spacing_mm (row, column), both positive.
 
     Either mask may be empty. `ValueError` if dtype or shape differ.
@@ -90,17 +84,13 @@ def border_distances(
     check_pair(predicted, truth)
     height, width = truth.shape
     diagonal_mm = float(np.hypot((height - 1) * spacing_mm[0], (width - 1) * spacing_mm[1]))
-    box = bounding_box(
-        predicted | truth
-    )  # no border pixel lies outside it, and the rest costs time
+    box = bounding_box(predicted | truth)  # no border pixel lies outside it; the rest costs time
     borders = _border(predicted[box]), _border(truth[box])
     there, back = (_to_nearest(a, b, spacing_mm) for a, b in (borders, borders[::-1]))
     return BorderDistances(there, back, diagonal_mm)
 
 
-def core_sensitivity(
-    predicted: NDArray[np.bool_], truth: NDArray[np.bool_], spacing_mm: tuple[float, float]
-) -> float:
+def core_sensitivity(predicted: Mask, truth: Mask, spacing_mm: Spacing) -> float:
     """Share of the truth's core that was found, in [0, 1]; 0 means that the very middle was missed.
 
     The core is the truth's pixels at least half as deep as its deepest one. Depth is the distance
@@ -118,30 +108,24 @@ def core_sensitivity(
     return float(np.count_nonzero(core & predicted[box]) / np.count_nonzero(core))
 
 
-def bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """Rows and columns of the smallest box around an (H, W) bool mask; empty slices for an empty
-    mask.
-    """
+def bounding_box(mask: Mask) -> tuple[slice, slice]:
+    """Rows and columns of the smallest box around an (H, W) bool mask; empty for an empty mask."""
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     if not rows.size:
         return slice(0, 0), slice(0, 0)
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
-def _border(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _border(mask: Mask) -> Mask:
     """Pixels that one erosion with the 4-neighbour cross removes, (H, W)."""
     around = np.pad(mask, 1)
     inside = around[:-2, 1:-1] & around[2:, 1:-1] & around[1:-1, :-2] & around[1:-1, 2:]
     return mask & ~inside
 
 
-def _to_nearest(
-    start: NDArray[np.bool_], goal: NDArray[np.bool_], spacing_mm: tuple[float, float]
-) -> NDArray[np.float64]:
+def _to_nearest(start: Mask, goal: Mask, spacing_mm: Spacing) -> NDArray[np.float64]:
     """From each pixel of start to the nearest one of goal, in mm; zeros where goal is empty."""
     if not goal.any():
         return np.zeros(np.count_nonzero(start))
-    distances: NDArray[np.float64] = ndimage.distance_transform_edt(~goal, sampling=spacing_mm)[
-        start
-    ]
-    return distances
+    to_goal: NDArray[np.float64] = ndimage.distance_transform_edt(~goal, sampling=spacing_mm)
+    return to_goal[start]

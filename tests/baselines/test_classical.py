@@ -23,7 +23,7 @@ from baselines.region_growing import ClickRegionGrowing, RegionGrowing, bright_s
 from baselines.threshold import Threshold
 from benchmark.arm import Arm, ArmEntry, Cases, ClickArm, RunContext
 from benchmark.data import pairs
-from benchmark.data.phantoms import draw
+from benchmark.data.phantoms import make
 from benchmark.errors import ArmError
 from benchmark.protocol import Recipe
 from benchmark.scoring.overlap import count
@@ -67,7 +67,7 @@ def one_tumour() -> Cases:
 
 @pytest.fixture(scope="module")
 def phantoms() -> Cases:
-    drawn = draw(seed=3, patients=8, slices_per_patient=2)
+    drawn = make(seed=3, patients=8, slices_per_patient=2)
     return cases(stretched(drawn.images), drawn.masks)
 
 

@@ -320,7 +320,7 @@ RACE = """
 import os, sys
 from pathlib import Path
 from bench_forms import small_recipe, small_slices
-from benchmark.splits.split import load_or_make
+from benchmark.splits.files import load_or_make
 
 slices, rule = small_slices(), small_recipe().split
 gate, opener = os.pipe()

@@ -77,7 +77,7 @@ def test_what_was_done_before_is_reported_again(capsys: Capture) -> None:
 def test_whoever_names_slices_is_told_how_to_see_them(
     words: list[str], capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    export(phantoms.draw(), Path("slices"))
+    export(phantoms.make(), Path("slices"))
     assert main([*OTSU, *words, "--out", "my runs"]) == 0
     output = capsys.readouterr().out
     assert not PAGE.exists()

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from benchmark.data.identity import CHENG_DATASET_ID
+from benchmark.data.registry import CHENG_DATASET_ID
 from benchmark.errors import SpecError
 from benchmark.judge import reference
 from benchmark.judge.comparable import NEEDS
 from benchmark.judge.reference import load_reference, load_tolerances
-from benchmark.splits.split import Split, read
+from benchmark.splits.files import shipped as shipped_splits
 
 PRINTED = {  # every number of the file and where the thesis prints it
     "dataset.slices": 708,  # 2.1
@@ -130,13 +130,11 @@ def test_margins_have_reasons_and_known_needs() -> None:
 def test_the_named_splits_are_shipped_with_the_thesis_sizes_and_no_test_slice_in_common() -> None:
     tested: set[int] = set()
     for name in load_tolerances().dice.splits:
-        fields = read(
-            (files("reference_results") / "splits" / f"{name}.json").read_text("utf-8"), name
-        )
-        split = Split(fields["split_id"], fields["train"], fields["val"], fields["test"])
-        sizes = {name: len(getattr(split, name)) for name in ("train", "val", "test")}
+        stored = shipped_splits()[name]
+        split = stored.split
+        sizes = {name: len(numbers) for name, numbers in split.sets.items()}
         assert sizes == load_reference().split_sizes
-        assert fields["dataset_id"] == CHENG_DATASET_ID
+        assert stored.dataset_id == CHENG_DATASET_ID
         assert not tested & set(split.test)
         tested |= set(split.test)
 

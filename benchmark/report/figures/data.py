@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,14 +16,13 @@ from benchmark.preprocessing.level_table import Levels
 from benchmark.preprocessing.nyul import Landmarks, fit_nyul, image_landmarks, tabulate
 from benchmark.protocol import Recipe, load_recipe
 from benchmark.report import inks
-from benchmark.report.figure import WIDE, Figure, canvas
+from benchmark.report.figure import WIDE, Canvas, Figure, canvas
 from benchmark.report.figures.augmentation import augmented_figure, by_area
 from benchmark.report.figures.split import split_figure
 from benchmark.report.slices.crop import downsampled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure as Canvas
 
 MOST = 240  # slices whose histograms are shown: more change neither median nor band, and take time
 BINS = 64
@@ -185,7 +183,7 @@ def _plot_series(axes: Axes, part: pd.DataFrame, *, turned: bool) -> None:
 
 def _one_slice(slices: SliceSet, recipe: Recipe, landmarks: Landmarks) -> Figure:
     i = by_area(slices, 0.5)
-    number, area = int(slices.slice_id[i]), slices.masks[i].sum() * math.prod(slices.spacing_mm)
+    number, area = int(slices.slice_id[i]), slices.masks[i].sum() * slices.pixel_mm2
     levels = tabulate(slices.images[i : i + 1], landmarks)
     (counts,) = _counts(levels)
     grey = counts.before

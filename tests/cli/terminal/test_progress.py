@@ -347,7 +347,7 @@ from benchmark.runs.run_folder import RunFolder
 
 write_history = RunFolder.write_history
 RunFolder.write_history = lambda *words: (time.sleep(0.1), write_history(*words))
-phantoms.draw = partial(phantoms.draw, patients=8, slices_per_patient=3)
+phantoms.make = partial(phantoms.make, patients=8, slices_per_patient=3)
 runner.RunOptions = partial(runner.RunOptions, checkpoint_every_seconds=0)
 for line in sys.stdin:
     child = os.fork()

@@ -139,7 +139,7 @@ def test_the_caption_counts_what_leaks() -> None:
 
     Validation slices apart: one patient is tested and validated only.
     """
-    figure = split_figure(phantoms.draw(patients=18, slices_per_patient=2), RECIPE)
+    figure = split_figure(phantoms.make(patients=18, slices_per_patient=2), RECIPE)
     assert set(figure.data["split"]) == {"by-image-1", "by-patient-1"}
     for name, part in figure.data.groupby("split"):
         trained = set(part.loc[part["set"] == "train", "patient_id"])
@@ -163,7 +163,7 @@ def test_without_patients_only_the_split_by_image_is_shown(slices: SliceSet) -> 
 
 
 def test_too_few_patients_for_folds_leave_the_split_by_image() -> None:
-    few = phantoms.draw(patients=4, slices_per_patient=5)
+    few = phantoms.make(patients=4, slices_per_patient=5)
     assert split_figure(few, RECIPE).data["split"].unique().tolist() == ["by-image-1"]
 
 

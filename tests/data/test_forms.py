@@ -1,0 +1,142 @@
+"""What every form of files promises: how it is recognised, and what damage may lead to."""
+
+from __future__ import annotations
+
+import gzip
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench_forms import ROOT, finish, process
+from data_forms import (
+    WRITERS,
+    damaged,
+    in_one_folder,
+    refused,
+    small_set,
+    stretched,
+    write_kaggle,
+    write_mats,
+    write_nifti,
+    write_pairs,
+    write_zips,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmark.data import FORMS, authors_folds, form, load
+from benchmark.data.slices import SliceSet
+from benchmark.errors import BenchmarkError
+
+
+@given(dtype=st.sampled_from(["uint8", "int16"]), n=st.integers(1, 4), seed=st.integers(0, 99))
+@settings(max_examples=6, deadline=None)
+def test_one_dataset_id_for_every_form(
+    tmp_path_factory: pytest.TempPathFactory, dtype: str, n: int, seed: int
+) -> None:
+    """Law: "dataset_id [is] the same for every file form of the same slices", int16 or 8-bit."""
+    slices = small_set(n, seed=seed, dtype=dtype)
+    root = tmp_path_factory.mktemp("forms")
+    for name, write in WRITERS.items():
+        if name == "kaggle":  # has no slice numbers; see test_kaggle
+            continue
+        fitting = stretched(slices) if name == "pairs" and dtype == "int16" else slices
+        back = load(write(fitting, root / name))
+        assert back.dataset_id == slices.dataset_id, name
+        assert back.images.dtype == fitting.images.dtype, name
+        assert (back.fingerprint == slices.fingerprint) == (fitting is slices), name
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [*((n, n) for n in FORMS if n != "figshare"), ("mats", "figshare")]
+)
+def test_every_form_is_recognised(tmp_path: Path, name: str, expected: str) -> None:
+    assert form(WRITERS[name](small_set(1), tmp_path / "set")) == expected
+
+
+def test_what_is_not_there_of_no_form_or_of_two_is_refused(tmp_path: Path) -> None:
+    refused(tmp_path / "nowhere", "nowhere", "not there", "figshare", "phantoms")
+    (tmp_path / "notes.txt").write_text("hello")
+    refused(tmp_path, "images.npy", "N.mat", "images/N.png", "images/N.nii.gz")
+    refused(tmp_path / "notes.txt", "no known form")
+    folder = write_pairs(small_set(1), tmp_path / "set")
+    (folder / "2.mat").write_bytes(b"")
+    refused(folder, "pairs", "figshare", "keep one")
+
+
+def test_a_stated_spacing_takes_the_place_of_the_usual_one(tmp_path: Path) -> None:
+    folder = write_pairs(small_set(), tmp_path / "set")
+    assert load(folder).spacing_mm == (0.49, 0.49)
+    assert load(folder, spacing_mm=(0.5, 0.6)).spacing_mm == (0.5, 0.6)
+    refused(folder, "pixel spacing", "from 0.01 to 100", spacing_mm=(0.5, float("nan")))
+    phantoms = load("phantoms", spacing_mm=(1.0, 2.0))
+    assert phantoms.phantom
+    assert phantoms.spacing_mm == (1.0, 2.0)
+
+
+def test_no_authors_folds_beside_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cvind.mat").write_bytes(b"of something else: neither word below is a path")
+    monkeypatch.setattr("benchmark.data.download.cache_folder", lambda: tmp_path / "cache")
+    for name in ("cache", "images"):
+        (tmp_path / name).mkdir()
+    assert authors_folds("figshare") is None
+    assert authors_folds("phantoms") is None
+    assert authors_folds(tmp_path / "images") is None
+
+
+def test_importing_the_package_is_light() -> None:
+    heavy = "torch h5py nibabel pooch PIL requests scipy pandas rich"
+    code = f"import sys, benchmark.data; print([m for m in {heavy.split()!r} if m in sys.modules])"
+    assert finish(process(["-c", code], ROOT)) == (0, "[]\n", "")
+
+
+def unpacked_nifti(slices: SliceSet, folder: Path) -> Path:
+    packed = write_nifti(slices, folder) / "images" / "2.nii.gz"
+    packed.with_suffix("").write_bytes(gzip.decompress(packed.read_bytes()))
+    packed.unlink()
+    return folder
+
+
+FILES: dict[str, tuple[Any, str, tuple[int, int]]] = {  # writer, file to damage, its header
+    "mat": (write_mats, "2.mat", (0, 3000)),
+    "zip": (write_zips, "brainTumorDataPublic_2-2.zip", (0, 3000)),
+    "nii.gz": (write_nifti, "images/2.nii.gz", (0, 352)),
+    "nii": (unpacked_nifti, "images/2.nii", (0, 352)),
+    "npy, header": (partial(write_kaggle, pickled=False), "images.npy", (0, 128)),
+    "npy, content": (partial(write_kaggle, pickled=False), "images.npy", (128, 500)),
+    "pickled, header": (write_kaggle, "images.npy", (0, 128)),
+    "pickled, content": (write_kaggle, "images.npy", (128, 500)),
+    "png": (write_pairs, "images/2.png", (0, 700)),
+    "webp": (partial(write_pairs, suffix=".webp"), "images/2.webp", (0, 700)),
+    "tif": (partial(write_pairs, suffix=".tif"), "images/2.tif", (0, 700)),
+    "index": (write_pairs, "index.csv", (0, 700)),
+}
+PICTURES = ("png", "webp", "tif", "index")
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of a damaged TIFF
+@given(data=st.data())
+@in_one_folder
+def test_damage_gives_one_clear_error_or_valid_slices(
+    tmp_path: Path, file: str, data: st.DataObject
+) -> None:
+    """Nothing but a BenchmarkError that names the place may come out."""
+    folder, whole = tmp_path / "set", tmp_path / "whole"
+    write, name, header = FILES[file]
+    if not folder.exists():
+        dtype = "uint8" if file in PICTURES else "int16"
+        write(small_set(1, dtype=dtype, shape=(64, 64)), folder)
+        whole.write_bytes((folder / name).read_bytes())
+    (folder / name).write_bytes(data.draw(damaged(whole.read_bytes(), header)))
+    try:
+        slices = load(folder)
+    except BenchmarkError as error:
+        message = str(error)
+    else:
+        assert slices.images.shape == slices.masks.shape
+        assert slices.masks.any(axis=(1, 2)).all()
+        return
+    assert str(folder) in message or "no slice with label" in message
