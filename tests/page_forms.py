@@ -30,39 +30,36 @@ def table(title: str = "Dice of every arm.", **columns: list[str]) -> Table:
 
 
 def arms() -> Table:
-    """Nine arms: by number 0.9 comes before 0.8913 but 0.10 after 0.09; one Dice missing;
-    "by-image-10" after "-9".
+    """Nine arms that are hard to sort; one Dice and one share are missing.
+
+    By number 0.9 comes before 0.8913 but 0.10 after 0.09, and "by-image-10" after "-9".
     """
     dice = [0.1, 0.89134, None, 0.89126, 0.9, 0.09, 0.5, 0.6, 0.7]
-    missed = [(3, 318), (2, 106), None, (0, 106), (10, 100), (1, 318), (1, 2), (1, 4), (1, 5)]
-    records = [
-        {
-            "split": f"by-image-{n}",
-            "Dice": x,
-            "missed": share and Ranked(f"{share[0]}/{share[1]}", share[0] / share[1]),
-            "verdict": verdict,
-        }
-        for n, x, share, verdict in zip(
-            (9, 10, 1, 2, 3, 4, 5, 6, 7),
-            dice,
-            missed,
-            ["reproduced", "not reproduced", *["missing"] * 7],
-            strict=True,
-        )
-    ]
-    columns = [Column(name, name, "{:.3f}" if name == "Dice" else "{}") for name in records[0]]
-    return Table("Dice of every arm.", records, columns, ("Synthetic.",))
+    shares = [(3, 318), (2, 106), None, (0, 106), (10, 100), (1, 318), (1, 2), (1, 4), (1, 5)]
+    columns = {
+        "split": [f"by-image-{n}" for n in (9, 10, 1, 2, 3, 4, 5, 6, 7)],
+        "Dice": dice,
+        "missed": [
+            share and Ranked("{}/{}".format(*share), share[0] / share[1]) for share in shares
+        ],
+        "verdict": ["reproduced", "not reproduced", *["missing"] * 7],
+    }
+    whole = table(**columns)  # type: ignore[arg-type]
+    shown = [replace(c, format="{:.3f}") if c.heading == "Dice" else c for c in whole.columns]
+    return replace(whole, columns=shown, notes=("Synthetic.",))
 
 
 def figure(slug: str = "lines", *tables: Table) -> Figure:
-    alt, data = f"Two lines, {slug}.", pd.DataFrame()
-    words = f"Title of {slug}", f"Caption of {slug}.", alt
-    return Figure(slug, *words, data, lambda data: None, thesis="15", tables=tables)  # type: ignore[arg-type,return-value]
+    words = f"Title of {slug}", f"Caption of {slug}.", f"Two lines, {slug}."
+    return Figure(slug, *words, pd.DataFrame(), lambda data: None, "15", tables=tables)  # type: ignore[arg-type,return-value]
 
 
 def drawing(width: int = 252, alt: str = "Two lines.") -> str:
     """252 points are one column of a journal, 518 are both."""
-    return f'<svg viewBox="0 0 {width} 100" role="img" aria-label="{alt}" class="figure"><path d="M0 0L9 9"/></svg>'
+    return (
+        f'<svg viewBox="0 0 {width} 100" role="img" aria-label="{alt}" class="figure">'
+        '<path d="M0 0L9 9"/></svg>'
+    )
 
 
 def wide_table() -> Table:
@@ -83,40 +80,29 @@ def picture(level: int) -> str:
 
 
 def gallery(slices: int = 30, name: str = "unet 5x5, alpha 0.5") -> dict[str, Any]:
-    """Slice n has 100 n mm2 and Dice n / 100 from the first run; the second, of otsu, tested slices
-    1 and 2.
+    """Slice n has 100 n mm2 and Dice n / 100 from the first run.
+
+    The second, of otsu, tested slices 1 and 2.
     """
-    numbers = [str(n) for n in range(1, slices + 1)]
     terms = {"form": "64x64 fp32", "terms": "protocol thesis, phantoms", "split": "by-image-1"}
+    shown, predicted = {}, {}
+    for n in range(1, slices + 1):
+        own = {"image": picture(40), "patient": f"P{n}", "mm2": 100.0 * n}
+        shown[str(n)] = {**own, "truth": "M10 10L30 10L30 30Z"}
+        predicted[str(n)] = {"d": "M12 10L32 10L32 30Z", "dice": n / 100, "mm2": 90.0}
+    nothing = {"d": "", "dice": 0.0, "mm2": 0.0}
+    unknown = {"d": "M1 1L2 2L3 1Z", "dice": None, "mm2": 1.0}
+    lost = (("a", "elsewhere"), ("b", name), ("c", "elsewhere"))
     return {
         "height": SIDE,
         "width": SIDE,
-        "slices": {
-            n: {
-                "image": picture(40),
-                "patient": f"P{n}",
-                "mm2": 100.0 * int(n),
-                "truth": "M10 10L30 10L30 30Z",
-            }
-            for n in numbers
-        },
+        "slices": shown,
         "runs": [
             {"id": "first", "arm": name, **terms, "seed": 1, "click": False},
             {"id": "second", "arm": "otsu", **terms, "seed": None, "click": True},
         ],
-        "outlines": {
-            "first": {
-                n: {"d": "M12 10L32 10L32 30Z", "dice": int(n) / 100, "mm2": 90.0} for n in numbers
-            },
-            "second": {
-                "1": {"d": "", "dice": 0.0, "mm2": 0.0},
-                "2": {"d": "M1 1L2 2L3 1Z", "dice": None, "mm2": 1.0},
-            },
-        },
-        "left_out": [
-            {"id": name, "why": why}
-            for name, why in (("a", "elsewhere"), ("b", name), ("c", "elsewhere"))
-        ],
+        "outlines": {"first": predicted, "second": {"1": nothing, "2": unknown}},
+        "left_out": [{"id": run_id, "why": why} for run_id, why in lost],
     }
 
 
@@ -127,34 +113,26 @@ def content(**changes: Any) -> Content:
         Answer("Do its claims hold?", "1 confirmed, 1 undecided", ("One line.", "Another.")),
         Answer("What is left?", "lower by patient", ("0.84.",)),
     ]
-    more = figure("further", wide_table())
-    grid = Chapter("All terms", "All cells.", [figure("lines", table("Beneath.", a=["1"])), figure("wide")],
-                   ["No run of 9x9."], more=[more])  # fmt: skip
+    short = table("Short.", a=["1"])
+    figures = [figure("lines", table("Beneath.", a=["1"])), figure("wide")]
+    more, notes = [figure("further", wide_table())], ["No run of 9x9."]
+    commands = table("Commands.", command=["nox -s reproduce"])
+    records = [commands, table("Machines.", python=["3.12"])]
     waiting = Chapter("Runs not finished", lines=["one: failed", "two: partial"])
-    records = Chapter(
-        tables=[
-            table("Commands.", command=["nox -s reproduce"]),
-            table("Machines.", python=["3.12"]),
-        ]
-    )
-    choices = Chapter(tables=[table("Choices.", key=[f"key {n}" for n in range(13)])])
+    choices = table("Choices.", key=[f"key {n}" for n in range(13)])
+    grid = Chapter("All terms", "All cells.", figures, notes, more=more)
+    width = {"wide": 518}
     whole: dict[str, Any] = {
         "title": "What was found",
         "lead": "3 runs.",
         "parts": [
             Part("answers", "Answers", [Chapter()], answers),
-            Part(
-                "arms",
-                "Every arm",
-                [Chapter(tables=[arms(), table("Short.", a=["1"])], opened=True)],
-            ),
+            Part("arms", "Every arm", [Chapter(tables=[arms(), short], opened=True)]),
             Part("grid", "The grid", [grid]),
-            Part("records", "How it was run", [records, waiting]),
-            Part("choices", "What was decided", [choices]),
+            Part("records", "How it was run", [Chapter(tables=records), waiting]),
+            Part("choices", "What was decided", [Chapter(tables=[choices])]),
         ],
-        "drawings": {
-            slug: drawing(518 if slug == "wide" else 252, figure(slug).alt) for slug in DRAWN
-        },
+        "drawings": {slug: drawing(width.get(slug, 252), figure(slug).alt) for slug in DRAWN},
         "gallery": gallery(),
         "gallery_note": "Drawn phantoms.",
         "attribution": ["Slices: https://doi.org/10.6084/m9.figshare.1512427"],
@@ -168,9 +146,8 @@ def hostile() -> Content:
     """A page on which every text is hostile."""
     named = replace(figure(), slug=HOSTILE, title=HOSTILE, caption=HOSTILE, thesis=HOSTILE)
     nasty = replace(table(HOSTILE, **{HOSTILE: [HOSTILE]}), notes=(HOSTILE,))
-    chapter = Chapter(
-        HOSTILE, HOSTILE, [named], [HOSTILE], [nasty, wide_table()], [figure()], [HOSTILE]
-    )
+    tables, more = [nasty, wide_table()], [figure()]
+    chapter = Chapter(HOSTILE, HOSTILE, [named], [HOSTILE], tables, more, [HOSTILE])
     return content(
         title=HOSTILE,
         lead=HOSTILE,
@@ -231,13 +208,12 @@ class Page(HTMLParser):
 
     def all(self, *tags: str, **attributes: str) -> list[Element]:
         """Elements of these tags that have these attributes, in the page's order."""
-        return [
-            e for e in self.elements if e.tag in tags and attributes.items() <= e.attributes.items()
-        ]
+        own = (e for e in self.elements if e.tag in tags)
+        return [e for e in own if attributes.items() <= e.attributes.items()]
 
     def one(self, tag: str, **attributes: str) -> Element:
-        (found,) = self.all(tag, **attributes)
-        return found
+        (element,) = self.all(tag, **attributes)
+        return element
 
     def within(self, parent: Element, *tags: str) -> list[Element]:
         return [e for e in self.all(*tags) if any(above is parent for above in e.parents)]

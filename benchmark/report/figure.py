@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from xml.etree import ElementTree
 
 import pandas as pd
@@ -25,7 +25,9 @@ from benchmark.report import inks
 from benchmark.storage.atomic import write_bytes
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Canvas
+    from matplotlib.figure import Figure as MatplotlibFigure
+
+Canvas: TypeAlias = "MatplotlibFigure"
 
 PAGE_INKS = {  # in a page; what is not here keeps its colour
     inks.INK: "currentColor",

@@ -12,7 +12,6 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from benchmark.data.resume import CHUNK
 from data_forms import small_set, write_zips
 
 from benchmark import data

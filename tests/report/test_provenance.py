@@ -7,7 +7,6 @@ import tomllib
 from importlib.resources import files
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from run_records import a_spec, halves, squares, varied, write_run
 
@@ -30,29 +29,25 @@ from benchmark.runs.spec import RunSpec
 
 def written(spec: RunSpec, *, phantom: bool) -> dict[str, object]:
     """As spec.json holds it."""
-    return {
-        "split_id": spec.split_id,
-        "protocol": spec.recipe.name,
-        "phantom": phantom,
-        "spec": spec.canonical(),
-    }
+    own = {"split_id": spec.split_id, "protocol": spec.recipe.name}
+    return {**own, "phantom": phantom, "spec": spec.canonical()}
 
 
+SETTINGS = "training.precision=bf16 loss.pool_batch=true training.batch_size=8"
 VARIANTS = (
     "--only arm=unet kernel_size=5 alpha=0.1,0.9 --seeds 5 --image-size 64",
     "--only arm=otsu,threshold,click-region-growing",
-    "--only arm=attention-unet --splits 3 --set training.precision=bf16 loss.pool_batch=true training.batch_size=8",
+    f"--only arm=attention-unet --splits 3 --set {SETTINGS}",
     "--grid thesis --only kernel_size=7 alpha=0.2 --seeds 2 --protocol patient --splits 2",
-    "--grid thesis --only kernel_size=5 alpha=0.5 --set network.channels=8,16,32 preprocess.nyul_fit=train",
+    "--grid thesis --only kernel_size=5 alpha=0.5 --set network.channels=8,16,32",
+    "--grid thesis --only kernel_size=3 alpha=0.5 --set preprocess.nyul_fit=train",
 )
 
 
 @pytest.mark.usefixtures("few_phantoms")
 @pytest.mark.parametrize("words", VARIANTS)
 def test_the_command_of_a_run_makes_that_run(words: str, tmp_path: Path) -> None:
-    """For every spec of a request: parsing its command and expanding it gives the same run_id, and
-    no other run.
-    """
+    """For every spec of a request: its command, parsed and expanded, gives that run_id alone."""
 
     def specs(text: list[str]) -> list[RunSpec]:
         asked = request(parser().parse_args(["reproduce", *text, "--out", str(tmp_path)]))
@@ -64,15 +59,15 @@ def test_the_command_of_a_run_makes_that_run(words: str, tmp_path: Path) -> None
         text = command(written(spec, phantom=True), ARMS)
         assert text is not None
         assert text.startswith("python -m benchmark reproduce --data phantoms")
-        assert [one.run_id for one in specs(shlex.split(text)[4:])] == [spec.run_id]
+        assert [made.run_id for made in specs(shlex.split(text)[4:])] == [spec.run_id]
 
 
 def test_the_best_cell_of_the_thesis_is_a_short_command() -> None:
     slices = squares()
     spec = a_spec(slices, halves(slices))
     assert command(written(spec, phantom=False), ARMS) == (
-        f"python -m benchmark reproduce --data {DATA} --only arm=unet kernel_size=5 alpha=0.5 --seeds 1 "
-        "--image-size 512"
+        f"python -m benchmark reproduce --data {DATA} --only arm=unet kernel_size=5 alpha=0.5 "
+        "--seeds 1 --image-size 512"
     )
 
 
@@ -83,9 +78,8 @@ def test_a_run_of_no_shipped_grid_has_no_command() -> None:
         {"arm": "my-arm", "params": {"width": 32}},
         {"params": {"alpha": 0.5, "kernel_size": 11}},
     ):
-        assert (
-            command(written(a_spec(slices, halves(slices), **changes), phantom=False), ARMS) is None
-        )
+        spec = a_spec(slices, halves(slices), **changes)
+        assert command(written(spec, phantom=False), ARMS) is None
 
 
 def test_commands_and_machines_of_a_folder(tmp_path: Path) -> None:
@@ -116,10 +110,8 @@ class TestChoices:
         for row in rows.itertuples():
             (value,) = tomllib.loads(f"x = {row.default}").values()
             own = recipe[row.section][row.setting]
-            assert (list(own) if isinstance(own, tuple) else own) == value, (
-                row.section,
-                row.setting,
-            )
+            own = list(own) if isinstance(own, tuple) else own
+            assert own == value, (row.section, row.setting)
 
     def test_every_setting_said_to_be_open_is_there_with_its_reason(self) -> None:
         text = (files("benchmark") / "protocols" / "thesis.toml").read_text(encoding="utf-8")
@@ -131,7 +123,7 @@ class TestChoices:
     @pytest.mark.parametrize(
         "setting", ["optimiser", "learning_rate", "batch_size", "max_epochs", "norm", "activation"]
     )
-    def test_what_the_thesis_is_silent_about_is_told(self, setting: str) -> None:
+    def test_what_the_thesis_is_silent_about_is_there(self, setting: str) -> None:
         assert setting in set(choices_table().numbers["setting"])
 
 
@@ -141,11 +133,7 @@ def test_tables_are_text_throughout(tmp_path: Path) -> None:
     write_run(tmp_path, slices, halves(slices))
     write_run(tmp_path, slices, halves(slices), params={"alpha": 0.55, "kernel_size": 5})
     runs = collect(tmp_path).runs
-    assert OWN_GRID in set(commands_table(tmp_path, runs, ARMS).shown["command"])
-    for table in (
-        commands_table(tmp_path, runs, ARMS),
-        machines_table(tmp_path, runs),
-        choices_table(),
-    ):
-        assert all(isinstance(value, str) for value in table.shown.to_numpy().ravel())
-        assert isinstance(table.numbers, pd.DataFrame)
+    assert OWN_GRID in commands_table(tmp_path, runs, ARMS).texts["command"]
+    commands, machines = commands_table(tmp_path, runs, ARMS), machines_table(tmp_path, runs)
+    for table in (commands, machines, choices_table()):
+        assert all(isinstance(text, str) for texts in table.texts.values() for text in texts)

@@ -13,16 +13,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmark.data.slices import SliceSet
+from benchmark.data.slices import Mask, SliceSet
 from benchmark.preprocessing.nyul import Landmarks, apply
 from benchmark.protocol import Augmentation, Recipe
-from benchmark.report.figure import SMALL, WIDE, Figure, canvas
+from benchmark.report.figure import SMALL, WIDE, Canvas, Figure, canvas
 from benchmark.report.slices.contour import loops
 from benchmark.report.slices.crop import TRUTH, downsampled, outline
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Canvas
-
     from benchmark.training.augment import AugmentationTable
 
 SEED = 452669  # the one seed that the thesis names
@@ -108,7 +106,7 @@ def by_area(slices: SliceSet, share: float) -> int:
     return int(order[round((len(order) - 1) * share)])
 
 
-def _example(image: NDArray[np.float32], mask: NDArray[np.bool_], white: float) -> Example:
+def _example(image: NDArray[np.float32], mask: Mask, white: float) -> Example:
     return Example(downsampled(image, SIDE), loops(mask), image.shape, white)
 
 

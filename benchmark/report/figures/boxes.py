@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from benchmark.judge.comparisons.measures import THIRDS, thirds
 from benchmark.judge.reference import Sizes
 from benchmark.report import inks
-from benchmark.report.figure import COLUMN, SMALL, WIDE, Figure, canvas, counted
+from benchmark.report.figure import COLUMN, SMALL, WIDE, Canvas, Figure, canvas, counted
 from benchmark.report.figures.grid_data import TRAINING, SharedGrid, dice_rows, means_text
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Canvas
 
 SIZE_COLOURS = dict(zip(THIRDS, (inks.SKY, inks.ORANGE, inks.VERMILLION), strict=True))
 SIZE_MARKERS = dict(zip(THIRDS, ("v", "o", "s"), strict=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -21,11 +21,8 @@ from benchmark.judge.comparisons.measures import (
 )
 from benchmark.judge.reference import Sizes
 from benchmark.report import inks
-from benchmark.report.figure import COLUMN, SMALL, WIDE, Figure, canvas, logarithmic
+from benchmark.report.figure import COLUMN, SMALL, WIDE, Canvas, Figure, canvas, logarithmic
 from benchmark.runs.run_folder import HISTORY
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Canvas
 
 THIRD_SEED = 452669  # the seed of the thesis's figure 12
 NEIGHBOURS = 41  # slices of a running median

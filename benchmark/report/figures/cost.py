@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -11,10 +10,7 @@ from benchmark.judge.cells import Cell, Panel, cell_name
 from benchmark.judge.comparisons.runs import CLICK, named
 from benchmark.judge.statistics.contrast import DICE, mean
 from benchmark.report import inks
-from benchmark.report.figure import WIDE, Figure, canvas, logarithmic
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Canvas
+from benchmark.report.figure import WIDE, Canvas, Figure, canvas, logarithmic
 
 LEAST_MINUTES = 1e-4  # the axis is logarithmic
 OTHER_MARKERS = "^<>PX*hp8"  # of arms without a kernel, in order of their names

@@ -16,14 +16,13 @@ from benchmark.preprocessing.level_table import Levels
 from benchmark.preprocessing.nyul import Landmarks, fit_nyul, image_landmarks, tabulate
 from benchmark.protocol import Recipe, load_recipe
 from benchmark.report import inks
-from benchmark.report.figure import WIDE, Figure, canvas
+from benchmark.report.figure import WIDE, Canvas, Figure, canvas
 from benchmark.report.figures.augmentation import augmented_figure, by_area
 from benchmark.report.figures.split import split_figure
 from benchmark.report.slices.crop import downsampled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure as Canvas
 
 MOST = 240  # slices whose histograms are shown: more change neither median nor band, and take time
 BINS = 64

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,11 +16,8 @@ from benchmark.judge.cells import Cell
 from benchmark.judge.reference import Reference
 from benchmark.judge.statistics.contrast import DICE, mean, reduced
 from benchmark.report import inks
-from benchmark.report.figure import SMALL, WIDE, Figure, canvas
+from benchmark.report.figure import SMALL, WIDE, Canvas, Figure, canvas
 from benchmark.report.figures.grid_data import SharedGrid, means_text, point_name
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Canvas
 
 UNKNOWN = "\N{EN DASH}"
 THOUSANDTHS = "x 10⁻³ Dice²"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -14,14 +13,11 @@ from benchmark.errors import RecordError
 from benchmark.judge.cells import Cell, title_of
 from benchmark.judge.claims.evidence import GridEvidence
 from benchmark.report import inks
-from benchmark.report.figure import WIDE, Figure, canvas, counted
+from benchmark.report.figure import WIDE, Canvas, Figure, canvas, counted
 from benchmark.report.slices import contour_shape, failures
 from benchmark.report.slices.crop import Crop, Key, crops, legend, show
 from benchmark.report.slices.failures import FailureCases, case_heading
 from benchmark.report.slices.stored_masks import StoredMasks
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Canvas
 
 MADE = (
     "Outlines follow pixel edges; the bar is 10 mm; black and white are the slice's 0.5 and 99.5 "
@@ -102,8 +98,8 @@ def _strands_mm2(run_ids: Iterable[str], masks: StoredMasks) -> tuple[dict[Key, 
 
 def _straight_shares(rows: pd.DataFrame, slices: SliceSet, least_mm2: float) -> dict[int, float]:
     numbers = set(rows.loc[rows["truth_mm2"] >= least_mm2, "slice_id"])
-    truths = zip(slices.slice_id.tolist(), slices.masks, strict=True)
-    return {number: contour_shape.straight_share(m) for number, m in truths if number in numbers}
+    truths = {number: slices.masks[slices.row_of[number]] for number in numbers}
+    return {number: contour_shape.straight_share(mask) for number, mask in truths.items()}
 
 
 def _where(cell: Cell, rows: pd.DataFrame, lost: Sequence[str]) -> str:

@@ -13,14 +13,13 @@ from benchmark.data.slices import SliceSet
 from benchmark.errors import SplitError
 from benchmark.protocol import Recipe, load_recipe
 from benchmark.report import inks
-from benchmark.report.figure import WIDE, Figure, canvas
+from benchmark.report.figure import WIDE, Canvas, Figure, canvas
 from benchmark.splits.files import shipped_for
 from benchmark.splits.leakage import leakage
 from benchmark.splits.split import SETS, Split, make, split_id
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure as Canvas
 
 MARKS = {
     "train": ("s", inks.SKY, 3.3),
@@ -90,8 +89,7 @@ def _sentences(split: Split, slices: SliceSet) -> tuple[str, str]:
     sizes = f"{', '.join(f'{len(getattr(split, s))} {NAMES[s]}' for s in SETS)} slices"
     if not slices.patients_known:
         return name, f"{name}: {sizes}."
-    patients = zip(slices.slice_id.tolist(), map(str, slices.patient_id), strict=True)
-    leaks = leakage(split, dict(patients))
+    leaks = leakage(split, slices.patient_of)
     n, own = leaks.n, f"{leaks.patient_in_train:.0f}"
     return f"{name}: {own} of {n} test slices have their patient in training", (
         f"{name}: {sizes}; {own} of the {n} test slices have their patient in training too, and "

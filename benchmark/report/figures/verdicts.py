@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -15,10 +14,7 @@ from benchmark.judge.comparisons.split_effect import SplitEffect
 from benchmark.judge.judgement import Judgement
 from benchmark.judge.reference import DATASETS
 from benchmark.report import inks
-from benchmark.report.figure import COLUMN, WIDE, Figure, canvas, counted, slugged
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Canvas
+from benchmark.report.figure import COLUMN, WIDE, Canvas, Figure, canvas, counted, slugged
 
 COLOURS = {"image": inks.BLUE, "patient": inks.VERMILLION}
 MARKERS = {"image": "o", "patient": "D"}

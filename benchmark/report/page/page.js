@@ -106,43 +106,43 @@ function gallery(data) {
     return Object.entries(outlines)
       .filter(([number]) => number in data.slices)
       .map(([number, outline]) => ({ number, dice: outline.dice ?? 0, mm2: data.slices[number].mm2, outline }))
-      .filter((item) => item.dice >= low && item.dice <= high && item.mm2 >= small && item.mm2 <= big)
-      .filter((item) => !word || item.number === word || (data.slices[item.number].patient ?? "").toLowerCase().includes(word))
+      .filter((match) => match.dice >= low && match.dice <= high && match.mm2 >= small && match.mm2 <= big)
+      .filter((match) => !word || match.number === word || (data.slices[match.number].patient ?? "").toLowerCase().includes(word))
       .sort((a, b) => ORDERS[field.order.value](a, b) || a.number - b.number);
   }
 
-  const sentences = (item) => {
-    const slice = data.slices[item.number], other = data.outlines[field.other.value]?.[item.number];
+  const sentences = (match) => {
+    const slice = data.slices[match.number], other = data.outlines[field.other.value]?.[match.number];
     return [
-      `Slice ${item.number}, patient ${slice.patient ?? "unknown"}`,
-      `Dice ${dice(item.outline.dice)}${field.other.value ? `, second run ${other ? dice(other.dice) : "not tested"}` : ""}`,
-      `Area ${area(slice.mm2)}, predicted ${item.outline.d ? area(item.outline.mm2) : "nothing"}`,
+      `Slice ${match.number}, patient ${slice.patient ?? "unknown"}`,
+      `Dice ${dice(match.outline.dice)}${field.other.value ? `, second run ${other ? dice(other.dice) : "not tested"}` : ""}`,
+      `Area ${area(slice.mm2)}, predicted ${match.outline.d ? area(match.outline.mm2) : "nothing"}`,
     ];
   };
 
-  function drawing(item) {
-    const slice = data.slices[item.number], other = data.outlines[field.other.value]?.[item.number];
+  function drawing(match) {
+    const slice = data.slices[match.number], other = data.outlines[field.other.value]?.[match.number];
     const make = (tag, attributes) => {
       const element = document.createElementNS(SVG, tag);
       Object.entries(attributes).forEach(([name, value]) => element.setAttribute(name, value));
       return element;
     };
-    const svg = make("svg", { viewBox: `0 0 ${data.width} ${data.height}`, role: "img", "aria-label": sentences(item).join(". ") });
+    const svg = make("svg", { viewBox: `0 0 ${data.width} ${data.height}`, role: "img", "aria-label": sentences(match).join(". ") });
     svg.append(make("image", { href: slice.image, width: data.width, height: data.height, preserveAspectRatio: "none" }));
     const outline = (kind, d) => svg.append(make("path", { class: `outline ${kind}`, d: d ?? "" }));
     if (field.truth.checked) outline("truth", slice.truth);
-    if (field.prediction.checked) outline("prediction", item.outline.d);
+    if (field.prediction.checked) outline("prediction", match.outline.d);
     if (field.second.checked && other) outline("second", other.d);
     return svg;
   }
 
-  function card(item, place) {
+  function card(match, place) {
     const item = document.createElement("li"), button = document.createElement("button");
-    const words = document.createElement("span"), picture = drawing(item);
+    const words = document.createElement("span"), picture = drawing(match);
     button.type = "button";
     picture.setAttribute("aria-hidden", "true"); // its words stand below it
     words.className = "words";
-    sentences(item).forEach((line) => words.append(line, document.createElement("br")));
+    sentences(match).forEach((line) => words.append(line, document.createElement("br")));
     button.append(picture, words);
     button.addEventListener("click", () => { show(place); large.showModal(); });
     item.append(button);
@@ -150,7 +150,7 @@ function gallery(data) {
   }
 
   function extend() {
-    list.append(...matches.slice(made, made + BATCH).map((item, at) => card(item, made + at)));
+    list.append(...matches.slice(made, made + BATCH).map((match, at) => card(match, made + at)));
     made = Math.min(made + BATCH, matches.length);
     more.hidden = made === matches.length;
     byId("shown").textContent = `${matches.length} of ${Object.keys(data.outlines[field.run.value] ?? {}).length} tested slices match`
@@ -201,4 +201,4 @@ all("main table").forEach(sortable);
 all("[data-filters]").forEach(filterable);
 const predictions = byId("predictions");
 if (predictions) gallery(JSON.parse(predictions.textContent));
-addEventListener("beforeprint", () => all("details").forEach((item) => { item.open = true; }));
+addEventListener("beforeprint", () => all("details").forEach((box) => { box.open = true; }));

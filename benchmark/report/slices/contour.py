@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.data.slices import Mask
 from benchmark.scoring.surface import bounding_box
 
 
-def loops(mask: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
+def loops(mask: Mask) -> list[NDArray[np.int64]]:
     """Return the corners (V, 2) of each closed line around an (H, W) bool mask, x right and y down.
 
     In pixels: (r, c) covers x from c to c + 1 and y from r to r + 1. Filled by the even-odd rule,
@@ -39,7 +40,7 @@ def loops(mask: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
     return lines
 
 
-def svg_path(mask: NDArray[np.bool_]) -> str:
+def svg_path(mask: Mask) -> str:
     """Return an (H, W) bool mask's outline as the `d` of an SVG path in pixels; "" if it is empty.
 
     For fill-rule evenodd. Relative steps along x and y in turn, such as "M3 5h2v1h-2z": the form

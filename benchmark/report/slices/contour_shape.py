@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from benchmark.data.slices import Mask, Spacing
 from benchmark.scoring.surface import bounding_box
 
 STRAIGHT_PIXELS = 1.0  # how near the outline stays to a straight edge: what plotting on pixels adds
@@ -21,7 +22,7 @@ AROUND_MM = 5.0
 LEAST_STRAND_MM2 = 5.0  # less is the corner of a polygon
 
 
-def straight_share(mask: NDArray[np.bool_]) -> float:
+def straight_share(mask: Mask) -> float:
     """Share, 0 to 1, of an (H, W) bool mask's longest contour made up by its four longest edges.
 
     The outline is the middle of each pixel edge (marching squares at 0.5), its edges those of
@@ -40,9 +41,9 @@ def straight_share(mask: NDArray[np.bool_]) -> float:
 
 def left_out_strand_mm2(
     image: NDArray[np.generic],
-    truth: NDArray[np.bool_],
-    predicted: NDArray[np.bool_],
-    spacing_mm: tuple[float, float],
+    truth: Mask,
+    predicted: Mask,
+    spacing_mm: Spacing,
 ) -> float:
     """Area of the largest thin, bright part of the truth that the prediction leaves out, else 0.
 
@@ -73,7 +74,7 @@ def left_out_strand_mm2(
     return float(largest * spacing_mm[0] * spacing_mm[1])
 
 
-def _thin(mask: NDArray[np.bool_], spacing_mm: tuple[float, float]) -> NDArray[np.bool_]:
+def _thin(mask: Mask, spacing_mm: Spacing) -> Mask:
     """What an opening by a disc of `STRAND_MM` takes away.
 
     Distances are between pixel centres, half a pixel more than to the edge.
@@ -83,7 +84,5 @@ def _thin(mask: NDArray[np.bool_], spacing_mm: tuple[float, float]) -> NDArray[n
     deep = inside_mm >= radius_mm
     if not deep.any():
         return mask
-    thin: NDArray[np.bool_] = mask & (
-        ndimage.distance_transform_edt(~deep, sampling=spacing_mm) > radius_mm
-    )
+    thin: Mask = mask & (ndimage.distance_transform_edt(~deep, sampling=spacing_mm) > radius_mm)
     return thin

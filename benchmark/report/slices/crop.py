@@ -11,16 +11,16 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmark.data.slices import Mask, Spacing
 from benchmark.preprocessing.windowing import grey
 from benchmark.report import inks
-from benchmark.report.figure import SMALL
+from benchmark.report.figure import SMALL, Canvas
 from benchmark.report.slices.contour import loops
 from benchmark.report.slices.stored_masks import StoredMasks
 from benchmark.scoring.surface import bounding_box
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure as Canvas
 
 Key = tuple[str, int]  # run_id and slice number
 LEAST_SIDE = 128  # pixels: less shows no surroundings
@@ -42,14 +42,14 @@ class Crop:
     left: int
     truth: Sequence[NDArray[np.int64]]
     predicted: Sequence[NDArray[np.int64]]
-    spacing_mm: tuple[float, float]
+    spacing_mm: Spacing
 
 
 def crop(
     image: NDArray[np.generic],
-    truth: NDArray[np.bool_],
-    predicted: NDArray[np.bool_],
-    spacing_mm: tuple[float, float],
+    truth: Mask,
+    predicted: Mask,
+    spacing_mm: Spacing,
 ) -> Crop:
     """Cut a square around both masks, with a margin, out of an (H, W) slice.
 

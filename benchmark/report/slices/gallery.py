@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.data.slices import SliceSet
+from benchmark.data.slices import Mask, SliceSet
 from benchmark.errors import RecordError
 from benchmark.judge.cells import Cell, Panel, data_of, panels, protocol_of, size_of
 from benchmark.judge.reference import load_reference
@@ -104,20 +104,19 @@ def _outlines(masks: StoredMasks, run_id: str) -> dict[str, dict[str, Any]]:
 
 
 def _slices(slices: SliceSet, wanted: set[int]) -> dict[str, dict[str, Any]]:
-    numbers = zip(slices.slice_id.tolist(), slices.images, slices.masks, strict=True)
     return {
         str(number): {
-            "image": "data:image/webp;base64," + base64.b64encode(webp(image)).decode(),
-            "patient": patient,
-            "mm2": _mm2(mask, slices),
-            "truth": svg_path(mask),
+            "image": "data:image/webp;base64," + base64.b64encode(webp(slices.images[i])).decode(),
+            "patient": slices.patient_id[i],
+            "mm2": _mm2(slices.masks[i], slices),
+            "truth": svg_path(slices.masks[i]),
         }
-        for (number, image, mask), patient in zip(numbers, slices.patient_id, strict=True)
+        for number, i in slices.row_of.items()
         if number in wanted
     }
 
 
-def _mm2(mask: NDArray[np.bool_], slices: SliceSet) -> float:
+def _mm2(mask: Mask, slices: SliceSet) -> float:
     return round(np.count_nonzero(mask) * slices.pixel_mm2, 1)
 
 

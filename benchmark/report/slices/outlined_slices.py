@@ -9,7 +9,6 @@ import io
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -18,14 +17,11 @@ from benchmark.errors import SpecError
 from benchmark.judge.cells import title_of
 from benchmark.judge.claims.evidence import Reading, grid_evidence
 from benchmark.judge.judgement import Judgement
-from benchmark.report.figure import WIDE, Figure, canvas, styled
+from benchmark.report.figure import WIDE, Canvas, Figure, canvas, styled
 from benchmark.report.slices import failures
 from benchmark.report.slices.crop import Crop, Key, crops, legend, show
 from benchmark.report.slices.stored_masks import StoredMasks
 from benchmark.storage.atomic import write_bytes
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Canvas
 
 SLUG = "outlined-slices"
 DPI, QUALITY = 200, 85  # of the picture: a page is to load at once

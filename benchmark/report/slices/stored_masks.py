@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmark.data.slices import SliceSet
+from benchmark.data.slices import Mask, SliceSet
 from benchmark.errors import RecordError
 from benchmark.runs.reader import read_predictions, read_run
 from benchmark.runs.run_folder import RunFolder
@@ -29,10 +29,9 @@ class StoredMasks:
     def __init__(self, root: Path, slices: SliceSet, scores: pd.DataFrame) -> None:
         self.root, self.slices = root, slices
         self.scores: dict[str, pd.DataFrame] = dict(iter(scores.groupby("run_id")))
-        self._rows = slices.row_of
-        self._boxed: dict[str, dict[int, tuple[Box, NDArray[np.bool_]]]] = {}
+        self._boxed: dict[str, dict[int, tuple[Box, Mask]]] = {}
 
-    def of(self, run_id: str) -> dict[int, NDArray[np.bool_]]:
+    def of(self, run_id: str) -> dict[int, Mask]:
         """Return a run's masks (H, W) bool by slice number: those whose Dice stands in its scores.
 
         Raises `RecordError` as `read_predictions` does, and where a slice is not in both, or its
@@ -44,21 +43,21 @@ class StoredMasks:
             self._boxed[run_id] = {n: (box, masks[n][box].copy()) for n, box in boxes.items()}
         return {number: self._whole(*part) for number, part in self._boxed[run_id].items()}
 
-    def slice_and_truth(self, number: int) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
+    def slice_and_truth(self, number: int) -> tuple[NDArray[np.generic], Mask]:
         """The image and the true mask (H, W) of a slice."""
-        row = self._rows[number]
+        row = self.slices.row_of[number]
         return self.slices.images[row], self.slices.masks[row]
 
-    def _whole(self, box: Box, part: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def _whole(self, box: Box, part: Mask) -> Mask:
         mask = np.zeros(self.slices.shape, dtype=bool)
         mask[box] = part
         return mask
 
-    def _read(self, run_id: str) -> dict[int, NDArray[np.bool_]]:
+    def _read(self, run_id: str) -> dict[int, Mask]:
         folder, scores = RunFolder(self.root, run_id), self.scores[run_id]
         masks = read_predictions(read_run(folder))
         dice = dict(zip(scores["slice_id"].tolist(), scores["dice"].tolist(), strict=True))
-        odd = sorted(set(masks) ^ set(dice) | (set(dice) - set(self._rows))) or [
+        odd = sorted(set(masks) ^ set(dice) | (set(dice) - set(self.slices.row_of))) or [
             number
             for number, mask in masks.items()
             if mask.shape != self.slices.shape

@@ -1,5 +1,4 @@
-"""What stands in each column of the judge's tables is the number that its heading names; derived by
-hand.
+"""What stands in each column of the judge's tables is the number that its heading names, by hand.
 
 No two numbers of a row are alike, so that none can stand for another. Ends of intervals are those
 of the table's own numbers, which the tests of each module derive.
@@ -30,10 +29,8 @@ from benchmark.splits.split import Split
 
 REFERENCE, RULES = terms()
 PATIENTS = ["a", "a", "b", "c"]
-SEEDS = {
-    1: [0.9, 0.7, 0.8, 0.0],
-    2: [0.7, 0.9, 0.6, 0.4],
-}  # over seeds 0.8, 0.8, 0.7, 0.2: mean 0.625, median 0.75
+# over seeds 0.8, 0.8, 0.7, 0.2: mean 0.625, median 0.75
+SEEDS = {1: [0.9, 0.7, 0.8, 0.0], 2: [0.7, 0.9, 0.6, 0.4]}
 OBLONG = {"height": 256, "width": 128}
 
 
@@ -47,9 +44,8 @@ def runs() -> Table:
 
     SDs of slices sqrt(0.5 / 3) and sqrt(0.13 / 3); of seeds 0.05 / sqrt(2).
     """
-    return runs_tables(
-        table(SEEDS, PATIENTS, device="cpu", commit="c0ffee", **{"timing.fit_seconds": 150.0})
-    )[0]
+    own = {"device": "cpu", "commit": "c0ffee", "timing.fit_seconds": 150.0}
+    return runs_tables(table(SEEDS, PATIENTS, **own))[0]
 
 
 def verdicts() -> Table:
@@ -59,9 +55,7 @@ def verdicts() -> Table:
 
 
 def power() -> Table:
-    """Two draws of three: t(0.975, 4) = 2.776445 and t(0.8, 4) = 0.940965, each x 0.01 sqrt(1/6 +
-    1/3).
-    """
+    """Two draws of three: t(0.975, 4) = 2.776445, t(0.8, 4) = 0.940965, x 0.01 sqrt(1/6 + 1/3)."""
     made = Judgement(flat(0.90, 0.91, 0.92), REFERENCE, RULES).verdicts()[1]
     return replace(made, records=made.records[3:])
 
@@ -72,16 +66,14 @@ def stands_first() -> Table:
     return replace(made, records=made.records[-1:])
 
 
-def leak() -> Table:
+def split_effect() -> Table:
     """By patient 0.6, 0.6, 0.7 in one fold and 0.2 in another."""
     folds = {"split_unit": "patient", "protocol": "patient", "protocol_hash": "feeding"}
-    first = table(
-        {1: [0.5, 0.7, 0.8], 2: [0.7, 0.5, 0.6]}, PATIENTS[:3], split_id="by-patient-1", **folds
-    )
+    dice = {1: [0.5, 0.7, 0.8], 2: [0.7, 0.5, 0.6]}
+    first = table(dice, PATIENTS[:3], split_id="by-patient-1", **folds)
     second = table({1: [0.3], 2: [0.1]}, ["c"], first_slice=3, split_id="by-patient-2", **folds)
-    return split_effect_table(
-        split_effects(join(table(SEEDS, PATIENTS), first, second)), RULES.leak
-    )
+    effects = split_effects(join(table(SEEDS, PATIENTS), first, second))
+    return split_effect_table(effects, RULES.leak)
 
 
 MEASURES = {
@@ -105,27 +97,22 @@ def measured(of: Callable[..., Table], at: int) -> Table:
 
 
 def arms() -> Table:
-    """s^2 = (0.0002 + 0.0008) / 3, df 3: t = 0.1 / sqrt(s^2 5/6) = 6, p 0.0093; three patients of
-    one sign: 2 / 2^3.
+    """s^2 = (0.0002 + 0.0008) / 3, df 3: t = 0.1 / sqrt(s^2 5/6) = 6, p 0.0093.
+
+    Three patients of one sign: 2 / 2^3.
     """
     flop = {"timing.train_gflop_per_image": 30.0}
-    other = {
-        "params": "",
-        "alpha": 0.6,
-        "parameters": 2_650_000,
-        "timing.fit_seconds": 150.0,
-        "fit.stop_epoch": 19,
-    }
-    (panel,) = panels(join(flat(0.79, 0.81, **flop), flat(0.88, 0.90, 0.92, **flop, **other)))
+    other = {"params": "", "alpha": 0.6, "parameters": 2_650_000, "timing.fit_seconds": 150.0}
+    other |= {"fit.stop_epoch": 19, **flop}
+    (panel,) = panels(join(flat(0.79, 0.81, **flop), flat(0.88, 0.90, 0.92, **other)))
     return arms_table(panel, pairwise_comparisons(panel, RULES.contrasts), RULES.contrasts)
 
 
 def lower() -> Table:
     """bf16: deviations -0.04 / 3, 0.05 / 3 and -0.01 / 3."""
-    both = join(
-        flat(0.79, 0.81, 0.80, **OBLONG), flat(0.80, 0.83, 0.81, precision="bf16", **OBLONG)
-    )
-    return precisions_table(precisions(both.runs, RULES.precision), RULES.precision)
+    other = flat(0.80, 0.83, 0.81, precision="bf16", **OBLONG)
+    both = join(flat(0.79, 0.81, 0.80, **OBLONG), other).runs
+    return precisions_table(precisions(both, RULES.precision), RULES.precision)
 
 
 def tool() -> Table:
@@ -138,71 +125,75 @@ def tool() -> Table:
     return made
 
 
-@pytest.mark.parametrize(
-    ("made", "expected"),
-    [
-        (runs, {
-            "split": "by-image-1", "arm": "unet", "params": "alpha 0.5, kernel_size 5", "seeds": "2",
-            "mean Dice": "0.6250", "SD seeds": "0.0354", "SD slices": "0.308", "median": "0.700", "detected": "0.725",
-            "patients": "0.567", "missed": "1/8", "parameters": "7360000", "fit, min": "2.5", "device": "cpu",
-            "commit": "c0ffee",
-        }),
-        (verdicts, {
-            "": "+", "quantity": "mean test Dice, 5x5, alpha 0.5", "thesis": "0.898", "ours": "0.9100", "SD": "0.0100",
-            "+-": "0.0351", "n": "3", "verdict": "reproduced",
-            "why": "0.898 lies in the prediction interval 0.910 +- 0.035 (fp32)",
-        }),
-        (power, {
-            "draws": "2", "seeds": "3", "trainings": "6", "expected +-": "0.020",
-            "difference found with power 0.8": "0.026",
-        }),
-        (stands_first, {
-            "": "ours", "split": "by image", "protocol": "thesis", "fed at": "512x512", "precision": "fp32",
-            "draws or folds": "1", "trainings": "2", "test slices": "4", "patients": "3", "mean Dice": "0.625",
-            "95% interval": "{low:.3f} to {high:.3f}", "median": "0.750", "mean over patients": "0.567",
-            "missed": "12.5%",
-        }),
-        (leak, {
-            "arm": "unet 5x5, alpha 0.5", "data": "cheng-meningioma", "protocols": "thesis, patient (feedin)",
-            "fed at": "512x512", "precision": "fp32", "seeds": "2", "draws": "1", "folds": "2", "slices": "4",
-            "patients": "3", "by image": "0.6250", "by patient": "0.5250", "difference": "+0.1000",
-            "95% interval": "{low:+.3f} to {high:+.3f}",
-        }),
-        (lambda: measured(boundaries_table, 0), {
-            "arm": "unet 5x5, alpha 0.5", "tumours": "all", "slices": "4", "missed": "25.0%", "Dice": "0.600",
-            "median": "0.750", "detected": "0.800", "NSD 1 mm": "0.600", "NSD 2 mm": "0.675",
-            "HD95, mm: mean, median, detected": "78.0, 5.0, 4.0", "ASSD, mm: mean, median, detected": "76.5, 2.5, 2.0",
-        }),
-        (lambda: measured(agreement_table, 0), {  # 50, -10, -60, -700: SD sqrt(366600 / 3)
-            "arm": "unet 5x5, alpha 0.5", "tumours": "all", "quantity": "area, mm2", "truth, mean": "700",
-            "bias": "-180", "95% interval": "{low:+.0f} to {high:+.0f}", "limits of agreement": "-865 to +505",
-        }),
-        (lambda: measured(agreement_table, 2), {  # 3, -2, 1, -30: SD sqrt(718 / 3)
-            "arm": "unet 5x5, alpha 0.5", "tumours": "all", "quantity": "its perpendicular, mm", "truth, mean": "30.0",
-            "bias": "-7.0", "95% interval": "{low:+.1f} to {high:+.1f}", "limits of agreement": "-37.3 to +23.3",
-        }),
-        (arms, {  # 30 GFLOP x 482 images x 20 epochs
-            "arm": "unet 5x5, alpha 0.6", "seeds x splits": "3 x 1", "mean Dice": "0.9000", "difference": "+0.1000",
-            "95% interval": "{low:+.3f} to {high:+.3f}", "p (Holm)": "0.009", "p (Wilcoxon)": "0.250",
-            "verdict": "better", "parameters, M": "2.65", "GFLOP an image": "30.0", "training, PFLOP": "0.289",
-            "training, min": "2.5", "why": "",
-        }),
-        (lower, {
-            "arm": "unet", "params": '{{"alpha":0.5,"kernel_size":5}}', "size": "256x128", "split": "by-image-1",
-            "precision": "bf16", "seeds": "3", "Dice": "0.8133", "Dice fp32": "0.8000", "difference": "+0.0133",
-            "SD of seeds": "0.0153", "SD fp32": "0.0100", "verdict": "undecided",
-        }),
-        (tool, {
-            "arm": "unet 5x5, alpha 0.5", "fed at": "256x128", "precision": "fp32", "protocol": "thesis", "runs": "3",
-            "mean Dice": "0.8200", "tool minus it": "+0.0800", "95% interval": "+0.030 to +0.130",
-        }),
-    ],
-)  # fmt: skip
+CELL = {"arm": "unet 5x5, alpha 0.5"}
+SIZES = {**CELL, "tumours": "all"}
+EXPECTED = [
+    (runs, {
+        "split": "by-image-1", "arm": "unet", "params": "alpha 0.5, kernel_size 5", "seeds": "2",
+        "mean Dice": "0.6250", "SD seeds": "0.0354", "SD slices": "0.308", "median": "0.700",
+        "detected": "0.725", "patients": "0.567", "missed": "1/8", "parameters": "7360000",
+        "fit, min": "2.5", "device": "cpu", "commit": "c0ffee",
+    }),
+    (verdicts, {
+        "": "+", "quantity": "mean test Dice, 5x5, alpha 0.5", "thesis": "0.898", "ours": "0.9100",
+        "SD": "0.0100", "+-": "0.0351", "n": "3", "verdict": "reproduced",
+        "why": "0.898 lies in the prediction interval 0.910 +- 0.035 (fp32)",
+    }),
+    (power, {
+        "draws": "2", "seeds": "3", "trainings": "6", "expected +-": "0.020",
+        "difference found with power 0.8": "0.026",
+    }),
+    (stands_first, {
+        "": "ours", "split": "by image", "protocol": "thesis", "fed at": "512x512",
+        "precision": "fp32", "draws or folds": "1", "trainings": "2", "test slices": "4",
+        "patients": "3", "mean Dice": "0.625", "95% interval": "{low:.3f} to {high:.3f}",
+        "median": "0.750", "mean over patients": "0.567", "missed": "12.5%",
+    }),
+    (split_effect, {
+        **CELL, "data": "cheng-meningioma", "protocols": "thesis, patient (feedin)",
+        "fed at": "512x512", "precision": "fp32", "seeds": "2", "draws": "1", "folds": "2",
+        "slices": "4", "patients": "3", "by image": "0.6250", "by patient": "0.5250",
+        "difference": "+0.1000", "95% interval": "{low:+.3f} to {high:+.3f}",
+    }),
+    (lambda: measured(boundaries_table, 0), {
+        **SIZES, "slices": "4", "missed": "25.0%", "Dice": "0.600", "median": "0.750",
+        "detected": "0.800", "NSD 1 mm": "0.600", "NSD 2 mm": "0.675",
+        "HD95, mm: mean, median, detected": "78.0, 5.0, 4.0",
+        "ASSD, mm: mean, median, detected": "76.5, 2.5, 2.0",
+    }),
+    (lambda: measured(agreement_table, 0), {  # 50, -10, -60, -700: SD sqrt(366600 / 3)
+        **SIZES, "quantity": "area, mm2", "truth, mean": "700", "bias": "-180",
+        "95% interval": "{low:+.0f} to {high:+.0f}", "limits of agreement": "-865 to +505",
+    }),
+    (lambda: measured(agreement_table, 2), {  # 3, -2, 1, -30: SD sqrt(718 / 3)
+        **SIZES, "quantity": "its perpendicular, mm", "truth, mean": "30.0", "bias": "-7.0",
+        "95% interval": "{low:+.1f} to {high:+.1f}", "limits of agreement": "-37.3 to +23.3",
+    }),
+    (arms, {  # 30 GFLOP x 482 images x 20 epochs
+        "arm": "unet 5x5, alpha 0.6", "seeds x splits": "3 x 1", "mean Dice": "0.9000",
+        "difference": "+0.1000", "95% interval": "{low:+.3f} to {high:+.3f}", "p (Holm)": "0.009",
+        "p (Wilcoxon)": "0.250", "verdict": "better", "parameters, M": "2.65",
+        "GFLOP an image": "30.0", "training, PFLOP": "0.289", "training, min": "2.5", "why": "",
+    }),
+    (lower, {
+        "arm": "unet", "params": '{{"alpha":0.5,"kernel_size":5}}', "size": "256x128",
+        "split": "by-image-1", "precision": "bf16", "seeds": "3", "Dice": "0.8133",
+        "Dice fp32": "0.8000", "difference": "+0.0133", "SD of seeds": "0.0153",
+        "SD fp32": "0.0100", "verdict": "undecided",
+    }),
+    (tool, {
+        **CELL, "fed at": "256x128", "precision": "fp32", "protocol": "thesis", "runs": "3",
+        "mean Dice": "0.8200",
+        "tool minus it": "+0.0800", "95% interval": "+0.030 to +0.130",
+    }),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("made", "expected"), EXPECTED)
 def test_each_column_shows_the_number_that_its_heading_names(
     made: Callable[[], Table], expected: dict[str, str]
 ) -> None:
-    found = made()
-    shown, numbers = found.shown.iloc[0], {str(k): v for k, v in found.numbers.iloc[0].items()}
-    assert {name: str(shown[name]) for name in found.shown} == {
-        k: v.format(**numbers) for k, v in expected.items()
-    }
+    table = made()
+    numbers = {str(name): value for name, value in table.records[0].items()}
+    shown = {heading: texts[0] for heading, texts in table.texts.items()}
+    assert shown == {heading: text.format(**numbers) for heading, text in expected.items()}

@@ -232,8 +232,8 @@ def left_out(width: int, grey: int = 200, spacing_mm: tuple[float, float] = SPAC
         # thin is less than 5 mm: 9 pixels of 0.5 mm are 4.5; of a thick tail corners are at most
         (9, 200, SPACING, 0.8 * 9 * 30 * 0.25, 9 * 30 * 0.25),
         (11, 200, SPACING, 0, 0.8 * 11 * 30 * 0.25),
-        (20, 200, SPACING, 0, LEAST_STRAND_MM2),
-        (6, 200, (1.0, 1.0), 0, LEAST_STRAND_MM2),  # 6 mm wide
+        (20, 200, SPACING, 0, LEAST_STRAND_MM2 - 1e-9),
+        (6, 200, (1.0, 1.0), 0, LEAST_STRAND_MM2 - 1e-9),  # 6 mm wide
     ],
 )
 def test_a_thin_bright_tail_left_out_is_found_in_square_millimetres(
