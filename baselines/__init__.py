@@ -1,25 +1,13 @@
 """The arms this repository brings: one per file, and the explicit table of their names."""
 
-from collections.abc import Mapping
-from typing import Any
-
+from baselines import _cost
 from benchmark.arm import ArmEntry
 
 _TRAINED = {"alpha": 0.5}
 _GROWN = {"smoothing": 0.01, "rim": 0.12, "neck": 0.10, "tuning_slices": 48}
 
-
-def _unet_gflop(params: Mapping[str, Any]) -> float:
-    """As `benchmark.training.loop.gflop_per_image` counts; nearly all in k x k convolutions."""
-    return 0.885 * params["kernel_size"] ** 2
-
-
-def _attention_unet_gflop(params: Mapping[str, Any]) -> float:
-    return 78.3
-
-
 ARMS: dict[str, ArmEntry] = {
-    "unet": ArmEntry("baselines.unet:UNetArm", {**_TRAINED, "kernel_size": 5}, gflop=_unet_gflop),
+    "unet": ArmEntry("baselines.unet:UNetArm", {**_TRAINED, "kernel_size": 5}, gflop=_cost.unet),
     "background": ArmEntry("baselines.background:Background", {}, deterministic=True),
     "otsu": ArmEntry("baselines.otsu:Otsu", {"rim": 0.2}, deterministic=True),
     "threshold": ArmEntry(
@@ -34,6 +22,6 @@ ARMS: dict[str, ArmEntry] = {
         "baselines.region_growing:ClickRegionGrowing", _GROWN, deterministic=True, needs_click=True
     ),
     "attention-unet": ArmEntry(
-        "baselines.attention_unet:AttentionUNetArm", _TRAINED, gflop=_attention_unet_gflop
+        "baselines.attention_unet:AttentionUNetArm", _TRAINED, gflop=_cost.attention_unet
     ),
 }

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from monai.networks.nets import AttentionUnet
 from torch import nn
 
+from baselines import _cost
 from benchmark.network_arm import NetworkArm
 from benchmark.protocol import Network
 
@@ -17,6 +19,8 @@ class AttentionUNetArm(NetworkArm):
 
     It has batch normalisation and ReLU built in; the protocol's norm and act do not reach it.
     """
+
+    gflop: ClassVar = staticmethod(_cost.attention_unet)
 
     def build(self, network: Network) -> nn.Module:
         return AttentionUnet(

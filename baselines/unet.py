@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from monai.networks.nets import UNet
 from torch import nn
 
+from baselines import _cost
 from benchmark.errors import SpecError
 from benchmark.network_arm import NetworkArm
 from benchmark.protocol import Network
@@ -22,6 +24,7 @@ class UNetArm(NetworkArm):
     """
 
     kernel_size: int = 5
+    gflop: ClassVar = staticmethod(_cost.unet)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -115,21 +115,16 @@ class ClickArm(Protocol):
 
 @runtime_checkable
 class Keepable(Protocol):
-    """An arm whose learning can be kept in a file, and put back into a fresh arm with the same
-    parameters.
-    """
+    """An arm whose learning can be kept in a file, and put back into a fresh one like it."""
 
     def state(self) -> dict[str, Any]:
-        """Return what `fit` learned, in plain values and tensors on the processor. Called after
-        `fit`.
-        """
+        """Return what `fit`, called before, learned: plain values, tensors on the processor."""
         ...
 
     def restore(self, state: Mapping[str, Any], context: RunContext) -> None:
         """Take the place of `fit`: `predict` then gives what it gave when state was taken.
 
-        With the same device, threads and images at once these are the same bits; else rounding may
-        differ.
+        With the same device, threads and images at once to the bit, else but for rounding.
         """
         ...
 
@@ -138,8 +133,9 @@ class Keepable(Protocol):
 class ArmEntry:
     """What planning must know of an arm without importing it.
 
-    target is "module:Class"; defaults are all its parameters with their default values; gflop gives
-    those of a forward and backward pass of a 512x512 image by its parameters, None: not counted.
+    target is "module:Class"; defaults are all its parameters with their default values; gflop
+    returns, for parameters, the GFLOP of a forward and backward pass of a 512 x 512 image through
+    the thesis's channels, from which times are estimated before any was measured; None: unknown.
     """
 
     target: str
@@ -150,36 +146,35 @@ class ArmEntry:
 
     @classmethod
     def of(cls, arm: type) -> ArmEntry:
-        """Read the entry off an arm class: its dataclass fields and two class flags."""
+        """Read the entry off an arm class: its dataclass fields, two flags and, if any, gflop."""
+        gflop = getattr(arm, "gflop", None)
         return cls(
             target=f"{arm.__module__}:{arm.__qualname__}",
             defaults=_defaults(arm),
             deterministic=bool(getattr(arm, "deterministic", False)),
             needs_click=bool(getattr(arm, "needs_click", False)),
+            gflop=gflop if callable(gflop) else None,
         )
 
     def load(self) -> type:
         """Import the module and return the class."""
         module, _, name = self.target.partition(":")
         try:
-            found = getattr(import_module(module), name)
+            arm = getattr(import_module(module), name)
         except (ImportError, AttributeError) as error:
             raise ArmError(
                 f"arm {self.target!r} cannot be imported ({error}); install or repair its package"
             ) from error
-        if not isinstance(found, type):
-            raise ArmError(f"arm {self.target!r} is a {type(found).__name__}, not a class")
-        return found
+        if not isinstance(arm, type):
+            raise ArmError(f"arm {self.target!r} is a {type(arm).__name__}, not a class")
+        return arm
 
     def resolve(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Return every parameter, given ones over defaults; an unknown name lists the known
-        ones.
-        """
+        """Return every parameter, given ones over defaults; an unknown name lists the known."""
         for name in params:
             if name not in self.defaults:
-                raise SpecError(
-                    f"{self.target}: {known('parameter', name, self.defaults or ['(none)'])}"
-                )
+                sentence = known("parameter", name, self.defaults or ["(none)"])
+                raise SpecError(f"{self.target}: {sentence}")
         return {
             name: _like(f"{self.target}: {name}", default, params.get(name, default))
             for name, default in self.defaults.items()
@@ -187,36 +182,33 @@ class ArmEntry:
 
 
 def _like(where: str, default: Any, value: Any) -> Any:
-    """The value in its default's type: alpha = 1 and alpha = 1.0 are the same run. `SpecError` for
-    any other type.
+    """The value in its default's type: alpha = 1 and alpha = 1.0 are the same run.
+
+    `SpecError` for any other type, and for what could not name a folder.
     """
     if type(default) is float and type(value) is int:
         value = float(value)
+    kind = type(default).__name__
     if default is not None and type(value) is not type(default):
-        raise SpecError(
-            f"{where} = {value!r} must be {type(default).__name__}, as its default {default!r} is"
-        )
+        raise SpecError(f"{where} = {value!r} must be {kind}, as its default {default!r} is")
     if isinstance(value, float) and not math.isfinite(value):
         raise SpecError(f"{where} = {value!r} must be a finite number")
     if isinstance(value, str) and not re.fullmatch(r"[\w.+-]*", value):
-        raise SpecError(
-            f"{where} = {value!r} must be made of letters, digits, '.', '_', '+' and '-': it names a folder"
-        )
+        signs = "letters, digits, '.', '_', '+' and '-': it names a folder"
+        raise SpecError(f"{where} = {value!r} must be made of {signs}")
     return value
 
 
 def with_plugins(builtin: Mapping[str, ArmEntry]) -> dict[str, ArmEntry]:
-    """Add the arms that installed packages offer under the entry point group
-    `meningioma_bench.arms`.
+    """Add the arms that installed packages offer under the entry point group `ENTRY_POINTS`.
 
     Raises `ArmError` if one takes a name already taken or cannot be imported.
     """
     arms = dict(builtin)
     for point in entry_points(group=ENTRY_POINTS):
         if point.name in arms:
-            raise ArmError(
-                f"entry point {point.value!r} takes the name {point.name!r}, which is {arms[point.name].target}"
-            )
+            taken = f"the name {point.name!r}, which is {arms[point.name].target}"
+            raise ArmError(f"entry point {point.value!r} takes {taken}")
         arms[point.name] = ArmEntry.of(ArmEntry(point.value).load())
     return arms
 
@@ -224,8 +216,8 @@ def with_plugins(builtin: Mapping[str, ArmEntry]) -> dict[str, ArmEntry]:
 def _defaults(arm: type) -> dict[str, Any]:
     if not is_dataclass(arm):
         return {}
-    found = {f.name: f.default for f in fields(arm) if f.init}
-    without = [name for name, default in found.items() if default is MISSING]
+    defaults = {f.name: f.default for f in fields(arm) if f.init}
+    without = [name for name, default in defaults.items() if default is MISSING]
     if without:
         raise ArmError(f"{arm.__qualname__}: parameters without a default: {', '.join(without)}")
-    return found
+    return defaults

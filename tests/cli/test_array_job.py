@@ -136,8 +136,8 @@ def allotted(monkeypatch: pytest.MonkeyPatch, few_phantoms: None) -> list[list[W
         calls.append([worker])
         return {}
 
-    monkeypatch.setattr(run_verbs, "_share", share)
-    monkeypatch.setattr(run_verbs, "_work", work)
+    monkeypatch.setattr(run_verbs, "share", share)
+    monkeypatch.setattr(run_verbs, "work", work)
     return calls
 
 
@@ -245,7 +245,7 @@ def test_the_page_shows_the_verbs_that_it_is_about() -> None:
 def test_the_script_of_the_page_runs_the_grid_to_the_bits_of_one_process(
     alone: Path, tmp_path: Path
 ) -> None:
-    """As an array of three tasks at once, two cells each at most, told apart by SLURM's variables."""
+    """As an array of three tasks at once, two cells each at most, told apart as SLURM does."""
     script = next(block for block in blocks("bash") if "SLURM_ARRAY_TASK_ID" in block)
     for shown, here in (
         ("--data path/to/slices", "--data phantoms --grid tiny.toml --threads 1"),

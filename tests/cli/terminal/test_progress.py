@@ -19,8 +19,8 @@ from rich.console import Console
 
 from baselines import ARMS
 from benchmark.__main__ import main
+from benchmark.arm import ArmEntry
 from benchmark.cli.devices import WorkerDevice
-from benchmark.cli.run_verbs import _worker
 from benchmark.cli.terminal import progress
 from benchmark.cli.terminal.progress import (
     Lines,
@@ -31,6 +31,7 @@ from benchmark.cli.terminal.progress import (
     kept_epochs,
     terminal,
 )
+from benchmark.cli.workers import _worker
 from benchmark.data.slices import SliceSet
 from benchmark.planning import status as status_module
 from benchmark.planning.grid import Grid
@@ -125,11 +126,11 @@ def test_a_grid_told_from_begin_to_end(
 def test_the_time_left_of_all_cells_is_told_where_each_is_known(
     planned: PlannedRuns, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The guess, at 30 GFLOP/s: 0.885 (9 + 25 + 49) GFLOP / 64, 16 + 4 / 3 images, 2 epochs: 1.3 s."""
+    """The guess: 0.885 (9 + 25 + 49) GFLOP / 64 at 30 a second, 16 + 4 / 3 images, 2 epochs."""
     first = planned.specs[0]
     Lines(planned.specs, planned.folder, GridStatus(planned, ARMS)).on_begin(first)
     assert capsys.readouterr().out == f"{name(1, 3)}: begins  about 1.3 s left\n"
-    costless = {**ARMS, "unet": ARMS["unet"].__class__("elsewhere:Arm", ARMS["unet"].defaults)}
+    costless = {**ARMS, "unet": ArmEntry("elsewhere:Arm", ARMS["unet"].defaults)}
     Lines(planned.specs, planned.folder, GridStatus(planned, costless)).on_begin(first)
     assert capsys.readouterr().out == f"{name(1, 3)}: begins\n"
 
@@ -259,7 +260,7 @@ def test_a_disk_that_does_not_answer_ends_no_training(
 
 
 def test_the_last_line_of_a_call_that_was_stopped(planned: PlannedRuns, capsys: Capture) -> None:
-    """How many cells are done; which were cut, where, and what is kept; that the command goes on."""
+    """How many cells are done; which were cut, where, what is kept; that the command goes on."""
     import torch
 
     status = GridStatus(planned, ARMS)
