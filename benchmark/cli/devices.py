@@ -1,4 +1,4 @@
-"""How workers share the processor cores and the CUDA cards of one machine. Imports no torch."""
+"""How workers share the processor cores and the CUDA cards of a machine. torch only if asked."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import NamedTuple
+
+from benchmark.errors import SpecError
 
 # How OpenMP's threads wait for each other. GNU's spin for milliseconds, so that one busy process
 # beside a training stops it almost altogether; these look about 2,000 times and then sleep. LLVM's
@@ -46,6 +48,29 @@ def let_waiting_threads_sleep(variables: MutableMapping[str, str]) -> None:
     """
     if not any(name in variables for name in WAITING_CHOICES):
         variables.update(WAITING)
+
+
+def cards_seen(device: str) -> int:
+    """How many CUDA cards PyTorch sees, 0 where none is asked for.
+
+    Raises `SpecError` for a device that is not there.
+    """
+    if device == "cpu":
+        return 0
+    import torch
+
+    cards = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device == "auto" or (cards and device in ("cuda", *(f"cuda:{i}" for i in range(cards)))):
+        return cards
+    if device.startswith("cuda") and not cards:
+        raise SpecError(
+            f"--device {device}: PyTorch sees no CUDA card here; "
+            "use --device cpu, or install a CUDA build"
+        )
+    raise SpecError(
+        f"--device {device}: must be auto, cpu, "
+        f"or one of the {cards} CUDA cards that PyTorch sees here"
+    )
 
 
 def workers_that_pay(side: int, cells: int, seconds: float, cores: int, cards: int) -> int:

@@ -10,9 +10,9 @@ import numpy as np
 from tabulate import tabulate
 
 from benchmark.arm import ArmEntry
-from benchmark.cli.devices import allocate, usable_cores
+from benchmark.cli.devices import allocate, cards_seen, usable_cores
 from benchmark.cli.options import request
-from benchmark.cli.run_verbs import announce, cards_seen
+from benchmark.cli.run_verbs import announce
 from benchmark.cli.terminal.grid_table import show
 from benchmark.data.slices import LABELS
 from benchmark.errors import SpecError, SplitError

@@ -6,33 +6,32 @@ torch is imported when work begins.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import shlex
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from multiprocessing.process import BaseProcess
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.arm import ArmEntry
 from benchmark.cli.demonstration import PHANTOM_WORDS, show
-from benchmark.cli.devices import WorkerDevice, allocate, usable_cores, workers_that_pay
+from benchmark.cli.devices import (
+    WorkerDevice,
+    allocate,
+    cards_seen,
+    usable_cores,
+    workers_that_pay,
+)
 from benchmark.cli.options import request
 from benchmark.cli.terminal.grid_table import time_left
-from benchmark.cli.terminal.progress import Lines, LiveGrid, Silent, terminal
-from benchmark.errors import BenchmarkError, SpecError, nearest
+from benchmark.cli.terminal.progress import Lines, LiveGrid, terminal
+from benchmark.cli.workers import share, work
+from benchmark.errors import SpecError, nearest
 from benchmark.inference.trained_model import unkept
 from benchmark.planning.request import PHANTOMS, PlannedRuns, Request, prepare
 from benchmark.planning.status import GridStatus
 from benchmark.planning.time_estimate import states
 from benchmark.runs.run_folder import FAILURE, RunFolder, RunState, read_json
 from benchmark.runs.spec import RunSpec
-
-if TYPE_CHECKING:
-    from benchmark.runs.runner import RunOptions
-
-WORKER_PATIENCE_SECONDS = 10.0  # for a worker that was told to stop
 
 
 def reproduce(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
@@ -90,29 +89,26 @@ def _carry_out(
     _check(planned, arms, on_card=cards > 0)
     from benchmark.runs.runner import RunOptions
 
+    specs, folder = planned.specs, planned.folder
     if planned.slices.phantom:
         print(PHANTOM_WORDS)
     status = GridStatus(planned, arms)
     announce(planned, status)
-    if options.keep_models and (note := unkept(planned.specs, planned.folder, arms)):
+    if options.keep_models and (note := unkept(specs, folder, arms)):
         print(note)
     workers = _workers(options, planned, cards, status)
     settings = RunOptions(
-        out=planned.folder,
+        out=folder,
         keep_threads=options.threads is None,
         keep_models=options.keep_models,
         retry_failures_before=time.time(),
     )
     screen = terminal()
-    progress = (
-        LiveGrid(status, screen, len(workers))
-        if screen
-        else Lines(planned.specs, planned.folder, status)
-    )
+    progress = LiveGrid(status, screen, len(workers)) if screen else Lines(specs, folder, status)
     if len(workers) == 1:
-        outcome = _work(planned, arms, workers[0], settings, progress)
+        outcome = work(planned, arms, workers[0], settings, progress)
     else:
-        outcome = _share(asked, planned, arms, workers, settings, progress)
+        outcome = share(asked, planned, arms, workers, settings, progress)
     return _conclude(asked, planned, outcome)
 
 
@@ -164,111 +160,6 @@ def _check_params(entry: ArmEntry, params: Mapping[str, Any]) -> None:
         raise
     except Exception:  # recorded, with its traceback, when the cell is run
         return
-
-
-def cards_seen(device: str) -> int:
-    """How many CUDA cards PyTorch sees, 0 where none is asked for.
-
-    Raises `SpecError` for a device that is not there.
-    """
-    if device == "cpu":
-        return 0
-    import torch
-
-    cards = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if device == "auto" or (cards and device in ("cuda", *(f"cuda:{i}" for i in range(cards)))):
-        return cards
-    if device.startswith("cuda") and not cards:
-        raise SpecError(
-            f"--device {device}: PyTorch sees no CUDA card here; "
-            "use --device cpu, or install a CUDA build"
-        )
-    raise SpecError(
-        f"--device {device}: must be auto, cpu, "
-        f"or one of the {cards} CUDA cards that PyTorch sees here"
-    )
-
-
-def _work(
-    planned: PlannedRuns,
-    arms: Mapping[str, ArmEntry],
-    worker: WorkerDevice,
-    settings: RunOptions,
-    progress: Lines,
-) -> dict[str, RunState]:
-    """Run the cells in this process, on the worker's device; return each one's state."""
-    import torch
-
-    from benchmark.runs.prepared_data import PreparedData
-    from benchmark.runs.runner import run_grid
-
-    torch.set_num_threads(worker.threads)
-    if worker.device.startswith("cuda"):
-        torch.cuda.set_device(worker.device)  # clocks and synchronising mean the current card
-    data = PreparedData(planned.slices, planned.splits, arms)
-    with progress:
-        settings = replace(settings, device=worker.device, **progress.events)
-        return run_grid(planned.specs, data, settings)
-
-
-def _share(
-    asked: Request,
-    planned: PlannedRuns,
-    arms: Mapping[str, ArmEntry],
-    workers: Sequence[WorkerDevice],
-    settings: RunOptions,
-    progress: Lines,
-) -> dict[str, RunState]:
-    """Run the cells in several processes, each taking those that no other holds.
-
-    They are silent where the grid is shown here. Raises `BenchmarkError` where one ended early.
-    """
-    in_worker = Silent if isinstance(progress, LiveGrid) else Lines
-    spawn = multiprocessing.get_context("spawn")
-    processes = [
-        spawn.Process(target=_worker, args=(asked, dict(arms), worker, settings, in_worker))
-        for worker in workers
-    ]
-    with progress:
-        try:
-            for process in processes:
-                process.start()
-            for process in processes:
-                process.join()
-        finally:
-            _stop([process for process in processes if process.pid is not None])
-    if broken := [process.exitcode for process in processes if process.exitcode]:
-        raise BenchmarkError(
-            f"{len(broken)} of {len(processes)} workers ended early, with exit codes {broken}; "
-            "what they said is above, and the same command goes on where they were"
-        )
-    run_ids = (spec.run_id for spec in planned.specs)
-    return dict(zip(run_ids, states(planned.specs, planned.folder), strict=True))
-
-
-def _stop(started: Sequence[BaseProcess]) -> None:
-    """End the processes that still run, whose cells will be gone on with; wait for them."""
-    for process in started:
-        process.terminate()
-    for process in started:
-        process.join(WORKER_PATIENCE_SECONDS)  # what they leave can be told only then
-
-
-def _worker(
-    asked: Request,
-    arms: Mapping[str, ArmEntry],
-    worker: WorkerDevice,
-    settings: RunOptions,
-    progress: type[Lines],
-) -> None:
-    """The work of one process among several."""
-    try:
-        planned = prepare(asked, arms, say=None)  # the parent has said it
-        _work(planned, arms, worker, settings, progress(planned.specs, planned.folder))
-    except BenchmarkError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)  # the parent was interrupted too and says so
 
 
 def announce(planned: PlannedRuns, status: GridStatus, *, with_time: bool = True) -> None:

@@ -1,6 +1,4 @@
-"""A grid cut into cells by run_id: listed, run one by one or in chunks, at the same time, twice;
-and the page on it.
-"""
+"""A grid cut into cells by run_id: listed, run one by one or at the same time; and its page."""
 
 from __future__ import annotations
 
@@ -11,12 +9,14 @@ import signal
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bench_forms import ROOT, TINY_GRID, bits, finish, process, start
 
 from benchmark.__main__ import main
 from benchmark.cli import run_verbs
+from benchmark.cli.devices import WorkerDevice
 from benchmark.cli.parser import parser
 from benchmark.runs.run_folder import RunFolder, RunState
 
@@ -33,17 +33,8 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny grid, run by one process with one thread."""
     folder = tmp_path_factory.mktemp("alone")
     (folder / "tiny.toml").write_text(TINY_GRID)
-    words = [
-        "--data",
-        "phantoms",
-        "--grid",
-        str(folder / "tiny.toml"),
-        "--out",
-        str(folder / "out"),
-        "--threads",
-        "1",
-    ]
-    assert main(["reproduce", *words]) == 0
+    options = ["--grid", f"{folder / 'tiny.toml'}", "--out", f"{folder / 'out'}", "--threads", "1"]
+    assert main(["reproduce", "--data", "phantoms", *options]) == 0
     return folder
 
 
@@ -78,7 +69,7 @@ def test_the_list_is_what_is_open_in_the_order_of_the_grid(
     capsys: Capture, few_phantoms: None
 ) -> None:
     ids = listed(capsys, *WORDS)
-    assert [one.split("_")[0] for one in ids] == ["background", "otsu", "unet", "unet"]
+    assert [run_id.split("_")[0] for run_id in ids] == ["background", "otsu", "unet", "unet"]
     assert len(set(ids)) == 4
     assert main(["run", *WORDS, "--id", ids[1], "--threads", "1"]) == 0
     assert listed(capsys, *WORDS) == [ids[0], *ids[2:]]
@@ -104,17 +95,15 @@ def test_an_unknown_id_is_named_with_its_nearest(
     capsys: Capture, tmp_path: Path, few_phantoms: None
 ) -> None:
     ids = listed(capsys, *WORDS)
-    output = refused(
-        capsys, f"{ids[2].rpartition('_')[0]}_01234567"
-    )  # of other options: the same name, another hash
+    other_options = f"{ids[2].rpartition('_')[0]}_01234567"  # the same name, another hash
+    output = refused(capsys, other_options)
     assert (
-        f"01234567: grid tiny has no such cell with these options; the nearest is {ids[2]}; "
+        f"01234567: grid tiny has no such cell with these options; the nearest is {ids[2]};"
         in output
     )
     assert "`plan --format ids` with the same options lists those that are open" in output
-    assert f"; the nearest is {ids[0]}; " in refused(
-        capsys, ids[0][:5]
-    )  # far in spelling, but it begins so
+    # far in spelling, but it begins so
+    assert f"; the nearest is {ids[0]}; " in refused(capsys, ids[0][:5])
     assert "no such cell with these options; `plan" in refused(capsys, "?")
     assert "--id is empty: the list has no such line" in refused(capsys, ids[0], "")
     assert not list(tmp_path.glob("out/*/spec.json"))
@@ -133,97 +122,79 @@ def test_a_cell_that_another_process_runs_is_left_to_it(
     assert main(["run", *WORDS, "--id", ids[1], "--threads", "1"]) == 0
 
 
-def test_workers_no_more_than_open_cells_and_their_threads_as_ever(
-    capsys: Capture, monkeypatch: pytest.MonkeyPatch, few_phantoms: None
-) -> None:
-    """A checkpoint is gone on from only with the threads it was made with, so threads hang on the
-    whole grid.
-    """
+@pytest.fixture
+def allotted(monkeypatch: pytest.MonkeyPatch, few_phantoms: None) -> list[list[WorkerDevice]]:
+    """The workers of each call of a machine with 8 cores, which then do nothing."""
     monkeypatch.setattr(run_verbs, "usable_cores", lambda: 8)
-    seen: list[list[tuple[str, int]]] = []
+    calls: list[list[WorkerDevice]] = []
 
-    def share(
-        asked: object, arms: object, job: object, places: list[tuple[str, int]], *more: object
-    ) -> dict[str, RunState]:
-        seen.append(places)
+    def share(asked: object, planned: object, arms: object, workers: Any, *_: object) -> Any:
+        calls.append(workers)
         return {}
 
-    def work(
-        job: object, arms: object, place: tuple[str, int], *more: object
-    ) -> dict[str, RunState]:
-        seen.append([place])
+    def work(planned: object, arms: object, worker: WorkerDevice, *_: object) -> Any:
+        calls.append([worker])
         return {}
 
-    four = ["reproduce", *WORDS, "--device", "cpu", "--workers", "9"]
-    ids = listed(capsys, *WORDS)
-    assert main(["run", *WORDS, "--id", ids[0], "--threads", "1"]) == 0
-    monkeypatch.setattr(run_verbs, "_share", share)
-    monkeypatch.setattr(run_verbs, "_work", work)
-    assert main(four) == 0
-    monkeypatch.setattr(
-        run_verbs.planning, "states", lambda specs, root: [RunState.DONE] * 3 + [RunState.PARTIAL]
-    )
-    assert main(four) == 0
-    monkeypatch.setattr(run_verbs.planning, "states", lambda specs, root: [RunState.DONE] * 4)
-    assert main(four) == 0
-    assert seen == [[("cpu", 2)] * 3, [("cpu", 2)], [("cpu", 2)]]  # 8 cores // 4 cells of the grid
+    monkeypatch.setattr(run_verbs, "share", share)
+    monkeypatch.setattr(run_verbs, "work", work)
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("states", "workers"), [("PDPP", 3), ("DDDC", 1), ("DDDD", 1)], ids=lambda value: f"{value}"
+)
+def test_workers_no_more_than_open_cells_and_their_threads_as_ever(
+    allotted: list[list[WorkerDevice]],
+    monkeypatch: pytest.MonkeyPatch,
+    states: str,
+    workers: int,
+) -> None:
+    """8 cores // 4 cells of the grid: a checkpoint is gone on from only with the same threads."""
+    names = {"D": RunState.DONE, "P": RunState.PENDING, "C": RunState.PARTIAL}
+    monkeypatch.setattr(run_verbs, "states", lambda specs, root: [names[s] for s in states])
+    assert main(["reproduce", *WORDS, "--device", "cpu", "--workers", "9"]) == 0
+    assert allotted == [[("cpu", 2)] * workers]
 
 
 def test_more_threads_than_cores_are_told(
-    capsys: Capture, monkeypatch: pytest.MonkeyPatch, few_phantoms: None
+    allotted: list[list[WorkerDevice]], capsys: Capture
 ) -> None:
-    monkeypatch.setattr(run_verbs, "usable_cores", lambda: 1)
-    assert main(["reproduce", *CLASSICAL, "--threads", "2"]) == 0
-    assert "Note: 2 threads share the 1 cores that this process may use" in capsys.readouterr().out
+    assert main(["reproduce", *CLASSICAL, "--threads", "9"]) == 0
+    assert "Note: 9 threads share the 8 cores that this process may use" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("threads", "expected"), [((), [("cpu", 1)] * 2), (("--threads", "2"), [("cpu", 2)])]
 )
 def test_a_second_worker_joins_unasked_only_where_there_are_cores_for_it(
+    allotted: list[list[WorkerDevice]],
     threads: tuple[str, ...],
     expected: list[tuple[str, int]],
     monkeypatch: pytest.MonkeyPatch,
-    few_phantoms: None,
 ) -> None:
-    """Two cores, and cells of minutes: two workers of one thread, but one of two threads where two
-    were asked for.
-    """
+    """Two cores, and cells of minutes: two workers of one thread, but one of two as was asked."""
     monkeypatch.setattr(run_verbs, "usable_cores", lambda: 2)
-    monkeypatch.setattr(run_verbs.Survey, "seconds_in_all", lambda self: 600.0)
-    seen: list[list[tuple[str, int]]] = []
-    monkeypatch.setattr(
-        run_verbs, "_share", lambda asked, arms, job, places, *more: seen.append(places) or {}
-    )
-    monkeypatch.setattr(
-        run_verbs, "_work", lambda job, arms, place, *more: seen.append([place]) or {}
-    )
+    monkeypatch.setattr(run_verbs.GridStatus, "seconds_in_all", lambda self: 600.0)
     assert main(["reproduce", *WORDS, "--device", "cpu", *threads]) == 0
-    assert seen == [expected]
+    assert allotted == [expected]
 
 
+@pytest.mark.parametrize(("device", "cards"), [("auto", "010"), ("cuda", "010"), ("cuda:1", "111")])
 def test_workers_spread_over_the_cards(
-    capsys: Capture, monkeypatch: pytest.MonkeyPatch, few_phantoms: None
+    allotted: list[list[WorkerDevice]],
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    cards: str,
 ) -> None:
     """Two cards that are not there, so far as the start of the workers."""
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
-    monkeypatch.setattr(run_verbs, "usable_cores", lambda: 8)
-    seen: list[str] = []
-
-    def share(
-        asked: object, arms: object, job: object, places: list[tuple[str, int]], *more: object
-    ) -> dict[str, RunState]:
-        seen.extend(device for device, _ in places)
-        return {}
-
-    monkeypatch.setattr(run_verbs, "_share", share)
-    for device in ("auto", "cuda", "cuda:1"):
-        assert main(["reproduce", *WORDS, "--device", device, "--workers", "3"]) == 0
-    assert seen == ["cuda:0", "cuda:1", "cuda:0"] * 2 + ["cuda:1"] * 3
-    output = capsys.readouterr().out
-    assert "3 workers on cuda:0, cuda:1; threads of each: 2." in output
-    assert "3 workers on cuda:1; threads of each: 2." in output
+    assert main(["reproduce", *WORDS, "--device", device, "--workers", "3"]) == 0
+    assert allotted == [[(f"cuda:{card}", 2) for card in cards]]
+    names = ", ".join(f"cuda:{card}" for card in sorted(set(cards)))
+    assert f"3 workers on {names}; threads of each: 2." in capsys.readouterr().out
 
 
 @pytest.mark.skipif(
@@ -231,23 +202,12 @@ def test_workers_spread_over_the_cards(
 )
 def test_a_worker_that_dies_is_no_success(tmp_path: Path) -> None:
     (tmp_path / "tiny.toml").write_text(TINY_GRID.replace("= 2\n", "= 200\n", 1))
-    words = [
-        "-m",
-        "benchmark",
-        "reproduce",
-        *WORDS,
-        "--only",
-        "arm=unet",
-        "--workers",
-        "2",
-        "--threads",
-        "1",
-    ]
-    child = process(words, cwd=tmp_path)
+    options = ["--only", "arm=unet", "--workers", "2", "--threads", "1"]
+    child = process(["-m", "benchmark", "reproduce", *WORDS, *options], cwd=tmp_path)
     assert child.stdout is not None
     assert any("epoch 0" in line for line in child.stdout)
-    for one in workers_of(child.pid):
-        os.kill(one, signal.SIGKILL)
+    for worker in workers_of(child.pid):
+        os.kill(worker, signal.SIGKILL)
     code, _, err = finish(child)
     assert code == 2
     assert err.startswith("error: 2 of 2 workers ended early, with exit codes [-9, -9]")
@@ -256,25 +216,20 @@ def test_a_worker_that_dies_is_no_success(tmp_path: Path) -> None:
 def workers_of(pid: int) -> list[int]:
     """The children of a process that were started to run Python code of multiprocessing's."""
     children = Path("/proc", f"{pid}", "task", f"{pid}", "children").read_text().split()
-    return [
-        int(one) for one in children if b"spawn_main" in Path("/proc", one, "cmdline").read_bytes()
-    ]
+    return [int(p) for p in children if b"spawn_main" in Path("/proc", p, "cmdline").read_bytes()]
 
 
 def blocks(*languages: str) -> list[str]:
     """The page's fenced blocks of these languages."""
-    found = re.findall(
-        r"^```(\w*)\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
-    )
-    return [text for language, text in found if language in languages]
+    fenced = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+    page = PAGE.read_text(encoding="utf-8")
+    return [text for language, text in fenced.findall(page) if language in languages]
 
 
 def commands() -> list[list[str]]:
-    """The words after `python -m benchmark` of every command of the page, up to a pipe or
-    redirection.
-    """
-    found = re.findall(r"python -m benchmark ([^|>)\n]*)", "\n".join(blocks("", "bash")))
-    return [shlex.split(one) for one in found]
+    """What follows `python -m benchmark` in the page's commands, up to a pipe or redirection."""
+    text = "\n".join(blocks("", "bash"))
+    return [shlex.split(c) for c in re.findall(r"python -m benchmark ([^|>)\n]*)", text)]
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
@@ -290,9 +245,7 @@ def test_the_page_shows_the_verbs_that_it_is_about() -> None:
 def test_the_script_of_the_page_runs_the_grid_to_the_bits_of_one_process(
     alone: Path, tmp_path: Path
 ) -> None:
-    """As an array of three tasks at once, two cells each at most, which the variables of SLURM tell
-    apart.
-    """
+    """As an array of three tasks at once, two cells each at most, told apart as SLURM does."""
     script = next(block for block in blocks("bash") if "SLURM_ARRAY_TASK_ID" in block)
     for shown, here in (
         ("--data path/to/slices", "--data phantoms --grid tiny.toml --threads 1"),
@@ -310,7 +263,7 @@ def test_the_script_of_the_page_runs_the_grid_to_the_bits_of_one_process(
               {"PYTHONPATH": f"{ROOT}", "PATH": path, "SLURM_ARRAY_TASK_ID": f"{task}"})
         for task in (1, 2, 3)
     ]  # fmt: skip
-    ends = [finish(one) for one in team]
+    ends = [finish(task) for task in team]
     assert [(code, err) for code, _, err in ends] == [(0, "")] * 3
     assert [sum(begins(output).values()) for _, output, _ in ends] == [2, 2, 0]
     assert bits(tmp_path / "runs") == bits(alone / "out")

@@ -59,9 +59,7 @@ def test_never_more_workers_than_asked_for_or_than_cells(
 def test_threads_are_equal_and_fit_the_cores(
     w: int, cells: int, cores: int, n: int, device: str
 ) -> None:
-    """Equal, since bits agree at equal threads only; more than the cores only where each worker has
-    one.
-    """
+    """Equal, since bits agree at equal threads only; above the cores only where each has one."""
     threads = [t for _, t in allocate(w, cells, cores, n, device)]
     assert len(set(threads)) == 1
     assert sum(threads) <= cores or set(threads) == {1}
@@ -114,14 +112,13 @@ def test_how_threads_wait_is_left_to_who_chose_it(chosen: str) -> None:
 
 
 def test_else_waiting_threads_sleep_before_torch_is_loaded(tmp_path: Path) -> None:
-    """OpenMP reads its variables when torch is loaded: the command line sets them, and loads no
-    torch before.
-    """
+    """OpenMP reads its variables when torch is loaded: the command line sets them before that."""
     code = (
         "import os, sys\n"
         f"for name in {list(WAITING)}: os.environ.pop(name, None)\n"
         "from benchmark.__main__ import main; main(['arms'])\n"
-        "print([os.environ.get(name) for name in ('GOMP_SPINCOUNT', 'OMP_WAIT_POLICY')], 'torch' in sys.modules)"
+        "names = ('GOMP_SPINCOUNT', 'OMP_WAIT_POLICY')\n"
+        "print([os.environ.get(name) for name in names], 'torch' in sys.modules)"
     )
     code_of_exit, out, _ = finish(process(["-c", code], tmp_path))
     assert (code_of_exit, out.splitlines()[-1]) == (0, "['2000', 'PASSIVE'] False")

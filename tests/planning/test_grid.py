@@ -20,11 +20,10 @@ ARMS = {
     "cut": ArmEntry("elsewhere:Cut", {"level": 0.5}, deterministic=True),
 }
 SPLITS = (Split("by-image-1", (1, 2), (3,), (4,)), Split("by-image-2", (1, 3), (4,), (2,)))
-THESIS = """
+UNET, OTSU = '[[arms]]\nname = "unet"\n', '[[arms]]\nname = "otsu"\n'
+THESIS = f"""
 seeds = [452669, 1, 2]
-
-[[arms]]
-name = "unet"
+{UNET}
 alpha = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 kernel_size = [3, 5, 7, 9]
 """
@@ -37,31 +36,20 @@ def written(folder: Path, text: str) -> Grid:
 
 
 def runs(grid: Grid, splits: tuple[Split, ...] = SPLITS[:1], **options: Any) -> list[RunSpec]:
-    return expand(
-        grid,
-        ARMS,
-        Recipe(),
-        splits,
-        dataset_id="d",
-        content_fingerprint="c",
-        shape=(512, 384),
-        **options,
-    )
+    data: Any = {"dataset_id": "d", "content_fingerprint": "c", "shape": (512, 384)}
+    return expand(grid, ARMS, Recipe(), splits, **data, **options)
 
 
-def test_the_thesis_s_grid_is_36_cells_of_3_seeds(tmp_path: Path) -> None:
-    # thesis, 2.10: nine alphas x four kernels x three seeds = 108 trainings
+def test_the_shipped_thesis_grid_is_36_cells_of_3_seeds(tmp_path: Path) -> None:
+    """Thesis, 2.10: nine alphas x four kernels x three seeds = 108 trainings."""
     specs = runs(written(tmp_path, THESIS))
     assert len(specs) == len({s.run_id for s in specs}) == 108
     cells = {(s.params["alpha"], s.params["kernel_size"]) for s in specs}
     assert cells == {(round(0.1 * i, 1), k) for i in range(1, 10) for k in (3, 5, 7, 9)}
     assert {s.seed for s in specs} == {452669, 1, 2}
-
-
-def test_the_shipped_thesis_grid_is_that_one(tmp_path: Path) -> None:
     shipped = load_grid("thesis")
     assert (shipped.protocol, shipped.splits, shipped.overrides) == ("thesis", (1,), {})
-    assert {s.run_id for s in runs(shipped)} == {s.run_id for s in runs(written(tmp_path, THESIS))}
+    assert {s.run_id for s in runs(shipped)} == {s.run_id for s in specs}
 
 
 def test_a_grid_that_is_stopped_early_has_whole_cells_of_the_first_seed(tmp_path: Path) -> None:
@@ -71,107 +59,75 @@ def test_a_grid_that_is_stopped_early_has_whole_cells_of_the_first_seed(tmp_path
 
 
 def test_splits_are_outermost(tmp_path: Path) -> None:
-    specs, names = (
-        runs(written(tmp_path, THESIS), SPLITS),
-        [(s.split_id, s.fingerprint) for s in SPLITS],
-    )
+    specs = runs(written(tmp_path, THESIS), SPLITS)
+    names = [(s.split_id, s.fingerprint) for s in SPLITS]
     assert [(s.split_id, s.split_fingerprint) for s in specs] == [names[0]] * 108 + [names[1]] * 108
 
 
 def test_axes_follow_the_file_the_last_one_fastest(tmp_path: Path) -> None:
-    grid = written(
-        tmp_path, 'seeds = [1]\n[[arms]]\nname = "unet"\nkernel_size = [9, 3]\nalpha = [0.7, 0.2]\n'
-    )
-    cells = [(s.params["kernel_size"], s.params["alpha"]) for s in runs(grid)]
+    axes = "kernel_size = [9, 3]\nalpha = [0.7, 0.2]\n"
+    specs = runs(written(tmp_path, f"seeds = [1]\n{UNET}{axes}"))
+    cells = [(s.params["kernel_size"], s.params["alpha"]) for s in specs]
     assert cells == [(9, 0.7), (9, 0.2), (3, 0.7), (3, 0.2)]
 
 
 def test_a_deterministic_arm_has_one_run_whatever_the_seeds(tmp_path: Path) -> None:
-    text = 'seeds = [1, 2, 3]\n[[arms]]\nname = "otsu"\n[[arms]]\nname = "unet"\n'
-    specs = runs(written(tmp_path, text), SPLITS)
-    assert [(s.arm, s.seed) for s in specs[:4]] == [
-        ("otsu", None),
-        ("unet", 1),
-        ("unet", 2),
-        ("unet", 3),
-    ]
-    assert len(specs) == 8  # and once per split
+    specs = runs(written(tmp_path, f"seeds = [1, 2, 3]\n{OTSU}{UNET}"), SPLITS)
+    once = [("otsu", None), ("unet", 1), ("unet", 2), ("unet", 3)]
+    assert [(s.arm, s.seed) for s in specs] == once * 2  # and once per split
 
 
 def test_one_cell_named_twice_is_one_run(tmp_path: Path) -> None:
-    text = 'seeds = [1]\n[[arms]]\nname = "unet"\n[[arms]]\nname = "unet"\nalpha = [0.5, 0.6]\n'
-    assert [s.params["alpha"] for s in runs(written(tmp_path, text))] == [0.5, 0.6]
+    grid = written(tmp_path, f"seeds = [1]\n{UNET}{UNET}alpha = [0.5, 0.6]\n")
+    assert [s.params["alpha"] for s in runs(grid)] == [0.5, 0.6]
 
 
 def test_defaults_are_filled_in_and_a_single_value_is_an_axis(tmp_path: Path) -> None:
-    (one,) = runs(written(tmp_path, 'seeds = [7]\n[[arms]]\nname = "unet"\nalpha = 0.9\n'))
-    assert one.params == {"alpha": 0.9, "kernel_size": 5}
+    (spec,) = runs(written(tmp_path, f"seeds = [7]\n{UNET}alpha = 0.9\n"))
+    assert spec.params == {"alpha": 0.9, "kernel_size": 5}
+    assert (spec.dataset_id, spec.content_fingerprint, spec.shape) == ("d", "c", (512, 384))
 
 
 def test_all_keys_of_a_grid_are_read(tmp_path: Path) -> None:
-    text = 'seeds = [3]\nsplits = [2, 4]\nprotocol = "patient"\n[set]\n"training.patience" = 9\n[[arms]]\nname = "otsu"\n'
-    assert written(tmp_path, text) == Grid(
-        name="mine",
-        arms=(("otsu", {}),),
-        seeds=(3,),
-        splits=(2, 4),
-        protocol="patient",
-        overrides={"training.patience": 9},
-    )
-
-
-def test_without_more_it_is_split_1_of_the_thesis(tmp_path: Path) -> None:
-    grid = written(tmp_path, THESIS)
-    assert (grid.splits, grid.protocol, grid.overrides) == ((1,), "thesis", {})
-
-
-def test_an_unknown_arm_lists_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="unknown arm 'unett'; known: cut, otsu, unet"):
-        runs(written(tmp_path, 'seeds = [1]\n[[arms]]\nname = "unett"\n'))
-
-
-def test_an_unknown_parameter_lists_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="unknown parameter 'kernel'; known: alpha, kernel_size"):
-        runs(written(tmp_path, 'seeds = [1]\n[[arms]]\nname = "unet"\nkernel = 5\n'))
-    with pytest.raises(SpecError, match=r"unknown parameter 'alpha'; known: \(none\)"):
-        runs(written(tmp_path, 'seeds = [1]\n[[arms]]\nname = "otsu"\nalpha = 0.5\n'))
+    """Without more than arms and seeds it is split 1 of the thesis."""
+    more = 'splits = [2, 4]\nprotocol = "patient"\n[set]\n"training.patience" = 9\n'
+    arms, patience = (("otsu", {}),), {"training.patience": 9}
+    grid = written(tmp_path, f"seeds = [3]\n{more}{OTSU}")
+    assert grid == Grid("mine", arms, (3,), (2, 4), "patient", patience)
+    grid = written(tmp_path, f"seeds = [3]\n{OTSU}")
+    assert grid == Grid("mine", arms, (3,), (1,), "thesis", {})
 
 
 def test_an_unknown_grid_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        SpecError, match=r"unknown grid 'nonsense'; known: .*or a path ending in \.toml"
-    ):
+    with pytest.raises(SpecError, match=r"unknown grid 'nonsense'; known: .*path ending in \.toml"):
         load_grid("nonsense")
     with pytest.raises(SpecError, match=r"other\.toml is not there"):
         load_grid(str(tmp_path / "other.toml"))
+
+
+NUMBERS = "must be a list of whole numbers"
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("seeds = [\n", "not valid TOML"),
-        (
-            'seed = 1\n[[arms]]\nname = "unet"\n',
-            "unknown key 'seed'; known: arms, protocol, seeds, set, splits",
-        ),
+        (f"seed = 1\n{UNET}", "unknown key 'seed'; known: arms, protocol, seeds, set, splits"),
         ("seeds = [1]\n", "names no arm"),
         ("seeds = [1]\n[[arms]]\nalpha = 0.5\n", "needs a name"),
-        ('seeds = [1]\n[[arms]]\nname = "unet"\nalpha = []\n', "no axis may be empty"),
-        ('[[arms]]\nname = "unet"\n', "seeds = .* must be a list of whole numbers"),
-        ('seeds = []\n[[arms]]\nname = "unet"\n', "seeds = .* must be a list of whole numbers"),
-        ('seeds = 1\n[[arms]]\nname = "unet"\n', "seeds = .* must be a list of whole numbers"),
-        ('seeds = [-1]\n[[arms]]\nname = "unet"\n', "seeds = .* must be a list of whole numbers"),
-        ('seeds = [1.5]\n[[arms]]\nname = "unet"\n', "seeds = .* must be a list of whole numbers"),
-        ('seeds = [true]\n[[arms]]\nname = "unet"\n', "seeds = .* must be a list of whole numbers"),
-        ('seeds = [1, 1]\n[[arms]]\nname = "unet"\n', "seeds = .* names one twice"),
-        ('seeds = [1]\nset = 3\n[[arms]]\nname = "unet"\n', "set must be a table"),
+        (f"seeds = [1]\n{UNET}alpha = []\n", "no axis may be empty"),
+        (UNET, f"seeds = .* {NUMBERS}"),
+        (f"seeds = []\n{UNET}", f"seeds = .* {NUMBERS}"),
+        (f"seeds = 1\n{UNET}", f"seeds = .* {NUMBERS}"),
+        (f"seeds = [-1]\n{UNET}", f"seeds = .* {NUMBERS}"),
+        (f"seeds = [1.5]\n{UNET}", f"seeds = .* {NUMBERS}"),
+        (f"seeds = [true]\n{UNET}", f"seeds = .* {NUMBERS}"),
+        (f"seeds = [1, 1]\n{UNET}", "seeds = .* names one twice"),
+        (f"seeds = [1]\nsplits = []\n{UNET}", f"splits = .* {NUMBERS}"),
+        (f"seeds = [1]\nset = 3\n{UNET}", "set must be a table"),
         ('seeds = [1]\n[arms]\nname = "unet"\n', r"must be written as \[\[arms\]\]"),
         ("seeds = [1]\narms = 3\n", r"must be written as \[\[arms\]\]"),
         ("seeds = [1]\narms = [3]\n", r"must be written as \[\[arms\]\]"),
-        (
-            'seeds = [1]\nsplits = []\n[[arms]]\nname = "unet"\n',
-            "splits = .* must be a list of whole numbers",
-        ),
     ],
 )
 def test_a_malformed_grid_is_refused(text: str, message: str, tmp_path: Path) -> None:
@@ -179,30 +135,18 @@ def test_a_malformed_grid_is_refused(text: str, message: str, tmp_path: Path) ->
         written(tmp_path, text)
 
 
-BOTH = 'seeds = [1, 2]\n[[arms]]\nname = "unet"\nalpha = [0.3, 0.5]\n[[arms]]\nname = "cut"\nlevel = [0.4, 0.6]\n'
+BOTH = f'seeds = [1, 2]\n{UNET}alpha = [0.3, 0.5]\n[[arms]]\nname = "cut"\nlevel = [0.4, 0.6]\n'
+UNETS, CUTS = [("unet", 0.3), ("unet", 0.5)], [("cut", 0.4), ("cut", 0.6)]
 
 
 @pytest.mark.parametrize(
     ("only", "kept"),
     [
-        (
-            {},
-            [
-                ("unet", 0.3),
-                ("unet", 0.5),
-                ("cut", 0.4),
-                ("cut", 0.6),
-                ("unet", 0.3),
-                ("unet", 0.5),
-            ],
-        ),
-        ({"arm": ["cut"]}, [("cut", 0.4), ("cut", 0.6)]),
+        ({}, [*UNETS, *CUTS, *UNETS]),
+        ({"arm": ["cut"]}, CUTS),
         ({"alpha": [0.5]}, [("unet", 0.5)] * 2),
         ({"arm": ["unet"], "alpha": [0.3]}, [("unet", 0.3)] * 2),
-        (
-            {"level": [0.6, 0.4]},
-            [("cut", 0.4), ("cut", 0.6)],
-        ),  # the grid's order, not the one asked in
+        ({"level": [0.6, 0.4]}, CUTS),  # the grid's order, not the one asked in
     ],
 )
 def test_only_narrows_by_arm_or_parameter(
@@ -213,24 +157,22 @@ def test_only_narrows_by_arm_or_parameter(
 
 
 @pytest.mark.parametrize(
-    ("only", "message"),
+    ("text", "only", "message"),
     [
-        ({"kernel": [5]}, "--only: unknown key 'kernel'; known: alpha, arm, kernel_size, level"),
-        ({"alpha": [0.4]}, "--only: unknown alpha 0.4; known: 0.3, 0.5"),
-        ({"arm": ["otsu"]}, "--only: unknown arm 'otsu'; known: cut, unet"),
-        ({"alpha": ["0.5"]}, "--only: unknown alpha '0.5'; known: 0.3, 0.5"),
+        ('seeds = [1]\n[[arms]]\nname = "unett"\n', {}, "arm 'unett'; known: cut, otsu, unet"),
+        (f"seeds = [1]\n{UNET}kernel = 5", {}, "parameter 'kernel'; known: alpha, kernel_size"),
+        (f"seeds = [1]\n{OTSU}alpha = 0.5", {}, r"parameter 'alpha'; known: \(none\)"),
+        (BOTH, {"kernel": [5]}, "key 'kernel'; known: alpha, arm, kernel_size, level"),
+        (BOTH, {"alpha": [0.4]}, "alpha 0.4; known: 0.3, 0.5"),
+        (BOTH, {"arm": ["otsu"]}, "arm 'otsu'; known: cut, unet"),
+        (BOTH, {"alpha": ["0.5"]}, "alpha '0.5'; known: 0.3, 0.5"),
     ],
 )
-def test_only_refuses_what_no_run_has(
-    only: dict[str, list[object]], message: str, tmp_path: Path
+def test_what_no_run_has_lists_what_is_known(
+    text: str, only: dict[str, list[object]], message: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(SpecError, match=message):
-        runs(written(tmp_path, BOTH), only=only)
-
-
-def test_runs_carry_data_and_shape(tmp_path: Path) -> None:
-    one = runs(written(tmp_path, THESIS))[0]
-    assert (one.dataset_id, one.content_fingerprint, one.shape) == ("d", "c", (512, 384))
+    with pytest.raises(SpecError, match=f"{'--only: ' if only else ''}unknown {message}"):
+        runs(written(tmp_path, text), only=only)
 
 
 def test_a_whole_number_for_a_float_parameter_is_the_same_run() -> None:

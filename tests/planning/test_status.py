@@ -69,7 +69,7 @@ def finish(planned: PlannedRuns, place: int, seconds: float) -> None:
 
 
 def test_states_and_epochs_are_read_off_the_folders(planned: PlannedRuns) -> None:
-    """The second has 18 of 20 epochs left at its own median of 3 s, the third 20 like the first's."""
+    """The second has 18 of 20 epochs left at its own median of 3 s, the third 20 as the first."""
     finish(planned, 0, 3.0)
     write(planned, 1, spec="{}", history=HISTORY)
     status = GridStatus(planned, ARMS, Clock())

@@ -10,6 +10,7 @@ import pytest
 from bench_forms import spec_of
 
 from baselines import ARMS
+from benchmark.arm import ArmEntry
 from benchmark.data.slices import SliceSet
 from benchmark.planning.time_estimate import (
     GUESS,
@@ -61,7 +62,7 @@ def test_without_a_finished_cell_the_estimate_is_a_guess_that_says_so(slices: Sl
 
 
 def test_a_like_cell_tells_seconds_and_epochs_directly(slices: SliceSet) -> None:
-    """Another alpha and seed are alike: the medians of 2, 3, 10 s an epoch, of 10, 20, 60 epochs."""
+    """Another alpha and seed are alike: medians of 2, 3, 10 s an epoch, of 10, 20, 60 epochs."""
     seen = [taught(spec(slices, alpha=0.9, seed=2), s, n) for s, n in ((2, 10), (10, 60), (3, 20))]
     other = taught(spec(slices, kernel_size=9), 99, 99)
     got = of(spec(slices, alpha=0.1), {"runs": [*seen, other], "our records": []})
@@ -95,7 +96,7 @@ def test_the_cost_of_an_arm_that_declares_none_is_that_of_its_finished_cells(
     slices: SliceSet,
 ) -> None:
     """Recorded as 3 GFLOP at 64 x 64, it is 12 at 128 x 128."""
-    silent = ARMS["unet"].__class__("elsewhere:Arm", ARMS["unet"].defaults)
+    silent = ArmEntry("elsewhere:Arm", ARMS["unet"].defaults)
     strange, known = spec(slices, kernel_size=11), taught(spec(slices, shape=(128, 128)), 5)
     assert estimate(strange, 96, silent, {"runs": [known]}) == TimeEstimate(None, 20)
     sources = {"runs": [known, taught(strange, 1.0, 20, 3.0)]}

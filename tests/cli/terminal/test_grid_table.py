@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from bench_forms import small_recipe
@@ -30,14 +31,8 @@ ALPHAS = [f"0.{i}" for i in range(1, 10)]
 
 def specs_of(grid: str) -> list[RunSpec]:
     split, data = Split("by-image-1", (1,), (2,), (3,)), {"dataset_id": "d", "shape": (64, 64)}
-    return expand(
-        load_grid(grid),
-        ARMS,
-        small_recipe(),
-        [split],
-        content_fingerprint="c",
-        **data,  # type: ignore[arg-type]
-    )
+    more: Any = {"content_fingerprint": "c", **data}
+    return expand(load_grid(grid), ARMS, small_recipe(), [split], **more)
 
 
 def cell(spec: RunSpec, state: RunState, epochs: int = 0, rest: float | None = 1200) -> CellStatus:
@@ -46,7 +41,7 @@ def cell(spec: RunSpec, state: RunState, epochs: int = 0, rest: float | None = 1
 
 
 def mixed() -> list[CellStatus]:
-    """The thesis's 4 x 9 x 3: the first seed done but for its last three; one of the second runs."""
+    """The thesis's 4 x 9 x 3: the first seed done but for its last three; one more runs."""
     special = {33: (FAILED, 0), 34: (PARTIAL, 8), 35: (PARTIAL, 0), 36: (RUNNING, 13)}
     return [
         cell(spec, *special.get(i, (DONE if i < 33 else PENDING, 0)))
@@ -71,7 +66,7 @@ def test_at_120_columns_every_entry_counts_its_seeds_by_state() -> None:
     assert re.match(r"unet 3x3 (1/3 done +){9}$", f"{lines[1]} ")
     assert re.match(r" +1/3 running (~40 min +){8}$", f"{lines[2]} ")
     assert [line.split() for line in lines[3:5]] == [["epoch", "12"], ["~40", "min"]]
-    last_row = [i for i, line in enumerate(lines) if line.startswith("unet 9x9")][0]
+    last_row = next(i for i, line in enumerate(lines) if line.startswith("unet 9x9"))
     assert lines[last_row].split()[-6:] == ["1/3", "failed", "1/3", "partial", "1/3", "partial"]
     assert lines[-3:] == [
         "",

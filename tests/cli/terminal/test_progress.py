@@ -1,6 +1,4 @@
-"""What is told while a grid runs: lines at a clock that the test holds, and the grid on a terminal
-that it is given.
-"""
+"""What is told while a grid runs: lines at a clock held by the test, and the grid on a terminal."""
 
 from __future__ import annotations
 
@@ -21,7 +19,8 @@ from rich.console import Console
 
 from baselines import ARMS
 from benchmark.__main__ import main
-from benchmark.cli.run_verbs import WorkerOptions, _worker
+from benchmark.arm import ArmEntry
+from benchmark.cli.devices import WorkerDevice
 from benchmark.cli.terminal import progress
 from benchmark.cli.terminal.progress import (
     Lines,
@@ -32,14 +31,16 @@ from benchmark.cli.terminal.progress import (
     kept_epochs,
     terminal,
 )
+from benchmark.cli.workers import _worker
 from benchmark.data.slices import SliceSet
-from benchmark.planning import status as surveying
+from benchmark.planning import status as status_module
 from benchmark.planning.grid import Grid
-from benchmark.planning.request import Job, Request
+from benchmark.planning.request import PlannedRuns, Request
 from benchmark.planning.status import CellStatus, Epochs, GridStatus
 from benchmark.planning.time_estimate import TimeEstimate
 from benchmark.protocol import Recipe
 from benchmark.runs.run_folder import RunFolder, RunState
+from benchmark.runs.runner import RunOptions
 from benchmark.splits.split import make
 
 Capture = pytest.CaptureFixture[str]
@@ -56,95 +57,92 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    one = Clock()
-    monkeypatch.setattr(progress, "time", one)
-    return one
+    clock = Clock()
+    monkeypatch.setattr(progress, "time", clock)
+    return clock
 
 
 @pytest.fixture
-def job(slices: SliceSet, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+def planned(
+    slices: SliceSet, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> PlannedRuns:
     """Three kernels, two epochs each."""
-    monkeypatch.setattr(surveying, "reproduction_folder", lambda: tmp_path / "shipped")
-    split = make(slices, recipe.split, 1)
-    specs = [
-        spec_of("unet", ARMS["unet"], slices, split, recipe, kernel_size=k, alpha=0.5)
-        for k in (3, 5, 7)
-    ]
-    return Job(slices, {split.split_id: split}, specs, Grid("some", (), (1,)), tmp_path / "runs")
+    monkeypatch.setattr(status_module, "reproduction_folder", lambda: tmp_path / "shipped")
+    split, unet = make(slices, recipe.split, 1), ARMS["unet"]
+    specs = [spec_of("unet", unet, slices, split, recipe, kernel_size=k) for k in (3, 5, 7)]
+    grid = Grid("some", (), (1,))
+    return PlannedRuns(slices, {split.split_id: split}, specs, grid, tmp_path / "runs")
 
 
-def begun(job: Job, place: int) -> RunFolder:
+@pytest.fixture
+def lines(planned: PlannedRuns) -> Lines:
+    return Lines(planned.specs, planned.folder)
+
+
+def begun(planned: PlannedRuns, place: int) -> RunFolder:
     """A cell with two epochs behind it."""
-    folder = RunFolder(job.folder, job.specs[place].run_id)
+    folder = RunFolder(planned.folder, planned.specs[place].run_id)
     folder.path.mkdir(parents=True)
     for name, text in {"spec.json": "{}", "environment.json": "{}", "history.csv": HISTORY}.items():
         (folder / name).write_text(text)
     return folder
 
 
-def test_a_grid_told_from_begin_to_end(clock: Clock, job: Job, capsys: Capture) -> None:
-    with Lines(job.specs, job.folder) as output:
-        output.on_state(job.specs[0], RunState.DONE)
-        output.on_begin(job.specs[1])
+def name(place: int, kernel: int) -> str:
+    return f"[{place}/3] unet(alpha=0.5, kernel_size={kernel}) seed 1"
+
+
+def test_a_grid_told_from_begin_to_end(
+    clock: Clock, planned: PlannedRuns, lines: Lines, capsys: Capture
+) -> None:
+    first, second, third = planned.specs
+    with lines as output:
+        output.on_state(first, RunState.DONE)
+        output.on_state(first, RunState.RUNNING)
+        output.on_begin(second)
         output.on_note("as it is")
+        output.on_epoch(second, [])  # of an arm without epochs
         clock.now += 2
-        output.on_epoch(job.specs[1], [ROW])
-        output.on_epoch(job.specs[1], [ROW, {**ROW, "epoch": 1, "val_dice": 0.125}])
+        output.on_epoch(second, [ROW])
+        output.on_epoch(second, [ROW, {**ROW, "epoch": 1, "val_dice": 0.125}])
         clock.now += 38
-        output.on_state(job.specs[1], RunState.DONE)
-        output.on_begin(job.specs[2])
+        output.on_state(second, RunState.DONE)
+        output.on_begin(third)
         clock.now += 1
-        output.on_state(job.specs[2], RunState.FAILED)
+        output.on_state(third, RunState.FAILED)
     assert capsys.readouterr().out.splitlines() == [
-        "[1/3] unet(alpha=0.5, kernel_size=3) seed 1: done, from before",
-        "[2/3] unet(alpha=0.5, kernel_size=5) seed 1: begins",
+        f"{name(1, 3)}: done, from before",
+        f"{name(1, 3)}: left to the process that is running it",
+        f"{name(2, 5)}: begins",
         "    as it is",
         "    epoch 0  validation Dice 0.250 (best 0.250)  2.0 s an epoch",
         "    epoch 1  validation Dice 0.125 (best 0.250)  2.0 s an epoch",
-        "[2/3] unet(alpha=0.5, kernel_size=5) seed 1: done in 40 s",
-        "[3/3] unet(alpha=0.5, kernel_size=7) seed 1: begins",
-        "[3/3] unet(alpha=0.5, kernel_size=7) seed 1: failed in 1.0 s",
+        f"{name(2, 5)}: done in 40 s",
+        f"{name(3, 7)}: begins",
+        f"{name(3, 7)}: failed in 1.0 s",
     ]
 
 
-def test_with_a_survey_the_time_left_of_all_cells_is_told(job: Job, capsys: Capture) -> None:
-    """The guess, at 100 GFLOP/s: 7.96 + 22.12 + 43.37 GFLOP / 64, 16 + 4 / 3 images, 2 epochs: 0.4
-    s.
-    """
-    with Lines(job.specs, job.folder, GridStatus(job, ARMS)) as output:
-        output.on_begin(job.specs[0])
-    assert (
-        capsys.readouterr().out
-        == "[1/3] unet(alpha=0.5, kernel_size=3) seed 1: begins  about 0.4 s left\n"
-    )
+def test_the_time_left_of_all_cells_is_told_where_each_is_known(
+    planned: PlannedRuns, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The guess: 0.885 (9 + 25 + 49) GFLOP / 64 at 30 a second, 16 + 4 / 3 images, 2 epochs."""
+    first = planned.specs[0]
+    Lines(planned.specs, planned.folder, GridStatus(planned, ARMS)).on_begin(first)
+    assert capsys.readouterr().out == f"{name(1, 3)}: begins  about 1.3 s left\n"
+    costless = {**ARMS, "unet": ArmEntry("elsewhere:Arm", ARMS["unet"].defaults)}
+    Lines(planned.specs, planned.folder, GridStatus(planned, costless)).on_begin(first)
+    assert capsys.readouterr().out == f"{name(1, 3)}: begins\n"
 
 
-def test_where_an_estimate_is_missing_no_time_is_promised(job: Job, capsys: Capture) -> None:
-    job.specs[0].params["kernel_size"] = 11  # type: ignore[index]
-    with Lines(job.specs, job.folder, GridStatus(job, ARMS)) as output:
-        output.on_begin(job.specs[0])
-    assert capsys.readouterr().out.endswith("begins\n")
-
-
-def test_a_cell_of_another_process_is_said_to_be_left_to_it(job: Job, capsys: Capture) -> None:
-    Lines(job.specs, job.folder).on_state(job.specs[0], RunState.RUNNING)
-    assert capsys.readouterr().out == (
-        "[1/3] unet(alpha=0.5, kernel_size=3) seed 1: left to the process that is running it\n"
-    )
-
-
-def test_an_arm_without_epochs_says_nothing(job: Job, capsys: Capture) -> None:
-    Lines(job.specs, job.folder).on_epoch(job.specs[0], [])
-    assert capsys.readouterr().out == ""
-
-
-def test_what_a_checkpoint_held_is_gone_on_after(job: Job, capsys: Capture) -> None:
+def test_what_a_checkpoint_held_is_gone_on_after(
+    planned: PlannedRuns, lines: Lines, capsys: Capture
+) -> None:
     """Told once, before the first new epoch, which is told as ever."""
-    output, (spec, *_) = Lines(job.specs, job.folder), job.specs
-    (begun(job, 0) / "checkpoint.pt").touch()
-    output.on_begin(spec)
-    output.on_epoch(spec, [ROW])
-    output.on_epoch(spec, [ROW, {**ROW, "epoch": 1, "val_dice": 0.5}])
+    (begun(planned, 0) / "checkpoint.pt").touch()
+    lines.on_begin(planned.specs[0])
+    lines.on_epoch(planned.specs[0], [ROW])
+    lines.on_epoch(planned.specs[0], [ROW, {**ROW, "epoch": 1, "val_dice": 0.5}])
     assert capsys.readouterr().out.splitlines()[1:] == [
         "    goes on after epoch 0  validation Dice 0.250 (best 0.250)",
         "    epoch 1  validation Dice 0.500 (best 0.500)  2.0 s an epoch",
@@ -153,17 +151,16 @@ def test_what_a_checkpoint_held_is_gone_on_after(job: Job, capsys: Capture) -> N
 
 @pytest.mark.parametrize("again", [False, True], ids=["dropped", "dropped and written anew"])
 def test_a_training_whose_checkpoint_was_dropped_starts_over(
-    job: Job, capsys: Capture, again: bool
+    planned: PlannedRuns, lines: Lines, capsys: Capture, again: bool
 ) -> None:
-    output, (spec, *_) = Lines(job.specs, job.folder), job.specs
-    checkpoint = begun(job, 0) / "checkpoint.pt"
+    checkpoint = begun(planned, 0) / "checkpoint.pt"
     checkpoint.touch()
     os.utime(checkpoint, (1, 1))
-    output.on_begin(spec)
+    lines.on_begin(planned.specs[0])
     checkpoint.unlink()
     if again:
         checkpoint.touch()
-    output.on_epoch(spec, [ROW])
+    lines.on_epoch(planned.specs[0], [ROW])
     assert "goes on" not in capsys.readouterr().out
 
 
@@ -171,26 +168,28 @@ def test_a_line_is_never_wrapped(
     slices: SliceSet, recipe: Recipe, tmp_path: Path, capsys: Capture
 ) -> None:
     """A log file has no width, and whoever searches it wants whole lines."""
-    entry = ARMS["region-growing"]
-    spec = spec_of("region-growing", entry, slices, make(slices, recipe.split, 1), recipe)
+    arm = "region-growing"
+    spec = spec_of(arm, ARMS[arm], slices, make(slices, recipe.split, 1), recipe)
     Lines([spec], tmp_path).on_begin(spec)
     (line,) = capsys.readouterr().out.splitlines()
     assert len(line) > 80
     assert line.endswith(": begins")
 
 
-def everything(output: Lines, job: Job) -> None:
+def everything(output: Lines, planned: PlannedRuns) -> None:
     """All that can be told, once."""
-    output.on_state(job.specs[0], RunState.DONE)
-    output.on_begin(job.specs[1])
+    output.on_state(planned.specs[0], RunState.DONE)
+    output.on_begin(planned.specs[1])
     output.on_note("a note")
-    output.on_epoch(job.specs[1], [ROW])
-    output.on_state(job.specs[1], RunState.DONE)
+    output.on_epoch(planned.specs[1], [ROW])
+    output.on_state(planned.specs[1], RunState.DONE)
 
 
-def test_a_worker_of_a_parent_that_shows_the_grid_is_silent(job: Job, capsys: Capture) -> None:
-    output = Silent(job.specs, job.folder)
-    everything(output, job)
+def test_a_worker_of_a_parent_that_shows_the_grid_is_silent(
+    planned: PlannedRuns, capsys: Capture
+) -> None:
+    output = Silent(planned.specs, planned.folder)
+    everything(output, planned)
     with pytest.raises(KeyboardInterrupt), output:
         raise KeyboardInterrupt
     assert capsys.readouterr().out == ""
@@ -201,50 +200,47 @@ def screen(width: int = 100, height: int = 30) -> Console:
 
 
 def test_on_a_terminal_only_what_the_grid_does_not_show_is_told_above_it(
-    job: Job, monkeypatch: pytest.MonkeyPatch
+    planned: PlannedRuns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdout", io.StringIO())
     monkeypatch.setenv("TERM", "xterm")  # a dumb one is shown the last picture alone
     console = screen()
-    with LiveGrid(GridStatus(job, ARMS), console) as output:
-        everything(output, job)
+    with LiveGrid(GridStatus(planned, ARMS), console) as output:
+        everything(output, planned)
     assert isinstance(console.file, io.StringIO)
     text = re.sub(r"\x1b\[[0-9;?]*\w", "", console.file.getvalue())
     assert "    a note" in text
-    assert "[2/3] unet(alpha=0.5, kernel_size=5) seed 1: done in " in text
+    assert f"{name(2, 5)}: done in " in text
     for line in ("from before", "begins", "an epoch"):
         assert line not in text
     assert text.count("Cells: 0 done, 0 running") > 1
 
 
-@pytest.mark.parametrize("height", [10, 30])
+@pytest.mark.parametrize("height", [9, 30])
 def test_the_picture_is_no_higher_than_the_terminal_and_shows_the_cells_at_work(
-    job: Job, height: int
+    planned: PlannedRuns, height: int
 ) -> None:
-    folder, console = begun(job, 1), screen(80, height)
-    with folder.lock():
-        output = LiveGrid(GridStatus(job, ARMS), console)
+    console = screen(80, height)
+    with begun(planned, 1).lock():
+        frame = LiveGrid(GridStatus(planned, ARMS), console).frame()
         lines = [
-            "".join(part.text for part in line)
-            for line in console.render_lines(output.frame(), pad=False)
+            "".join(part.text for part in line) for line in console.render_lines(frame, pad=False)
         ]
     assert len(lines) <= height
     assert lines[-2] == "unet(alpha=0.5, kernel_size=5) seed 1 on by-image-1"
-    assert re.match(
-        r"  epoch 1  Dice 0\.125 \(best 0\.250\)  \S+  \d\.\d s, about 0\.0 s left", lines[-1]
-    )
+    shown = r"  epoch 1  Dice 0\.125 \(best 0\.250\)  \S+  \d\.\d s, about 0\.0 s left"
+    assert re.match(shown, lines[-1])
     assert any(line.startswith("unet 5x5") for line in lines) == (height == 30)
 
 
-def test_a_cell_at_work_in_words(job: Job) -> None:
-    """8 epochs of 20: two fifths of the bar."""
-    begins = at_work_lines(CellStatus(job.specs[0], RunState.RUNNING, left=TimeEstimate(None)))
-    at_eight = CellStatus(
-        job.specs[0], RunState.RUNNING, Epochs((2.0,) * 8, (0.5,) * 8), 16.0, TimeEstimate(24.0, 12)
-    )
+def test_a_cell_at_work_in_words(planned: PlannedRuns) -> None:
+    spec, running = planned.specs[0], RunState.RUNNING
+    begins = at_work_lines(CellStatus(spec, running, left=TimeEstimate(None)))
+    epochs = Epochs((2.0,) * 8, (0.5,) * 8)
+    at_eight = at_work_lines(CellStatus(spec, running, epochs, 16.0, TimeEstimate(24.0, 12)))
     console = Console(width=100, file=io.StringIO(), color_system=None)
     with console.capture() as got:
-        console.print(*begins, *at_work_lines(at_eight), sep="\n")
+        console.print(*begins, *at_eight, sep="\n")
     lines = [line.rstrip() for line in got.get().splitlines() if line.strip()]
     assert re.fullmatch(r"  begins  \S* *0\.0 s", lines[1])
     assert lines[3].startswith("  epoch 7  Dice 0.500 (best 0.500)  ")
@@ -252,40 +248,39 @@ def test_a_cell_at_work_in_words(job: Job) -> None:
 
 
 def test_a_disk_that_does_not_answer_ends_no_training(
-    job: Job, monkeypatch: pytest.MonkeyPatch
+    planned: PlannedRuns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    output = LiveGrid(GridStatus(job, ARMS), screen())
+    output = LiveGrid(GridStatus(planned, ARMS), screen())
 
     def broken() -> None:
         raise OSError(errno.EIO, "no answer")
 
-    monkeypatch.setattr(output.seen, "look", broken)
+    monkeypatch.setattr(output.status, "snapshot", broken)
     assert "no answer" in str(output.frame())
 
 
-def test_the_last_line_of_a_call_that_was_stopped(job: Job, capsys: Capture) -> None:
-    """How many cells are done; which were cut, where, and what of it is kept; that the same command
-    goes on.
-    """
+def test_the_last_line_of_a_call_that_was_stopped(planned: PlannedRuns, capsys: Capture) -> None:
+    """How many cells are done; which were cut, where, what is kept; that the command goes on."""
     import torch
 
-    survey = GridStatus(job, ARMS)
-    RunFolder(job.folder, job.specs[0].run_id).path.mkdir(parents=True)
-    (job.folder / job.specs[0].run_id / "result.json").write_text("{}")
-    torch.save({"history": [ROW]}, begun(job, 1) / "checkpoint.pt")
-    begun(job, 2)
-    with pytest.raises(KeyboardInterrupt), Lines(job.specs, job.folder, survey):
+    status = GridStatus(planned, ARMS)
+    done = planned.folder / planned.specs[0].run_id
+    done.mkdir(parents=True)
+    (done / "result.json").write_text("{}")
+    torch.save({"history": [ROW]}, begun(planned, 1) / "checkpoint.pt")
+    last = begun(planned, 2)
+    with pytest.raises(KeyboardInterrupt), Lines(planned.specs, planned.folder, status):
         raise KeyboardInterrupt
-    words = capsys.readouterr().out
-    assert words == (
-        "1 of 3 cells are done; unet(alpha=0.5, kernel_size=5) seed 1 on by-image-1 was cut after epoch 1, its "
-        "checkpoint holds epoch 0; unet(alpha=0.5, kernel_size=7) seed 1 on by-image-1 was cut after epoch 1, "
-        "no checkpoint was written yet; the same command goes on from there\n"
+    assert capsys.readouterr().out == (
+        "1 of 3 cells are done; unet(alpha=0.5, kernel_size=5) seed 1 on by-image-1 was cut after "
+        "epoch 1, its checkpoint holds epoch 0; unet(alpha=0.5, kernel_size=7) seed 1 on "
+        "by-image-1 was cut after epoch 1, no checkpoint was written yet; "
+        "the same command goes on from there\n"
     )
-    (job.folder / job.specs[2].run_id / "history.csv").unlink()
+    (last / "history.csv").unlink()
     assert (
         "kernel_size=7) seed 1 on by-image-1 was cut before its first epoch ended, no"
-        in closing_summary(survey)
+        in closing_summary(status)
     )
 
 
@@ -295,46 +290,37 @@ def test_of_a_damaged_checkpoint_nothing_is_kept(tmp_path: Path) -> None:
     assert kept_epochs(tmp_path / "checkpoint.pt") == 0
 
 
-def test_what_is_no_terminal_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not even where colours are forced: a picture drawn again and again would fill a log file with
-    itself.
-    """
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setattr("sys.stdout", io.StringIO())
-    assert terminal() is None
+class Tty(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
 
-@pytest.mark.parametrize(("kind", "drawable"), [("xterm", True), ("dumb", False)])
-def test_a_terminal_that_cannot_move_its_cursor_gets_lines(
-    kind: str, drawable: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("stdout", "kind", "drawable"),
+    [(Tty, "xterm", True), (Tty, "dumb", False), (io.StringIO, "xterm", False)],
+)
+def test_only_a_terminal_that_can_move_its_cursor_is_one(
+    stdout: type[io.StringIO], kind: str, drawable: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Tty(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
+    """Even where colours are forced: a picture drawn again and again would fill a log file."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", kind)
-    monkeypatch.setattr("sys.stdout", Tty())
+    monkeypatch.setattr("sys.stdout", stdout())
     assert (terminal() is not None) == drawable
 
 
-@pytest.mark.parametrize("silent", [True, False])
+@pytest.mark.parametrize(("form", "silent"), [(Silent, True), (Lines, False)])
 def test_a_worker_says_nothing_where_its_parent_shows_the_grid(
-    silent: bool, tmp_path: Path, capsys: Capture, few_phantoms: None
+    form: type[Lines], silent: bool, tmp_path: Path, capsys: Capture, few_phantoms: None
 ) -> None:
     asked = Request(data="phantoms", only={"arm": ["otsu"]}, out=tmp_path / "out")
-    _worker(
-        asked,
-        ARMS,
-        ("cpu", 1),
-        WorkerOptions(keep_threads=False, keep_models=False, began=0.0, silent=silent),
-    )
+    _worker(asked, ARMS, WorkerDevice("cpu", 1), RunOptions(tmp_path / "out"), form)
     assert list(tmp_path.glob("out/*/result.json"))
     assert ("done in" in capsys.readouterr().out) == (not silent)
 
 
-# A process with everything imported, which forks a child for each line of words: `reproduce`, but
-# with few phantoms and a checkpoint after every epoch, which else is written once a minute; epochs
-# of a tenth of a second or more
+# A process with everything imported, which forks a child for each line of arguments, with few
+# phantoms and a checkpoint after every epoch, not once a minute; epochs of a tenth of a second
 DRIVER = """
 import os, sys, time
 from functools import partial
@@ -414,17 +400,15 @@ class Screen:
 @pytest.fixture
 def driver(tmp_path: Path) -> Iterator[Screen]:
     (tmp_path / "tiny.toml").write_text(GRID)
-    one = Screen(tmp_path)
-    yield one
-    one.close()
+    screen = Screen(tmp_path)
+    yield screen
+    screen.close()
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a system with pseudo-terminals")
 def test_on_a_terminal_a_grid_that_is_stopped_goes_on_and_ends(driver: Screen) -> None:
-    """Ctrl-C in the midst of a training; the same command shows at once what is done and goes on
-    after that epoch.
-    """
+    """Ctrl-C in the midst of a training; the same command shows what is done, and goes on."""
     words = "reproduce --data phantoms --grid tiny.toml --out out --threads 1"
     driver.run(words)
     pid = driver.wait_for(r"child (\d+)")

@@ -1,0 +1,105 @@
+"""The processes that share a grid: this one, or several that each take what no other holds."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from multiprocessing.process import BaseProcess
+from typing import TYPE_CHECKING
+
+from benchmark.arm import ArmEntry
+from benchmark.cli.devices import WorkerDevice
+from benchmark.cli.terminal.progress import Lines, LiveGrid, Silent
+from benchmark.errors import BenchmarkError
+from benchmark.planning.request import PlannedRuns, Request, prepare
+from benchmark.planning.time_estimate import states
+from benchmark.runs.run_folder import RunState
+
+if TYPE_CHECKING:
+    from benchmark.runs.runner import RunOptions
+
+PATIENCE_SECONDS = 10.0  # for a worker that was told to stop
+
+
+def work(
+    planned: PlannedRuns,
+    arms: Mapping[str, ArmEntry],
+    worker: WorkerDevice,
+    settings: RunOptions,
+    progress: Lines,
+) -> dict[str, RunState]:
+    """Run the cells in this process, on the worker's device; return each one's state."""
+    import torch
+
+    from benchmark.runs.prepared_data import PreparedData
+    from benchmark.runs.runner import run_grid
+
+    torch.set_num_threads(worker.threads)
+    if worker.device.startswith("cuda"):
+        torch.cuda.set_device(worker.device)  # clocks and synchronising mean the current card
+    data = PreparedData(planned.slices, planned.splits, arms)
+    with progress:
+        settings = replace(settings, device=worker.device, **progress.events)
+        return run_grid(planned.specs, data, settings)
+
+
+def share(
+    asked: Request,
+    planned: PlannedRuns,
+    arms: Mapping[str, ArmEntry],
+    workers: Sequence[WorkerDevice],
+    settings: RunOptions,
+    progress: Lines,
+) -> dict[str, RunState]:
+    """Run the cells in several processes, each taking those that no other holds.
+
+    They are silent where the grid is shown here. Raises `BenchmarkError` where one ended early.
+    """
+    in_worker = Silent if isinstance(progress, LiveGrid) else Lines
+    spawn = multiprocessing.get_context("spawn")
+    processes = [
+        spawn.Process(target=_worker, args=(asked, dict(arms), worker, settings, in_worker))
+        for worker in workers
+    ]
+    with progress:
+        try:
+            for process in processes:
+                process.start()
+            for process in processes:
+                process.join()
+        finally:
+            _stop([process for process in processes if process.pid is not None])
+    if broken := [process.exitcode for process in processes if process.exitcode]:
+        raise BenchmarkError(
+            f"{len(broken)} of {len(processes)} workers ended early, with exit codes {broken}; "
+            "what they said is above, and the same command goes on where they were"
+        )
+    run_ids = (spec.run_id for spec in planned.specs)
+    return dict(zip(run_ids, states(planned.specs, planned.folder), strict=True))
+
+
+def _stop(started: Sequence[BaseProcess]) -> None:
+    """End the processes that still run, whose cells will be gone on with; wait for them."""
+    for process in started:
+        process.terminate()
+    for process in started:
+        process.join(PATIENCE_SECONDS)  # what they leave can be told only then
+
+
+def _worker(
+    asked: Request,
+    arms: Mapping[str, ArmEntry],
+    worker: WorkerDevice,
+    settings: RunOptions,
+    progress: type[Lines],
+) -> None:
+    """The work of one process among several."""
+    try:
+        planned = prepare(asked, arms, say=None)  # the parent has said it
+        work(planned, arms, worker, settings, progress(planned.specs, planned.folder))
+    except BenchmarkError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)  # the parent was interrupted too and says so
