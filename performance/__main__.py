@@ -23,8 +23,8 @@ IMAGES_ON_A_PROCESSOR = 48  # three batches; with the defaults a run at 512 x 51
 
 def parser() -> argparse.ArgumentParser:
     """Build the command line."""
-    names = "\n".join(f"  {name:18} {entry.what}" for name, entry in IMPLEMENTATIONS.items())
-    groups = "\n".join(f"  {name:18} {', '.join(of)}" for name, of in GROUPS.items())
+    names = "\n".join(f"  {name:20} {entry.what}" for name, entry in IMPLEMENTATIONS.items())
+    groups = "\n".join(f"  {name:20} {', '.join(of)}" for name, of in GROUPS.items())
     beside = "what a reader of the thesis would write"
     description = f"Times this repository's training beside {beside}."
     top = argparse.ArgumentParser(
@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     device = "auto (a CUDA card if there is one), cpu, cuda, cuda:1"
     threads = "processor threads of the training process (default: all cores)"
     workers = "loading processes of the peers; several, as 0,1,2: a row each (default: cores)"
-    some = "some of them, as ours,bare (default: the first five)"
+    some = "some of them or groups, as ours,bare (default: the first five)"
     option("--data", help=DATA_HELP)
     option("--image-size", type=int, help=side)
     option("--kernel", type=int, default=5, help="kernel size of every convolution (default: 5)")

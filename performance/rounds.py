@@ -11,6 +11,7 @@ from performance.peak import Peak
 from performance.process import ImplementationError
 
 Run = Callable[[Job], Any]
+Fields = Mapping[str, Any]
 
 
 @dataclass
@@ -23,11 +24,7 @@ class Scores:
 
 
 def run_rounds(
-    job: Job,
-    rows: Mapping[str, Mapping[str, Any]],
-    rounds: int,
-    say: Callable[[str], None],
-    run: Run,
+    job: Job, rows: Mapping[str, Fields], rounds: int, say: Callable[[str], None], run: Run
 ) -> Scores:
     """Measure the machine's peak and every row in each round; the first round also splits the time.
 
