@@ -8,7 +8,6 @@ from unittest.mock import patch
 import torch
 from torch import nn
 
-from benchmark.runs.memory import keep_freed_memory
 from benchmark.training import step
 from benchmark.training.device import on_device
 from benchmark.training.execution import Execution
@@ -49,8 +48,6 @@ def measure(job: Job) -> Measurement:
 
     But for job.changes. A batch and a validation beforehand are not timed.
     """
-    if "free-memory" not in job.changes:
-        keep_freed_memory()
     if "eager" not in job.changes:
         make_deterministic(job.device)
     bare_step, device = step_for(job), job.device

@@ -23,13 +23,12 @@ class Implementation:
 
 OURS = "ours"
 MAIN = ("torchio", "monai", OURS, "bare", "monai-eager")
-EAGER = frozenset({"eager", "torch-dropout", "torch-prelu", "plain-adam", "free-memory"})
+EAGER = frozenset({"eager", "torch-dropout", "torch-prelu", "plain-adam"})
 CHANGES = {  # of the bare network, one at a time: what each is worth, and what did not help
     "batch-at-once": "without passes smaller than a batch",
     "pass-1": "one image a pass",
     "pass-4": "four images a pass",
     "look-16": "validation of sixteen images at once",
-    "free-memory": "freed memory goes back to the system",
     "torch-dropout": "torch's own dropout",
     "torch-prelu": "torch's own PReLU",
     "plain-adam": "an optimiser that is not fused",

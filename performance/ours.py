@@ -7,7 +7,6 @@ from unittest.mock import patch
 
 from torch import nn
 
-from benchmark.runs.memory import keep_freed_memory
 from benchmark.training import loop, step
 from benchmark.training.execution import Execution
 from benchmark.training.losses import thesis_tversky
@@ -22,7 +21,6 @@ def measure(job: Job) -> Measurement:
     """Time the second epoch of `train_network`; training is what its validation, timed after it,
     leaves.
     """
-    keep_freed_memory()
     make_deterministic(job.device)
     model, clock, n, m = job.network(), Clock(job.device), len(job.train), len(job.val)
     how = loop.execution_for(model, job.train.shape, job.recipe, job.device)

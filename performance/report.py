@@ -69,29 +69,29 @@ def ratio(of: Rounds, to: Rounds) -> Ratio | None:
 
 def main_table(by_label: Mapping[str, Rounds], beside: str, work: Work) -> list[dict[str, str]]:
     """A row an implementation, heading -> text; medians over rounds; beside is set beside each."""
-    return [
-        {HEAD: label, **_main_row(rounds, by_label[beside], beside, work)}
-        for label, rounds in by_label.items()
-    ]
+    peak, rows = work.peak_gflop_per_second, []
+    for label, rounds in by_label.items():
+        done = [turn for turn in rounds if turn]
+        epochs, times = [epoch_seconds(t, work) for t in done], ratio(by_label[beside], rounds)
+        speed = median(turn.images_per_second for turn in done) if done else None
+        rate = speed * work.gflop_per_image if speed else None
+        row = {
+            HEAD: label,
+            "images/s": f"{speed:.2f}" if speed else NONE,
+            "seconds per epoch": f"{median(epochs):.1f}" if epochs else NONE,
+            f"{beside} is x times as fast (least - most)": str(times or NONE),
+            "peak memory, MiB": _memory(done),
+            "GFLOP/s": f"{rate:.0f}" if rate else NONE,
+            "share of peak": f"{rate / peak:.0%}" if rate and peak else NONE,
+        }
+        rows.append(row)
+    return rows
 
 
-def _main_row(rounds: Rounds, others: Rounds, beside: str, work: Work) -> dict[str, str]:
-    done, times = [turn for turn in rounds if turn], ratio(others, rounds)
-    speed = median(turn.images_per_second for turn in done) if done else None
-    rate, peak = (speed or 0) * work.gflop_per_image, work.peak_gflop_per_second
-    epochs = [
-        work.epoch_train * turn.train_seconds / turn.train_images
-        + work.epoch_val * turn.val_seconds / turn.val_images
-        for turn in done
-    ]
-    return {
-        "images/s": f"{speed:.2f}" if speed else NONE,
-        "seconds per epoch": f"{median(epochs):.1f}" if epochs else NONE,
-        f"{beside} is x times as fast (least - most)": str(times or NONE),
-        "peak memory, MiB": _memory(done),
-        "GFLOP/s": f"{rate:.0f}" if speed else NONE,
-        "share of peak": f"{rate / peak:.0%}" if speed and peak else NONE,
-    }
+def epoch_seconds(turn: Measurement, work: Work) -> float:
+    """Seconds that training on the whole split and validating would take at the measured speeds."""
+    train = work.epoch_train * turn.train_seconds / turn.train_images
+    return train + work.epoch_val * turn.val_seconds / turn.val_images
 
 
 def _memory(done: Sequence[Measurement]) -> str:

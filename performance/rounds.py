@@ -47,9 +47,7 @@ def run_rounds(
             if label not in scores.reasons:
                 say(f"{turn} ...")
                 result = attempt(label, split=number == 0, **fields)
-                say(
-                    f"{turn}: "
-                    + (f"{result.images_per_second:.2f} images/s" if result else "failed")
-                )
+                speed = f"{result.images_per_second:.2f} images/s" if result else "failed"
+                say(f"{turn}: {speed}")
             scores.by_label[label].append(result)
     return scores
