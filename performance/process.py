@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -26,18 +27,19 @@ class ImplementationError(Exception):
 def run(job: Job) -> Any:
     """Carry out a job in fresh processes, and return what it gives back.
 
-    Raises `ImplementationError`, or `KeyboardInterrupt` where a process was interrupted.
+    Raises `ImplementationError`. They hear no Ctrl-C, and end with this process's
+    `KeyboardInterrupt`.
     """
     context = multiprocessing.get_context("spawn")
     with busy_processes(job.busy), ProcessPoolExecutor(job.copies, context) as pool:
-        with patch.dict(os.environ, {"OMP_NUM_THREADS": str(job.threads_each)}):
-            if job.waiting is not None:
-                for name in WAITING_CHOICES:
-                    os.environ.pop(name, None)
-                os.environ.update(job.waiting)
+        with surroundings(job):
             turns = [pool.submit(carry_out, job) for _ in range(job.copies)]
         try:
             results: list[Any] = [turn.result() for turn in turns]
+        except KeyboardInterrupt:
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
         except BrokenProcessPool:
             raise ImplementationError("its process died; was there memory enough?") from None
         except ModuleNotFoundError as error:
@@ -61,9 +63,24 @@ def together(turns: Sequence[Measurement]) -> Measurement:
 
 
 @contextmanager
+def surroundings(job: Job) -> Iterator[None]:
+    """Inside, what a job's processes begin with: their environment, and a deaf ear to Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with patch.dict(os.environ, {"OMP_NUM_THREADS": str(job.threads_each)}):
+        if job.waiting is not None:
+            for name in WAITING_CHOICES:
+                os.environ.pop(name, None)
+            os.environ.update(job.waiting)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
 def busy_processes(number: int) -> Iterator[None]:
     """Inside, so many processes of one thread compute without end."""
-    processes = [subprocess.Popen(BUSY) for _ in range(number)]
+    processes = [subprocess.Popen(BUSY, stderr=subprocess.DEVNULL) for _ in range(number)]
     try:
         yield
     finally:
