@@ -1,3 +1,1 @@
-"""How fast a training is here, beside what a reader of the thesis would write: `python -m
-performance`.
-"""
+"""How fast training is beside what a reader of the thesis would write: `python -m performance`."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import replace
 from unittest.mock import patch
 
@@ -12,64 +10,74 @@ from torch import nn
 
 from benchmark.training import step
 from benchmark.training.device import Resident, on_device
+from benchmark.training.execution import Execution
 from benchmark.training.layers import dropout_keys, replace_layers
 from benchmark.training.loop import OPTIMISERS, execution_for, validate
 from benchmark.training.losses import thesis_tversky
 from benchmark.training.seeding import make_deterministic
-from performance.clock import Clock
+from performance.clock import Clock, split
 from performance.job import ALPHA, SEED, Job, Measurement
-from performance.resident import timed
+from performance.memory import peak
 
 
 def step_for(job: Job) -> step.Step:
-    """Return the step that a training has, on a network of its own, but for job.change."""
+    """Return the step that a training has, on a network of its own, but for job.changes."""
     recipe, device, model = job.recipe, job.device, job.network()
-    per_pass = {"batch-at-once": recipe.training.batch_size, "pass-1": 1, "pass-4": 4}
+    batch = recipe.training.batch_size
     how = execution_for(model, job.train.shape, recipe, device)
-    per_look = 16 if job.change == "look-16" else how.images_per_look
-    how = replace(
-        how, images_per_pass=per_pass.get(job.change, how.images_per_pass), images_per_look=per_look
-    )
+    for change, images in {"batch-at-once": batch, "pass-1": 1, "pass-4": 4}.items():
+        how = replace(how, images_per_pass=images) if change in job.changes else how
+    how = replace(how, images_per_look=16) if "look-16" in job.changes else how
+    how = Execution(batch, batch) if "eager" in job.changes else how
     ours = {"torch-dropout": nn.Dropout, "torch-prelu": nn.PReLU}
-    replace_layers(model, [kind for change, kind in ours.items() if change != job.change]).to(
-        device
-    )
-    if how.channels_last or job.change == "channels-last":
+    replace_layers(model, [kind for change, kind in ours.items() if change not in job.changes])
+    model.to(device)
+    if how.channels_last or "channels-last" in job.changes:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if job.change == "compile":
+    if "compile" in job.changes:
         model = torch.compile(model, dynamic=False)  # type: ignore[assignment]
-    loss, rate = thesis_tversky(ALPHA, recipe.loss), recipe.training.learning_rate
-    fused = job.change != "plain-adam"
+    rate, fused = recipe.training.learning_rate, "plain-adam" not in job.changes
     optimiser = OPTIMISERS[recipe.training.optimiser](model.parameters(), lr=rate, fused=fused)
+    loss = thesis_tversky(ALPHA, recipe.loss)
     return step.Step(model, loss, optimiser, recipe.training.precision, device, how)
 
 
 def measure(job: Job) -> Measurement:
-    """Time the same passes, dropout, loss and optimiser as a training has, but for job.change."""
-    make_deterministic(job.device)
-    one_step, device = step_for(job), job.device
-    model, loss, how = one_step.model, one_step.loss, one_step.execution
-    arrays = (job.train.images, job.train.masks, dropout_keys(model, SEED, 0, job.train.slice_id))
-    resident, val = [on_device(array, device) for array in arrays], Resident.of(job.val, device)
+    """Time an epoch of the passes, dropout, loss and optimiser of a training, then validation.
 
-    def learn(rows: slice) -> None:
-        model.train()
-        columns = [part[rows].split(how.images_per_pass) for part in resident]
-        one_step(zip(*columns, strict=True), len(resident[0][rows]))
+    But for job.changes. A batch and a validation beforehand are not timed.
+    """
+    if "eager" not in job.changes:
+        make_deterministic(job.device)
+    bare_step, device = step_for(job), job.device
+    model, loss, how = bare_step.model, bare_step.loss, bare_step.execution
+    keys = dropout_keys(model, SEED, 0, job.train.slice_id)
+    train = [on_device(array, device) for array in (job.train.images, job.train.masks, keys)]
+    val = Resident.of(job.val, device)
+    size, n = job.recipe.training.batch_size, len(job.train)
 
-    @contextlib.contextmanager
-    def listening(clock: Clock) -> Iterator[None]:
-        """A captured graph has no labels inside, so without it."""
-        plain = replace(how, cuda_graph=False)
-        with (
-            patch.object(step, "record_function", clock),
-            patch.object(one_step, "execution", plain),
-        ):
-            yield
+    def train_on(batches: range, clock: Clock) -> None:
+        with clock("training"):
+            model.train()
+            for first in batches:
+                passes = [part[first : first + size].split(how.images_per_pass) for part in train]
+                bare_step(zip(*passes, strict=True), min(size, n - first))
 
-    return timed(
-        job,
-        learn,
-        lambda: validate(model, loss, val, job.context, how.images_per_look),
-        listening,
-    )
+    def look(clock: Clock) -> None:
+        with clock("validation"):
+            validate(model, loss, val, job.context, how.images_per_look)
+
+    warm, clock = Clock(device), Clock(device)
+    train_on(range(1), warm)
+    look(warm)
+    train_on(range(0, n, size), clock)
+    look(clock)
+    seconds, val_seconds = clock.seconds["training"], clock.seconds["validation"]
+    result = Measurement(n, seconds, len(job.val), val_seconds, peak(device))
+    if not job.split:
+        return result
+    heard, plain = Clock(device), replace(how, cuda_graph=False)  # a graph has no labels inside
+    with patch.object(step, "record_function", heard), patch.object(bare_step, "execution", plain):
+        train_on(range(0, n, size), heard)
+    heard.seconds["validation"] = val_seconds
+    return replace(result, split=split(heard.seconds, heard.seconds["training"], n, len(job.val)))

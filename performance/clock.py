@@ -16,8 +16,8 @@ ASIDE = "augmentation in a worker"  # goes on beside the training, so no part of
 class Clock:
     """Stands in for `torch.profiler.record_function`: sums the wall seconds of each label.
 
-    The device is waited for at both ends of a label, so a pass that is listened to is
-    never the pass that is timed.
+    The device is waited for at both ends of a label, so a pass that is listened to is never the
+    pass that is timed.
     """
 
     def __init__(self, device: str) -> None:
@@ -45,6 +45,6 @@ def split(
     >>> split({"forward": 1.0, "backward": 2.0, "validation": 0.5}, 4.0, 10, 5)
     {'forward': 100.0, 'backward': 200.0, 'other': 100.0, 'validation': 100.0}
     """
-    found = {label: 1000 * seconds[label] / images for label in TRAINING if label in seconds}
-    found["other"] = max(0.0, 1000 * train_seconds / images - sum(found.values()))
-    return found | {"validation": 1000 * seconds.get("validation", 0.0) / val_images}
+    parts = {label: 1000 * seconds[label] / images for label in TRAINING if label in seconds}
+    parts["other"] = max(0.0, 1000 * train_seconds / images - sum(parts.values()))
+    return parts | {"validation": 1000 * seconds.get("validation", 0.0) / val_images}

@@ -1,4 +1,4 @@
-"""What a contestant is given, and what it gives back."""
+"""What an implementation is given, and what it gives back."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ SEED = 452669
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One contestant's turn, the same for each but for target, workers and change.
+    """One implementation's turn; what it changes of the common job is in `IMPLEMENTATIONS`.
 
-    target is the module with its `measure`; train and val are the slices of a round;
-    workers are processes that load data, for those that use any; split: whether to find out
-    where the time goes, in a pass of its own; change: what is tried with the bare network.
+    target is the module with its `measure`; train and val are the slices of a round; workers are
+    processes that load data, for those that use any; split: whether to find out where the time
+    goes, in a pass of its own; changes: what is tried with the bare network; waiting: environment
+    variables that say how threads wait, in place of this process's (None); copies are processes
+    that train at once and share the threads, busy those of others that compute meanwhile.
     """
 
     target: str
@@ -37,14 +39,22 @@ class Job:
     threads: int = 1
     workers: int = 0
     split: bool = False
-    change: str = ""
+    changes: frozenset[str] = frozenset()
+    waiting: Mapping[str, str] | None = None
+    copies: int = 1
+    busy: int = 0
+
+    @property
+    def threads_each(self) -> int:
+        """Of each copy."""
+        return max(1, self.threads // self.copies)
 
     @property
     def context(self) -> RunContext:
         return RunContext(recipe=self.recipe, seed=SEED, device=self.device)
 
     def network(self) -> nn.Module:
-        """Return MONAI's U-Net as the arm builds it, from the same seed for every contestant."""
+        """Return MONAI's U-Net as the arm builds it, from the same seed for all."""
         torch.manual_seed(torch_seed(SEED, "weights"))
         return UNetArm(kernel_size=self.kernel_size).build(self.recipe.network)
 
@@ -53,8 +63,8 @@ class Job:
 class Memory:
     """Greatest memory in MiB; None where it cannot be known.
 
-    process is the training process, worker what the largest loading process has for itself,
-    card what was allocated on the GPU.
+    process is the training process, worker what the largest loading process has for itself, card
+    what was allocated on the GPU.
     """
 
     process: float | None = None
@@ -64,9 +74,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one turn took. split: label -> milliseconds per image (of "validation": per validation
-    image).
-    """
+    """What one turn took; split: label -> ms per image (of "validation": per validation image)."""
 
     train_images: int
     train_seconds: float
@@ -82,7 +90,7 @@ class Measurement:
 
 
 def carry_out(job: Job) -> object:
-    """Let the job's target measure itself."""
-    torch.set_num_threads(job.threads)
+    """Let the job's target measure itself, with the job's share of the threads."""
+    torch.set_num_threads(job.threads_each)
     with current(job.device):
         return import_module(job.target).measure(job)

@@ -2,95 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+from torch.utils.benchmark import Timer
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.training.step import tf32
-from performance.clock import Clock
 from performance.job import Job
 
 SECONDS_PER_SHAPE = 0.4
-MATRICES = {"cpu": (1024, 2048), "cuda": (4096, 8192)}  # sides
-CONVOLUTIONS = (  # images, channels in and out, side, kernel: forward, as a U-Net's wide layers
-    (2, 64, 128, 3),
-    (2, 64, 128, 5),
-    (2, 128, 64, 5),
-    (4, 256, 32, 3),
-)
+MATRICES, MATRICES_ON_CUDA = (1024, 2048), (4096, 8192)  # sides
+CONVOLUTIONS = ((2, 64, 128, 3), (2, 64, 128, 5), (2, 128, 64, 5), (4, 256, 32, 3))
 LARGER_ON_CUDA = 16  # times as many images
+LAYOUTS = {torch.contiguous_format: "", torch.channels_last: ", channels last"}
+
+Shape = tuple[int, int, int, int]
+"""Of a convolution, as a U-Net's wide layers: images, channels in and out, side, kernel."""
+Work = tuple[str, Callable[[], object]]
+"""The name of a shape and the work itself."""
 
 
-@dataclass(frozen=True)
-class Peak:
+class Peak(NamedTuple):
     """shape names the product or convolution that reached it."""
 
     gflop_per_second: float
     shape: str
 
 
-Shape = tuple[int, int, int, int]
-"""Of a convolution, as in `CONVOLUTIONS`."""
-Work = tuple[str, float, Callable[[], object]]
-"""The name of a shape, its GFLOP, and the work itself."""
-
-
-def measure(
-    job: Job,
-    sides: Mapping[str, Sequence[int]] = MATRICES,
-    convolutions: Sequence[Shape] = CONVOLUTIONS,
-    seconds: float = SECONDS_PER_SHAPE,
-) -> Peak:
-    """Return the best of all shapes on the job's device, in its precision; sides by kind of
-    device.
-    """
+def measure(job: Job, seconds: float = SECONDS_PER_SHAPE) -> Peak:
+    """Return the fastest repetition of the best shape on the job's device, in its precision."""
     precision, device = job.recipe.training.precision, job.device
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    sides = MATRICES_ON_CUDA if device.startswith("cuda") else MATRICES
     with torch.inference_mode(), tf32(precision == "tf32"):
-        return best(
-            works(device, dtype, sides[_kind(device)], convolutions), Clock(device).now, seconds
-        )
+        return best(works(device, dtype, sides, CONVOLUTIONS), seconds)
 
 
-def best(shapes: Iterable[Work], now: Callable[[], float], seconds: float) -> Peak:
-    """Return the best of some shapes; of each, the fastest of the repetitions that begin within its
-    seconds.
-    """
-    peak = Peak(0.0, "none")
-    for shape, gflop, work in shapes:
-        work()
-        fastest, until = float("inf"), now() + seconds
-        while (start := now()) < until:
+def best(shapes: Iterable[Work], seconds: float) -> Peak:
+    """Return the best of some shapes, each repeated for so many seconds; torch counts and times."""
+    peaks = []
+    for shape, work in shapes:
+        with FlopCounterMode(display=False) as counter:
             work()
-            fastest = min(fastest, now() - start)
-        peak = max(peak, Peak(gflop / fastest, shape), key=lambda peak: peak.gflop_per_second)
-    return peak
+        timer = Timer("work()", globals={"work": work}, num_threads=torch.get_num_threads())
+        fastest = min(timer.blocked_autorange(min_run_time=seconds).times)
+        peaks.append(Peak(counter.get_total_flops() / 1e9 / fastest, shape))
+    return max(peaks)
 
 
 def works(
-    device: str, dtype: torch.dtype, sides: Iterable[int], convolutions: Iterable[Shape]
+    device: str, dtype: torch.dtype, sides: Sequence[int], convolutions: Sequence[Shape]
 ) -> Iterator[Work]:
-    """Yield the products of square matrices of these sides, then the convolutions, each in both
-    memory layouts.
-    """
+    """Yield products of square matrices of these sides, then convolutions in both layouts."""
     for side in sides:
         a, b = torch.randn(2, side, side, dtype=dtype, device=device)
-        yield f"matrix product {side}", 2 * side**3 / 1e9, lambda a=a, b=b: a @ b  # type: ignore[misc]
+        yield f"matrix product {side}", lambda a=a, b=b: a @ b  # type: ignore[misc]
     for few, channels, side, kernel in convolutions:
-        images = few * (LARGER_ON_CUDA if _kind(device) == "cuda" else 1)
+        images = few * (LARGER_ON_CUDA if device.startswith("cuda") else 1)
         x = torch.randn(images, channels, side, side, dtype=dtype, device=device)
         w = torch.randn(channels, channels, kernel, kernel, dtype=dtype, device=device)
-        gflop = 2 * images * channels**2 * kernel**2 * side**2 / 1e9
-        for order in (torch.contiguous_format, torch.channels_last):
-            x, w = x.contiguous(memory_format=order), w.contiguous(memory_format=order)
-            name = (
-                f"convolution {channels} to {channels}, {kernel}x{kernel}, {images} x {side}x{side}"
-            )
-            name += ", channels last" if order is torch.channels_last else ""
-            yield name, gflop, lambda x=x, w=w, pad=kernel // 2: F.conv2d(x, w, padding=pad)  # type: ignore[misc]
-
-
-def _kind(device: str) -> str:
-    return device.partition(":")[0]
+        name = f"convolution {channels} to {channels}, {kernel}x{kernel}, {images} x {side}x{side}"
+        for layout, order in LAYOUTS.items():
+            x, w = x.contiguous(memory_format=layout), w.contiguous(memory_format=layout)
+            yield name + order, lambda x=x, w=w, pad=kernel // 2: F.conv2d(x, w, padding=pad)  # type: ignore[misc]

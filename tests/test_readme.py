@@ -155,7 +155,7 @@ PERFORMANCE = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
 
 
 def test_every_speed_on_the_page_was_written_by_the_command() -> None:
-    """Ratios with their spread, and rows of contestants, stand in performance/RESULTS.md."""
+    """Ratios with their spread, and rows of implementations, stand in performance/RESULTS.md."""
     results = (ROOT / "performance" / "RESULTS.md").read_text(encoding="utf-8")
     ratios = re.findall(r"\d\.\d\d \(\d\.\d\d - \d\.\d\d\)", PERFORMANCE)
     assert len(ratios) > 10

@@ -44,7 +44,7 @@ def let_waiting_threads_sleep(variables: MutableMapping[str, str]) -> None:
     """Set `WAITING` among environment variables, unless the user set one of `WAITING_CHOICES`.
 
     Must happen before torch is loaded: OpenMP reads the variables then, once. `python -m
-    performance.sharing` measures what it brings.
+    performance --implementations waiting` measures what it brings.
     """
     if not any(name in variables for name in WAITING_CHOICES):
         variables.update(WAITING)

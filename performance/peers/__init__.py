@@ -1,3 +1,1 @@
-"""Contestants in the ecosystem's own words; they need the `speed` extra, and nothing else imports
-them.
-"""
+"""Implementations in the ecosystem's own words; they alone need the `speed` extra."""

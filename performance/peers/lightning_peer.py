@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +26,7 @@ from performance.memory import peak
 
 Pair = tuple[torch.Tensor, torch.Tensor]
 """image (1, H, W) float32 and mask (1, H, W) uint8."""
+Transform = Callable[[torch.Tensor, torch.Tensor], Pair]
 PRECISIONS = {"fp32": "32-true", "tf32": "32-true", "bf16": "bf16-mixed"}
 WARM_UP, TIMED, HEARD = range(3)  # epochs
 BATCHES_AHEAD = 4  # of each worker
@@ -34,9 +36,7 @@ SAMPLES_ASIDE = 8  # images whose augmentation is timed in one process
 class Augmented(Dataset[Pair]):
     """Slices in memory, each transformed when it is asked for."""
 
-    def __init__(
-        self, cases: Cases, transform: Callable[[torch.Tensor, torch.Tensor], Pair]
-    ) -> None:
+    def __init__(self, cases: Cases, transform: Transform) -> None:
         self.images, self.masks = tensors(cases)
         self.transform = transform
 
@@ -49,13 +49,12 @@ class Augmented(Dataset[Pair]):
 
 def tensors(cases: Cases) -> Pair:
     """All images (N, 1, H, W) float32 and masks (N, 1, H, W) uint8."""
-    return torch.from_numpy(cases.images)[:, None], torch.from_numpy(cases.masks).to(torch.uint8)[
-        :, None
-    ]
+    images, masks = torch.from_numpy(cases.images), torch.from_numpy(cases.masks)
+    return images[:, None], masks.to(torch.uint8)[:, None]
 
 
 class Model(LightningModule):
-    """MONAI's U-Net and Tversky loss under Adam; clock hears forward when it is set."""
+    """MONAI's U-Net and Tversky loss under Adam; clock hears the forward pass in epoch HEARD."""
 
     def __init__(self, job: Job) -> None:
         super().__init__()
@@ -66,20 +65,17 @@ class Model(LightningModule):
         return self.network(images)  # type: ignore[no-any-return]
 
     def training_step(self, batch: Pair, index: int) -> torch.Tensor:
-        if self.current_epoch != HEARD:
-            return self.loss(self(batch[0]).float(), batch[1].float())  # type: ignore[no-any-return]
-        with self.clock("forward"):
+        with self.clock("forward") if self.current_epoch == HEARD else nullcontext():
             return self.loss(self(batch[0]).float(), batch[1].float())  # type: ignore[no-any-return]
 
     def validation_step(self, batch: Pair, index: int) -> None:
         """Log loss and Dice at p > 0.5, as this repository's validation computes them."""
         logits, truth = self(batch[0]).float(), batch[1][:, 0] > 0
         marked = tumour_probability(logits, self.recipe.loss.activation) > 0.5
+        overlap = (marked & truth).sum(dim=(1, 2))
         sizes = marked.sum(dim=(1, 2)) + truth.sum(dim=(1, 2))
-        dice = torch.where(
-            sizes > 0, 2 * (marked & truth).sum(dim=(1, 2)) / sizes.clamp(min=1), 1.0
-        )
         self.log("val_loss", self.loss(logits, batch[1].float()))
+        dice = torch.where(sizes > 0, 2 * overlap / sizes.clamp(min=1), 1.0)
         self.log("val_dice", dice.mean())
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -87,12 +83,11 @@ class Model(LightningModule):
 
 
 class Watch(Callback):
-    """Times the second epoch from its start to its last step; hears the parts of the third."""
+    """Times every epoch from its start to its last step; hears the parts of the last."""
 
     def __init__(self, model: Model) -> None:
         self.clock = model.clock
-        self.train_seconds = [0.0, 0.0, 0.0]
-        self.val_seconds = [0.0, 0.0, 0.0]
+        self.train_seconds, self.val_seconds = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
         self.memory = peak(self.clock.device)
         self.begun = self.mark = 0.0
 
@@ -107,21 +102,19 @@ class Watch(Callback):
     def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
         self.begun = self.mark = self.clock.now()
 
-    def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, index: int) -> None:
+    def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
         self._lap(trainer, "data")
 
-    def on_before_backward(self, trainer: Any, module: Any, loss: Any) -> None:
+    def on_before_backward(self, trainer: Any, *_: Any) -> None:
         self._lap(trainer)
 
     def on_after_backward(self, trainer: Any, module: Any) -> None:
         self._lap(trainer, "backward")
 
-    def on_before_optimizer_step(self, trainer: Any, module: Any, optimizer: Any) -> None:
+    def on_before_optimizer_step(self, trainer: Any, *_: Any) -> None:
         self._lap(trainer)
 
-    def on_train_batch_end(
-        self, trainer: Any, module: Any, outputs: Any, batch: Any, index: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
         self._lap(trainer, "step")
         if trainer.is_last_batch:
             self.train_seconds[trainer.current_epoch] = self.clock.now() - self.begun
@@ -135,32 +128,20 @@ class Watch(Callback):
 
 
 def measure(
-    job: Job,
-    transform: Callable[[torch.Tensor, torch.Tensor], Pair],
-    worker_init: Callable[[int], None] | None = None,
+    job: Job, transform: Transform, worker_init: Callable[[int], None] | None = None
 ) -> Measurement:
-    """Fit for a warm-up epoch and a timed one, and one to listen to where the split is asked
-    for.
-    """
-    warnings.filterwarnings(
-        "ignore", module="lightning|torch.utils.data"
-    )  # advice on loggers and workers
+    """Fit for a warm-up epoch, a timed one and, where the split is asked for, one to listen to."""
+    advice = "lightning|torch.utils.data"  # on loggers and workers
+    warnings.filterwarnings("ignore", module=advice)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     precision, card = job.recipe.training.precision, job.device.startswith("cuda")
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
     slices, batch = Augmented(job.train, transform), job.recipe.training.batch_size
-    ahead: dict[str, Any] = (
-        {"prefetch_factor": BATCHES_AHEAD, "persistent_workers": True} if job.workers else {}
-    )
-    train = DataLoader(
-        slices,
-        batch,
-        shuffle=True,
-        num_workers=job.workers,
-        pin_memory=card,
-        worker_init_fn=worker_init,
-        **ahead,
-    )
+    loading: dict[str, Any] = {"num_workers": job.workers, "worker_init_fn": worker_init}
+    if job.workers:
+        loading |= {"prefetch_factor": BATCHES_AHEAD, "persistent_workers": True}
+    train = DataLoader(slices, batch, shuffle=True, pin_memory=card, **loading)
+    val = DataLoader(TensorDataset(*tensors(job.val)), batch, pin_memory=card)
     model = Model(job)
     watch = Watch(model)
     Trainer(
@@ -175,15 +156,14 @@ def measure(
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
-    ).fit(model, train, DataLoader(TensorDataset(*tensors(job.val)), batch, pin_memory=card))
-    n, m = len(job.train), len(job.val)
-    found = Measurement(n, watch.train_seconds[TIMED], m, watch.val_seconds[TIMED], watch.memory)
+    ).fit(model, train, val)
+    n, m, val_seconds = len(job.train), len(job.val), watch.val_seconds[TIMED]
+    result = Measurement(n, watch.train_seconds[TIMED], m, val_seconds, watch.memory)
     if not job.split:
-        return found
-    heard = {**model.clock.seconds, "validation": watch.val_seconds[TIMED]}
-    return replace(
-        found, split={**split(heard, watch.train_seconds[HEARD], n, m), ASIDE: _aside(slices)}
-    )
+        return result
+    heard = {**model.clock.seconds, "validation": val_seconds}
+    parts = split(heard, watch.train_seconds[HEARD], n, m)
+    return replace(result, split={**parts, ASIDE: _aside(slices)})
 
 
 def _aside(slices: Augmented) -> float:

@@ -12,11 +12,7 @@ import torch
 from monai.data.meta_obj import set_track_meta
 from monai.data.utils import worker_init_fn
 from monai.transforms.compose import Compose
-from monai.transforms.intensity.dictionary import (
-    RandBiasFieldd,
-    RandGaussianNoised,
-    RandScaleIntensityd,
-)
+from monai.transforms.intensity import dictionary as intensity
 from monai.transforms.spatial.dictionary import Rand2DElasticd
 
 from benchmark.protocol import Augmentation
@@ -34,13 +30,11 @@ def measure(job: Job) -> Measurement:
 
 
 class Transform:
-    """The protocol's strengths in MONAI's units; a grid of control points as coarse as
-    TorchIO's.
-    """
+    """The protocol's strengths in MONAI's units; control points as far apart as TorchIO's."""
 
     def __init__(self, s: Augmentation, rows: int, mm: float) -> None:
         apart = max(2, rows // (s.elastic_control_points - 3))  # pixels between control points
-        most = s.elastic_p * s.elastic_mm / mm
+        most, bias = s.elastic_p * s.elastic_mm / mm, (-s.bias_coefficient, s.bias_coefficient)
         self.transform = Compose(
             [
                 Rand2DElasticd(
@@ -53,14 +47,13 @@ class Transform:
                     mode=("bilinear", "nearest"),
                     padding_mode=("border", "zeros"),
                 ),
-                RandBiasFieldd(
-                    "image",
-                    degree=s.bias_order,
-                    coeff_range=(-s.bias_coefficient, s.bias_coefficient),
-                    prob=s.bias_p,
+                intensity.RandBiasFieldd(
+                    "image", degree=s.bias_order, coeff_range=bias, prob=s.bias_p
                 ),
-                RandScaleIntensityd("image", factors=s.intensity_change, prob=s.intensity_p),
-                RandGaussianNoised("image", std=s.noise_sd, prob=s.noise_p),
+                intensity.RandScaleIntensityd(
+                    "image", factors=s.intensity_change, prob=s.intensity_p
+                ),
+                intensity.RandGaussianNoised("image", std=s.noise_sd, prob=s.noise_p),
             ]
         )
 

@@ -1,9 +1,8 @@
-"""The thesis's own tools: TorchIO transforms for each sample, in the order and strength of the
-protocol.
-"""
+"""The thesis's own tools: TorchIO transforms a sample, in the protocol's order and strength."""
 
 from __future__ import annotations
 
+import numpy as np
 import SimpleITK
 import torch
 import torchio
@@ -19,9 +18,8 @@ THICKNESS_MM = 6.0  # of a slice; TorchIO wants three sides
 
 def measure(job: Job) -> Measurement:
     """Time TorchIO's transforms, Lightning and MONAI's network."""
-    return lightning_peer.measure(
-        job, Transform(job.recipe.augmentation, job.train.spacing_mm), _one_thread
-    )
+    transform = Transform(job.recipe.augmentation, job.train.spacing_mm)
+    return lightning_peer.measure(job, transform, _one_thread)
 
 
 class Transform:
@@ -29,29 +27,16 @@ class Transform:
 
     def __init__(self, s: Augmentation, spacing_mm: tuple[float, float]) -> None:
         low, high, turn, shake = 1 - s.scale, 1 + s.scale, s.rotation_degrees, s.motion_degrees
-        self.affine = torch.diag(
-            torch.tensor([*spacing_mm, THICKNESS_MM, 1.0], dtype=torch.float64)
-        ).numpy()
+        scales, degrees = (low, high, low, high, 1, 1), (0, 0, 0, 0, -turn, turn)
+        points, mm, change = s.elastic_control_points, s.elastic_mm, _Change(s.intensity_change)
+        self.affine = np.diag([*spacing_mm, THICKNESS_MM, 1.0])
         self.transform = torchio.Compose(
             [
-                torchio.RandomAffine(
-                    scales=(low, high, low, high, 1, 1),
-                    degrees=(0, 0, 0, 0, -turn, turn),
-                    default_pad_value=BLACK,
-                    p=s.affine_p,
-                ),
-                torchio.RandomElasticDeformation(
-                    num_control_points=s.elastic_control_points,
-                    max_displacement=(s.elastic_mm, s.elastic_mm, 0),
-                    p=s.elastic_p,
-                ),
+                torchio.RandomAffine(scales, degrees, default_pad_value=BLACK, p=s.affine_p),
+                torchio.RandomElasticDeformation(points, (mm, mm, 0), p=s.elastic_p),
                 torchio.RandomMotion(degrees=shake, translation=s.motion_mm, p=s.motion_p),
-                torchio.RandomBiasField(
-                    coefficients=s.bias_coefficient, order=s.bias_order, p=s.bias_p
-                ),
-                torchio.Lambda(
-                    _Change(s.intensity_change), types_to_apply=[torchio.INTENSITY], p=s.intensity_p
-                ),
+                torchio.RandomBiasField(s.bias_coefficient, order=s.bias_order, p=s.bias_p),
+                torchio.Lambda(change, types_to_apply=[torchio.INTENSITY], p=s.intensity_p),
                 torchio.RandomNoise(std=(0, s.noise_sd), p=s.noise_p),
             ]
         )
@@ -66,7 +51,7 @@ class Transform:
 
 
 class _Change:
-    """Multiply the intensity above black by a factor drawn anew."""
+    """Multiply the intensity above black by a new random factor."""
 
     def __init__(self, most: float) -> None:
         self.most = most
