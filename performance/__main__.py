@@ -93,7 +93,7 @@ def measure(options: argparse.Namespace, command: str, run: Run | None = None) -
 
 def _device(asked: str, precision: str) -> str:
     """Return torch's name of a device; `SpecError` if it is not there or cannot compute so."""
-    from benchmark.cli.run_verbs import cards_seen
+    from benchmark.cli.devices import cards_seen
 
     cards = cards_seen(asked)
     device = ("cuda" if cards else "cpu") if asked == "auto" else asked

@@ -223,6 +223,7 @@ def csv_bytes(table: pd.DataFrame) -> bytes:
 
 
 def file_sha256(path: Path) -> str:
+    """64 hex digits of a file's content."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
