@@ -18,7 +18,7 @@ from strategies import costly, law, seeds
 
 from benchmark.protocol import Augmentation
 from benchmark.training import augment
-from benchmark.training.augment import AugmentationTable, apply, draw, gaussian_field
+from benchmark.training.augment import AugmentationTable, apply, gaussian_field, sample
 
 Floats = NDArray[np.float64]
 OFF = Augmentation(affine_p=0, elastic_p=0, motion_p=0, bias_p=0, intensity_p=0, noise_p=0)
@@ -30,7 +30,7 @@ WORD = 2**64
 
 def neutral(b: int = 1, black_level: float = -1.0, **columns: Any) -> AugmentationTable:
     """A table of b rows in which nothing happens, but for the given columns."""
-    table = draw(replace(OFF, black_level=black_level), 0, 0, np.arange(b))
+    table = sample(replace(OFF, black_level=black_level), 0, 0, np.arange(b))
     return replace(table, **{name: np.asarray(value) for name, value in columns.items()})
 
 
@@ -56,13 +56,13 @@ def turned(angle: float) -> Floats:
     return np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
 
 
-# Drawing
+# Sampling
 
 
 @pytest.fixture(scope="module")
 def many() -> AugmentationTable:
-    """3000 draws of the default strengths."""
-    return draw(Augmentation(), 452669, 1, np.arange(3000))
+    """3000 samples of the default strengths."""
+    return sample(Augmentation(), 452669, 1, np.arange(3000))
 
 
 def happened(table: AugmentationTable) -> dict[str, NDArray[np.bool_]]:
@@ -98,7 +98,7 @@ def test_events_are_independent(many: AugmentationTable) -> None:
 
 def test_noise_and_intensity_can_be_one_joint_event() -> None:
     joint = Augmentation(noise_with_intensity=True, intensity_p=0.9)
-    events = happened(draw(joint, 1, 0, np.arange(1000)))
+    events = happened(sample(joint, 1, 0, np.arange(1000)))
     assert (events["noise"] == events["intensity"]).all()
     low, high = stats.binom.interval(0.999, 1000, 0.25)  # noise_p decides
     assert low <= events["noise"].sum() <= high
@@ -127,18 +127,18 @@ def test_strengths_are_uniform_over_their_ranges(many: AugmentationTable) -> Non
 
 
 def test_seed_epoch_and_slice_each_change_every_column() -> None:
-    base = draw(ON, 1, 2, np.array([3]))
+    base = sample(ON, 1, 2, np.array([3]))
     drawn = {field.name for field in fields(AugmentationTable)}
     drawn -= {"motion_on", "shift", "black_level"}
     for seed, epoch, number in ((9, 2, 3), (1, 9, 3), (1, 2, 9)):
-        other = draw(ON, seed, epoch, np.array([number]))
+        other = sample(ON, seed, epoch, np.array([number]))
         for name in drawn:
             assert not np.array_equal(getattr(base, name), getattr(other, name)), name
 
 
 def test_switching_one_transform_off_leaves_the_others_draws_alone() -> None:
     ids = np.arange(20)
-    full, less = draw(ON, 1, 0, ids), draw(replace(ON, elastic_p=0, noise_p=0), 1, 0, ids)
+    full, less = sample(ON, 1, 0, ids), sample(replace(ON, elastic_p=0, noise_p=0), 1, 0, ids)
     motion = ("motion_times", "motion_rotation", "motion_shift")
     for name in ("scale", "rotation", "bias", "intensity", *motion):
         np.testing.assert_array_equal(getattr(full, name), getattr(less, name))
@@ -147,19 +147,19 @@ def test_switching_one_transform_off_leaves_the_others_draws_alone() -> None:
 def test_no_global_generator_is_read_or_moved() -> None:
     images, masks = pictures(2)
     before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002 - the point
-    first, _ = apply(draw(ON, 1, 0, np.arange(2)), images, masks, SPACING)
+    first, _ = apply(sample(ON, 1, 0, np.arange(2)), images, masks, SPACING)
     assert torch.equal(torch.get_rng_state(), before[0])
     np.testing.assert_array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
     with torch.random.fork_rng():
         torch.manual_seed(99)
-        again, _ = apply(draw(ON, 1, 0, np.arange(2)), images, masks, SPACING)
+        again, _ = apply(sample(ON, 1, 0, np.arange(2)), images, masks, SPACING)
     assert torch.equal(first, again)
 
 
 def test_shapes_dtypes_and_input_are_kept() -> None:
     images, masks = pictures(3)
     before = images.clone(), masks.clone()
-    done, moved = apply(draw(ON, 1, 0, np.arange(3)), images, masks, SPACING)
+    done, moved = apply(sample(ON, 1, 0, np.arange(3)), images, masks, SPACING)
     assert (done.dtype, moved.dtype) == (torch.float32, torch.bool)
     assert done.shape == moved.shape == (3, H, W)
     assert bool(done.isfinite().all())
@@ -278,8 +278,8 @@ def test_intensity_by_hand(table: AugmentationTable, expected: list[float]) -> N
 
 
 def test_shift_mode_draws_shares_of_the_grey_range() -> None:
-    table = draw(replace(OFF, intensity_p=1, intensity_mode="shift"), 1, 0, np.arange(500))
-    scaled = draw(replace(OFF, intensity_p=1), 1, 0, np.arange(500))
+    table = sample(replace(OFF, intensity_p=1, intensity_mode="shift"), 1, 0, np.arange(500))
+    scaled = sample(replace(OFF, intensity_p=1), 1, 0, np.arange(500))
     assert (table.intensity == 1).all()
     assert not scaled.shift.any()
     np.testing.assert_allclose(table.shift, 2 * (scaled.intensity - 1), atol=1e-12)
@@ -461,14 +461,14 @@ def smooth(seed: int, b: int, side: int = 64) -> tuple[torch.Tensor, torch.Tenso
 
 @law
 @given(settings_(), seeds, epochs, slice_ids, st.data())
-def test_a_draw_is_the_same_for_any_batch_and_order(
+def test_a_sample_is_the_same_for_any_batch_and_order(
     settings: Augmentation, seed: int, epoch: int, ids: list[int], data: st.DataObject
 ) -> None:
     """A row depends on (seed, epoch, slice number) alone: not on batch size, order or resume."""
     order = data.draw(st.permutations(range(len(ids))))
-    together = draw(settings, seed, epoch, np.array(ids))
-    shuffled = draw(settings, seed, epoch, np.array(ids)[order])
-    alone = [draw(settings, seed, epoch, np.array([number])) for number in ids]
+    together = sample(settings, seed, epoch, np.array(ids))
+    shuffled = sample(settings, seed, epoch, np.array(ids)[order])
+    alone = [sample(settings, seed, epoch, np.array([number])) for number in ids]
     for name in COLUMNS:
         column = getattr(together, name)
         np.testing.assert_array_equal(getattr(shuffled, name), column[order])
@@ -485,9 +485,9 @@ def test_a_batch_is_each_of_its_images_alone(settings: Augmentation, seed: int, 
     alone in the other.
     """
     images, masks = smooth(seed, 3)
-    together, moved = apply(draw(settings, seed, epoch, np.arange(3)), images, masks, SPACING)
+    together, moved = apply(sample(settings, seed, epoch, np.arange(3)), images, masks, SPACING)
     for i in range(3):
-        table = draw(settings, seed, epoch, np.array([i]))
+        table = sample(settings, seed, epoch, np.array([i]))
         alone, own = apply(table, images[i : i + 1], masks[i : i + 1], SPACING)
         torch.testing.assert_close(alone[0], together[i], rtol=0, atol=1e-4)
         assert int((own[0] != moved[i]).sum()) <= 2
@@ -501,7 +501,7 @@ def test_no_strength_is_the_identity(seed: int, epoch: int, ids: list[int]) -> N
     still = replace(ON, motion_p=0, intensity_change=0, noise_sd=0, **none)
     images, masks = smooth(seed, len(ids))
     for settings in (still, OFF):
-        done, moved = apply(draw(settings, seed, epoch, np.array(ids)), images, masks, SPACING)
+        done, moved = apply(sample(settings, seed, epoch, np.array(ids)), images, masks, SPACING)
         assert torch.equal(done, images)
         assert torch.equal(moved, masks)
 
@@ -512,7 +512,7 @@ def test_no_displacement_exceeds_elastic_mm(seed: int, elastic_mm: float, points
     """Along each axis at most `elastic_mm`: B-splines never overshoot their control points."""
     settings = replace(ON, elastic_mm=elastic_mm, elastic_control_points=points)
     field = augment._elastic_field(
-        torch.from_numpy(draw(settings, seed, 0, np.arange(2)).elastic), 32, 48
+        torch.from_numpy(sample(settings, seed, 0, np.arange(2)).elastic), 32, 48
     )
     assert float(field.abs().max()) <= elastic_mm * (1 + 1e-12)
 
@@ -524,7 +524,7 @@ def test_image_and_mask_stay_aligned(seed: int, epoch: int) -> None:
     _, masks = smooth(seed, 2)
     settings = replace(ON, motion_p=0, bias_p=0, intensity_p=0, noise_p=0)
     done, moved = apply(
-        draw(settings, seed, epoch, np.arange(2)), masks.float() * 2 - 1, masks, SPACING
+        sample(settings, seed, epoch, np.arange(2)), masks.float() * 2 - 1, masks, SPACING
     )
     assert moved.dtype == torch.bool
     assert int(((done > 0) != moved).sum()) <= 2
@@ -536,7 +536,7 @@ def test_masks_follow_affine_and_elastic_only(seed: int, epoch: int) -> None:
     """Motion, bias field, intensity and noise leave the mask as it is, bit for bit."""
     images, masks = smooth(seed, 2)
     settings = replace(ON, affine_p=0, elastic_p=0)
-    done, moved = apply(draw(settings, seed, epoch, np.arange(2)), images, masks, SPACING)
+    done, moved = apply(sample(settings, seed, epoch, np.arange(2)), images, masks, SPACING)
     assert torch.equal(moved, masks)
     assert not torch.equal(done, images)
 
@@ -548,6 +548,6 @@ def test_bias_and_scale_leave_the_black_level_alone(seed: int, black_level: floa
     settings = replace(ON, affine_p=0, elastic_p=0, motion_p=0, noise_p=0, black_level=black_level)
     images, masks = smooth(seed, 2)
     images = torch.where(images > 0.2, images, black_level)
-    done, _ = apply(draw(settings, seed, 0, np.arange(2)), images, masks, SPACING)
+    done, _ = apply(sample(settings, seed, 0, np.arange(2)), images, masks, SPACING)
     assert bool((done[images == black_level] == black_level).all())
     assert not torch.equal(done, images)

@@ -105,7 +105,7 @@ def _epochs(settings: Augmentation, number: int) -> dict[int, AugmentationTable]
     from benchmark.training import augment
 
     tables = {
-        e: augment.draw(settings, SEED, e, np.array([number], dtype=np.int64))
+        e: augment.sample(settings, SEED, e, np.array([number], dtype=np.int64))
         for e in range(LAST_EPOCH + 1)
     }
     chosen = [0]
