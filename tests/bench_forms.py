@@ -78,7 +78,7 @@ def augmented(
     """The images and masks that a training sees, by (epoch, rows of train)."""
 
     def pictures(epoch: int, rows: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
-        table = augment.draw(recipe.augmentation, seed, epoch, train.slice_id[rows])
+        table = augment.sample(recipe.augmentation, seed, epoch, train.slice_id[rows])
         grey, masks = torch.from_numpy(train.images[rows]), torch.from_numpy(train.masks[rows])
         return augment.apply(table, grey, masks, train.spacing_mm)
 

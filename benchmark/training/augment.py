@@ -1,4 +1,4 @@
-"""Augmentation: a table of parameters drawn on the CPU, applied in batches on any device.
+"""Augmentation: a table of parameters sampled on the CPU, applied in batches on any device.
 
 The transforms and their frequencies are the thesis's (section 2.8), the strengths TorchIO
 1.2.1's defaults. Order: affine and elastic in one resampling, motion, bias field,
@@ -21,6 +21,9 @@ from benchmark.protocol import Augmentation
 from benchmark.training.device import on_device
 from benchmark.training.seeding import generator
 
+Floats = NDArray[np.float64]
+Spacing = tuple[float, float]  # mm between rows and between columns
+Pair = tuple[torch.Tensor, torch.Tensor]  # images and masks
 BLACK = -1.0  # of preprocessed images
 GREY_RANGE = 2.0
 MOVEMENTS = 2  # TorchIO's num_transforms
@@ -39,17 +42,17 @@ class AugmentationTable:
     alone. Rows first, columns second throughout.
     """
 
-    scale: NDArray[np.float64]
-    rotation: NDArray[np.float64]
-    elastic: NDArray[np.float64]
+    scale: Floats
+    rotation: Floats
+    elastic: Floats
     motion_on: NDArray[np.bool_]
-    motion_times: NDArray[np.float64]
-    motion_rotation: NDArray[np.float64]
-    motion_shift: NDArray[np.float64]
-    bias: NDArray[np.float64]
-    intensity: NDArray[np.float64]
-    shift: NDArray[np.float64]
-    noise_sd: NDArray[np.float64]
+    motion_times: Floats
+    motion_rotation: Floats
+    motion_shift: Floats
+    bias: Floats
+    intensity: Floats
+    shift: Floats
+    noise_sd: Floats
     noise_key: NDArray[np.int64]
     black_level: float = BLACK
 
@@ -59,16 +62,16 @@ class AugmentationTable:
         return bool((self.scale != 1).any() or self.rotation.any() or self.elastic.any())
 
 
-def draw(
+def sample(
     settings: Augmentation, seed: int, epoch: int, slice_ids: NDArray[np.int64]
 ) -> AugmentationTable:
-    """Draw the parameters of B slices; a row depends on (seed, epoch, slice number) alone."""
-    rows = [_draw_one(settings, seed, epoch, int(number)) for number in slice_ids]
+    """Sample the parameters of B slices; a row depends on (seed, epoch, slice number) alone."""
+    rows = [_sample_one(settings, seed, epoch, int(number)) for number in slice_ids]
     columns = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
     return AugmentationTable(**columns, black_level=settings.black_level)  # type: ignore[arg-type]
 
 
-def _draw_one(
+def _sample_one(
     s: Augmentation, seed: int, epoch: int, number: int
 ) -> dict[str, NDArray[np.generic]]:
     affine, elastic, motion, bias, intensity, noise = (
@@ -103,11 +106,8 @@ def _draw_one(
 
 
 def apply(
-    table: AugmentationTable,
-    images: torch.Tensor,
-    masks: torch.Tensor,
-    spacing_mm: tuple[float, float],
-) -> tuple[torch.Tensor, torch.Tensor]:
+    table: AugmentationTable, images: torch.Tensor, masks: torch.Tensor, spacing_mm: Spacing
+) -> Pair:
     """Transform (B, H, W) float32 images and (B, H, W) bool masks with the B rows of a table.
 
     Returns tensors of the same shapes, dtypes and device; masks follow affine and elastic
@@ -135,11 +135,8 @@ def apply(
 
 
 def _resample(
-    table: AugmentationTable,
-    images: torch.Tensor,
-    masks: torch.Tensor,
-    spacing_mm: tuple[float, float],
-) -> tuple[torch.Tensor, torch.Tensor]:
+    table: AugmentationTable, images: torch.Tensor, masks: torch.Tensor, spacing_mm: Spacing
+) -> Pair:
     """Move image and mask together: bilinear, the mask cut at one half."""
     _, h, w = images.shape
     mm = _like(np.asarray(spacing_mm), images)
@@ -155,15 +152,13 @@ def _resample(
     return moved[:, 0] + BLACK, moved[:, 1] > 0.5
 
 
-def _rotation(angle: NDArray[np.float64]) -> NDArray[np.float64]:
+def _rotation(angle: Floats) -> Floats:
     """(...,) radians -> (..., 2, 2) rotation of (row, column) vectors."""
     c, s = np.cos(angle), np.sin(angle)
     return np.stack([np.stack([c, -s], -1), np.stack([s, c], -1)], -2)
 
 
-def _pixel_centres_mm(
-    h: int, w: int, spacing_mm: tuple[float, float], like: torch.Tensor
-) -> torch.Tensor:
+def _pixel_centres_mm(h: int, w: int, spacing_mm: Spacing, like: torch.Tensor) -> torch.Tensor:
     """(H, W, 2) position of each pixel centre in mm from the image's centre."""
     row = (torch.arange(h, dtype=like.dtype, device=like.device) - (h - 1) / 2) * spacing_mm[0]
     column = (torch.arange(w, dtype=like.dtype, device=like.device) - (w - 1) / 2) * spacing_mm[1]
@@ -171,7 +166,7 @@ def _pixel_centres_mm(
 
 
 @lru_cache(maxsize=32)
-def _spline_basis(n: int, control_points: int) -> NDArray[np.float64]:
+def _spline_basis(n: int, control_points: int) -> Floats:
     """(n, C) weights of a uniform cubic B-spline with C control points over n pixels.
 
     As in ITK's BSplineTransform: the image is C - 3 intervals wide and one control point
@@ -195,9 +190,7 @@ def _elastic_field(control: torch.Tensor, h: int, w: int) -> torch.Tensor:
     return (rows @ control @ columns.T).permute(0, 2, 3, 1)
 
 
-def _motion(
-    table: AugmentationTable, above: torch.Tensor, spacing_mm: tuple[float, float]
-) -> torch.Tensor:
+def _motion(table: AugmentationTable, above: torch.Tensor, spacing_mm: Spacing) -> torch.Tensor:
     """Corrupt k-space along the rows, as if the head moved twice while they were acquired.
 
     Rows are acquired in order; the head lies still while the centre of k-space is, which
@@ -213,19 +206,13 @@ def _motion(
     still = phase[:, h // 2, None]  # the phase that holds the zero-frequency row
     # the two other phases, in order, take the two movements
     source = torch.where(phase < still, phase + 1, torch.where(phase > still, phase, 0))
-    spectra = torch.stack(  # (3, B, H, W)
-        [torch.fft.fftshift(torch.fft.fft2(x), dim=-2) for x in (above, *moved)]
-    )
+    each = (torch.fft.fftshift(torch.fft.fft2(x), dim=-2) for x in (above, *moved))
+    spectra = torch.stack(list(each))  # (3, B, H, W)
     mixed = torch.gather(spectra, 0, source[None, :, :, None].expand(1, *spectra.shape[1:]))[0]
     return torch.fft.ifft2(torch.fft.ifftshift(mixed, dim=-2)).abs()
 
 
-def _rigid(
-    above: torch.Tensor,
-    angle: NDArray[np.float64],
-    shift: NDArray[np.float64],
-    spacing_mm: tuple[float, float],
-) -> torch.Tensor:
+def _rigid(above: torch.Tensor, angle: Floats, shift: Floats, spacing_mm: Spacing) -> torch.Tensor:
     """Rotate by radians and shift by (row, column) mm, black coming in from outside."""
     _, h, w = above.shape
     points = _pixel_centres_mm(h, w, spacing_mm, above) - _like(shift, above)[:, None, None]
@@ -244,7 +231,7 @@ def _terms(order: int) -> list[tuple[int, int]]:
     return [(i, j) for i in range(order + 1) for j in range(order + 1 - i)]
 
 
-def _bias_field(coefficients: NDArray[np.float64], like: torch.Tensor) -> torch.Tensor:
+def _bias_field(coefficients: Floats, like: torch.Tensor) -> torch.Tensor:
     """exp of a polynomial in coordinates -1..1, (B, K) -> (B, H, W); TorchIO's RandomBiasField."""
     _, h, w = like.shape
     order = (math.isqrt(8 * coefficients.shape[1] + 1) - 3) // 2  # K = (order + 1)(order + 2) / 2

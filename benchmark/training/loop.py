@@ -196,7 +196,7 @@ def augmented(
         with record_function("augmentation"):
             rows = np.concatenate(group)
             settings, numbers = context.recipe.augmentation, train.slice_id[rows]
-            table = augment.draw(settings, context.seed, epoch, numbers)
+            table = augment.sample(settings, context.seed, epoch, numbers)
             index = on_device(rows, context.device)
             pictures, truth = resident.images(index), resident.masks[index]
             images, masks = augment.apply(table, pictures, truth, train.spacing_mm)

@@ -45,7 +45,7 @@ def test_augmentation_is_the_same_on_the_card(cases: Data) -> None:
     """Every transform on: images within 1e-4, masks but for single pixels on the outline."""
     train = cases["train"]
     always = Augmentation(motion_p=1.0, bias_p=1.0, intensity_p=1.0, noise_p=1.0)
-    table = augment.draw(always, 3, 1, train.slice_id)
+    table = augment.sample(always, 3, 1, train.slice_id)
     images, masks = torch.from_numpy(train.images), torch.from_numpy(train.masks)
     on_cpu = augment.apply(table, images, masks, train.spacing_mm)
     on_gpu = augment.apply(table, images.cuda(), masks.cuda(), train.spacing_mm)

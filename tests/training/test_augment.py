@@ -18,7 +18,7 @@ from strategies import costly, law, seeds
 
 from benchmark.protocol import Augmentation
 from benchmark.training import augment
-from benchmark.training.augment import AugmentationTable, apply, draw, gaussian_field
+from benchmark.training.augment import AugmentationTable, apply, gaussian_field, sample
 
 Floats = NDArray[np.float64]
 OFF = Augmentation(affine_p=0, elastic_p=0, motion_p=0, bias_p=0, intensity_p=0, noise_p=0)
@@ -30,7 +30,7 @@ WORD = 2**64
 
 def neutral(b: int = 1, black_level: float = -1.0, **columns: Any) -> AugmentationTable:
     """A table of b rows in which nothing happens, but for the given columns."""
-    table = draw(replace(OFF, black_level=black_level), 0, 0, np.arange(b))
+    table = sample(replace(OFF, black_level=black_level), 0, 0, np.arange(b))
     return replace(table, **{name: np.asarray(value) for name, value in columns.items()})
 
 
@@ -56,13 +56,13 @@ def turned(angle: float) -> Floats:
     return np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
 
 
-# Drawing
+# Sampling
 
 
 @pytest.fixture(scope="module")
 def many() -> AugmentationTable:
-    """3000 draws of the default strengths."""
-    return draw(Augmentation(), 452669, 1, np.arange(3000))
+    """3000 samples of the default strengths."""
+    return sample(Augmentation(), 452669, 1, np.arange(3000))
 
 
 def happened(table: AugmentationTable) -> dict[str, NDArray[np.bool_]]:
@@ -76,14 +76,8 @@ def happened(table: AugmentationTable) -> dict[str, NDArray[np.bool_]]:
     }
 
 
-OFTEN = {
-    "affine": 1.0,
-    "elastic": 1.0,
-    "motion": 0.05,
-    "bias": 0.2,
-    "intensity": 0.25,
-    "noise": 0.25,
-}
+OFTEN = {"affine": 1.0, "elastic": 1.0, "motion": 0.05, "bias": 0.2, "intensity": 0.25}
+OFTEN |= {"noise": 0.25}
 
 
 @pytest.mark.parametrize(("name", "p"), OFTEN.items())
@@ -103,9 +97,8 @@ def test_events_are_independent(many: AugmentationTable) -> None:
 
 
 def test_noise_and_intensity_can_be_one_joint_event() -> None:
-    events = happened(
-        draw(Augmentation(noise_with_intensity=True, intensity_p=0.9), 1, 0, np.arange(1000))
-    )
+    joint = Augmentation(noise_with_intensity=True, intensity_p=0.9)
+    events = happened(sample(joint, 1, 0, np.arange(1000)))
     assert (events["noise"] == events["intensity"]).all()
     low, high = stats.binom.interval(0.999, 1000, 0.25)  # noise_p decides
     assert low <= events["noise"].sum() <= high
@@ -134,21 +127,18 @@ def test_strengths_are_uniform_over_their_ranges(many: AugmentationTable) -> Non
 
 
 def test_seed_epoch_and_slice_each_change_every_column() -> None:
-    base = draw(ON, 1, 2, np.array([3]))
-    drawn = {field.name for field in fields(AugmentationTable)} - {
-        "motion_on",
-        "shift",
-        "black_level",
-    }
+    base = sample(ON, 1, 2, np.array([3]))
+    drawn = {field.name for field in fields(AugmentationTable)}
+    drawn -= {"motion_on", "shift", "black_level"}
     for seed, epoch, number in ((9, 2, 3), (1, 9, 3), (1, 2, 9)):
-        other = draw(ON, seed, epoch, np.array([number]))
+        other = sample(ON, seed, epoch, np.array([number]))
         for name in drawn:
             assert not np.array_equal(getattr(base, name), getattr(other, name)), name
 
 
 def test_switching_one_transform_off_leaves_the_others_draws_alone() -> None:
     ids = np.arange(20)
-    full, less = draw(ON, 1, 0, ids), draw(replace(ON, elastic_p=0, noise_p=0), 1, 0, ids)
+    full, less = sample(ON, 1, 0, ids), sample(replace(ON, elastic_p=0, noise_p=0), 1, 0, ids)
     motion = ("motion_times", "motion_rotation", "motion_shift")
     for name in ("scale", "rotation", "bias", "intensity", *motion):
         np.testing.assert_array_equal(getattr(full, name), getattr(less, name))
@@ -156,20 +146,20 @@ def test_switching_one_transform_off_leaves_the_others_draws_alone() -> None:
 
 def test_no_global_generator_is_read_or_moved() -> None:
     images, masks = pictures(2)
-    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002 - the point of this test
-    first, _ = apply(draw(ON, 1, 0, np.arange(2)), images, masks, SPACING)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002 - the point
+    first, _ = apply(sample(ON, 1, 0, np.arange(2)), images, masks, SPACING)
     assert torch.equal(torch.get_rng_state(), before[0])
     np.testing.assert_array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
     with torch.random.fork_rng():
         torch.manual_seed(99)
-        again, _ = apply(draw(ON, 1, 0, np.arange(2)), images, masks, SPACING)
+        again, _ = apply(sample(ON, 1, 0, np.arange(2)), images, masks, SPACING)
     assert torch.equal(first, again)
 
 
 def test_shapes_dtypes_and_input_are_kept() -> None:
     images, masks = pictures(3)
     before = images.clone(), masks.clone()
-    done, moved = apply(draw(ON, 1, 0, np.arange(3)), images, masks, SPACING)
+    done, moved = apply(sample(ON, 1, 0, np.arange(3)), images, masks, SPACING)
     assert (done.dtype, moved.dtype) == (torch.float32, torch.bool)
     assert done.shape == moved.shape == (3, H, W)
     assert bool(done.isfinite().all())
@@ -197,12 +187,6 @@ def test_affine_agrees_with_scipy(scale: tuple[float, float], degrees: float) ->
     oracle = ndimage.affine_transform(above, matrix, offset, order=1, mode="grid-constant")
     result = changed(neutral(scale=[scale], rotation=[angle]), image)
     np.testing.assert_allclose(result, oracle - 1, atol=1e-4)
-
-
-def test_a_scale_above_1_enlarges() -> None:
-    images, masks = pictures()
-    _, larger = apply(neutral(scale=[[1.1, 1.1]]), images, masks, SPACING)
-    assert int(larger.sum()) == pytest.approx(1.21 * int(masks.sum()), rel=0.03)
 
 
 def test_elastic_agrees_with_scipy_s_bspline_and_map_coordinates() -> None:
@@ -233,12 +217,6 @@ def test_affine_comes_after_elastic_in_one_resampling() -> None:
     np.testing.assert_allclose(moved[2:-2, 4:-4], expected[2:-2, 4:-4], atol=1e-5)
 
 
-def test_the_splines_add_up_to_1_and_are_never_negative() -> None:
-    basis = augment._spline_basis(H, 7)
-    np.testing.assert_allclose(basis.sum(axis=1), 1, atol=1e-12)
-    assert (basis >= 0).all()
-
-
 def test_what_comes_in_from_outside_is_black_and_no_tumour() -> None:
     white = torch.ones(1, H, W)
     done, moved = apply(neutral(scale=[[0.5, 0.5]]), white, white.bool(), SPACING)
@@ -247,8 +225,7 @@ def test_what_comes_in_from_outside_is_black_and_no_tumour() -> None:
 
 
 def test_an_affine_move_is_exactly_the_same_geometry_at_half_the_size() -> None:
-    # on a grey ramp bilinear interpolation is exact, so away from the rim there is nothing but
-    # geometry
+    # on a grey ramp bilinear interpolation is exact: away from the rim there is only geometry
     def ramp(n: int) -> torch.Tensor:
         y, x = np.mgrid[0:n, 0:n]
         return torch.from_numpy(((0.3 * (x + 0.5) + 0.7 * (y + 0.5)) / n).astype(np.float32))
@@ -271,8 +248,7 @@ def test_doubling_the_spacing_alone_halves_the_displacement_in_pixels() -> None:
 
 
 def test_bias_field_agrees_with_a_double_loop() -> None:
-    # exp of the sum over i + j <= 3 of coefficient * row^i * column^j, coordinates -1 to 1, i
-    # outermost
+    # exp of the sum over i + j <= 3 of coefficient * row^i * column^j in -1 to 1, i outermost
     h, w = 5, 7
     coefficients = np.random.default_rng(4).uniform(-0.5, 0.5, 10)
     image = torch.from_numpy(np.random.default_rng(6).uniform(-1, 1, (h, w)).astype(np.float32))
@@ -302,8 +278,8 @@ def test_intensity_by_hand(table: AugmentationTable, expected: list[float]) -> N
 
 
 def test_shift_mode_draws_shares_of_the_grey_range() -> None:
-    table = draw(replace(OFF, intensity_p=1, intensity_mode="shift"), 1, 0, np.arange(500))
-    scaled = draw(replace(OFF, intensity_p=1), 1, 0, np.arange(500))
+    table = sample(replace(OFF, intensity_p=1, intensity_mode="shift"), 1, 0, np.arange(500))
+    scaled = sample(replace(OFF, intensity_p=1), 1, 0, np.arange(500))
     assert (table.intensity == 1).all()
     assert not scaled.shift.any()
     np.testing.assert_allclose(table.shift, 2 * (scaled.intensity - 1), atol=1e-12)
@@ -323,11 +299,8 @@ def signed(word: int) -> int:
 
 def test_the_python_splitmix64_is_the_published_one() -> None:
     # the first outputs for seed 1234567, printed with many implementations
-    assert [splitmix64(1234567, i) for i in (1, 2, 3)] == [
-        6457827717110365317,
-        3203168211198807973,
-        9817491932198370423,
-    ]
+    printed = [6457827717110365317, 3203168211198807973, 9817491932198370423]
+    assert [splitmix64(1234567, i) for i in (1, 2, 3)] == printed
 
 
 def test_splitmix64_agrees_with_python_s_whole_numbers() -> None:
@@ -384,15 +357,9 @@ def test_noise_is_added_with_its_sd_and_its_own_key() -> None:
 # Motion
 
 
-def moving(
-    times: tuple[float, float], degrees: tuple[float, float] = (0, 0), shift: Any = ((0, 0), (0, 0))
-) -> AugmentationTable:
-    return neutral(
-        motion_on=[True],
-        motion_times=[times],
-        motion_rotation=[np.radians(degrees)],
-        motion_shift=[np.asarray(shift, dtype=np.float64)],
-    )
+def moving(times: tuple[float, float], shift: Any, degrees: Any = (0, 0)) -> AugmentationTable:
+    moves = {"motion_rotation": [np.radians(degrees)], "motion_shift": [np.asarray(shift, float)]}
+    return neutral(motion_on=[True], motion_times=[times], **moves)
 
 
 def rigid(above: Floats, degrees: float, shift_mm: tuple[float, float]) -> Floats:
@@ -420,19 +387,7 @@ def test_motion_agrees_with_numpy_s_fft_line_by_line(times: tuple[float, float])
     head_in = [0 if s == stretch[H // 2] else next(movements) for s in range(3)]
     mixed = np.stack([spectra[head_in[stretch[line]]][line] for line in range(H)])
     oracle = np.abs(np.fft.ifft2(np.fft.ifftshift(mixed, axes=0))) - 1
-    np.testing.assert_allclose(changed(moving(times, degrees, shift), image), oracle, atol=2e-4)
-
-
-def lines(
-    table: AugmentationTable, image: torch.Tensor, monkeypatch: pytest.MonkeyPatch
-) -> NDArray[np.bool_]:
-    """Which lines of k-space, by row frequency in fft order, are not those of the still image."""
-    seen: list[torch.Tensor] = []
-    inverse = torch.fft.ifft2
-    monkeypatch.setattr(torch.fft, "ifft2", lambda x: seen.append(x) or inverse(x))
-    changed(table, image)
-    still = torch.fft.fft2(image + 1)
-    return ((seen[0][0] - still).abs().amax(dim=1) > 1e-3).numpy()
+    np.testing.assert_allclose(changed(moving(times, shift, degrees), image), oracle, atol=2e-4)
 
 
 @pytest.mark.parametrize(
@@ -452,10 +407,13 @@ def test_motion_leaves_the_centre_of_k_space_alone(
     times: tuple[float, float], first: int, last: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (image,), _ = pictures()
-    changed = np.fft.fftshift(lines(moving(times, shift=((5, 5), (-5, 5))), image, monkeypatch))
-    expected = np.ones(H, bool)
-    expected[first : last + 1] = False
-    np.testing.assert_array_equal(changed, expected)
+    seen: list[torch.Tensor] = []
+    inverse = torch.fft.ifft2
+    monkeypatch.setattr(torch.fft, "ifft2", lambda x: seen.append(x) or inverse(x))
+    changed(moving(times, shift=((5, 5), (-5, 5))), image)
+    difference = (seen[0][0] - torch.fft.fft2(image + 1)).abs().amax(dim=1)
+    other = np.fft.fftshift((difference > 1e-3).numpy())  # than of the head that lies still
+    assert other.tolist() == [not first <= line <= last for line in range(H)]
 
 
 def test_motion_touches_its_own_rows_of_the_batch_and_no_mask() -> None:
@@ -503,14 +461,14 @@ def smooth(seed: int, b: int, side: int = 64) -> tuple[torch.Tensor, torch.Tenso
 
 @law
 @given(settings_(), seeds, epochs, slice_ids, st.data())
-def test_a_draw_is_the_same_for_any_batch_and_order(
+def test_a_sample_is_the_same_for_any_batch_and_order(
     settings: Augmentation, seed: int, epoch: int, ids: list[int], data: st.DataObject
 ) -> None:
     """A row depends on (seed, epoch, slice number) alone: not on batch size, order or resume."""
     order = data.draw(st.permutations(range(len(ids))))
-    together = draw(settings, seed, epoch, np.array(ids))
-    shuffled = draw(settings, seed, epoch, np.array(ids)[order])
-    alone = [draw(settings, seed, epoch, np.array([number])) for number in ids]
+    together = sample(settings, seed, epoch, np.array(ids))
+    shuffled = sample(settings, seed, epoch, np.array(ids)[order])
+    alone = [sample(settings, seed, epoch, np.array([number])) for number in ids]
     for name in COLUMNS:
         column = getattr(together, name)
         np.testing.assert_array_equal(getattr(shuffled, name), column[order])
@@ -527,9 +485,9 @@ def test_a_batch_is_each_of_its_images_alone(settings: Augmentation, seed: int, 
     alone in the other.
     """
     images, masks = smooth(seed, 3)
-    together, moved = apply(draw(settings, seed, epoch, np.arange(3)), images, masks, SPACING)
+    together, moved = apply(sample(settings, seed, epoch, np.arange(3)), images, masks, SPACING)
     for i in range(3):
-        table = draw(settings, seed, epoch, np.array([i]))
+        table = sample(settings, seed, epoch, np.array([i]))
         alone, own = apply(table, images[i : i + 1], masks[i : i + 1], SPACING)
         torch.testing.assert_close(alone[0], together[i], rtol=0, atol=1e-4)
         assert int((own[0] != moved[i]).sum()) <= 2
@@ -543,7 +501,7 @@ def test_no_strength_is_the_identity(seed: int, epoch: int, ids: list[int]) -> N
     still = replace(ON, motion_p=0, intensity_change=0, noise_sd=0, **none)
     images, masks = smooth(seed, len(ids))
     for settings in (still, OFF):
-        done, moved = apply(draw(settings, seed, epoch, np.array(ids)), images, masks, SPACING)
+        done, moved = apply(sample(settings, seed, epoch, np.array(ids)), images, masks, SPACING)
         assert torch.equal(done, images)
         assert torch.equal(moved, masks)
 
@@ -554,7 +512,7 @@ def test_no_displacement_exceeds_elastic_mm(seed: int, elastic_mm: float, points
     """Along each axis at most `elastic_mm`: B-splines never overshoot their control points."""
     settings = replace(ON, elastic_mm=elastic_mm, elastic_control_points=points)
     field = augment._elastic_field(
-        torch.from_numpy(draw(settings, seed, 0, np.arange(2)).elastic), 32, 48
+        torch.from_numpy(sample(settings, seed, 0, np.arange(2)).elastic), 32, 48
     )
     assert float(field.abs().max()) <= elastic_mm * (1 + 1e-12)
 
@@ -566,7 +524,7 @@ def test_image_and_mask_stay_aligned(seed: int, epoch: int) -> None:
     _, masks = smooth(seed, 2)
     settings = replace(ON, motion_p=0, bias_p=0, intensity_p=0, noise_p=0)
     done, moved = apply(
-        draw(settings, seed, epoch, np.arange(2)), masks.float() * 2 - 1, masks, SPACING
+        sample(settings, seed, epoch, np.arange(2)), masks.float() * 2 - 1, masks, SPACING
     )
     assert moved.dtype == torch.bool
     assert int(((done > 0) != moved).sum()) <= 2
@@ -578,7 +536,7 @@ def test_masks_follow_affine_and_elastic_only(seed: int, epoch: int) -> None:
     """Motion, bias field, intensity and noise leave the mask as it is, bit for bit."""
     images, masks = smooth(seed, 2)
     settings = replace(ON, affine_p=0, elastic_p=0)
-    done, moved = apply(draw(settings, seed, epoch, np.arange(2)), images, masks, SPACING)
+    done, moved = apply(sample(settings, seed, epoch, np.arange(2)), images, masks, SPACING)
     assert torch.equal(moved, masks)
     assert not torch.equal(done, images)
 
@@ -590,6 +548,6 @@ def test_bias_and_scale_leave_the_black_level_alone(seed: int, black_level: floa
     settings = replace(ON, affine_p=0, elastic_p=0, motion_p=0, noise_p=0, black_level=black_level)
     images, masks = smooth(seed, 2)
     images = torch.where(images > 0.2, images, black_level)
-    done, _ = apply(draw(settings, seed, 0, np.arange(2)), images, masks, SPACING)
+    done, _ = apply(sample(settings, seed, 0, np.arange(2)), images, masks, SPACING)
     assert bool((done[images == black_level] == black_level).all())
     assert not torch.equal(done, images)

@@ -68,9 +68,7 @@ def batch(train: Cases, model: nn.Module, rows: slice) -> Pass:
     return torch.from_numpy(train.images[rows]), torch.from_numpy(train.masks[rows]), keys
 
 
-def stepped(
-    cases: Data, how: Execution, sizes: list[int], norm: str = "INSTANCE"
-) -> dict[str, torch.Tensor]:
+def stepped(cases: Data, how: Execution, sizes: list[int]) -> dict[str, torch.Tensor]:
     """Loss and gradients of a step over the first slices, in passes of these sizes; dropout on."""
     model = replace_layers(network()).train()
     loss, optimiser = thesis_tversky(0.3), torch.optim.SGD(model.parameters(), lr=1e-3)
@@ -116,9 +114,8 @@ def test_capturing_leaves_running_statistics_alone(cases: Data) -> None:
     for how in (PLAIN, Execution(images_per_pass=6, cuda_graph=True)):
         model = replace_layers(network("BATCH")).train()
         optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
-        Step(model, thesis_tversky(0.3), optimiser, "fp32", "cpu", how, CapturedOnCpu)(
-            [batch(cases["train"], model, slice(0, 6))], 6
-        )
+        step = Step(model, thesis_tversky(0.3), optimiser, "fp32", "cpu", how, CapturedOnCpu)
+        step([batch(cases["train"], model, slice(0, 6))], 6)
         running = [b.flatten().float() for name, b in model.named_buffers() if "running" in name]
         means.append(torch.cat(running))
     torch.testing.assert_close(means[1], means[0])
@@ -127,9 +124,7 @@ def test_capturing_leaves_running_statistics_alone(cases: Data) -> None:
 
 def trained(cases: Data, how: Execution, monkeypatch: Patch) -> FitReport:
     monkeypatch.setattr("benchmark.training.loop.Step", lambda *words: Step(*words, CapturedOnCpu))
-    recipe = small_recipe(
-        training__max_epochs=2, training__optimiser="sgd", training__learning_rate=0.05
-    )
+    recipe = small_recipe(training__optimiser="sgd", training__learning_rate=0.05)  # two epochs
     return train_network(network(), 0.3, cases["train"], cases["val"], RunContext(recipe, 5), how)
 
 

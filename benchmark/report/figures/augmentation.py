@@ -91,7 +91,7 @@ def _epochs(settings: Augmentation, number: int) -> dict[int, AugmentationTable]
     from benchmark.training import augment
 
     numbers = np.array([number], dtype=np.int64)
-    tables = {e: augment.draw(settings, SEED, e, numbers) for e in range(LAST_EPOCH + 1)}
+    tables = {e: augment.sample(settings, SEED, e, numbers) for e in range(LAST_EPOCH + 1)}
     chosen = [0]
     for event in EVENTS:
         unused = [epoch for epoch in tables if epoch not in chosen]

@@ -175,7 +175,7 @@ def test_augmented_examples_are_what_a_training_is_fed(
     shown = [axes for i, axes in enumerate(plotted(figure).axes) if i % 6]  # the first is as it is
     assert len(figure.data) == len(shown) == 10
     for row, axes in zip(figure.data.itertuples(), shown, strict=True):
-        table = augment.draw(RECIPE.augmentation, SEED, row.epoch, np.array([row.slice_id]))
+        table = augment.sample(RECIPE.augmentation, SEED, row.epoch, np.array([row.slice_id]))
         assert row.rotation_degrees == pytest.approx(np.degrees(table.rotation[0]))
         assert row.noise_sd == table.noise_sd[0]
         mask = torch.from_numpy(slices.masks[slices.slice_id == row.slice_id])
