@@ -145,7 +145,7 @@ def test_what_training_sets_bring_is_in_the_interval_of_several_draws() -> None:
     assert (row["high"] - row["low"]) / 2 == pytest.approx(stats.t.ppf(0.975, df) * v**0.5)
 
 
-def test_a_leak_between_draws_and_folds_that_are_unlike_each_other_by_hand() -> None:
+def test_an_effect_between_draws_and_folds_that_are_unlike_each_other_by_hand() -> None:
     """Fourteen slices of a, c (7), b (5) and d: draws of 11 and 3 at 0.8 and 0.9, folds of 8 and 6
     at 0.6 and 0.8.
 
