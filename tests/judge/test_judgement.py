@@ -16,7 +16,7 @@ from run_records import NEWER, join, table, terms
 from strategies import costly
 
 from benchmark.cli.parser import SECTION_NAMES
-from benchmark.judge.judgement import SECTIONS, USUAL, WHY_EMPTY, Judgement
+from benchmark.judge.judgement import NO_EFFECT, SECTIONS, USUAL, WHY_EMPTY, Judgement
 from benchmark.judge.tables import FORMATS, render
 from benchmark.runs.collect import DTYPES, Collected
 
@@ -38,23 +38,19 @@ BY_PATIENT = {
     "protocol": "patient",
     "protocol_hash": "feed",
 }
+SMALL = {"height": 256, "width": 256}
+THIRTY = [f"p{i}" for i in range(30)]
 OWN = {"dataset_id": "own", "train": None, "val": None, "test": None}
 
 
 def some(seeds: int = 2, patients: list[Any] = PATIENTS, **changes: Any) -> Collected:
     dice = dict(list({1: DICE, 2: HIGHER}.items())[:seeds])
-    return table(
-        dice,
-        patients,
-        measures=MEASURES,
-        **{"fit.collapsed": False, "fit.val_dice": 0.8, **changes},
-    )
+    own = {"fit.collapsed": False, "fit.val_dice": 0.8, **changes}
+    return table(dice, patients, measures=MEASURES, **own)
 
 
 def both_ways(**changes: Any) -> Collected:
-    """The printed cell by image and by patient, a second alpha and an arm that was given a
-    click.
-    """
+    """The printed cell by image and by patient, a second alpha and an arm that saw a click."""
     other = {"params": '{"alpha":0.6,"kernel_size":5}', "alpha": 0.6}
     click = {
         "params": "{}",
@@ -93,9 +89,8 @@ def judged(runs: str) -> Judgement:
 def everything(collected: Collected) -> str:
     """All answers and every section as text."""
     found = judge(collected)
-    return "\n".join(
-        [*found.answers(), *(render(make(found), "text") for make in SECTIONS.values())]
-    )
+    tables = [render(section(found), "text") for section in SECTIONS.values()]
+    return "\n".join([*found.answers(), *tables])
 
 
 @pytest.mark.parametrize("name", SECTIONS)
@@ -111,7 +106,7 @@ def test_every_section_holds_whatever_was_run(runs: str, name: str) -> None:
         assert not {"nan", "None", "<NA>"} & set(text.replace(",", " ").split())
         assert bool(text) == bool(made)
     if made:  # the last was csv
-        assert len(pd.read_csv(io.StringIO(text))) == sum(len(one.numbers) for one in made)
+        assert len(pd.read_csv(io.StringIO(text))) == sum(len(table.records) for table in made)
 
 
 @pytest.mark.parametrize("runs", RUNS)
@@ -130,7 +125,7 @@ def test_no_run_is_told() -> None:
         "2. Do its claims hold? not testable yet.",
         "   Nothing has been run with the thesis's settings.",
         "3. How high is the score when no patient is in both train and test? not known yet.",
-        "   No arm has been run in splits by image and by patient from the same seed on a slice in common.",
+        f"   {NO_EFFECT}",
     ]
 
 
@@ -145,9 +140,8 @@ def test_the_first_answer_is_the_verdict() -> None:
     slices hold.
     """
     assert first(judge(RUNS["phantoms"])) == "not comparable: drawn phantoms, not slices."
-    assert first(judge(some(1))).startswith(
-        "inconclusive: 1 of the 3 seeds that a verdict needs have been run (fp32)."
-    )
+    few = "inconclusive: 1 of the 3 seeds that a verdict needs have been run (fp32)."
+    assert first(judge(some(1))).startswith(few)
     three = {1: [0.897] * 4, 2: [0.898] * 4, 3: [0.899] * 4}
     told = first(judge(table(three, PATIENTS)))
     assert told.startswith("reproduced: 0.898 lies in the prediction interval 0.898 +- ")
@@ -173,34 +167,25 @@ def test_the_second_answer_says_each_claim_once() -> None:
     line, by their ids.
     """
     ids = {claim.id: claim.statement for claim in terms()[0].claims}
-    small = some(height=256, width=256)
-    *judged, waiting, rule = claims_of(judge(join(small, some(), some(precision="bf16"))))
+    *judged, waiting, rule = claims_of(judge(join(some(**SMALL), some(), some(precision="bf16"))))
     named = [name for name in ids if any(f"({name}; " in line for line in judged)]
     assert len(judged) == len(named) == 2
     assert all(any(f'"{ids[name]}" ({name}; at ' in line for line in judged) for name in named)
-    assert sorted(waiting.split(": ")[1].split(" (")[0].split(", ")) == sorted(
-        set(ids) - set(named)
-    )
-    assert rule.startswith(
-        "Each claim is judged once, at the image size and precision nearest the thesis's"
-    )
+    assert set(waiting.split(": ")[1].split(" (")[0].split(", ")) == set(ids) - set(named)
+    nearest = "at the image size and precision nearest the thesis's"
+    assert rule.startswith(f"Each claim is judged once, {nearest}")
 
 
 def test_a_claim_is_judged_where_the_terms_are_nearest_the_thesis_s() -> None:
     """Image size first, then precision; farther off only where it cannot be tested nearer."""
-    small, smaller = some(height=256, width=256), some(height=128, width=128)
-    lower = some(height=256, width=256, precision="bf16")
-    other = some(
-        height=256, width=256, precision="bf16", params='{"alpha":0.6,"kernel_size":5}', alpha=0.6
-    )
-    less = some(
-        height=256, width=256, precision="bf16", params='{"alpha":0.4,"kernel_size":5}', alpha=0.4
-    )
-    found = judge(join(smaller, lower, other, less, small))
-    assert [panel.title.split(", ", 2)[2] for panel, _ in found.claims] == [
-        "256x256, fp32", "256x256, bf16", "128x128, fp32",
-    ]  # fmt: skip
-    at = {one.claim.id: panel.title for panel, one in found.claims_once}
+    lower = [
+        some(precision="bf16", params=f'{{"alpha":{alpha},"kernel_size":5}}', alpha=alpha, **SMALL)
+        for alpha in (0.5, 0.6, 0.4)
+    ]
+    found = judge(join(some(height=128, width=128), *lower, some(**SMALL)))
+    titles = [panel.title.split(", ", 2)[2] for panel, _ in found.claims]
+    assert titles == ["256x256, fp32", "256x256, bf16", "128x128, fp32"]
+    at = {judged.claim.id: panel.title for panel, judged in found.claims_once}
     assert at["small-tumours"].endswith("256x256, fp32")
     assert at["alpha-direction"].endswith("256x256, bf16")
     assert at["vessels-excluded"].endswith("256x256, fp32")  # testable nowhere
@@ -210,16 +195,20 @@ def test_a_claim_says_what_it_would_come_to_if_alpha_was_swapped() -> None:
     """Sensitivity rises and precision falls by 0.1 from alpha 0.4 to 0.6; both are 0.01 apart
     between two seeds.
     """
+
+    def measures(i: int, seed: int) -> dict[str, list[float]]:
+        up, down = 0.5 + i / 10 + seed / 100, 0.5 - i / 10 + seed / 100
+        return {"sensitivity": [up] * 4, "precision": [down] * 4}
+
     parts = [
-        table({seed: [0.8] * 4}, PATIENTS, alpha=alpha, params=f"5 {alpha}",
-              measures={"sensitivity": [0.5 + i / 10 + seed / 100] * 4, "precision": [0.5 - i / 10 + seed / 100] * 4})
-        for i, alpha in enumerate((0.4, 0.6)) for seed in (0, 1)
-    ]  # fmt: skip
+        table({seed: [0.8] * 4}, PATIENTS, alpha=a, params=f"5 {a}", measures=measures(i, seed))
+        for i, a in enumerate((0.4, 0.6))
+        for seed in (0, 1)
+    ]
     said = next(line for line in claims_of(judge(join(*parts))) if "alpha-direction" in line)
     assert said.startswith('confirmed: "')
-    assert said.endswith(
-        '." (alpha-direction; at 512x512, fp32; contradicted if alpha was swapped).'
-    )
+    terms = "(alpha-direction; at 512x512, fp32; contradicted if alpha was swapped)."
+    assert said.endswith(f'." {terms}')
     same = next(line for line in claims_of(judge(some())) if "small-tumours" in line)
     assert same.endswith("(small-tumours; at 512x512, fp32).")
 
@@ -230,17 +219,16 @@ def test_the_third_answer_is_the_difference_on_common_slices() -> None:
     by_patient = table({1: [0.80] * 4, 2: [0.82] * 4}, PATIENTS, **BY_PATIENT)
     (line,) = judge(join(by_image, by_patient)).questions()[2].lines
     assert line == (
-        "unet 5x5, alpha 0.5 on cheng-meningioma at 512x512, fp32: 0.810 split by patient, 0.910 split by image, "
-        "on the same 4 slices; by image minus by patient +0.100, 95% interval +0.039 to +0.161."
+        "unet 5x5, alpha 0.5 on cheng-meningioma at 512x512, fp32: 0.810 split by patient, 0.910 "
+        "split by image, on the same 4 slices; by image minus by patient +0.100, 95% interval "
+        "+0.039 to +0.161."
     )
 
 
 def test_the_third_answer_without_two_seeds_gives_the_means_and_says_so() -> None:
     (line,) = judge(join(some(1), some(1, **BY_PATIENT))).questions()[2].lines
-    assert (
-        "0.600 split by patient, 0.600 split by image, on the same 4 slices; an interval needs two known"
-        in line
-    )
+    means = "0.600 split by patient, 0.600 split by image, on the same 4 slices"
+    assert f"{means}; an interval needs two known" in line
 
 
 @pytest.mark.parametrize("runs", RUNS)
@@ -268,11 +256,10 @@ def test_what_is_left_is_said_by_the_side_of_zero_that_the_interval_is_on(
     """Thirty patients, each Dice as far apart; two seeds 0.01 apart: 4.302653 x sqrt(0.00005) =
     0.030424.
     """
-    patients = [f"p{i}" for i in range(30)]
     image, patient = (
         {seed: [0.6 + side + seed / 100] * 30 for seed in (1, 2)} for side in (shift, 0.0)
     )
-    found = judge(join(table(image, patients), table(patient, patients, **BY_PATIENT)))
+    found = judge(join(table(image, THIRTY), table(patient, THIRTY, **BY_PATIENT)))
     assert found.questions()[2].verdict == verdict
 
 
@@ -280,29 +267,23 @@ def test_what_is_left_is_said_first_of_the_thesiss_cell_nearest_its_terms() -> N
     """Otsu and the cell at 256 pixels are higher by patient; the cell at 512 is lower, and its
     verdict answers.
     """
-    patients, otsu = (
-        [f"p{i}" for i in range(30)],
-        {"arm": "otsu", "kernel_size": None, "alpha": float("nan")},
-    )
-    small = {"height": 256, "width": 256}
+    otsu = {"arm": "otsu", "kernel_size": None, "alpha": float("nan")}
     parts = [
-        table({seed: [dice + seed / 100] * 30 for seed in (1, 2)}, patients, **changes, **ways)
-        for changes, by_image in (({}, 0.9), (small, 0.3), (otsu, 0.3), (otsu | small, 0.3))
+        table({seed: [dice + seed / 100] * 30 for seed in (1, 2)}, THIRTY, **changes, **ways)
+        for changes, by_image in (({}, 0.9), (SMALL, 0.3), (otsu, 0.3), (otsu | SMALL, 0.3))
         for ways, dice in (({}, by_image), (BY_PATIENT, 0.6))
     ]
     answer = judge(join(*parts)).questions()[2]
     assert answer.verdict == "lower by patient"
-    assert [line.split(" on ")[0] + line.split(" at ")[1][:4] for line in answer.lines] == [
-        "unet 5x5, alpha 0.5512x", "unet 5x5, alpha 0.5256x", "otsu512x", "otsu256x",
-    ]  # fmt: skip
+    said = [line.split(" on ")[0] + line.split(" at ")[1][:4] for line in answer.lines]
+    assert said[:2] == ["unet 5x5, alpha 0.5512x", "unet 5x5, alpha 0.5256x"]
+    assert said[2:] == ["otsu512x", "otsu256x"]
 
 
 def test_phantoms_answer_nothing_about_patients() -> None:
-    assert judge(RUNS["phantoms"]).questions()[2].verdict == "not known yet"
-    assert (
-        len(judge(RUNS["phantoms"]).patients()) == 2
-    )  # the table of the leak shows them, and calls them so
-    assert judge(RUNS["phantoms"]).patients()[1].numbers["data"].tolist()[0] == "phantoms"
+    assert judged("phantoms").questions()[2].verdict == "not known yet"
+    _, effects = judged("phantoms").patients()  # which shows them, and calls them so
+    assert effects.texts["data"][0] == "phantoms"
 
 
 def test_the_words_of_the_command_line_are_the_sections() -> None:
@@ -324,10 +305,8 @@ def test_each_section_shows_what_it_is_named_after() -> None:
     assert titles["patients"][1].startswith("By image against by patient")
     assert all(title.startswith("The thesis's claims on ") for title in titles["claims"])
     assert [title for title in titles["arms"] if not title.startswith("Arms against arms")] == []
-    assert set(titles["measures"]) == {
-        "Measures by tumour size",
-        "Sizes against the truth (Bland-Altman)",
-    }
+    sizes = "Sizes against the truth (Bland-Altman)"
+    assert set(titles["measures"]) == {"Measures by tumour size", sizes}
     assert titles["runs"][-1] == "Lower precisions"
 
 
@@ -348,10 +327,9 @@ def test_a_table_too_wide_for_a_terminal_keeps_what_it_is_read_for(name: str) ->
         "missed",
     }
     for made in SECTIONS[name](judged("everything")):
-        assert made.essential or made.shown.shape[1] <= 7, made.title
-        assert kept & set(made.shown) <= set(made.essential or made.shown) <= set(made.shown), (
-            made.title
-        )
+        headings = set(made.texts)
+        assert made.essential or len(headings) <= 7, made.title
+        assert kept & headings <= set(made.essential or headings) <= headings, made.title
 
 
 ORDERS = st.randoms(use_true_random=False)

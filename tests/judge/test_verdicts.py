@@ -38,10 +38,21 @@ def row(
     if printed is not None:
         reference = replace(reference, best_cell=replace(reference.best_cell, dice_mean=printed))
     rules = replace(rules, dice=replace(rules.dice, **rule))
-    (found,) = [
-        r for r in judge_printed_numbers(collected, reference, rules).rows if r.quantity == quantity
-    ]
+    rows = judge_printed_numbers(collected, reference, rules).rows
+    (found,) = [row for row in rows if row.quantity == quantity]
     return found
+
+
+def good(
+    dice: float = 0.898, seeds: int = 3, patients: Any = PATIENTS, **changes: Any
+) -> Collected:
+    """Comparable runs of the printed cell, seeds 0.01 apart, unless changed."""
+    return table(spread(dice, 0.01, seeds), patients, **changes)
+
+
+def once(**changes: Any) -> Collected:
+    """One comparable run."""
+    return table({1: [0.5] * 4}, PATIENTS, **changes)
 
 
 # The verdict on the Dice.
@@ -64,12 +75,7 @@ def spread(middle: float, apart: float, seeds: int = 3) -> dict[int, list[float]
         (0.9337, 0.010, 3, Verdict.NOT_REPRODUCED),  # better is not reproduced either
         (0.5, 0.010, 2, Verdict.INCONCLUSIVE),  # two seeds
         (0.898, 0.010, 1, Verdict.INCONCLUSIVE),
-        (
-            0.898,
-            0.018,
-            3,
-            Verdict.INCONCLUSIVE,
-        ),  # +- 0.063, wider than 0.06: "not different" is not "reproduced"
+        (0.898, 0.018, 3, Verdict.INCONCLUSIVE),  # +- 0.063: "not different" is not "reproduced"
         (0.5, 0.018, 3, Verdict.NOT_REPRODUCED),  # as wide, but wholly elsewhere
     ],
 )
@@ -78,11 +84,9 @@ def test_a_dice_is_judged_by_its_prediction_interval(
 ) -> None:
     found = row(table(spread(middle, apart, seeds), PATIENTS))
     assert found.verdict is verdict, found.why
-    assert found.ours == pytest.approx(middle)
-    assert found.n == seeds
-    assert found.sd == (
-        None if seeds == 1 else pytest.approx(apart * (1 if seeds == 3 else math.sqrt(0.5)))
-    )
+    assert (found.ours, found.n) == (pytest.approx(middle), seeds)
+    sd = {1: None, 2: pytest.approx(apart * math.sqrt(0.5)), 3: pytest.approx(apart)}
+    assert found.sd == sd[seeds]
     words = {
         Verdict.REPRODUCED: "lies in the",
         Verdict.NOT_REPRODUCED: "lies outside the",
@@ -102,100 +106,71 @@ def test_a_dice_is_judged_by_its_prediction_interval(
         ({"height": 256}, "image size 256x512"),
         ({"precision": "bf16"}, "precision bf16"),
         ({"split_id": "by-patient-2"}, "not one of the splits by image shipped here"),
-        (
-            {"train": pd.NA, "val": pd.NA, "test": pd.NA},
-            "not one of the splits by image shipped here",
-        ),
+        ({"test": pd.NA}, "not one of the splits by image shipped here"),
     ],
 )
 def test_what_is_not_comparable(changes: dict[str, Any], why: str) -> None:
-    found = row(table(spread(0.898, 0.01), PATIENTS, **changes))
+    found = row(good(**changes))
     assert (found.verdict, found.ours, found.n) == (Verdict.NOT_COMPARABLE, None, 0)
     assert why in found.why
 
 
 def test_each_reason_why_runs_are_not_comparable_is_said_once() -> None:
-    small = {"height": 256, "width": 256}
-    found = row(
-        join(
-            *(
-                table(spread(0.898, 0.01), PATIENTS, **changes)
-                for changes in (small, {"phantom": True})
-            )
-        )
-    )
+    found = row(join(good(height=256, width=256), good(phantom=True)))
     assert found.why == "drawn phantoms, not slices; image size 256x256"
 
 
 @pytest.mark.parametrize("changes", [{"arm": "attention_unet"}, {"kernel_size": 3}, {"alpha": 0.6}])
 def test_other_arms_and_cells_say_nothing_of_the_printed_one(changes: dict[str, Any]) -> None:
-    assert row(table(spread(0.898, 0.01), PATIENTS, **changes)).verdict is Verdict.MISSING
+    assert row(good(**changes)).verdict is Verdict.MISSING
 
 
 def test_runs_that_may_not_be_compared_leave_the_mean_alone() -> None:
-    good, bad = (
-        table(spread(0.898, 0.01), PATIENTS),
-        table(spread(0.1, 0.01), PATIENTS, height=256, width=256),
-    )
-    assert row(join(good, bad)).ours == pytest.approx(0.898)
+    assert row(join(good(), good(0.1, height=256, width=256))).ours == pytest.approx(0.898)
 
 
 def test_every_draw_with_its_three_seeds_is_judged_in_one_mean() -> None:
     """Draws at 0.88 and 0.92: mean 0.90 over six trainings; a third draw with two seeds alone is
     left out.
     """
-    two = table(spread(0.92, 0.01), [*"ccdd"], split_id="by-image-5", first_slice=10)
-    less = table(spread(0.5, 0.01, 2), [*"eeff"], split_id="by-image-3", first_slice=20)
-    found = row(join(table(spread(0.88, 0.01), PATIENTS), two, less))
+    two = good(0.92, 3, [*"ccdd"], split_id="by-image-5", first_slice=10)
+    less = good(0.5, 2, [*"eeff"], split_id="by-image-3", first_slice=20)
+    found = row(join(good(0.88), two, less))
     assert (found.ours, found.n) == (pytest.approx(0.90), 6)
     assert found.why.endswith("(2 draws, fp32)")
 
 
-def test_without_a_draw_of_three_seeds_the_fullest_is_shown() -> None:
-    one = table(spread(0.88, 0.01, 1), PATIENTS)
-    two = table(spread(0.92, 0.01, 2), PATIENTS, split_id="by-image-2", first_slice=10)
-    found = row(join(one, two))
-    assert (found.ours, found.n, found.verdict) == (pytest.approx(0.92), 2, Verdict.INCONCLUSIVE)
-
-
-def test_of_draws_with_as_many_seeds_the_first_by_the_rule_is_shown() -> None:
-    draws = [
-        table(spread(dice, 0.01, 2), PATIENTS, split_id=f"by-image-{i}", first_slice=10 * i)
-        for i, dice in ((2, 0.92), (1, 0.88))
-    ]
-    assert row(join(*draws)).ours == pytest.approx(0.88)
+@pytest.mark.parametrize(("first", "second", "ours"), [(1, 2, 0.92), (2, 2, 0.88)])
+def test_without_a_draw_of_three_seeds_the_fullest_is_shown_then_the_first_by_the_rule(
+    first: int, second: int, ours: float
+) -> None:
+    found = row(join(good(0.92, second, split_id="by-image-2", first_slice=10), good(0.88, first)))
+    assert (found.ours, found.n, found.verdict) == (pytest.approx(ours), 2, Verdict.INCONCLUSIVE)
 
 
 def test_the_printed_mean_is_of_three_seeds_however_many_ours_is_of() -> None:
     """Four seeds 0.01 apart: s^2 = 0.0005 / 3, df 3: t(0.975) = 3.182446 sqrt(s^2 (1/4 + 1/3)) =
     0.031379.
     """
-    assert row(table(spread(0.898, 0.01, 4), PATIENTS)).half_width == pytest.approx(
-        0.031379, abs=1e-6
-    )
+    assert row(good(seeds=4)).half_width == pytest.approx(0.031379, abs=1e-6)
 
 
 def test_two_precisions_never_share_a_mean() -> None:
     """The one with more seeds is judged; as many: fp32."""
-    two, three = (
-        table(spread(0.8, 0.01, 2), PATIENTS),
-        table(spread(0.9, 0.01), PATIENTS, precision="tf32"),
-    )
-    found = row(join(two, three))
+    three = good(0.9, precision="tf32")
+    found = row(join(good(0.8, 2), three))
     assert (found.ours, found.n) == (pytest.approx(0.9), 3)
     assert found.why.endswith("(tf32)")
-    assert row(join(table(spread(0.8, 0.01), PATIENTS), three)).ours == pytest.approx(0.8)
+    assert row(join(good(0.8), three)).ours == pytest.approx(0.8)
 
 
 def test_single_runs_of_another_precision_take_nothing_away() -> None:
     """Three fp32 seeds on draw 1 are judged though four draws have one tf32 seed each."""
     single = [
-        table(
-            {1: [0.9] * 4}, PATIENTS, precision="tf32", split_id=f"by-image-{i}", first_slice=10 * i
-        )
+        good(0.9, 1, precision="tf32", split_id=f"by-image-{i}", first_slice=10 * i)
         for i in (2, 3, 4, 5)
     ]
-    found = row(join(table(spread(0.898, 0.01), PATIENTS), *single))
+    found = row(join(good(), *single))
     assert (found.verdict, found.n) == (Verdict.REPRODUCED, 3)
 
 
@@ -207,12 +182,12 @@ def test_what_is_no_number_is_never_reproduced(mean: float, half_width: float) -
 
 
 def test_a_seed_that_ran_on_two_file_forms_counts_once() -> None:
-    twice = join(table(spread(0.90, 0.01), PATIENTS), table(spread(0.92, 0.01), PATIENTS))
-    assert (row(twice).n, row(twice).ours) == (3, pytest.approx(0.91))
+    twice = row(join(good(0.90), good(0.92)))
+    assert (twice.n, twice.ours) == (3, pytest.approx(0.91))
 
 
 def test_seeds_on_different_slices_are_refused() -> None:
-    whole = table(spread(0.9, 0.01), PATIENTS)
+    whole = good()
     with pytest.raises(RecordError, match="test slices differ between runs"):
         row(replace(whole, scores=whole.scores.iloc[:-1]))
 
@@ -220,24 +195,16 @@ def test_seeds_on_different_slices_are_refused() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        (
-            {"split_fingerprint": "another"},
-            "runs run_s1_0, run_s2_1: two different splits are called by-image-1",
-        ),
-        (
-            {"patients": [*"abbb"]},
-            "runs run_s1_0, run_s2_1: a slice of by-image-1 is of two patients",
-        ),
+        ({"split_fingerprint": "another"}, "two different splits are called by-image-1"),
+        ({"patients": [*"abbb"]}, "a slice of by-image-1 is of two patients"),
     ],
 )
 def test_runs_that_disagree_on_what_they_were_tested_on_are_refused(
     changes: dict[str, Any], words: str
 ) -> None:
-    both = join(
-        table({1: [0.9] * 4}, PATIENTS), table({2: [0.9] * 4}, **{"patients": PATIENTS, **changes})
-    )
-    with pytest.raises(RecordError, match=words):
-        row(both)
+    other = table({2: [0.9] * 4}, **{"patients": PATIENTS, **changes})
+    with pytest.raises(RecordError, match=f"runs run_s1_0, run_s2_1: {words}"):
+        row(join(once(), other))
 
 
 # Parameters and split sizes.
@@ -246,77 +213,54 @@ def test_runs_that_disagree_on_what_they_were_tested_on_are_refused(
 @pytest.mark.parametrize(("kernel", "count"), COUNTS.items())
 def test_counts_that_round_to_the_printed_digit(kernel: int, count: int) -> None:
     name = f"parameters {kernel}x{kernel}, millions"
-    one = {
+    own = {
         "kernel_size": kernel,
         "height": 64,
         "width": 64,
         "protocol_hash": "any",
         "split_rule": "any",
     }
-    near = row(table({1: [0.5] * 4}, PATIENTS, parameters=count, **one), name)
+    near = row(once(parameters=count, **own), name)
     assert (near.verdict, near.why) == (Verdict.REPRODUCED, "differs by at most 0.05")
-    off = row(table({1: [0.5] * 4}, PATIENTS, parameters=count + 110_000, **one), name)
+    off = row(once(parameters=count + 110_000, **own), name)
     assert (off.verdict, off.ours) == (Verdict.NOT_REPRODUCED, (count + 110_000) / 1e6)
     assert off.why == "differs by more than 0.05"
 
 
 def test_counts_of_phantom_runs_or_other_networks_are_not_compared() -> None:
     name = "parameters 5x5, millions"
-    assert (
-        row(table({1: [0.5] * 4}, PATIENTS, phantom=True), name).verdict is Verdict.NOT_COMPARABLE
-    )
-    assert (
-        row(table({1: [0.5] * 4}, PATIENTS, network_hash="x"), name).why == "other network settings"
-    )
-    assert (
-        row(table({1: [0.5] * 4}, PATIENTS), "parameters 3x3, millions").verdict is Verdict.MISSING
-    )
-    assert (
-        row(table({1: [0.5] * 4}, PATIENTS, arm="attention_unet"), name).verdict is Verdict.MISSING
-    )
+    assert row(once(phantom=True), name).verdict is Verdict.NOT_COMPARABLE
+    assert row(once(network_hash="x"), name).why == "other network settings"
+    assert row(once(), "parameters 3x3, millions").verdict is Verdict.MISSING
+    assert row(once(arm="attention_unet"), name).verdict is Verdict.MISSING
 
 
 def test_one_wrong_count_among_right_ones_is_shown() -> None:
-    both = join(
-        table({1: [0.5] * 4}, PATIENTS), table({2: [0.5] * 4}, PATIENTS, parameters=9_000_000)
-    )
-    found = row(both, "parameters 5x5, millions")
+    name = "parameters 5x5, millions"
+    found = row(join(once(), once(parameters=9_000_000)), name)
     assert (found.verdict, found.ours, found.n) == (Verdict.NOT_REPRODUCED, 9.0, 2)
-    fewer = join(
-        table({1: [0.5] * 4}, PATIENTS), table({2: [0.5] * 4}, PATIENTS, parameters=5_000_000)
-    )
-    assert verdict_table([row(fewer, "parameters 5x5, millions")]).shown.loc[0, "ours"] == "5.0000"
+    fewer = join(once(), once(parameters=5_000_000))
+    assert verdict_table([row(fewer, name)]).texts["ours"] == ["5.0000"]
 
 
 def test_split_sizes_are_exact_and_any_arm_shows_them() -> None:
     other = {"arm": "otsu", "kernel_size": pd.NA, "height": 64, "width": 64}
-    assert (
-        row(table({1: [0.5] * 4}, PATIENTS, **other), "training images").verdict
-        is Verdict.REPRODUCED
-    )
-    found = row(table({1: [0.5] * 4}, PATIENTS, val=121), "validation images")
+    assert row(once(**other), "training images").verdict is Verdict.REPRODUCED
+    found = row(once(val=121), "validation images")
     assert (found.verdict, found.why) == (Verdict.NOT_REPRODUCED, "not equal")
     for unit in ("patient", "image"):
-        other_rule = table({1: [0.5] * 4}, PATIENTS, split_rule="x", split_unit=unit)
-        assert (
-            row(other_rule, "test images").why
-            == f"split by {unit}, by another rule than the thesis's"
-        )
-    own = table({1: [0.5] * 4}, PATIENTS, test=pd.NA)
-    found = row(own, "test images")
-    assert (found.verdict, found.why) == (
-        Verdict.NOT_COMPARABLE, "not one of the splits shipped here, so its sizes are unknown",
-    )  # fmt: skip
+        why = row(once(split_rule="x", split_unit=unit), "test images").why
+        assert why == f"split by {unit}, by another rule than the thesis's"
+    found = row(once(test=pd.NA), "test images")
+    why = "not one of the splits shipped here, so its sizes are unknown"
+    assert (found.verdict, found.why) == (Verdict.NOT_COMPARABLE, why)
 
 
 # The whole.
 
 
 def all_good() -> Collected:
-    kernels = [
-        table({1: [0.5] * 4}, PATIENTS, kernel_size=k, parameters=COUNTS[k]) for k in (3, 7, 9)
-    ]
-    return join(table(spread(0.898, 0.01), PATIENTS), *kernels)
+    return join(good(), *(once(kernel_size=k, parameters=COUNTS[k]) for k in (3, 7, 9)))
 
 
 def test_each_verdict_has_its_mark() -> None:
@@ -324,22 +268,21 @@ def test_each_verdict_has_its_mark() -> None:
 
 
 def test_exit_codes() -> None:
-    good, nothing = all_good(), collect(Path("nowhere"))
-    rows = judge_printed_numbers(good, *terms()).rows
-    assert {r.verdict for r in rows} == {Verdict.REPRODUCED}
-    assert (exit_code(rows), exit_code(rows, strict=True)) == (0, 0)
-    missing = judge_printed_numbers(nothing, *terms()).rows
-    assert {r.verdict for r in missing} == {Verdict.MISSING}
+    rows = judge_printed_numbers(all_good(), *terms()).rows
+    missing = judge_printed_numbers(collect(Path("nowhere")), *terms()).rows
+    assert ({r.verdict for r in rows}, {r.verdict for r in missing}) == (
+        {Verdict.REPRODUCED},
+        {Verdict.MISSING},
+    )
     for some in (rows, missing):
         assert [(r.required, r.set_up) for r in some] == [(True, True)] * 7 + [(True, False)]
-    assert (exit_code(missing), exit_code(missing, strict=True)) == (0, 1)
+    unsure = [[replace(rows[0], verdict=v)] for v in (Verdict.INCONCLUSIVE, Verdict.NOT_COMPARABLE)]
     bad = [replace(rows[0], verdict=Verdict.NOT_REPRODUCED), *rows[1:]]
-    assert (exit_code(bad), exit_code(bad, strict=True)) == (1, 1)
     free = [replace(bad[0], required=False), *rows[1:]]
-    assert (exit_code(free), exit_code(free, strict=True)) == (0, 0)
-    for verdict in (Verdict.INCONCLUSIVE, Verdict.NOT_COMPARABLE):
-        unsure = [replace(rows[0], verdict=verdict)]
-        assert (exit_code(unsure), exit_code(unsure, strict=True)) == (0, 1)
+    for some, usual, strict in (
+        (rows, 0, 0), (missing, 0, 1), (bad, 1, 1), (free, 0, 0), *((few, 0, 1) for few in unsure),
+    ):  # fmt: skip
+        assert (exit_code(some), exit_code(some, strict=True)) == (usual, strict)
 
 
 def test_the_text_shows_numbers_verdicts_and_their_count() -> None:
@@ -361,15 +304,15 @@ def test_progress_counts_trainings_on_the_thesis_terms() -> None:
     """Three seeds of one cell, one each of three others; a fourth, another draw, 256 px, another
     alpha add nothing.
     """
+    small = {"height": 256, "width": 256}
     extra = (
         table({9: [0.5] * 4}, PATIENTS),
         table({2: [0.5] * 4}, PATIENTS, split_id="by-image-2", kernel_size=3),
-        table({2: [0.5] * 4}, PATIENTS, height=256, width=256, kernel_size=3),
-        table({1: [0.5] * 4}, PATIENTS, alpha=0.55),
+        table({2: [0.5] * 4}, PATIENTS, kernel_size=3, **small),
+        once(alpha=0.55),
     )
-    assert progress(join(all_good(), *extra), *terms()).startswith(
-        "Run so far: 6 of the 108 trainings"
-    )
+    more = progress(join(all_good(), *extra), *terms())
+    assert more.startswith("Run so far: 6 of the 108 trainings")
     assert progress(all_good(), *terms()).endswith("1 of 36 cells have all 3 seeds.")
 
 
@@ -390,11 +333,8 @@ def test_from_folders_to_verdicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     # s = (18/19 - 16/18) / sqrt(3) = 0.033762; +- 4.302653 s sqrt(2/3) = 0.118610
     assert rows[DICE].half_width == pytest.approx(0.118610, abs=1e-5)
     assert rows[DICE].verdict is Verdict.INCONCLUSIVE
-    assert (
-        rows["test images"].verdict
-        is rows["parameters 5x5, millions"].verdict
-        is Verdict.REPRODUCED
-    )
+    for quantity in ("test images", "parameters 5x5, millions"):
+        assert rows[quantity].verdict is Verdict.REPRODUCED
 
 
 def own_terms(dataset_id: str, dice: float) -> tuple[Reference, Tolerances]:
@@ -412,17 +352,17 @@ def test_results_average_over_seeds() -> None:
     (0.8 + 0.8) / 2.
     """
     (block,) = runs_tables(table({1: [0.8] * 4, 2: [0.8, 0.8, 0.8, 0.0]}, PATIENTS))
-    (found,) = block.numbers.to_dict("records")
-    assert found["seeds"] == 2
-    assert found["dice_mean"] == pytest.approx(0.7)
-    assert found["dice_sd"] == pytest.approx(0.2 / math.sqrt(2))
-    assert found["slices_sd"] == pytest.approx(
-        0.4 / 2
-    )  # 0 and 0.4: deviations .2 .2 .2 -.6, sqrt(0.48 / 3) = 0.4
-    assert found["dice_mean_detected"] == pytest.approx(0.8)
-    assert (found["missed"], found["slices"]) == (1, 8)
-    assert found["dice_mean_by_patient"] == pytest.approx((0.8 + (0.8 + 0.4) / 2) / 2)
-    assert found["fit_minutes"] == pytest.approx(1)
+    (found,) = block.records
+    assert (found["seeds"], found["missed"], found["slices"]) == (2, 1, 8)
+    expected = {
+        "dice_mean": 0.7,
+        "dice_sd": 0.2 / math.sqrt(2),
+        "slices_sd": 0.4 / 2,  # 0 and 0.4: deviations .2 .2 .2 -.6, sqrt(0.48 / 3) = 0.4
+        "dice_mean_detected": 0.8,
+        "dice_mean_by_patient": (0.8 + (0.8 + 0.4) / 2) / 2,
+        "fit_minutes": 1,
+    }
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -436,33 +376,26 @@ def test_results_average_over_seeds() -> None:
     ],
 )
 def test_terms_never_share_a_table(changes: dict[str, Any]) -> None:
-    both = join(table({1: [0.8] * 4}, PATIENTS), table({1: [0.8] * 4}, PATIENTS, **changes))
-    assert [len(one.numbers) for one in runs_tables(both)] == [1, 1]
+    assert [len(made.records) for made in runs_tables(join(once(), once(**changes)))] == [1, 1]
 
 
 @pytest.mark.parametrize("changes", [{"split_id": "by-image-2"}, {"split_fingerprint": "x"}])
 def test_splits_never_share_a_row(changes: dict[str, Any]) -> None:
-    both = join(table({1: [0.8] * 4}, PATIENTS), table({2: [0.9] * 4}, PATIENTS, **changes))
-    (found,) = runs_tables(both)
-    assert sorted(found.numbers["dice_mean"]) == [pytest.approx(0.8), pytest.approx(0.9)]
+    (made,) = runs_tables(join(once(), table({2: [0.9] * 4}, PATIENTS, **changes)))
+    assert sorted(row["dice_mean"] for row in made.records) == pytest.approx([0.5, 0.9])
 
 
 def test_arms_that_saw_a_click_are_marked_and_last() -> None:
-    grower = table(
-        {1: [0.9] * 4}, PATIENTS, arm="a_grower", params="{}", needs_click=True, seed=pd.NA
-    )
-    blocks = runs_tables(join(grower, table({1: [0.8] * 4}, PATIENTS)))
-    assert blocks[0].numbers["arm"].tolist() == ["unet", "a_grower"]
-    text = blocks[0].render("markdown")
-    assert "a_grower (click)" in text
-    assert "unet (click)" not in text
-    assert text.splitlines()[-1].startswith("(click): semi-automatic")
-    assert "(click)" not in runs_tables(table({1: [0.8] * 4}, PATIENTS))[0].render()
+    grower = once(arm="a_grower", params="{}", needs_click=True, seed=pd.NA)
+    (block,) = runs_tables(join(grower, once()))
+    assert block.texts["arm"] == ["unet", "a_grower (click)"]
+    assert block.render("markdown").splitlines()[-1].startswith("(click): semi-automatic")
+    assert "(click)" not in runs_tables(once())[0].render()
 
 
 def test_a_block_names_its_conditions_and_no_run_is_said() -> None:
-    (block,) = runs_tables(table({1: [0.8] * 4}, PATIENTS))
+    (block,) = runs_tables(once())
     assert "protocol thesis" in block.title
     assert "512x512, fp32" in block.title
-    assert block.numbers["split"].tolist() == ["by-image-1"]
+    assert block.texts["split"] == ["by-image-1"]
     assert runs_tables(collect(Path("nowhere"))) == []

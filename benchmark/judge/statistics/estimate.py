@@ -116,12 +116,12 @@ def clustered_share(
     Where none or all are True no spread shows, and the end that cannot be 0 or 1 is
     Clopper and Pearson's for that many patients, Biometrika 26 (1934) 404.
     """
-    found = clustered_mean(hits.astype(float), clusters)
-    low, high = found.interval(level)
-    if found.value in (0.0, 1.0):
+    share = clustered_mean(hits.astype(float), clusters)
+    low, high = share.interval(level)
+    if share.value in (0.0, 1.0):
         far = 1 - ((1 - level) / 2) ** (1 / len(set(clusters)))
-        low, high = (0.0, far) if found.value == 0 else (1 - far, 1.0)
-    return found.value, max(low, 0.0), min(high, 1.0)
+        low, high = (0.0, far) if share.value == 0 else (1 - far, 1.0)
+    return share.value, max(low, 0.0), min(high, 1.0)
 
 
 def pooled_variance(groups: Sequence[Sequence[float]]) -> Variance | None:

@@ -168,7 +168,7 @@ def _draws(cell: Cell) -> tuple[list[NDArray[np.float64]], list[list[str]]]:
 
 
 def power_table(
-    found: Spread,
+    ours: Spread,
     other_seeds: int,
     level: float,
     power: float,
@@ -183,9 +183,9 @@ def power_table(
     """
     rows = []
     for d, s in product(draws, seeds):
-        between = Variance(found.known_seeds().value, d * (s - 1))
-        ours = Variance(found.fresh.value / d, found.fresh.df)
-        assumed = replace(found, n=d * s, draws=d, seeds=between, ours=ours)
+        between = Variance(ours.known_seeds().value, d * (s - 1))
+        patients = Variance(ours.fresh.value / d, ours.fresh.df)
+        assumed = replace(ours, n=d * s, draws=d, seeds=between, ours=patients)
         error = assumed.error_of(other_seeds)
         needed = t_quantile((1 + level) / 2, error.df) + t_quantile(power, error.df)
         half_width = assumed.half_width(other_seeds, level)

@@ -37,10 +37,8 @@ def test_the_difference_by_hand() -> None:
     found = rows(judged([0.9] * 4), recorded({1: [0.80] * 4, 2: [0.82] * 4, 3: [0.84] * 4}))
     assert found.loc[0, "difference"] == pytest.approx(0.08)
     half = 4.302653 * 0.02 / math.sqrt(3)
-    assert (found.loc[0, "low"], found.loc[0, "high"]) == (
-        pytest.approx(0.08 - half),
-        pytest.approx(0.08 + half),
-    )
+    ends = found.loc[0, ["low", "high"]].tolist()
+    assert ends == pytest.approx([0.08 - half, 0.08 + half])
 
 
 def test_masks_set_beside_their_own_run_differ_by_nothing() -> None:
@@ -52,18 +50,15 @@ def test_masks_set_beside_their_own_run_differ_by_nothing() -> None:
 def test_other_splits_and_other_slices_are_not_met() -> None:
     elsewhere = table({1: [0.8] * 4}, PATIENTS, split_fingerprint="x", dataset_id="d")
     assert external_tool_table("tool", judged([0.9] * 4), elsewhere, 0.95) is None
-    assert (
-        external_tool_table("tool", judged([0.9] * 4, "e"), recorded({1: [0.8] * 4}), 0.95) is None
-    )
+    here, other = recorded({1: [0.8] * 4}), judged([0.9] * 4, "e")
+    assert external_tool_table("tool", other, here, 0.95) is None
 
 
 def test_one_seed_alone_gives_no_interval_and_clicks_are_marked() -> None:
-    both = join(
-        recorded({1: [0.8] * 4}),
-        recorded({1: [0.85] * 4}, arm="grower", params="{}", needs_click=True),
-    )
+    grower = recorded({1: [0.85] * 4}, arm="grower", params="{}", needs_click=True)
+    both = join(recorded({1: [0.8] * 4}), grower)
     table = external_tool_table("tool", judged([0.9] * 4), both, 0.95)
     assert table
     assert table.numbers["difference"].isna().all()
-    assert table.shown["arm"].tolist()[0].endswith("(click)")
+    assert table.texts["arm"][0].endswith("(click)")
     assert any("semi-automatic" in note for note in table.notes)

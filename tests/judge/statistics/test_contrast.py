@@ -126,9 +126,7 @@ DETECTED = Statistic(
 )
 
 
-def test_a_slice_enters_from_every_seed_as_soon_as_it_does_from_one_and_pulls_only_where_it_does() -> (
-    None
-):
+def test_a_slice_enters_from_every_seed_once_from_one_and_pulls_only_where_it_does() -> None:
     """Of 0.9, 0.6, 0.3 the mean is 0.6; of 0.8, 0.6 it is 0.7, and each pulls at it 3/2 as much as
     one of three.
 

@@ -143,9 +143,7 @@ def test_holm_by_hand() -> None:
     assert holm([]) == []
 
 
-def test_where_no_or_every_slice_hits_the_far_end_is_clopper_and_pearsons_for_that_many_patients() -> (
-    None
-):
+def test_where_no_or_every_slice_hits_the_far_end_is_clopper_and_pearsons_of_patients() -> None:
     """Three patients of 1, 3 and 7 slices are three trials, not eleven; 53 of one slice are 53."""
     for sizes in (ONE_THREE_SEVEN, (1,) * 53):
         n, names = len(sizes), [str(i) for i in np.repeat(range(len(sizes)), sizes)]
