@@ -26,7 +26,7 @@ from benchmark.report.figures.data import data_figures
 from benchmark.report.figures.grid_data import shared
 from benchmark.report.figures.heat_maps import heat_figures, time_figures
 from benchmark.report.figures.predictions import picture_figures
-from benchmark.report.figures.verdicts import arms_figures, verdict_figures
+from benchmark.report.figures.verdicts import arms_figures, headline_figures, patient_figures
 from benchmark.report.page.contents import Chapter, Part
 from benchmark.report.slices.stored_masks import StoredMasks, reason
 
@@ -87,8 +87,7 @@ def _answers(source: Source) -> Iterator[Chapter]:
     """The thesis's number beside ours, with the tables behind it."""
     judgement = source.judgement
     tables = (*judgement.patients()[:1], *judgement.verdicts())
-    figures = [figure for figure in verdict_figures(judgement) if figure.slug == "headline"]
-    yield _with_tables(Chapter(figures=figures), tables)
+    yield _with_tables(Chapter(figures=headline_figures(judgement)), tables)
 
 
 def _with_tables(chapter: Chapter, tables: tuple[Table, ...]) -> Chapter:
@@ -142,7 +141,7 @@ def _grids(source: Source) -> Iterator[Chapter]:
 
 
 def _patients(source: Source) -> Iterator[Chapter]:
-    figures = [figure for figure in verdict_figures(source.judgement) if figure.slug != "headline"]
+    figures = patient_figures(source.judgement)
     tables = tuple(source.judgement.patients()[1:])
     if figures or tables:
         yield _with_tables(Chapter(figures=figures), tables)
@@ -174,12 +173,11 @@ def _arms(source: Source) -> Iterator[Chapter]:
     for panel in ordered(judgement):
         rows = pairwise_comparisons(panel, rule)
         tables = (arms_table(panel, rows, rule),) if len(rows) > 1 else ()
-        figures = [replace(f, tables=tables) for f in arms_figures(panel, judgement)]
-        tables = () if figures else tables
-        figures = [*figures, *cost_figures(panel, arm)]
+        arms = [figure for table in tables for figure in arms_figures(table, rule)]
+        figures = [*(replace(f, tables=tables) for f in arms), *cost_figures(panel, arm)]
         if figures or tables:
             named = _named(figures, _on_terms(judgement, panel), panel)
-            yield Chapter(panel.title, "", named, tables=tables)
+            yield Chapter(panel.title, "", named, tables=() if arms else tables)
 
 
 def _reference(source: Source) -> Iterator[Chapter]:
