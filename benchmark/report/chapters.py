@@ -239,10 +239,18 @@ def _evidence(judgement: Judgement, panel: Panel) -> GridEvidence:
 
 
 def _named(figures: Sequence[Figure], own: bool, panel: Panel | None = None) -> list[Figure]:
-    """The figures named after their panel; off the thesis's terms they redraw none of its."""
-    prefix = [] if panel is None else [slug_of(panel)]
+    """The figures named after their panel's terms, such as thesis-512x512-fp32-mean-dice.
+
+    Off the thesis's terms they redraw none of its.
+    """
+    terms: list[str] = []
+    if panel is not None:
+        first = panel.runs.iloc[0]
+        data = data_of(first)
+        terms += [] if data in DATASETS else [data]
+        terms += [protocol_of(panel.runs), size_of(first), first["precision"]]
     return [
-        replace(f, slug=slugged(*prefix, f.slug), thesis=f.thesis if own else "") for f in figures
+        replace(f, slug=slugged(*terms, f.slug), thesis=f.thesis if own else "") for f in figures
     ]
 
 
@@ -254,11 +262,3 @@ def _as_printed(judgement: Judgement, panel: Panel) -> bool:
     first, rule = panel.runs.iloc[0], judgement.tolerances.dice
     of_size = first["height"] == first["width"] == rule.image_size
     return bool(_on_terms(judgement, panel) and of_size and first["precision"] in rule.precisions)
-
-
-def slug_of(panel: Panel) -> str:
-    """The terms of a panel as the beginning of file names: thesis-512x512-fp32."""
-    first = panel.runs.iloc[0]
-    data = data_of(first)
-    words = [] if data in DATASETS else [data]
-    return slugged(*words, protocol_of(panel.runs), size_of(first), first["precision"])

@@ -18,7 +18,7 @@ from benchmark.report.figure import WIDE, Canvas, Figure, canvas, counted
 from benchmark.report.slices import contour_shape, failures
 from benchmark.report.slices.crop import Crop, Key, crops, legend, show
 from benchmark.report.slices.failures import FailureCases, case_heading
-from benchmark.report.slices.stored_masks import StoredMasks
+from benchmark.report.slices.stored_masks import StoredMasks, reason
 
 MADE = (
     "Outlines follow pixel edges; the bar is 10 mm; black and white are the slice's 0.5 and 99.5 "
@@ -88,7 +88,7 @@ def _strands_mm2(run_ids: Iterable[str], masks: StoredMasks) -> tuple[dict[Key, 
                 own = (*masks.slice_and_truth(number), mask, masks.slices.spacing_mm)
                 areas[run_id, number] = contour_shape.left_out_strand_mm2(*own)
         except RecordError as error:
-            lost.append(masks.reason(error))
+            lost.append(reason(error, masks.root))
     return areas, lost
 
 
