@@ -404,7 +404,7 @@ def test_collecting_and_comparing_import_neither_torch_nor_scipy_stats(root: Pat
         "from benchmark.judge.verdicts import *; from benchmark.judge.reference import *;"
         "from benchmark.judge.comparisons.runs import *; from benchmark.judge.comparable import progress;"
         f"c = collect(Path({str(root)!r})); a = c, load_reference(), load_tolerances();"
-        "print(verdict_table(compare(*a)).render(), progress(*a), [t.render() for t in results_tables(c)]);"
+        "print(verdict_table(judge_printed_numbers(*a).rows).render(), progress(*a), [t.render() for t in runs_tables(c)]);"
         "assert not {'torch', 'monai', 'scipy.stats', 'scipy.ndimage'} & set(sys.modules)"
     )
     code, _, err = finish(process(["-c", code], root))

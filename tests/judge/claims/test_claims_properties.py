@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 import pytest
+from claim_cells import ALPHAS, KERNELS, evidence_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from run_records import table, terms
@@ -20,7 +21,6 @@ from benchmark.judge.claims.evidence import (
     GridEvidence,
     GridPoint,
     Reading,
-    grid_evidence,
 )
 from benchmark.judge.claims.predicates import CLAIMS
 from benchmark.judge.claims.table import best_cells, claims_table, judge_claims
@@ -28,7 +28,6 @@ from benchmark.runs.collect import DTYPES, Collected
 
 pytestmark = pytest.mark.slow
 
-KERNELS, ALPHAS = (3, 5, 7, 9), (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 OF_DIFFERENCES = (
     "best-cell",
     "extremes-worse",
@@ -137,13 +136,10 @@ def grids(draw: st.DrawFn) -> Drawn:
     return Drawn(found, list(patients))
 
 
-def ground_of(
+def evidence(
     drawn: Drawn, reading: Reading = Reading.TEXT, level: float | None = None
 ) -> GridEvidence:
-    reference, rules = terms()
-    (panel,) = panels(drawn.collected())
-    rule = rules.claims if level is None else replace(rules.claims, level=level)
-    return grid_evidence(panel, reading, reference, rule, rules.sizes)
+    return evidence_of(drawn.collected(), reading=reading, level=level)
 
 
 def findings(there: GridEvidence, *claims: str) -> dict[str, Finding]:
@@ -203,8 +199,8 @@ def test_a_constant_added_to_every_dice_moves_no_difference(drawn: Drawn, shift:
     """Claims of differences and of spreads have the same standing, and the same cell is best on the
     test set.
     """
-    moved = ground_of(drawn.rescored(lambda dice: dice + shift))
-    assert standings(moved, *OF_DIFFERENCES) == standings(ground_of(drawn), *OF_DIFFERENCES)
+    moved = evidence(drawn.rescored(lambda dice: dice + shift))
+    assert standings(moved, *OF_DIFFERENCES) == standings(evidence(drawn), *OF_DIFFERENCES)
 
 
 @few
@@ -214,8 +210,8 @@ def test_the_swapped_reading_is_the_text_s_of_mirrored_alphas(drawn: Drawn) -> N
     findings.
     """
     mirrored = drawn.moved(lambda spot: (spot[0], round(1 - spot[1], 1)))
-    assert findings(ground_of(drawn, Reading.SWAPPED)) == findings(ground_of(mirrored))
-    assert best_cells(ground_of(drawn, Reading.SWAPPED)) == best_cells(ground_of(mirrored))
+    assert findings(evidence(drawn, Reading.SWAPPED)) == findings(evidence(mirrored))
+    assert best_cells(evidence(drawn, Reading.SWAPPED)) == best_cells(evidence(mirrored))
 
 
 @few
@@ -224,7 +220,7 @@ def test_a_higher_level_decides_nothing_that_was_open(
     drawn: Drawn, levels: tuple[float, float]
 ) -> None:
     """Intervals grow with the level, so undecided never turns into confirmed or contradicted."""
-    low, high = (standings(ground_of(drawn, level=level), *BY_INTERVAL) for level in levels)
+    low, high = (standings(evidence(drawn, level=level), *BY_INTERVAL) for level in levels)
     for claim in BY_INTERVAL:
         if low[claim] not in TURNED:
             assert high[claim] is low[claim]
@@ -236,7 +232,7 @@ def test_small_and_large_kernels_in_each_other_s_place_turn_the_standing(drawn: 
     """Confirmed and contradicted change places, undecided and not testable stay."""
     other = drawn.moved(lambda spot: ({3: 7, 5: 9, 7: 3, 9: 5}[spot[0]], spot[1]))
     claims = ("small-kernels-mean", "small-kernels-spread")
-    before, after = standings(ground_of(drawn), *claims), standings(ground_of(other), *claims)
+    before, after = standings(evidence(drawn), *claims), standings(evidence(other), *claims)
     assert after == {claim: TURNED.get(standing, standing) for claim, standing in before.items()}
 
 
@@ -248,7 +244,7 @@ def test_what_was_left_of_one_in_place_of_each_dice_turns_claims_of_means(drawn:
     """
     claims = ("extremes-worse", "small-kernels-mean")
     before, after = (
-        standings(ground_of(drawn), *claims),
-        standings(ground_of(drawn.rescored(lambda dice: 1 - dice)), *claims),
+        standings(evidence(drawn), *claims),
+        standings(evidence(drawn.rescored(lambda dice: 1 - dice)), *claims),
     )
     assert after == {claim: TURNED.get(standing, standing) for claim, standing in before.items()}

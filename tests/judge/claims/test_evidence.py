@@ -4,14 +4,13 @@ nothing.
 
 from __future__ import annotations
 
-import json
 import math
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from run_records import join, table, terms
+from claim_cells import cell, evidence_of
+from run_records import join, terms
 from scipy import stats
 
 from benchmark.judge.cells import panels
@@ -20,7 +19,6 @@ from benchmark.judge.claims.evidence import (
     NO_SLICE,
     NO_SPLIT,
     ClaimVerdict,
-    GridEvidence,
     Reading,
     average,
     better,
@@ -34,30 +32,6 @@ from benchmark.judge.claims.evidence import (
 from benchmark.judge.statistics.contrast import DICE, NO_SPREAD, Statistic
 from benchmark.judge.statistics.estimate import Estimate, Variance
 from benchmark.runs.collect import Collected
-
-PATIENTS = ["a", "a", "b", "b"]
-
-
-def cell(
-    kernel: int, alpha: float, middle: float = 0.8, *, seeds: int = 2, **changes: Any
-) -> Collected:
-    """Equal slices, seeds 0.01 apart: the clustered variance is 0, that between two seeds 0.01^2 /
-    2.
-    """
-    dice = {seed: [middle + 0.01 * (seed - (seeds - 1) / 2)] * 4 for seed in range(seeds)}
-    given = {
-        "patients": PATIENTS,
-        "kernel_size": kernel,
-        "alpha": alpha,
-        "params": f'{{"alpha":{json.dumps(alpha)},"kernel_size":{kernel}}}',
-    }
-    return table(dice, **(given | changes))
-
-
-def ground_of(*parts: Collected, reading: Reading = Reading.TEXT) -> GridEvidence:
-    reference, rules = terms()
-    (panel,) = panels(join(*parts))
-    return grid_evidence(panel, reading, reference, rules.claims, rules.sizes)
 
 
 def estimate(value: float, se: float = 0.0, df: float = math.inf) -> Estimate:
@@ -76,9 +50,9 @@ def test_what_the_thesis_would_have_called_our_alpha(ours: float, monai: float) 
 
 def test_a_training_at_alpha_stands_at_one_minus_alpha_under_the_swapped_reading() -> None:
     runs = (cell(5, 0.1), cell(3, 0.7))
-    assert list(ground_of(*runs).cells) == [(3, 0.7), (5, 0.1)]
-    assert list(ground_of(*runs, reading=Reading.SWAPPED).cells) == [(3, 0.3), (5, 0.9)]
-    assert ground_of(*runs, reading=Reading.SWAPPED).cells[5, 0.9].alpha == 0.1
+    assert list(evidence_of(*runs).cells) == [(3, 0.7), (5, 0.1)]
+    assert list(evidence_of(*runs, reading=Reading.SWAPPED).cells) == [(3, 0.3), (5, 0.9)]
+    assert evidence_of(*runs, reading=Reading.SWAPPED).cells[5, 0.9].alpha == 0.1
 
 
 @pytest.mark.parametrize("reading", Reading)
@@ -93,39 +67,36 @@ def test_cells_off_the_grid_are_left_out(reading: Reading) -> None:
         cell(5, float("nan"), arm="otsu", kernel_size=pd.NA, seed=pd.NA, seeds=1),
         cell(5, 0.5, 0.1, needs_click=True),
     )
-    found = ground_of(cell(5, 0.5), *others, reading=reading)
+    found = evidence_of(cell(5, 0.5), *others, reading=reading)
     assert list(found.cells) == [(5, 0.5)]
     assert found.best is found.cells[5, 0.5]
     assert found.best.rows["dice"].mean() == pytest.approx(0.8)  # not that of the click
 
 
 def test_the_grid_is_the_thesis_s() -> None:
-    found = ground_of(cell(3, 0.1))
+    found = evidence_of(cell(3, 0.1))
     assert len(found.spots()) == len(set(found.spots())) == 36
     assert found.spots([3], [0.1, 0.9]) == [(3, 0.1), (3, 0.9)]
     assert found.complete([[(3, 0.1)], [(3, 0.1), (3, 0.5)]]) == [[(3, 0.1)]]
     assert (found.printed, found.best) == ((5, 0.5), None)
 
 
-def test_two_precisions_are_two_grounds() -> None:
+def test_two_precisions_are_two_panels() -> None:
     found = panels(join(cell(5, 0.5, 0.8), cell(5, 0.5, 0.2, precision="bf16")))
     reference, rules = terms()
-    grounds = [
+    both = [
         grid_evidence(panel, Reading.TEXT, reference, rules.claims, rules.sizes) for panel in found
     ]
-    assert sorted(one.cells[5, 0.5].rows["dice"].mean() for one in grounds) == [
-        pytest.approx(0.2),
-        pytest.approx(0.8),
-    ]
+    dice = sorted(evidence.cells[5, 0.5].rows["dice"].mean() for evidence in both)
+    assert dice == pytest.approx([0.2, 0.8])
 
 
 def test_a_contrast_by_hand() -> None:
     """Two cells of two seeds: s^2 = 0.01^2 / 2, df 2; variance s^2 (1/2 + 1/2); t 4.302653 x
     0.0070711 = 0.030424.
     """
-    found = ground_of(cell(3, 0.5, 0.83), cell(7, 0.5)).contrast(
-        {(3, 0.5): 1.0, (7, 0.5): -1.0}, DICE
-    )
+    weights = {(3, 0.5): 1.0, (7, 0.5): -1.0}
+    found = evidence_of(cell(3, 0.5, 0.83), cell(7, 0.5)).contrast(weights, DICE)
     assert found is not None
     assert found.value == pytest.approx(0.03)
     assert found.half_width(0.95) == pytest.approx(0.030424, abs=1e-6)
@@ -133,11 +104,9 @@ def test_a_contrast_by_hand() -> None:
 
 def test_the_spread_between_seeds_is_pooled_over_all_cells_once() -> None:
     """Variances 0.01^2 / 2 (df 1), 0.01^2 (three seeds, df 2) and of one seed none: 2.5e-4 / 3."""
-    found = ground_of(cell(3, 0.5), cell(5, 0.1, seeds=3), cell(9, 0.9, seeds=1))
+    found = evidence_of(cell(3, 0.5), cell(5, 0.1, seeds=3), cell(9, 0.9, seeds=1))
     assert found.seeds(DICE) == Variance(pytest.approx((0.5e-4 + 2e-4) / 3), 3)
-    assert found.seeds(DICE) is found.seeds(
-        DICE
-    )  # of 36 cells it is dear, and a claim asks for it 35 times
+    assert found.seeds(DICE) is found.seeds(DICE)  # dear, and a claim asks for it 35 times
 
 
 @pytest.mark.parametrize(
@@ -149,52 +118,43 @@ def test_the_spread_between_seeds_is_pooled_over_all_cells_once() -> None:
     ],
 )
 def test_why_nothing_is_known(second: Collected, why: str) -> None:
-    found = ground_of(cell(5, 0.5, seeds=1), second)
-    spots = average(list(found.cells))
-    assert found.contrast(spots, DICE) is None
-    assert found.unknown(spots, DICE) == why
-    assert judge_contrast(found, spots, "", DICE, 1, "it").standing is ClaimVerdict.UNDECIDED
-    assert judge_contrast(found, spots, "", DICE, 1, "it").why == why
+    found = evidence_of(cell(5, 0.5, seeds=1), second)
+    weights = average(list(found.cells))
+    assert found.contrast(weights, DICE) is None
+    assert found.unknown(weights, DICE) == why
+    finding = judge_contrast(found, weights, "", DICE, 1, "it")
+    assert (finding.standing, finding.why) == (ClaimVerdict.UNDECIDED, why)
 
 
 @pytest.mark.parametrize("patients", [["a"] * 4, [None] * 4, ["a", "b", "c", None]])
 def test_one_patient_or_an_unknown_one_shows_no_spread(patients: list[str | None]) -> None:
-    found = ground_of(cell(5, 0.5, patients=patients))
+    found = evidence_of(cell(5, 0.5, patients=patients))
     assert found.within(found.cells[5, 0.5], DICE) is None
     assert found.unknown([(5, 0.5)], DICE) == FEW_PATIENTS
 
 
 def test_a_statistic_of_no_slice_is_said_to_be_one() -> None:
     none = Statistic("of nothing", lambda rows: np.full(len(rows), np.nan))
-    found = ground_of(cell(5, 0.5))
+    found = evidence_of(cell(5, 0.5))
     assert found.within(found.cells[5, 0.5], none) is None
     assert found.unknown([(5, 0.5)], none) == NO_SLICE
 
 
 def test_columns_that_some_run_lacks() -> None:
-    found = ground_of(cell(5, 0.5, measures={"nsd_1mm": [1.0] * 4}), cell(3, 0.5))
+    found = evidence_of(cell(5, 0.5, measures={"nsd_1mm": [1.0] * 4}), cell(3, 0.5))
     assert found.lacking(found.cells, ("dice", "sensitivity")) == ""
     assert found.lacking([(5, 0.5)], ("nsd_1mm",)) == ""
-    assert (
-        found.lacking([(3, 0.5)], ("nsd_1mm",))
-        == "no nsd_1mm in the scores of some runs; rescore them"
-    )
-    assert "core_sensitivity and truth_mm2" in found.lacking(
-        [(5, 0.5)], ("core_sensitivity", "truth_mm2")
-    )
+    why = "in the scores of some runs; rescore them"
+    assert found.lacking([(3, 0.5)], ("nsd_1mm",)) == f"no nsd_1mm {why}"
+    two = ("core_sensitivity", "truth_mm2")
+    assert found.lacking([(5, 0.5)], two) == f"no core_sensitivity and truth_mm2 {why}"
 
 
 @pytest.mark.parametrize(
     ("value", "against", "expected"),
-    [
-        (0.0197, 0, 1),
-        (0.0195, 0, 0),
-        (-0.0197, 0, -1),
-        (-0.0195, 0, 0),
-        (0.01, -0.01, 1),
-        (0.0095, -0.01, 0),
-    ],
-)
+    [(0.0197, 0, 1), (0.0195, 0, 0), (-0.0197, 0, -1), (-0.0195, 0, 0), (0.01, -0.01, 1),
+     (0.0095, -0.01, 0)],
+)  # fmt: skip
 def test_sides_of_an_interval(value: float, against: float, expected: int) -> None:
     """SE 0.01, normal: the half width is 0.019600."""
     assert side(estimate(value, 0.01), 0.95, against) == expected
@@ -208,16 +168,22 @@ def test_nothing_known_and_exact_ties_are_on_no_side() -> None:
     assert side(estimate(1e-6), 0.95) == 1
 
 
-@pytest.mark.parametrize(("sign", "value", "standing"), [(1, 0.04, "confirmed"), (-1, 0.04, "contradicted"),
-                                                         (1, -0.04, "contradicted"), (-1, -0.04, "confirmed"),
-                                                         (1, 0.03, "undecided"), (-1, 0.03, "undecided")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("sign", "value", "standing"),
+    [
+        (1, 0.04, "confirmed"),
+        (-1, 0.04, "contradicted"),
+        (1, -0.04, "contradicted"),
+        (-1, -0.04, "confirmed"),
+        (1, 0.03, "undecided"),
+        (-1, 0.03, "undecided"),
+    ],
+)
 def test_a_contrast_is_judged_by_its_sign(sign: int, value: float, standing: str) -> None:
     """The half width is 0.030424, as above."""
-    found = ground_of(cell(3, 0.5, 0.8 + value), cell(7, 0.5))
-    assert (
-        judge_contrast(found, {(3, 0.5): 1.0, (7, 0.5): -1.0}, "", DICE, sign, "it").standing.value
-        == standing
-    )
+    found = evidence_of(cell(3, 0.5, 0.8 + value), cell(7, 0.5))
+    weights = {(3, 0.5): 1.0, (7, 0.5): -1.0}
+    assert judge_contrast(found, weights, "", DICE, sign, "it").standing.value == standing
 
 
 def test_holm_finds_the_one_that_is_better() -> None:
@@ -237,9 +203,8 @@ def test_an_interval_in_words() -> None:
     assert in_words(estimate(0.0214, 0.01), 0.95) == "+0.021 [+0.002, +0.041]"
     assert in_words(estimate(math.log(2)), 0.95, ratio=True) == "2.00 [2.00, 2.00]"
     assert "e+" not in in_words(estimate(0.0), 0.95, ratio=True)
-    assert in_words(estimate(0.0, 1e4), 0.95, ratio=True).startswith(
-        "1.00 [0.00, "
-    )  # exp(19600) is no float
+    huge = in_words(estimate(0.0, 1e4), 0.95, ratio=True)  # exp(19600) is no float
+    assert huge.startswith("1.00 [0.00, ")
     assert name_of((3, 0.5)) == "3x3, alpha 0.5"
     found = {(3, 0.5): estimate(0.2), (7, 0.5): estimate(-0.1), (9, 0.5): None}
     assert (

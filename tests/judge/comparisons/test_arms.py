@@ -62,40 +62,37 @@ def shown(*parts: Collected) -> Table:
     return arms_table(panel, pairwise_comparisons(panel, RULE), RULE)
 
 
-@pytest.mark.parametrize(("dice", "standing"), [(0.91, Ranking.BETTER), (0.71, Ranking.WORSE)])
-def test_a_difference_with_seeds_as_its_only_variance(dice: float, standing: Ranking) -> None:
+OTHER = "unet 5x5, alpha 0.6"
+
+
+@pytest.mark.parametrize(
+    ("dice", "level", "standing"),
+    [(0.91, 0.95, Ranking.BETTER), (0.71, 0.95, Ranking.WORSE), (0.91, 0.99, Ranking.UNDECIDED)],
+)
+def test_a_difference_with_seeds_as_its_only_variance(
+    dice: float, level: float, standing: Ranking
+) -> None:
     """0.10 on every slice. v = s^2 (1/2 + 1/2) = 0.0002, SE 0.014142, df 2 (two cells of two
     seeds).
 
-    t = 7.0711; 4.302653 x 0.014142 = 0.060849 to each side.
+    t = 7.0711, p = 0.0194; 4.302653 x 0.014142 = 0.060849 to each side.
     """
-    row = judged(cell(0.5, flat(0.81)), cell(0.6, flat(dice)))["unet 5x5, alpha 0.6"]
-    assert row.difference is not None
-    assert row.difference.value == pytest.approx(dice - 0.81)
-    assert (row.difference.se, row.difference.variance.df) == (
-        pytest.approx(math.sqrt(S2)),
-        pytest.approx(2),
-    )
-    assert row.difference.half_width(0.95) == pytest.approx(0.060849, abs=1e-6)
+    parts = cell(0.5, flat(0.81)), cell(0.6, flat(dice))
+    row = judged(*parts, rule=replace(RULE, level=level))[OTHER]
+    difference = row.difference
+    assert difference is not None
+    assert difference.value == pytest.approx(dice - 0.81)
+    assert (difference.se, difference.variance.df) == pytest.approx((math.sqrt(S2), 2))
+    assert difference.half_width(0.95) == pytest.approx(0.060849, abs=1e-6)
     assert row.p == pytest.approx(2 * stats.t.sf(0.1 / math.sqrt(S2), 2))
     assert row.standing is standing
 
 
 def test_within_the_spread_of_seeds_nothing_is_decided() -> None:
     """t = 0.02 / 0.014142 = 1.414 with df 2: p = 0.29."""
-    row = judged(cell(0.5, flat(0.81)), cell(0.6, flat(0.83)))["unet 5x5, alpha 0.6"]
+    row = judged(cell(0.5, flat(0.81)), cell(0.6, flat(0.83)))[OTHER]
     assert row.p == pytest.approx(2 * stats.t.sf(math.sqrt(2), 2))
     assert (row.standing, row.why) == (Ranking.UNDECIDED, "p = 0.29 after Holm's correction")
-
-
-def test_a_difference_is_real_at_one_level_and_not_at_a_higher_one() -> None:
-    """p = 0.0194 of a difference of 0.10 is below 1 - 0.95 and above 1 - 0.99."""
-    parts = cell(0.5, flat(0.81)), cell(0.6, flat(0.91))
-    assert judged(*parts)["unet 5x5, alpha 0.6"].standing is Ranking.BETTER
-    assert (
-        judged(*parts, rule=replace(RULE, level=0.99))["unet 5x5, alpha 0.6"].standing
-        is Ranking.UNDECIDED
-    )
 
 
 def test_holm_over_three_cells_by_hand() -> None:
@@ -132,14 +129,10 @@ def test_one_more_contrast_can_only_raise_a_p(one: list[float], more: list[float
 def test_a_cell_is_neither_better_nor_worse_than_itself(dice: list[list[float]]) -> None:
     """The reference's own scores under another alpha: a difference of 0 on every slice, p = 1."""
     both = dict(enumerate(dice))
-    row = judged(cell(0.5, both), cell(0.6, both))["unet 5x5, alpha 0.6"]
+    row = judged(cell(0.5, both), cell(0.6, both))[OTHER]
     assert row.difference is not None
-    assert (row.difference.value, row.p, row.wilcoxon_p, row.standing) == (
-        0,
-        1,
-        1,
-        Ranking.UNDECIDED,
-    )
+    assert (row.difference.value, row.p, row.wilcoxon_p) == (0, 1, 1)
+    assert row.standing is Ranking.UNDECIDED
 
 
 def test_the_signed_rank_test_is_on_patients_mean_differences() -> None:
@@ -149,14 +142,9 @@ def test_the_signed_rank_test_is_on_patients_mean_differences() -> None:
     g's mean is 0.04 / 3, so b alone is negative, of rank 5 of 7. Of 2^7 sets of ranks 10 sum to 5
     or less: none, 1 to 5 alone, 12, 13, 14 and 23.
     """
-    patients, gains = (
-        list("aaabcdefgg"),
-        [0.03, 0.03, 0.03, -0.05, 0.01, 0.02, 0.06, 0.07, 0.08, -0.12],
-    )
-    draw_2: dict[str, Any] = {
-        "first_slice": 8,
-        "split_id": "by-image-2",
-    }  # g's first slice once more
+    patients = list("aaabcdefgg")
+    gains = [0.03, 0.03, 0.03, -0.05, 0.01, 0.02, 0.06, 0.07, 0.08, -0.12]
+    draw_2: dict[str, Any] = {"first_slice": 8, "split_id": "by-image-2"}  # g's first once more
     row = judged(
         cell(0.5, {1: [0.5] * 10, 2: [0.5] * 10}, patients),
         cell(0.5, {1: [0.5]}, ["g"], **draw_2),
@@ -178,11 +166,8 @@ def test_arms_without_seeds_bring_no_spread_of_their_own() -> None:
     """v = s^2 / 2 of the reference's two seeds alone, df 1."""
     row = judged(cell(0.5, flat(0.81)), classical("otsu", [0.5] * 4))["otsu"]
     assert row.difference is not None
-    assert row.difference.value == pytest.approx(-0.31)
-    assert (row.difference.variance.value, row.difference.variance.df) == (
-        pytest.approx(S2 / 2),
-        pytest.approx(1),
-    )
+    variance = row.difference.variance
+    assert (row.difference.value, variance.value, variance.df) == pytest.approx((-0.31, S2 / 2, 1))
 
 
 def test_two_arms_without_seeds_have_their_patients_alone() -> None:
@@ -196,29 +181,35 @@ def test_two_arms_without_seeds_have_their_patients_alone() -> None:
     assert row.p == pytest.approx(1 - 2 * math.atan(2) / math.pi)
 
 
-def test_without_two_seeds_anywhere_nothing_is_decided() -> None:
-    row = judged(cell(0.5, {1: [0.9] * 4}), cell(0.6, {1: [0.1] * 4}))["unet 5x5, alpha 0.6"]
-    assert (row.difference, row.p, row.standing) == (None, None, Ranking.UNDECIDED)
-    assert (
-        row.why
-        == "no cell was trained from two seeds, so the variation between trainings is unknown"
+SPREAD = "no cell was trained from two seeds, so the variation between trainings is unknown"
+UNKNOWN = "some slices have no patient number, or there is only one patient"
+
+
+@pytest.mark.parametrize(
+    ("patients", "seeds", "why"),
+    [
+        (PATIENTS, 1, SPREAD),
+        ([None] * 4, 2, UNKNOWN),
+        (["a", "a", "b", None], 2, UNKNOWN),
+        (["a"] * 4, 2, UNKNOWN),
+    ],
+)
+def test_without_two_seeds_or_two_known_patients_nothing_is_decided(
+    patients: list[str | None], seeds: int, why: str
+) -> None:
+    parts = (
+        cell(alpha, dict(list(flat(dice).items())[:seeds]), patients)
+        for alpha, dice in ((0.5, 0.81), (0.6, 0.91))
     )
-
-
-@pytest.mark.parametrize("patients", [[None] * 4, ["a", "a", "b", None], ["a"] * 4])
-def test_without_two_known_patients_nothing_is_decided(patients: list[str | None]) -> None:
-    row = judged(cell(0.5, flat(0.81), patients), cell(0.6, flat(0.91), patients))[
-        "unet 5x5, alpha 0.6"
-    ]
-    assert (row.difference, row.p, row.standing) == (None, None, Ranking.UNDECIDED)
-    assert row.why == "some slices have no patient number, or there is only one patient"
+    row = judged(*parts)[OTHER]
+    assert (row.difference, row.p, row.standing, row.why) == (None, None, Ranking.UNDECIDED, why)
 
 
 @pytest.mark.parametrize("alpha", [0.5, 0.6])
 def test_cells_meet_on_common_splits_alone(alpha: float) -> None:
     """One of the two has a second draw, of another Dice, on which the other was not run."""
     other_draw = cell(alpha, flat(0.2), first_slice=10, split_id="by-image-2")
-    row = judged(cell(0.5, flat(0.81)), other_draw, cell(0.6, flat(0.91)))["unet 5x5, alpha 0.6"]
+    row = judged(cell(0.5, flat(0.81)), other_draw, cell(0.6, flat(0.91)))[OTHER]
     assert row.difference is not None
     assert (row.difference.value, row.dice) == (pytest.approx(0.1), pytest.approx(0.91))
 
@@ -226,7 +217,7 @@ def test_cells_meet_on_common_splits_alone(alpha: float) -> None:
 @pytest.mark.parametrize(("click", "standing"), [(False, Ranking.UNDECIDED), (True, Ranking.CLICK)])
 def test_no_split_in_common(click: bool, standing: Ranking) -> None:
     elsewhere = {"first_slice": 10, "split_id": "by-image-2", "needs_click": click}
-    row = judged(cell(0.5, flat(0.81)), cell(0.6, flat(0.91), **elsewhere))["unet 5x5, alpha 0.6"]
+    row = judged(cell(0.5, flat(0.81)), cell(0.6, flat(0.91), **elsewhere))[OTHER]
     assert (row.difference, row.p, row.standing) == (None, None, standing)
     assert row.why == "tested on other splits than unet 5x5, alpha 0.5"
     assert (row.dice, row.cell.splits) == (pytest.approx(0.91), {"by-image-2"})
@@ -236,29 +227,24 @@ def test_a_click_is_no_contrast_and_stands_last() -> None:
     """It has a difference and no p, however good it is; and it leaves the others' p alone."""
     parts = cell(0.5, flat(0.81)), cell(0.6, flat(0.91))
     found = judged(*parts, classical("click-region-growing", [0.99] * 4, needs_click=True))
-    assert list(found) == ["unet 5x5, alpha 0.6", "unet 5x5, alpha 0.5", "click-region-growing"]
+    assert list(found) == [OTHER, "unet 5x5, alpha 0.5", "click-region-growing"]
     click = found["click-region-growing"]
     assert click.difference is not None
     assert click.difference.value == pytest.approx(0.18)
     assert (click.p, click.wilcoxon_p, click.standing) == (None, None, Ranking.CLICK)
-    assert found["unet 5x5, alpha 0.6"].p == judged(*parts)["unet 5x5, alpha 0.6"].p
-    trained = cell(
-        0.7, flat(0.99), needs_click=True
-    )  # its seeds tell of s^2 as others do: 0.1 / sqrt(0.0002), df 3
-    assert judged(*parts, trained)["unet 5x5, alpha 0.6"].p == pytest.approx(
-        2 * stats.t.sf(0.1 / math.sqrt(S2), 3)
-    )
+    assert found[OTHER].p == judged(*parts)[OTHER].p
+    trained = cell(0.7, flat(0.99), needs_click=True)  # its seeds tell of s^2 as others do: df 3
+    p = 2 * stats.t.sf(0.1 / math.sqrt(S2), 3)
+    assert judged(*parts, trained)[OTHER].p == pytest.approx(p)
 
 
 def test_a_click_is_marked_and_explained() -> None:
-    made = shown(
-        cell(0.5, flat(0.81)), classical("click-region-growing", [0.99] * 4, needs_click=True)
-    )
-    assert made.shown["arm"].tolist() == ["unet 5x5, alpha 0.5", "click-region-growing (click)"]
+    clicked = classical("click-region-growing", [0.99] * 4, needs_click=True)
+    made = shown(cell(0.5, flat(0.81)), clicked)
+    assert made.texts["arm"] == ["unet 5x5, alpha 0.5", "click-region-growing (click)"]
     assert "do not rank it" in made.notes[-1]
-    assert "do not rank it" not in " ".join(
-        shown(cell(0.5, flat(0.81)), cell(0.6, flat(0.91))).notes
-    )
+    without = shown(cell(0.5, flat(0.81)), cell(0.6, flat(0.91)))
+    assert "do not rank it" not in " ".join(without.notes)
 
 
 def test_best_first_with_the_reference_in_its_place() -> None:
@@ -267,62 +253,52 @@ def test_best_first_with_the_reference_in_its_place() -> None:
     assert [row.standing is Ranking.REFERENCE for row in found.values()] == [False, True, False]
 
 
-def test_without_the_reference_or_another_cell_there_is_no_table() -> None:
-    assert len(Judgement(join(cell(0.5, flat(0.81)), cell(0.6, flat(0.91))), *terms()).arms()) == 1
-    assert judged(cell(0.6, flat(0.91)), cell(0.7, flat(0.81))) == {}
-    for other in ({"kernel_size": 3}, {"arm": "attention-unet"}):
-        assert (
-            judged(cell(0.6, flat(0.91)), cell(0.5, flat(0.81), **other)) == {}
-        )  # the reference is unet 5x5
-    for parts in ([cell(0.6, flat(0.91)), cell(0.7, flat(0.81))], [cell(0.5, flat(0.81))]):
+def test_without_the_reference_or_another_cell_on_its_terms_there_is_no_table() -> None:
+    reference, other = cell(0.5, flat(0.81)), cell(0.6, flat(0.91))
+    assert len(Judgement(join(reference, other), *terms()).arms()) == 1
+    assert judged(other, cell(0.7, flat(0.81))) == {}
+    for changes in ({"kernel_size": 3}, {"arm": "attention-unet"}):  # the reference is unet 5x5
+        assert judged(other, cell(0.5, flat(0.81), **changes)) == {}
+    small = cell(0.6, flat(0.91), height=256, width=256)
+    for parts in ([other, cell(0.7, flat(0.81))], [reference], [reference, small]):
         assert Judgement(join(*parts), *terms()).arms() == []
-
-
-def test_other_terms_make_another_panel() -> None:
-    parts = join(cell(0.5, flat(0.81)), cell(0.6, flat(0.91), height=256, width=256))
-    assert Judgement(parts, *terms()).arms() == []
 
 
 def test_costs_by_hand() -> None:
     """Stopped after epochs 9 and 19, counted from 0: 15 epochs; 20 GFLOP x 482 images x 15 / 10^6 =
     0.1446 PFLOP.
     """
-    flop = {"timing.train_gflop_per_image": 20.0}
-    runs = [
-        table({seed: [0.8] * 4}, PATIENTS, **flop, **{"fit.stop_epoch": last})
-        for seed, last in ((1, 9), (2, 19))
-    ]
-    made = shown(*runs, classical("otsu", [0.5] * 4))
+
+    def runs(*each: dict[str, int]) -> list[Collected]:
+        gflop, dice = {"timing.train_gflop_per_image": 20.0}, [0.8] * 4
+        return [table({seed: dice}, PATIENTS, **gflop, **own) for seed, own in enumerate(each)]
+
+    otsu = classical("otsu", [0.5] * 4)
+    made = shown(*runs({"fit.stop_epoch": 9}, {"fit.stop_epoch": 19}), otsu)
     row = made.numbers.iloc[0]
     assert row["training_pflop"] == pytest.approx(0.1446)
     assert (row["gflop_per_image"], row["fit_minutes"], row["parameters"]) == (20, 1, 7_360_000)
-    assert made.shown["training, PFLOP"].tolist() == ["0.145", ""]
-    assert made.shown["GFLOP an image"].tolist() == ["20.0", ""]
-    flop["fit.stop_epoch"] = 9
-    runs = [
-        table({seed: [0.8] * 4}, PATIENTS, **flop, train=train)
-        for seed, train in ((1, 482), (2, 400))
-    ]
-    assert shown(*runs, classical("otsu", [0.5] * 4)).numbers.loc[
-        0, "training_pflop"
-    ] == pytest.approx(0.0882)
+    assert (made.texts["training, PFLOP"], made.texts["GFLOP an image"]) == (
+        ["0.145", ""],
+        ["20.0", ""],
+    )
+    sizes = [{"fit.stop_epoch": 9, "train": train} for train in (482, 400)]
+    assert shown(*runs(*sizes), otsu).records[0]["training_pflop"] == pytest.approx(0.0882)
 
 
 def test_costs_of_a_split_of_unknown_size_are_left_open() -> None:
     unknown = {"train": None, "fit.stop_epoch": 9, "timing.train_gflop_per_image": 20.0}
     made = shown(cell(0.5, flat(0.81), **unknown), cell(0.6, flat(0.91), **unknown))
-    assert made.shown["training, PFLOP"].tolist() == ["", ""]
+    assert made.texts["training, PFLOP"] == ["", ""]
 
 
 def test_what_is_shown() -> None:
     made = shown(cell(0.5, flat(0.81)), cell(0.6, flat(0.91)), classical("otsu", [0.0] * 4))
     by_arm = made.shown.set_index("arm")
-    assert by_arm.loc["unet 5x5, alpha 0.6", ["mean Dice", "difference", "verdict"]].tolist() == [
+    assert by_arm.loc[OTHER, ["mean Dice", "difference", "verdict"]].tolist() == [
         "0.9100", "+0.1000", "better",
     ]  # fmt: skip
-    assert (
-        by_arm.loc["unet 5x5, alpha 0.6", "95% interval"] == "+0.039 to +0.161"
-    )  # 0.10 -+ 0.060849
+    assert by_arm.loc[OTHER, "95% interval"] == "+0.039 to +0.161"  # 0.10 -+ 0.060849
     assert by_arm["seeds x splits"].tolist() == ["2 x 1", "2 x 1", "- x 1"]
     assert made.numbers["slices"].tolist() == [4, 4, 4]
     assert by_arm.loc["unet 5x5, alpha 0.5", "p (Holm)"] == ""
@@ -331,21 +307,11 @@ def test_what_is_shown() -> None:
 
 def test_cells_that_would_be_called_the_same_tell_what_differs() -> None:
     """Two widths of one arm; what they share is not told, and the reference keeps its name."""
-    dice = {1: [0.9, 0.8, 0.9, 0.8]}
+    dice, patients = {1: [0.9, 0.8, 0.9, 0.8]}, ["p", "p", "q", "r"]
+    own = {"arm": "mine", "kernel_size": None, "alpha": float("nan")}
     parts = [
-        table(
-            dice,
-            ["p", "p", "q", "r"],
-            arm="mine",
-            params=params,
-            kernel_size=None,
-            alpha=float("nan"),
-        )
-        for params in ('{"depth":4,"width":16}', '{"depth":4,"width":32}')
+        table(dice, patients, params=f'{{"depth":4,"width":{width}}}', **own) for width in (16, 32)
     ]
-    (panel,) = panels(join(table(dice, ["p", "p", "q", "r"]), *parts))
-    assert [cell.name for cell in panel.cells] == [
-        "mine (width 16)",
-        "mine (width 32)",
-        "unet 5x5, alpha 0.5",
-    ]
+    (panel,) = panels(join(table(dice, patients), *parts))
+    names = [cell.name for cell in panel.cells]
+    assert names == ["mine (width 16)", "mine (width 32)", "unet 5x5, alpha 0.5"]

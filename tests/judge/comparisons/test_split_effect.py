@@ -19,52 +19,49 @@ from benchmark.runs.collect import Collected
 RULE = terms()[1].leak
 PROTOCOL = terms()[1].protocol_hash
 LEVEL = {1: -0.01, 2: 0.01}  # of a seed: s^2 = 0.0002 between two
+FOLD = {"split_unit": "patient", "split_id": "by-patient-1", "protocol_hash": "feed"}
 
 
 def by_image(dice: list[float] | None = None, **changes: Any) -> Collected:
-    """Slices 0 to 5 of patients a, b and c; those of a, which no fold tests here, of another
-    Dice.
-    """
+    """Slices 0 to 5 of patients a, b and c; those of a, which no fold tests, of another Dice."""
     values = dice or [0.11, 0.11, 0.91, 0.91, 0.91, 0.91]
-    changes = {"patients": list("aabbcc"), **changes}
-    patients, seeds = changes.pop("patients"), changes.pop("seeds", (1, 2))
-    return table({s: [x + LEVEL.get(s, 0.3) for x in values] for s in seeds}, patients, **changes)
+    changes = {"patients": list("aabbcc"), "seeds": (1, 2), **changes}
+    seeds = changes.pop("seeds")
+    return table({s: [x + LEVEL.get(s, 0.3) for x in values] for s in seeds}, **changes)
 
 
 def by_patient(dice: list[float] | None = None, **changes: Any) -> Collected:
     """Slices 2 to 7 of patients b, c and d."""
-    terms_of_it = {
-        "split_unit": "patient",
-        "split_id": "by-patient-1",
-        "protocol": "patient",
-        "protocol_hash": "feed",
-    }
-    values = dice or [0.81, 0.81, 0.81, 0.81, 0.21, 0.21]
-    return by_image(
-        values, **{"first_slice": 2, "patients": list("bbccdd"), **terms_of_it, **changes}
-    )
+    own = {**FOLD, "protocol": "patient", "first_slice": 2, "patients": list("bbccdd")}
+    return by_image(dice or [0.81, 0.81, 0.81, 0.81, 0.21, 0.21], **{**own, **changes})
 
 
-def the_leak(*parts: Collected) -> SplitEffect:
-    (one,) = split_effects(join(*parts))
-    return one
+def first_record(effect: SplitEffect) -> Any:
+    return split_effect_table([effect], RULE).records[0]
 
 
-def test_a_leak_by_hand() -> None:
+def draws_and_folds(effect: SplitEffect) -> tuple[int, int]:
+    record = first_record(effect)
+    return record["draws"], record["folds"]
+
+
+def the_effect(*parts: Collected) -> SplitEffect:
+    (effect,) = split_effects(join(*parts))
+    return effect
+
+
+def test_an_effect_by_hand() -> None:
     """0.10 on each of the four common slices. v = s^2 (1/2 + 1/2) = 0.0002, df 2: 4.302653 x
     0.014142 = 0.060849.
     """
-    one = the_leak(by_image(), by_patient())
-    assert (one.slices, one.patients, one.seeds) == (4, 2, (1, 2))
-    assert one.difference is not None
-    assert one.difference.value == pytest.approx(0.1)
-    assert one.difference.half_width(0.95) == pytest.approx(0.060849, abs=1e-6)
-    row = split_effect_table([one], RULE).numbers.iloc[0]
-    assert (row["dice_image"], row["dice_patient"]) == (pytest.approx(0.91), pytest.approx(0.81))
-    assert (row["low"], row["high"]) == (
-        pytest.approx(0.039151, abs=1e-6),
-        pytest.approx(0.160849, abs=1e-6),
-    )
+    effect = the_effect(by_image(), by_patient())
+    assert (effect.slices, effect.patients, effect.seeds) == (4, 2, (1, 2))
+    assert effect.difference is not None
+    assert effect.difference.value == pytest.approx(0.1)
+    assert effect.difference.half_width(0.95) == pytest.approx(0.060849, abs=1e-6)
+    row = first_record(effect)
+    assert (row["dice_image"], row["dice_patient"]) == pytest.approx((0.91, 0.81))
+    assert (row["low"], row["high"]) == pytest.approx((0.039151, 0.160849), abs=1e-6)
 
 
 def test_a_slice_is_the_same_whatever_split_tested_it() -> None:
@@ -77,45 +74,43 @@ def test_a_slice_is_the_same_whatever_split_tested_it() -> None:
         by_patient([0.81] * 2, patients=["c", "c"], first_slice=4),
         by_patient([0.81] * 2, patients=["b", "b"], split_id="by-patient-2"),
     )
-    one = the_leak(*images, *folds)
-    assert one.difference is not None
-    assert (one.slices, one.difference.value) == (4, pytest.approx(0.1))
-    assert split_effect_table([one], RULE).numbers.loc[0, ["draws", "folds"]].tolist() == [2, 2]
+    effect = the_effect(*images, *folds)
+    assert effect.difference is not None
+    assert (effect.slices, effect.difference.value) == (4, pytest.approx(0.1))
+    assert draws_and_folds(effect) == (2, 2)
 
 
 def test_only_seeds_that_both_have_enter() -> None:
     """Seed 3, by image alone, scores 0.3 more; it is left out."""
-    one = the_leak(by_image(seeds=(1, 2, 3)), by_patient())
-    assert one.seeds == (1, 2)
-    assert one.difference is not None
-    assert one.difference.value == pytest.approx(0.1)
+    effect = the_effect(by_image(seeds=(1, 2, 3)), by_patient())
+    assert effect.seeds == (1, 2)
+    assert effect.difference is not None
+    assert effect.difference.value == pytest.approx(0.1)
 
 
 def test_a_seed_enters_on_the_slices_that_both_tested_with_it() -> None:
     """Seed 2 by patient tested slices 2 and 3 alone: by image its other slices do not enter, at
     0.30 more.
     """
-    one = the_leak(
+    effect = the_effect(
         by_image([0.11, 0.11, 0.91, 0.91, 0.91, 0.91], seeds=(1,)),
         by_image([0.11, 0.11, 0.91, 0.91, 1.21, 1.21], seeds=(2,)),
         by_patient(seeds=(1,)),
         by_patient([0.81] * 2, seeds=(2,), patients=["b", "b"], split_id="by-patient-2"),
     )
-    assert one.slices == 4
-    assert len(one.image.rows) == len(one.patient.rows) == 6
-    assert split_effect_table([one], RULE).numbers.loc[0, "dice_image"] == pytest.approx(
-        (0.91 + 0.91 + 0.90 + 0.90) / 4
-    )
+    assert effect.slices == 4
+    assert len(effect.image.rows) == len(effect.patient.rows) == 6
+    assert first_record(effect)["dice_image"] == pytest.approx((0.91 + 0.91 + 0.90 + 0.90) / 4)
 
 
 def test_a_seed_that_met_few_slices_of_a_draw_leaves_an_interval() -> None:
     """Draws test a, b and c, d from two seeds; the fold of b, c has both, those of a and of d the
-    first alone.
+    first aleffect.
 
     A slice weighs 1/8, half of it for each of two seeds. By image: twice (3/8)^2 + (1/8)^2;
     by patient four times (1/4)^2: 0.5625 s^2 with s^2 = 0.0002; every difference is 0.1.
     """
-    one = the_leak(
+    effect = the_effect(
         by_image([0.91] * 4, patients=[*"aabb"]),
         by_image([0.91] * 4, patients=[*"ccdd"], first_slice=4, split_id="by-image-2"),
         by_patient([0.81] * 4, patients=[*"bbcc"], first_slice=2),
@@ -126,11 +121,11 @@ def test_a_seed_that_met_few_slices_of_a_draw_leaves_an_interval() -> None:
             [0.81] * 2, patients=[*"dd"], first_slice=6, seeds=(1,), split_id="by-patient-3"
         ),
     )
-    assert len(one.image.rows) == 12
-    assert split_effect_table([one], RULE).numbers.loc[0, ["draws", "folds"]].tolist() == [2, 3]
-    assert one.difference
-    assert one.difference.value == pytest.approx(0.1)
-    assert one.difference.variance.value == pytest.approx(0.5625 * 0.0002)
+    assert len(effect.image.rows) == 12
+    assert draws_and_folds(effect) == (2, 3)
+    assert effect.difference
+    assert effect.difference.value == pytest.approx(0.1)
+    assert effect.difference.variance.value == pytest.approx(0.5625 * 0.0002)
 
 
 def test_what_training_sets_bring_is_in_the_interval_of_several_draws() -> None:
@@ -168,47 +163,37 @@ def test_a_leak_between_draws_and_folds_that_are_unlike_each_other_by_hand() -> 
         return table(of, names, first_slice=first, split_id=name, **changes)
 
     folds = {"split_unit": "patient", "protocol_hash": "feed"}
-    one = the_leak(
+    effect = the_effect(
         part(0.8, 0.02, 0, 11, "by-image-1"),
         part(0.9, 0.02, 11, 14, "by-image-2"),
         part(0.6, 0.06, 0, 8, "by-patient-1", **folds),
         part(0.8, 0.06, 8, 14, "by-patient-2", **folds),
     )
-    assert (one.slices, one.patients) == (14, 4)
-    assert split_effect_table([one], RULE).numbers.loc[0, ["draws", "folds"]].tolist() == [2, 2]
+    assert (effect.slices, effect.patients) == (14, 4)
+    assert draws_and_folds(effect) == (2, 2)
     between = clustered_mean(np.array([0.2] * 8 + [0.0] * 3 + [0.1] * 3), patients)
     parts = [
         (between.variance.value, between.variance.df),
-        (
-            0.001 * 2 * (11**2 + 3**2 + 8**2 + 6**2) / 28**2,
-            4,
-        ),  # a training's share is half of its draw's
+        (0.001 * 2 * (11**2 + 3**2 + 8**2 + 6**2) / 28**2, 4),  # a training's is half its draw's
         ((0.005 - 0.0005) / 2, 1),
         ((0.02 - 0.0005) / 2, 1),
     ]
     v = sum(part for part, _ in parts)
-    assert one.difference is not None
-    assert one.difference.value == pytest.approx(1.9 / 14)
-    assert one.difference.variance.value == pytest.approx(v)
-    assert one.difference.variance.df == pytest.approx(
-        v**2 / sum(part**2 / df for part, df in parts)
-    )
+    assert effect.difference is not None
+    assert effect.difference.value == pytest.approx(1.9 / 14)
+    assert effect.difference.variance.value == pytest.approx(v)
+    df = v**2 / sum(part**2 / df for part, df in parts)
+    assert effect.difference.variance.df == pytest.approx(df)
 
 
 def test_arms_without_seeds_have_their_patients_alone() -> None:
     """Differences 0.1, 0.1 | 0.3, 0.3: mean 0.2, SE 0.1, df 1: 12.7062 x 0.1 to each side."""
-    parts = (
-        by_image([0, 0, 0.8, 0.8, 0.8, 0.8], seeds=(None,)),
-        by_patient([0.7, 0.7, 0.5, 0.5, 0, 0], seeds=(None,)),
-    )
-    one = the_leak(*parts)
-    assert one.seeds == ()
-    made = split_effect_table([one], RULE)
-    assert made.shown.loc[0, ["seeds", "difference", "95% interval"]].tolist() == [
-        "-",
-        "+0.2000",
-        "-1.071 to +1.471",
-    ]
+    image = by_image([0, 0, 0.8, 0.8, 0.8, 0.8], seeds=(None,))
+    effect = the_effect(image, by_patient([0.7, 0.7, 0.5, 0.5, 0, 0], seeds=(None,)))
+    assert effect.seeds == ()
+    row = split_effect_table([effect], RULE).shown.iloc[0]
+    interval = ["-", "+0.2000", "-1.071 to +1.471"]
+    assert row[["seeds", "difference", "95% interval"]].tolist() == interval
 
 
 @pytest.mark.parametrize(
@@ -230,43 +215,36 @@ def test_nothing_that_differs_in_more_than_the_split_is_paired(changes: dict[str
     assert split_effects(join(by_image(), by_patient(**changes))) == []
 
 
-def test_a_click_is_not_paired() -> None:
+def test_a_click_and_one_kind_of_split_are_no_pair() -> None:
     assert split_effects(join(by_image(needs_click=True), by_patient(needs_click=True))) == []
-
-
-def test_one_kind_of_split_is_no_pair() -> None:
     assert split_effects(by_image()) == []
 
 
 @pytest.mark.parametrize("patients", [[None] * 6, list("aabb") + [None] * 2])
 def test_unknown_patients_leave_the_means_and_take_the_interval(patients: list[str | None]) -> None:
-    made = split_effect_table(
-        [the_leak(by_image(patients=patients), by_patient(patients=[*patients[2:], None, None]))],
-        RULE,
-    )
-    assert made.shown.loc[0, ["by image", "by patient", "difference", "95% interval"]].tolist() == [
-        "0.9100", "0.8100", "", "",
-    ]  # fmt: skip
+    folds = by_patient(patients=[*patients[2:], None, None])
+    row = split_effect_table([the_effect(by_image(patients=patients), folds)], RULE).shown.iloc[0]
+    known = row[["by image", "by patient", "difference", "95% interval"]].tolist()
+    assert known == ["0.9100", "0.8100", "", ""]
 
 
 def test_without_two_seeds_anywhere_there_is_no_interval() -> None:
-    assert the_leak(by_image(seeds=(1,)), by_patient(seeds=(1,))).difference is None
+    assert the_effect(by_image(seeds=(1,)), by_patient(seeds=(1,))).difference is None
 
 
 def test_two_protocols_never_make_one_cell() -> None:
     """By image with Nyul's histogram of all images, and of training images alone: the recipe is
     called the same.
     """
-    found = split_effects(join(by_image(), by_image([0.5] * 6, protocol_hash="nyul"), by_patient()))
-    made = split_effect_table(found, RULE).numbers.set_index("protocol_image")
-    assert made["dice_image"].to_dict() == {
-        "thesis": pytest.approx(0.91), "thesis (nyul)": pytest.approx(0.5),
-    }  # fmt: skip
+    runs = join(by_image(), by_image([0.5] * 6, protocol_hash="nyul"), by_patient())
+    records = split_effect_table(split_effects(runs), RULE).records
+    dice = {record["protocol_image"]: record["dice_image"] for record in records}
+    assert dice == pytest.approx({"thesis": 0.91, "thesis (nyul)": 0.5})
 
 
 def test_phantoms_are_called_so() -> None:
-    made = split_effect_table([the_leak(by_image(phantom=True), by_patient(phantom=True))], RULE)
-    assert made.shown["data"].tolist() == ["phantoms"]
+    made = split_effect_table([the_effect(by_image(phantom=True), by_patient(phantom=True))], RULE)
+    assert made.texts["data"] == ["phantoms"]
 
 
 # The three numbers that stand first
@@ -281,9 +259,8 @@ def first(collected: Collected) -> Any:
 
 def test_the_thesis_stands_first() -> None:
     row = first(table(SEEDS, PATIENTS)).iloc[0]
-    assert row[["what", "split", "size", "seeds", "splits", "trainings", "slices", "dice"]].tolist() == [
-        "thesis", "image", "512x512", 3, 1, 3, 106, 0.898,
-    ]  # fmt: skip
+    assert row[["what", "split", "size"]].tolist() == ["thesis", "image", "512x512"]
+    assert row[["seeds", "splits", "trainings", "slices", "dice"]].tolist() == [3, 1, 3, 106, 0.898]
 
 
 def test_our_numbers_by_hand() -> None:
@@ -294,12 +271,8 @@ def test_our_numbers_by_hand() -> None:
     eight is missed.
     """
     row = first(table(SEEDS, PATIENTS)).iloc[1]
-    assert (row["dice"], row["median"], row["missed"]) == (
-        pytest.approx(0.625),
-        pytest.approx(0.75),
-        0.125,
-    )
-    assert row["dice_by_patient"] == pytest.approx(1.7 / 3)
+    known = row[["dice", "median", "missed", "dice_by_patient"]].tolist()
+    assert known == pytest.approx([0.625, 0.75, 0.125, 1.7 / 3])
     assert row[["seeds", "splits", "trainings", "slices", "patients"]].tolist() == [2, 1, 2, 4, 3]
 
 
@@ -311,9 +284,8 @@ def test_the_numbers_of_unlike_draws_by_hand() -> None:
     too. Missed: half of slice 1's tests and slice 3, of five slices in two draws.
     """
     again = table({1: [0.2, 0.0]}, ["b", "c"], first_slice=2, split_id="by-image-2")
-    row = first(join(table({1: [0.9, 0.0, 0.6], 2: [0.9, 0.4, 0.6]}, ["a", "b", "b"]), again)).iloc[
-        1
-    ]
+    twice = table({1: [0.9, 0.0, 0.6], 2: [0.9, 0.4, 0.6]}, ["a", "b", "b"])
+    row = first(join(twice, again)).iloc[1]
     assert row[["dice", "median", "missed"]].tolist() == pytest.approx([1.9 / 5, 1 / 3, 1.5 / 5])
     assert row["dice_by_patient"] == pytest.approx((0.9 + 1 / 3 + 0) / 3)
     assert row[["seeds", "splits", "trainings", "slices", "patients"]].tolist() == [2, 2, 3, 4, 3]
@@ -326,35 +298,24 @@ def test_the_headlines_interval_by_hand() -> None:
     By image one training has the variance between seeds from those by patient: 12.7062
     sqrt(0.0002).
     """
-    patient = {"split_unit": "patient", "split_id": "by-patient-1", "protocol_hash": "feed"}
-    pair = table({1: [0.8] * 4, 2: [0.82] * 4}, PATIENTS, **patient)
+    both = {1: [0.8] * 4, 2: [0.82] * 4}
+    pair = table(both, PATIENTS, **FOLD)
     row = first(join(table({1: [0.7] * 4}, PATIENTS), pair)).iloc[1]
-    assert (row["low"], row["high"]) == (
-        pytest.approx(0.7 - 0.179693),
-        pytest.approx(0.7 + 0.179693),
-    )
-    row = first(table({1: [0.8] * 4, 2: [0.82] * 4}, PATIENTS)).iloc[1]
-    assert (row["low"], row["high"]) == (
-        pytest.approx(0.81 - 0.127062),
-        pytest.approx(0.81 + 0.127062),
-    )
+    assert (row["low"], row["high"]) == pytest.approx((0.7 - 0.179693, 0.7 + 0.179693))
+    row = first(table(both, PATIENTS)).iloc[1]
+    assert (row["low"], row["high"]) == pytest.approx((0.81 - 0.127062, 0.81 + 0.127062))
 
 
 def test_a_slice_without_a_tumour_cannot_be_missed() -> None:
-    """One missed of three tumours; the fourth slice has none."""
+    """One missed of three tumours; the fourth slice has neffect."""
     measures = {"tp": [5, 5, 0, 0], "fn": [0, 0, 5, 0]}
-    assert first(table({1: [0.9, 0.8, 0.0, 1.0]}, PATIENTS, measures=measures)).loc[
-        1, "missed"
-    ] == pytest.approx(1 / 3)
+    rows = first(table({1: [0.9, 0.8, 0.0, 1.0]}, PATIENTS, measures=measures))
+    assert rows.loc[1, "missed"] == pytest.approx(1 / 3)
 
 
 def test_by_image_and_by_patient_have_a_row_each_and_the_thesiss_size_comes_first() -> None:
-    patient = {"split_unit": "patient", "split_id": "by-patient-1", "protocol_hash": "feed"}
     small = {"height": 256, "width": 256}
-    parts = [
-        table(SEEDS, PATIENTS, **terms) for terms in ({**small, **patient}, small, patient, {})
-    ]
-    found = first(join(*parts))
+    found = first(join(*(table(SEEDS, PATIENTS, **own) for own in (small | FOLD, small, FOLD, {}))))
     assert found["size"].tolist() == ["512x512"] * 3 + ["256x256"] * 2
     assert found["split"].tolist() == ["image", "image", "patient", "image", "patient"]
 
@@ -378,11 +339,10 @@ def test_two_protocols_or_precisions_never_share_a_row(changes: dict[str, Any]) 
 )
 def test_what_does_not_enter_the_headline(changes: dict[str, Any]) -> None:
     """Only the thesis's best cell on its own slices; without a run of it, its printed number stands
-    alone.
+    aleffect.
     """
     made = headline(table(SEEDS, PATIENTS, **changes), *terms())
-    assert made.shown["mean Dice"].tolist() == ["0.898"]
-    assert made.shown["95% interval"].tolist() == [""]
+    assert (made.texts["mean Dice"], made.texts["95% interval"]) == (["0.898"], [""])
 
 
 def test_unknown_patients_take_what_hangs_on_them_alone() -> None:
