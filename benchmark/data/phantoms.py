@@ -273,9 +273,7 @@ def _edge(distance: Floats, pixel: float) -> Floats:
 def _waves(
     rng: np.random.Generator, grid: Floats, place: float, low: float, high: float, count: int
 ) -> Floats:
-    """Return smooth noise (size, size) of unit variance, wave numbers low to high, gliding with
-    place.
-    """
+    """Return smooth noise (size, size) of unit variance, wave numbers low to high, that glides."""
     angle, phase = rng.uniform(0, 2 * np.pi, (2, count, 1))
     number = rng.uniform(low, high, (count, 1))
     phase = phase + 0.35 * place * rng.normal(0, 1, (count, 1))

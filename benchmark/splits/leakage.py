@@ -56,9 +56,7 @@ class Leakage:
 
 @dataclass(frozen=True)
 class Expected:
-    """What random splits by image leak: the mean of the draws, and each count's percentiles of
-    `WITHIN`.
-    """
+    """What random splits by image leak: the mean of draws, and each count's ends of `WITHIN`."""
 
     draws: int
     mean: Leakage

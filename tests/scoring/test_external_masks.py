@@ -11,8 +11,8 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
-from data_forms import damaged, small_set
-from hypothesis import HealthCheck, given, settings
+from data_forms import damaged, in_one_folder, small_set
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
@@ -224,9 +224,7 @@ def test_numbers_that_are_no_grey_levels(folder: Path) -> None:
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of a damaged TIFF
 @given(data=st.data())
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(in_one_folder, max_examples=25)
 def test_damage_is_one_clear_error_or_a_mask(
     tmp_path: Path, suffix: str, data: st.DataObject
 ) -> None:

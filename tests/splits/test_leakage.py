@@ -190,9 +190,7 @@ def test_what_cannot_be_audited_is_one_line(capsys: Capture, split_file: Path) -
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """A split of made-up slices, neighbours among them; train and test are not empty, and it may
-    leave slices out.
-    """
+    """A split of made-up slices, neighbours among them; it may leave slices out, or val empty."""
     names = draw(st.lists(st.sampled_from("ABCD"), min_size=4, max_size=24))
     size = {"min_size": len(names), "max_size": len(names)}
     gaps = draw(st.lists(st.sampled_from([1, 1, 1, 2]), **size))
