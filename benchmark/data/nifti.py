@@ -143,8 +143,7 @@ def _content(path: Path) -> bytes:
 
 
 def export(slices: SliceSet, folder: Path) -> None:
-    """Write the slices as NIfTI pairs with an index.csv; reading them back gives the same
-    fingerprint.
+    """Write the slices as NIfTI pairs with an index.csv; read back, they have one fingerprint.
 
     The folder appears whole or not at all. Raises `DataError` where it exists already, and
     `OutputError` where the disk refuses.
