@@ -37,14 +37,8 @@ TRUTH = [pixels("##.. ##.. ...."), pixels("...# .... ....")]
 @pytest.fixture
 def two() -> SliceSet:
     """Slices 4 and 9 of patients A and B; a pixel is 0.5 x 2 mm, so 1 mm2."""
-    return SliceSet(
-        images=np.zeros((2, 3, 4), np.uint8),
-        masks=np.stack(TRUTH),
-        slice_id=np.array([4, 9]),
-        label=np.ones(2, np.int64),
-        patient_id=("A", "B"),
-        spacing_mm=(0.5, 2.0),
-    )
+    images, ones = np.zeros((2, 3, 4), np.uint8), np.ones(2, np.int64)
+    return SliceSet(images, np.stack(TRUTH), np.array([4, 9]), ones, ("A", "B"), (0.5, 2.0))
 
 
 def test_a_row_of_scores_by_hand(two: SliceSet) -> None:
