@@ -141,10 +141,8 @@ def write_nifti(slices: SliceSet, folder: Path) -> Path:
 
 def registry_of(slices: SliceSet) -> Registry:
     """Register upright slices whose numbers, labels and patients are trusted."""
-    return {
-        mask_hash(raw.mask): RegisteredSlice(raw.slice_id, raw.label, raw.patient_id)
-        for raw in iterate(slices)
-    }
+    names = (RegisteredSlice(raw.slice_id, raw.label, raw.patient_id) for raw in iterate(slices))
+    return dict(zip(map(mask_hash, slices.masks), names, strict=True))
 
 
 WRITERS: dict[str, Callable[[SliceSet, Path], Path]] = {

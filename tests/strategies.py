@@ -15,10 +15,8 @@ from numpy.typing import NDArray
 from benchmark.data.slices import SliceSet, dataset_id_of
 from benchmark.protocol import Recipe, override
 
-# a machine that is busy, or asleep, is no reason to fail
-law = settings(
-    deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=50, derandomize=True
-)
+slow_is_well = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}  # busy machines
+law = settings(max_examples=50, derandomize=True, **slow_is_well)  # type: ignore[arg-type]
 costly = settings(law, max_examples=25)
 
 seeds = st.integers(0, 2**31 - 1)
@@ -35,26 +33,23 @@ def mask_pairs() -> st.SearchStrategy[tuple[NDArray[np.bool_], NDArray[np.bool_]
 
 
 def images(side: int = 8) -> st.SearchStrategy[NDArray[np.int16]]:
-    """One (H, W) int16 image that is not constant; some have few grey levels, so that landmarks
-    tie.
-    """
+    """One (H, W) int16 image, not constant; some have few grey levels, so that landmarks tie."""
     shapes = st.tuples(st.integers(2, side), st.integers(2, side))
     tops = st.sampled_from([1, 2, 5, 255])
-    drawn = st.tuples(shapes, tops).flatmap(
+    any_image = st.tuples(shapes, tops).flatmap(
         lambda pair: arrays(np.int16, pair[0], elements=st.integers(0, pair[1]))
     )
-    return drawn.filter(lambda image: bool(image.min() < image.max()))
+    return any_image.filter(lambda image: bool(image.min() < image.max()))
 
 
 def rich_images(side: int = 12) -> st.SearchStrategy[NDArray[np.int16]]:
     """One square image whose grey levels are all different, in any order: no landmarks tie."""
 
-    def build(pair: tuple[int, int]) -> NDArray[np.int16]:
-        size, seed = pair
-        rng = np.random.default_rng(seed)
-        return rng.choice(4096, (size, size), replace=False).astype(np.int16)
+    def build(size: int, seed: int) -> NDArray[np.int16]:
+        levels = np.random.default_rng(seed).choice(4096, (size, size), replace=False)
+        return levels.astype(np.int16)
 
-    return st.tuples(st.integers(6, side), seeds).map(build)
+    return st.builds(build, st.integers(6, side), seeds)
 
 
 def slice_set(slice_ids: Sequence[int], patients: Sequence[str | None]) -> SliceSet:
@@ -70,20 +65,14 @@ def slice_set(slice_ids: Sequence[int], patients: Sequence[str | None]) -> Slice
 
 
 @st.composite
-def slice_sets(
-    draw: st.DrawFn, *, min_patients: int = 3, max_patients: int = 12, max_slices: int = 6
-) -> SliceSet:
-    """Slices of a few patients, numbers and patients mixed, at least 12 slices."""
-    counts = draw(
-        st.lists(st.integers(1, max_slices), min_size=min_patients, max_size=max_patients)
-    )
+def slice_sets(draw: st.DrawFn) -> SliceSet:
+    """Slices of 3 to 12 patients, numbers and patients mixed, at least 12 slices."""
+    counts = draw(st.lists(st.integers(1, 6), min_size=3, max_size=12))
     counts[0] += max(0, 12 - sum(counts))
     n = sum(counts)
     numbers = sorted(draw(st.lists(st.integers(1, 4000), min_size=n, max_size=n, unique=True)))
-    owners = draw(
-        st.permutations([f"P{i}" for i, count in enumerate(counts) for _ in range(count)])
-    )
-    return slice_set(numbers, owners)
+    owners = [f"P{i}" for i, count in enumerate(counts) for _ in range(count)]
+    return slice_set(numbers, draw(st.permutations(owners)))
 
 
 def cheng_rows() -> list[dict[str, str]]:
@@ -93,14 +82,11 @@ def cheng_rows() -> list[dict[str, str]]:
 
 
 def cheng_set() -> SliceSet:
-    """The 708 slices with their numbers, patients and dataset_id, and one pixel in place of each
-    image.
-    """
+    """The 708 slices with their numbers, patients and dataset_id, each image of one pixel."""
     rows = cheng_rows()
-    slices = slice_set([int(row["slice"]) for row in rows], [row["patient_id"] for row in rows])
-    vars(slices)["dataset_id"] = dataset_id_of(
-        (int(row["slice"]), row["mask_sha256"]) for row in rows
-    )
+    numbers, hashes = [int(row["slice"]) for row in rows], [row["mask_sha256"] for row in rows]
+    slices = slice_set(numbers, [row["patient_id"] for row in rows])
+    vars(slices)["dataset_id"] = dataset_id_of(zip(numbers, hashes, strict=True))
     return slices
 
 

@@ -42,12 +42,8 @@ def read_cvind(path: Path) -> dict[int, int]:
     with decoding(path):
         modern = HDF5_SIGNATURE in (data[:8], data[512:520])
         folds = _v73(data, path) if modern else _v5(data, path)
-    vector = folds.size and folds.size == max(folds.shape)
-    if (
-        not vector
-        or folds.dtype.kind not in "uif"
-        or not (np.isfinite(folds) & (folds % 1 == 0)).all()
-    ):
+    whole = folds.dtype.kind in "uif" and np.isfinite(folds).all() and not (folds % 1).any()
+    if not whole or not folds.size or folds.size != max(folds.shape, default=0):
         raise DataError(
             f"{path}: {NAME} {folds.shape} {folds.dtype} must be a vector of whole numbers, "
             "one per slice"

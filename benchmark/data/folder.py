@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmark.data.guard import decoding
 from benchmark.errors import DataError
 
 MAX_DIGITS = 18  # slice numbers are stored as int64
 Index = dict[int, tuple[int | None, str | None]]  # slice number -> label, patient; None: unknown
+
+
+class Pair(NamedTuple):
+    """The image and the mask of a slice; label and patient are None where unknown."""
+
+    number: int
+    image: Path
+    mask: Path
+    label: int | None
+    patient: str | None
 
 
 def holds(folder: Path, suffixes: tuple[str, ...]) -> bool:
@@ -49,10 +60,11 @@ def numbered(
     return file_of
 
 
-def paired(folder: Path, suffixes: tuple[str, ...]) -> list[tuple[int, Path, Path]]:
-    """Return (slice number, image, mask) of `images/` and `masks/`, by number.
+def paired(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Pair]:
+    """Yield the files of `images/` and `masks/` by slice number, with what `index.csv` knows.
 
-    Raises `DataError` as `numbered` does, and for an image without a mask or the reverse.
+    Raises `DataError` as `numbered` and `read_index` do, and for an image without a mask or the
+    reverse.
     """
     images, masks = numbered(folder / "images", suffixes), numbered(folder / "masks", suffixes)
     for number in sorted(set(images) ^ set(masks)):
@@ -61,7 +73,9 @@ def paired(folder: Path, suffixes: tuple[str, ...]) -> list[tuple[int, Path, Pat
             f"{lone[number]}: no {missing} beside it; add {missing}s/{number}{suffixes[0]} or "
             "remove this file"
         )
-    return [(number, images[number], masks[number]) for number in sorted(images)]
+    index = read_index(folder / "index.csv", images)
+    for number in sorted(images):
+        yield Pair(number, images[number], masks[number], *index[number])
 
 
 def read_index(path: Path, needed: Iterable[int]) -> Index:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.folder import holds, paired, read_index
+from benchmark.data.folder import holds, paired
 from benchmark.data.guard import MAX_PIXELS, check_pixels, decoding, read_capped
 from benchmark.data.slices import RawSlice, SliceSet, iterate
 from benchmark.errors import DataError, UnsafeDataError
@@ -50,10 +50,7 @@ def read(folder: Path) -> Iterator[RawSlice]:
     another grid than its image; `UnsafeDataError` for a header that promises more than the file
     holds.
     """
-    pairs = paired(folder, SUFFIXES)
-    index = read_index(folder / "index.csv", [number for number, _, _ in pairs])
-    for number, image_path, mask_path in pairs:
-        label, patient = index[number]
+    for number, image_path, mask_path, label, patient in paired(folder, SUFFIXES):
         image, affine, spacing_mm = decode(image_path)
         mask, mask_affine, _ = decode(mask_path)
         if not np.allclose(affine, mask_affine, rtol=0, atol=GRID_TOLERANCE_MM):
@@ -146,8 +143,7 @@ def _content(path: Path) -> bytes:
 
 
 def export(slices: SliceSet, folder: Path) -> None:
-    """Write the slices as NIfTI pairs with an index.csv; reading them back gives the same
-    fingerprint.
+    """Write the slices as NIfTI pairs with an index.csv; read back, they have one fingerprint.
 
     The folder appears whole or not at all. Raises `DataError` where it exists already, and
     `OutputError` where the disk refuses.

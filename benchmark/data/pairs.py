@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.data.folder import holds, paired, read_index
+from benchmark.data.folder import holds, paired
 from benchmark.data.guard import check_pixels, decoding
 from benchmark.data.slices import RawSlice
 from benchmark.errors import DataError
@@ -32,10 +32,7 @@ def read(folder: Path) -> Iterator[RawSlice]:
     without an image, a name that is no number, a slice that the index does not list, or a file
     that cannot be decoded.
     """
-    pairs = paired(folder, SUFFIXES)
-    index = read_index(folder / "index.csv", [number for number, _, _ in pairs])
-    for number, image, mask in pairs:
-        label, patient = index[number]
+    for number, image, mask, label, patient in paired(folder, SUFFIXES):
         yield RawSlice(number, label, decode(image), decode(mask), str(image), patient)
 
 

@@ -15,13 +15,15 @@ from numpy.typing import DTypeLike, NDArray
 from scipy import ndimage
 
 from benchmark.data import slices
-from benchmark.data.face import face
 from benchmark.data.slices import MENINGIOMA, SPACING_MM, RawSlice, SliceSet
-from benchmark.data.strokes import DURA, Floats, edge, spots, waves
 from benchmark.errors import SpecError, known
+
+Floats = NDArray[np.float64]
 
 HEAD, BRAIN, TUMOUR, VESSELS, TEXTURE, PIXELS, FACE = range(7)  # one random stream each
 SMALLEST, LARGEST = 0.05, 0.27  # tumour radius; 0.05 is 1.6 pixels at size 64
+DURA = 0.86  # the inner side of the skull, as a part of the head's radius
+EYE_LEVEL = 0.6  # share of patients whose slices are at the height of the eyes
 FIELD_PIXELS = 512  # size at which a pixel measures SPACING_MM; smaller images have larger pixels
 PEAK = {"uint8": 255, "int16": 4095, "uint16": 4095}  # grey level of full brightness
 
@@ -58,7 +60,7 @@ def _slices(seed: int, patients: int, each: int, size: int, dtype: np.dtype) -> 
     peak = PEAK[dtype.name]
     for patient in range(1, patients + 1):
         for place in range(each):
-            light, mask = _one(seed, patient, place, size)
+            light, mask = _slice(seed, patient, place, size)
             image = np.rint(np.clip(light, 0, 1) * peak).astype(dtype)
             number = (patient - 1) * each + place + 1
             origin = f"phantom {number}"
@@ -70,22 +72,22 @@ def _stream(seed: int, patient: int, part: int, place: int = 0) -> np.random.Gen
     return np.random.Generator(np.random.Philox(key=seed, counter=[0, patient, part, place]))
 
 
-def _one(seed: int, patient: int, place: int, size: int) -> tuple[Floats, NDArray[np.bool_]]:
+def _slice(seed: int, patient: int, place: int, size: int) -> tuple[Floats, NDArray[np.bool_]]:
     """Return one slice as brightness (size, size), about 0 to 1, and its tumour mask."""
     grid = (np.arange(size) + 0.5) / size * 2 - 1
     x, y = grid[None, :], grid[:, None]
     pixel = 2 / size
     radius, dura = _head(_stream(seed, patient, HEAD), place, x, y)
     light = _rings(radius, pixel)
-    light, radius, dura = face(_stream(seed, patient, FACE), place, grid, light, radius, dura)
+    light, radius, dura = _face(_stream(seed, patient, FACE), place, grid, light, radius, dura)
     brain = _brain(_stream(seed, patient, BRAIN), place, grid, radius, pixel)
-    inside = edge(radius - DURA, pixel)
+    inside = _edge(radius - DURA, pixel)
     light += inside * (brain - light)
     light = _vessels(_stream(seed, patient, VESSELS), place, grid, light, inside, dura)
     light, mask = _tumour(_stream(seed, patient, TUMOUR), place, grid, light, radius, dura)
     texture = _stream(seed, patient, TEXTURE)
-    light *= 1 + 0.05 * waves(texture, grid, place, 0.5, 2.5, 6)  # coil shading
-    light *= 1 + 0.03 * waves(texture, grid, place, 20, 45, 30)
+    light *= 1 + 0.05 * _waves(texture, grid, place, 0.5, 2.5, 6)  # coil shading
+    light *= 1 + 0.03 * _waves(texture, grid, place, 20, 45, 30)
     light = ndimage.gaussian_filter(light, max(0.5, 0.005 / pixel))
     pixels = _stream(seed, patient, PIXELS, place)
     light *= pixels.uniform(0.75, 1.0)
@@ -118,8 +120,49 @@ def _rings(radius: Floats, pixel: float) -> Floats:
     light = np.zeros_like(radius)
     radii, values = (1.0, 0.985, 0.935, 0.92, 0.885, 0.868), (0.55, 0.85, 0.10, 0.34, 0.08, 0.42)
     for outer, value in zip(radii, values, strict=True):
-        light += edge(radius - outer, pixel) * (value - light)
+        light += _edge(radius - outer, pixel) * (value - light)
     return light
+
+
+def _face(
+    rng: np.random.Generator, place: int, grid: Floats, light: Floats, radius: Floats, dura: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """Return picture, radius and dura with a face: orbits and nose, unless the slice lies higher.
+
+    There real slices hold fat and mucosa that are as bright as the tumour and as thick. The face is
+    a wedge that points to the middle of the head; the dura follows its wall, where the radius is
+    DURA.
+    """
+    x, y = grid[None, :], grid[:, None]
+    pixel = 2 / len(grid)
+    if rng.random() >= EYE_LEVEL:
+        return light, radius, dura
+    tip, slope = rng.uniform(-0.34, -0.24) * (1 + 0.04 * place), rng.uniform(0.25, 0.5)
+    fat, mucosa, muscle = rng.uniform(0.55, 0.85), rng.uniform(0.5, 0.75), rng.uniform(0.3, 0.5)
+    across, reach = rng.uniform(0.22, 0.27), rng.uniform(0.15, 0.19)
+    texture = _waves(rng, grid, place, 8, 22, 24)
+    ahead = (tip - slope * np.abs(x) - y) / np.hypot(1, slope)  # distance into the face
+    within = _edge(np.maximum(radius - DURA, -ahead), pixel)
+    bright = muscle * (1 + 0.2 * texture)
+    deep = tip - slope * across - reach - 0.03  # the middle of the orbit
+    for side in (-1, 1):
+        u, v = side * x - across, y - deep
+        bright += _edge(np.hypot(u, 0.85 * v) - reach, pixel) * (fat - bright)
+        nerve = np.maximum(np.abs(u + 0.25 * v) - 0.016, -v)
+        bright += _edge(nerve, pixel) * (0.36 - bright)
+        bright += _edge(np.hypot(u, v + 0.06) - 0.085, pixel) * (0.15 - bright)  # the eye
+    nose = mucosa * (1 + 0.1 * texture)
+    cells = np.abs(texture) - 0.35
+    nose += _edge(cells / 15, pixel) * (0.04 - nose)
+    bright += _edge(np.abs(x) - 0.07, pixel) * (nose - bright)
+    bright += _edge(ahead - 0.025, pixel) * (0.10 - bright)  # the bone
+    bright += _edge(ahead - 0.008, pixel) * (0.42 - bright)  # and its dura
+    angle = np.arctan2(dura[:, 1], dura[:, 0])
+    forwards = -(np.sin(angle) + slope * np.abs(np.cos(angle)))
+    wall = np.where(forwards > 0.01, -tip / np.maximum(forwards, 0.01), np.inf)
+    nearer = np.minimum(1, wall / np.hypot(dura[:, 0], dura[:, 1]))
+    light = light + within * (bright - light)
+    return light, np.maximum(radius, DURA + ahead), dura * nearer[:, None]
 
 
 def _brain(
@@ -127,12 +170,12 @@ def _brain(
 ) -> Floats:
     """Return folded cortex, white matter, ventricles and falx."""
     x, y = grid[None, :], grid[:, None]
-    folds = np.abs(waves(rng, grid, place, 16, 26, 60))
+    folds = np.abs(_waves(rng, grid, place, 16, 26, 60))
     deep = np.clip((0.80 - radius) / 0.30, 0, 1)  # 0 at the surface, 1 where no sulcus reaches
     white = np.clip((folds - 0.45 + 1.3 * deep) / 0.4, 0, 1)
-    light = 0.29 + 0.065 * white + 0.008 * waves(rng, grid, place, 4, 9, 12)
-    light -= 0.17 * edge((folds - 0.28 * (1 - deep)) / 22, pixel) * (1 - deep) ** 0.5  # sulci
-    light -= 0.16 * edge(0.835 - radius, pixel)  # fluid under the dura
+    light = 0.29 + 0.065 * white + 0.008 * _waves(rng, grid, place, 4, 9, 12)
+    light -= 0.17 * _edge((folds - 0.28 * (1 - deep)) / 22, pixel) * (1 - deep) ** 0.5  # sulci
+    light -= 0.16 * _edge(0.835 - radius, pixel)  # fluid under the dura
     tilt = rng.uniform(0.25, 0.45)
     size = rng.uniform(0.8, 1.2) * (0.75 + 0.25 * np.cos(0.4 * place))
     horns = ((0.075, -0.13, tilt, 0.034, 0.16), (0.15, 0.17, -1.5 * tilt, 0.030, 0.15))
@@ -143,13 +186,13 @@ def _brain(
             w = y - cy
             v = u - cx + slope * w - 1.2 * w**2  # horns bend outwards
             ventricle = (np.hypot(v / (a * size), w / (b * size)) - 1) * a
-            light += edge(ventricle, pixel) * (0.13 - light)
+            light += _edge(ventricle, pixel) * (0.13 - light)
     third = (np.hypot((x - middle) / 0.014, (y - 0.03) / 0.07) - 1) * 0.014
-    light += edge(third, pixel) * (0.15 - light)
+    light += _edge(third, pixel) * (0.15 - light)
     apart = np.abs(y + 0.02) - 0.36  # the falx reaches from the skull to here
     cleft = np.abs(x - middle)
-    light += edge(np.maximum(cleft - 0.022, -apart), pixel) * (0.18 - light)
-    light += edge(np.maximum(cleft - 0.007, -apart), pixel) * (0.45 - light)
+    light += _edge(np.maximum(cleft - 0.022, -apart), pixel) * (0.18 - light)
+    light += _edge(np.maximum(cleft - 0.007, -apart), pixel) * (0.45 - light)
     return light
 
 
@@ -171,7 +214,7 @@ def _vessels(
     dots = dura[rng.integers(360, size=16)] * rng.uniform(0.45, 0.97, (16, 1))
     points.append(dots + 0.01 * place * rng.normal(0, 1, (16, 2)))
     width.append(rng.uniform(0.006, 0.018, 16))
-    glow = spots(grid, np.concatenate(points), np.concatenate(width)) * inside
+    glow = _spots(grid, np.concatenate(points), np.concatenate(width)) * inside
     return light + glow * np.maximum(0.68 - light, 0)
 
 
@@ -201,16 +244,16 @@ def _tumour(
     if on_falx:
         walls = np.maximum(walls, 0.008 - side * x)
     outline = np.maximum(blob, walls)
-    inside = edge(radius - DURA, pixel)
+    inside = _edge(radius - DURA, pixel)
     light = light * (1 - swelling * np.clip(1 - blob / (0.8 * size + 0.05), 0, 1) * inside)
-    grain = waves(rng, grid, place, 12, 30, 20)
+    grain = _waves(rng, grid, place, 12, 30, 20)
     tissue = brightness * (1 + 0.04 * grain)
     if necrotic and size > 0.12:
-        holes = np.hypot(dx, dy) - size * (0.42 + 0.22 * waves(rng, grid, place, 10, 22, 16))
-        tissue = tissue + edge(holes, max(pixel, 0.03)) * (0.24 - tissue)
-    light = light + edge(outline, pixel) * (tissue - light)
+        holes = np.hypot(dx, dy) - size * (0.42 + 0.22 * _waves(rng, grid, place, 10, 22, 16))
+        tissue = tissue + _edge(holes, max(pixel, 0.03)) * (0.24 - tissue)
+    light = light + _edge(outline, pixel) * (tissue - light)
     if not on_falx:  # the dural tail, which the truth leaves out
-        tail = edge(np.maximum(np.abs(radius - DURA + 0.01) - 0.012, blob - 0.5 * size), pixel)
+        tail = _edge(np.maximum(np.abs(radius - DURA + 0.01) - 0.012, blob - 0.5 * size), pixel)
         light = np.maximum(light, 0.9 * brightness * tail)
     return light, _one_component(outline < 0, centre, grid)
 
@@ -220,3 +263,29 @@ def _one_component(mask: NDArray[np.bool_], centre: Floats, grid: Floats) -> NDA
     mask[np.abs(grid - centre[1]).argmin(), np.abs(grid - centre[0]).argmin()] = True
     labels, count = ndimage.label(mask)
     return mask if count == 1 else labels == np.bincount(labels.ravel())[1:].argmax() + 1
+
+
+def _edge(distance: Floats, pixel: float) -> Floats:
+    """Return 1 inside (distance < 0), 0 outside, with a ramp as wide as a pixel: partial volume."""
+    return np.clip(0.5 - distance / max(pixel, 0.01), 0, 1)
+
+
+def _waves(
+    rng: np.random.Generator, grid: Floats, place: float, low: float, high: float, count: int
+) -> Floats:
+    """Return smooth noise (size, size) of unit variance, wave numbers low to high, that glides."""
+    angle, phase = rng.uniform(0, 2 * np.pi, (2, count, 1))
+    number = rng.uniform(low, high, (count, 1))
+    phase = phase + 0.35 * place * rng.normal(0, 1, (count, 1))
+    across = number * np.cos(angle) * grid + phase
+    down = number * np.sin(angle) * grid
+    even, odd = (np.einsum("ph,pw->hw", part(down), part(across)) for part in (np.cos, np.sin))
+    return np.asarray((even - odd) * np.sqrt(2 / count))
+
+
+def _spots(grid: Floats, points: Floats, width: Floats) -> Floats:
+    """Return round soft spots (size, size) at points (P, 2) as x, y, at most 1; faint if thin."""
+    seen = np.hypot(width, 1 / len(grid))[:, None]
+    across = np.exp(-(((grid - points[:, :1]) / seen) ** 2)) * width[:, None] / seen
+    down = np.exp(-(((grid - points[:, 1:]) / seen) ** 2))
+    return np.asarray(np.minimum(np.einsum("ph,pw->hw", down, across), 1))

@@ -48,9 +48,7 @@ def cheng_registry() -> Registry:
 
 @dataclass
 class SourceCounts:
-    """How many slices of a source passed by: registered ones and others by label, and others
-    without a label.
-    """
+    """How many slices of a source passed by: registered ones, others by label, and the rest."""
 
     cheng: Counter[int] = field(default_factory=Counter)
     labelled: Counter[int] = field(default_factory=Counter)
@@ -171,9 +169,7 @@ def _label(number: int | None) -> str:
 
 
 def _check_patient(raw: RawSlice, match: RegisteredSlice, seen: Names) -> None:
-    """Raise unless the source's names and the registry's patients are one to one so far, or a
-    patient could be split.
-    """
+    """Raise unless names and registered patients are one to one: else a patient could be split."""
     name = raw.patient_id or match.patient_id
     for key in (("name", name), ("patient", match.patient_id)):
         other, patient, origin = seen.setdefault(key, (name, match.patient_id, raw.origin))

@@ -260,12 +260,6 @@ def _sides(shape: tuple[int, ...]) -> str:
 def iterate(slices: SliceSet) -> Iterator[RawSlice]:
     """Yield the slices of a set one by one, as a writer of files wants them."""
     for number, row in slices.row_of.items():
-        yield RawSlice(
-            slice_id=number,
-            label=int(slices.label[row]),
-            image=slices.images[row],
-            mask=slices.masks[row],
-            origin=f"slice {number}",
-            patient_id=slices.patient_id[row],
-            spacing_mm=slices.spacing_mm,
-        )
+        label, patient = int(slices.label[row]), slices.patient_id[row]
+        image, mask, origin = slices.images[row], slices.masks[row], f"slice {number}"
+        yield RawSlice(number, label, image, mask, origin, patient, slices.spacing_mm)

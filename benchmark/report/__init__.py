@@ -1,1 +1,1 @@
-"""Figures and one page, drawn from finished runs and never from a rerun."""
+"""Figures and one page, plotted from finished runs and never from a rerun."""

@@ -26,7 +26,7 @@ from benchmark.report.figures.data import data_figures
 from benchmark.report.figures.grid_data import shared
 from benchmark.report.figures.heat_maps import heat_figures, time_figures
 from benchmark.report.figures.predictions import picture_figures
-from benchmark.report.figures.verdicts import arms_figures, verdict_figures
+from benchmark.report.figures.verdicts import arms_figures, headline_figures, patient_figures
 from benchmark.report.page.contents import Chapter, Part
 from benchmark.report.slices.stored_masks import StoredMasks, reason
 
@@ -87,8 +87,7 @@ def _answers(source: Source) -> Iterator[Chapter]:
     """The thesis's number beside ours, with the tables behind it."""
     judgement = source.judgement
     tables = (*judgement.patients()[:1], *judgement.verdicts())
-    figures = [figure for figure in verdict_figures(judgement) if figure.slug == "headline"]
-    yield _with_tables(Chapter(figures=figures), tables)
+    yield _with_tables(Chapter(figures=headline_figures(judgement)), tables)
 
 
 def _with_tables(chapter: Chapter, tables: tuple[Table, ...]) -> Chapter:
@@ -142,7 +141,7 @@ def _grids(source: Source) -> Iterator[Chapter]:
 
 
 def _patients(source: Source) -> Iterator[Chapter]:
-    figures = [figure for figure in verdict_figures(source.judgement) if figure.slug != "headline"]
+    figures = patient_figures(source.judgement)
     tables = tuple(source.judgement.patients()[1:])
     if figures or tables:
         yield _with_tables(Chapter(figures=figures), tables)
@@ -174,12 +173,11 @@ def _arms(source: Source) -> Iterator[Chapter]:
     for panel in ordered(judgement):
         rows = pairwise_comparisons(panel, rule)
         tables = (arms_table(panel, rows, rule),) if len(rows) > 1 else ()
-        figures = [replace(f, tables=tables) for f in arms_figures(panel, judgement)]
-        tables = () if figures else tables
-        figures = [*figures, *cost_figures(panel, arm)]
+        arms = [figure for table in tables for figure in arms_figures(table, rule)]
+        figures = [*(replace(f, tables=tables) for f in arms), *cost_figures(panel, arm)]
         if figures or tables:
             named = _named(figures, _on_terms(judgement, panel), panel)
-            yield Chapter(panel.title, "", named, tables=tables)
+            yield Chapter(panel.title, "", named, tables=() if arms else tables)
 
 
 def _reference(source: Source) -> Iterator[Chapter]:
@@ -241,10 +239,18 @@ def _evidence(judgement: Judgement, panel: Panel) -> GridEvidence:
 
 
 def _named(figures: Sequence[Figure], own: bool, panel: Panel | None = None) -> list[Figure]:
-    """The figures named after their panel; off the thesis's terms they redraw none of its."""
-    prefix = [] if panel is None else [slug_of(panel)]
+    """The figures named after their panel's terms, such as thesis-512x512-fp32-mean-dice.
+
+    Off the thesis's terms they redraw none of its.
+    """
+    terms: list[str] = []
+    if panel is not None:
+        first = panel.runs.iloc[0]
+        data = data_of(first)
+        terms += [] if data in DATASETS else [data]
+        terms += [protocol_of(panel.runs), size_of(first), first["precision"]]
     return [
-        replace(f, slug=slugged(*prefix, f.slug), thesis=f.thesis if own else "") for f in figures
+        replace(f, slug=slugged(*terms, f.slug), thesis=f.thesis if own else "") for f in figures
     ]
 
 
@@ -256,11 +262,3 @@ def _as_printed(judgement: Judgement, panel: Panel) -> bool:
     first, rule = panel.runs.iloc[0], judgement.tolerances.dice
     of_size = first["height"] == first["width"] == rule.image_size
     return bool(_on_terms(judgement, panel) and of_size and first["precision"] in rule.precisions)
-
-
-def slug_of(panel: Panel) -> str:
-    """The terms of a panel as the beginning of file names: thesis-512x512-fp32."""
-    first = panel.runs.iloc[0]
-    data = data_of(first)
-    words = [] if data in DATASETS else [data]
-    return slugged(*words, protocol_of(panel.runs), size_of(first), first["precision"])

@@ -45,10 +45,10 @@ def command(spec_json: Mapping[str, Any], arms: Mapping[str, ArmEntry]) -> str |
     unless it was made before the schema was raised.
     """
     spec = spec_json["spec"]
-    found = _grid_of(spec, arms)
-    if found is None:
+    chosen = _grid_of(spec, arms)
+    if chosen is None:
         return None
-    grid, axes = found
+    grid, axes = chosen
     data, usual = ("phantoms", "quick") if spec_json["phantom"] else (DATA, "thesis")
     words = ["python", "-m", "benchmark", "reproduce", "--data", data]
     words += [] if grid.name == usual else ["--grid", grid.name]
@@ -130,14 +130,18 @@ def machines_table(root: Path, runs: pd.DataFrame) -> Table:
         machine = {key: environment.get(key) for key in MACHINE}
         commits = str(machine["git_commit"]).split("+")
         machine["git_commit"] = "+".join(commit[:7] for commit in commits)
-        rows.append(tuple("" if pd.isna(value) else str(value) for value in machine.values()))
-    machines = [
-        {"runs": n, **dict(zip(MACHINE, row, strict=True))}
-        for row, n in sorted(Counter(rows).items())
-    ]
+        rows.append(tuple(map(_number_or_text, machine.values())))
+    counts = sorted(Counter(rows).items(), key=lambda item: [str(v or "") for v in item[0]])
+    machines = [{"runs": n, **dict(zip(MACHINE, row, strict=True))} for row, n in counts]
     columns = (Column("runs", "runs"), *(Column(MACHINE[field], field) for field in MACHINE))
     essential = ("runs", "commit", "GPU", "processor", "Python", "PyTorch")
     return Table("Where the runs were made.", machines, columns, (), essential)
+
+
+def _number_or_text(value: object) -> int | str | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    return None if pd.isna(value) else str(value)
 
 
 def choices_table(protocol: str = "thesis") -> Table:

@@ -24,9 +24,7 @@ TIE = 1 - 1e-9  # lengths this close are equal: float64 rounding must not choose
 
 @dataclass(frozen=True)
 class Diameters:
-    """Longest diameter of a tumour and its longest perpendicular, in mm; 0 <= the second <= the
-    first.
-    """
+    """Longest diameter of a tumour, and its longest perpendicular, never longer; in mm, from 0."""
 
     longest_mm: float
     perpendicular_mm: float
@@ -57,9 +55,7 @@ def diameters(mask: Mask, spacing_mm: Spacing) -> Diameters:
 
 
 def _outermost(mask: Mask) -> set[Point]:
-    """The outline points of the first and last pixel of each row: all corners of the hull are
-    among them.
-    """
+    """The outline points of each row's first and last pixel: the hull's corners are among them."""
     rows = np.flatnonzero(mask.any(axis=1))
     first = mask[rows].argmax(axis=1)
     last = mask.shape[1] - 1 - mask[rows, ::-1].argmax(axis=1)

@@ -16,6 +16,7 @@ from benchmark.scoring.diameters import diameters
 from benchmark.scoring.overlap import count
 from benchmark.scoring.surface import border_distances, core_sensitivity
 
+OVERLAP = ("tp", "fp", "fn", "tn", "dice", "iou", "sensitivity", "precision")
 THRESHOLD = 0.5  # tumour where p > 0.5
 
 
@@ -89,14 +90,7 @@ def measures(predicted: Mask, truth: Mask, spacing_mm: Spacing) -> dict[str, Any
     true, outlined = diameters(truth, spacing_mm), diameters(predicted, spacing_mm)
     pixel_mm2 = spacing_mm[0] * spacing_mm[1]
     return {
-        "tp": c.tp,
-        "fp": c.fp,
-        "fn": c.fn,
-        "tn": c.tn,
-        "dice": c.dice,
-        "iou": c.iou,
-        "sensitivity": c.sensitivity,
-        "precision": c.precision,
+        **{name: getattr(c, name) for name in OVERLAP},
         "truth_mm2": round((c.tp + c.fn) * pixel_mm2, 4),
         "predicted_mm2": round((c.tp + c.fp) * pixel_mm2, 4),
         "nsd_1mm": borders.nsd(1),

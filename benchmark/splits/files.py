@@ -30,9 +30,7 @@ FORM = (
 
 @dataclass(frozen=True)
 class StoredSplit:
-    """A split as a file of ours holds it: with the dataset_id of its slices, and the
-    `rule_identity` by which it was drawn.
-    """
+    """A split, the dataset_id of its slices, and the `rule_identity` by which it was drawn."""
 
     split: Split
     dataset_id: str

@@ -19,15 +19,8 @@ WITHIN = (2.5, 97.5)  # percentiles that hold 95 % of the draws
 LEGEND = """\
 Shares of the test slices, their number in brackets. A patient is "in" a set that holds another slice of theirs; a
 neighbour is a slice of the same patient whose number is one more or one less."""  # noqa: E501
-HEADINGS = (
-    "split",
-    "train/val/test",
-    "patient in train",
-    "patient in train or val",
-    "neighbour in train",
-    "neighbour in train or val",
-    "test patients in train",
-)
+MET = [f"{who} in {at}" for who in ("patient", "neighbour") for at in ("train", "train or val")]
+HEADINGS = ("split", "train/val/test", *MET, "test patients in train")
 
 
 @dataclass(frozen=True)
@@ -56,9 +49,7 @@ class Leakage:
 
 @dataclass(frozen=True)
 class Expected:
-    """What random splits by image leak: the mean of the draws, and each count's percentiles of
-    `WITHIN`.
-    """
+    """What random splits by image leak: the mean of draws, and each count's ends of `WITHIN`."""
 
     draws: int
     mean: Leakage

@@ -143,8 +143,8 @@ def _rng(draw: int) -> np.random.Generator:
 
 
 def verify(split: Split, slices: SliceSet, rule: SplitRule) -> None:
-    """Raise `SplitError` unless the sets are non-empty, disjoint and complete, patients kept apart
-    where promised.
+    """Raise `SplitError` for an empty set, one that shares a slice, or a patient where none may,
+    with another, or sets that are not complete.
     """
     for name, numbers in split.sets.items():
         if not numbers:

@@ -45,6 +45,7 @@ def test_either_version_and_direction(tmp_path: Path, modern: bool, shape: tuple
         (np.ones((2, 5)), "must be a vector"),
         (np.array([[1.0, 1.5]]), "whole numbers"),
         (np.array([[1.0, np.nan]]), "whole numbers"),
+        (np.array([[1.0, np.inf]]), "whole numbers"),
         (np.array([[0.0, 1]]), "folds run from 0"),
         (np.array([[1.0, 1e9]]), "they must lie in 1 ... 100"),
         (np.ones((1, 200_000), np.uint8), "the archive has 3064"),
@@ -80,6 +81,13 @@ def test_what_scipy_writes_is_read(
     content = {"a": np.eye(3), "cvind": np.array(folds, dtype)[:, None]}
     savemat(tmp_path / "cvind.mat", content, do_compression=compressed)
     assert read_cvind(tmp_path) == dict(enumerate(folds, start=1))
+
+
+def test_a_single_number_is_no_vector_of_folds(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "cvind.mat", "w", userblock_size=512) as file:
+        file["cvind"] = 1.0
+    with pytest.raises(DataError, match="must be a vector"):
+        read_cvind(tmp_path)
 
 
 def test_a_sparse_array_is_no_vector_of_folds(tmp_path: Path) -> None:

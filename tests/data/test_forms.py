@@ -7,21 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import data_forms as forms
 import pytest
 from bench_forms import ROOT, finish, process
-from data_forms import (
-    WRITERS,
-    damaged,
-    in_one_folder,
-    refused,
-    small_set,
-    stretched,
-    write_kaggle,
-    write_mats,
-    write_nifti,
-    write_pairs,
-    write_zips,
-)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -36,12 +24,12 @@ def test_one_dataset_id_for_every_form(
     tmp_path_factory: pytest.TempPathFactory, dtype: str, n: int, seed: int
 ) -> None:
     """Law: "dataset_id [is] the same for every file form of the same slices", int16 or 8-bit."""
-    slices = small_set(n, seed=seed, dtype=dtype)
+    slices = forms.small_set(n, seed=seed, dtype=dtype)
     root = tmp_path_factory.mktemp("forms")
-    for name, write in WRITERS.items():
+    for name, write in forms.WRITERS.items():
         if name == "kaggle":  # has no slice numbers; see test_kaggle
             continue
-        fitting = stretched(slices) if name == "pairs" and dtype == "int16" else slices
+        fitting = forms.stretched(slices) if name == "pairs" and dtype == "int16" else slices
         back = load(write(fitting, root / name))
         assert back.dataset_id == slices.dataset_id, name
         assert back.images.dtype == fitting.images.dtype, name
@@ -52,24 +40,24 @@ def test_one_dataset_id_for_every_form(
     ("name", "expected"), [*((n, n) for n in FORMS if n != "figshare"), ("mats", "figshare")]
 )
 def test_every_form_is_recognised(tmp_path: Path, name: str, expected: str) -> None:
-    assert form(WRITERS[name](small_set(1), tmp_path / "set")) == expected
+    assert form(forms.WRITERS[name](forms.small_set(1), tmp_path / "set")) == expected
 
 
 def test_what_is_not_there_of_no_form_or_of_two_is_refused(tmp_path: Path) -> None:
-    refused(tmp_path / "nowhere", "nowhere", "not there", "figshare", "phantoms")
+    forms.refused(tmp_path / "nowhere", "nowhere", "not there", "figshare", "phantoms")
     (tmp_path / "notes.txt").write_text("hello")
-    refused(tmp_path, "images.npy", "N.mat", "images/N.png", "images/N.nii.gz")
-    refused(tmp_path / "notes.txt", "no known form")
-    folder = write_pairs(small_set(1), tmp_path / "set")
+    forms.refused(tmp_path, "images.npy", "N.mat", "images/N.png", "images/N.nii.gz")
+    forms.refused(tmp_path / "notes.txt", "no known form")
+    folder = forms.write_pairs(forms.small_set(1), tmp_path / "set")
     (folder / "2.mat").write_bytes(b"")
-    refused(folder, "pairs", "figshare", "keep one")
+    forms.refused(folder, "pairs", "figshare", "keep one")
 
 
 def test_a_stated_spacing_takes_the_place_of_the_usual_one(tmp_path: Path) -> None:
-    folder = write_pairs(small_set(), tmp_path / "set")
+    folder = forms.write_pairs(forms.small_set(), tmp_path / "set")
     assert load(folder).spacing_mm == (0.49, 0.49)
     assert load(folder, spacing_mm=(0.5, 0.6)).spacing_mm == (0.5, 0.6)
-    refused(folder, "pixel spacing", "from 0.01 to 100", spacing_mm=(0.5, float("nan")))
+    forms.refused(folder, "pixel spacing", "from 0.01 to 100", spacing_mm=(0.5, float("nan")))
     phantoms = load("phantoms", spacing_mm=(1.0, 2.0))
     assert phantoms.phantom
     assert phantoms.spacing_mm == (1.0, 2.0)
@@ -93,33 +81,33 @@ def test_importing_the_package_is_light() -> None:
 
 
 def unpacked_nifti(slices: SliceSet, folder: Path) -> Path:
-    packed = write_nifti(slices, folder) / "images" / "2.nii.gz"
+    packed = forms.write_nifti(slices, folder) / "images" / "2.nii.gz"
     packed.with_suffix("").write_bytes(gzip.decompress(packed.read_bytes()))
     packed.unlink()
     return folder
 
 
 FILES: dict[str, tuple[Any, str, tuple[int, int]]] = {  # writer, file to damage, its header
-    "mat": (write_mats, "2.mat", (0, 3000)),
-    "zip": (write_zips, "brainTumorDataPublic_2-2.zip", (0, 3000)),
-    "nii.gz": (write_nifti, "images/2.nii.gz", (0, 352)),
+    "mat": (forms.write_mats, "2.mat", (0, 3000)),
+    "zip": (forms.write_zips, "brainTumorDataPublic_2-2.zip", (0, 3000)),
+    "nii.gz": (forms.write_nifti, "images/2.nii.gz", (0, 352)),
     "nii": (unpacked_nifti, "images/2.nii", (0, 352)),
-    "npy, header": (partial(write_kaggle, pickled=False), "images.npy", (0, 128)),
-    "npy, content": (partial(write_kaggle, pickled=False), "images.npy", (128, 500)),
-    "pickled, header": (write_kaggle, "images.npy", (0, 128)),
-    "pickled, content": (write_kaggle, "images.npy", (128, 500)),
-    "png": (write_pairs, "images/2.png", (0, 700)),
-    "webp": (partial(write_pairs, suffix=".webp"), "images/2.webp", (0, 700)),
-    "tif": (partial(write_pairs, suffix=".tif"), "images/2.tif", (0, 700)),
-    "index": (write_pairs, "index.csv", (0, 700)),
+    "npy, header": (partial(forms.write_kaggle, pickled=False), "images.npy", (0, 128)),
+    "npy, content": (partial(forms.write_kaggle, pickled=False), "images.npy", (128, 500)),
+    "pickled, header": (forms.write_kaggle, "images.npy", (0, 128)),
+    "pickled, content": (forms.write_kaggle, "images.npy", (128, 500)),
+    "png": (forms.write_pairs, "images/2.png", (0, 700)),
+    "webp": (partial(forms.write_pairs, suffix=".webp"), "images/2.webp", (0, 700)),
+    "tif": (partial(forms.write_pairs, suffix=".tif"), "images/2.tif", (0, 700)),
+    "index": (forms.write_pairs, "index.csv", (0, 700)),
 }
 PICTURES = ("png", "webp", "tif", "index")
 
 
 @pytest.mark.parametrize("file", FILES)
-@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of a damaged TIFF
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of a forms.damaged TIFF
 @given(data=st.data())
-@in_one_folder
+@forms.in_one_folder
 def test_damage_gives_one_clear_error_or_valid_slices(
     tmp_path: Path, file: str, data: st.DataObject
 ) -> None:
@@ -128,9 +116,9 @@ def test_damage_gives_one_clear_error_or_valid_slices(
     write, name, header = FILES[file]
     if not folder.exists():
         dtype = "uint8" if file in PICTURES else "int16"
-        write(small_set(1, dtype=dtype, shape=(64, 64)), folder)
+        write(forms.small_set(1, dtype=dtype, shape=(64, 64)), folder)
         whole.write_bytes((folder / name).read_bytes())
-    (folder / name).write_bytes(data.draw(damaged(whole.read_bytes(), header)))
+    (folder / name).write_bytes(data.draw(forms.damaged(whole.read_bytes(), header)))
     try:
         slices = load(folder)
     except BenchmarkError as error:

@@ -32,9 +32,7 @@ def written(tmp_path: Path, **arrays: Any) -> Path:
 def test_a_shuffled_triple_loads_to_the_same_slices(
     tmp_path_factory: pytest.TempPathFactory, pickled: bool, order: list[int]
 ) -> None:
-    """Law: "a shuffled Kaggle triple loads to the same SliceSet", with its dataset_id, where the
-    slices are registered.
-    """
+    """Law: "a shuffled Kaggle triple loads to the same SliceSet", if its slices are registered."""
     folder = tmp_path_factory.mktemp("kaggle") / "set"
     raw = kaggle.read(write_kaggle(SLICES, folder, order=order, pickled=pickled))
     back = gather(identify(raw, registry_of(SLICES)))

@@ -11,15 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_forms import (
-    WRITERS,
-    refused,
-    registry_of,
-    small_set,
-    unlisted_pairs,
-    write_index,
-    write_pairs,
-)
+from data_forms import WRITERS, refused, registry_of, small_set, unlisted_pairs, write_pairs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -39,9 +31,8 @@ WHOLE = replace(small_set(6), label=np.array(LABELS), patient_id=("A", "B", "C",
 DEEP = replace(WHOLE, images=WHOLE.images.astype(np.int16))
 KNOWN = registry_of(WHOLE)
 MENINGIOMAS, GLIOMAS = (gather(iterate(WHOLE), labels=[label]) for label in (1, 2))
-LINE = (
-    "2 of 6 slices are Cheng's meningiomas; left out: 3 gliomas, 1 pituitary tumour, by --labels."
-)
+LEFT_OUT = "left out: 3 gliomas, 1 pituitary tumour, by --labels."
+LINE = f"2 of 6 slices are Cheng's meningiomas; {LEFT_OUT}"
 OTHERS = list(iterate(small_set(9)))[6:]  # 20, 23 and 26: their masks are not in KNOWN
 WRITE = {**WRITERS, "unlisted": unlisted_pairs}
 
@@ -95,11 +86,8 @@ def test_the_shipped_registry_is_the_whole_archive() -> None:
     rows = registry.cheng_registry().values()
     assert sorted(row.slice_id for row in rows) == list(range(1, 3065))
     assert Counter(row.label for row in rows) == {1: 708, 2: 1426, 3: 930}
-    assert Counter(label for label, _ in {(row.label, row.patient_id) for row in rows}) == {
-        1: 82,
-        2: 89,
-        3: 62,
-    }
+    patients = {(row.label, row.patient_id) for row in rows}
+    assert Counter(label for label, _ in patients) == {1: 82, 2: 89, 3: 62}
     assert len({row.patient_id for row in rows}) == 233
     meningiomas = [row for row in rows if row.label == 1]
     assert {row.slice_id for row in meningiomas} == PUBLISHED
@@ -143,16 +131,11 @@ def test_known_masks_come_back_upright_under_their_own_number_label_and_patient(
 ) -> None:
     slices = list(iterate(WHOLE))
     shuffled = [(bare(slices[i], 100 + place), moves[i]) for place, i in enumerate(order)]
-    back = recognised(
-        [
-            replace(
-                raw,
-                image=moved(raw.image, *move),
-                mask=moved(raw.mask, *move).astype(np.uint8) * value,
-            )
-            for raw, move in shuffled
-        ]
-    )
+    turned = [
+        replace(raw, image=moved(raw.image, *how), mask=moved(raw.mask, *how) * np.uint8(value))
+        for raw, how in shuffled
+    ]
+    back = recognised(turned)
     assert (back.fingerprint, back.dataset_id) == (WHOLE.fingerprint, WHOLE.dataset_id)
     assert (back.label.tolist(), back.patient_id) == (list(LABELS), WHOLE.patient_id)
 
@@ -345,7 +328,7 @@ def test_two_slices_of_one_number_are_refused(tmp_path: Path, known: None) -> No
 def test_each_verb_says_it_once(
     tmp_path: Path, known: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_index(WHOLE, folder := pictures(WHOLE, tmp_path / "set", names=WHOLE.slice_id.tolist()))
+    folder = write_pairs(WHOLE, tmp_path / "set")
     assert main(["data", str(folder)]) == 0
     assert capsys.readouterr().out.splitlines()[0] == LINE
     assert main(["export", str(folder), str(tmp_path / "out")]) == 0

@@ -52,9 +52,8 @@ def test_standard_landmarks_are_the_mean_after_moving_each_image_to_0_100() -> N
     # foregrounds 4, 6, 8; 10, 12, 20 and 10, 14, 20: moved linearly to 0, 50, 100; 0, 20, 100 and
     # 0, 40, 100. Their mean is 110/3, their median would be 40.
     foregrounds = ((4, 6, 8), (10, 12, 20), (10, 14, 20))
-    learned = fit_nyul(
-        np.stack([row(0, 0, 0, 0, 0, *pixels) for pixels in foregrounds]), (0, 50, 100)
-    )
+    images = np.stack([row(0, 0, 0, 0, 0, *pixels) for pixels in foregrounds])
+    learned = fit_nyul(images, (0, 50, 100))
     assert (learned.percentiles, learned.whole) == ((0, 50, 100), False)
     np.testing.assert_allclose(learned.values, (0, 110 / 3, 100), rtol=1e-15)
 

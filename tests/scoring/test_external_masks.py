@@ -11,8 +11,8 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
-from data_forms import damaged, small_set
-from hypothesis import HealthCheck, given, settings
+from data_forms import damaged, in_one_folder, small_set
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
@@ -114,20 +114,13 @@ def test_masks_of_exported_slices_fit(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "array",
-    [
-        np.float32([[0, 1]]),
-        np.float64([[0, 255]]),
-        np.int16([[0, 2]]),
-        np.uint8([[0, 0]]),
-        np.uint8([[1, 1]]),
-        np.uint16([[0, 65535]]),
-    ],
-    ids=str,
+    ("dtype", "left", "right"),
+    [("f4", 0, 1), ("f8", 0, 255), ("i2", 0, 2), ("u1", 0, 0), ("u1", 1, 1), ("u2", 0, 65535)],
 )
-def test_whole_numbers_of_any_kind(folder: Path, array: NDArray[Any]) -> None:
+def test_whole_numbers_of_any_kind(folder: Path, dtype: str, left: int, right: int) -> None:
     """0 is background, one other whole number tumour; an empty and a full mask are masks."""
-    pattern = np.repeat(np.repeat(array, 32, axis=1), 64, axis=0)
+    pattern = np.full((64, 64), left, dtype)
+    pattern[:, 32:] = right
     masks = read_masks(with_first(folder, pattern), SPLIT.test, SLICES)
     assert np.array_equal(masks[1], pattern > 0)
 
@@ -224,9 +217,7 @@ def test_numbers_that_are_no_grey_levels(folder: Path) -> None:
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of a damaged TIFF
 @given(data=st.data())
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(in_one_folder, max_examples=25)
 def test_damage_is_one_clear_error_or_a_mask(
     tmp_path: Path, suffix: str, data: st.DataObject
 ) -> None:

@@ -33,15 +33,9 @@ BY_HAND = Split("by-hand", train=(1, 5, 9), val=(3, 8), test=(2, 4, 6, 7, 10))
 # 2: A trains (1), and 1 is beside it. 4: A trains, but beside it are 3 (A, validates) and 5 (B).
 # 6: B trains, and 5 is beside it. 7: C is nowhere else; 6 and 8 are other patients'.
 # 10: D validates (8) and does not train; 9 is E's.
-HAND = Leakage(
-    n=5,
-    patient_in_train=3,
-    patient_in_known=4,
-    neighbour_in_train=2,
-    neighbour_in_known=3,
-    patients=4,
-    patients_in_train=2,
-)
+# Of 5 slices 3 have their patient in train and 4 in train or val, 2 and 3 a neighbour; of 4
+# patients 2 are in train.
+HAND = Leakage(5, 3, 4, 2, 3, patients=4, patients_in_train=2)
 CHENG = cheng_set()
 BY_IMAGE_1 = shipped()["by-image-1"].split
 
@@ -190,9 +184,7 @@ def test_what_cannot_be_audited_is_one_line(capsys: Capture, split_file: Path) -
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """A split of made-up slices, neighbours among them; train and test are not empty, and it may
-    leave slices out.
-    """
+    """A split of made-up slices, neighbours among them; it may leave slices out, or val empty."""
     names = draw(st.lists(st.sampled_from("ABCD"), min_size=4, max_size=24))
     size = {"min_size": len(names), "max_size": len(names)}
     gaps = draw(st.lists(st.sampled_from([1, 1, 1, 2]), **size))

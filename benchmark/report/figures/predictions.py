@@ -12,12 +12,13 @@ from benchmark.data.slices import SliceSet
 from benchmark.errors import RecordError
 from benchmark.judge.cells import Cell, title_of
 from benchmark.judge.claims.evidence import GridEvidence
+from benchmark.judge.reference import ClaimRule, Sizes
 from benchmark.report import inks
 from benchmark.report.figure import WIDE, Canvas, Figure, canvas, counted
 from benchmark.report.slices import contour_shape, failures
 from benchmark.report.slices.crop import Crop, Key, crops, legend, show
 from benchmark.report.slices.failures import FailureCases, case_heading
-from benchmark.report.slices.stored_masks import StoredMasks
+from benchmark.report.slices.stored_masks import StoredMasks, reason
 
 MADE = (
     "Outlines follow pixel edges; the bar is 10 mm; black and white are the slice's 0.5 and 99.5 "
@@ -27,6 +28,7 @@ NO_VESSELS = (
     "No source of these slices marks vessels: these are candidates for a reader's eye, and nothing "
     "more."
 )
+FindCases = Callable[[pd.DataFrame, Sizes, ClaimRule], FailureCases]
 PANEL = 1.76  # inches, of a picture without its words
 
 
@@ -56,16 +58,12 @@ def picture_figures(evidence: GridEvidence, masks: StoredMasks) -> list[Figure]:
     rows = failures.rows_of(cell.runs, pd.concat([masks.scores[run_id] for run_id in own]))
     small = sizes.edges_mm2[0]
 
-    def where_measured(kind: str, column: str, find: Callable[[], FailureCases]) -> FailureCases:
+    def where_measured(kind: str, column: str, find: FindCases) -> FailureCases:
         lacking = evidence.lacking([evidence.printed], [column])
-        return failures.unmeasured(kind, lacking) if lacking else find()
+        return failures.unmeasured(kind, lacking) if lacking else find(rows, sizes, rule)
 
-    right = where_measured(
-        failures.RIGHT, "nsd_1mm", lambda: failures.small_right(rows, sizes, rule)
-    )
-    centres = where_measured(
-        failures.CENTRE, "core_sensitivity", lambda: failures.necrotic(rows, rule, sizes)
-    )
+    right = where_measured(failures.RIGHT, "nsd_1mm", failures.small_right)
+    centres = where_measured(failures.CENTRE, "core_sensitivity", failures.necrotic)
     thin = failures.strands(rows, strands_mm2)
     straight = failures.straight(rows, _straight_shares(rows, slices, small), small)
     examples = failures.standings(rows)
@@ -82,9 +80,7 @@ def picture_figures(evidence: GridEvidence, masks: StoredMasks) -> list[Figure]:
 
 
 def _strands_mm2(run_ids: Iterable[str], masks: StoredMasks) -> tuple[dict[Key, float], list[str]]:
-    """The largest thin bright part of the truth that was left out, by training that can be read
-    and slice; and what is wrong with the other trainings, one line each.
-    """
+    """The largest strand left out, by training and slice; why other trainings cannot be read."""
     areas, lost = {}, []
     for run_id in run_ids:
         try:
@@ -92,7 +88,7 @@ def _strands_mm2(run_ids: Iterable[str], masks: StoredMasks) -> tuple[dict[Key, 
                 own = (*masks.slice_and_truth(number), mask, masks.slices.spacing_mm)
                 areas[run_id, number] = contour_shape.left_out_strand_mm2(*own)
         except RecordError as error:
-            lost.append(masks.reason(error))
+            lost.append(reason(error, masks.root))
     return areas, lost
 
 

@@ -31,7 +31,7 @@ WITHOUT_PATIENTS = 60  # columns of slices where there are no patients to tell a
 CELL = 0.085  # inches of a slice's square
 
 
-def split_figure(slices: SliceSet, recipe: Recipe, by_patient: str = "patient") -> Figure:
+def split_figure(slices: SliceSet, recipe: Recipe) -> Figure:
     """Show draw 1 of a protocol's split, and below it the first fold of one by patient.
 
     Those shipped, where they fit. Where a patient is unknown, or there are too few for folds, the
@@ -41,7 +41,7 @@ def split_figure(slices: SliceSet, recipe: Recipe, by_patient: str = "patient") 
     splits = [_first(slices, recipe)]
     if known and recipe.split.unit == "image":
         with contextlib.suppress(SplitError):  # too few patients for its folds
-            splits.append(_first(slices, load_recipe(by_patient)))
+            splits.append(_first(slices, load_recipe("patient")))
     data = pd.concat([_places(slices, split) for split in splits], ignore_index=True)
     sentences = {split.split_id: _sentences(split, slices) for split in splits}
     alt = " ".join(sentence for _, sentence in sentences.values())

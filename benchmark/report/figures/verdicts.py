@@ -6,13 +6,13 @@ from functools import partial
 
 import pandas as pd
 
-from benchmark.judge.cells import Panel, cell_name, data_of, protocol_of, size_of
-from benchmark.judge.comparisons.arms import arms_table, pairwise_comparisons
+from benchmark.judge.cells import cell_name, data_of, protocol_of, size_of
 from benchmark.judge.comparisons.headline import headline
 from benchmark.judge.comparisons.runs import CLICK, named
 from benchmark.judge.comparisons.split_effect import SplitEffect
 from benchmark.judge.judgement import Judgement
-from benchmark.judge.reference import DATASETS
+from benchmark.judge.reference import DATASETS, ContrastRule
+from benchmark.judge.tables import Table
 from benchmark.report import inks
 from benchmark.report.figure import COLUMN, WIDE, Canvas, Figure, canvas, counted, slugged
 
@@ -22,13 +22,11 @@ MARKERS = {"image": "o", "patient": "D"}
 
 def verdict_figures(judgement: Judgement) -> list[Figure]:
     """The thesis's number beside ours, and what is left of it by patient."""
-    effects = judgement.leaks
-    real = [effect for effect in effects if not effect.image.runs["phantom"].iloc[0]]
-    patients = [figure for effect in real or effects for figure in _split_effect(effect)]
-    return [*_headline(judgement), *patients]
+    return [*headline_figures(judgement), *patient_figures(judgement)]
 
 
-def _headline(judgement: Judgement) -> list[Figure]:
+def headline_figures(judgement: Judgement) -> list[Figure]:
+    """The thesis's number beside ours; none where there is no run of it."""
     reference, tolerances = judgement.reference, judgement.tolerances
     data = headline(judgement.collected, reference, tolerances).numbers
     ours = data[data["what"] == "ours"]
@@ -85,6 +83,13 @@ def _plot_headline(data: pd.DataFrame, printed: float) -> Canvas:
     return whole
 
 
+def patient_figures(judgement: Judgement) -> list[Figure]:
+    """By image against by patient, of real slices where there are any."""
+    effects = judgement.leaks
+    real = [effect for effect in effects if not effect.image.runs["phantom"].iloc[0]]
+    return [figure for effect in real or effects for figure in _split_effect(effect)]
+
+
 def _split_effect(effect: SplitEffect) -> list[Figure]:
     """One dot a patient: mean Dice when they could be trained on, against when they could not."""
     first, cell, other = effect.image.runs.iloc[0], effect.image, effect.patient
@@ -123,14 +128,9 @@ def _plot_patients(data: pd.DataFrame) -> Canvas:
     return whole
 
 
-def arms_figures(panel: Panel, judgement: Judgement) -> list[Figure]:
-    """Arms against the reference cell, where it met another under the same terms."""
-    rule = judgement.tolerances.contrasts
-    rows = pairwise_comparisons(panel, rule)
-    if len(rows) < 2:
-        return []
-    data = arms_table(panel, rows, rule).numbers
-    data = data[data["difference"].notna()].reset_index(drop=True)
+def arms_figures(table: Table, rule: ContrastRule) -> list[Figure]:
+    """Arms against the reference cell, where they differ by a number; table: of `arms_table`."""
+    data = table.numbers[table.numbers["difference"].notna()].reset_index(drop=True)
     if data.empty:
         return []
     cell = rule.reference

@@ -156,7 +156,7 @@ def small_right(rows: pd.DataFrame, sizes: Sizes, rule: ClaimRule) -> FailureCas
     return _cases(chosen, RIGHT, words, "nsd_1mm")
 
 
-def necrotic(rows: pd.DataFrame, rule: ClaimRule, sizes: Sizes) -> FailureCases:
+def necrotic(rows: pd.DataFrame, sizes: Sizes, rule: ClaimRule) -> FailureCases:
     """Large tumours whose centre was missed, as the claim has it: lowest core sensitivity first."""
     large, of = largest_third(rows, sizes), "core_sensitivity"
     chosen = large[centre_missed(large, rule)].sort_values([of, "slice_id", "run_id"])

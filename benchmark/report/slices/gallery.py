@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,24 +14,22 @@ from PIL import Image
 
 from benchmark.data.slices import Mask, SliceSet
 from benchmark.errors import RecordError
-from benchmark.judge.cells import Cell, Panel, data_of, panels, protocol_of, size_of
+from benchmark.judge.cells import Cell, Panel, data_of, protocol_of, size_of
 from benchmark.judge.reference import load_reference
 from benchmark.preprocessing.windowing import grey
 from benchmark.report.slices.contour import svg_path
-from benchmark.report.slices.stored_masks import StoredMasks
+from benchmark.report.slices.stored_masks import StoredMasks, reason
 from benchmark.runs.collect import Collected
 
 SIDE = 256  # pixels of the longer side: a page of many hundred slices stays small enough to open
 QUALITY = 75
 
 
-def gallery(
-    collected: Collected, masks: StoredMasks, order: Sequence[Panel] | None = None
-) -> dict[str, Any]:
+def gallery(collected: Collected, masks: StoredMasks, order: Sequence[Panel]) -> dict[str, Any]:
     """Return what the gallery shows, as plain JSON types: the runs that are of the masks' slices.
 
-    order: the panels of these runs, that whose runs come first at first; None puts the finest
-    slices first. Before all come the runs of the reference cell.
+    order: the panels, that whose runs come first at first. Before all come the runs of the
+    reference cell.
 
     height and width of the slices in pixels, in which all outlines are (x right, y down, fill-rule
     evenodd); slices by number: image (a WebP as data URL, its grey levels as `windowing.grey` makes
@@ -44,9 +41,6 @@ def gallery(
     """
     slices = masks.slices
     own = collected.runs["dataset_id"] == slices.dataset_id
-    if order is None:
-        order = panels(replace(collected, runs=collected.runs[own]))
-        order.sort(key=lambda panel: -panel.runs["height"].iloc[0])
     runs = _runs(order, slices)
     others = sorted(collected.runs.loc[~own, "run_id"])
     left_out = [{"id": run_id, "why": "of other slices"} for run_id in others]
@@ -55,7 +49,7 @@ def gallery(
         try:
             outlines[run_id] = _outlines(masks, run_id)
         except RecordError as error:
-            left_out.append({"id": run_id, "why": masks.reason(error)})
+            left_out.append({"id": run_id, "why": reason(error, masks.root)})
     tested = {int(number) for by_slice in outlines.values() for number in by_slice}
     return {
         "height": slices.shape[0],

@@ -70,11 +70,7 @@ class StoredMasks:
             )
         return masks
 
-    def reason(self, error: RecordError) -> str:
-        """What is wrong with a run's files, for a page that others read."""
-        return reason(error, self.root)
-
 
 def reason(error: RecordError, root: Path) -> str:
-    """The error, its paths below the folder of runs."""
+    """What is wrong with a run's files, for a page that others read: paths below the folder."""
     return str(error).replace(f"{root}/", "")

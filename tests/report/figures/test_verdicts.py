@@ -74,8 +74,8 @@ def test_every_patient_is_a_dot() -> None:
 def test_arms_against_the_reference() -> None:
     """One bar for each arm that has a difference; words for those that were told apart."""
     other = runs(0.4, params='{"alpha":0.5,"kernel_size":3}', kernel_size=3)
-    judgement = judged(runs(), other)
-    (figure,) = arms_figures(judgement.panels[0], judgement)
+    (arms,) = judged(runs(), other).arms()
+    (figure,) = arms_figures(arms, terms()[1].contrasts)
     (row,) = figure.data.to_dict("records")
     assert row["difference"] == pytest.approx(-0.4)
     assert row["standing"] in figure.alt
@@ -86,11 +86,6 @@ def test_arms_against_the_reference() -> None:
     (axes,) = plotted(replace(figure, data=pd.DataFrame(rows))).axes
     marked = [line for line in axes.lines if line.get_marker() == "o"]
     assert [line.get_markerfacecolor() != "none" for line in marked] == [True, False]
-
-
-def test_an_arm_alone_is_no_contrast() -> None:
-    judgement = judged(runs())
-    assert arms_figures(judgement.panels[0], judgement) == []
 
 
 def test_rows_that_would_be_called_the_same_name_their_protocol() -> None:

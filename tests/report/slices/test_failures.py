@@ -121,14 +121,14 @@ def test_missed_centres_by_the_least_of_the_core() -> None:
         {"core_sensitivity": 0.0, "sensitivity": 0.49},
         {"core_sensitivity": 0.5, "sensitivity": 0.5},
     ]
-    cases = failures.necrotic(rows(a=a, b=[{"core_sensitivity": 0.3}, {}, {}, {}, {}]), RULE, SIZES)
+    cases = failures.necrotic(rows(a=a, b=[{"core_sensitivity": 0.3}, {}, {}, {}, {}]), SIZES, RULE)
     assert numbers(cases) == [2, 1]
     assert cases.table["run_id"].tolist() == ["a", "b"]  # the training that missed most of it
 
 
 def test_none_is_shown_where_none_meets_the_rule() -> None:
     """Never the nearest one dressed as a case."""
-    cases = failures.necrotic(rows(a=[{"core_sensitivity": 0.51}]), RULE, SIZES)
+    cases = failures.necrotic(rows(a=[{"core_sensitivity": 0.51}]), SIZES, RULE)
     assert (cases.met, len(cases.table)) == (0, 0)
     assert "slice_id" in cases.table
 
@@ -143,7 +143,7 @@ def test_the_cases_are_the_claims_own(slices: list[tuple[float, float, float]]) 
     names = ("core_sensitivity", "sensitivity", "truth_mm2")
     table = rows(a=[dict(zip(names, values, strict=True)) for values in slices])
     wanted = table[(table["truth_mm2"] >= SIZES.edges_mm2[1]) & centre_missed(table, RULE)]
-    assert failures.necrotic(table, RULE, SIZES).met == len(wanted)
+    assert failures.necrotic(table, SIZES, RULE).met == len(wanted)
 
 
 @law
