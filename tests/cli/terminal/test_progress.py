@@ -332,7 +332,7 @@ from benchmark.data import phantoms
 from benchmark.runs.run_folder import RunFolder
 
 write_history = RunFolder.write_history
-RunFolder.write_history = lambda *given: (time.sleep(0.1), write_history(*given))
+RunFolder.write_history = lambda *words: (time.sleep(0.1), write_history(*words))
 phantoms.draw = partial(phantoms.draw, patients=8, slices_per_patient=3)
 runner.RunOptions = partial(runner.RunOptions, checkpoint_every_seconds=0)
 for line in sys.stdin:
