@@ -1,5 +1,4 @@
-"""What `nox -s mutants` does: mutmut changes the source in one place after another, and the suite
-must notice.
+"""`nox -s mutants`: mutmut changes the source in one place after another; the suite must notice.
 
 mutmut keeps what it learned in the folder mutants/, so a run that was stopped goes on. This script
 chooses the mutants, writes the table of docs/testing.md, and each survivor's change to
@@ -27,7 +26,9 @@ WORK = ROOT / "mutants"
 PAGE = ROOT / "docs" / "testing.md"
 PLACE = re.compile(r"(<!-- mutants -->\n).*?(<!-- end -->)", re.DOTALL)
 SEED = 12  # of the sample
-FIRST = "benchmark.training.early_stopping.*"  # few and quick: makes all mutants and times all tests, so that the others have names
+# few and quick: makes all mutants and times all tests, so that the others have names
+FIRST = "benchmark.training.early_stopping.*"
+SURVIVED = ("survived", "no tests", "suspicious")
 
 
 @dataclass(frozen=True)
@@ -39,16 +40,10 @@ class Module:
 
     @property
     def survivors(self) -> list[str]:
-        return [
-            name
-            for name, state in self.states.items()
-            if state in ("survived", "no tests", "suspicious")
-        ]
+        return [name for name, state in self.states.items() if state in SURVIVED]
 
     def sample(self, size: int | None) -> list[str]:
-        """The first so many in an order drawn once; all where size is None. So a larger sample
-        holds a smaller one.
-        """
+        """The first so many in a fixed order, so a larger sample holds a smaller one; None: all."""
         names = sorted(self.states)
         random.Random(f"{SEED} {self.name}").shuffle(names)
         return names[:size]
@@ -58,16 +53,13 @@ def modules() -> list[Module]:
     """Read what mutmut wrote."""
     from mutmut.stats import status_by_exit_code
 
-    found = []
+    tried = []
     for path in sorted(WORK.glob("benchmark/**/*.py.meta")):
-        meta = json.loads(path.read_text(encoding="utf-8"))
-        states = {
-            k: None if v is None else status_by_exit_code[v]
-            for k, v in meta["exit_code_by_key"].items()
-        }
+        codes = json.loads(path.read_text(encoding="utf-8"))["exit_code_by_key"]
+        states = {k: None if v is None else status_by_exit_code[v] for k, v in codes.items()}
         name = path.relative_to(WORK / "benchmark").as_posix().removesuffix(".py.meta")
-        found.append(Module(name, states))
-    return [module for module in found if module.states]
+        tried.append(Module(name, states))
+    return [module for module in tried if module.states]
 
 
 def run(names: list[str], children: int) -> None:
@@ -79,10 +71,10 @@ def run(names: list[str], children: int) -> None:
     subprocess.run(command, cwd=ROOT, env=os.environ | settings, check=True)
 
 
-def table(found: list[Module]) -> str:
+def table(all_modules: list[Module]) -> str:
     """Per module: mutants, how many were tried and survived, and the share that was noticed."""
     rows, noticed_of_all, of_all = [], 0.0, 0
-    for module in found:
+    for module in all_modules:
         tried = sum(state is not None for state in module.states.values())
         if not tried:
             continue
@@ -94,18 +86,17 @@ def table(found: list[Module]) -> str:
         noticed_of_all += noticed / tried * len(module.states)
         of_all += len(module.states)
     sums = [sum(row[column] for row in rows) for column in (1, 2, 3)]
-    rows.append(
-        ["all, by their mutants", *sums, f"{noticed_of_all / of_all:.0%}" if of_all else "", ""]
-    )
+    share = f"{noticed_of_all / of_all:.0%}" if of_all else ""
+    rows.append(["all, by their mutants", *sums, share, ""])
     headers = ["module", "mutants", "tried", "survived", "noticed", "95 % interval"]
     return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
 
 
-def write_survivors(found: list[Module]) -> None:
+def write_survivors(all_modules: list[Module]) -> None:
     """Write the change of each survivor to mutants/survivors/MODULE.md."""
     from mutmut.mutation.diff_apply import get_diff_for_mutant
 
-    for module in found:
+    for module in all_modules:
         path = WORK / "survivors" / f"{module.name}.md"
         path.parent.mkdir(parents=True, exist_ok=True)
         changes = []
@@ -118,48 +109,33 @@ def write_survivors(found: list[Module]) -> None:
 def main() -> None:
     """Try mutants, then write the table and the survivors; with --report, only write."""
     parser = argparse.ArgumentParser(prog="nox -s mutants --", description=main.__doc__)
-    parser.add_argument(
-        "modules", nargs="*", default=["*"], help="such as losses or judge/*; all by default"
-    )
-    parser.add_argument(
-        "--sample", type=int, metavar="N", help="N mutants of each module, drawn with a fixed seed"
-    )
-    parser.add_argument(
-        "--again", action="store_true", help="try the survivors again, and nothing else"
-    )
-    parser.add_argument("--report", action="store_true", help="try nothing, write what is known")
-    parser.add_argument(
-        "--children",
-        type=int,
-        default=os.cpu_count() or 1,
-        help="processes; one per core by default",
-    )
-    chosen = parser.parse_args()
+    add = parser.add_argument
+    add("modules", nargs="*", default=["*"], help="such as losses or judge/*; all by default")
+    chosen = "N mutants of each module, drawn with a fixed seed"
+    add("--sample", type=int, metavar="N", help=chosen)
+    again = "try the survivors again, and nothing else"
+    add("--again", action="store_true", help=again)
+    add("--report", action="store_true", help="try nothing, write what is known")
+    children = "processes; one per core by default"
+    add("--children", type=int, default=os.cpu_count() or 1, help=children)
+    options = parser.parse_args()
     os.chdir(ROOT)  # where mutmut reads its settings
-    if not chosen.report:
+    if not options.report:
         if not (WORK / "mutmut-stats.json").is_file():
-            run([FIRST], chosen.children)
-        wanted = [
-            m for m in modules() if any(fnmatch.fnmatch(m.name, glob) for glob in chosen.modules)
-        ]
-        if chosen.again:
-            names = [name for module in wanted for name in module.survivors]
-        else:
-            names = [
-                name
-                for module in wanted
-                for name in module.sample(chosen.sample)
-                if module.states[name] is None
-            ]
+            run([FIRST], options.children)
+        names = []
+        for module in modules():
+            if not any(fnmatch.fnmatch(module.name, glob) for glob in options.modules):
+                continue
+            untried = [n for n in module.sample(options.sample) if module.states[n] is None]
+            names += module.survivors if options.again else untried
         if names:
-            run(names, chosen.children)
-    found = modules()
-    write_survivors(found)
-    filled = PLACE.sub(
-        lambda place: f"{place[1]}{table(found)}\n{place[2]}", PAGE.read_text(encoding="utf-8")
-    )
-    PAGE.write_text(filled, encoding="utf-8")
-    print(table(found))
+            run(names, options.children)
+    known = modules()
+    write_survivors(known)
+    page = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(PLACE.sub(lambda m: f"{m[1]}{table(known)}\n{m[2]}", page), encoding="utf-8")
+    print(table(known))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,6 @@
-"""The suite notices when the specification is broken: each change of mutants.toml makes the test it
-names fail.
+"""Each change of mutants.toml breaks the specification, and makes the test that it names fail.
 
-`nox -s mutants` tries thousands of such changes, see docs/testing.md; these few are the worst,
-tried every time.
+`nox -s mutants` tries thousands of such changes, see docs/testing.md; these few are the worst.
 """
 
 from __future__ import annotations
@@ -19,10 +17,8 @@ from bench_forms import ROOT
 
 MUTANTS = tomllib.loads((ROOT / "tests" / "mutants.toml").read_text(encoding="utf-8"))["mutant"]
 COPIED = ("benchmark", "baselines", "reference_results", "tests")
-PASSED, FAILED = (
-    pytest.ExitCode.OK,
-    pytest.ExitCode.TESTS_FAILED,
-)  # a misspelt test or a syntax error is neither
+# a misspelt test or a syntax error is neither
+PASSED, FAILED = pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED
 
 pytestmark = pytest.mark.slow
 
@@ -38,9 +34,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def outcome(copy: Path, tests: list[str]) -> tuple[int, str]:
-    """Run tests in a process that imports the copy, unmeasured; return pytest's exit code and what
-    it printed.
-    """
+    """Run tests in a process that imports the copy, unmeasured; pytest's exit code and output."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("COV", "PYTEST"))}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests],
@@ -60,19 +54,14 @@ def test_without_a_change_the_named_tests_pass_in_the_copy(copy: Path) -> None:
 
 def test_each_file_and_test_that_the_mutation_run_leaves_out_exists() -> None:
     """pytest passes over a name that is not there, and the run would do more than it says."""
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
-        "mutmut"
-    ]
-    left_out = [
-        word.partition("=")[2] for word in settings["pytest_add_cli_args"] if word.startswith("--")
-    ]
-    for file, _, test in (word.partition("::") for word in left_out):
-        found = [
-            "" if path.is_dir() else path.read_text(encoding="utf-8") for path in ROOT.glob(file)
-        ]
-        assert found, file
-        assert not test or f"def {test}(" in found[0], test
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    options = settings["tool"]["mutmut"]["pytest_add_cli_args"]
+    left_out = [option.partition("=")[2] for option in options if option.startswith("--")]
     assert left_out
+    for file, _, test in (name.partition("::") for name in left_out):
+        paths = list(ROOT.glob(file))
+        assert paths, file
+        assert not test or f"def {test}(" in paths[0].read_text(encoding="utf-8"), test
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant["breaks"])

@@ -46,9 +46,8 @@ def test_every_figure_of_a_page_is_drawn_from_the_records(
     tmp_path: Path, judged: Judgement
 ) -> None:
     """Its numbers are theirs; its drawing too, where the matplotlib is the one that drew it."""
-    slugs = {
-        slug for name in PAGES for slug in figures_of((ROOT / name).read_text(encoding="utf-8"))
-    }
+    pages = [(ROOT / name).read_text(encoding="utf-8") for name in PAGES]
+    slugs = {slug for page in pages for slug in figures_of(page)}
     assert slugs
     assert {path.stem for path in (ROOT / FIGURES).iterdir()} == slugs
     for figure in verdict_figures(judged):
@@ -65,9 +64,7 @@ def test_every_figure_of_a_page_is_drawn_from_the_records(
 
 
 def test_the_outlined_slices_are_those_that_the_records_choose(judged: Judgement) -> None:
-    """The picture's numbers stand beside it; its caption names the same slices, the same Dice, and
-    the source.
-    """
+    """The picture's numbers stand beside it; its caption names its slices, Dice and source."""
     figure = outlined_slices.outlined(judged, reproduction_folder())
     drawn = pd.read_csv(ROOT / FIGURES / f"{outlined_slices.SLUG}.csv")
     assert drawn["slice_id"].tolist() == figure.data["slice_id"].tolist()
@@ -75,14 +72,10 @@ def test_the_outlined_slices_are_those_that_the_records_choose(judged: Judgement
     assert drawn["dice"].tolist() == pytest.approx(figure.data["dice"].tolist())
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for row in drawn.itertuples():
-        assert (
-            readme.count(f"slice {row.slice_id}: Dice {row.dice:.3f} (mean {row.dice_mean:.3f})")
-            == 2
-        )  # alt, caption
-    assert (
-        "Cheng, Jun (2017), brain tumor dataset, figshare, [doi:10.6084/m9.figshare.1512427]"
-        in readme
-    )
+        text = f"slice {row.slice_id}: Dice {row.dice:.3f} (mean {row.dice_mean:.3f})"
+        assert readme.count(text) == 2  # alt, caption
+    cheng = "Cheng, Jun (2017), brain tumor dataset, figshare"
+    assert f"{cheng}, [doi:10.6084/m9.figshare.1512427]" in readme
     assert "CC BY 4.0; cropped, windowed and outlined here" in readme
     picture = ROOT / FIGURES / f"{outlined_slices.SLUG}.webp"
     assert picture.stat().st_size < 200_000
@@ -96,12 +89,13 @@ def test_slices_are_outlined_of_the_records_data_alone(judged: Judgement) -> Non
 
 
 def test_places_are_filled_and_the_rest_left_alone(judged: Judgement) -> None:
-    page = "a\n<!-- table: verdicts: The thesis's -->\nstale\n<!-- end -->\nb\n<!-- answers -->\n<!-- end -->\n"
+    place = "<!-- table: verdicts: The thesis's -->\n"
+    page = f"a\n{place}stale\n<!-- end -->\nb\n<!-- answers -->\n<!-- end -->\n"
     filled = fill(page, judged)
     assert "stale" not in filled
     assert "**The thesis's printed numbers.**" in filled
     assert "```\n1. Does 0.898 hold?" in filled
-    assert filled.startswith("a\n<!-- table: verdicts: The thesis's -->\n**")
+    assert filled.startswith(f"a\n{place}**")
     assert fill(filled, judged) == filled
 
 
@@ -174,8 +168,8 @@ def test_every_speed_on_the_page_was_written_by_the_command() -> None:
 def test_the_verdict_on_bf16_is_that_of_the_records() -> None:
     rows = precisions(collect(reproduction_folder()).runs, load_tolerances().precision)
     lines = [
-        f"| {r.size} | {r.split_id} | {r.seeds} | {r.dice:.4f} | {r.plain_dice:.4f} | {r.dice - r.plain_dice:+.4f} "
-        f"| {r.sd:.4f} | {r.plain_sd:.4f} | {r.agreement} |"
+        f"| {r.size} | {r.split_id} | {r.seeds} | {r.dice:.4f} | {r.plain_dice:.4f} "
+        f"| {r.dice - r.plain_dice:+.4f} | {r.sd:.4f} | {r.plain_sd:.4f} | {r.agreement} |"
         for r in rows
     ]
     assert lines

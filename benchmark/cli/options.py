@@ -15,6 +15,7 @@ def request(options: argparse.Namespace) -> Request:
     get = vars(options).get
     if get("data") == "":
         raise SpecError("--data is empty; give a path, or leave it out")
+    overrides = _keyed("--set", get("overrides") or [])
     return Request(
         data=get("data"),
         grid=get("grid"),
@@ -23,10 +24,7 @@ def request(options: argparse.Namespace) -> Request:
         seeds=check_seeds(options.seeds) if get("seeds") else None,
         splits=get("splits"),
         image_size=get("image_size"),
-        overrides={
-            key: values[0] if len(values) == 1 else values
-            for key, values in _keyed("--set", get("overrides") or []).items()
-        },
+        overrides={key: v[0] if len(v) == 1 else v for key, v in overrides.items()},
         out=get("out"),
         labels=options.labels,
         allow_empty_masks=options.allow_empty_masks,

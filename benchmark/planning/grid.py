@@ -68,11 +68,8 @@ def check_seeds(seeds: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _whole_numbers(grid: str, key: str, values: Any) -> tuple[int, ...]:
-    if (
-        not isinstance(values, list)
-        or not values
-        or any(type(v) is not int or v < 0 for v in values)
-    ):
+    whole = isinstance(values, list) and all(type(v) is int and v >= 0 for v in values)
+    if not whole or not values:
         raise SpecError(
             f"grid {grid!r}: {key} = {values!r} must be a list of whole numbers from 0 up"
         )
@@ -102,8 +99,9 @@ def expand(
     for split, seed, (name, axes) in itertools.product(splits, grid.seeds, grid.arms):
         if name not in arms:
             raise SpecError(known("arm", name, arms))
+        entry = arms[name]
         for values in itertools.product(*axes.values()):
-            params = arms[name].resolve(dict(zip(axes, values, strict=True)))
+            params = entry.resolve(dict(zip(axes, values, strict=True)))
             spec = RunSpec(
                 arm=name,
                 params=params,
@@ -113,7 +111,7 @@ def expand(
                 split_id=split.split_id,
                 split_fingerprint=split.fingerprint,
                 shape=shape,
-                seed=None if arms[name].deterministic else seed,
+                seed=None if entry.deterministic else seed,
             )
             specs.setdefault(spec.run_id, spec)
     return narrow(list(specs.values()), only or {})

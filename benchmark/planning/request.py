@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ MAX_SIDE = 4096
 
 @dataclass(frozen=True)
 class Request:
-    """The words of the command line, checked as little as possible."""
+    """The options of the command line, checked as little as possible."""
 
     data: str | None = None
     grid: str | None = None
@@ -103,19 +104,13 @@ def prepare(
     if request.seeds is not None:
         grid = replace(grid, seeds=request.seeds)
 
-    def specs(splits: list[Split]) -> list[RunSpec]:
-        return expand(
-            grid,
-            arms,
-            recipe,
-            splits,
-            dataset_id=slices.dataset_id,
-            content_fingerprint=slices.fingerprint,
-            shape=shape,
-            only=request.only,
-        )
-
-    specs([Split("any", (), (), ())])  # a wrong name is told before a split is written
+    of_data: dict[str, Any] = {
+        "dataset_id": slices.dataset_id,
+        "content_fingerprint": slices.fingerprint,
+        "shape": shape,
+    }
+    specs_on = partial(expand, grid, arms, recipe, **of_data, only=request.only)
+    specs_on([Split("any", (), (), ())])  # a wrong name is told before a split is written
     cvind = data.authors_folds(request.source) if recipe.split.unit == "cvind" else None
     splits = {}
     for number in request.splits or grid.splits:
@@ -123,7 +118,7 @@ def prepare(
             slices, recipe.split, number, request.folder / "splits", cvind, keep=keep_splits
         )
         splits[split.split_id] = split
-    return PlannedRuns(slices, splits, specs(list(splits.values())), grid, request.folder)
+    return PlannedRuns(slices, splits, specs_on([*splits.values()]), grid, request.folder)
 
 
 def refuse_mixing(folder: Path, slices: SliceSet) -> None:

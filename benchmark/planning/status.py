@@ -77,6 +77,7 @@ class GridStatus:
             f"{self.folder}": self.own,
             "our records": timing_records(reproduction_folder(), self.dataset_id),
         }
+        self.keys = {spec.run_id: CostKey.of(spec.canonical()) for spec in self.specs}
         self.done: dict[str, CellStatus] = {}
         self.estimates: dict[tuple[CostKey, int], TimeEstimate] = {}
         self.guard = threading.Lock()
@@ -134,7 +135,7 @@ class GridStatus:
 
     def _estimate(self, spec: RunSpec) -> TimeEstimate:
         """Of a cell from its beginning; made anew only after another cell has ended."""
-        key = (CostKey.of(spec.canonical()), len(self.own))
+        key = (self.keys[spec.run_id], len(self.own))
         if key not in self.estimates:
             self.estimates[key] = estimate(spec, self.images, self.arms[spec.arm], self.sources)
         return self.estimates[key]

@@ -320,17 +320,6 @@ def by_expansion(name: str) -> list[RunSpec]:
     return expand(grid, ARMS, recipe, [split], content_fingerprint="c", **data)  # type: ignore[arg-type]
 
 
-def test_the_thesis_grid_is_the_thesis() -> None:
-    """4 kernels x 9 alphas x 3 seeds."""
-    specs = by_expansion("thesis")
-    assert len(specs) == len({spec.run_id for spec in specs}) == 108
-    assert {spec.arm for spec in specs} == {"unet"}
-    assert {spec.params["kernel_size"] for spec in specs} == {3, 5, 7, 9}
-    alphas = sorted({spec.params["alpha"] for spec in specs})
-    assert alphas == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
-    assert len({spec.seed for spec in specs}) == 3
-
-
 def test_the_quick_grid_covers_everything_and_the_baselines_grid_every_other_arm() -> None:
     specs, unet = by_expansion("quick"), "unet"
     assert {spec.arm for spec in specs} == set(ARMS)

@@ -368,8 +368,8 @@ class Screen:
     def __init__(self, cwd: Path) -> None:
         self.ours, theirs = os.openpty()
         size = {"COLUMNS": "100", "LINES": "30", "TERM": "xterm-256color", "PYTHONPATH": f"{ROOT}"}
-        words = [sys.executable, "-c", DRIVER]
-        self.child = start(words, cwd, size, stdin=subprocess.PIPE, stdout=theirs, stderr=theirs)
+        command = [sys.executable, "-c", DRIVER]
+        self.child = start(command, cwd, size, stdin=subprocess.PIPE, stdout=theirs, stderr=theirs)
         os.close(theirs)
         self.raw = ""
 
@@ -378,10 +378,10 @@ class Screen:
         """Without escape codes."""
         return re.sub(r"\x1b\[[0-9;?]*\w", "", self.raw).replace("\r", "")
 
-    def run(self, words: str) -> None:
+    def run(self, command: str) -> None:
         assert self.child.stdin is not None
         self.raw = ""
-        self.child.stdin.write(f"{words}\n")
+        self.child.stdin.write(f"{command}\n")
         self.child.stdin.flush()
 
     def wait_for(self, pattern: str, seconds: float = 120) -> str:
@@ -409,8 +409,8 @@ def driver(tmp_path: Path) -> Iterator[Screen]:
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a system with pseudo-terminals")
 def test_on_a_terminal_a_grid_that_is_stopped_goes_on_and_ends(driver: Screen) -> None:
     """Ctrl-C in the midst of a training; the same command shows what is done, and goes on."""
-    words = "reproduce --data phantoms --grid tiny.toml --out out --threads 1"
-    driver.run(words)
+    command = "reproduce --data phantoms --grid tiny.toml --out out --threads 1"
+    driver.run(command)
     pid = driver.wait_for(r"child (\d+)")
     driver.wait_for(r"(epoch \d+)  Dice")
     os.kill(int(pid), signal.SIGINT)
@@ -424,7 +424,7 @@ def test_on_a_terminal_a_grid_that_is_stopped_goes_on_and_ends(driver: Screen) -
     )
     assert int(cut) - int(kept) in (0, 1)  # 1: stopped before that epoch's checkpoint was written
     assert "stopped; the same command goes on where this one was exit 130" in last
-    driver.run(words)
+    driver.run(command)
     assert driver.wait_for(r"exit (\d+)") == "0"
     assert "Grid tiny: 2 cells, 1 done" in driver.text
     assert f"goes on after epoch {kept} " in driver.text
@@ -442,9 +442,10 @@ def test_elsewhere_no_escape_code_is_written(
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     (tmp_path / "tiny.toml").write_text(GRID.replace("30", "1"))
-    words = ["--data", "phantoms", "--grid", "tiny.toml", "--out", "out"]
-    for call in (["plan", *words], ["reproduce", *words, "--threads", "1"], ["plan", *words]):
-        assert main(call) == 0
+    options = ["--data", "phantoms", "--grid", "tiny.toml", "--out", "out"]
+    for verb in ("plan", "reproduce", "plan"):
+        threads = ["--threads", "1"] if verb == "reproduce" else []
+        assert main([verb, *options, *threads]) == 0
     output = capsys.readouterr().out
     assert "\x1b" not in output
     assert re.search(r"unet 5x5 +pending", output)
