@@ -1,4 +1,4 @@
-"""Real kills: a training killed or stopped again and again ends with the bits of an unbroken one."""
+"""Real kills: a training killed or stopped again and again ends with the bits of a whole one."""
 
 from __future__ import annotations
 
