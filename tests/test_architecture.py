@@ -24,6 +24,7 @@ WITH_TORCH = (  # what needs torch as soon as it is imported; everything else st
     "network_arm",
     "preprocessing.resize",
     "inference.predict",
+    "runs.prepared_data",
     "runs.runner",
 )
 SYSTEM = ("/proc/", "/dev/")  # paths that mean the same on every Linux
