@@ -1,6 +1,4 @@
-"""Computed text held to stored text: words exactly, numbers as far as two processors agree about
-them.
-"""
+"""Computed text held to stored text: words exactly, numbers as far as two processors agree."""
 
 from __future__ import annotations
 
@@ -8,15 +6,12 @@ import re
 from decimal import Decimal
 
 NUMBER = re.compile(r"(?<![\w.])([-+]?\d+(?:\.\d+)?(?:e[-+]\d+)?)")
-MARK = re.compile(
-    r'(?:(?<= id=")|(?<=url\(#)|(?<=href="#))[^")]+'
-)  # of an SVG; some are hashes of coordinates
+MARK = re.compile(r'(?:(?<= id=")|(?<=url\(#)|(?<=href="#))[^")]+')  # of an SVG; some are hashes
 SVG_POINTS = Decimal("0.01")  # 1/7200 of an inch
 
 
 def apart(stored: str, computed: str, least: Decimal = Decimal(0)) -> list[str]:
-    """What differs; nothing where the words are the same and no number lies further off than it
-    may.
+    """What differs; nothing where the words are the same and each number lies as near as it must.
 
     A number with decimals may be off by one unit of the last digit printed, or by `least` where
     that is more; a whole number by `least`. How wide the columns of a table are does not count.
@@ -34,9 +29,7 @@ def apart(stored: str, computed: str, least: Decimal = Decimal(0)) -> list[str]:
 
 
 def svg_apart(stored: str, computed: str) -> list[str]:
-    """What differs between two drawings: structure, marks and text exactly, coordinates by more
-    than `SVG_POINTS`.
-    """
+    """What differs between drawings: structure and text, coordinates by more than `SVG_POINTS`."""
     return apart(_numbered(stored), _numbered(computed), SVG_POINTS)
 
 
@@ -54,4 +47,4 @@ def _unit(number: str) -> Decimal:
 def _numbered(svg: str) -> str:
     """The marks of an SVG by their order."""
     names: dict[str, str] = {}
-    return MARK.sub(lambda found: names.setdefault(found[0], f"mark {len(names)}"), svg)
+    return MARK.sub(lambda match: names.setdefault(match[0], f"mark {len(names)}"), svg)

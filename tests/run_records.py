@@ -1,6 +1,4 @@
-"""Finished run folders and tables of runs without any training, for the tests of collect, compare
-and rescore.
-"""
+"""Finished run folders and tables of runs without any training."""
 
 from __future__ import annotations
 
@@ -30,41 +28,32 @@ from benchmark.splits.split import Split
 SIDE = 10  # of each square tumour, in pixels
 NEWER = ("nsd_1mm", "nsd_2mm", "hd95_mm", "assd_mm", "truth_diameter_mm", "predicted_diameter_mm",
          "truth_perpendicular_mm", "predicted_perpendicular_mm", "core_sensitivity")  # fmt: skip
-OLDER_SUMMARY = ("n", "dice_mean", "dice_sd", "dice_median", "dice_mean_detected", "missed", "patients",
-                 "dice_mean_by_patient", "sensitivity_mean", "precision_mean")  # fmt: skip
+OLDER_SUMMARY = ("n", "dice_mean", "dice_sd", "dice_median", "dice_mean_detected", "missed",
+                 "patients", "dice_mean_by_patient", "sensitivity_mean",
+                 "precision_mean")  # fmt: skip
 COUNTS = {3: 2_650_000, 5: 7_360_000, 7: 14_430_000, 9: 23_850_000}
 
 
 def squares(n: int = 8, *, phantom: bool = False, first: int = 1) -> SliceSet:
-    """n slices of 64x64, numbered from `first`, in patients of two; each tumour a 10x10 square
-    elsewhere.
-    """
+    """n slices of 64x64, numbered from `first`, in patients of two; each has a 10x10 tumour."""
 
-    def one(i: int) -> RawSlice:
+    def numbered(i: int) -> RawSlice:
         mask = np.zeros((64, 64), dtype=bool)
         mask[5 + i : 5 + i + SIDE, 20 : 20 + SIDE] = True
-        return RawSlice(
-            first + i,
-            1,
-            np.where(mask, np.uint8(200), np.uint8(i)),
-            mask,
-            f"square {i}",
-            f"{100360 + i // 2}",
-        )
+        image = np.where(mask, np.uint8(200), np.uint8(i))
+        return RawSlice(first + i, 1, image, mask, f"square {i}", f"{100360 + i // 2}")
 
-    return gather([one(i) for i in range(n)], phantom=phantom)
+    return gather([numbered(i) for i in range(n)], phantom=phantom)
 
 
 def rows_found(slices: SliceSet, split: Split, rows: int) -> dict[int, NDArray[np.bool_]]:
-    """Predictions that find only the first rows of each test square: Dice 2r / (r + 10), with no
-    false positive.
-    """
-    found = {}
+    """Predictions of the first rows of each test square: Dice 2r / (r + 10), no false positive."""
+    masks = {}
     for i, number in enumerate(slices.slice_id.tolist()):
         if number in split.test:
-            found[number] = slices.masks[i].copy()
-            found[number][5 + i + rows :] = False
-    return found
+            masks[number] = slices.masks[i].copy()
+            masks[number][5 + i + rows :] = False
+    return masks
 
 
 def halves(slices: SliceSet, name: str = "by-image-1") -> Split:
@@ -111,27 +100,14 @@ def write_run(
     folder = RunFolder(root, spec.run_id)
     folder.path.mkdir(parents=True)
     folder.begin(spec, {"device_kind": "cpu", "gpu": None}, ())
-    scores = score(slices, predictions := rows_found(slices, split, rows), split.test)
-    timing = {
-        "fit_seconds": 120.0,
-        "predict_seconds": 1.0,
-        "parameters": COUNTS.get(spec.params.get("kernel_size"), 0),
-    }
-    folder.finish(
-        scores,
-        predictions,
-        timing,
-        {
-            "needs_click": click,
-            "dataset": {
-                "slices": len(slices),
-                "patients": len(set(slices.patient_id)),
-                "phantom": slices.phantom,
-            },
-            "fit": {"best_epoch": 7},
-            "test": summarise(scores),
-        },
-    )
+    masks = rows_found(slices, split, rows)
+    scores = score(slices, masks, split.test)
+    parameters = COUNTS.get(spec.params.get("kernel_size"), 0)
+    timing = {"fit_seconds": 120.0, "predict_seconds": 1.0, "parameters": parameters}
+    patients = len(set(slices.patient_id))
+    dataset = {"slices": len(slices), "patients": patients, "phantom": slices.phantom}
+    result = {"needs_click": click, "dataset": dataset, "fit": {"best_epoch": 7}}
+    folder.finish(scores, masks, timing, {**result, "test": summarise(scores)})
     return folder
 
 

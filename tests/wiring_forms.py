@@ -1,5 +1,4 @@
-"""Cells that change in one setting, and what a cell must give by formulas that share nothing with
-the training loop.
+"""Cells that change in one setting, and what formulas apart from the training loop give for them.
 
 Draws, networks and formulas are those of `plain_training`; called are only augmentation, dropout's
 masks, resizing and the step to a standard histogram, which have oracles of their own.
@@ -55,9 +54,7 @@ STILL: dict[str, Any] = {  # steps so small that no weight changes, on images as
 
 
 def changed(spec: RunSpec, settings: Mapping[str, Any]) -> RunSpec:
-    """The spec with settings replaced: a field of RunSpec, section.key of the recipe, or
-    arm.parameter.
-    """
+    """The spec with settings replaced: a field, section.key of the recipe, or arm.parameter."""
     values = {name: getattr(spec, name) for name in RunSpec.__dataclass_fields__}
     for name, value in settings.items():
         section, _, key = name.rpartition(".")
@@ -78,9 +75,7 @@ def still(arm: str = "unet") -> RunSpec:
     given = {"alpha": 0.3, "kernel_size": 3}
     return RunSpec(
         arm=arm,
-        params=entry.resolve(
-            {name: value for name, value in given.items() if name in entry.defaults}
-        ),
+        params=entry.resolve({name: given[name] for name in given if name in entry.defaults}),
         recipe=load_recipe("thesis", STILL),
         dataset_id=SLICES.dataset_id,
         content_fingerprint=SLICES.fingerprint,
@@ -130,9 +125,8 @@ class Lab:
 
     def run(self, spec: RunSpec) -> Cell:
         folder = RunFolder(self.out, spec.run_id)
-        state = run_one(
-            spec, PreparedData(SLICES, SPLITS, TABLE), RunOptions(self.out, keep_models=True)
-        )
+        data, options = PreparedData(SLICES, SPLITS, TABLE), RunOptions(self.out, keep_models=True)
+        state = run_one(spec, data, options)
         assert state is RunState.DONE, read_json(folder / run_folder.FAILURE)["traceback"]
         return Cell(spec, folder)
 
@@ -149,22 +143,17 @@ def cases(spec: RunSpec, name: str) -> Cases:
 
 
 def landmarks(spec: RunSpec) -> nyul.Landmarks:
-    """Nyul's standard histogram: the mean over images of their percentiles, each image's moved to 0
-    to 100.
-    """
+    """Nyul's standard histogram: the mean over images of percentiles, each moved to 0 to 100."""
     rule, percentiles = spec.recipe.preprocess, []
     whole, train = rule.nyul_foreground == "whole", SPLITS[spec.split_id].train
-    for number, image in zip(
-        SLICES.slice_id.tolist(), downsample(SLICES.images, spec.shape), strict=True
-    ):
+    images = downsample(SLICES.images, spec.shape)
+    for number, image in zip(SLICES.slice_id.tolist(), images, strict=True):
         if rule.nyul_fit == "all" or number in train:
-            own = np.percentile(
-                image if whole else image[image > image.mean()], rule.nyul_percentiles
-            )
+            seen = image if whole else image[image > image.mean()]
+            own = np.percentile(seen, rule.nyul_percentiles)
             percentiles.append((own - own[0]) / (own[-1] - own[0]) * 100)
-    return nyul.Landmarks(
-        rule.nyul_percentiles, tuple(np.mean(percentiles, axis=0).tolist()), whole
-    )
+    values = tuple(np.mean(percentiles, axis=0).tolist())
+    return nyul.Landmarks(rule.nyul_percentiles, values, whole)
 
 
 def drawn(spec: RunSpec) -> nn.Module:
@@ -173,9 +162,8 @@ def drawn(spec: RunSpec) -> nn.Module:
     if spec.arm == "unet":
         layers = {"norm": network.norm, "act": network.act}
     kernel = spec.params.get("kernel_size", 3)
-    return plain.untrained(
-        spec.arm, spec.seed or 0, network.channels, network.dropout, kernel, **layers
-    )
+    form = (network.channels, network.dropout, kernel)
+    return plain.untrained(spec.arm, spec.seed or 0, *form, **layers)
 
 
 def logits(model: nn.Module, images: torch.Tensor, spec: RunSpec) -> torch.Tensor:
@@ -186,11 +174,9 @@ def logits(model: nn.Module, images: torch.Tensor, spec: RunSpec) -> torch.Tenso
 
 def probabilities(z: torch.Tensor, spec: RunSpec) -> torch.Tensor:
     """(B, 2, H, W) of background and tumour."""
-    return (
-        1 / (1 + (-z).exp())
-        if spec.recipe.loss.activation == "sigmoid"
-        else z.exp() / z.exp().sum(1, keepdim=True)
-    )
+    if spec.recipe.loss.activation == "sigmoid":
+        return 1 / (1 + (-z).exp())
+    return z.exp() / z.exp().sum(1, keepdim=True)
 
 
 def tversky(z: torch.Tensor, masks: torch.Tensor, spec: RunSpec) -> torch.Tensor:
@@ -213,22 +199,17 @@ def _parted(spec: RunSpec, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
 
 def train_loss(spec: RunSpec) -> float:
     """The mean over images of epoch 0's batch losses, of a cell that stays as it was drawn."""
-    model, train, total = (
-        replace_layers(drawn(spec), [nn.Dropout]).train(),
-        cases(spec, "train"),
-        0.0,
-    )
+    model, train = replace_layers(drawn(spec), [nn.Dropout]).train(), cases(spec, "train")
     layers = sum(isinstance(layer, KeyedDropout) for layer in model.modules())
-    seed = spec.seed or 0
-    pictures = augmented(spec.recipe, seed, train)
+    total, seed = 0.0, spec.seed or 0
+    seen = augmented(spec.recipe, seed, train)
     for rows in batches(spec, len(train)):
-        draws = [
-            plain.stream(seed, plain.DROPOUT, 0, number) for number in train.slice_id[rows].tolist()
-        ]
+        numbers = train.slice_id[rows].tolist()
+        draws = [plain.stream(seed, plain.DROPOUT, 0, number) for number in numbers]
         keys = [draw.integers(-(2**31), 2**31, (layers, 2), np.int32) for draw in draws]
         set_keys(model, torch.from_numpy(np.stack(keys)))
         with torch.inference_mode():
-            total += _loss(model, *pictures(0, rows), spec) * len(rows)
+            total += _loss(model, *seen(0, rows), spec) * len(rows)
     return total / len(train)
 
 
@@ -253,9 +234,8 @@ def validation(spec: RunSpec, weights: Mapping[str, torch.Tensor]) -> tuple[floa
             _loss(model, torch.from_numpy(val.images[rows]), masks[rows], spec) * len(rows)
             for rows in parts
         ]
-    return sum(losses) / len(val), plain.dice(
-        torch.from_numpy(maps(spec, weights, val.images)), masks
-    )
+    outputs = torch.from_numpy(maps(spec, weights, val.images))
+    return sum(losses) / len(val), plain.dice(outputs, masks)
 
 
 def maps(

@@ -17,6 +17,7 @@ import time
 import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -80,15 +81,23 @@ class ReadRun:
         if not isinstance(self.scores, Scores):
             return None
         columns, patients, numbers = vars(self.scores).values()
-        head = [self.row, self.schema, self.digest, columns, patients, numbers.dtype.descr]
-        return json.dumps(head).encode() + b"\n" + numbers.tobytes()
+        facts = [self.row, self.schema, self.digest]
+        lines = [json.dumps(values) for values in (facts, [columns, patients, numbers.dtype.descr])]
+        return "\n".join([*lines, ""]).encode() + numbers.tobytes()
 
     @classmethod
     def decode(cls, content: bytes) -> ReadRun:
-        head, _, numbers = content.partition(b"\n")
-        row, schema, digest, columns, patients, layout = json.loads(head)
-        records = np.frombuffer(numbers, np.dtype([(name, kind) for name, kind in layout]))
-        return cls(row, schema, digest, Scores(columns, patients, records))
+        facts, layout, numbers = content.split(b"\n", 2)
+        columns, patients, dtype = _layout(layout)
+        row, schema, digest = json.loads(facts)
+        return cls(row, schema, digest, Scores(columns, patients, np.frombuffer(numbers, dtype)))
+
+
+@lru_cache(maxsize=64)
+def _layout(line: bytes) -> tuple[list[str], list[str | None], np.dtype[np.void]]:
+    """Columns, patients and kinds of numbers, which thousands of runs share."""
+    columns, patients, kinds = json.loads(line)
+    return columns, patients, np.dtype([(name, kind) for name, kind in kinds])
 
 
 def scores_table(runs: Mapping[str, ReadRun]) -> pd.DataFrame:

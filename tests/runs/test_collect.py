@@ -15,6 +15,7 @@ from run_records import (
     OLDER_SUMMARY,
     as_before,
     halves,
+    rehash,
     rows_found,
     squares,
     table,
@@ -106,11 +107,10 @@ def test_a_row_says_what_kind_of_run_it_was(tmp_path: Path) -> None:
 def test_a_recipe_leaves_out_what_decides_how_a_test_image_may_be_known_beforehand(
     tmp_path: Path,
 ) -> None:
-    """The rule of the split, and whose images teach the histogram; a network's hash has its own
-    settings alone.
-    """
-    recipes = [varied(), varied(split__unit="patient"), varied(preprocess__nyul_fit="train"),
-               varied(preprocess__nyul_foreground="whole"), varied(network__dropout=0.5)]  # fmt: skip
+    """The rule of the split, and whose images teach the histogram; a network's hash is its own."""
+    changes = [{}, {"split__unit": "patient"}, {"preprocess__nyul_fit": "train"},
+               {"preprocess__nyul_foreground": "whole"}, {"network__dropout": 0.5}]  # fmt: skip
+    recipes = [varied(**change) for change in changes]
     ids = [write_run(tmp_path, SLICES, SPLIT, recipe=recipe).run_id for recipe in recipes]
     runs = collect(tmp_path).runs.set_index("run_id").loc[ids]
     assert runs["protocol_hash"].nunique() == 5
@@ -122,9 +122,9 @@ def test_a_recipe_leaves_out_what_decides_how_a_test_image_may_be_known_beforeha
 
 @pytest.mark.parametrize(
     ("stored", "value", "same"),
-    [(0.5, 0.5 + 4e-10, True), (0.5, 0.5 + 2e-9, False), (5e6, 5e6 + 0.004, True), (5e6, 5e6 + 0.006, False),
-     (0, 4e-10, True), (3, 3, True), (None, float("nan"), True), (None, 0.5, False), (0.5, float("nan"), False),
-     (True, 1, False), ("1", 1, False)],
+    [(0.5, 0.5 + 4e-10, True), (0.5, 0.5 + 2e-9, False), (5e6, 5e6 + 0.004, True),
+     (5e6, 5e6 + 0.006, False), (0, 4e-10, True), (3, 3, True), (None, float("nan"), True),
+     (None, 0.5, False), (0.5, float("nan"), False), (True, 1, False), ("1", 1, False)],
 )  # fmt: skip
 def test_a_stored_number_may_differ_by_its_last_bits_alone(
     stored: object, value: float, same: bool
@@ -166,27 +166,19 @@ def test_variants_of_one_protocol_name_never_mix_and_precision_stands_apart(tmp_
     runs = collect(tmp_path).runs
     assert set(runs["protocol"]) == {"thesis"}
     assert runs["protocol_hash"].nunique() == 2
-    assert set(
-        zip(
-            runs["precision"],
-            runs["protocol_hash"] == protocol_hash(varied().identity()),
-            strict=True,
-        )
-    ) == {("fp32", True), ("fp32", False), ("tf32", True)}
+    thesis = runs["protocol_hash"] == protocol_hash(varied().identity())
+    pairs = set(zip(runs["precision"], thesis, strict=True))
+    assert pairs == {("fp32", True), ("fp32", False), ("tf32", True)}
 
 
 def test_unfinished_runs_are_listed_and_other_folders_left_alone(root: Path) -> None:
-    for name, file, content in (
-        ("a", "failure.json", "{}"),
-        ("b", "spec.json", "{}"),
-        ("splits", "x.json", ""),
-    ):
-        (root / name).mkdir()
-        (root / name / file).write_text(content)
-    (root / "notes.txt").write_text("")
-    found = collect(root)
-    assert found.unfinished == (("a", RunState.FAILED), ("b", RunState.PARTIAL))
-    assert len(found.runs) == 1
+    files = {"a/failure.json": "{}", "b/spec.json": "{}", "splits/x.json": "", "notes.txt": ""}
+    for name, content in files.items():
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(content)
+    collected = collect(root)
+    assert collected.unfinished == (("a", RunState.FAILED), ("b", RunState.PARTIAL))
+    assert len(collected.runs) == 1
 
 
 def test_the_same_run_under_a_later_schema_takes_an_earlier_ones_place(
@@ -197,12 +189,11 @@ def test_the_same_run_under_a_later_schema_takes_an_earlier_ones_place(
         for place in ("benchmark.runs.spec.SCHEMA", "benchmark.runs.run_folder.SCHEMA"):
             patch.setattr(place, 1)
         old, alone = write_run(tmp_path, SLICES, SPLIT), write_run(tmp_path, SLICES, SPLIT, seed=2)
-    found = collect(tmp_path)
-    assert set(found.runs["run_id"]) == set(found.scores["run_id"]) == {new.run_id, alone.run_id}
-    assert found.superseded == (old.run_id,)
-    assert collect(tmp_path, {old.run_id}).runs["run_id"].tolist() == [
-        old.run_id
-    ]  # asked for by name
+    both = collect(tmp_path)
+    assert set(both.runs["run_id"]) == set(both.scores["run_id"]) == {new.run_id, alone.run_id}
+    assert both.superseded == (old.run_id,)
+    asked = collect(tmp_path, {old.run_id})  # by name
+    assert asked.runs["run_id"].tolist() == [old.run_id]
 
 
 def test_a_run_of_before_the_distances_stays_readable_beside_a_new_one(tmp_path: Path) -> None:
@@ -212,13 +203,10 @@ def test_a_run_of_before_the_distances_stays_readable_beside_a_new_one(tmp_path:
     before = {path.name: path.read_bytes() for path in old.path.iterdir()}
     alone = collect(tmp_path, {old.run_id})
     assert not set(NEWER) & set(alone.scores)
-    assert [name for name in alone.runs if name.startswith("test.")] == [
-        f"test.{name}" for name in OLDER_SUMMARY
-    ]
-    runs, scores = (
-        collect(tmp_path).runs.set_index("run_id"),
-        collect(tmp_path).scores.set_index("run_id"),
-    )
+    summary = [name for name in alone.runs if name.startswith("test.")]
+    assert summary == [f"test.{name}" for name in OLDER_SUMMARY]
+    both = collect(tmp_path)
+    runs, scores = both.runs.set_index("run_id"), both.scores.set_index("run_id")
     older = [f"test.{name}" for name in OLDER_SUMMARY]
     assert runs.loc[old.run_id, older].equals(runs.loc[new.run_id, older].rename(old.run_id))
     assert runs.loc[old.run_id, ["test.hd95_mm_mean", "test.missed_rate"]].isna().all()
@@ -228,11 +216,11 @@ def test_a_run_of_before_the_distances_stays_readable_beside_a_new_one(tmp_path:
 
 
 def test_no_runs_give_tables_with_the_same_columns(tmp_path: Path) -> None:
-    found = collect(tmp_path / "nowhere")
-    assert list(found.runs) == list(DTYPES)
-    assert found.runs.empty
-    assert found.scores.empty
-    assert found.unfinished == ()
+    nothing = collect(tmp_path / "nowhere")
+    assert list(nothing.runs) == list(DTYPES)
+    assert nothing.runs.empty
+    assert nothing.scores.empty
+    assert nothing.unfinished == ()
 
 
 def test_a_file_for_a_root_is_refused(tmp_path: Path) -> None:
@@ -260,85 +248,45 @@ def test_scores_of_other_slices_than_the_split_tests_are_refused(
         collect(root)
 
 
-DAMAGE = {
-    "scores changed": (
-        "scores.csv",
-        lambda p: p.write_text(p.read_text().replace("0.8", "0.9", 1)),
-        "hash.*rescore",
-    ),
-    "scores cut": ("scores.csv", lambda p: p.write_bytes(p.read_bytes()[:40]), "hash.*rescore"),
-    "scores gone": ("scores.csv", lambda p: p.unlink(), "cannot be read.*rescore"),
+def edited(change: Callable[[dict], object]) -> Callable[[Path], None]:
+    return lambda path: edit(path, change)
+
+
+ANYWAY = r"hash.*rescore"
+# fmt: off
+DAMAGE: dict[str, tuple[str, Callable[[Path], object], str]] = {
+    "scores changed": ("scores.csv", lambda p: p.write_text(p.read_text().replace("0.8", "0.9", 1)),
+                       ANYWAY),
+    "scores cut": ("scores.csv", lambda p: p.write_bytes(p.read_bytes()[:40]), ANYWAY),
+    "scores gone": ("scores.csv", Path.unlink, "cannot be read.*rescore"),
     "result cut": ("result.json", lambda p: p.write_text("{"), "cannot be read.*remove"),
-    "summary edited": (
-        "result.json",
-        lambda p: edit(p, lambda c: c["test"].update(dice_median=0.99)),
-        "dice_median is not that of scores.csv",
-    ),
     "result a list": ("result.json", lambda p: p.write_text("[]"), "not an object"),
-    "result of another version": (
-        "result.json",
-        lambda p: edit(p, lambda c: c.update(schema=9)),
-        "schema 9.*remove",
-    ),
-    "result of another run": (
-        "result.json",
-        lambda p: edit(p, lambda c: c.update(run_id="x")),
-        "'x'.*remove",
-    ),
-    "result without test": (
-        "result.json",
-        lambda p: edit(p, lambda c: c.pop("test")),
-        "'test'.*remove",
-    ),
-    "result without hashes": (
-        "result.json",
-        lambda p: edit(p, lambda c: c.pop("sha256")),
-        "sha256.*remove",
-    ),
-    "a better distance": (
-        "result.json",
-        lambda p: edit(p, lambda c: c["test"].update(hd95_mm_mean=0.1)),
-        "hd95_mm_mean is not that of scores.csv",
-    ),
-    "a distance left out": (
-        "result.json",
-        lambda p: edit(p, lambda c: c["test"].pop("hd95_mm_median")),
-        "hd95_mm_median is not that of scores.csv",
-    ),
-    "test no table": (
-        "result.json",
-        lambda p: edit(p, lambda c: c.update(fit=3)),
-        "'fit' is a int",
-    ),
-    "a better mean": (
-        "result.json",
-        lambda p: edit(p, lambda c: c["test"].update(dice_mean=0.95)),
-        "mean.*rescore",
-    ),
-    "spec gone": ("spec.json", lambda p: p.unlink(), "cannot be read.*remove"),
-    "spec changed": (
-        "spec.json",
-        lambda p: edit(p, lambda c: c["spec"].update(seed=2)),
-        "changed after the run",
-    ),
-    "spec of another run": (
-        "spec.json",
-        lambda p: edit(p, lambda c: c.update(run_id="y")),
-        "'y'.*name again",
-    ),
-    "spec of another version": (
-        "spec.json",
-        lambda p: edit(p, lambda c: c["spec"].update(schema=9)),
-        "schema 9",
-    ),
-    "timing gone": ("timing.json", lambda p: p.unlink(), "cannot be read.*remove"),
-    "no parameter count": (
-        "timing.json",
-        lambda p: edit(p, lambda c: c.update(parameters=None)),
-        "None is no count",
-    ),
-    "environment gone": ("environment.json", lambda p: p.unlink(), "cannot be read.*remove"),
+    "result of another version": ("result.json", edited(lambda c: c.update(schema=9)),
+                                  "schema 9.*remove"),
+    "result of another run": ("result.json", edited(lambda c: c.update(run_id="x")), "'x'.*remove"),
+    "result without test": ("result.json", edited(lambda c: c.pop("test")), "'test'.*remove"),
+    "result without hashes": ("result.json", edited(lambda c: c.pop("sha256")), "sha256.*remove"),
+    "result without a hash": ("result.json", edited(lambda c: c["sha256"].pop("scores.csv")),
+                              "'sha256/scores.csv'.*remove"),
+    "summary edited": ("result.json", edited(lambda c: c["test"].update(dice_median=0.99)),
+                       "dice_median is not that of scores.csv; rescore"),
+    "a distance left out": ("result.json", edited(lambda c: c["test"].pop("hd95_mm_median")),
+                            "hd95_mm_median is not that of scores.csv"),
+    "fit no table": ("result.json", edited(lambda c: c.update(fit=3)), "'fit' is a int"),
+    "spec gone": ("spec.json", Path.unlink, "cannot be read.*remove"),
+    "spec changed": ("spec.json", edited(lambda c: c["spec"].update(seed=2)),
+                     "changed after the run"),
+    "spec of another run": ("spec.json", edited(lambda c: c.update(run_id="y")), "'y'.*name again"),
+    "spec of another version": ("spec.json", edited(lambda c: c["spec"].update(schema=9)),
+                                "schema 9"),
+    "no protocol's name": ("spec.json", edited(lambda c: c.pop("protocol")), "no 'protocol'.*rem"),
+    "timing gone": ("timing.json", Path.unlink, "cannot be read.*remove"),
+    "no time": ("timing.json", edited(lambda c: c.update(fit_seconds="1")), "'1' is no time"),
+    "no parameter count": ("timing.json", edited(lambda c: c.update(parameters=None)),
+                           "None is no count"),
+    "environment gone": ("environment.json", Path.unlink, "cannot be read.*remove"),
 }
+# fmt: on
 
 
 @pytest.mark.parametrize(("name", "damage", "words"), DAMAGE.values(), ids=DAMAGE)
@@ -353,15 +301,6 @@ def test_damage_is_one_error_naming_run_file_and_cure(
     assert name in str(caught.value)
 
 
-def test_scores_without_a_needed_column_are_refused(root: Path) -> None:
-    folder = only(root)
-    (folder / "scores.csv").write_text("slice_id,dice\n1,0.5\n")
-    digest = run_folder.file_sha256(folder / "scores.csv")
-    edit(folder / "result.json", lambda c: c["sha256"].update({"scores.csv": digest}))
-    with pytest.raises(RecordError, match="no column 'patient_id'"):
-        collect(root)
-
-
 @pytest.mark.parametrize(
     ("column", "value", "words"),
     [
@@ -370,6 +309,7 @@ def test_scores_without_a_needed_column_are_refused(root: Path) -> None:
         ("dice", "1.5", "dice = 1.5 lies outside 0 to 1"),
         ("tp", "x", "tp = 'x' is no number"),
         ("tp", None, "no column 'tp'"),
+        ("patient_id", None, "no column 'patient_id'"),
         ("sensitivity", "inf", "sensitivity = inf is no number"),
     ],
 )
@@ -381,9 +321,8 @@ def test_scores_that_are_no_scores_are_refused(
     scores = pd.read_csv(folder / "scores.csv", dtype=str)
     changed = scores.drop(columns=column) if value is None else scores.assign(**{column: value})
     changed.to_csv(folder / "scores.csv", index=False)
-    digest = run_folder.file_sha256(folder / "scores.csv")
-    edit(folder / "result.json", lambda c: c["sha256"].update({"scores.csv": digest}))
-    with pytest.raises(RecordError, match=f"{words}.*rescore"):
+    rehash(folder, "scores.csv")
+    with pytest.raises(RecordError, match=words):
         collect(root)
 
 
@@ -398,7 +337,8 @@ def test_collecting_and_comparing_import_neither_torch_nor_scipy_stats(root: Pat
     code = (
         "import sys; from pathlib import Path; from benchmark.runs.collect import collect;"
         "from benchmark.judge.verdicts import *; from benchmark.judge.reference import *;"
-        "from benchmark.judge.comparisons.runs import *; from benchmark.judge.comparable import progress;"
+        "from benchmark.judge.comparisons.runs import *;"
+        "from benchmark.judge.comparable import progress;"
         f"c = collect(Path({str(root)!r})); a = c, load_reference(), load_tolerances();"
         "print(verdict_table(judge_printed_numbers(*a).rows).render(), progress(*a));"
         "print([t.render() for t in runs_tables(c)]);"

@@ -1,6 +1,4 @@
-"""Real kills: a training that is killed, or told to stop, again and again ends with the bits of one
-that never was.
-"""
+"""Real kills: a training killed or stopped again and again ends with the bits of a whole one."""
 
 from __future__ import annotations
 
@@ -46,7 +44,8 @@ from benchmark.runs.runner import RunOptions, run_grid
 from benchmark.splits.split import make
 
 torch.set_num_threads(1)
-slices, recipe = small_slices(), small_recipe(training__max_epochs=4, training__patience=4, network__channels=[4, 8, 8])
+long = dict(training__max_epochs=4, training__patience=4, network__channels=[4, 8, 8])
+slices, recipe = small_slices(), small_recipe(**long)
 split = make(slices, recipe.split, 1)
 specs = [spec_of("unet", ARMS["unet"], slices, split, recipe, kernel_size=3),
          spec_of("attention-unet", ARMS["attention-unet"], slices, split, recipe)]
@@ -56,16 +55,17 @@ def say(*words):
 
 def work(out):
     say("child", os.getpid())
-    told = RunOptions(out, checkpoint_every_seconds=0, keep_models=True, on_begin=lambda spec: say("begins", spec.arm),
-                   on_epoch=lambda spec, history: say("epoch", spec.arm, len(history)),
-                   on_state=lambda spec, state: say(state, spec.arm))
-    run_grid(specs, PreparedData(slices, {split.split_id: split}, ARMS), told)
+    options = RunOptions(out, checkpoint_every_seconds=0, keep_models=True,
+                         on_begin=lambda spec: say("begins", spec.arm),
+                         on_epoch=lambda spec, history: say("epoch", spec.arm, len(history)),
+                         on_state=lambda spec, state: say(state, spec.arm))
+    run_grid(specs, PreparedData(slices, {split.split_id: split}, ARMS), options)
     say("all")
 
 for line in sys.stdin:
     child = os.fork()
     if child == 0:
-        faulthandler.dump_traceback_later(300, exit=True)  # a child that hangs fails the test and says where
+        faulthandler.dump_traceback_later(300, exit=True)  # a child that hangs fails the test
         try:
             with sigterm_stops():
                 work(Path(line.strip()))
@@ -95,9 +95,7 @@ class Driver:
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
-    """Not measured by coverage: a signal while coverage holds its lock leaves it held, and the
-    child waits for ever.
-    """
+    """Not measured by coverage: a signal while coverage holds its lock leaves it held for ever."""
     folder = tmp_path_factory.mktemp("driver")
     with (folder / "errors").open("w+", encoding="utf-8") as errors:
         with pytest.MonkeyPatch.context() as patch:
@@ -147,9 +145,7 @@ def test_the_grid_that_was_never_killed_trained_as_one_call_of_fit_does(
 def kill_after(
     driver: Driver, out: Path, lines: int, seconds: float, how: signal.Signals = signal.SIGKILL
 ) -> bool:
-    """Kill the run so many seconds after its line of that number (0: it has just begun); True where
-    it was too late.
-    """
+    """Kill the run so many seconds after that line (0: it has just begun); True if too late."""
     heard: list[list[str]] = []
     pid = 0
     for line in driver.lines(out):
@@ -168,11 +164,7 @@ def test_killed_again_and_again_a_grid_ends_with_the_same_bits(
 ) -> None:
     """Killed right after the start, in the midst of epochs, and right after a chosen epoch line."""
     dice = random.Random(20240719)
-    points = [
-        (0, 0.0),
-        (1, dice.uniform(0.0, 0.2)),
-        (2, 0.0),
-    ]  # begun; in the first epoch; after it
+    points = [(0, 0.0), (1, dice.uniform(0.0, 0.2)), (2, 0.0)]  # begun; in the first epoch; after
     points += [(dice.randint(2, 4), dice.uniform(0.0, 0.3)) for _ in range(3)]
     for lines, seconds in points:
         if kill_after(driver, tmp_path, lines, seconds):
@@ -189,9 +181,7 @@ def test_killed_again_and_again_a_grid_ends_with_the_same_bits(
 def test_told_to_stop_a_training_goes_on_where_it_was(
     driver: Driver, unbroken: dict[str, bytes], tmp_path: Path
 ) -> None:
-    """SIGTERM after two epochs, as before a time limit: the next call begins with the third, to the
-    same bits.
-    """
+    """SIGTERM after two epochs, as before a time limit: the next call begins with the third."""
     heard: list[list[str]] = []
     pid = 0
     for line in driver.lines(tmp_path):
@@ -205,10 +195,7 @@ def test_told_to_stop_a_training_goes_on_where_it_was(
     again = list(driver.lines(tmp_path))
     epochs = [int(line[2]) for line in again if line[:2] == ["epoch", "unet"]]
     assert epochs == [*range(epochs[0], 5)]
-    assert epochs[0] in (
-        reached,
-        reached + 1,
-    )  # what was loaded; it may have been stopped before it could tell
+    assert epochs[0] in (reached, reached + 1)  # it may have been stopped before it could tell
     assert again[-1] == ["all"]
     assert bits(tmp_path) == unbroken
 

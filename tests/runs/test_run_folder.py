@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from strategies import costly, law
 
 from benchmark.data.slices import SliceSet
-from benchmark.errors import OutputError, RecordError, RunLockedError
+from benchmark.errors import RecordError, RunLockedError
 from benchmark.protocol import Recipe
 from benchmark.runs import run_folder
 from benchmark.runs.environment import RESUME_KEYS
@@ -38,10 +38,9 @@ from benchmark.runs.run_folder import (
 )
 from benchmark.runs.spec import SCHEMA, RunSpec
 from benchmark.splits.split import make
-from benchmark.storage.atomic import write_bytes
 
-HERE = {"device_kind": "cpu", "gpu": None, "processor": "this", "torch": "2.10", "monai": "1.5", "numpy": "2.0",
-        "threads": 1, "cores": 8}  # fmt: skip
+HERE = {"device_kind": "cpu", "gpu": None, "processor": "this", "torch": "2.10", "monai": "1.5",
+        "numpy": "2.0", "threads": 1, "cores": 8}  # fmt: skip
 
 
 @pytest.fixture
@@ -147,9 +146,7 @@ def test_a_failure_counts_from_the_very_moment_on(begun: RunFolder) -> None:
 
 
 def test_a_lock_that_cannot_be_taken_is_nobodys_work(begun: RunFolder) -> None:
-    """As in a folder that may only be read; for root, who may write anywhere, a folder of that name
-    does as well.
-    """
+    """As in a folder that may only be read; for root a folder of that name does as well."""
     (begun / ".lock").mkdir()
     assert not begun.locked()
     assert begun.state is RunState.PARTIAL
@@ -194,18 +191,16 @@ def test_a_checkpoint_is_gone_on_from_where_nothing_changed(
 ) -> None:
     (begun / "checkpoint.pt").write_text("weights")
     (begun / "history.csv").write_text("epoch\n0\n")
-    assert begun.begin(spec, {**HERE, "cores": 64}, RESUME_KEYS) == (
-        True,
-        "",
-    )  # the number of cores changes no bit
+    more_cores = {**HERE, "cores": 64}  # changes no bit
+    assert begun.begin(spec, more_cores, RESUME_KEYS) == (True, "")
     assert (begun / "checkpoint.pt").read_text() == "weights"
     assert (begun / "history.csv").exists()
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"torch": "9.9"}, {"threads": 2}, {"device_kind": "cuda"}, {"gpu": "A"}, {"processor": "another"},
-     {"monai": "9.9"}, {"numpy": "9.9"}],
+    [{"torch": "9.9"}, {"threads": 2}, {"device_kind": "cuda"}, {"gpu": "A"},
+     {"processor": "another"}, {"monai": "9.9"}, {"numpy": "9.9"}],
 )  # fmt: skip
 def test_a_checkpoint_of_other_circumstances_is_dropped(
     begun: RunFolder, spec: RunSpec, change: dict[str, object]
@@ -218,24 +213,6 @@ def test_a_checkpoint_of_other_circumstances_is_dropped(
     assert not (begun / "checkpoint.pt").exists()
     assert not (begun / "history.csv").exists()
     assert read_json(begun / "environment.json") == {**HERE, **change}
-
-
-def test_a_crash_before_the_rename_leaves_the_old_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "scores.csv"
-    write_bytes(path, b"old")
-
-    def crash(*paths: object) -> None:
-        raise OSError("the power went")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "replace", crash)
-        with pytest.raises(OutputError, match="power"):
-            write_bytes(path, b"new")
-    assert path.read_bytes() == b"old"
-    write_bytes(path, b"newer")
-    assert path.read_bytes() == b"newer"
 
 
 def test_what_a_killed_process_left_half_written_is_cleared_away(
@@ -280,7 +257,8 @@ def test_history_is_rewritten_whole(begun: RunFolder) -> None:
 def other(folder: RunFolder) -> Iterator[subprocess.Popen[str]]:
     """The number of another process that holds the folder's lock."""
     code = (
-        "import sys, time; from pathlib import Path; from benchmark.runs.run_folder import RunFolder\n"
+        "import sys, time; from pathlib import Path\n"
+        "from benchmark.runs.run_folder import RunFolder\n"
         "with RunFolder(Path(sys.argv[1]), sys.argv[2]).lock():\n"
         "    print('held', flush=True); time.sleep(600)\n"
     )
@@ -324,9 +302,7 @@ stored = st.dictionaries(
 def test_predictions_come_back_as_they_were_stored(
     tmp_path_factory: pytest.TempPathFactory, masks: dict[int, NDArray[np.bool_]]
 ) -> None:
-    """Stored masks decode to the same bits, whatever their size, in ascending order; also where
-    their memory is not.
-    """
+    """To the same bits, whatever their size, in ascending order; also where their memory is not."""
     path = tmp_path_factory.getbasetemp() / "roundtrip.zip"
     for form in (masks, {number: mask.T for number, mask in masks.items()}):
         path.write_bytes(pack_masks(form))
@@ -353,9 +329,7 @@ def test_the_same_masks_give_the_same_bytes(masks: dict[int, NDArray[np.bool_]])
 def test_damaged_predictions_are_refused_or_decode(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    """Whatever happens to the bytes of predictions.zip: masks, or one `RecordError` with the name
-    and the cure.
-    """
+    """Whatever happens to the bytes: masks, or one `RecordError` with the name and the cure."""
     whole = pack_masks({5: np.eye(33, dtype=bool), 61: np.zeros((40, 20), dtype=bool)})
     path = tmp_path_factory.getbasetemp() / "predictions.zip"
     path.write_bytes(data.draw(damaged(whole, (0, len(whole)))))

@@ -88,8 +88,8 @@ class Timed(Faulty):
         return FitReport(history=rows[: self.epochs], parameters=7, train_gflop_per_image=1.5)
 
 
-TABLE = {**ARMS, "faulty": FAULTY, "pinched": PINCHED, "soft": ArmEntry.of(Soft), "stopped": ArmEntry.of(Stopped),
-         "timed": ArmEntry.of(Timed)}  # fmt: skip
+OWN = {"soft": ArmEntry.of(Soft), "stopped": ArmEntry.of(Stopped), "timed": ArmEntry.of(Timed)}
+TABLE = {**ARMS, "faulty": FAULTY, "pinched": PINCHED, **OWN}
 
 
 @dataclass

@@ -1,6 +1,4 @@
-"""A disk that refuses: one line that names the place the user gave, and nothing half-written left
-in it.
-"""
+"""A disk that refuses: one line that names the place the user gave, and nothing half-written."""
 
 from __future__ import annotations
 
@@ -39,30 +37,21 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def runs(tmp_path: Path) -> Path:
-    slices = squares(8)
-    write_run(
-        tmp_path / "runs",
-        slices,
-        halves(slices),
-        rows=5,
-        seed=1,
-        params={"alpha": 0.5, "kernel_size": 5},
-    )
+    slices, params = squares(8), {"alpha": 0.5, "kernel_size": 5}
+    write_run(tmp_path / "runs", slices, halves(slices), rows=5, seed=1, params=params)
     return tmp_path / "runs"
 
 
 def test_a_refused_file_is_as_it_was_and_leaves_no_scrap(tmp_path: Path, full_disk: None) -> None:
     (tmp_path / "a.csv").write_text("old")
-    with pytest.raises(OutputError, match=rf"a\.csv: {FULL.replace('(', '.').replace(')', '.')}"):
+    with pytest.raises(OutputError, match=re.escape(f"a.csv: {FULL}")):
         write_bytes(tmp_path / "a.csv", b"new")
     assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
 
 
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
-    """What the disk is asked, in order: synced or renamed, which file (its inode), how many bytes
-    it has by then.
-    """
+    """What the disk is asked, in order: synced or renamed, which inode, of how many bytes then."""
     asked: list[tuple[str, int, int]] = []
     sync, rename = os.fsync, os.replace
 
@@ -125,9 +114,9 @@ def test_folders_that_were_made_for_a_refused_file_are_gone(tmp_path: Path) -> N
     (tmp_path / "mine").mkdir()
     with (
         pytest.raises(OutputError, match="asked: "),
-        staging_folder(tmp_path / "mine" / "a" / "b", asked=Path("asked")) as room,
+        staging_folder(tmp_path / "mine" / "a" / "b", asked=Path("asked")) as staging,
     ):
-        write_bytes(room / "no" / "such", b"")
+        write_bytes(staging / "no" / "such", b"")
     assert snapshot(tmp_path) == snapshot(tmp_path / "mine") == {}
     assert list(tmp_path.iterdir()) == [tmp_path / "mine"]
 
@@ -152,17 +141,17 @@ NAMES = ["a", "b", "c"]
 
 @pytest.fixture
 def waiting(tmp_path: Path) -> tuple[Path, Path]:
-    """A room in which three files wait, and the folder in which they are to appear."""
-    room, folder = tmp_path / "room", tmp_path / "out"
+    """A folder in which three files are staged, and the one in which they are to appear."""
+    staging, folder = tmp_path / "staging", tmp_path / "out"
     folder.mkdir()
-    fill(room)
-    return room, folder
+    fill(staging)
+    return staging, folder
 
 
-def fill(room: Path) -> None:
-    room.mkdir(exist_ok=True)
+def fill(staging: Path) -> None:
+    staging.mkdir(exist_ok=True)
     for name in NAMES:
-        (room / name).write_text(name)
+        (staging / name).write_text(name)
 
 
 @pytest.mark.parametrize("at", [0, 1, 2])
@@ -172,10 +161,8 @@ def test_files_appear_all_or_none_wherever_placing_stops(
     monkeypatch: pytest.MonkeyPatch,
     at: int,
 ) -> None:
-    """An interrupt just after the first, second or last file leaves none; without one all are
-    there, whole.
-    """
-    (room, folder), (name, done) = waiting, step
+    """An interrupt just after the first, second or last file leaves none; else all are there."""
+    (staging, folder), (name, done) = waiting, step
 
     def stopped(source: Path, target: Path) -> None:
         done(source, target)
@@ -185,10 +172,10 @@ def test_files_appear_all_or_none_wherever_placing_stops(
     with monkeypatch.context() as patch:
         patch.setattr(os, name, stopped)
         with pytest.raises(KeyboardInterrupt):
-            move_into(room, folder, NAMES)
+            move_into(staging, folder, NAMES)
     assert list(folder.iterdir()) == []
-    fill(room)
-    move_into(room, folder, NAMES)
+    fill(staging)
+    move_into(staging, folder, NAMES)
     assert {path.name: path.read_text() for path in folder.iterdir()} == {
         name: name for name in NAMES
     }
@@ -198,10 +185,10 @@ def test_files_appear_all_or_none_wherever_placing_stops(
 def test_a_name_that_is_taken_meanwhile_is_left_as_it_is_and_no_other_file_appears(
     waiting: tuple[Path, Path], step: tuple[str, Callable[..., None]], taken: str
 ) -> None:
-    room, folder = waiting
+    staging, folder = waiting
     (folder / taken).write_text("mine")
     with pytest.raises(DataError, match=f"{taken}: exists already and is left as it is"):
-        move_into(room, folder, NAMES)
+        move_into(staging, folder, NAMES)
     assert {path.name: path.read_text() for path in folder.iterdir()} == {taken: "mine"}
 
 
@@ -210,10 +197,8 @@ def test_a_report_that_does_not_fit_leaves_no_figure(
 ) -> None:
     out = runs.parent / "new" / "report"
     assert main(["report", "--runs", str(runs), "--out", str(out)]) == 2
-    assert (
-        capsys.readouterr().err
-        == f"error: {out}: {FULL}, mend its permissions, or choose another place\n"
-    )
+    cure = "mend its permissions, or choose another place"
+    assert capsys.readouterr().err == f"error: {out}: {FULL}, {cure}\n"
     assert not out.parent.exists()
 
 
@@ -260,7 +245,10 @@ def test_standard_output_on_a_full_disk_is_one_line(tmp_path: Path) -> None:
     """Linux's /dev/full stands for it; where there is none there is nothing to try."""
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full on this system")
-    program = "import os, sys; os.dup2(os.open('/dev/full', os.O_WRONLY), 1); from benchmark.__main__ import main; "
-    code, _, err = finish(process(["-c", f"{program}sys.exit(main(['arms']))"], cwd=tmp_path))
+    program = (
+        "import os, sys; os.dup2(os.open('/dev/full', os.O_WRONLY), 1);"
+        "from benchmark.__main__ import main; sys.exit(main(['arms']))"
+    )
+    code, _, err = finish(process(["-c", program], cwd=tmp_path))
     assert (code, err.count("\n")) == (2, 1)
     assert err.startswith("error: standard output: No space left on device; ")
