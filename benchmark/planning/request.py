@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,13 +103,19 @@ def prepare(
     if request.seeds is not None:
         grid = replace(grid, seeds=request.seeds)
 
-    of_data: dict[str, Any] = {
-        "dataset_id": slices.dataset_id,
-        "content_fingerprint": slices.fingerprint,
-        "shape": shape,
-    }
-    specs_on = partial(expand, grid, arms, recipe, **of_data, only=request.only)
-    specs_on([Split("any", (), (), ())])  # a wrong name is told before a split is written
+    def specs_on(splits: Sequence[Split]) -> list[RunSpec]:
+        return expand(
+            grid,
+            arms,
+            recipe,
+            splits,
+            dataset_id=slices.dataset_id,
+            content_fingerprint=slices.fingerprint,
+            shape=shape,
+            only=request.only,
+        )
+
+    specs_on([Split("any", (), (), ())])  # a wrong name is refused before a split is written
     cvind = data.authors_folds(request.source) if recipe.split.unit == "cvind" else None
     splits = {}
     for number in request.splits or grid.splits:
