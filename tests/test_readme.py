@@ -122,9 +122,9 @@ def test_what_the_findings_say_in_words_is_what_the_records_say(judged: Judgemen
     """0.898 holds; it is lower by patient; Wilcoxon alone tells single trainings apart."""
     found, rule = judged, load_tolerances()
     assert found.rows[-1].verdict == "reproduced"
-    (leak,) = found.leaks
+    (leak,) = found.split_effects
     assert leak.difference
-    low, high = leak.difference.interval(rule.leak.level)
+    low, high = leak.difference.interval(rule.split_effect.level)
     assert 0 < low < leak.difference.value < high
     assert len(leak.seeds) == 2
     assert (len(leak.image.splits), len(leak.patient.splits)) == (5, 7)

@@ -19,7 +19,7 @@ from benchmark.judge.comparisons.measures import agreement_table, boundaries_tab
 from benchmark.judge.comparisons.precisions import precisions, precisions_table
 from benchmark.judge.comparisons.runs import runs_tables
 from benchmark.judge.comparisons.split_effect import SplitEffect, split_effect_table, split_effects
-from benchmark.judge.reference import LeakRule, Reference, Tolerances
+from benchmark.judge.reference import SplitEffectRule, Reference, Tolerances
 from benchmark.judge.statistics.contrast import DICE, mean
 from benchmark.judge.statistics.prediction_interval import power_table
 from benchmark.judge.tables import Column, Table, wrapped
@@ -109,7 +109,7 @@ class Judgement:
         ]
 
     @cached_property
-    def leaks(self) -> list[SplitEffect]:
+    def split_effects(self) -> list[SplitEffect]:
         return split_effects(self.collected)
 
     def questions(self) -> list[Answer]:
@@ -153,8 +153,10 @@ class Judgement:
         """Of every arm that was run both ways; the verdict is the first's: the thesis's cell, on
         the nearest terms.
         """
-        own, rule = self.tolerances.contrasts.reference, self.tolerances.leak
-        effects = [effect for effect in self.leaks if not effect.image.runs["phantom"].iloc[0]]
+        own, rule = self.tolerances.contrasts.reference, self.tolerances.split_effect
+        effects = [
+            effect for effect in self.split_effects if not effect.image.runs["phantom"].iloc[0]
+        ]
         effects.sort(
             key=lambda effect: (
                 not is_reference(effect.image, own),
@@ -194,7 +196,11 @@ class Judgement:
     def patients(self) -> list[Table]:
         """The three numbers that stand first, and each arm that was run both ways."""
         first = headline(self.collected, self.reference, self.tolerances)
-        effects = [split_effect_table(self.leaks, self.tolerances.leak)] if self.leaks else []
+        effects = (
+            [split_effect_table(self.split_effects, self.tolerances.split_effect)]
+            if self.split_effects
+            else []
+        )
         return [first, *effects]
 
     def claims_tables(self) -> list[Table]:
@@ -229,7 +235,7 @@ def _claim(panel: Panel, judged: JudgedClaim) -> str:
     return f'{standing}: "{claim.statement}" ({terms}).'
 
 
-def _split_effect(effect: SplitEffect, rule: LeakRule) -> str:
+def _split_effect(effect: SplitEffect, rule: SplitEffectRule) -> str:
     """One arm by image and by patient in a sentence."""
     run, difference = effect.image.runs.iloc[0], NO_INTERVAL
     if effect.difference:

@@ -110,7 +110,7 @@ class ContrastRule:
 
 
 @dataclass(frozen=True)
-class LeakRule:
+class SplitEffectRule:
     """The level of the interval around a split's effect; see `comparisons.split_effect`."""
 
     level: float
@@ -155,7 +155,7 @@ class Tolerances:
     dice: DiceRule
     precision: PrecisionRule
     contrasts: ContrastRule
-    leak: LeakRule
+    split_effect: SplitEffectRule
     sizes: Sizes
     claims: ClaimRule
 
@@ -201,7 +201,7 @@ def _tolerances(table: Mapping[str, Any]) -> Tolerances:
         dice=DiceRule(**_frozen(table["dice"])),
         precision=PrecisionRule(**table["precision"]),
         contrasts=ContrastRule(**{**contrasts, "reference": Key(**contrasts["reference"])}),
-        leak=LeakRule(**table["leak"]),
+        split_effect=SplitEffectRule(**table["leak"]),
         sizes=Sizes(**_frozen(table["sizes"])),
         claims=ClaimRule(**table["claims"]),
     )

@@ -73,7 +73,7 @@ def split_effect() -> Table:
     first = table(dice, PATIENTS[:3], split_id="by-patient-1", **folds)
     second = table({1: [0.3], 2: [0.1]}, ["c"], first_slice=3, split_id="by-patient-2", **folds)
     effects = split_effects(join(table(SEEDS, PATIENTS), first, second))
-    return split_effect_table(effects, RULES.leak)
+    return split_effect_table(effects, RULES.split_effect)
 
 
 MEASURES = {

@@ -142,7 +142,7 @@ def test_the_named_splits_are_shipped_with_the_thesis_sizes_and_no_test_slice_in
 def test_every_rule_says_why_and_points_at_what_exists() -> None:
     """The reference of the contrasts is the one printed cell; sizes ascend."""
     rules, cell = load_tolerances(), load_reference().best_cell
-    for rule in (rules.contrasts, rules.leak, rules.sizes, rules.claims, rules.precision):
+    for rule in (rules.contrasts, rules.split_effect, rules.sizes, rules.claims, rules.precision):
         assert len(rule.reason) > 30
     assert rules.contrasts.reference == reference.Key(cell.arm, cell.kernel_size, cell.alpha)
     assert rules.sizes.edges_mm2[0] < rules.sizes.edges_mm2[1]

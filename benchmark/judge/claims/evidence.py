@@ -65,7 +65,7 @@ class GridEvidence:
         """That cell, where it was run."""
         return self.cells.get(self.printed)
 
-    def spots(self, kernels: Iterable[int] = (), alphas: Iterable[float] = ()) -> list[GridPoint]:
+    def points(self, kernels: Iterable[int] = (), alphas: Iterable[float] = ()) -> list[GridPoint]:
         """Points of the thesis's grid: all kernels or alphas where none is given."""
         return list(product(kernels or self.reference.kernels, alphas or self.reference.alphas))
 

@@ -32,7 +32,7 @@ def best_cell(evidence: GridEvidence) -> Finding:
     Contradicted as soon as a cell is better (Holm over the cells run); confirmed when all 36 were
     run, it is better than each of them, and at least half of them have no smaller SD over slices.
     """
-    mine, total, level = evidence.printed, len(evidence.spots()), evidence.rule.level
+    mine, total, level = evidence.printed, len(evidence.points()), evidence.rule.level
     if mine not in evidence.cells:
         return Finding(NOT_TESTABLE, NO_BEST, cells=f"0 of {total}")
     others = [point for point in evidence.cells if point != mine]
@@ -64,8 +64,8 @@ def extremes_worse(evidence: GridEvidence) -> Finding:
     weights: dict[GridPoint, float] = {}
     for group in groups:
         kernel, share = group[0][0], 1 / len(groups)
-        near = [point for point in evidence.spots([kernel], NEAR) if point in evidence.cells]
-        weights |= average(near, share) | average(evidence.spots([kernel], EXTREME), -share)
+        near = [point for point in evidence.points([kernel], NEAR) if point in evidence.cells]
+        weights |= average(near, share) | average(evidence.points([kernel], EXTREME), -share)
     cells = f"{len(weights)} of {len(kernels) * len(EXTREME + NEAR)}"
     name = "mean Dice, alphas near 0.5 minus extreme alphas:"
     return judge_contrast(evidence, weights, cells, DICE, +1, name)
@@ -99,7 +99,7 @@ def tversky_no_gain(evidence: GridEvidence) -> Finding:
     Contradicted as soon as one does (Holm over those run); confirmed when all were run and
     simultaneous (Bonferroni) intervals put none more than `gain` above it.
     """
-    rule, pairs = evidence.rule, [[(k, a), (k, 0.5)] for k, a in evidence.spots() if a != 0.5]
+    rule, pairs = evidence.rule, [[(k, a), (k, 0.5)] for k, a in evidence.points() if a != 0.5]
     run = evidence.complete(pairs)
     cells = f"{len(run)} of {len(pairs)}"
     differences = {
@@ -124,7 +124,7 @@ def alpha_direction(evidence: GridEvidence) -> Finding:
     Specificity saturates on these slices, so precision stands for it.
     """
     weights = _slope_weights(evidence)
-    cells = f"{len(weights)} of {len(evidence.spots())}"
+    cells = f"{len(weights)} of {len(evidence.points())}"
     if not weights:
         why = "no kernel size has been run with alphas on both sides of 0.5"
         return Finding(NOT_TESTABLE, why, cells=cells)
@@ -162,10 +162,10 @@ def _slope_weights(evidence: GridEvidence) -> dict[GridPoint, float]:
 
 def _by_kernel(evidence: GridEvidence) -> tuple[dict[GridPoint, float], str]:
     """Weights of small minus large kernels at the alphas that have all four, and how many cells."""
-    columns = [evidence.spots(alphas=[a]) for a in evidence.reference.alphas]
+    columns = [evidence.points(alphas=[a]) for a in evidence.reference.alphas]
     alphas = [points[0][1] for points in evidence.complete(columns)]
     weights = {}
     if alphas:
-        small, large = evidence.spots(SMALL, alphas), evidence.spots(LARGE, alphas)
+        small, large = evidence.points(SMALL, alphas), evidence.points(LARGE, alphas)
         weights = average(small) | average(large, -1.0)
-    return weights, f"{len(weights)} of {len(evidence.spots())}"
+    return weights, f"{len(weights)} of {len(evidence.points())}"

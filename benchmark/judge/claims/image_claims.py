@@ -80,7 +80,7 @@ def image_spread(evidence: GridEvidence) -> Finding:
     rule = evidence.rule
     by_split = _trained_twice(evidence)
     most = max(map(len, by_split.values()), default=0)
-    cells = f"{most} of {len(evidence.spots())}"
+    cells = f"{most} of {len(evidence.points())}"
     if most < rule.fewest_cells:
         why = f"fewer than {rule.fewest_cells} cells have been trained from two seeds on one split"
         return Finding(NOT_TESTABLE, why, cells=cells)

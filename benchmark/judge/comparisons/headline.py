@@ -23,7 +23,7 @@ def headline(collected: Collected, reference: Reference, tolerances: Tolerances)
 
     Means over all test slices of all draws or folds, and over seeds. No row is of two protocols.
     """
-    cell, level = reference.best_cell, tolerances.leak.level
+    cell, level = reference.best_cell, tolerances.split_effect.level
     own = size_of(dict.fromkeys(("height", "width"), tolerances.dice.image_size))
     runs = collected.runs.sort_values("run_id")
     runs = runs[runs["recipe_hash"] == tolerances.recipe_hash]

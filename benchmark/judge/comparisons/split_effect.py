@@ -9,7 +9,7 @@ from itertools import product
 import pandas as pd
 
 from benchmark.judge.cells import NO_SEED, TERMS, Cell, cell_of, data_of, protocol_of, size_of
-from benchmark.judge.reference import LeakRule
+from benchmark.judge.reference import SplitEffectRule
 from benchmark.judge.statistics.contrast import DICE, between_seeds, contrast, mean
 from benchmark.judge.statistics.estimate import Estimate
 from benchmark.judge.statistics.prediction_interval import sets_of
@@ -80,7 +80,7 @@ def _tested(rows: pd.DataFrame) -> pd.MultiIndex:
     return pd.MultiIndex.from_frame(rows[["slice_id", "seed"]])
 
 
-def split_effect_table(effects: Sequence[SplitEffect], rule: LeakRule) -> Table:
+def split_effect_table(effects: Sequence[SplitEffect], rule: SplitEffectRule) -> Table:
     """One row per arm, size and precision: by image, by patient, difference and interval."""
     interval = f"{rule.level:.0%} interval"
     columns = (

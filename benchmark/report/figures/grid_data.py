@@ -38,7 +38,7 @@ class SharedGrid:
         """Split and number of trainings, in words."""
         lost, n = len(self.left_out), self.trainings
         more = sum(len(self.evidence.cells[point].runs) for point in self.cells) - n
-        words = f"{len(self.cells)} of {len(self.evidence.spots())} cells, "
+        words = f"{len(self.cells)} of {len(self.evidence.points())} cells, "
         words += f"{counted(n, 'training')} on {', '.join(self.splits)}"
         words += f"; {counted(lost, 'cell')} run on other splits only" if lost else ""
         extra = f"; {counted(more, 'training')} of these cells on other splits not in it"

@@ -32,7 +32,7 @@ def headline_figures(judgement: Judgement) -> list[Figure]:
     ours = data[data["what"] == "ours"]
     if ours.empty:
         return []
-    cell, level = reference.best_cell, tolerances.leak.level
+    cell, level = reference.best_cell, tolerances.split_effect.level
     caption = (
         f"Mean test Dice of {cell_name(cell.arm, cell.kernel_size, cell.alpha)}; the {level:.0%} "
         "intervals say where it would lie with new patients, training sets and seeds. Line: "
@@ -85,7 +85,7 @@ def _plot_headline(data: pd.DataFrame, printed: float) -> Canvas:
 
 def patient_figures(judgement: Judgement) -> list[Figure]:
     """By image against by patient, of real slices where there are any."""
-    effects = judgement.leaks
+    effects = judgement.split_effects
     real = [effect for effect in effects if not effect.image.runs["phantom"].iloc[0]]
     return [figure for effect in real or effects for figure in _split_effect(effect)]
 

@@ -75,8 +75,8 @@ def test_cells_off_the_grid_are_left_out(reading: Reading) -> None:
 
 def test_the_grid_is_the_thesis_s() -> None:
     found = evidence_of(cell(3, 0.1))
-    assert len(found.spots()) == len(set(found.spots())) == 36
-    assert found.spots([3], [0.1, 0.9]) == [(3, 0.1), (3, 0.9)]
+    assert len(found.points()) == len(set(found.points())) == 36
+    assert found.points([3], [0.1, 0.9]) == [(3, 0.1), (3, 0.9)]
     assert found.complete([[(3, 0.1)], [(3, 0.1), (3, 0.5)]]) == [[(3, 0.1)]]
     assert (found.printed, found.best) == ((5, 0.5), None)
 

@@ -16,7 +16,7 @@ from benchmark.judge.comparisons.split_effect import SplitEffect, split_effect_t
 from benchmark.judge.statistics.estimate import clustered_mean
 from benchmark.runs.collect import Collected
 
-RULE = terms()[1].leak
+RULE = terms()[1].split_effect
 PROTOCOL = terms()[1].protocol_hash
 LEVEL = {1: -0.01, 2: 0.01}  # of a seed: s^2 = 0.0002 between two
 FOLD = {"split_unit": "patient", "split_id": "by-patient-1", "protocol_hash": "feed"}

@@ -58,10 +58,10 @@ def test_without_a_run_there_is_no_headline() -> None:
 
 def test_every_patient_is_a_dot() -> None:
     """Weighted by slices, the dots' means are those of the table of both splits."""
-    (effect,) = shipped().leaks
+    (effect,) = shipped().split_effects
     (figure,) = [f for slug, f in by_slug().items() if slug.startswith("patients-")]
     data = figure.data
-    row = split_effect_table([effect], shipped().tolerances.leak).numbers.iloc[0]
+    row = split_effect_table([effect], shipped().tolerances.split_effect).numbers.iloc[0]
     assert (len(data), data["slices"].sum()) == (row["patients"], row["slices"])
     for side in ("image", "patient"):
         mean = (data[f"by_{side}"] * data["slices"]).sum() / row["slices"]
