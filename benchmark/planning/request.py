@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +107,10 @@ def prepare(
         "content_fingerprint": slices.fingerprint,
         "shape": shape,
     }
-    specs_on = partial(expand, grid, arms, recipe, **of_data, only=request.only)
+
+    def specs_on(splits: Sequence[Split]) -> list[RunSpec]:
+        return expand(grid, arms, recipe, splits, **of_data, only=request.only)
+
     specs_on([Split("any", (), (), ())])  # a wrong name is told before a split is written
     cvind = data.authors_folds(request.source) if recipe.split.unit == "cvind" else None
     splits = {}
