@@ -102,16 +102,19 @@ def prepare(
     if request.seeds is not None:
         grid = replace(grid, seeds=request.seeds)
 
-    of_data: dict[str, Any] = {
-        "dataset_id": slices.dataset_id,
-        "content_fingerprint": slices.fingerprint,
-        "shape": shape,
-    }
-
     def specs_on(splits: Sequence[Split]) -> list[RunSpec]:
-        return expand(grid, arms, recipe, splits, **of_data, only=request.only)
+        return expand(
+            grid,
+            arms,
+            recipe,
+            splits,
+            dataset_id=slices.dataset_id,
+            content_fingerprint=slices.fingerprint,
+            shape=shape,
+            only=request.only,
+        )
 
-    specs_on([Split("any", (), (), ())])  # a wrong name is told before a split is written
+    specs_on([Split("any", (), (), ())])  # a wrong name is refused before a split is written
     cvind = data.authors_folds(request.source) if recipe.split.unit == "cvind" else None
     splits = {}
     for number in request.splits or grid.splits:
