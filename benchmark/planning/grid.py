@@ -68,8 +68,8 @@ def check_seeds(seeds: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _whole_numbers(grid: str, key: str, values: Any) -> tuple[int, ...]:
-    whole = isinstance(values, list) and all(type(v) is int and v >= 0 for v in values)
-    if not whole or not values:
+    wrong = not isinstance(values, list) or any(type(v) is not int or v < 0 for v in values)
+    if wrong or not values:
         raise SpecError(
             f"grid {grid!r}: {key} = {values!r} must be a list of whole numbers from 0 up"
         )
