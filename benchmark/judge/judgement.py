@@ -19,7 +19,7 @@ from benchmark.judge.comparisons.measures import agreement_table, boundaries_tab
 from benchmark.judge.comparisons.precisions import precisions, precisions_table
 from benchmark.judge.comparisons.runs import runs_tables
 from benchmark.judge.comparisons.split_effect import SplitEffect, split_effect_table, split_effects
-from benchmark.judge.reference import SplitEffectRule, Reference, Tolerances
+from benchmark.judge.reference import Reference, SplitEffectRule, Tolerances
 from benchmark.judge.statistics.contrast import DICE, mean
 from benchmark.judge.statistics.prediction_interval import power_table
 from benchmark.judge.tables import Column, Table, wrapped
