@@ -248,3 +248,11 @@ def test_a_recipe_survives_being_written_out_and_read_again(recipe: Recipe) -> N
     values = {dotted: plain(value) for dotted, value in flat(recipe.identity()).items()}
     assert override(Recipe(), recipe.name, values) == recipe
     assert "name" not in recipe.identity()
+
+
+def test_an_override_leaves_the_recipe_that_it_began_with_as_it_was() -> None:
+    recipe = load_recipe("thesis")
+    before = recipe.identity()
+    changed = override(recipe, "changed", {"training.max_epochs": 7})
+    recipe.identity()["training"]["max_epochs"] = 8
+    assert (changed.training.max_epochs, recipe.identity()) == (7, before)
