@@ -133,8 +133,10 @@ def write_run(
 
 def plan(folder: Path) -> int:
     """The verb itself on the grid of these runs, the reading of the slices apart."""
+    numbers = sorted((*SPLIT.train, *SPLIT.val, *SPLIT.test))
     slices = SimpleNamespace(
-        slice_id=np.array(sorted((*SPLIT.train, *SPLIT.val, *SPLIT.test))),
+        slice_id=np.array(numbers),
+        row_of={number: row for row, number in enumerate(numbers)},
         dataset_id=CHENG_DATASET_ID,
         fingerprint=CONTENT,
         shape=SHAPE,
