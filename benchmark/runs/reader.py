@@ -143,7 +143,11 @@ def read_spec(folder: RunFolder) -> tuple[RunSpec, int]:
         raise RecordError(
             f"{path}: was changed after the run, for its hash is {digest[:8]}; {CURE}"
         )
-    height, width = get("spec/shape")
+    shape = get("spec/shape")
+    if not isinstance(shape, list) or len(shape) != 2:
+        raise RecordError(f"{path}: shape = {shape!r} is no height and width; {CURE}")
+    for section in get.table("spec/protocol"):
+        get.table(f"spec/protocol/{section}")
     try:
         recipe = _recipe(str(get("protocol")), canonical(get.table("spec/protocol")))
     except SpecError as error:
@@ -156,7 +160,7 @@ def read_spec(folder: RunFolder) -> tuple[RunSpec, int]:
         content_fingerprint=get("spec/content_fingerprint"),
         split_id=get("split_id"),
         split_fingerprint=get("spec/split_fingerprint"),
-        shape=(height, width),
+        shape=(shape[0], shape[1]),
         seed=get("spec/seed"),
     )
     return spec, schema

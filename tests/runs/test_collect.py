@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,7 +29,7 @@ from benchmark.errors import RecordError
 from benchmark.protocol import load_recipe
 from benchmark.runs import run_folder
 from benchmark.runs.collect import DTYPES, collect, protocol_hash
-from benchmark.runs.reader import same_number
+from benchmark.runs.reader import canonical, same_number
 from benchmark.runs.run_folder import RunFolder, RunState
 from benchmark.scoring.evaluate import score
 
@@ -299,6 +300,33 @@ def test_damage_is_one_error_naming_run_file_and_cure(
         collect(root)
     assert folder.run_id in str(caught.value)
     assert name in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda spec: spec.update(shape=[64]), r"shape = \[64\] is no height and width; remove"),
+        (lambda spec: spec.update(shape="ab"), "shape = 'ab' is no height and width; remove"),
+        (lambda spec: spec["protocol"].update(split=3), "'spec/protocol/split' is a int.*remove"),
+        (
+            lambda spec: spec["protocol"]["training"].update(new=3),
+            "unknown key in .training. 'new'.*remove",
+        ),
+    ],
+)
+def test_a_spec_that_makes_no_sense_is_refused_though_its_hash_is_right(
+    root: Path, change: Callable[[dict], object], words: str
+) -> None:
+    folder = only(root)
+    edit(folder / "spec.json", lambda content: change(content["spec"]))
+    spec = json.loads((folder / "spec.json").read_text())["spec"]
+    digest = hashlib.sha256(canonical(spec).encode()).hexdigest()[:8]
+    run_id = f"{folder.run_id.rpartition('_')[0]}_{digest}"
+    for name in ("spec.json", "result.json"):
+        edit(folder / name, lambda content: content.update(run_id=run_id))
+    folder.path.rename(root / run_id)
+    with pytest.raises(RecordError, match=f"spec.json: .*{words}"):
+        collect(root)
 
 
 @pytest.mark.parametrize(
