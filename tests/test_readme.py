@@ -109,9 +109,7 @@ def test_a_table_that_is_not_there_is_named(place: str, judged: Judgement) -> No
 
 
 def test_all_trainings_of_the_records_stand_in_the_findings(judged: Judgement) -> None:
-    """Every cell, split and size: the tables of runs have as many rows as the records have such
-    cells.
-    """
+    """Every cell, split and size: tables of runs have as many rows as the records have cells."""
     runs = judged.collected.runs
     cells = runs.groupby([*TERMS, "split_id", "arm", "params"]).ngroups
     text = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")

@@ -145,10 +145,7 @@ def allotted(monkeypatch: pytest.MonkeyPatch, few_phantoms: None) -> list[list[W
     ("states", "workers"), [("PDPP", 3), ("DDDC", 1), ("DDDD", 1)], ids=lambda value: f"{value}"
 )
 def test_workers_no_more_than_open_cells_and_their_threads_as_ever(
-    allotted: list[list[WorkerDevice]],
-    monkeypatch: pytest.MonkeyPatch,
-    states: str,
-    workers: int,
+    allotted: list[list[WorkerDevice]], monkeypatch: pytest.MonkeyPatch, states: str, workers: int
 ) -> None:
     """8 cores // 4 cells of the grid: a checkpoint is gone on from only with the same threads."""
     names = {"D": RunState.DONE, "P": RunState.PENDING, "C": RunState.PARTIAL}

@@ -100,10 +100,7 @@ WRONG_OPTIONS = [  # of reproduce --data phantoms --out out
     ),
     ("--grid no.toml", "grid file no.toml is not there"),
     ("--protocol nnunet", "unknown protocol 'nnunet'; known: patient, thesis"),
-    (
-        "--set trainin.patience=3",
-        "unknown section 'trainin'; known: augmentation, loss, network",
-    ),
+    ("--set trainin.patience=3", "unknown section 'trainin'; known: augmentation, loss, network"),
     (
         "--set training.patients=3",
         "unknown key in [training] 'patients'; known: batch_size, learning_rate",

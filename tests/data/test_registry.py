@@ -175,9 +175,7 @@ def test_one_line_says_what_was_recognised(tmp_path: Path, known: None, name: st
     )
 
 
-def test_it_is_said_what_unknown_slices_are_taken_for(
-    tmp_path: Path,
-) -> None:
+def test_it_is_said_what_unknown_slices_are_taken_for(tmp_path: Path) -> None:
     assert load(write_pairs(WHOLE, tmp_path / "labelled")).note == ""
     back = load(pictures(WHOLE, tmp_path / "set"))
     assert (set(back.label), set(back.patient_id)) == ({1}, {None})

@@ -96,9 +96,7 @@ def everything(collected: Collected) -> str:
 @pytest.mark.parametrize("name", SECTIONS)
 @pytest.mark.parametrize("runs", RUNS)
 def test_every_section_holds_whatever_was_run(runs: str, name: str) -> None:
-    """In every format, with nothing for what is not known; and a section that may be empty says
-    why.
-    """
+    """In every format, nothing for what is not known; a section that may be empty says why."""
     made = SECTIONS[name](judged(runs))
     assert made or name in WHY_EMPTY
     for form in FORMATS:
@@ -136,9 +134,7 @@ def first(found: Judgement) -> str:
 
 
 def test_the_first_answer_is_the_verdict() -> None:
-    """Phantoms are not comparable; one seed is too few; three seeds all at 0.898 +- 0.001 of equal
-    slices hold.
-    """
+    """Phantoms are not comparable; one seed is too few; three at 0.898 +- 0.001 hold."""
     assert first(judge(RUNS["phantoms"])) == "not comparable: drawn phantoms, not slices."
     few = "inconclusive: 1 of the 3 seeds that a verdict needs have been run (fp32)."
     assert first(judge(some(1))).startswith(few)
@@ -163,9 +159,7 @@ def claims_of(found: Judgement) -> tuple[str, ...]:
 
 
 def test_the_second_answer_says_each_claim_once() -> None:
-    """Those judged by their sentence, its id and terms beside; those that no run can test in one
-    line, by their ids.
-    """
+    """Those judged by sentence, id and terms; those that no run can test by ids, in one line."""
     ids = {claim.id: claim.statement for claim in terms()[0].claims}
     *judged, waiting, rule = claims_of(judge(join(some(**SMALL), some(), some(precision="bf16"))))
     named = [name for name in ids if any(f"({name}; " in line for line in judged)]
@@ -192,9 +186,7 @@ def test_a_claim_is_judged_where_the_terms_are_nearest_the_thesis_s() -> None:
 
 
 def test_a_claim_says_what_it_would_come_to_if_alpha_was_swapped() -> None:
-    """Sensitivity rises and precision falls by 0.1 from alpha 0.4 to 0.6; both are 0.01 apart
-    between two seeds.
-    """
+    """Sensitivity rises, precision falls by 0.1 from alpha 0.4 to 0.6; seeds are 0.01 apart."""
 
     def measures(i: int, seed: int) -> dict[str, list[float]]:
         up, down = 0.5 + i / 10 + seed / 100, 0.5 - i / 10 + seed / 100
@@ -253,9 +245,7 @@ def test_a_verdict_in_words_counts_every_claim(runs: str) -> None:
 def test_what_is_left_is_said_by_the_side_of_zero_that_the_interval_is_on(
     shift: float, verdict: str
 ) -> None:
-    """Thirty patients, each Dice as far apart; two seeds 0.01 apart: 4.302653 x sqrt(0.00005) =
-    0.030424.
-    """
+    """Thirty patients, alike; two seeds 0.01 apart: 4.302653 x sqrt(0.00005) = 0.030424."""
     image, patient = (
         {seed: [0.6 + side + seed / 100] * 30 for seed in (1, 2)} for side in (shift, 0.0)
     )
@@ -264,9 +254,7 @@ def test_what_is_left_is_said_by_the_side_of_zero_that_the_interval_is_on(
 
 
 def test_what_is_left_is_said_first_of_the_thesiss_cell_nearest_its_terms() -> None:
-    """Otsu and the cell at 256 pixels are higher by patient; the cell at 512 is lower, and its
-    verdict answers.
-    """
+    """Otsu and the cell at 256 pixels are higher by patient; that at 512 is lower and answers."""
     otsu = {"arm": "otsu", "kernel_size": None, "alpha": float("nan")}
     parts = [
         table({seed: [dice + seed / 100] * 30 for seed in (1, 2)}, THIRTY, **changes, **ways)
@@ -312,9 +300,7 @@ def test_each_section_shows_what_it_is_named_after() -> None:
 
 @pytest.mark.parametrize("name", SECTIONS)
 def test_a_table_too_wide_for_a_terminal_keeps_what_it_is_read_for(name: str) -> None:
-    """Its verdict and the numbers behind it, and whose they are; tables of up to seven columns keep
-    them all.
-    """
+    """Its verdict, the numbers behind it, whose they are; tables of seven columns keep all."""
     kept = {
         "",
         "arm",

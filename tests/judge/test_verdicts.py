@@ -59,9 +59,7 @@ def once(**changes: Any) -> Collected:
 
 
 def spread(middle: float, apart: float, seeds: int = 3) -> dict[int, list[float]]:
-    """Equal slices; seeds `apart` from each other around middle: half width 4.302653 apart
-    sqrt(2/3) = 3.513 apart.
-    """
+    """Equal slices, seeds `apart` around middle: half 4.302653 apart sqrt(2/3) = 3.513 apart."""
     return {seed: [middle + apart * (seed - (seeds - 1) / 2)] * 4 for seed in range(seeds)}
 
 
@@ -130,9 +128,7 @@ def test_runs_that_may_not_be_compared_leave_the_mean_alone() -> None:
 
 
 def test_every_draw_with_its_three_seeds_is_judged_in_one_mean() -> None:
-    """Draws at 0.88 and 0.92: mean 0.90 over six trainings; a third draw with two seeds alone is
-    left out.
-    """
+    """Draws at 0.88 and 0.92: mean 0.90 over six trainings; a third of two seeds is left out."""
     two = good(0.92, 3, [*"ccdd"], split_id="by-image-5", first_slice=10)
     less = good(0.5, 2, [*"eeff"], split_id="by-image-3", first_slice=20)
     found = row(join(good(0.88), two, less))
@@ -149,9 +145,7 @@ def test_without_a_draw_of_three_seeds_the_fullest_is_shown_then_the_first_by_th
 
 
 def test_the_printed_mean_is_of_three_seeds_however_many_ours_is_of() -> None:
-    """Four seeds 0.01 apart: s^2 = 0.0005 / 3, df 3: t(0.975) = 3.182446 sqrt(s^2 (1/4 + 1/3)) =
-    0.031379.
-    """
+    """Four seeds 0.01 apart: s^2 = 0.0005 / 3, df 3: 3.182446 sqrt(s^2 (1/4 + 1/3)) = 0.031379."""
     assert row(good(seeds=4)).half_width == pytest.approx(0.031379, abs=1e-6)
 
 
@@ -301,9 +295,7 @@ def test_the_text_shows_numbers_verdicts_and_their_count() -> None:
 
 
 def test_progress_counts_trainings_on_the_thesis_terms() -> None:
-    """Three seeds of one cell, one each of three others; a fourth, another draw, 256 px, another
-    alpha add nothing.
-    """
+    """Three seeds of one cell, one of three others; other draws, sizes and alphas add nothing."""
     small = {"height": 256, "width": 256}
     extra = (
         table({9: [0.5] * 4}, PATIENTS),
@@ -317,9 +309,7 @@ def test_progress_counts_trainings_on_the_thesis_terms() -> None:
 
 
 def test_from_folders_to_verdicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """8, 8 and 9 rows of 10 found: Dice 16/18, 16/18, 18/19; the reference is made of the same
-    numbers.
-    """
+    """8, 8 and 9 rows of 10 found: Dice 16/18, 16/18, 18/19; the reference has these numbers."""
     slices = squares()
     split = halves(slices)
     monkeypatch.setattr(collecting, "shipped_splits", lambda: {split.fingerprint: split})
@@ -348,9 +338,7 @@ def own_terms(dataset_id: str, dice: float) -> tuple[Reference, Tolerances]:
 
 
 def test_results_average_over_seeds() -> None:
-    """Means 0.8 and 0.6 of four slices, one of the second missed: mean 0.7, SD 0.1414, detected
-    (0.8 + 0.8) / 2.
-    """
+    """Means 0.8 and 0.6, one slice missed: mean 0.7, SD 0.1414, detected (0.8 + 0.8) / 2."""
     (block,) = runs_tables(table({1: [0.8] * 4, 2: [0.8, 0.8, 0.8, 0.0]}, PATIENTS))
     (found,) = block.records
     assert (found["seeds"], found["missed"], found["slices"]) == (2, 1, 8)

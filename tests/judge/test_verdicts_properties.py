@@ -48,9 +48,7 @@ def dice_row(collected: Collected, printed: float = 0.898, **rule: float) -> Ver
 @costly
 @given(runs(fewest=3))
 def test_a_result_never_differs_from_itself(collected: Collected) -> None:
-    """Its own mean as the printed number is reproduced, unless the interval is too wide to say
-    so.
-    """
+    """Its own mean as the printed number is reproduced, unless the interval is too wide for it."""
     ours = dice_row(collected).ours
     assert ours is not None
     assert dice_row(collected, printed=ours, max_half_width=99).verdict is Verdict.REPRODUCED
@@ -128,9 +126,7 @@ ROWS = st.lists(
 @law
 @given(ROWS)
 def test_marker_count_and_exit_code_read_one_verdict(rows: list[VerdictRow]) -> None:
-    """In the text: the markers down the first column, the words in the tally, and the two exit
-    codes.
-    """
+    """In the text: markers down the first column, words in the tally, and the two exit codes."""
     lines = verdict_table(rows).render().splitlines()
     shown = [line[0] for line in lines[3 : 3 + len(rows)]]
     assert shown == [row.verdict.marker for row in rows]

@@ -110,10 +110,7 @@ def test_an_interrupt_ends_the_process_too(
 
 
 def test_processes_wait_as_they_are_told_and_their_speeds_add_up(
-    job: Job,
-    implementation: Callable[[str], str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    job: Job, implementation: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two of 10 images in 4 s each are 5 images/s, of 4 in 1 s each 8; the threads are shared.
 

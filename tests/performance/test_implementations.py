@@ -120,13 +120,7 @@ def test_the_networks_of_all_implementations_begin_alike(name: str, job: Job) ->
     assert all(torch.equal(first[weight], expected[weight]) for weight in expected)
 
 
-EAGER = {
-    "passes": 4,
-    "looks": 4,
-    "dropout": {nn.Dropout},
-    "prelu": {nn.PReLU},
-    "fused": False,
-}
+EAGER = {"passes": 4, "looks": 4, "dropout": {nn.Dropout}, "prelu": {nn.PReLU}, "fused": False}
 
 
 @pytest.mark.parametrize(

@@ -137,9 +137,7 @@ def test_the_pace_of_a_cell_that_was_begun_is_its_median() -> None:
 
 
 def test_the_time_of_an_arm_without_epochs(slices: SliceSet) -> None:
-    """0.05 s an image of 512 x 512 where nothing is known; else that of like cells, whole; else of
-    others, by their pixels.
-    """
+    """0.05 s an image of 512 x 512 where nothing is known; else as like cells, else by pixels."""
     otsu, small = spec(slices, "otsu", shape=(512, 512)), spec(slices, "otsu")
     assert of(otsu) == TimeEstimate(pytest.approx(0.05 * 96))
     assert of(small) == TimeEstimate(pytest.approx(0.05 * 96 / 64))

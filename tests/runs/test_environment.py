@@ -48,9 +48,7 @@ def test_what_decides_about_resuming_is_recorded() -> None:
 def test_a_training_goes_on_on_another_card_of_its_kind_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A machine of three cards, the last of another kind: the number of a card decides nothing, its
-    name does.
-    """
+    """Three cards, the last of another kind: a card's number decides nothing, its name does."""
     cards = {"cuda": "A", "cuda:0": "A", "cuda:1": "A", "cuda:2": "B"}
     monkeypatch.setattr(torch.cuda, "get_device_name", cards.__getitem__)
     facts = {device: describe(device, threads=1) for device in cards}

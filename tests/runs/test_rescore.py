@@ -1,6 +1,4 @@
-"""Rescoring gives the stored scores back, mends them, or adds a measure; it never touches what
-agrees.
-"""
+"""Rescoring gives the stored scores back, mends them, adds a measure; it leaves what agrees."""
 
 from __future__ import annotations
 
@@ -67,9 +65,7 @@ def test_changed_scores_are_put_right(folder: RunFolder) -> None:
 
 
 def test_what_another_processor_measured_is_no_change(folder: RunFolder) -> None:
-    """Every number one part in 10^13 off, and the table's hash made to agree: nothing is
-    rewritten.
-    """
+    """Every number one part in 10^13 off, the table's hash made to agree: nothing is rewritten."""
     table = parse_scores((folder / "scores.csv").read_bytes(), folder / "scores.csv")
     floats = table.select_dtypes("float").columns
     assert len(floats) > 5

@@ -133,9 +133,7 @@ def test_a_new_split_is_written_once_and_then_read(
     assert path.read_bytes() == text
 
 
-def test_a_split_file_is_only_overwritten_by_the_same(
-    tmp_path: Path,
-) -> None:
+def test_a_split_file_is_only_overwritten_by_the_same(tmp_path: Path) -> None:
     """Two processes that draw the same split at once must not trip over each other."""
     path = tmp_path / "split.json"
     first, second = make(TWELVE, BY_IMAGE, 1), make(TWELVE, BY_IMAGE, 2)

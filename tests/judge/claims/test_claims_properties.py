@@ -15,13 +15,7 @@ from run_records import table, terms
 from strategies import costly, seeds
 
 from benchmark.judge.cells import panels
-from benchmark.judge.claims.evidence import (
-    ClaimVerdict,
-    Finding,
-    GridEvidence,
-    GridPoint,
-    Reading,
-)
+from benchmark.judge.claims.evidence import ClaimVerdict, Finding, GridEvidence, GridPoint, Reading
 from benchmark.judge.claims.predicates import CLAIMS
 from benchmark.judge.claims.table import best_cells, claims_table, judge_claims
 from benchmark.runs.collect import DTYPES, Collected
@@ -153,9 +147,7 @@ def standings(there: GridEvidence, *claims: str) -> dict[str, ClaimVerdict]:
 @few
 @given(grids(), st.sampled_from(["", "no patient", "one patient", "one slice", "no measures"]))
 def test_no_part_of_the_grid_is_too_little_to_say_so(drawn: Drawn, poor: str) -> None:
-    """Claims never raise: what is not there is undecided or not testable, and every finding says
-    why.
-    """
+    """Claims never raise: what is absent is undecided or not testable; every finding says why."""
     collected = drawn.collected()
     if poor.endswith("patient"):
         collected.scores["patient_id"] = None if poor == "no patient" else "a"
@@ -196,9 +188,7 @@ def test_the_order_of_runs_and_scores_changes_nothing(drawn: Drawn, seed: int) -
 @few
 @given(grids(), st.sampled_from([-0.5, 0.1, 0.25, 3.0]))
 def test_a_constant_added_to_every_dice_moves_no_difference(drawn: Drawn, shift: float) -> None:
-    """Claims of differences and of spreads have the same standing, and the same cell is best on the
-    test set.
-    """
+    """Claims of differences and of spreads stand as before; the same cell is best on test."""
     moved = evidence(drawn.rescored(lambda dice: dice + shift))
     assert standings(moved, *OF_DIFFERENCES) == standings(evidence(drawn), *OF_DIFFERENCES)
 
@@ -206,9 +196,7 @@ def test_a_constant_added_to_every_dice_moves_no_difference(drawn: Drawn, shift:
 @few
 @given(grids())
 def test_the_swapped_reading_is_the_text_s_of_mirrored_alphas(drawn: Drawn) -> None:
-    """Alpha under one reading is 1 - alpha under the other (docs/thesis.md, trap 1), and so are the
-    findings.
-    """
+    """Alpha of one reading is 1 - that of the other (docs/thesis.md, trap 1); so are findings."""
     mirrored = drawn.moved(lambda spot: (spot[0], round(1 - spot[1], 1)))
     assert findings(evidence(drawn, Reading.SWAPPED)) == findings(evidence(mirrored))
     assert best_cells(evidence(drawn, Reading.SWAPPED)) == best_cells(evidence(mirrored))
@@ -239,9 +227,7 @@ def test_small_and_large_kernels_in_each_other_s_place_turn_the_standing(drawn: 
 @few
 @given(grids())
 def test_what_was_left_of_one_in_place_of_each_dice_turns_claims_of_means(drawn: Drawn) -> None:
-    """1 - Dice: extremes below the middle come to lie above it, and small kernels below large
-    ones.
-    """
+    """1 - Dice: extremes below the middle come to lie above it, small kernels below large ones."""
     claims = ("extremes-worse", "small-kernels-mean")
     before, after = (
         standings(evidence(drawn), *claims),

@@ -1,6 +1,4 @@
-"""What claims are judged on: cells by kernel and alpha, sides of an interval, reasons for knowing
-nothing.
-"""
+"""What claims are judged on: cells by kernel and alpha, sides of an interval, what is unknown."""
 
 from __future__ import annotations
 
@@ -42,9 +40,7 @@ def estimate(value: float, se: float = 0.0, df: float = math.inf) -> Estimate:
     ("ours", "monai"), [(0.1, 0.9), (0.3, 0.7), (0.5, 0.5), (0.8, 0.2), (0.9, 0.1)]
 )
 def test_what_the_thesis_would_have_called_our_alpha(ours: float, monai: float) -> None:
-    """Ours weighs false negatives; passed to MONAI as its `alpha`, a number weighs false positives
-    (docs/thesis.md, trap 1).
-    """
+    """Ours weighs false negatives; MONAI's weighs false positives (docs/thesis.md, trap 1)."""
     assert (Reading.TEXT.of(ours), Reading.SWAPPED.of(ours)) == (ours, monai)
 
 
@@ -57,9 +53,7 @@ def test_a_training_at_alpha_stands_at_one_minus_alpha_under_the_swapped_reading
 
 @pytest.mark.parametrize("reading", Reading)
 def test_cells_off_the_grid_are_left_out(reading: Reading) -> None:
-    """An alpha between, a kernel beyond, another network, an arm without either, one that was given
-    a click.
-    """
+    """An alpha between, a kernel beyond, another network, an arm with neither, one with a click."""
     others = (
         cell(5, 0.55),
         cell(11, 0.5),
@@ -92,9 +86,7 @@ def test_two_precisions_are_two_panels() -> None:
 
 
 def test_a_contrast_by_hand() -> None:
-    """Two cells of two seeds: s^2 = 0.01^2 / 2, df 2; variance s^2 (1/2 + 1/2); t 4.302653 x
-    0.0070711 = 0.030424.
-    """
+    """s^2 = 0.01^2 / 2, df 2; v = s^2 (1/2 + 1/2); t sqrt(v) = 4.302653 sqrt(v) = 0.030424."""
     weights = {(3, 0.5): 1.0, (7, 0.5): -1.0}
     found = evidence_of(cell(3, 0.5, 0.83), cell(7, 0.5)).contrast(weights, DICE)
     assert found is not None
@@ -187,9 +179,7 @@ def test_a_contrast_is_judged_by_its_sign(sign: int, value: float, standing: str
 
 
 def test_holm_finds_the_one_that_is_better() -> None:
-    """z = -2.1 has p 0.036: better alone, not among two; z = -2.6 has 0.0093, and 0.019 among
-    two.
-    """
+    """z = -2.1 has p 0.036: better alone, not among two; z = -2.6 has 0.0093, of two 0.019."""
     weak, strong, good = estimate(-0.021, 0.01), estimate(-0.026, 0.01), estimate(0.5, 0.01)
     assert stats.norm.sf(2.1) * 2 == pytest.approx(0.0357, abs=1e-4)
     assert better({(3, 0.5): weak}, 0.95) == (3, 0.5)

@@ -1,6 +1,4 @@
-"""Arms against arms: differences, Holm and costs derived by hand; t and signed-rank tails from
-scipy.stats.
-"""
+"""Arms against arms: differences, Holm, costs derived by hand; tails of tests from scipy.stats."""
 
 from __future__ import annotations
 
@@ -33,9 +31,7 @@ S2 = 0.0002  # between the seeds of `flat`: two values 0.02 apart
 
 
 def flat(dice: float, n: int = 4) -> dict[int, list[float]]:
-    """Two seeds, the slices of each all alike: this mean, no variance between patients, s^2 =
-    0.0002 between seeds.
-    """
+    """Two seeds, slices all alike: this mean, none between patients, s^2 = 0.0002 of seeds."""
     return {1: [dice - 0.01] * n, 2: [dice + 0.01] * n}
 
 
@@ -171,9 +167,7 @@ def test_arms_without_seeds_bring_no_spread_of_their_own() -> None:
 
 
 def test_two_arms_without_seeds_have_their_patients_alone() -> None:
-    """0.1, 0.1 | 0.3, 0.3: mean 0.2, SE of two patients' means 0.1, df 1: p = 2 (1/2 - atan(2) /
-    pi) = 0.295.
-    """
+    """0.1, 0.1 | 0.3, 0.3: mean 0.2, SE 0.1 of patients, df 1: 2 (1/2 - atan(2) / pi) = 0.295."""
     reference = classical("unet", [0.5] * 4, kernel_size=5, alpha=0.5)
     row = judged(reference, classical("otsu", [0.6, 0.6, 0.8, 0.8]))["otsu"]
     assert row.difference is not None
@@ -265,9 +259,7 @@ def test_without_the_reference_or_another_cell_on_its_terms_there_is_no_table() 
 
 
 def test_costs_by_hand() -> None:
-    """Stopped after epochs 9 and 19, counted from 0: 15 epochs; 20 GFLOP x 482 images x 15 / 10^6 =
-    0.1446 PFLOP.
-    """
+    """Epochs 0 to 9 and 0 to 19: 15; 20 GFLOP x 482 images x 15 / 10^6 = 0.1446 PFLOP."""
 
     def runs(*each: dict[str, int]) -> list[Collected]:
         gflop, dice = {"timing.train_gflop_per_image": 20.0}, [0.8] * 4

@@ -38,9 +38,7 @@ SIZES = terms()[1].sizes
 
 
 def test_the_pseudo_values_of_a_difference_within_a_run_by_hand() -> None:
-    """2 - 10 = -8; of three slices, the two of mean 2 pull by 3 / 2 each way, the one of the other
-    part by nothing.
-    """
+    """2 - 10 = -8; of three slices, the two of mean 2 pull by 3 / 2 each way, the other not."""
     found = difference_within(
         np.array([1.0, 3, 10, 7]),
         np.array([True, True, False, False]),
@@ -103,9 +101,7 @@ def test_a_weighted_difference_of_unlike_cells_by_hand() -> None:
 def test_a_slice_that_several_draws_tested_is_one_slice_at_its_mean_where_slices_are_paired() -> (
     None
 ):
-    """Slice 20 of b is 0.4 in one draw and 0.8 in another, so 0.6; 21 of b is 0.4 and 22 of d 0.6.
-    The other: 0.3.
-    """
+    """Slice 20 of b is 0.4 in one draw, 0.8 in another: 0.6; 21 of b 0.4, 22 of d 0.6. Else 0.3."""
     draw = unseeded([0.4, 0.4, 0.6], SECOND, first_slice=20, split_id="by-image-2")
     again = unseeded([0.8], ["b"], first_slice=20, split_id="by-image-3")
     other = cell(unseeded([0.3] * 3, SECOND, first_slice=20, split_id="by-patient-1"))

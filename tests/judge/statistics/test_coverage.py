@@ -163,18 +163,14 @@ def test_the_prediction_interval_holds_another_teams_mean(
 
 
 def test_one_draw_cannot_tell_what_its_training_set_brought() -> None:
-    """The price of a single draw, where training sets matter as much as seeds: said in
-    docs/judging.md.
-    """
+    """The price of a single draw, where training sets matter as seeds do: see docs/judging.md."""
     assert fresh_draw_hits(1, 3, 0.02) < 0.9
 
 
 def two_arms(
     random: np.random.Generator, names: list[str]
 ) -> tuple[list[str], list[NDArray[np.float64]]]:
-    """Patients of 106 slices, and Dice (seeds, slices) of two arms that differ by patient (SD 0.03)
-    and seed (0.02).
-    """
+    """Patients of 106 slices, Dice (seeds, slices) of two arms: by patient SD 0.03, seed 0.02."""
     patients = [names[i] for i in random.permutation(len(names))[:106]]
     _, of = np.unique(patients, return_inverse=True)
     own = [0.8 + 0.03 * random.standard_normal(of.max() + 1)[of] for _ in range(2)]

@@ -1,6 +1,4 @@
-"""The prediction interval and what stands around it, by hand. t(0.975) is 4.302653 at 2 df and
-12.706205 at 1.
-"""
+"""The prediction interval, by hand. t(0.975) is 4.302653 at 2 df and 12.706205 at 1."""
 
 from __future__ import annotations
 
@@ -27,9 +25,7 @@ PATIENTS = ["a", "a", "b", "b"]
 
 
 def test_a_prediction_interval_of_equal_slices_holds_the_variance_between_seeds_alone() -> None:
-    """Equal slices. Means 0.88, 0.90, 0.92: s = 0.02; v = 0.0004 (1/3 + 1/3); 4.302653 sqrt(v) =
-    0.070262.
-    """
+    """0.88, 0.90, 0.92: s = 0.02; v = 0.0004 (1/3 + 1/3); 4.302653 sqrt(v) = 0.070262."""
     found = of_draws([np.array([[0.88, 0.90, 0.92]] * 4)], [PATIENTS])
     assert (found.mean, found.sd, found.n, found.draws) == (
         pytest.approx(0.90),
@@ -41,18 +37,14 @@ def test_a_prediction_interval_of_equal_slices_holds_the_variance_between_seeds_
 
 
 def test_a_prediction_interval_of_equal_seeds_holds_the_patients_variance_twice() -> None:
-    """Equal seeds; two patients at 0.8 and 1.0: SE 0.1, for ours and for the fresh draw: v = 0.02,
-    df still 1.
-    """
+    """Equal seeds; patients at 0.8 and 1.0: SE 0.1, for ours and the fresh: v = 0.02, df 1."""
     found = of_draws([np.array([[0.8] * 3, [0.8] * 3, [1.0] * 3, [1.0] * 3])], [PATIENTS])
     assert found.ours.value == found.fresh.value == pytest.approx(0.01)
     assert found.half_width(3, 0.95) == pytest.approx(12.706205 * math.sqrt(0.02), abs=1e-6)
 
 
 def test_variances_of_seeds_and_patients_add_with_satterthwaites_degrees_of_freedom() -> None:
-    """v: seeds 0.1^2 2/3 = 1/150 with df 2, ours and fresh 1/50 with df 1: 4/150, df 16 / (1/2 +
-    9/1) = 32/19.
-    """
+    """v: seeds 0.1^2 2/3 = 1/150, df 2; two 1/50, df 1: 4/150, df 16 / (1/2 + 9/1) = 32/19."""
     found = of_draws([np.array([[0.7, 0.8, 0.9]] * 2 + [[0.9, 1.0, 1.1]] * 2)], [PATIENTS])
     assert found.error_of(3).df == pytest.approx(32 / 19)
     assert found.half_width(3, 0.95) == pytest.approx(
@@ -61,9 +53,7 @@ def test_variances_of_seeds_and_patients_add_with_satterthwaites_degrees_of_free
 
 
 def test_two_draws_show_what_training_sets_bring() -> None:
-    """Means 0.8 and 1.0, all else equal: r^2 = 0.02, df 1; half width 12.706205 sqrt(0.02 (1/2 +
-    1)), ours 0.02 / 2.
-    """
+    """Means 0.8 and 1.0, else equal: r^2 = 0.02, df 1: 12.706205 sqrt(0.02 (1/2 + 1))."""
     found = of_draws([np.full((4, 3), 0.8), np.full((4, 3), 1.0)], [PATIENTS, ["c", "c", "d", "d"]])
     assert (found.n, found.draws) == (6, 2)
     assert found.sets == Variance(pytest.approx(0.02), 1)
@@ -113,9 +103,7 @@ def test_the_four_variances_of_draws_that_are_unlike_each_other_by_hand() -> Non
 def test_the_error_of_unlike_draws_adds_the_four_and_patients_know_no_more_than_the_poorer() -> (
     None
 ):
-    """Against a mean over four seeds on one other draw; df: patients 1 (not ours), seeds 3,
-    training sets 1.
-    """
+    """Against a mean over four seeds on another draw; df: patients 1, seeds 3, training sets 1."""
     found = of_draws(LOPSIDED, [FIRST, SECOND])
     parts = [
         (found.ours.value + found.fresh.value, 1),
@@ -161,9 +149,7 @@ def test_one_seed_has_a_mean_and_no_interval() -> None:
 
 
 def test_the_smallest_margin_of_two_one_sided_tests() -> None:
-    """Equal slices, means 0.88, 0.90, 0.92: SE 0.02 / sqrt(3), t(0.95, 2) = 2.919986; 0.898 is
-    0.002 away.
-    """
+    """Equal slices, 0.88, 0.90, 0.92: SE 0.02 / sqrt(3), t(0.95, 2) = 2.919986; 0.002 away."""
     found = of_draws([np.array([[0.88, 0.90, 0.92]] * 4)], [PATIENTS])
     margin = found.smallest_margin(0.898, 0.95)
     assert margin == pytest.approx(0.002 + 2.919986 * 0.02 / math.sqrt(3), abs=1e-6)
@@ -193,9 +179,7 @@ def test_unknown_or_single_patients_are_refused(patients: list[str]) -> None:
 
 
 def test_more_draws_and_seeds_narrow_the_interval_as_computed_by_hand() -> None:
-    """At s = 0.02, fresh 0.0004 (20 df), r^2 = 0.0001 (4 df): 2 draws of 3 seeds by hand; never
-    wider for more.
-    """
+    """At s = 0.02, fresh 0.0004 (20 df), r^2 = 0.0001 (4 df): 2 draws of 3 seeds; then no wider."""
     patients = Variance(0.0004, 20)
     measured = Spread(0.9, 3, 1, Variance(0.0004, 2), patients, patients, Variance(0.0001, 4))
     table = power_table(measured, 3, 0.95, 0.8, (1, 2, 5), (3, 10)).set_index(["draws", "seeds"])
