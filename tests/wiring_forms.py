@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import plain_training as plain
 import torch
-from bench_forms import FAULTY, augmented, small_slices
+from bench_forms import FAULTY, augmented, small_slices, spec_of
 from numpy.typing import NDArray
 from torch import nn
 
@@ -73,17 +73,8 @@ def still(arm: str = "unet") -> RunSpec:
     """A cell of this arm; a network stays as it was drawn."""
     split, entry = SPLITS["by-image-1"], TABLE[arm]
     given = {"alpha": 0.3, "kernel_size": 3}
-    return RunSpec(
-        arm=arm,
-        params=entry.resolve({name: given[name] for name in given if name in entry.defaults}),
-        recipe=load_recipe("thesis", STILL),
-        dataset_id=SLICES.dataset_id,
-        content_fingerprint=SLICES.fingerprint,
-        split_id=split.split_id,
-        split_fingerprint=split.fingerprint,
-        shape=SLICES.shape,
-        seed=None if entry.deterministic else 1,
-    )
+    params = {name: given[name] for name in given if name in entry.defaults}
+    return spec_of(arm, entry, SLICES, split, load_recipe("thesis", STILL), **params)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 from bench_forms import ROOT, TINY_GRID, finish, process
 from data_forms import small_set, write_pairs
-from run_records import halves, squares, write_run
+from run_records import write_own
 from scipy.io import savemat
 
 from baselines import ARMS
@@ -94,17 +94,11 @@ WRONG_GRIDS = {  # after seeds = [1] and [[arms]]
     "g": ('name = "unet"\nalpha = nan', "must"),
 }
 WRONG_OPTIONS = [  # of reproduce --data phantoms --out out
-    (
-        "--grid thesiss",
-        "unknown grid 'thesiss'; known: baselines, quick, thesis, or a path ending in .toml",
-    ),
+    ("--grid thesiss", "unknown grid 'thesiss'; known: baselines, quick, thesis, or a path ending"),
     ("--grid no.toml", "grid file no.toml is not there"),
     ("--protocol nnunet", "unknown protocol 'nnunet'; known: patient, thesis"),
     ("--set trainin.patience=3", "unknown section 'trainin'; known: augmentation, loss, network"),
-    (
-        "--set training.patients=3",
-        "unknown key in [training] 'patients'; known: batch_size, learning_rate",
-    ),
+    ("--set training.patients=3", "unknown key in [training] 'patients'; known: batch_size, lear"),
     ("--set training.patience=many", "training.patience = 'many' must be int"),
     ("--set training.patience=0", "must be above 0"),
     ("--set training.patience", "must have the form KEY=VALUE"),
@@ -141,20 +135,14 @@ def test_what_is_wrong_is_named_before_anything_is_written(
     assert late or not list(tmp_path.rglob("by-*.json"))
 
 
+OF_DATA = ("data", "plan --data", "reproduce --data", "rescore --runs . --data", "audit --data",
+           "score . --split a --data")  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        *(
-            (f"{verb} no/such/folder", "no/such/folder: not there")
-            for verb in (
-                "data",
-                "plan --data",
-                "reproduce --data",
-                "rescore --runs . --data",
-                "audit --data",
-                "score . --split a --data",
-            )
-        ),
+        *((f"{verb} no/such", "no/such: not there") for verb in OF_DATA),
         ("data empty", "looked for"),
         ("data empty", "images.npy"),
         ("compare --runs no/such", "--runs no/such: there is no such folder"),
@@ -219,10 +207,8 @@ def test_options_become_a_request() -> None:
     assert (got.seeds, got.labels, got.spacing_mm) == ((452669, 1), (1, 2), (0.5, 1.0))
     assert asked("plan --labels all").labels is None
     assert asked("plan").labels == (1,)
-    assert asked("plan --only kernel_size=5 --only alpha=0.5").only == {
-        "kernel_size": [5],
-        "alpha": [0.5],
-    }
+    twice = asked("plan --only kernel_size=5 --only alpha=0.5").only
+    assert twice == {"kernel_size": [5], "alpha": [0.5]}
 
 
 def test_where_slices_come_from(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -408,18 +394,13 @@ def test_a_run_compared_and_rescored(capsys: Capture, tmp_path: Path) -> None:
     assert scores.read_bytes() == whole
 
 
-def write(folder: Path, rows: int = 5, seed: int = 1, alpha: float = 0.5) -> None:
-    """One finished run on slices of one's own."""
-    slices, params = squares(8), {"alpha": alpha, "kernel_size": 5}
-    write_run(folder, slices, halves(slices), rows=rows, seed=seed, params=params)
-
-
 @pytest.fixture
 def written(tmp_path: Path) -> Path:
     """Runs of two alphas and two seeds."""
     for alpha, rows in ((0.5, 8), (0.6, 6)):
         for seed in (1, 2):
-            write(tmp_path / "mine", rows - seed, seed, alpha)
+            params = {"alpha": alpha, "kernel_size": 5}
+            write_own(tmp_path / "mine", rows - seed, seed=seed, params=params)
     return tmp_path / "mine"
 
 
@@ -498,12 +479,12 @@ def test_after_runs_on_phantoms_it_says_where_they_lie(
     assert output.startswith("Judging the ")
     assert " runs shipped here, since runs/ holds no finished run.\n" in output
     assert here not in output
-    write(tmp_path / "runs-quick")
+    write_own(tmp_path / "runs-quick")
     output = said()
     assert here in output
     assert f"nox -s {verb} -- --runs runs-quick" in output
     assert said("--runs runs-quick").startswith("Judging runs-quick: 1 finished runs.\n")
-    write(tmp_path / "runs")
+    write_own(tmp_path / "runs")
     output = said()
     assert output.startswith("Judging runs: 1 finished runs.\n")
     assert here not in output
@@ -549,9 +530,7 @@ def test_looking_needs_no_torch(tmp_path: Path) -> None:
 
 def test_help_comes_at_once(tmp_path: Path) -> None:
     """In processor seconds of a child, so that a busy machine does not matter."""
-    resource = pytest.importorskip(
-        "resource", reason="needs a system that tells the processor time of children"
-    )
+    resource = pytest.importorskip("resource", reason="needs the processor time of children")
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     code, output, _ = finish(process(["-m", "benchmark", "data", "--help"], cwd=tmp_path))
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

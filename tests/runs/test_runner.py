@@ -77,10 +77,8 @@ class Timed(Faulty):
 
     def fit(self, train: Cases, val: Cases, context: RunContext) -> FitReport:
         time.sleep(self.NAP)
-        rows = [
-            {"epoch": 0, "seconds": 2.0, "gpu_seconds": 0.5},
-            {"epoch": 1, "seconds": 4.0, "gpu_seconds": 0.25},
-        ]
+        times = enumerate([(2.0, 0.5), (4.0, 0.25)])
+        rows = [{"epoch": i, "seconds": a, "gpu_seconds": b} for i, (a, b) in times]
         if self.epochs and context.checkpoint:
             context.on_epoch(rows[:1])
             history = context.checkpoint.with_name("history.csv").read_text()
@@ -344,8 +342,7 @@ def test_a_failed_cell_is_exit_code_1(
     monkeypatch.setattr("benchmark.__main__.ARMS", TABLE)
     grid = tmp_path / "two.toml"
     grid.write_text('seeds = [1]\n[[arms]]\nname = "faulty"\nbreach = ["raises", "none"]\n')
-    words = ["reproduce", "--data=phantoms", f"--grid={grid}", f"--out={tmp_path / 'out'}",
-             "--threads=1"]  # fmt: skip
+    words = f"reproduce --data=phantoms --grid={grid} --out={tmp_path}/out --threads=1".split()
     assert main(words) == 1
     output = capsys.readouterr().out
     assert re.search(r"failed: faulty_breachraises\S+: RuntimeError: out of luck", output)
@@ -403,12 +400,9 @@ def test_workers_give_the_bits_of_one_process(
 
 @pytest.mark.parametrize(
     ("keep", "now", "then", "note"),
-    [
-        (True, 2, 1, "goes on with the 1 threads"),
-        (False, 2, 2, "the checkpoint is dropped"),
-        (True, 1, 1, ""),
-    ],
-)
+    [(True, 2, 1, "goes on with the 1 threads"), (False, 2, 2, "the checkpoint is dropped"),
+     (True, 1, 1, "")],
+)  # fmt: skip
 def test_an_interrupted_training_goes_on_with_the_threads_it_was_begun_with(
     floor: Floor, monkeypatch: pytest.MonkeyPatch, keep: bool, now: int, then: int, note: str
 ) -> None:

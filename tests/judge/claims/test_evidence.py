@@ -78,9 +78,8 @@ def test_the_grid_is_the_thesis_s() -> None:
 def test_two_precisions_are_two_panels() -> None:
     found = panels(join(cell(5, 0.5, 0.8), cell(5, 0.5, 0.2, precision="bf16")))
     reference, rules = terms()
-    both = [
-        grid_evidence(panel, Reading.TEXT, reference, rules.claims, rules.sizes) for panel in found
-    ]
+    words = (Reading.TEXT, reference, rules.claims, rules.sizes)
+    both = [grid_evidence(panel, *words) for panel in found]
     dice = sorted(evidence.cells[5, 0.5].rows["dice"].mean() for evidence in both)
     assert dice == pytest.approx([0.2, 0.8])
 
@@ -162,15 +161,9 @@ def test_nothing_known_and_exact_ties_are_on_no_side() -> None:
 
 @pytest.mark.parametrize(
     ("sign", "value", "standing"),
-    [
-        (1, 0.04, "confirmed"),
-        (-1, 0.04, "contradicted"),
-        (1, -0.04, "contradicted"),
-        (-1, -0.04, "confirmed"),
-        (1, 0.03, "undecided"),
-        (-1, 0.03, "undecided"),
-    ],
-)
+    [(1, 0.04, "confirmed"), (-1, 0.04, "contradicted"), (1, -0.04, "contradicted"),
+     (-1, -0.04, "confirmed"), (1, 0.03, "undecided"), (-1, 0.03, "undecided")],
+)  # fmt: skip
 def test_a_contrast_is_judged_by_its_sign(sign: int, value: float, standing: str) -> None:
     """The half width is 0.030424, as above."""
     found = evidence_of(cell(3, 0.5, 0.8 + value), cell(7, 0.5))
@@ -197,10 +190,7 @@ def test_an_interval_in_words() -> None:
     assert huge.startswith("1.00 [0.00, ")
     assert name_of((3, 0.5)) == "3x3, alpha 0.5"
     found = {(3, 0.5): estimate(0.2), (7, 0.5): estimate(-0.1), (9, 0.5): None}
-    assert (
-        nearest_in_words(found, 0.95) == "difference from 7x7, alpha 0.5: -0.100 [-0.100, -0.100]"
-    )
-    assert (nearest_in_words({(3, 0.5): None}, 0.95), nearest_in_words({}, 0.95)) == (
-        "not known",
-        "",
-    )
+    nearest = nearest_in_words(found, 0.95)
+    assert nearest == "difference from 7x7, alpha 0.5: -0.100 [-0.100, -0.100]"
+    assert nearest_in_words({(3, 0.5): None}, 0.95) == "not known"
+    assert nearest_in_words({}, 0.95) == ""

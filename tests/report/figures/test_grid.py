@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 
 import pytest
-from figure_forms import evidence_of, plotted
+from claim_cells import evidence_of
+from figure_forms import plotted
 from run_records import join, table
 
 from benchmark.judge.cells import panels
