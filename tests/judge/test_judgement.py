@@ -32,12 +32,9 @@ EMPTY = Collected(
     pd.DataFrame(columns=["run_id", "slice_id", "patient_id", "dice"]),
     (),
 )
-BY_PATIENT = {
-    "split_unit": "patient",
-    "split_id": "by-patient-1",
-    "protocol": "patient",
-    "protocol_hash": "feed",
-}
+BY_PATIENT = {"split_unit": "patient", "split_id": "by-patient-1", "protocol": "patient",
+              "protocol_hash": "feed"}  # fmt: skip
+NO_CELL = {"kernel_size": None, "alpha": float("nan")}
 SMALL = {"height": 256, "width": 256}
 THIRTY = [f"p{i}" for i in range(30)]
 OWN = {"dataset_id": "own", "train": None, "val": None, "test": None}
@@ -52,13 +49,7 @@ def some(seeds: int = 2, patients: list[Any] = PATIENTS, **changes: Any) -> Coll
 def both_ways(**changes: Any) -> Collected:
     """The printed cell by image and by patient, a second alpha and an arm that saw a click."""
     other = {"params": '{"alpha":0.6,"kernel_size":5}', "alpha": 0.6}
-    click = {
-        "params": "{}",
-        "kernel_size": None,
-        "alpha": float("nan"),
-        "arm": "clicked",
-        "needs_click": True,
-    }
+    click = {**NO_CELL, "params": "{}", "arm": "clicked", "needs_click": True}
     parts = [{}, BY_PATIENT, other, click, {"precision": "bf16"}]
     return join(*(some(**{**part, **changes}) for part in parts))
 
@@ -235,27 +226,21 @@ def test_a_verdict_in_words_counts_every_claim(runs: str) -> None:
 
 @pytest.mark.parametrize(
     ("shift", "verdict"),
-    [
-        (0.0305, "lower by patient"),
-        (-0.0305, "higher by patient"),
-        (0.0303, "undecided"),
-        (-0.0303, "undecided"),
-    ],
-)
+    [(0.0305, "lower by patient"), (-0.0305, "higher by patient"), (0.0303, "undecided"),
+     (-0.0303, "undecided")],
+)  # fmt: skip
 def test_what_is_left_is_said_by_the_side_of_zero_that_the_interval_is_on(
     shift: float, verdict: str
 ) -> None:
     """Thirty patients, alike; two seeds 0.01 apart: 4.302653 x sqrt(0.00005) = 0.030424."""
-    image, patient = (
-        {seed: [0.6 + side + seed / 100] * 30 for seed in (1, 2)} for side in (shift, 0.0)
-    )
+    image, patient = ({s: [0.6 + at + s / 100] * 30 for s in (1, 2)} for at in (shift, 0.0))
     found = judge(join(table(image, THIRTY), table(patient, THIRTY, **BY_PATIENT)))
     assert found.questions()[2].verdict == verdict
 
 
 def test_what_is_left_is_said_first_of_the_thesiss_cell_nearest_its_terms() -> None:
     """Otsu and the cell at 256 pixels are higher by patient; that at 512 is lower and answers."""
-    otsu = {"arm": "otsu", "kernel_size": None, "alpha": float("nan")}
+    otsu = {"arm": "otsu", **NO_CELL}
     parts = [
         table({seed: [dice + seed / 100] * 30 for seed in (1, 2)}, THIRTY, **changes, **ways)
         for changes, by_image in (({}, 0.9), (SMALL, 0.3), (otsu, 0.3), (otsu | SMALL, 0.3))
@@ -285,9 +270,8 @@ def test_each_section_shows_what_it_is_named_after() -> None:
     titles = {
         name: [made.title.split(",")[0] for made in SECTIONS[name](found)] for name in SECTIONS
     }
-    assert titles["verdicts"] == [
-        "The thesis's printed numbers.", "What more trainings would bring",
-    ]  # fmt: skip
+    printed = "The thesis's printed numbers."
+    assert titles["verdicts"] == [printed, "What more trainings would bring"]
     assert found.verdicts()[0].notes[-1].startswith("Run so far: ")
     assert titles["patients"][0] == "unet 5x5"
     assert titles["patients"][1].startswith("By image against by patient")
@@ -301,17 +285,8 @@ def test_each_section_shows_what_it_is_named_after() -> None:
 @pytest.mark.parametrize("name", SECTIONS)
 def test_a_table_too_wide_for_a_terminal_keeps_what_it_is_read_for(name: str) -> None:
     """Its verdict, the numbers behind it, whose they are; tables of seven columns keep all."""
-    kept = {
-        "",
-        "arm",
-        "verdict",
-        "ours",
-        "mean Dice",
-        "Dice",
-        "difference",
-        "95% interval",
-        "missed",
-    }
+    numbers = {"ours", "mean Dice", "Dice", "difference", "95% interval", "missed"}
+    kept = {"", "arm", "verdict"} | numbers
     for made in SECTIONS[name](judged("everything")):
         headings = set(made.texts)
         assert made.essential or len(headings) <= 7, made.title

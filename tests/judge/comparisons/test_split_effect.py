@@ -108,11 +108,11 @@ def test_a_seed_that_met_few_slices_of_a_draw_leaves_an_interval() -> None:
         by_image([0.91] * 4, patients=[*"aabb"]),
         by_image([0.91] * 4, patients=[*"ccdd"], first_slice=4, split_id="by-image-2"),
         by_patient([0.81] * 4, patients=[*"bbcc"], first_slice=2),
-        by_patient(
-            [0.81] * 2, patients=[*"aa"], first_slice=0, seeds=(1,), split_id="by-patient-2"
-        ),
-        by_patient(
-            [0.81] * 2, patients=[*"dd"], first_slice=6, seeds=(1,), split_id="by-patient-3"
+        *(
+            by_patient(
+                [0.81] * 2, patients=[p] * 2, first_slice=i, seeds=(1,), split_id=f"fold-{p}"
+            )
+            for p, i in (("a", 0), ("d", 6))
         ),
     )
     assert len(effect.image.rows) == 12
@@ -147,12 +147,10 @@ def test_an_effect_between_draws_and_folds_that_are_unlike_each_other_by_hand() 
     """
     patients = ["a", *"ccccccc", *"bbbbb", "d"]
 
-    def part(
-        dice: float, apart: float, first: int, end: int, name: str, **changes: Any
-    ) -> Collected:
+    def part(dice: float, apart: float, first: int, end: int, name: str, **own: Any) -> Collected:
         names = patients[first:end]
         of = {1: [dice - apart / 2] * len(names), 2: [dice + apart / 2] * len(names)}
-        return table(of, names, first_slice=first, split_id=name, **changes)
+        return table(of, names, first_slice=first, split_id=name, **own)
 
     folds = {"split_unit": "patient", "protocol_hash": "feed"}
     effect = the_effect(
@@ -318,15 +316,9 @@ def test_two_protocols_or_precisions_never_share_a_row(changes: dict[str, Any]) 
 
 @pytest.mark.parametrize(
     "changes",
-    [
-        {"phantom": True},
-        {"dataset_id": "another"},
-        {"recipe_hash": "another"},
-        {"alpha": 0.6},
-        {"kernel_size": 7},
-        {"arm": "attention-unet"},
-    ],
-)
+    [{"phantom": True}, {"dataset_id": "another"}, {"recipe_hash": "another"}, {"alpha": 0.6},
+     {"kernel_size": 7}, {"arm": "attention-unet"}],
+)  # fmt: skip
 def test_what_does_not_enter_the_headline(changes: dict[str, Any]) -> None:
     """Only the thesis's best cell on its own slices; without a run, its printed number is alone."""
     made = headline(table(SEEDS, PATIENTS, **changes), *terms())
