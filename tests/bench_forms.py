@@ -47,16 +47,9 @@ def small_recipe(protocol: str = "thesis", **changes: Any) -> Recipe:
 
 
 def spec_of(
-    arm: str,
-    entry: ArmEntry,
-    slices: SliceSet,
-    split: Split,
-    recipe: Recipe,
-    *,
-    seed: int = 1,
-    shape: tuple[int, int] | None = None,
-    **params: Any,
-) -> RunSpec:
+    arm: str, entry: ArmEntry, slices: SliceSet, split: Split, recipe: Recipe, *, seed: int = 1,
+    shape: tuple[int, int] | None = None, **params: Any,
+) -> RunSpec:  # fmt: skip
     own = {"params": entry.resolve(params), "recipe": recipe, "shape": shape or slices.shape}
     seed_of = None if entry.deterministic else seed
     return RunSpec(arm=arm, seed=seed_of, **own, **names_of(slices, split))

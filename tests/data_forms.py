@@ -30,13 +30,9 @@ in_one_folder = settings(  # of laws whose examples share the files of the first
 
 
 def small_set(
-    n: int = 3,
-    *,
-    seed: int = 0,
-    dtype: str = "uint8",
-    shape: tuple[int, int] = (64, 96),
+    n: int = 3, *, seed: int = 0, dtype: str = "uint8", shape: tuple[int, int] = (64, 96),
     label: int = 1,
-) -> SliceSet:
+) -> SliceSet:  # fmt: skip
     """n slices of one shape with distinct, asymmetric masks: 2, 5, 8, ... in patients of two."""
     rng = np.random.default_rng(seed)
     top = {"uint8": 256, "int16": 3000, "uint16": 65536}[dtype]

@@ -131,15 +131,10 @@ def terms() -> tuple[Reference, Tolerances]:
 
 
 def table(
-    dice: Mapping[int, Sequence[float]],
-    patients: Sequence[str],
-    *,
-    first_slice: int = 0,
-    measures: Mapping[str, Sequence[float]] = MappingProxyType({}),
-    **changes: Any,
-) -> Collected:
-    """Comparable runs of the best cell in memory: Dice of each test slice by seed; changes
-    overwrite columns.
+    dice: Mapping[int, Sequence[float]], patients: Sequence[str], *, first_slice: int = 0,
+    measures: Mapping[str, Sequence[float]] = MappingProxyType({}), **changes: Any,
+) -> Collected:  # fmt: skip
+    """Runs of the best cell in memory: Dice of test slices by seed; changes overwrite columns.
 
     Slices are numbered from first_slice; measures adds columns to the scores, the same for
     every seed, or puts them in place of sensitivity, precision, tp, fp and fn. A Dice of 0 is

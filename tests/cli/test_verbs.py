@@ -35,11 +35,12 @@ from benchmark.runs import collect
 from benchmark.runs.spec import RunSpec
 from benchmark.splits.split import Split
 
+Patch = pytest.MonkeyPatch
 Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few_phantoms: None) -> None:
+def _elsewhere(tmp_path: Path, monkeypatch: Patch, few_phantoms: None) -> None:
     """In an empty folder, with few phantoms."""
     monkeypatch.chdir(tmp_path)
 
@@ -211,7 +212,7 @@ def test_options_become_a_request() -> None:
     assert twice == {"kernel_size": [5], "alpha": [0.5]}
 
 
-def test_where_slices_come_from(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_where_slices_come_from(monkeypatch: Patch, tmp_path: Path) -> None:
     """Asked for, the environment, an earlier download, else phantoms, in a folder of their own."""
     from benchmark.data import download
 
@@ -425,7 +426,7 @@ def test_compare_in_every_format(capsys: Capture, written: Path, form: str, begi
 
 @pytest.mark.parametrize("section", SECTION_NAMES)
 def test_csv_is_nothing_but_csv(
-    capsys: Capture, written: Path, monkeypatch: pytest.MonkeyPatch, section: str
+    capsys: Capture, written: Path, monkeypatch: Patch, section: str
 ) -> None:
     """Even where a run was left out. An empty section is an empty file."""
     collected = replace(collect.collect(written), superseded=("an-old-run",))
@@ -463,7 +464,7 @@ def test_no_line_of_compare_is_wider_than_a_terminal(capsys: Capture, options: s
 
 @pytest.mark.parametrize("verb", ["compare", "report"])
 def test_after_runs_on_phantoms_it_says_where_they_lie(
-    capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+    capsys: Capture, tmp_path: Path, monkeypatch: Patch, verb: str
 ) -> None:
     """And how to judge them; not where real slices were run, or a folder was named."""
     page = Written(tmp_path / "page", 0)
@@ -500,9 +501,7 @@ def test_without_a_finished_run_everything_is_missing(capsys: Capture, tmp_path:
 
 
 @pytest.mark.parametrize("workers", ["", "--workers 2"])
-def test_a_card_that_is_not_there(
-    capfd: Capture, monkeypatch: pytest.MonkeyPatch, workers: str
-) -> None:
+def test_a_card_that_is_not_there(capfd: Capture, monkeypatch: Patch, workers: str) -> None:
     """One line, and no worker is started, which would add its own."""
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     command = "reproduce --data phantoms --only arm=otsu,background --device cuda"
@@ -563,7 +562,7 @@ def test_a_call_that_is_stopped_says_how_to_go_on(
 
 
 def test_a_name_that_the_terminal_cannot_spell_stops_nothing(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: Patch,
 ) -> None:
     """Where output has another encoding than names, as in a C locale or on Windows."""
     terminal = io.BytesIO()

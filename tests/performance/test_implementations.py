@@ -126,14 +126,11 @@ EAGER = {"passes": 4, "looks": 4, "dropout": {nn.Dropout}, "prelu": {nn.PReLU}, 
 @pytest.mark.parametrize(
     ("name", "differs"),
     [
-        ("bare:batch-at-once", {"passes": 4}),
-        ("bare:pass-1", {"passes": 1}),
-        ("bare:pass-4", {"passes": 4}),
-        ("bare:look-16", {"looks": 16}),
+        *(("bare:batch-at-once", {"passes": 4}), ("bare:pass-1", {"passes": 1})),
+        *(("bare:pass-4", {"passes": 4}), ("bare:look-16", {"looks": 16})),
         ("bare:torch-dropout", {"dropout": {nn.Dropout}}),
         ("bare:torch-prelu", {"prelu": {nn.PReLU}}),
-        ("bare:plain-adam", {"fused": False}),
-        ("bare:channels-last", {"last": True}),
+        *(("bare:plain-adam", {"fused": False}), ("bare:channels-last", {"last": True})),
         ("monai-eager", EAGER),
     ],
 )

@@ -15,12 +15,8 @@ import torch
 from benchmark.runs import environment
 from benchmark.runs.environment import PACKAGES, RESUME_KEYS, describe
 
-CODE = (
-    "benchmark/runs/environment.py",
-    "baselines/unet.py",
-    "reference_results/thesis.csv",
-    "constraints.txt",
-)
+CODE = ("benchmark/runs/environment.py", "baselines/unet.py", "reference_results/thesis.csv",
+        "constraints.txt")  # fmt: skip
 
 
 def test_the_facts_are_flat_and_can_be_written() -> None:

@@ -266,12 +266,8 @@ def test_masks_that_are_poor_whichever_way_raise_no_warning() -> None:
 def test_the_summary_says_what_is_not_known() -> None:
     """A measure that nobody gave words to stands under its own name."""
     summary = {"n": 3, "dice_mean": 0.25, "dice_sd": float("nan"), "odd_thing_mm": 2.0}
-    assert dict(summary_text(summary)) == {
-        "test slices": "3",
-        "mean Dice": "0.2500",
-        "SD over slices": "unknown",
-        "odd thing mm": "2.0000",
-    }
+    expected = {"test slices": "3", "mean Dice": "0.2500", "SD over slices": "unknown"}
+    assert dict(summary_text(summary)) == expected | {"odd thing mm": "2.0000"}
 
 
 @pytest.fixture

@@ -215,9 +215,7 @@ def test_a_split_file_may_leave_slices_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "cannot be read as JSON"),
-        ('{"test": [1', "cannot be read as JSON"),
-        ("[" * 100_000, "cannot be read as JSON"),
+        *((text, "cannot be read as JSON") for text in ("", '{"test": [1', "[" * 100_000)),
         ('{"test": [' + "1" * 5000 + "]}", "cannot be read as JSON"),
         ('[{"train": [6], "val": [1]}]', "holds a list; it must hold"),
         ("{}", "the test set is empty"),

@@ -29,12 +29,9 @@ EVERY = ["nsd_1mm", "nsd_2mm", "hd95_mm", "assd_mm",
 
 
 def runs(
-    dice: Sequence[float],
-    patients: Sequence[Any] = PATIENTS,
-    *,
-    seeds: Sequence[int] = (1,),
+    dice: Sequence[float], patients: Sequence[Any] = PATIENTS, *, seeds: Sequence[int] = (1,),
     **more: Any,
-) -> Any:
+) -> Any:  # fmt: skip
     """Runs with every measure, 100 (mm2, mm or share) unless given as a list."""
     given = {name: values for name, values in more.items() if isinstance(values, list)}
     changes = {name: value for name, value in more.items() if name not in given}

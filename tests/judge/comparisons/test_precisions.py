@@ -54,15 +54,9 @@ PLAIN = (0.80, 0.82, 0.84)
 
 @pytest.mark.parametrize(
     ("shift", "collapsed", "expected"),
-    [
-        (0.0199, False, "equivalent"),
-        (-0.0199, False, "equivalent"),
-        (0.0199, True, "undecided"),
-        (0.0453, False, "undecided"),
-        (0.0454, False, "different"),
-        (-0.0454, True, "different"),
-    ],
-)
+    [(0.0199, False, "equivalent"), (-0.0199, False, "equivalent"), (0.0199, True, "undecided"),
+     (0.0453, False, "undecided"), (0.0454, False, "different"), (-0.0454, True, "different")],
+)  # fmt: skip
 def test_precisions_are_judged_by_the_spread_between_seeds(
     shift: float, collapsed: bool, expected: str
 ) -> None:

@@ -66,10 +66,8 @@ def test_patients_of_one_three_and_seven_slices_by_hand() -> None:
 
     1 - 2w + sum of w^2 is (121 - 22 + 59) / 121 for the first, 114/121 and 26/121 for the others.
     """
-    found = clustered_mean(
-        np.repeat([0.0, 1.0, 0.0], ONE_THREE_SEVEN),
-        np.repeat(list("abc"), ONE_THREE_SEVEN).tolist(),
-    )
+    patients = np.repeat(list("abc"), ONE_THREE_SEVEN).tolist()
+    found = clustered_mean(np.repeat([0.0, 1.0, 0.0], ONE_THREE_SEVEN), patients)
     assert found.value == pytest.approx(3 / 11)
     assert found.variance.value == pytest.approx((3**2 / 158 + 24**2 / 114 + 21**2 / 26) / 121)
 

@@ -27,12 +27,8 @@ PATIENTS = ["a", "a", "b", "b"]
 def test_a_prediction_interval_of_equal_slices_holds_the_variance_between_seeds_alone() -> None:
     """0.88, 0.90, 0.92: s = 0.02; v = 0.0004 (1/3 + 1/3); 4.302653 sqrt(v) = 0.070262."""
     found = of_draws([np.array([[0.88, 0.90, 0.92]] * 4)], [PATIENTS])
-    assert (found.mean, found.sd, found.n, found.draws) == (
-        pytest.approx(0.90),
-        pytest.approx(0.02),
-        3,
-        1,
-    )
+    assert (found.mean, found.sd) == (pytest.approx(0.90), pytest.approx(0.02))
+    assert (found.n, found.draws) == (3, 1)
     assert found.half_width(3, 0.95) == pytest.approx(0.070262, abs=1e-6)
 
 
@@ -87,15 +83,10 @@ def test_the_four_variances_of_draws_that_are_unlike_each_other_by_hand() -> Non
     assert (found.mean, found.n, found.draws) == (pytest.approx((8.2 + 1.3) / 14), 5, 2)
     # of the four patients b is in both draws: one cluster of five slices, its mean the 0.8 and 0.4
     # of them
-    assert (
-        found.ours
-        == clustered_mean(
-            np.concatenate([draw.mean(axis=1) for draw in LOPSIDED]), FIRST + SECOND
-        ).variance
-    )
-    assert found.fresh == Variance(
-        pytest.approx((OF_FIRST + OF_SECOND) / 2), pytest.approx(1)
-    )  # df of the poorer draw
+    means = np.concatenate([draw.mean(axis=1) for draw in LOPSIDED])
+    assert found.ours == clustered_mean(means, FIRST + SECOND).variance
+    both = (OF_FIRST + OF_SECOND) / 2
+    assert found.fresh == Variance(pytest.approx(both), pytest.approx(1))  # df of the poorer draw
     assert found.seeds == Variance(pytest.approx(SEEDS), 3)
     assert found.sets == Variance(pytest.approx(SETS), 1)
 
@@ -105,11 +96,8 @@ def test_the_error_of_unlike_draws_adds_the_four_and_patients_know_no_more_than_
 ):
     """Against a mean over four seeds on another draw; df: patients 1, seeds 3, training sets 1."""
     found = of_draws(LOPSIDED, [FIRST, SECOND])
-    parts = [
-        (found.ours.value + found.fresh.value, 1),
-        (SEEDS * (1 / 5 + 1 / 4), 3),
-        (SETS * (1 / 2 + 1), 1),
-    ]
+    patients = found.ours.value + found.fresh.value
+    parts = [(patients, 1), (SEEDS * (1 / 5 + 1 / 4), 3), (SETS * (1 / 2 + 1), 1)]
     v = sum(part for part, _ in parts)
     assert found.ours.df > 1.1
     assert found.error_of(4).value == pytest.approx(v)
@@ -166,9 +154,8 @@ def test_a_cell_spreads_as_its_scores_do_in_whatever_order() -> None:
         np.array([[0.7, 0.8, 0.9, 0.8], [0.8, 0.8, 0.9, 0.9]]).T,
         np.array([[0.6, 0.5, 0.9, 0.9]]).T,
     ]
-    assert spread(
-        cell_of(both.runs, replace(both, scores=both.scores.sample(frac=1, random_state=1)))
-    ) == of_draws(dice, [PATIENTS] * 2)
+    shuffled = replace(both, scores=both.scores.sample(frac=1, random_state=1))
+    assert spread(cell_of(both.runs, shuffled)) == of_draws(dice, [PATIENTS] * 2)
 
 
 @pytest.mark.parametrize("patients", [["a", "a", "b", None], ["a", "a", "a", "a"]])
@@ -190,8 +177,5 @@ def test_more_draws_and_seeds_narrow_the_interval_as_computed_by_hand() -> None:
     expected = (stats.t.ppf(0.975, df) + stats.t.ppf(0.8, df)) * math.sqrt(v)
     assert table.loc[(2, 3), "difference"] == pytest.approx(expected)
     assert table["trainings"].tolist() == [3, 10, 6, 20, 15, 50]
-    assert (
-        table.loc[(5, 10), "half_width"]
-        < table.loc[(2, 3), "half_width"]
-        < table.loc[(1, 3), "half_width"]
-    )
+    widths = [table.loc[row, "half_width"] for row in ((5, 10), (2, 3), (1, 3))]
+    assert widths[0] < widths[1] < widths[2]

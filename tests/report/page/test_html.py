@@ -177,17 +177,10 @@ def test_what_is_not_shown_is_named_with_its_reason(whole: Page) -> None:
 
 @pytest.mark.parametrize(
     ("row", "kinds"),
-    [
-        ("w", ["wide"]),
-        ("n", ["beside"]),
-        ("nn", ["", ""]),
-        ("nnn", ["", "", "beside"]),
-        ("nwn", ["beside", "wide", "beside"]),
-        ("Nnn", ["beside", "", ""]),
-        ("nN", ["", ""]),
-        ("NN", ["beside", "beside"]),
-    ],
-)
+    [("w", ["wide"]), ("n", ["beside"]), ("nn", ["", ""]), ("nnn", ["", "", "beside"]),
+     ("nwn", ["beside", "wide", "beside"]), ("Nnn", ["beside", "", ""]), ("nN", ["", ""]),
+     ("NN", ["beside", "beside"])],
+)  # fmt: skip
 def test_narrow_drawings_stand_two_by_two_and_one_alone_has_its_words_beside_it(
     row: str, kinds: list[str]
 ) -> None:
