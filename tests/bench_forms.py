@@ -41,9 +41,8 @@ def small_slices(size: int = 64) -> SliceSet:
 
 def small_recipe(protocol: str = "thesis", **changes: Any) -> Recipe:
     """The small recipe; a change such as training__patience=1 means training.patience."""
-    return load_recipe(
-        protocol, {**SMALL, **{key.replace("__", "."): value for key, value in changes.items()}}
-    )
+    own = {key.replace("__", "."): value for key, value in changes.items()}
+    return load_recipe(protocol, SMALL | own)
 
 
 def spec_of(

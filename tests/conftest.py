@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Generator, Iterator
 from functools import partial
@@ -58,6 +59,16 @@ def cases(slices: SliceSet, recipe: Recipe) -> dict[str, Cases]:
 def few_phantoms(monkeypatch: pytest.MonkeyPatch) -> None:
     """The word "phantoms" means the slices of `slices`, in this process."""
     monkeypatch.setattr(phantoms, "make", partial(phantoms.make, patients=8, slices_per_patient=3))
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names can still be made, and no byte reaches the disk: what fsync says then."""
+
+    def refuse(stream: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", refuse)
 
 
 @pytest.hookimpl(wrapper=True)

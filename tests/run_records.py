@@ -25,6 +25,8 @@ from benchmark.scoring.evaluate import score
 from benchmark.scoring.summary import summarise
 from benchmark.splits.split import Split
 
+BY_PATIENT = {"split_unit": "patient", "split_id": "by-patient-1", "protocol": "patient",
+              "protocol_hash": "feed"}  # fmt: skip
 SIDE = 10  # of each square tumour, in pixels
 NEWER = ("nsd_1mm", "nsd_2mm", "hd95_mm", "assd_mm", "truth_diameter_mm", "predicted_diameter_mm",
          "truth_perpendicular_mm", "predicted_perpendicular_mm", "core_sensitivity")  # fmt: skip
@@ -72,9 +74,7 @@ def a_spec(slices: SliceSet, split: Split, **changes: Any) -> RunSpec:
 
 def varied(**overrides: Any) -> Recipe:
     """The thesis's protocol, name kept, with section__key values replaced."""
-    return load_recipe(
-        "thesis", {key.replace("__", "."): value for key, value in overrides.items()}
-    )
+    return load_recipe("thesis", {k.replace("__", "."): value for k, value in overrides.items()})
 
 
 def write_own(folder: Path, rows: int = 5, **changes: Any) -> RunFolder:

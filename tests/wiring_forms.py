@@ -35,13 +35,9 @@ from benchmark.training.layers import KeyedDropout, replace_layers, set_keys
 
 TABLE = {**ARMS, "faulty": FAULTY}
 SLICES = small_slices()  # 24 of 8 patients, 64 x 64; by image 16 train, 4 validate, 4 test
-SPLITS = {
-    split.split_id: split for split in (make(SLICES, SplitRule(), number) for number in (1, 2))
-}
-CHANCES = [
-    f"augmentation.{name}_p"
-    for name in ("affine", "elastic", "motion", "bias", "intensity", "noise")
-]
+SPLITS = {split.split_id: split for split in (make(SLICES, SplitRule(), i) for i in (1, 2))}
+TRANSFORMS = ("affine", "elastic", "motion", "bias", "intensity", "noise")
+CHANCES = [f"augmentation.{name}_p" for name in TRANSFORMS]
 STILL: dict[str, Any] = {  # steps so small that no weight changes, on images as they are
     **dict.fromkeys(CHANCES, 0.0),
     "network.channels": [4, 8],

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from run_records import NEWER, join, table, terms
+from run_records import BY_PATIENT, NEWER, join, table, terms
 from strategies import costly
 
 from benchmark.cli.parser import SECTION_NAMES
@@ -32,8 +32,6 @@ EMPTY = Collected(
     pd.DataFrame(columns=["run_id", "slice_id", "patient_id", "dice"]),
     (),
 )
-BY_PATIENT = {"split_unit": "patient", "split_id": "by-patient-1", "protocol": "patient",
-              "protocol_hash": "feed"}  # fmt: skip
 NO_CELL = {"kernel_size": None, "alpha": float("nan")}
 SMALL = {"height": 256, "width": 256}
 THIRTY = [f"p{i}" for i in range(30)]

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 from bench_forms import FAULTY, PINCHED, Faulty, Trap, bits, small_recipe, spec_of
-from data_forms import damaged
+from data_forms import damaged, one_line
 from hypothesis import given
 from hypothesis import strategies as st
 from run_records import rehash
@@ -99,12 +99,8 @@ def loaded(folder: RunFolder, arms: Mapping[str, ArmEntry] = TABLE) -> TrainedMo
 
 
 def refused(folder: RunFolder, *words: str, arms: Mapping[str, ArmEntry] = TABLE) -> None:
-    """Loading raises one RecordError, of one line, with all the words."""
-    with pytest.raises(RecordError) as caught:
+    with one_line(RecordError, *words):
         loaded(folder, arms)
-    assert "\n" not in str(caught.value)
-    for word in words:
-        assert word in str(caught.value)
 
 
 def put(folder: RunFolder, packed: bytes) -> None:
@@ -281,20 +277,11 @@ def test_a_model_that_would_run_code_is_refused_and_runs_none(
 
 @pytest.mark.parametrize(
     "change",
-    [
-        {"percentiles": [1.0]},
-        {"percentiles": [1.0], "values": [0.0]},
-        {"values": [0.0, float("nan")]},
-        {"values": "ab"},
-        {"shape": [64]},
-        {"shape": [64, 0]},
-        {"spacing_mm": [0.5, float("inf")]},
-        {"state": None},
-        {"state": 3},
-        {"format": None},
-    ],
+    [{"percentiles": [1.0]}, {"percentiles": [1.0], "values": [0.0]}, {"values": "ab"},
+     {"values": [0.0, float("nan")]}, {"shape": [64]}, {"shape": [64, 0]},
+     {"spacing_mm": [0.5, float("inf")]}, {"state": None}, {"state": 3}, {"format": None}],
     ids=str,
-)
+)  # fmt: skip
 def test_values_that_are_no_model_are_refused(folder: RunFolder, change: dict[str, Any]) -> None:
     content = torch.load(io.BytesIO(pack(LEARNED, "some")), weights_only=True)
     content |= change

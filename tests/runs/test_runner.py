@@ -178,16 +178,10 @@ def test_what_failed_is_tried_again_next_time(floor: Floor, mended: Callable[[],
 
 @pytest.mark.parametrize(
     ("breach", "words"),
-    [
-        ("shape", "must return float32"),
-        ("fewer", "must return float32"),
-        ("dtype", "float64"),
-        ("list", "returned list"),
-        ("above", "probabilities lie in"),
-        ("below", "probabilities lie in"),
-        ("nan", "not finite"),
-    ],
-)
+    [("shape", "must return float32"), ("fewer", "must return float32"), ("dtype", "float64"),
+     ("list", "returned list"), ("above", "probabilities lie in"), ("nan", "not finite"),
+     ("below", "probabilities lie in")],
+)  # fmt: skip
 def test_an_arm_that_breaks_the_contract_fails_by_name(
     floor: Floor, breach: str, words: str
 ) -> None:

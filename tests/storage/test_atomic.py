@@ -27,16 +27,6 @@ FULL = "cannot be written (No space left on device); free some space"
 
 
 @pytest.fixture
-def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Names can still be made, and no byte reaches the disk: what fsync says then."""
-
-    def refuse(stream: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", refuse)
-
-
-@pytest.fixture
 def runs(tmp_path: Path) -> Path:
     write_own(tmp_path / "runs")
     return tmp_path / "runs"

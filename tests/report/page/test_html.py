@@ -249,18 +249,11 @@ def test_verdicts_never_speak_by_colour_alone(whole: Page) -> None:
 
 @pytest.mark.parametrize(
     ("verdict", "expected"),
-    [
-        ("reproduced", "good"),
-        ("not reproduced", "bad"),
-        ("missing", "open"),
-        ("2 confirmed", "good"),
-        ("3 confirmed, 1 undecided", "open"),
-        ("3 confirmed, 1 contradicted, 1 undecided", "bad"),
-        ("not testable yet", "open"),
-        ("lower by patient", "found"),
-        ("something new", "found"),
-    ],
-)
+    [("reproduced", "good"), ("not reproduced", "bad"), ("missing", "open"),
+     ("2 confirmed", "good"), ("3 confirmed, 1 undecided", "open"),
+     ("3 confirmed, 1 contradicted, 1 undecided", "bad"), ("not testable yet", "open"),
+     ("lower by patient", "found"), ("something new", "found")],
+)  # fmt: skip
 def test_the_worst_of_several_verdicts_sets_the_colour(verdict: str, expected: str) -> None:
     assert css_class(verdict) == expected
 
