@@ -41,33 +41,23 @@ def small_slices(size: int = 64) -> SliceSet:
 
 def small_recipe(protocol: str = "thesis", **changes: Any) -> Recipe:
     """The small recipe; a change such as training__patience=1 means training.patience."""
-    return load_recipe(
-        protocol, {**SMALL, **{key.replace("__", "."): value for key, value in changes.items()}}
-    )
+    own = {key.replace("__", "."): value for key, value in changes.items()}
+    return load_recipe(protocol, SMALL | own)
 
 
 def spec_of(
-    arm: str,
-    entry: ArmEntry,
-    slices: SliceSet,
-    split: Split,
-    recipe: Recipe,
-    *,
-    seed: int = 1,
-    shape: tuple[int, int] | None = None,
-    **params: Any,
-) -> RunSpec:
-    return RunSpec(
-        arm=arm,
-        params=entry.resolve(params),
-        recipe=recipe,
-        dataset_id=slices.dataset_id,
-        content_fingerprint=slices.fingerprint,
-        split_id=split.split_id,
-        split_fingerprint=split.fingerprint,
-        shape=shape or slices.shape,
-        seed=None if entry.deterministic else seed,
-    )
+    arm: str, entry: ArmEntry, slices: SliceSet, split: Split, recipe: Recipe, *, seed: int = 1,
+    shape: tuple[int, int] | None = None, **params: Any,
+) -> RunSpec:  # fmt: skip
+    own = {"params": entry.resolve(params), "recipe": recipe, "shape": shape or slices.shape}
+    seed_of = None if entry.deterministic else seed
+    return RunSpec(arm=arm, seed=seed_of, **own, **names_of(slices, split))
+
+
+def names_of(slices: SliceSet, split: Split) -> dict[str, Any]:
+    """What a spec has of its slices and its split."""
+    data = {"dataset_id": slices.dataset_id, "content_fingerprint": slices.fingerprint}
+    return data | {"split_id": split.split_id, "split_fingerprint": split.fingerprint}
 
 
 def augmented(
@@ -132,16 +122,27 @@ class Pinched:
         return maps
 
 
+class Trap:
+    """Unpickled, it makes a file: what a file of a stranger could do."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.mark,)
+
+
 FAULTY, PINCHED = ArmEntry.of(Faulty), ArmEntry.of(Pinched)
 
-TINY_GRID = """\
+TINY = """\
 seeds = [452669]
 
 [set]
 "training.max_epochs" = 2
 "training.batch_size" = 4
 "network.channels" = [4, 8, 8, 8, 8, 8]
-
+"""
+TINY_GRID = f"""{TINY}
 [[arms]]
 name = "background"
 

@@ -1,9 +1,8 @@
-"""What every test runs under: one thread, no data found by accident; and the small bench they
-share.
-"""
+"""What every test runs under: one thread, no data found by accident; the bench they share."""
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Generator, Iterator
 from functools import partial
@@ -23,9 +22,7 @@ from benchmark.splits.split import make
 
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_found_by_accident(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No data from the environment, no earlier download, no settings of the user. Subprocesses
-    inherit it.
-    """
+    """No data from the environment, no download, no settings of the user, nor in subprocesses."""
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MENINGIOMA_DATA", raising=False)
@@ -64,13 +61,21 @@ def few_phantoms(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(phantoms, "make", partial(phantoms.make, patients=8, slices_per_patient=3))
 
 
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names can still be made, and no byte reaches the disk: what fsync says then."""
+
+    def refuse(stream: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Keep each test's outcome, so that the contract suite can tell an arm that was only
-    skipped.
-    """
+    """Keep each test's outcome, so that the contract suite can tell an arm that was skipped."""
     report = yield
     if report.when == "call" or report.outcome == "skipped":
         item.stash[OUTCOME] = report.outcome

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from io import BytesIO
@@ -22,7 +23,7 @@ from PIL import Image
 from benchmark.data import load, nifti
 from benchmark.data.registry import RegisteredSlice, Registry
 from benchmark.data.slices import RawSlice, SliceSet, gather, iterate, mask_hash
-from benchmark.errors import DataError
+from benchmark.errors import BenchmarkError, DataError
 
 in_one_folder = settings(  # of laws whose examples share the files of the first
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -30,13 +31,9 @@ in_one_folder = settings(  # of laws whose examples share the files of the first
 
 
 def small_set(
-    n: int = 3,
-    *,
-    seed: int = 0,
-    dtype: str = "uint8",
-    shape: tuple[int, int] = (64, 96),
+    n: int = 3, *, seed: int = 0, dtype: str = "uint8", shape: tuple[int, int] = (64, 96),
     label: int = 1,
-) -> SliceSet:
+) -> SliceSet:  # fmt: skip
     """n slices of one shape with distinct, asymmetric masks: 2, 5, 8, ... in patients of two."""
     rng = np.random.default_rng(seed)
     top = {"uint8": 256, "int16": 3000, "uint16": 65536}[dtype]
@@ -167,13 +164,21 @@ def snapshot(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
+@contextmanager
+def one_line(error: type[BenchmarkError], *words: str) -> Iterator[None]:
+    """What is done inside raises one error, of one line, with all the words."""
+    with pytest.raises(error) as caught:
+        yield
+    assert "\n" not in str(caught.value)
+    for word in words:
+        assert word in str(caught.value)
+
+
 def refused(source: Path, *words: str, error: type[DataError] = DataError, **options: Any) -> None:
     """Loading raises one error with all the words, and leaves every file as it was."""
     before = snapshot(source)
-    with pytest.raises(error) as caught:
+    with one_line(error, *words):
         load(source, **options)
-    for word in words:
-        assert word in str(caught.value)
     assert before == snapshot(source)
 
 

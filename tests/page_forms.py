@@ -56,10 +56,8 @@ def figure(slug: str = "lines", *tables: Table) -> Figure:
 
 def drawing(width: int = 252, alt: str = "Two lines.") -> str:
     """252 points are one column of a journal, 518 are both."""
-    return (
-        f'<svg viewBox="0 0 {width} 100" role="img" aria-label="{alt}" class="figure">'
-        '<path d="M0 0L9 9"/></svg>'
-    )
+    named = f'role="img" aria-label="{alt}" class="figure"'
+    return f'<svg viewBox="0 0 {width} 100" {named}><path d="M0 0L9 9"/></svg>'
 
 
 def wide_table() -> Table:
@@ -93,17 +91,13 @@ def gallery(slices: int = 30, name: str = "unet 5x5, alpha 0.5") -> dict[str, An
     nothing = {"d": "", "dice": 0.0, "mm2": 0.0}
     unknown = {"d": "M1 1L2 2L3 1Z", "dice": None, "mm2": 1.0}
     lost = (("a", "elsewhere"), ("b", name), ("c", "elsewhere"))
+    first = {"id": "first", "arm": name, **terms, "seed": 1, "click": False}
+    second = {"id": "second", "arm": "otsu", **terms, "seed": None, "click": True}
     return {
-        "height": SIDE,
-        "width": SIDE,
-        "slices": shown,
-        "runs": [
-            {"id": "first", "arm": name, **terms, "seed": 1, "click": False},
-            {"id": "second", "arm": "otsu", **terms, "seed": None, "click": True},
-        ],
+        "height": SIDE, "width": SIDE, "slices": shown, "runs": [first, second],
         "outlines": {"first": predicted, "second": {"1": nothing, "2": unknown}},
         "left_out": [{"id": run_id, "why": why} for run_id, why in lost],
-    }
+    }  # fmt: skip
 
 
 def content(**changes: Any) -> Content:
@@ -148,17 +142,10 @@ def hostile() -> Content:
     nasty = replace(table(HOSTILE, **{HOSTILE: [HOSTILE]}), notes=(HOSTILE,))
     tables, more = [nasty, wide_table()], [figure()]
     chapter = Chapter(HOSTILE, HOSTILE, [named], [HOSTILE], tables, more, [HOSTILE])
-    return content(
-        title=HOSTILE,
-        lead=HOSTILE,
-        parts=[Part("nasty", HOSTILE, [chapter], [Answer(HOSTILE, HOSTILE, (HOSTILE,))])],
-        drawings={HOSTILE: drawing(), "lines": drawing()},
-        gallery=gallery(name=HOSTILE),
-        gallery_note=HOSTILE,
-        attribution=[HOSTILE],
-        licence=HOSTILE,
-        citation=HOSTILE,
-    )
+    parts = [Part("nasty", HOSTILE, [chapter], [Answer(HOSTILE, HOSTILE, (HOSTILE,))])]
+    texts: dict[str, Any] = dict.fromkeys(("title", "lead", "licence", "citation"), HOSTILE)
+    texts |= {"gallery": gallery(name=HOSTILE), "gallery_note": HOSTILE, "attribution": [HOSTILE]}
+    return content(parts=parts, drawings={HOSTILE: drawing(), "lines": drawing()}, **texts)
 
 
 @dataclass

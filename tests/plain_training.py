@@ -32,13 +32,9 @@ def stream(seed: int, name: int, epoch: int = 0, index: int = 0) -> np.random.Ge
 
 
 def untrained(
-    name: str,
-    seed: int,
-    channels: tuple[int, ...],
-    dropout: float = 0.3,
-    kernel: int = 3,
+    name: str, seed: int, channels: tuple[int, ...], dropout: float = 0.3, kernel: int = 3,
     **layers: str,
-) -> nn.Module:
+) -> nn.Module:  # fmt: skip
     """MONAI's network with the weights of a seed, one kernel throughout; layers: norm, act."""
     kind: Any = {"unet": UNet, "attention-unet": AttentionUnet}[name]
     torch.manual_seed(int(stream(seed, WEIGHTS).integers(0, 2**63 - 1)))
@@ -74,17 +70,10 @@ class Plain:
 
 
 def train(
-    model: nn.Module,
-    slice_id: NDArray[np.int64],
-    augmented: Augmented,
-    val: tuple[NDArray[np.float32], NDArray[np.bool_]],
-    *,
-    seed: int,
-    alpha: float,
-    epochs: int,
-    batch: int = 4,
-    rate: float = 1e-3,
-) -> Plain:
+    model: nn.Module, slice_id: NDArray[np.int64], augmented: Augmented,
+    val: tuple[NDArray[np.float32], NDArray[np.bool_]], *,
+    seed: int, alpha: float, epochs: int, batch: int = 4, rate: float = 1e-3,
+) -> Plain:  # fmt: skip
     """Train for so many epochs; val is (N, H, W) images and masks."""
     plain, keys = Plain(copy.deepcopy(model.state_dict())), _keyed_by_hand(model)
     optimiser = torch.optim.Adam(model.parameters(), lr=rate, fused=False, foreach=False)

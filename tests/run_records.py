@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from bench_forms import names_of
 from numpy.typing import NDArray
 
 from benchmark.data.slices import RawSlice, SliceSet, gather
@@ -25,6 +25,8 @@ from benchmark.scoring.evaluate import score
 from benchmark.scoring.summary import summarise
 from benchmark.splits.split import Split
 
+BY_PATIENT = {"split_unit": "patient", "split_id": "by-patient-1", "protocol": "patient",
+              "protocol_hash": "feed"}  # fmt: skip
 SIDE = 10  # of each square tumour, in pixels
 NEWER = ("nsd_1mm", "nsd_2mm", "hd95_mm", "assd_mm", "truth_diameter_mm", "predicted_diameter_mm",
          "truth_perpendicular_mm", "predicted_perpendicular_mm", "core_sensitivity")  # fmt: skip
@@ -65,36 +67,26 @@ def halves(slices: SliceSet, name: str = "by-image-1") -> Split:
 
 def a_spec(slices: SliceSet, split: Split, **changes: Any) -> RunSpec:
     """The thesis's best cell at 512x512 with seed 1, unless changed."""
-    spec = RunSpec(
-        arm="unet",
-        params={"alpha": 0.5, "kernel_size": 5},
-        recipe=load_recipe("thesis"),
-        dataset_id=slices.dataset_id,
-        content_fingerprint=slices.fingerprint,
-        split_id=split.split_id,
-        split_fingerprint=split.fingerprint,
-        shape=(512, 512),
-        seed=1,
-    )
-    return replace(spec, **changes)
+    cell = {"arm": "unet", "params": {"alpha": 0.5, "kernel_size": 5}, "seed": 1}
+    own = cell | {"recipe": load_recipe("thesis"), "shape": (512, 512)}
+    return RunSpec(**(own | names_of(slices, split) | changes))
 
 
 def varied(**overrides: Any) -> Recipe:
     """The thesis's protocol, name kept, with section__key values replaced."""
-    return load_recipe(
-        "thesis", {key.replace("__", "."): value for key, value in overrides.items()}
-    )
+    return load_recipe("thesis", {k.replace("__", "."): value for k, value in overrides.items()})
+
+
+def write_own(folder: Path, rows: int = 5, **changes: Any) -> RunFolder:
+    """One finished run on eight slices of one's own."""
+    slices = squares(8)
+    return write_run(folder, slices, halves(slices), rows=rows, **changes)
 
 
 def write_run(
-    root: Path,
-    slices: SliceSet,
-    split: Split,
-    *,
-    rows: int = 8,
-    click: bool = False,
+    root: Path, slices: SliceSet, split: Split, *, rows: int = 8, click: bool = False,
     **changes: Any,
-) -> RunFolder:
+) -> RunFolder:  # fmt: skip
     """Write one finished run as the runner does."""
     spec = a_spec(slices, split, **changes)
     folder = RunFolder(root, spec.run_id)
@@ -139,15 +131,10 @@ def terms() -> tuple[Reference, Tolerances]:
 
 
 def table(
-    dice: Mapping[int, Sequence[float]],
-    patients: Sequence[str],
-    *,
-    first_slice: int = 0,
-    measures: Mapping[str, Sequence[float]] = MappingProxyType({}),
-    **changes: Any,
-) -> Collected:
-    """Comparable runs of the best cell in memory: Dice of each test slice by seed; changes
-    overwrite columns.
+    dice: Mapping[int, Sequence[float]], patients: Sequence[str], *, first_slice: int = 0,
+    measures: Mapping[str, Sequence[float]] = MappingProxyType({}), **changes: Any,
+) -> Collected:  # fmt: skip
+    """Runs of the best cell in memory: Dice of test slices by seed; changes overwrite columns.
 
     Slices are numbered from first_slice; measures adds columns to the scores, the same for
     every seed, or puts them in place of sensitivity, precision, tp, fp and fn. A Dice of 0 is
@@ -155,42 +142,23 @@ def table(
     """
     reference, rules = terms()
     base = dict.fromkeys(DTYPES, "-") | {
-        "arm": "unet",
-        "params": '{"alpha":0.5,"kernel_size":5}',
-        "kernel_size": 5,
-        "alpha": 0.5,
-        "protocol": "thesis",
-        "protocol_hash": rules.protocol_hash,
-        "recipe_hash": rules.recipe_hash,
-        "network_hash": rules.network_hash,
-        "split_unit": "image",
-        "split_rule": rules.split_rule,
-        "split_id": "by-image-1",
-        **reference.split_sizes,
-        "height": 512,
-        "width": 512,
-        "precision": "fp32",
-        "dataset_id": reference.dataset_id,
-        "phantom": False,
-        "needs_click": False,
-        "parameters": COUNTS[5],
-        "timing.fit_seconds": 60.0,
-    }
+        "arm": "unet", "params": '{"alpha":0.5,"kernel_size":5}', "kernel_size": 5, "alpha": 0.5,
+        "protocol": "thesis", "protocol_hash": rules.protocol_hash,
+        "recipe_hash": rules.recipe_hash, "network_hash": rules.network_hash,
+        "split_unit": "image", "split_rule": rules.split_rule, "split_id": "by-image-1",
+        **reference.split_sizes, "height": 512, "width": 512, "precision": "fp32",
+        "dataset_id": reference.dataset_id, "phantom": False, "needs_click": False,
+        "parameters": COUNTS[5], "timing.fit_seconds": 60.0,
+    }  # fmt: skip
     runs, scores = [], []
     for seed, values in dice.items():
         numbers = range(first_slice, first_slice + len(values))
         part = pd.DataFrame({"slice_id": numbers, "patient_id": patients, "dice": list(values)})
-        part = part.assign(
-            sensitivity=1.0, precision=1.0, tp=(part["dice"] > 0).astype(int), fp=0, fn=1
-        )
+        found = (part["dice"] > 0).astype(int)
+        part = part.assign(sensitivity=1.0, precision=1.0, tp=found, fp=0, fn=1)
         part = part.assign(run_id=f"run_s{seed}", **measures)
-        summary = summarise(part)
-        named = {
-            "run_id": f"run_s{seed}",
-            "seed": seed,
-            **{f"test.{key}": value for key, value in summary.items()},
-        }
-        runs.append(base | named | changes)
+        summary = {f"test.{key}": value for key, value in summarise(part).items()}
+        runs.append(base | {"run_id": f"run_s{seed}", "seed": seed} | summary | changes)
         scores.append(part)
     return Collected(pd.DataFrame(runs).astype(DTYPES), pd.concat(scores, ignore_index=True), ())
 

@@ -55,13 +55,9 @@ def rich_images(side: int = 12) -> st.SearchStrategy[NDArray[np.int16]]:
 def slice_set(slice_ids: Sequence[int], patients: Sequence[str | None]) -> SliceSet:
     """Slices of one pixel: splits ask for numbers and patients only."""
     n = len(slice_ids)
-    return SliceSet(
-        images=np.zeros((n, 1, 1), np.uint8),
-        masks=np.ones((n, 1, 1), bool),
-        slice_id=np.array(slice_ids, dtype=np.int64),
-        label=np.ones(n, np.int64),
-        patient_id=tuple(patients),
-    )
+    arrays = {"images": np.zeros((n, 1, 1), np.uint8), "masks": np.ones((n, 1, 1), bool)}
+    names = {"label": np.ones(n, np.int64), "patient_id": tuple(patients)}
+    return SliceSet(slice_id=np.array(slice_ids, dtype=np.int64), **arrays, **names)
 
 
 @st.composite

@@ -48,10 +48,8 @@ DRAWN = (
 
 
 def test_a_drawing_may_name_its_marks_otherwise_and_move_a_hair() -> None:
-    assert (
-        svg_apart(DRAWN.format("1a2", "44", "0.898"), DRAWN.format("9f", "43.999999", "0.898"))
-        == []
-    )
+    stored, drawn = DRAWN.format("1a2", "44", "0.898"), DRAWN.format("9f", "43.999999", "0.898")
+    assert svg_apart(stored, drawn) == []
 
 
 @pytest.mark.parametrize(

@@ -6,41 +6,24 @@ import random
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from bench_forms import FAULTY, OUTCOME, small_recipe, small_slices, spec_of
 from numpy.typing import NDArray
+from plugin_arm import Dimmer
 
 import baselines
 from baselines import ARMS
 from benchmark.arm import Arm, ArmEntry, Cases, ClickArm, FitReport, Keepable, RunContext
-from benchmark.arm import FloatImages as Images
 from benchmark.errors import ArmError
 from benchmark.preprocessing.nyul import Landmarks
 from benchmark.runs.model_file import ModelState, pack, unpack
 from benchmark.runs.prepared_data import PreparedData
 from benchmark.scoring.evaluate import simulated_clicks
 from benchmark.splits.split import make
-
-
-@dataclass
-class Dimmer:
-    """A plug-in of another package: the brighter, the more a tumour."""
-
-    gain: float = 0.5
-
-    deterministic: ClassVar[bool] = True
-    needs_click: ClassVar[bool] = False
-
-    def fit(self, train: Cases, val: Cases, context: RunContext) -> FitReport:
-        return FitReport()
-
-    def predict(self, images: Images) -> Images:
-        return (self.gain * (images + 1)).clip(0, 1).astype(np.float32)
-
 
 ENTRIES: dict[str, ArmEntry] = {**ARMS, "plug-in": ArmEntry.of(Dimmer)}
 LEARN_NOTHING = {"background", "otsu", "plug-in"}  # these predict without having been fitted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 import types
 from pathlib import Path
@@ -16,42 +17,17 @@ from benchmark.arm import ArmEntry, with_plugins
 from benchmark.errors import ArmError
 from benchmark.runs.run_folder import read_json
 
+Capture = pytest.CaptureFixture[str]
+Patch = pytest.MonkeyPatch
 pytestmark = pytest.mark.slow
 
-MODULE = '''
-"""Somebody else's arm."""
-from dataclasses import dataclass
-from typing import ClassVar
-
-import numpy as np
-
-from benchmark.arm import FitReport
-
-@dataclass
-class Dimmer:
-    gain: float = 0.5
-    deterministic: ClassVar[bool] = True
-    needs_click: ClassVar[bool] = False
-
-    def fit(self, train, val, context):
-        return FitReport(facts={"gain": self.gain})
-
-    def predict(self, images):
-        return (self.gain * (images + 1)).clip(0, 1).astype(np.float32)
-
-@dataclass
-class Demanding:
-    gain: float
-
-NOT_A_CLASS = 3
-'''
 GRID = 'seeds = [1, 2]\n[[arms]]\nname = "dimmer"\ngain = 0.75\n'
 
 
 def install(site: Path, name: str, target: str) -> Path:
     """What installing the package extra-arms would leave in a site-packages folder."""
     sys.modules.pop("extra_arms", None)  # of an earlier test
-    (site / "extra_arms.py").write_text(MODULE)
+    shutil.copy(ROOT / "tests" / "plugin_arm.py", site / "extra_arms.py")
     about = site / "extra_arms-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: extra-arms\nVersion: 1.0\n")
@@ -68,16 +44,15 @@ def test_an_arm_of_another_package_is_listed_and_run(tmp_path: Path) -> None:
     assert (code, err) == (0, "")
     assert "extra_arms:Dimmer" in output
     assert "gain=0.5" in output
-    words = ["-m", "benchmark", "reproduce", "--data", "phantoms", "--grid", "one.toml"]
-    words += ["--out", "out", "--threads", "1"]
-    code, output, err = finish(process(words, tmp_path, [site]))
+    words = "-m benchmark reproduce --data phantoms --grid one.toml --out out --threads 1"
+    code, output, err = finish(process(words.split(), tmp_path, [site]))
     assert (code, err) == (0, "")
     assert "[1/1] dimmer(gain=0.75): done" in output  # deterministic: the two seeds are one run
     (result,) = tmp_path.glob("out/dimmer_gain0.75_*/result.json")
     assert read_json(result)["fit"] == {"gain": 0.75}
 
 
-def test_a_name_is_taken_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_is_taken_once(tmp_path: Path, monkeypatch: Patch) -> None:
     monkeypatch.syspath_prepend(install(tmp_path, "unet", "extra_arms:Dimmer"))
     sentence = r"'extra_arms:Dimmer' takes the name 'unet', which is baselines.unet:UNetArm"
     with pytest.raises(ArmError, match=sentence):
@@ -94,11 +69,7 @@ def test_a_name_is_taken_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     ],
 )
 def test_a_broken_package_is_one_line(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    target: str,
-    words: str,
+    tmp_path: Path, monkeypatch: Patch, capsys: Capture, target: str, words: str
 ) -> None:
     monkeypatch.syspath_prepend(install(tmp_path, "dimmer", target))
     with pytest.raises(ArmError, match=words):

@@ -86,10 +86,7 @@ def test_patient_differs_from_thesis_in_two_values_only() -> None:
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        (
-            "theses",
-            r"unknown protocol 'theses'; known: patient, thesis, or a path ending in \.toml",
-        ),
+        ("theses", r"unknown protocol 'theses'; known: patient, thesis, or a path ending in \."),
         ("nowhere/mine.toml", r"mine\.toml is not there"),
     ],
 )

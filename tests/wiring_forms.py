@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import plain_training as plain
 import torch
-from bench_forms import FAULTY, augmented, small_slices
+from bench_forms import FAULTY, augmented, small_slices, spec_of
 from numpy.typing import NDArray
 from torch import nn
 
@@ -35,13 +35,9 @@ from benchmark.training.layers import KeyedDropout, replace_layers, set_keys
 
 TABLE = {**ARMS, "faulty": FAULTY}
 SLICES = small_slices()  # 24 of 8 patients, 64 x 64; by image 16 train, 4 validate, 4 test
-SPLITS = {
-    split.split_id: split for split in (make(SLICES, SplitRule(), number) for number in (1, 2))
-}
-CHANCES = [
-    f"augmentation.{name}_p"
-    for name in ("affine", "elastic", "motion", "bias", "intensity", "noise")
-]
+SPLITS = {split.split_id: split for split in (make(SLICES, SplitRule(), i) for i in (1, 2))}
+TRANSFORMS = ("affine", "elastic", "motion", "bias", "intensity", "noise")
+CHANCES = [f"augmentation.{name}_p" for name in TRANSFORMS]
 STILL: dict[str, Any] = {  # steps so small that no weight changes, on images as they are
     **dict.fromkeys(CHANCES, 0.0),
     "network.channels": [4, 8],
@@ -73,17 +69,8 @@ def still(arm: str = "unet") -> RunSpec:
     """A cell of this arm; a network stays as it was drawn."""
     split, entry = SPLITS["by-image-1"], TABLE[arm]
     given = {"alpha": 0.3, "kernel_size": 3}
-    return RunSpec(
-        arm=arm,
-        params=entry.resolve({name: given[name] for name in given if name in entry.defaults}),
-        recipe=load_recipe("thesis", STILL),
-        dataset_id=SLICES.dataset_id,
-        content_fingerprint=SLICES.fingerprint,
-        split_id=split.split_id,
-        split_fingerprint=split.fingerprint,
-        shape=SLICES.shape,
-        seed=None if entry.deterministic else 1,
-    )
+    params = {name: given[name] for name in given if name in entry.defaults}
+    return spec_of(arm, entry, SLICES, split, load_recipe("thesis", STILL), **params)
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,13 @@ from benchmark.cli.devices import WorkerDevice
 from benchmark.cli.parser import parser
 from benchmark.runs.run_folder import RunFolder, RunState
 
+Patch = pytest.MonkeyPatch
 pytestmark = pytest.mark.slow
 
 Capture = pytest.CaptureFixture[str]
 PAGE = ROOT / "docs" / "cluster.md"
 WORDS = ["--data", "phantoms", "--grid", "tiny.toml", "--out", "out"]
+Allotted = list[list[WorkerDevice]]
 CLASSICAL = [*WORDS, "--only", "arm=otsu,background"]
 
 
@@ -39,7 +41,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _elsewhere(tmp_path: Path, monkeypatch: Patch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.toml").write_text(TINY_GRID)
 
@@ -97,10 +99,8 @@ def test_an_unknown_id_is_named_with_its_nearest(
     ids = listed(capsys, *WORDS)
     other_options = f"{ids[2].rpartition('_')[0]}_01234567"  # the same name, another hash
     output = refused(capsys, other_options)
-    assert (
-        f"01234567: grid tiny has no such cell with these options; the nearest is {ids[2]};"
-        in output
-    )
+    lacking = "01234567: grid tiny has no such cell with these options"
+    assert f"{lacking}; the nearest is {ids[2]};" in output
     assert "`plan --format ids` with the same options lists those that are open" in output
     # far in spelling, but it begins so
     assert f"; the nearest is {ids[0]}; " in refused(capsys, ids[0][:5])
@@ -123,10 +123,10 @@ def test_a_cell_that_another_process_runs_is_left_to_it(
 
 
 @pytest.fixture
-def allotted(monkeypatch: pytest.MonkeyPatch, few_phantoms: None) -> list[list[WorkerDevice]]:
+def allotted(monkeypatch: Patch, few_phantoms: None) -> Allotted:
     """The workers of each call of a machine with 8 cores, which then do nothing."""
     monkeypatch.setattr(run_verbs, "usable_cores", lambda: 8)
-    calls: list[list[WorkerDevice]] = []
+    calls: Allotted = []
 
     def share(asked: object, planned: object, arms: object, workers: Any, *_: object) -> Any:
         calls.append(workers)
@@ -145,10 +145,7 @@ def allotted(monkeypatch: pytest.MonkeyPatch, few_phantoms: None) -> list[list[W
     ("states", "workers"), [("PDPP", 3), ("DDDC", 1), ("DDDD", 1)], ids=lambda value: f"{value}"
 )
 def test_workers_no_more_than_open_cells_and_their_threads_as_ever(
-    allotted: list[list[WorkerDevice]],
-    monkeypatch: pytest.MonkeyPatch,
-    states: str,
-    workers: int,
+    allotted: Allotted, monkeypatch: Patch, states: str, workers: int
 ) -> None:
     """8 cores // 4 cells of the grid: a checkpoint is gone on from only with the same threads."""
     names = {"D": RunState.DONE, "P": RunState.PENDING, "C": RunState.PARTIAL}
@@ -157,36 +154,27 @@ def test_workers_no_more_than_open_cells_and_their_threads_as_ever(
     assert allotted == [[("cpu", 2)] * workers]
 
 
-def test_more_threads_than_cores_are_told(
-    allotted: list[list[WorkerDevice]], capsys: Capture
-) -> None:
+def test_more_threads_than_cores_are_told(allotted: Allotted, capsys: Capture) -> None:
     assert main(["reproduce", *CLASSICAL, "--threads", "9"]) == 0
     assert "Note: 9 threads share the 8 cores that this process may use" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("threads", "expected"), [((), [("cpu", 1)] * 2), (("--threads", "2"), [("cpu", 2)])]
+    ("options", "expected"), [("", [("cpu", 1)] * 2), ("--threads 2", [("cpu", 2)])]
 )
 def test_a_second_worker_joins_unasked_only_where_there_are_cores_for_it(
-    allotted: list[list[WorkerDevice]],
-    threads: tuple[str, ...],
-    expected: list[tuple[str, int]],
-    monkeypatch: pytest.MonkeyPatch,
+    allotted: Allotted, options: str, expected: list[tuple[str, int]], monkeypatch: Patch
 ) -> None:
     """Two cores, and cells of minutes: two workers of one thread, but one of two as was asked."""
     monkeypatch.setattr(run_verbs, "usable_cores", lambda: 2)
     monkeypatch.setattr(run_verbs.GridStatus, "seconds_in_all", lambda self: 600.0)
-    assert main(["reproduce", *WORDS, "--device", "cpu", *threads]) == 0
+    assert main(["reproduce", *WORDS, "--device", "cpu", *options.split()]) == 0
     assert allotted == [expected]
 
 
 @pytest.mark.parametrize(("device", "cards"), [("auto", "010"), ("cuda", "010"), ("cuda:1", "111")])
 def test_workers_spread_over_the_cards(
-    allotted: list[list[WorkerDevice]],
-    capsys: Capture,
-    monkeypatch: pytest.MonkeyPatch,
-    device: str,
-    cards: str,
+    allotted: Allotted, capsys: Capture, monkeypatch: Patch, device: str, cards: str
 ) -> None:
     """Two cards that are not there, so far as the start of the workers."""
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
@@ -247,10 +235,8 @@ def test_the_script_of_the_page_runs_the_grid_to_the_bits_of_one_process(
 ) -> None:
     """As an array of three tasks at once, two cells each at most, told apart as SLURM does."""
     script = next(block for block in blocks("bash") if "SLURM_ARRAY_TASK_ID" in block)
-    for shown, here in (
-        ("--data path/to/slices", "--data phantoms --grid tiny.toml --threads 1"),
-        ("CELLS=4", "CELLS=2"),
-    ):
+    data = ("--data path/to/slices", "--data phantoms --grid tiny.toml --threads 1")
+    for shown, here in (data, ("CELLS=4", "CELLS=2")):
         assert shown in script
         script = script.replace(shown, here)
     (tmp_path / "array.sh").write_text(script)
@@ -258,11 +244,9 @@ def test_the_script_of_the_page_runs_the_grid_to_the_bits_of_one_process(
     _, ids, _ = finish(process(listing, tmp_path))
     (tmp_path / "ids.txt").write_text(ids)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    team = [
-        start(["bash", "array.sh", "ids.txt"], tmp_path,
-              {"PYTHONPATH": f"{ROOT}", "PATH": path, "SLURM_ARRAY_TASK_ID": f"{task}"})
-        for task in (1, 2, 3)
-    ]  # fmt: skip
+    places, words = {"PYTHONPATH": f"{ROOT}", "PATH": path}, ["bash", "array.sh", "ids.txt"]
+    tasks = [places | {"SLURM_ARRAY_TASK_ID": f"{task}"} for task in (1, 2, 3)]
+    team = [start(words, tmp_path, variables) for variables in tasks]
     ends = [finish(task) for task in team]
     assert [(code, err) for code, _, err in ends] == [(0, "")] * 3
     assert [sum(begins(output).values()) for _, output, _ in ends] == [2, 2, 0]

@@ -48,19 +48,12 @@ def test_workers_share_cores_and_cards_as_in_this_table(
 
 @law
 @given(counts, counts, counts, cards, devices)
-def test_never_more_workers_than_asked_for_or_than_cells(
-    w: int, cells: int, cores: int, n: int, device: str
-) -> None:
-    assert len(allocate(w, cells, cores, n, device)) == min(w, cells)
-
-
-@law
-@given(counts, counts, counts, cards, devices)
-def test_threads_are_equal_and_fit_the_cores(
+def test_workers_are_as_many_as_asked_for_or_as_cells_and_their_threads_fit_the_cores(
     w: int, cells: int, cores: int, n: int, device: str
 ) -> None:
     """Equal, since bits agree at equal threads only; above the cores only where each has one."""
     threads = [t for _, t in allocate(w, cells, cores, n, device)]
+    assert len(threads) == min(w, cells)
     assert len(set(threads)) == 1
     assert sum(threads) <= cores or set(threads) == {1}
 

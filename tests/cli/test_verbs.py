@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 from bench_forms import ROOT, TINY_GRID, finish, process
 from data_forms import small_set, write_pairs
-from run_records import halves, squares, write_run
+from run_records import write_own
 from scipy.io import savemat
 
 from baselines import ARMS
@@ -35,11 +35,12 @@ from benchmark.runs import collect
 from benchmark.runs.spec import RunSpec
 from benchmark.splits.split import Split
 
+Patch = pytest.MonkeyPatch
 Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few_phantoms: None) -> None:
+def _elsewhere(tmp_path: Path, monkeypatch: Patch, few_phantoms: None) -> None:
     """In an empty folder, with few phantoms."""
     monkeypatch.chdir(tmp_path)
 
@@ -94,20 +95,11 @@ WRONG_GRIDS = {  # after seeds = [1] and [[arms]]
     "g": ('name = "unet"\nalpha = nan', "must"),
 }
 WRONG_OPTIONS = [  # of reproduce --data phantoms --out out
-    (
-        "--grid thesiss",
-        "unknown grid 'thesiss'; known: baselines, quick, thesis, or a path ending in .toml",
-    ),
+    ("--grid thesiss", "unknown grid 'thesiss'; known: baselines, quick, thesis, or a path ending"),
     ("--grid no.toml", "grid file no.toml is not there"),
     ("--protocol nnunet", "unknown protocol 'nnunet'; known: patient, thesis"),
-    (
-        "--set trainin.patience=3",
-        "unknown section 'trainin'; known: augmentation, loss, network",
-    ),
-    (
-        "--set training.patients=3",
-        "unknown key in [training] 'patients'; known: batch_size, learning_rate",
-    ),
+    ("--set trainin.patience=3", "unknown section 'trainin'; known: augmentation, loss, network"),
+    ("--set training.patients=3", "unknown key in [training] 'patients'; known: batch_size, lear"),
     ("--set training.patience=many", "training.patience = 'many' must be int"),
     ("--set training.patience=0", "must be above 0"),
     ("--set training.patience", "must have the form KEY=VALUE"),
@@ -144,20 +136,14 @@ def test_what_is_wrong_is_named_before_anything_is_written(
     assert late or not list(tmp_path.rglob("by-*.json"))
 
 
+OF_DATA = ("data", "plan --data", "reproduce --data", "rescore --runs . --data", "audit --data",
+           "score . --split a --data")  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        *(
-            (f"{verb} no/such/folder", "no/such/folder: not there")
-            for verb in (
-                "data",
-                "plan --data",
-                "reproduce --data",
-                "rescore --runs . --data",
-                "audit --data",
-                "score . --split a --data",
-            )
-        ),
+        *((f"{verb} no/such", "no/such: not there") for verb in OF_DATA),
         ("data empty", "looked for"),
         ("data empty", "images.npy"),
         ("compare --runs no/such", "--runs no/such: there is no such folder"),
@@ -222,13 +208,11 @@ def test_options_become_a_request() -> None:
     assert (got.seeds, got.labels, got.spacing_mm) == ((452669, 1), (1, 2), (0.5, 1.0))
     assert asked("plan --labels all").labels is None
     assert asked("plan").labels == (1,)
-    assert asked("plan --only kernel_size=5 --only alpha=0.5").only == {
-        "kernel_size": [5],
-        "alpha": [0.5],
-    }
+    twice = asked("plan --only kernel_size=5 --only alpha=0.5").only
+    assert twice == {"kernel_size": [5], "alpha": [0.5]}
 
 
-def test_where_slices_come_from(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_where_slices_come_from(monkeypatch: Patch, tmp_path: Path) -> None:
     """Asked for, the environment, an earlier download, else phantoms, in a folder of their own."""
     from benchmark.data import download
 
@@ -369,15 +353,12 @@ def test_phantoms_and_real_slices_never_share_a_folder(capsys: Capture, tmp_path
     run = tmp_path / "mixed" / "some-run"
     run.mkdir(parents=True)
     (run / "spec.json").write_text(json.dumps({"phantom": False}))
-    assert (
-        "mixed holds runs on real slices, and these would be runs on phantoms; give another folder"
-        in refused(capsys, "reproduce --data phantoms --only arm=otsu --out mixed")
-    )
+    says = "mixed holds runs on real slices, and these would be runs on phantoms; give another fol"
+    assert says in refused(capsys, "reproduce --data phantoms --only arm=otsu --out mixed")
     (run / "spec.json").write_text(json.dumps({"phantom": True}))
     assert call("export phantoms real") == 0
-    assert "mixed holds runs on phantoms, and these would be runs on real slices" in refused(
-        capsys, "plan --data real --out mixed"
-    )
+    says = "mixed holds runs on phantoms, and these would be runs on real slices"
+    assert says in refused(capsys, "plan --data real --out mixed")
     assert list((tmp_path / "mixed").iterdir()) == [run]
 
 
@@ -411,18 +392,13 @@ def test_a_run_compared_and_rescored(capsys: Capture, tmp_path: Path) -> None:
     assert scores.read_bytes() == whole
 
 
-def write(folder: Path, rows: int = 5, seed: int = 1, alpha: float = 0.5) -> None:
-    """One finished run on slices of one's own."""
-    slices, params = squares(8), {"alpha": alpha, "kernel_size": 5}
-    write_run(folder, slices, halves(slices), rows=rows, seed=seed, params=params)
-
-
 @pytest.fixture
 def written(tmp_path: Path) -> Path:
     """Runs of two alphas and two seeds."""
     for alpha, rows in ((0.5, 8), (0.6, 6)):
         for seed in (1, 2):
-            write(tmp_path / "mine", rows - seed, seed, alpha)
+            params = {"alpha": alpha, "kernel_size": 5}
+            write_own(tmp_path / "mine", rows - seed, seed=seed, params=params)
     return tmp_path / "mine"
 
 
@@ -436,10 +412,8 @@ def test_compare_in_every_format(capsys: Capture, written: Path, form: str, begi
     output = capsys.readouterr()
     assert output.out.startswith(begins)
     assert "1. Does 0.898 hold?" not in output.out
-    assert output.err == (
-        "Nothing to show under claims: "
-        "nothing has been run on the thesis's slices with its protocol.\n"
-    )
+    nothing = "nothing has been run on the thesis's slices with its protocol"
+    assert output.err == f"Nothing to show under claims: {nothing}.\n"
     titles = ("The thesis's printed numbers.", "Arms against arms, dataset")
     for title in (*titles, "Measures by tumour size, dataset"):
         assert title in output.out
@@ -447,7 +421,7 @@ def test_compare_in_every_format(capsys: Capture, written: Path, form: str, begi
 
 @pytest.mark.parametrize("section", SECTION_NAMES)
 def test_csv_is_nothing_but_csv(
-    capsys: Capture, written: Path, monkeypatch: pytest.MonkeyPatch, section: str
+    capsys: Capture, written: Path, monkeypatch: Patch, section: str
 ) -> None:
     """Even where a run was left out. An empty section is an empty file."""
     collected = replace(collect.collect(written), superseded=("an-old-run",))
@@ -485,7 +459,7 @@ def test_no_line_of_compare_is_wider_than_a_terminal(capsys: Capture, options: s
 
 @pytest.mark.parametrize("verb", ["compare", "report"])
 def test_after_runs_on_phantoms_it_says_where_they_lie(
-    capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+    capsys: Capture, tmp_path: Path, monkeypatch: Patch, verb: str
 ) -> None:
     """And how to judge them; not where real slices were run, or a folder was named."""
     page = Written(tmp_path / "page", 0)
@@ -501,12 +475,12 @@ def test_after_runs_on_phantoms_it_says_where_they_lie(
     assert output.startswith("Judging the ")
     assert " runs shipped here, since runs/ holds no finished run.\n" in output
     assert here not in output
-    write(tmp_path / "runs-quick")
+    write_own(tmp_path / "runs-quick")
     output = said()
     assert here in output
     assert f"nox -s {verb} -- --runs runs-quick" in output
     assert said("--runs runs-quick").startswith("Judging runs-quick: 1 finished runs.\n")
-    write(tmp_path / "runs")
+    write_own(tmp_path / "runs")
     output = said()
     assert output.startswith("Judging runs: 1 finished runs.\n")
     assert here not in output
@@ -522,9 +496,7 @@ def test_without_a_finished_run_everything_is_missing(capsys: Capture, tmp_path:
 
 
 @pytest.mark.parametrize("workers", ["", "--workers 2"])
-def test_a_card_that_is_not_there(
-    capfd: Capture, monkeypatch: pytest.MonkeyPatch, workers: str
-) -> None:
+def test_a_card_that_is_not_there(capfd: Capture, monkeypatch: Patch, workers: str) -> None:
     """One line, and no worker is started, which would add its own."""
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     command = "reproduce --data phantoms --only arm=otsu,background --device cuda"
@@ -552,9 +524,7 @@ def test_looking_needs_no_torch(tmp_path: Path) -> None:
 
 def test_help_comes_at_once(tmp_path: Path) -> None:
     """In processor seconds of a child, so that a busy machine does not matter."""
-    resource = pytest.importorskip(
-        "resource", reason="needs a system that tells the processor time of children"
-    )
+    resource = pytest.importorskip("resource", reason="needs the processor time of children")
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     code, output, _ = finish(process(["-m", "benchmark", "data", "--help"], cwd=tmp_path))
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -587,7 +557,7 @@ def test_a_call_that_is_stopped_says_how_to_go_on(
 
 
 def test_a_name_that_the_terminal_cannot_spell_stops_nothing(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: Patch,
 ) -> None:
     """Where output has another encoding than names, as in a C locale or on Windows."""
     terminal = io.BytesIO()

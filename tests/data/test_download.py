@@ -140,10 +140,7 @@ def test_no_network_names_the_manual_way(server: Server, tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [
-        (CONTENT[7][::-1], "MD5"),
-        (CONTENT[7] * 2, "more than the published 1024000 bytes"),
-    ],
+    [(CONTENT[7][::-1], "MD5"), (CONTENT[7] * 2, "more than the published 1024000 bytes")],
     ids=["other bytes", "more bytes"],
 )
 def test_other_content_is_thrown_away(

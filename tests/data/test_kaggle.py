@@ -74,14 +74,9 @@ SINGLE = [np.array(1), np.array([1]), np.array([[1.0]]), np.array(1, np.uint8), 
 
 @pytest.mark.parametrize(
     "labels",
-    [
-        np.array([1, 1, 1, 1, 1], dtype=object),
-        np.array([np.int64(1)] * 5, dtype=object),
-        objects(SINGLE),
-        np.ones((5, 1), np.uint8),
-        np.ones(5),
-    ],
-)
+    [np.array([1] * 5, dtype=object), np.array([np.int64(1)] * 5, dtype=object), objects(SINGLE),
+     np.ones((5, 1), np.uint8), np.ones(5)],
+)  # fmt: skip
 def test_labels_of_any_plain_kind(tmp_path: Path, labels: Any) -> None:
     assert len(load(written(tmp_path, labels=labels))) == 5
 

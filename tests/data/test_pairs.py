@@ -101,9 +101,7 @@ def test_a_picture_is_read_only_where_its_orientation_tag_leaves_it_upright(
             refused(folder, f"2{suffix}", f"orientation tag ({turn}) turns it", "upright")
 
 
-def test_inverted_pictures_and_several_in_a_file_are_refused(
-    folder: Path,
-) -> None:
+def test_inverted_pictures_and_several_in_a_file_are_refused(folder: Path) -> None:
     """Of 16 bits: those of 8 Pillow itself turns round."""
     (folder / "images" / "2.png").unlink()
     deep = Image.fromarray(np.arange(64 * 96, dtype=np.uint16).reshape(64, 96))

@@ -30,9 +30,7 @@ def test_default_is_192_slices_of_48_patients(phantoms: SliceSet) -> None:
     assert phantoms.spacing_mm[0] * 64 == pytest.approx(SPACING_MM[0] * 512)  # one field of view
 
 
-def test_a_seed_gives_the_same_bits_and_another_others(
-    phantoms: SliceSet,
-) -> None:
+def test_a_seed_gives_the_same_bits_and_another_others(phantoms: SliceSet) -> None:
     assert make().fingerprint == phantoms.fingerprint
     other = make(seed=1, patients=1)
     assert not np.array_equal(other.images, phantoms.images[:4])
@@ -72,9 +70,7 @@ def test_masses_enhance_but_do_not_stand_out_by_brightness_alone(phantoms: Slice
         assert (image[~mask] > bright).sum() > 50  # skin and vessels are as bright
 
 
-def test_most_heads_hold_something_else_as_bright_and_thick(
-    phantoms: SliceSet,
-) -> None:
+def test_most_heads_hold_something_else_as_bright_and_thick(phantoms: SliceSet) -> None:
     """Orbits and nose: a disc as large and as bright, deep in the head, past skin and bone."""
     wins = []
     for image, mask in zip(phantoms.images, phantoms.masks, strict=True):

@@ -46,13 +46,8 @@ def test_the_published_facts(slices: SliceSet) -> None:
 
 def test_numbers_and_patients_come_back(few: SliceSet) -> None:
     """From transposed slices under wrong numbers and without patients."""
-    lost = replace(
-        few,
-        images=few.images.transpose(0, 2, 1),
-        masks=few.masks.transpose(0, 2, 1),
-        slice_id=few.slice_id + 5000,
-        patient_id=(None,) * len(few),
-    )
+    turned = {name: getattr(few, name).transpose(0, 2, 1) for name in ("images", "masks")}
+    lost = replace(few, slice_id=few.slice_id + 5000, patient_id=(None,) * len(few), **turned)
     back = gather(identify(iterate(lost)))
     assert (back.fingerprint, back.patient_id) == (few.fingerprint, few.patient_id)
 

@@ -23,6 +23,7 @@ from benchmark.data.slices import RawSlice, SliceSet, gather, iterate, mask_hash
 from benchmark.errors import DataError
 from benchmark.planning.request import Request, load_slices
 
+Capture = pytest.CaptureFixture[str]
 Patch = pytest.MonkeyPatch
 # of the archive's meningiomas
 PUBLISHED = {*range(1, 59), *range(60, 209), *range(211, 709), 3030, 3063, 3064}
@@ -175,21 +176,15 @@ def test_one_line_says_what_was_recognised(tmp_path: Path, known: None, name: st
     )
 
 
-def test_it_is_said_what_unknown_slices_are_taken_for(
-    tmp_path: Path,
-) -> None:
+def test_it_is_said_what_unknown_slices_are_taken_for(tmp_path: Path) -> None:
     assert load(write_pairs(WHOLE, tmp_path / "labelled")).note == ""
     back = load(pictures(WHOLE, tmp_path / "set"))
     assert (set(back.label), set(back.patient_id)) == ({1}, {None})
-    assert back.note == (
-        "None of the 6 masks is of Cheng's dataset; slices without a label (6) are taken for "
-        "meningiomas."
-    )
+    taken = "is of Cheng's dataset; slices without a label ({}) are taken for meningiomas"
+    assert back.note == f"None of the 6 masks {taken.format(6)}."
     counts = registry.SourceCounts(labelled=Counter({2: 1}), unlabelled=3)
-    assert counts.note([1]) == (
-        "None of the 4 masks is of Cheng's dataset; slices without a label (3) are taken for "
-        "meningiomas; left out: 1 glioma, by --labels."
-    )
+    left_out = "left out: 1 glioma, by --labels."
+    assert counts.note([1]) == f"None of the 4 masks {taken.format(3)}; {left_out}"
     assert counts.note([2]).endswith("left out: 3 meningiomas, by --labels.")
 
 
@@ -220,10 +215,8 @@ def test_another_size_hinders_only_the_labels_that_have_it(
     tmp_path: Path, monkeypatch: Patch
 ) -> None:
     """The archive's fifteen slices of 256x256 are all pituitary."""
-    small = [
-        replace(raw, slice_id=43 + place, patient_id="E")
-        for place, raw in enumerate(iterate(small_set(2, shape=(64, 64), label=3)), start=7)
-    ]
+    numbered = enumerate(iterate(small_set(2, shape=(64, 64), label=3)), start=7 + 43)
+    small = [replace(raw, slice_id=number, patient_id="E") for number, raw in numbered]
     rows = {mask_hash(raw.mask): registry.RegisteredSlice(raw.slice_id, 3, "E") for raw in small}
     monkeypatch.setattr(registry, "cheng_registry", lambda: {**KNOWN, **rows})
     folder = pictures(WHOLE, tmp_path / "set")
@@ -325,9 +318,7 @@ def test_two_slices_of_one_number_are_refused(tmp_path: Path, known: None) -> No
 # What the user sees
 
 
-def test_each_verb_says_it_once(
-    tmp_path: Path, known: None, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_each_verb_says_it_once(tmp_path: Path, known: None, capsys: Capture) -> None:
     folder = write_pairs(WHOLE, tmp_path / "set")
     assert main(["data", str(folder)]) == 0
     assert capsys.readouterr().out.splitlines()[0] == LINE
@@ -337,9 +328,7 @@ def test_each_verb_says_it_once(
     assert capsys.readouterr().out == ""
 
 
-def test_a_list_of_run_ids_holds_nothing_else(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_list_of_run_ids_holds_nothing_else(tmp_path: Path, capsys: Capture) -> None:
     """A batch script reads it; `plan` for people begins with the line."""
     folder, out = pictures(small_set(12), tmp_path / "set"), tmp_path / "runs"
     words = ["plan", "--data", str(folder), "--out", str(out)]

@@ -77,17 +77,12 @@ def split_effect() -> Table:
 
 
 MEASURES = {
-    "nsd_1mm": [0.9, 0.8, 0.7, 0.0],
-    "nsd_2mm": [0.95, 0.9, 0.85, 0.0],
-    "hd95_mm": [2.0, 4.0, 6.0, 300.0],
-    "assd_mm": [1.0, 2.0, 3.0, 300.0],
-    "truth_mm2": [700.0] * 4,
-    "predicted_mm2": [750.0, 690.0, 640.0, 0.0],
-    "truth_diameter_mm": [40.0] * 4,
-    "predicted_diameter_mm": [40.0] * 4,
-    "truth_perpendicular_mm": [30.0] * 4,
-    "predicted_perpendicular_mm": [33.0, 28.0, 31.0, 0.0],
-}
+    "nsd_1mm": [0.9, 0.8, 0.7, 0.0], "nsd_2mm": [0.95, 0.9, 0.85, 0.0],
+    "hd95_mm": [2.0, 4.0, 6.0, 300.0], "assd_mm": [1.0, 2.0, 3.0, 300.0],
+    "truth_mm2": [700.0] * 4, "predicted_mm2": [750.0, 690.0, 640.0, 0.0],
+    "truth_diameter_mm": [40.0] * 4, "predicted_diameter_mm": [40.0] * 4,
+    "truth_perpendicular_mm": [30.0] * 4, "predicted_perpendicular_mm": [33.0, 28.0, 31.0, 0.0],
+}  # fmt: skip
 
 
 def measured(of: Callable[..., Table], at: int) -> Table:

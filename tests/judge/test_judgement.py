@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from run_records import NEWER, join, table, terms
+from run_records import BY_PATIENT, NEWER, join, table, terms
 from strategies import costly
 
 from benchmark.cli.parser import SECTION_NAMES
@@ -32,12 +32,7 @@ EMPTY = Collected(
     pd.DataFrame(columns=["run_id", "slice_id", "patient_id", "dice"]),
     (),
 )
-BY_PATIENT = {
-    "split_unit": "patient",
-    "split_id": "by-patient-1",
-    "protocol": "patient",
-    "protocol_hash": "feed",
-}
+NO_CELL = {"kernel_size": None, "alpha": float("nan")}
 SMALL = {"height": 256, "width": 256}
 THIRTY = [f"p{i}" for i in range(30)]
 OWN = {"dataset_id": "own", "train": None, "val": None, "test": None}
@@ -52,13 +47,7 @@ def some(seeds: int = 2, patients: list[Any] = PATIENTS, **changes: Any) -> Coll
 def both_ways(**changes: Any) -> Collected:
     """The printed cell by image and by patient, a second alpha and an arm that saw a click."""
     other = {"params": '{"alpha":0.6,"kernel_size":5}', "alpha": 0.6}
-    click = {
-        "params": "{}",
-        "kernel_size": None,
-        "alpha": float("nan"),
-        "arm": "clicked",
-        "needs_click": True,
-    }
+    click = {**NO_CELL, "params": "{}", "arm": "clicked", "needs_click": True}
     parts = [{}, BY_PATIENT, other, click, {"precision": "bf16"}]
     return join(*(some(**{**part, **changes}) for part in parts))
 
@@ -96,9 +85,7 @@ def everything(collected: Collected) -> str:
 @pytest.mark.parametrize("name", SECTIONS)
 @pytest.mark.parametrize("runs", RUNS)
 def test_every_section_holds_whatever_was_run(runs: str, name: str) -> None:
-    """In every format, with nothing for what is not known; and a section that may be empty says
-    why.
-    """
+    """In every format, nothing for what is not known; a section that may be empty says why."""
     made = SECTIONS[name](judged(runs))
     assert made or name in WHY_EMPTY
     for form in FORMATS:
@@ -136,9 +123,7 @@ def first(found: Judgement) -> str:
 
 
 def test_the_first_answer_is_the_verdict() -> None:
-    """Phantoms are not comparable; one seed is too few; three seeds all at 0.898 +- 0.001 of equal
-    slices hold.
-    """
+    """Phantoms are not comparable; one seed is too few; three at 0.898 +- 0.001 hold."""
     assert first(judge(RUNS["phantoms"])) == "not comparable: drawn phantoms, not slices."
     few = "inconclusive: 1 of the 3 seeds that a verdict needs have been run (fp32)."
     assert first(judge(some(1))).startswith(few)
@@ -163,9 +148,7 @@ def claims_of(found: Judgement) -> tuple[str, ...]:
 
 
 def test_the_second_answer_says_each_claim_once() -> None:
-    """Those judged by their sentence, its id and terms beside; those that no run can test in one
-    line, by their ids.
-    """
+    """Those judged by sentence, id and terms; those that no run can test by ids, in one line."""
     ids = {claim.id: claim.statement for claim in terms()[0].claims}
     *judged, waiting, rule = claims_of(judge(join(some(**SMALL), some(), some(precision="bf16"))))
     named = [name for name in ids if any(f"({name}; " in line for line in judged)]
@@ -192,9 +175,7 @@ def test_a_claim_is_judged_where_the_terms_are_nearest_the_thesis_s() -> None:
 
 
 def test_a_claim_says_what_it_would_come_to_if_alpha_was_swapped() -> None:
-    """Sensitivity rises and precision falls by 0.1 from alpha 0.4 to 0.6; both are 0.01 apart
-    between two seeds.
-    """
+    """Sensitivity rises, precision falls by 0.1 from alpha 0.4 to 0.6; seeds are 0.01 apart."""
 
     def measures(i: int, seed: int) -> dict[str, list[float]]:
         up, down = 0.5 + i / 10 + seed / 100, 0.5 - i / 10 + seed / 100
@@ -243,31 +224,21 @@ def test_a_verdict_in_words_counts_every_claim(runs: str) -> None:
 
 @pytest.mark.parametrize(
     ("shift", "verdict"),
-    [
-        (0.0305, "lower by patient"),
-        (-0.0305, "higher by patient"),
-        (0.0303, "undecided"),
-        (-0.0303, "undecided"),
-    ],
-)
+    [(0.0305, "lower by patient"), (-0.0305, "higher by patient"), (0.0303, "undecided"),
+     (-0.0303, "undecided")],
+)  # fmt: skip
 def test_what_is_left_is_said_by_the_side_of_zero_that_the_interval_is_on(
     shift: float, verdict: str
 ) -> None:
-    """Thirty patients, each Dice as far apart; two seeds 0.01 apart: 4.302653 x sqrt(0.00005) =
-    0.030424.
-    """
-    image, patient = (
-        {seed: [0.6 + side + seed / 100] * 30 for seed in (1, 2)} for side in (shift, 0.0)
-    )
+    """Thirty patients, alike; two seeds 0.01 apart: 4.302653 x sqrt(0.00005) = 0.030424."""
+    image, patient = ({s: [0.6 + at + s / 100] * 30 for s in (1, 2)} for at in (shift, 0.0))
     found = judge(join(table(image, THIRTY), table(patient, THIRTY, **BY_PATIENT)))
     assert found.questions()[2].verdict == verdict
 
 
 def test_what_is_left_is_said_first_of_the_thesiss_cell_nearest_its_terms() -> None:
-    """Otsu and the cell at 256 pixels are higher by patient; the cell at 512 is lower, and its
-    verdict answers.
-    """
-    otsu = {"arm": "otsu", "kernel_size": None, "alpha": float("nan")}
+    """Otsu and the cell at 256 pixels are higher by patient; that at 512 is lower and answers."""
+    otsu = {"arm": "otsu", **NO_CELL}
     parts = [
         table({seed: [dice + seed / 100] * 30 for seed in (1, 2)}, THIRTY, **changes, **ways)
         for changes, by_image in (({}, 0.9), (SMALL, 0.3), (otsu, 0.3), (otsu | SMALL, 0.3))
@@ -297,9 +268,8 @@ def test_each_section_shows_what_it_is_named_after() -> None:
     titles = {
         name: [made.title.split(",")[0] for made in SECTIONS[name](found)] for name in SECTIONS
     }
-    assert titles["verdicts"] == [
-        "The thesis's printed numbers.", "What more trainings would bring",
-    ]  # fmt: skip
+    printed = "The thesis's printed numbers."
+    assert titles["verdicts"] == [printed, "What more trainings would bring"]
     assert found.verdicts()[0].notes[-1].startswith("Run so far: ")
     assert titles["patients"][0] == "unet 5x5"
     assert titles["patients"][1].startswith("By image against by patient")
@@ -312,20 +282,9 @@ def test_each_section_shows_what_it_is_named_after() -> None:
 
 @pytest.mark.parametrize("name", SECTIONS)
 def test_a_table_too_wide_for_a_terminal_keeps_what_it_is_read_for(name: str) -> None:
-    """Its verdict and the numbers behind it, and whose they are; tables of up to seven columns keep
-    them all.
-    """
-    kept = {
-        "",
-        "arm",
-        "verdict",
-        "ours",
-        "mean Dice",
-        "Dice",
-        "difference",
-        "95% interval",
-        "missed",
-    }
+    """Its verdict, the numbers behind it, whose they are; tables of seven columns keep all."""
+    numbers = {"ours", "mean Dice", "Dice", "difference", "95% interval", "missed"}
+    kept = {"", "arm", "verdict"} | numbers
     for made in SECTIONS[name](judged("everything")):
         headings = set(made.texts)
         assert made.essential or len(headings) <= 7, made.title

@@ -59,9 +59,7 @@ def once(**changes: Any) -> Collected:
 
 
 def spread(middle: float, apart: float, seeds: int = 3) -> dict[int, list[float]]:
-    """Equal slices; seeds `apart` from each other around middle: half width 4.302653 apart
-    sqrt(2/3) = 3.513 apart.
-    """
+    """Equal slices, seeds `apart` around middle: half 4.302653 apart sqrt(2/3) = 3.513 apart."""
     return {seed: [middle + apart * (seed - (seeds - 1) / 2)] * 4 for seed in range(seeds)}
 
 
@@ -130,9 +128,7 @@ def test_runs_that_may_not_be_compared_leave_the_mean_alone() -> None:
 
 
 def test_every_draw_with_its_three_seeds_is_judged_in_one_mean() -> None:
-    """Draws at 0.88 and 0.92: mean 0.90 over six trainings; a third draw with two seeds alone is
-    left out.
-    """
+    """Draws at 0.88 and 0.92: mean 0.90 over six trainings; a third of two seeds is left out."""
     two = good(0.92, 3, [*"ccdd"], split_id="by-image-5", first_slice=10)
     less = good(0.5, 2, [*"eeff"], split_id="by-image-3", first_slice=20)
     found = row(join(good(0.88), two, less))
@@ -149,9 +145,7 @@ def test_without_a_draw_of_three_seeds_the_fullest_is_shown_then_the_first_by_th
 
 
 def test_the_printed_mean_is_of_three_seeds_however_many_ours_is_of() -> None:
-    """Four seeds 0.01 apart: s^2 = 0.0005 / 3, df 3: t(0.975) = 3.182446 sqrt(s^2 (1/4 + 1/3)) =
-    0.031379.
-    """
+    """Four seeds 0.01 apart: s^2 = 0.0005 / 3, df 3: 3.182446 sqrt(s^2 (1/4 + 1/3)) = 0.031379."""
     assert row(good(seeds=4)).half_width == pytest.approx(0.031379, abs=1e-6)
 
 
@@ -213,13 +207,8 @@ def test_runs_that_disagree_on_what_they_were_tested_on_are_refused(
 @pytest.mark.parametrize(("kernel", "count"), COUNTS.items())
 def test_counts_that_round_to_the_printed_digit(kernel: int, count: int) -> None:
     name = f"parameters {kernel}x{kernel}, millions"
-    own = {
-        "kernel_size": kernel,
-        "height": 64,
-        "width": 64,
-        "protocol_hash": "any",
-        "split_rule": "any",
-    }
+    other = {"height": 64, "width": 64, "protocol_hash": "any", "split_rule": "any"}
+    own = other | {"kernel_size": kernel}
     near = row(once(parameters=count, **own), name)
     assert (near.verdict, near.why) == (Verdict.REPRODUCED, "differs by at most 0.05")
     off = row(once(parameters=count + 110_000, **own), name)
@@ -270,10 +259,8 @@ def test_each_verdict_has_its_mark() -> None:
 def test_exit_codes() -> None:
     rows = judge_printed_numbers(all_good(), *terms()).rows
     missing = judge_printed_numbers(collect(Path("nowhere")), *terms()).rows
-    assert ({r.verdict for r in rows}, {r.verdict for r in missing}) == (
-        {Verdict.REPRODUCED},
-        {Verdict.MISSING},
-    )
+    assert {r.verdict for r in rows} == {Verdict.REPRODUCED}
+    assert {r.verdict for r in missing} == {Verdict.MISSING}
     for some in (rows, missing):
         assert [(r.required, r.set_up) for r in some] == [(True, True)] * 7 + [(True, False)]
     unsure = [[replace(rows[0], verdict=v)] for v in (Verdict.INCONCLUSIVE, Verdict.NOT_COMPARABLE)]
@@ -301,9 +288,7 @@ def test_the_text_shows_numbers_verdicts_and_their_count() -> None:
 
 
 def test_progress_counts_trainings_on_the_thesis_terms() -> None:
-    """Three seeds of one cell, one each of three others; a fourth, another draw, 256 px, another
-    alpha add nothing.
-    """
+    """Three seeds of one cell, one of three others; other draws, sizes and alphas add nothing."""
     small = {"height": 256, "width": 256}
     extra = (
         table({9: [0.5] * 4}, PATIENTS),
@@ -317,9 +302,7 @@ def test_progress_counts_trainings_on_the_thesis_terms() -> None:
 
 
 def test_from_folders_to_verdicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """8, 8 and 9 rows of 10 found: Dice 16/18, 16/18, 18/19; the reference is made of the same
-    numbers.
-    """
+    """8, 8 and 9 rows of 10 found: Dice 16/18, 16/18, 18/19; the reference has these numbers."""
     slices = squares()
     split = halves(slices)
     monkeypatch.setattr(collecting, "shipped_splits", lambda: {split.fingerprint: split})
@@ -348,9 +331,7 @@ def own_terms(dataset_id: str, dice: float) -> tuple[Reference, Tolerances]:
 
 
 def test_results_average_over_seeds() -> None:
-    """Means 0.8 and 0.6 of four slices, one of the second missed: mean 0.7, SD 0.1414, detected
-    (0.8 + 0.8) / 2.
-    """
+    """Means 0.8 and 0.6, one slice missed: mean 0.7, SD 0.1414, detected (0.8 + 0.8) / 2."""
     (block,) = runs_tables(table({1: [0.8] * 4, 2: [0.8, 0.8, 0.8, 0.0]}, PATIENTS))
     (found,) = block.records
     assert (found["seeds"], found["missed"], found["slices"]) == (2, 1, 8)
@@ -365,18 +346,13 @@ def test_results_average_over_seeds() -> None:
     assert {name: found[name] for name in expected} == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"phantom": True},
-        {"dataset_id": "x"},
-        {"protocol_hash": "x"},
-        {"height": 256},
-        {"precision": "tf32"},
-    ],
-)
-def test_terms_never_share_a_table(changes: dict[str, Any]) -> None:
-    assert [len(made.records) for made in runs_tables(join(once(), once(**changes)))] == [1, 1]
+OTHER = {"phantom": True, "dataset_id": "x", "protocol_hash": "x", "height": 9, "precision": "tf32"}
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_terms_never_share_a_table(name: str) -> None:
+    both = runs_tables(join(once(), once(**{name: OTHER[name]})))
+    assert [len(made.records) for made in both] == [1, 1]
 
 
 @pytest.mark.parametrize("changes", [{"split_id": "by-image-2"}, {"split_fingerprint": "x"}])

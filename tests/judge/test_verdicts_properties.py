@@ -48,9 +48,7 @@ def dice_row(collected: Collected, printed: float = 0.898, **rule: float) -> Ver
 @costly
 @given(runs(fewest=3))
 def test_a_result_never_differs_from_itself(collected: Collected) -> None:
-    """Its own mean as the printed number is reproduced, unless the interval is too wide to say
-    so.
-    """
+    """Its own mean as the printed number is reproduced, unless the interval is too wide for it."""
     ours = dice_row(collected).ours
     assert ours is not None
     assert dice_row(collected, printed=ours, max_half_width=99).verdict is Verdict.REPRODUCED
@@ -81,13 +79,8 @@ def test_a_wider_margin_never_turns_reproduced_into_not_reproduced(
 ) -> None:
     """More rounding, a wider allowed interval, or a higher level."""
     narrow = dice_row(collected, printed)
-    wide = dice_row(
-        collected,
-        printed,
-        rounding=0.0005 + rounding,
-        max_half_width=0.06 + width,
-        level=0.95 + level,
-    )
+    rule = {"rounding": 0.0005 + rounding, "max_half_width": 0.06 + width, "level": 0.95 + level}
+    wide = dice_row(collected, printed, **rule)
     if narrow.verdict is Verdict.REPRODUCED:
         assert wide.verdict is not Verdict.NOT_REPRODUCED
     if wide.verdict is Verdict.NOT_REPRODUCED:
@@ -99,38 +92,23 @@ def test_a_wider_margin_never_turns_reproduced_into_not_reproduced(
 def test_a_wider_margin_on_parameters_keeps_what_was_reproduced(count: int, more: float) -> None:
     collected = table({1: [0.5] * 4}, PATIENTS, parameters=count)
     reference, rules = terms()
-    wide = replace(
-        rules, parameters=replace(rules.parameters, within=rules.parameters.within + more)
-    )
-    before, after = (
-        judge_printed_numbers(collected, reference, rules).rows[1],
-        judge_printed_numbers(collected, reference, wide).rows[1],
-    )
+    within = rules.parameters.within + more
+    wide = replace(rules, parameters=replace(rules.parameters, within=within))
+    both = (judge_printed_numbers(collected, reference, rule) for rule in (rules, wide))
+    before, after = (judged.rows[1] for judged in both)
     assert (before.verdict is Verdict.REPRODUCED) <= (after.verdict is Verdict.REPRODUCED)
     assert (before.verdict is Verdict.REPRODUCED) == (7_350_000 <= count <= 7_450_000)
 
 
-ROWS = st.lists(
-    st.builds(
-        VerdictRow,
-        st.text("abc", min_size=1),
-        st.floats(0, 1),
-        st.none() | st.floats(0, 1),
-        st.integers(0, 9),
-        st.sampled_from(Verdict),
-        st.just(""),
-        st.booleans(),
-    ),
-    max_size=9,
-)
+NUMBERS = (st.floats(0, 1), st.none() | st.floats(0, 1), st.integers(0, 9))
+SAID = (st.sampled_from(Verdict), st.just(""), st.booleans())
+ROWS = st.lists(st.builds(VerdictRow, st.text("abc", min_size=1), *NUMBERS, *SAID), max_size=9)
 
 
 @law
 @given(ROWS)
 def test_marker_count_and_exit_code_read_one_verdict(rows: list[VerdictRow]) -> None:
-    """In the text: the markers down the first column, the words in the tally, and the two exit
-    codes.
-    """
+    """In the text: markers down the first column, words in the tally, and the two exit codes."""
     lines = verdict_table(rows).render().splitlines()
     shown = [line[0] for line in lines[3 : 3 + len(rows)]]
     assert shown == [row.verdict.marker for row in rows]

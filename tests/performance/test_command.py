@@ -24,6 +24,7 @@ from performance.job import Job, Measurement, Memory
 from performance.peak import Peak
 from performance.rounds import run_rounds
 
+Capture = pytest.CaptureFixture[str]
 pytestmark = pytest.mark.slow
 
 
@@ -100,7 +101,7 @@ def test_an_implementation_tells_why_it_failed(
 
 
 def test_an_interrupt_ends_the_process_too(
-    job: Job, implementation: Callable[[str], str], capfd: pytest.CaptureFixture[str]
+    job: Job, implementation: Callable[[str], str], capfd: Capture
 ) -> None:
     """Which says nothing, and would go on for ten minutes."""
     Timer(2.0, os.kill, (os.getpid(), signal.SIGINT)).start()
@@ -110,10 +111,7 @@ def test_an_interrupt_ends_the_process_too(
 
 
 def test_processes_wait_as_they_are_told_and_their_speeds_add_up(
-    job: Job,
-    implementation: Callable[[str], str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    job: Job, implementation: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two of 10 images in 4 s each are 5 images/s, of 4 in 1 s each 8; the threads are shared.
 
@@ -142,9 +140,7 @@ SMALL = [
 ]
 
 
-def test_the_command_prints_and_adds_a_section(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_prints_and_adds_a_section(tmp_path: Path, capsys: Capture) -> None:
     """The implementation in a process of its own, as ever; the machine's peak is made up."""
 
     def run(job: Job) -> Any:
@@ -164,7 +160,7 @@ def test_the_command_prints_and_adds_a_section(
     assert "ours: this repository's training" in printed
 
 
-def test_only_printed_where_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_printed_where_asked(tmp_path: Path, capsys: Capture) -> None:
     log: list[Job] = []
     words = [*SMALL, "--no-write", "--out", str(tmp_path / "RESULTS.md"), "--busy", "1"]
     assert command.main(words, answering(log)) == 0
@@ -188,16 +184,14 @@ def test_only_printed_where_asked(tmp_path: Path, capsys: pytest.CaptureFixture[
         (["--precision", "tf32"], "tf32 needs an NVIDIA card"),
     ],
 )
-def test_bad_input_is_told_in_a_line(
-    words: list[str], says: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_bad_input_is_told_in_a_line(words: list[str], says: str, capsys: Capture) -> None:
     assert command.main([*SMALL, *words]) == 2
     error = capsys.readouterr().err.strip()
     assert says in error
     assert "\n" not in error
 
 
-def test_words_that_cannot_be_read_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_words_that_cannot_be_read_are_refused(capsys: Capture) -> None:
     with pytest.raises(SystemExit):
         command.main(["--workers", "two"])
     assert "'two' must be whole numbers separated by commas" in capsys.readouterr().err
@@ -211,7 +205,7 @@ def test_words_that_cannot_be_read_are_refused(capsys: pytest.CaptureFixture[str
     ],
 )
 def test_what_stops_the_command_leaves_nothing(
-    error: BaseException, code: int, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    error: BaseException, code: int, says: str, tmp_path: Path, capsys: Capture
 ) -> None:
     def stopped(job: Job) -> Any:
         raise error
@@ -232,7 +226,7 @@ def test_the_job_installs_what_the_peers_need() -> None:
     assert '"speed"' in jobs.partition("def speed(")[2].partition("@nox.session")[0]
 
 
-def test_loading_tells_seconds_and_memory_step_by_step(capsys: pytest.CaptureFixture[str]) -> None:
+def test_loading_tells_seconds_and_memory_step_by_step(capsys: Capture) -> None:
     rows = loading.steps("phantoms", 64)
     assert [row[0] for row in rows] == ["importing", "loading", "preprocessing all 192 slices"]
     assert min(row[1] for row in rows) >= 0
@@ -242,7 +236,7 @@ def test_loading_tells_seconds_and_memory_step_by_step(capsys: pytest.CaptureFix
     assert "nowhere: not there" in capsys.readouterr().err
 
 
-def test_growth_times_every_verb_cold_and_warm(capsys: pytest.CaptureFixture[str]) -> None:
+def test_growth_times_every_verb_cold_and_warm(capsys: Capture) -> None:
     growth.main(["--runs", "2"])
     rows = [row.split() for row in capsys.readouterr().out.splitlines()[-3:]]
     assert [row[0] for row in rows] == ["plan", "collect", "compare"]

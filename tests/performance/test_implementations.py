@@ -120,26 +120,17 @@ def test_the_networks_of_all_implementations_begin_alike(name: str, job: Job) ->
     assert all(torch.equal(first[weight], expected[weight]) for weight in expected)
 
 
-EAGER = {
-    "passes": 4,
-    "looks": 4,
-    "dropout": {nn.Dropout},
-    "prelu": {nn.PReLU},
-    "fused": False,
-}
+EAGER = {"passes": 4, "looks": 4, "dropout": {nn.Dropout}, "prelu": {nn.PReLU}, "fused": False}
 
 
 @pytest.mark.parametrize(
     ("name", "differs"),
     [
-        ("bare:batch-at-once", {"passes": 4}),
-        ("bare:pass-1", {"passes": 1}),
-        ("bare:pass-4", {"passes": 4}),
-        ("bare:look-16", {"looks": 16}),
+        *(("bare:batch-at-once", {"passes": 4}), ("bare:pass-1", {"passes": 1})),
+        *(("bare:pass-4", {"passes": 4}), ("bare:look-16", {"looks": 16})),
         ("bare:torch-dropout", {"dropout": {nn.Dropout}}),
         ("bare:torch-prelu", {"prelu": {nn.PReLU}}),
-        ("bare:plain-adam", {"fused": False}),
-        ("bare:channels-last", {"last": True}),
+        *(("bare:plain-adam", {"fused": False}), ("bare:channels-last", {"last": True})),
         ("monai-eager", EAGER),
     ],
 )

@@ -43,14 +43,10 @@ def test_the_numbers_of_a_row() -> None:
     rounds = {"peer": [turn(), turn()], "ours": [turn(2.5), turn(5 / 3)]}
     peer, ours = main_table(rounds, "ours", WORK)
     assert peer == {
-        "implementation": "peer",
-        "images/s": "2.00",
-        "seconds per epoch": "55.0",
-        "ours is x times as fast (least - most)": "2.50 (2.00 - 3.00)",
-        "peak memory, MiB": "-",
-        "GFLOP/s": "40",
-        "share of peak": "50%",
-    }
+        "implementation": "peer", "images/s": "2.00", "seconds per epoch": "55.0",
+        "ours is x times as fast (least - most)": "2.50 (2.00 - 3.00)", "peak memory, MiB": "-",
+        "GFLOP/s": "40", "share of peak": "50%",
+    }  # fmt: skip
     assert ours["ours is x times as fast (least - most)"] == "1.00 (1.00 - 1.00)"
 
 

@@ -59,13 +59,10 @@ def write(planned: PlannedRuns, place: int, at: float = NOW, **files: str) -> Ru
 
 def finish(planned: PlannedRuns, place: int, seconds: float) -> None:
     timing = {"fit_seconds": 9, "predict_seconds": 1, "seconds_per_epoch": seconds}
-    write(
-        planned,
-        place,
-        spec=json.dumps({"spec": planned.specs[place].canonical()}),
-        timing=json.dumps({**timing, "train_gflop_per_image": 10}),
-        result=json.dumps({"fit": {"stopped_early": True, "stop_epoch": 19}}),
-    )
+    spec = json.dumps({"spec": planned.specs[place].canonical()})
+    result = json.dumps({"fit": {"stopped_early": True, "stop_epoch": 19}})
+    timing = json.dumps({**timing, "train_gflop_per_image": 10})
+    write(planned, place, spec=spec, timing=timing, result=result)
 
 
 def test_states_and_epochs_are_read_off_the_folders(planned: PlannedRuns) -> None:
@@ -151,15 +148,9 @@ def test_our_records_teach_where_the_folder_does_not(planned: PlannedRuns, tmp_p
 
 @pytest.mark.parametrize(
     "text",
-    [
-        None,
-        "",
-        "epoch,seconds\n0,1.0\n",
-        HISTORY + "2,0.9",
-        HISTORY + "2,0.9,0.8,high,4.0\n",
-        HISTORY.replace("4.0", "-4.0"),
-    ],
-)
+    [None, "", "epoch,seconds\n0,1.0\n", HISTORY + "2,0.9", HISTORY + "2,0.9,0.8,high,4.0\n",
+     HISTORY.replace("4.0", "-4.0")],
+)  # fmt: skip
 def test_an_absent_or_damaged_history_has_no_epochs(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / "history.csv").write_text(text)

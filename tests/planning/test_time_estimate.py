@@ -77,9 +77,8 @@ def test_else_other_cells_do_by_their_gflop_best_of_that_size_and_precision(
     strangers = [taught(spec(slices, shape=(128, 128)), 99), taught(spec(slices, recipe=bf16), 99)]
     sources = {"runs": [*strangers, taught(spec(slices), 5)]}
     seconds = 0.885 * 9 / 64 * 5 / 10 * 20
-    assert of(spec(slices, kernel_size=3), sources) == TimeEstimate(
-        pytest.approx(seconds), 20, OTHER
-    )
+    got = of(spec(slices, kernel_size=3), sources)
+    assert got == TimeEstimate(pytest.approx(seconds), 20, OTHER)
 
 
 def test_else_all_trainings_of_the_slices_do_and_only_then_our_records(slices: SliceSet) -> None:
@@ -137,9 +136,7 @@ def test_the_pace_of_a_cell_that_was_begun_is_its_median() -> None:
 
 
 def test_the_time_of_an_arm_without_epochs(slices: SliceSet) -> None:
-    """0.05 s an image of 512 x 512 where nothing is known; else that of like cells, whole; else of
-    others, by their pixels.
-    """
+    """0.05 s an image of 512 x 512 where nothing is known; else as like cells, else by pixels."""
     otsu, small = spec(slices, "otsu", shape=(512, 512)), spec(slices, "otsu")
     assert of(otsu) == TimeEstimate(pytest.approx(0.05 * 96))
     assert of(small) == TimeEstimate(pytest.approx(0.05 * 96 / 64))
@@ -150,12 +147,8 @@ def test_the_time_of_an_arm_without_epochs(slices: SliceSet) -> None:
 
 def finished(root: Path, by: RunSpec, name: str = "a", **changes: Any) -> None:
     """A finished run's folder; changes go into its files: fit, timing, spec."""
-    timing = {
-        "fit_seconds": 40.0,
-        "predict_seconds": 2.0,
-        "seconds_per_epoch": 4.0,
-        "train_gflop_per_image": 20.0,
-    }
+    timing = {"fit_seconds": 40.0, "predict_seconds": 2.0, "seconds_per_epoch": 4.0}
+    timing["train_gflop_per_image"] = 20.0
     texts = {
         "spec": {"spec": by.canonical() | changes.get("spec", {})},
         "timing": timing | changes.get("timing", {}),
@@ -185,19 +178,12 @@ def test_timing_records_are_read_off_finished_folders(slices: SliceSet, tmp_path
 @pytest.mark.parametrize(
     "changes",
     [
-        {"spec": {"dataset_id": "elsewhere"}},
-        {"spec": {"params": None}},
-        {"spec": {"protocol": {}}},
-        {"timing": {"seconds_per_epoch": 0.0}},
-        {"timing": {"seconds_per_epoch": -1.0}},
-        {"timing": {"seconds_per_epoch": "fast"}},
-        {"timing": {"fit_seconds": None}},
-        {"timing": {"fit_seconds": float("nan")}},
-        {"timing": {"train_gflop_per_image": "many"}},
+        *({"spec": {"dataset_id": "elsewhere"}}, {"spec": {"params": None}}),
+        *({"timing": {"seconds_per_epoch": pace}} for pace in (0.0, -1.0, "fast")),
+        *({"timing": {"fit_seconds": seconds}} for seconds in (None, float("nan"))),
+        *({"spec": {"protocol": {}}}, {"timing": {"train_gflop_per_image": "many"}}),
         {"fit": {"stop_epoch": None}},
-        "spec.json",
-        "timing.json",
-        "result.json",
+        *("spec.json", "timing.json", "result.json"),
     ],
     ids=str,
 )
@@ -232,16 +218,8 @@ def test_states_are_read_off_the_folders(slices: SliceSet, tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [
-        (0, "0.0 s"),
-        (9.94, "9.9 s"),
-        (59.4, "59 s"),
-        (59.5, "1 min 0 s"),
-        (60, "1 min 0 s"),
-        (3599.4, "59 min 59 s"),
-        (3600, "1 h 0 min"),
-        (108 * 3600, "108 h 0 min"),
-    ],
-)
+    [(0, "0.0 s"), (9.94, "9.9 s"), (59.4, "59 s"), (59.5, "1 min 0 s"), (60, "1 min 0 s"),
+     (3599.4, "59 min 59 s"), (3600, "1 h 0 min"), (108 * 3600, "108 h 0 min")],
+)  # fmt: skip
 def test_a_time_in_words(seconds: float, text: str) -> None:
     assert span(seconds) == text

@@ -38,6 +38,7 @@ from benchmark.runs.run_folder import RunFolder
 SLICES = squares()
 NAMELESS = replace(SLICES, patient_id=(None,) * len(SLICES))
 SPLIT = halves(SLICES)
+ANY = st.integers(0, 9)
 
 
 @pytest.fixture(autouse=True)
@@ -230,10 +231,8 @@ def test_a_cache_that_is_no_sound_one_counts_for_nothing_and_is_made_anew(
     reads.clear()
     same(collect(root), expected)
     assert reads == []
-    assert {path.name for path in (root / cache.FOLDER).iterdir()} == {
-        ".gitignore",
-        store(root).name,
-    }
+    files = {path.name for path in (root / cache.FOLDER).iterdir()}
+    assert files == {".gitignore", store(root).name}
 
 
 def test_a_cache_does_not_speak_for_a_copy(root: Path, tmp_path: Path, reads: list[str]) -> None:
@@ -305,9 +304,8 @@ def test_tables_of_other_columns_stand_beside_each_other(root: Path, reads: list
     tick()
     tables = [read_scores(read_run(f)).assign(run_id=f.run_id) for f in runs(root)]
     for _ in range(2):
-        pd.testing.assert_frame_equal(
-            collect(root).scores, pd.concat(tables, ignore_index=True), check_exact=True
-        )
+        whole = pd.concat(tables, ignore_index=True)
+        pd.testing.assert_frame_equal(collect(root).scores, whole, check_exact=True)
     words = {folder.run_id for folder in folders[2:4]}
     assert set(reads[len(tables) :]) == words  # a cache holds plain numbers alone
 
@@ -335,48 +333,37 @@ class Life(RuleBasedStateMachine):
     def add(self, seed: int, rows: int, nameless: bool, patience: int) -> None:
         recipe = varied(training__patience=patience)
         try:
-            write_run(
-                self.root,
-                NAMELESS if nameless else SLICES,
-                SPLIT,
-                rows=rows,
-                seed=seed,
-                recipe=recipe,
-            )
+            own = NAMELESS if nameless else SLICES
+            write_run(self.root, own, SPLIT, rows=rows, seed=seed, recipe=recipe)
         except FileExistsError:
             return
 
-    @rule(
-        which=st.integers(0, 9),
-        name=st.sampled_from([*cache.FILES, run_folder.PREDICTIONS]),
-        keep=st.integers(0, 9),
-    )
+    @rule(which=ANY, name=st.sampled_from([*cache.FILES, run_folder.PREDICTIONS]), keep=ANY)
     def damage(self, which: int, name: str, keep: int) -> None:
         if (folder := self.some(which)) and (folder / name).exists():
             content = (folder / name).read_bytes()
             (folder / name).write_bytes(content[: len(content) * keep // 10])
 
-    @rule(which=st.integers(0, 9), name=st.sampled_from(cache.FILES))
+    @rule(which=ANY, name=st.sampled_from(cache.FILES))
     def lose(self, which: int, name: str) -> None:
         if folder := self.some(which):
             (folder / name).unlink(missing_ok=True)
 
-    @rule(which=st.integers(0, 9))
+    @rule(which=ANY)
     def delete(self, which: int) -> None:
         if folder := self.some(which):
             shutil.rmtree(folder.path)
 
-    @rule(which=st.integers(0, 9), name=st.text("abc", min_size=1, max_size=3))
+    @rule(which=ANY, name=st.text("abc", min_size=1, max_size=3))
     def rename(self, which: int, name: str) -> None:
         if (folder := self.some(which)) and not (self.root / name).exists():
             folder.path.rename(self.root / name)
 
-    @rule(which=st.integers(0, 9), seconds=st.floats(0, 9))
+    @rule(which=ANY, seconds=st.floats(0, 9))
     def edit(self, which: int, seconds: float) -> None:
         if (folder := self.some(which)) and (folder / run_folder.TIMING).exists():
-            (folder / run_folder.TIMING).write_text(
-                json.dumps({"fit_seconds": seconds, "parameters": 1})
-            )
+            timing = {"fit_seconds": seconds, "parameters": 1}
+            (folder / run_folder.TIMING).write_text(json.dumps(timing))
 
     @rule()
     def mend(self) -> None:
@@ -386,13 +373,13 @@ class Life(RuleBasedStateMachine):
         except RecordError:
             return
 
-    @rule(keep=st.integers(0, 9))
+    @rule(keep=ANY)
     def spoil(self, keep: int) -> None:
         for path in (self.root / cache.FOLDER).glob("*.sqlite"):
             content = path.read_bytes()
             path.write_bytes(content[: len(content) * keep // 10])
 
-    @rule(which=st.integers(0, 9))
+    @rule(which=ANY)
     def ask_for_one(self, which: int) -> None:
         if folder := self.some(which):
             try:
@@ -409,6 +396,5 @@ class Life(RuleBasedStateMachine):
 
 def test_no_history_of_a_folder_makes_the_index_change_an_answer(tmp_path: Path) -> None:
     machine = type("At", (Life,), {"base": tmp_path})
-    run_state_machine_as_test(
-        machine, settings=settings(costly, max_examples=10, stateful_step_count=12)
-    )
+    few = settings(costly, max_examples=10, stateful_step_count=12)
+    run_state_machine_as_test(machine, settings=few)

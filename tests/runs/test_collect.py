@@ -58,28 +58,13 @@ def test_one_row_with_everything_that_decides_comparability(root: Path) -> None:
     row = collect(root).runs.iloc[0]
     recipe = load_recipe("thesis")
     expected = {
-        "arm": "unet",
-        "params": '{"alpha":0.5,"kernel_size":5}',
-        "kernel_size": 5,
-        "alpha": 0.5,
-        "seed": 1,
-        "protocol": "thesis",
-        "protocol_hash": protocol_hash(recipe.identity()),
-        "split_unit": "image",
-        "split_id": "by-image-1",
-        "split_fingerprint": SPLIT.fingerprint,
-        "height": 512,
-        "width": 512,
-        "precision": "fp32",
-        "dataset_id": SLICES.dataset_id,
-        "phantom": False,
-        "needs_click": False,
-        "parameters": 7_360_000,
-        "device": "cpu",
-        "fit.best_epoch": 7,
-        "test.n": 4,
-        "timing.fit_seconds": 120.0,
-    }
+        "arm": "unet", "params": '{"alpha":0.5,"kernel_size":5}', "kernel_size": 5, "alpha": 0.5,
+        "seed": 1, "protocol": "thesis", "protocol_hash": protocol_hash(recipe.identity()),
+        "split_unit": "image", "split_id": "by-image-1", "split_fingerprint": SPLIT.fingerprint,
+        "height": 512, "width": 512, "precision": "fp32", "dataset_id": SLICES.dataset_id,
+        "phantom": False, "needs_click": False, "parameters": 7_360_000, "device": "cpu",
+        "fit.best_epoch": 7, "test.n": 4, "timing.fit_seconds": 120.0,
+    }  # fmt: skip
     assert {key: row[key] for key in expected} == expected
     assert row["test.dice_mean"] == pytest.approx(16 / 18)  # 8 rows of 10: 2 * 80 / (80 + 100)
     assert pd.isna(row["train"])  # this split is not a shipped one
@@ -87,13 +72,10 @@ def test_one_row_with_everything_that_decides_comparability(root: Path) -> None:
 
 def test_a_row_says_what_kind_of_run_it_was(tmp_path: Path) -> None:
     drawn = squares(phantom=True)
-    folder = write_run(
-        tmp_path, drawn, halves(drawn), shape=(256, 512), click=True, params={"kernel_size": "wide"}
-    )
-    edit(
-        folder / run_folder.ENVIRONMENT,
-        lambda facts: facts.update(gpu="A card", git_commit="aaaaaaaabb+ccccccccdd"),
-    )
+    own = {"shape": (256, 512), "click": True, "params": {"kernel_size": "wide"}}
+    folder = write_run(tmp_path, drawn, halves(drawn), **own)
+    here = {"gpu": "A card", "git_commit": "aaaaaaaabb+ccccccccdd"}
+    edit(folder / run_folder.ENVIRONMENT, lambda facts: facts.update(here))
     row = collect(tmp_path).runs.iloc[0]
     assert (row["height"], row["width"]) == (256, 512)
     assert (row["phantom"], row["needs_click"]) == (True, True)
@@ -143,9 +125,7 @@ def test_scores_come_back_bit_for_bit_with_patients_as_text(root: Path) -> None:
 
 
 def test_unknown_patients_stay_unknown(tmp_path: Path) -> None:
-    write_run(
-        tmp_path, nameless := replace(SLICES, patient_id=(None,) * len(SLICES)), halves(nameless)
-    )
+    write_run(tmp_path, replace(SLICES, patient_id=(None,) * len(SLICES)), SPLIT)
     assert collect(tmp_path).scores["patient_id"].tolist() == [None] * 4
 
 
@@ -243,9 +223,8 @@ def test_scores_of_other_slices_than_the_split_tests_are_refused(
 ) -> None:
     other = type(SPLIT)(SPLIT.split_id, SPLIT.train, SPLIT.val, SPLIT.test[1:])
     monkeypatch.setattr(module, "shipped_splits", lambda: {SPLIT.fingerprint: other})
-    with pytest.raises(
-        RecordError, match=r"scores\.csv: its slices are not the test set of by-image-1"
-    ):
+    says = r"scores\.csv: its slices are not the test set of by-image-1"
+    with pytest.raises(RecordError, match=says):
         collect(root)
 
 

@@ -15,12 +15,8 @@ import torch
 from benchmark.runs import environment
 from benchmark.runs.environment import PACKAGES, RESUME_KEYS, describe
 
-CODE = (
-    "benchmark/runs/environment.py",
-    "baselines/unet.py",
-    "reference_results/thesis.csv",
-    "constraints.txt",
-)
+CODE = ("benchmark/runs/environment.py", "baselines/unet.py", "reference_results/thesis.csv",
+        "constraints.txt")  # fmt: skip
 
 
 def test_the_facts_are_flat_and_can_be_written() -> None:
@@ -48,9 +44,7 @@ def test_what_decides_about_resuming_is_recorded() -> None:
 def test_a_training_goes_on_on_another_card_of_its_kind_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A machine of three cards, the last of another kind: the number of a card decides nothing, its
-    name does.
-    """
+    """Three cards, the last of another kind: a card's number decides nothing, its name does."""
     cards = {"cuda": "A", "cuda:0": "A", "cuda:1": "A", "cuda:2": "B"}
     monkeypatch.setattr(torch.cuda, "get_device_name", cards.__getitem__)
     facts = {device: describe(device, threads=1) for device in cards}

@@ -126,9 +126,7 @@ def unbroken(never_killed: Path) -> dict[str, bytes]:
 def test_the_grid_that_was_never_killed_trained_as_one_call_of_fit_does(
     never_killed: Path, cases: dict[str, Cases], name: str
 ) -> None:
-    """The records that the killed grids are held to have the bits of a fit in this process, which
-    `test_oracle` holds to a plain loop.
-    """
+    """The records that the killed grids are held to have the bits of a fit in this process."""
     (path,) = never_killed.glob(f"{name}_*/model.pt")
     make_deterministic("cpu")
     arm = ARMS[name].load()(**ARMS[name].resolve({"kernel_size": 3} if name == "unet" else {}))

@@ -1,6 +1,4 @@
-"""Rescoring gives the stored scores back, mends them, or adds a measure; it never touches what
-agrees.
-"""
+"""Rescoring gives the stored scores back, mends them, adds a measure; it leaves what agrees."""
 
 from __future__ import annotations
 
@@ -67,9 +65,7 @@ def test_changed_scores_are_put_right(folder: RunFolder) -> None:
 
 
 def test_what_another_processor_measured_is_no_change(folder: RunFolder) -> None:
-    """Every number one part in 10^13 off, and the table's hash made to agree: nothing is
-    rewritten.
-    """
+    """Every number one part in 10^13 off, the table's hash made to agree: nothing is rewritten."""
     table = parse_scores((folder / "scores.csv").read_bytes(), folder / "scores.csv")
     floats = table.select_dtypes("float").columns
     assert len(floats) > 5
@@ -169,10 +165,8 @@ def test_changed_predictions_are_refused(folder: RunFolder) -> None:
 def keep_masks(folder: RunFolder, slices: list[int]) -> None:
     """Keep the masks of these slices alone, and make the hash agree."""
     masks = run_folder.unpack_masks(folder / "predictions.zip")
-    write_bytes(
-        folder / "predictions.zip",
-        run_folder.pack_masks({number: masks[number] for number in slices}),
-    )
+    packed = run_folder.pack_masks({number: masks[number] for number in slices})
+    write_bytes(folder / "predictions.zip", packed)
     result = run_folder.read_json(folder / "result.json")
     result["sha256"]["predictions.zip"] = run_folder.file_sha256(folder / "predictions.zip")
     run_folder.write_json(folder / "result.json", result)
@@ -193,16 +187,13 @@ def test_a_run_that_has_lost_a_mask_is_refused(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch, shipped: bool, words: str
 ) -> None:
     keep_masks(folder, [1, 2, 3])
-    monkeypatch.setattr(
-        module, "shipped_splits", lambda: {SPLIT.fingerprint: SPLIT} if shipped else {}
-    )
+    splits = {SPLIT.fingerprint: SPLIT} if shipped else {}
+    monkeypatch.setattr(module, "shipped_splits", lambda: splits)
     before = files_of(folder)
     with pytest.raises(RecordError) as refused:
         rescore(root_of(folder), SLICES)
-    assert (
-        str(refused.value)
-        == f"{folder.path}: {words}; remove the run's folder to have it run again"
-    )
+    cure = "remove the run's folder to have it run again"
+    assert str(refused.value) == f"{folder.path}: {words}; {cure}"
     assert files_of(folder) == before
 
 

@@ -66,10 +66,8 @@ def begun(folder: RunFolder, spec: RunSpec) -> RunFolder:
         ([], RunState.PENDING),
         ([".lock"], RunState.PENDING),
         (["spec.json"], RunState.PARTIAL),
-        (
-            ["spec.json", "environment.json", "checkpoint.pt", "history.csv", ".lock"],
-            RunState.PARTIAL,
-        ),
+        (["spec.json", "environment.json", "checkpoint.pt", ".lock"], RunState.PARTIAL),
+        (["spec.json", "history.csv"], RunState.PARTIAL),
         (["spec.json", "scores.csv", "predictions.zip", "timing.json"], RunState.PARTIAL),
         (["spec.json", "failure.json"], RunState.FAILED),
         (["spec.json", "failure.json", "result.json"], RunState.DONE),
@@ -103,18 +101,11 @@ def test_beginning_writes_the_spec_and_the_environment(begun: RunFolder, spec: R
 
 def test_the_protocol_and_phantoms_stand_beside_the_spec(folder: RunFolder, spec: RunSpec) -> None:
     folder.path.mkdir()
-    folder.begin(
-        replace(spec, recipe=small_recipe("patient"), split_id="by-patient-2"),
-        HERE,
-        RESUME_KEYS,
-        True,
-    )
+    other = replace(spec, recipe=small_recipe("patient"), split_id="by-patient-2")
+    folder.begin(other, HERE, RESUME_KEYS, True)
     stored = read_json(folder / "spec.json")
-    assert (stored["protocol"], stored["split_id"], stored["phantom"]) == (
-        "patient",
-        "by-patient-2",
-        True,
-    )
+    expected = {"protocol": "patient", "split_id": "by-patient-2", "phantom": True}
+    assert expected.items() <= stored.items()
 
 
 @pytest.mark.parametrize(
@@ -160,13 +151,8 @@ def test_a_folder_of_another_run_is_refused_and_left_alone(begun: RunFolder, spe
 
 
 def test_finishing_writes_the_result_with_the_hashes(begun: RunFolder, spec: RunSpec) -> None:
-    masks = {7: np.eye(5, dtype=bool)}
-    begun.finish(
-        pd.DataFrame({"slice_id": [7], "dice": [0.1 + 0.2]}),
-        masks,
-        {"fit_seconds": 1.5},
-        {"fit": {}},
-    )
+    scores, masks = pd.DataFrame({"slice_id": [7], "dice": [0.1 + 0.2]}), {7: np.eye(5, dtype=bool)}
+    begun.finish(scores, masks, {"fit_seconds": 1.5}, {"fit": {}})
     assert begun.state is RunState.DONE
     result = read_json(begun / "result.json")
     assert (result["schema"], result["run_id"]) == (SCHEMA, spec.run_id)
@@ -227,27 +213,17 @@ def test_what_a_killed_process_left_half_written_is_cleared_away(
 
 def test_numbers_that_json_cannot_hold_become_null(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
-    write_json(
-        path,
-        {
-            "a": math.nan,
-            "b": [math.inf, (1, -math.inf)],
-            3: {"c": np.float64("nan"), "d": np.int64(4)},
-        },
-    )
+    numbers = {"c": np.float64("nan"), "d": np.int64(4)}
+    write_json(path, {"a": math.nan, "b": [math.inf, (1, -math.inf)], 3: numbers})
     assert "NaN" not in path.read_text()
-    assert json.loads(path.read_text()) == {
-        "a": None,
-        "b": [None, [1, None]],
-        "3": {"c": None, "d": 4},
-    }
+    expected = {"a": None, "b": [None, [1, None]], "3": {"c": None, "d": 4}}
+    assert json.loads(path.read_text()) == expected
 
 
 def test_history_is_rewritten_whole(begun: RunFolder) -> None:
-    begun.write_history([{"epoch": 0, "val_dice": 0.1}])
-    begun.write_history(
-        [{"epoch": 0, "val_dice": 0.1}, {"epoch": 1, "val_dice": 0.30000000000000004}]
-    )
+    rows = [{"epoch": 0, "val_dice": 0.1}, {"epoch": 1, "val_dice": 0.30000000000000004}]
+    begun.write_history(rows[:1])
+    begun.write_history(rows)
     assert (begun / "history.csv").read_text() == "epoch,val_dice\n0,0.1\n1,0.30000000000000004\n"
     begun.write_history([])
     assert "0.30000000000000004" in (begun / "history.csv").read_text()
@@ -319,9 +295,8 @@ def test_the_same_masks_give_the_same_bytes(masks: dict[int, NDArray[np.bool_]])
     packed = pack_masks(masks)
     assert packed == pack_masks(dict(reversed(masks.items())))
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
-        assert all(
-            member.date_time == (1980, 1, 1, 0, 0, 0) for member in archive.infolist()
-        )  # whenever it is packed
+        dates = {member.date_time for member in archive.infolist()}
+    assert dates <= {(1980, 1, 1, 0, 0, 0)}  # whenever it is packed
 
 
 @costly
@@ -370,10 +345,8 @@ def test_a_run_that_two_commits_worked_on_names_both(folder: RunFolder, spec: Ru
     folder.path.mkdir()
     folder.begin(spec, {**HERE, "git_commit": "aaaa", "git_dirty": False}, RESUME_KEYS)
     (folder / run_folder.CHECKPOINT).write_bytes(b"state")
-    assert folder.begin(spec, {**HERE, "git_commit": "bbbb", "git_dirty": True}, RESUME_KEYS) == (
-        True,
-        "",
-    )
+    later = {**HERE, "git_commit": "bbbb", "git_dirty": True}
+    assert folder.begin(spec, later, RESUME_KEYS) == (True, "")
     kept = read_json(folder / run_folder.ENVIRONMENT)
     assert (kept["git_commit"], kept["git_dirty"]) == ("aaaa+bbbb", True)
     folder.begin(spec, {**HERE, "git_commit": "aaaa", "git_dirty": False}, RESUME_KEYS)
@@ -388,7 +361,6 @@ def test_a_run_that_two_commits_worked_on_names_both(folder: RunFolder, spec: Ru
 def test_commits_that_worked_on_a_run_are_named_once_and_dirty_where_any_was(
     before: tuple[object, object], now: tuple[object, object], both: tuple[object, object]
 ) -> None:
-    facts = [
-        dict(zip(("git_commit", "git_dirty"), pair, strict=True)) for pair in (before, now, both)
-    ]
+    pairs = (before, now, both)
+    facts = [{"git_commit": commit, "git_dirty": dirty} for commit, dirty in pairs]
     assert run_folder.joined({**HERE, **facts[0]}, facts[1]) == {**HERE, **facts[2]}

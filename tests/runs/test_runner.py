@@ -42,6 +42,8 @@ from benchmark.runs.runner import RunOptions, run_grid, run_one
 from benchmark.runs.spec import RunSpec
 from benchmark.splits.split import Split, make
 
+Capture = pytest.CaptureFixture[str]
+Patch = pytest.MonkeyPatch
 pytestmark = pytest.mark.slow
 
 
@@ -77,10 +79,8 @@ class Timed(Faulty):
 
     def fit(self, train: Cases, val: Cases, context: RunContext) -> FitReport:
         time.sleep(self.NAP)
-        rows = [
-            {"epoch": 0, "seconds": 2.0, "gpu_seconds": 0.5},
-            {"epoch": 1, "seconds": 4.0, "gpu_seconds": 0.25},
-        ]
+        times = enumerate([(2.0, 0.5), (4.0, 0.25)])
+        rows = [{"epoch": i, "seconds": a, "gpu_seconds": b} for i, (a, b) in times]
         if self.epochs and context.checkpoint:
             context.on_epoch(rows[:1])
             history = context.checkpoint.with_name("history.csv").read_text()
@@ -138,7 +138,7 @@ def floor_in(slices: SliceSet, recipe: Recipe, out: Path) -> Floor:
 
 
 @pytest.fixture
-def mended(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+def mended(monkeypatch: Patch) -> Callable[[], None]:
     return lambda: monkeypatch.setattr(Faulty, "mended", True)
 
 
@@ -178,16 +178,10 @@ def test_what_failed_is_tried_again_next_time(floor: Floor, mended: Callable[[],
 
 @pytest.mark.parametrize(
     ("breach", "words"),
-    [
-        ("shape", "must return float32"),
-        ("fewer", "must return float32"),
-        ("dtype", "float64"),
-        ("list", "returned list"),
-        ("above", "probabilities lie in"),
-        ("below", "probabilities lie in"),
-        ("nan", "not finite"),
-    ],
-)
+    [("shape", "must return float32"), ("fewer", "must return float32"), ("dtype", "float64"),
+     ("list", "returned list"), ("above", "probabilities lie in"), ("nan", "not finite"),
+     ("below", "probabilities lie in")],
+)  # fmt: skip
 def test_an_arm_that_breaks_the_contract_fails_by_name(
     floor: Floor, breach: str, words: str
 ) -> None:
@@ -207,7 +201,7 @@ def test_an_arm_that_cannot_be_imported_fails_alone(floor: Floor) -> None:
     assert "no_such_module" in floor.json(spec, "failure")["message"]
 
 
-def test_ctrl_c_is_no_failure(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_is_no_failure(floor: Floor, monkeypatch: Patch) -> None:
     def interrupt(*words: object) -> None:
         raise KeyboardInterrupt
 
@@ -218,9 +212,7 @@ def test_ctrl_c_is_no_failure(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> 
     assert floor.folder(spec).state is RunState.PARTIAL
 
 
-def test_a_cell_of_another_process_is_left_to_it(
-    floor: Floor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cell_of_another_process_is_left_to_it(floor: Floor, monkeypatch: Patch) -> None:
     spec = floor.spec()
     monkeypatch.setattr("benchmark.runs.run_folder.LOCK_PATIENCE_SECONDS", 0.05)
     with floor.folder(spec).lock():
@@ -295,7 +287,7 @@ def enlarged(maps: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def test_an_arm_fed_smaller_images_is_scored_at_the_full_size(
-    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: Recipe, tmp_path: Path, monkeypatch: Patch
 ) -> None:
     """Its probabilities are enlarged, then cut at 0.5: the other way round gives a staircase."""
     monkeypatch.setattr("benchmark.runs.runner.MASKS_AT_ONCE", 3)  # of four: changes nothing
@@ -338,14 +330,11 @@ def test_the_checkpoint_goes_when_the_run_is_done(floor: Floor) -> None:
 
 
 @pytest.mark.usefixtures("few_phantoms")
-def test_a_failed_cell_is_exit_code_1(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_failed_cell_is_exit_code_1(tmp_path: Path, monkeypatch: Patch, capsys: Capture) -> None:
     monkeypatch.setattr("benchmark.__main__.ARMS", TABLE)
     grid = tmp_path / "two.toml"
     grid.write_text('seeds = [1]\n[[arms]]\nname = "faulty"\nbreach = ["raises", "none"]\n')
-    words = ["reproduce", "--data=phantoms", f"--grid={grid}", f"--out={tmp_path / 'out'}",
-             "--threads=1"]  # fmt: skip
+    words = f"reproduce --data=phantoms --grid={grid} --out={tmp_path}/out --threads=1".split()
     assert main(words) == 1
     output = capsys.readouterr().out
     assert re.search(r"failed: faulty_breachraises\S+: RuntimeError: out of luck", output)
@@ -403,14 +392,11 @@ def test_workers_give_the_bits_of_one_process(
 
 @pytest.mark.parametrize(
     ("keep", "now", "then", "note"),
-    [
-        (True, 2, 1, "goes on with the 1 threads"),
-        (False, 2, 2, "the checkpoint is dropped"),
-        (True, 1, 1, ""),
-    ],
-)
+    [(True, 2, 1, "goes on with the 1 threads"), (False, 2, 2, "the checkpoint is dropped"),
+     (True, 1, 1, "")],
+)  # fmt: skip
 def test_an_interrupted_training_goes_on_with_the_threads_it_was_begun_with(
-    floor: Floor, monkeypatch: pytest.MonkeyPatch, keep: bool, now: int, then: int, note: str
+    floor: Floor, monkeypatch: Patch, keep: bool, now: int, then: int, note: str
 ) -> None:
     """Where they were not asked for: another number would drop the checkpoint."""
     monkeypatch.setattr(Stopped, "given", [])
@@ -468,7 +454,7 @@ def test_slices_of_unknown_patients_count_none(
 
 
 def test_a_cell_that_another_process_ends_meanwhile_is_not_run_again(
-    floor: Floor, monkeypatch: pytest.MonkeyPatch
+    floor: Floor, monkeypatch: Patch
 ) -> None:
     """It is waited for at the lock, and by then it is done."""
     monkeypatch.setattr("benchmark.runs.run_folder.LOCK_PATIENCE_SECONDS", 60.0)

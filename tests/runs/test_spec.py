@@ -37,13 +37,8 @@ digests = st.text("0123456789abcdef", min_size=64, max_size=64)
 shapes = st.tuples(st.sampled_from([64, 256, 512]), st.sampled_from([64, 256, 512]))
 
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
-    "arm": names,
-    "params": params,
-    "recipe": recipes(),
-    "dataset_id": digests,
-    "content_fingerprint": digests,
-    "split_fingerprint": digests,
-    "shape": shapes,
+    **{"arm": names, "params": params, "recipe": recipes(), "shape": shapes},
+    **dict.fromkeys(("dataset_id", "content_fingerprint", "split_fingerprint"), digests),
     "seed": seeds | st.none(),
 }
 

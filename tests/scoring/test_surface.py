@@ -260,9 +260,7 @@ def test_background_around_the_image(
     assert measures(border_distances(predicted, truth, spacing_mm), t) == expected
 
 
-@pytest.mark.filterwarnings(
-    "ignore:monai.metrics.utils get_mask_edges:FutureWarning"
-)  # its own call
+@pytest.mark.filterwarnings("ignore:monai.metrics.utils get_mask_edges:FutureWarning")
 @law
 @given(full, spacings, tolerances)
 def test_distances_agree_with_monai(pair: Pair, spacing_mm: Spacing, t: float) -> None:
@@ -292,9 +290,7 @@ def test_borders_are_what_an_erosion_removes(pair: Pair, spacing_mm: Spacing) ->
 @law
 @given(with_truth, spacings)
 def test_the_core_is_found_where_all_is(pair: Pair, spacing_mm: Spacing) -> None:
-    """Core sensitivity is 1 where the prediction holds the whole truth, and 0 where it holds none;
-    what is found of the core and what is missed of it come to 1.
-    """
+    """It is 1 where the prediction holds all, 0 where none; found and missed parts come to 1."""
     predicted, truth = pair
     assert core_sensitivity(predicted | truth, truth, spacing_mm) == 1.0
     assert core_sensitivity(predicted & ~truth, truth, spacing_mm) == 0.0

@@ -12,7 +12,7 @@ import pytest
 import torch
 from bench_forms import finish, process
 from data_forms import snapshot
-from run_records import halves, squares, write_run
+from run_records import write_own
 
 from benchmark.__main__ import main
 from benchmark.errors import DataError, OutputError
@@ -22,23 +22,13 @@ from benchmark.training.early_stopping import EarlyStopping
 from benchmark.training.loop import TrainingState
 
 Capture = pytest.CaptureFixture[str]
+Step = tuple[str, Callable[..., None]]
 FULL = "cannot be written (No space left on device); free some space"
 
 
 @pytest.fixture
-def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Names can still be made, and no byte reaches the disk: what fsync says then."""
-
-    def refuse(stream: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", refuse)
-
-
-@pytest.fixture
 def runs(tmp_path: Path) -> Path:
-    slices, params = squares(8), {"alpha": 0.5, "kernel_size": 5}
-    write_run(tmp_path / "runs", slices, halves(slices), rows=5, seed=1, params=params)
+    write_own(tmp_path / "runs")
     return tmp_path / "runs"
 
 
@@ -122,9 +112,7 @@ def test_folders_that_were_made_for_a_refused_file_are_gone(tmp_path: Path) -> N
 
 
 @pytest.fixture(params=["links", "no links"])
-def step(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> tuple[str, Callable[..., None]]:
+def step(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Step:
     """What gives a file its name: a link, or on a file system without them a move."""
 
     def refuse(source: Path, target: Path) -> None:
@@ -156,10 +144,7 @@ def fill(staging: Path) -> None:
 
 @pytest.mark.parametrize("at", [0, 1, 2])
 def test_files_appear_all_or_none_wherever_placing_stops(
-    waiting: tuple[Path, Path],
-    step: tuple[str, Callable[..., None]],
-    monkeypatch: pytest.MonkeyPatch,
-    at: int,
+    waiting: tuple[Path, Path], step: Step, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
     """An interrupt just after the first, second or last file leaves none; else all are there."""
     (staging, folder), (name, done) = waiting, step
@@ -176,14 +161,13 @@ def test_files_appear_all_or_none_wherever_placing_stops(
     assert list(folder.iterdir()) == []
     fill(staging)
     move_into(staging, folder, NAMES)
-    assert {path.name: path.read_text() for path in folder.iterdir()} == {
-        name: name for name in NAMES
-    }
+    written = {path.name: path.read_text() for path in folder.iterdir()}
+    assert written == {name: name for name in NAMES}
 
 
 @pytest.mark.parametrize("taken", NAMES)
 def test_a_name_that_is_taken_meanwhile_is_left_as_it_is_and_no_other_file_appears(
-    waiting: tuple[Path, Path], step: tuple[str, Callable[..., None]], taken: str
+    waiting: tuple[Path, Path], step: Step, taken: str
 ) -> None:
     staging, folder = waiting
     (folder / taken).write_text("mine")

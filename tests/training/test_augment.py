@@ -394,15 +394,9 @@ def test_motion_agrees_with_numpy_s_fft_line_by_line(times: tuple[float, float])
     ("times", "first", "last"),
     # lines 0 ... 63 in time, each at its middle (line + 0.5) / 64; zero frequency is line 32
     # and its middle is at 0.5078: the head may move while that line is acquired
-    [
-        ((0.25, 0.75), 16, 47),
-        ((0.1, 0.25), 16, 63),
-        ((0.75, 0.9), 0, 47),
-        ((0.001, 0.999), 0, 63),
-        ((0.505, 0.9), 32, 57),
-        ((0.2, 0.505), 32, 63),
-    ],
-)
+    [((0.25, 0.75), 16, 47), ((0.1, 0.25), 16, 63), ((0.75, 0.9), 0, 47), ((0.001, 0.999), 0, 63),
+     ((0.505, 0.9), 32, 57), ((0.2, 0.505), 32, 63)],
+)  # fmt: skip
 def test_motion_leaves_the_centre_of_k_space_alone(
     times: tuple[float, float], first: int, last: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

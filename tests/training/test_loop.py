@@ -12,7 +12,7 @@ from typing import IO, Any
 import numpy as np
 import pytest
 import torch
-from bench_forms import small_recipe
+from bench_forms import Trap, small_recipe
 from torch import nn
 
 from baselines import ARMS
@@ -37,6 +37,8 @@ from benchmark.training.seeding import make_deterministic
 
 Patch = pytest.MonkeyPatch
 Data = dict[str, Cases]
+Floats = list[float]
+Changes = dict[str, Any]
 TRANSFORMS = ("affine", "elastic", "motion", "bias", "intensity", "noise")
 STILL = {f"augmentation__{name}_p": 0.0 for name in TRANSFORMS}
 Weights = dict[str, torch.Tensor]
@@ -119,12 +121,7 @@ def train_scripted(cases: Data, model: nn.Module | None = None, **changes: Any) 
     ],
 )
 def test_training_ends_without_a_better_epoch_and_keeps_the_weights_of_the_best(
-    cases: Data,
-    monkeypatch: Patch,
-    dices: list[float],
-    losses: list[float],
-    changes: dict[str, Any],
-    stop: int,
+    cases: Data, monkeypatch: Patch, dices: Floats, losses: Floats, changes: Changes, stop: int
 ) -> None:
     seen, model = scripted(monkeypatch, dices, losses), tiny_model()
     changes = {f"training__{name}": value for name, value in changes.items()}
@@ -196,6 +193,9 @@ def test_what_mixes_images_gets_the_whole_batch_at_once(
     assert set(sizes) - {1} == {4 if whole else 2}  # 1: the counting of operations
 
 
+GFLOP = {3: 7.96, 5: 22.12, 7: 43.37, 9: 71.68}  # of a U-Net of this kernel, 512 x 512
+
+
 class Bright(nn.Module):
     """Logits 0 and 8 times the grey value: tumour where the image is above 0."""
 
@@ -231,13 +231,7 @@ def test_validation_dice_and_loss_agree_with_the_measures(cases: Data) -> None:
 
 @pytest.mark.parametrize(
     ("name", "params", "gflop"),
-    [
-        *(
-            ("unet", {"kernel_size": k}, n)
-            for k, n in ((3, 7.96), (5, 22.12), (7, 43.37), (9, 71.68))
-        ),
-        ("attention-unet", {}, 78.3),
-    ],
+    [*(("unet", {"kernel_size": k}, n) for k, n in GFLOP.items()), ("attention-unet", {}, 78.3)],
 )
 def test_the_cost_that_an_arm_says_is_the_one_counted(
     name: str, params: dict[str, Any], gflop: float
@@ -269,20 +263,10 @@ def test_bf16_trains_on_a_processor_and_is_another_arithmetic(cases: Data) -> No
     np.testing.assert_array_equal(maps["tf32"], maps["fp32"])  # no processor has tf32
 
 
-class Attack:
-    """What a checkpoint of a stranger could hold."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Path.touch, (self.path,)
-
-
 def test_a_checkpoint_that_would_run_code_is_refused(cases: Data, tmp_path: Path) -> None:
     trap, path = tmp_path / "it ran", tmp_path / "checkpoint.pt"
-    torch.save({"model": Attack(trap)}, path)
-    pickle.loads(pickle.dumps(Attack(trap)))  # the trap works
+    torch.save({"model": Trap(trap)}, path)
+    pickle.loads(pickle.dumps(Trap(trap)))  # the trap works
     trap.unlink()
     context = RunContext(small_recipe(), 1, checkpoint=path)
     with pytest.raises(RecordError, match=r"checkpoint.pt: cannot be read; remove it") as caught:

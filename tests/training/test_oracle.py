@@ -169,13 +169,9 @@ def untimed(report: FitReport) -> list[dict[str, float]]:
 @pytest.mark.parametrize("killed_after", [1, 2, 3])
 @pytest.mark.parametrize("name", ARMS)
 def test_a_killed_training_goes_on_from_its_last_weights_and_keeps_its_best(
-    name: str,
-    killed_after: int,
-    seen: list[Weights],
-    four_epochs: Callable[[str], Plain],
-    cases: Data,
-    tmp_path: Path,
-) -> None:
+    name: str, killed_after: int, seen: list[Weights], four_epochs: Callable[[str], Plain],
+    cases: Data, tmp_path: Path,
+) -> None:  # fmt: skip
     """Every epoch is the plain loop's, the best one lies before the kill, and the end is that of no
     kill, bit for bit.
 

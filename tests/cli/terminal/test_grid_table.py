@@ -99,11 +99,10 @@ def test_arms_without_alpha_have_a_column_of_their_own() -> None:
     heading, *rows = shown(cells, 120, click="click-region-growing")
     assert heading.split() == ["alpha", "none", "0.1", "0.5", "0.9"]
     starts = [heading.index(word) for word in heading.split()[1:]]
-    places = {
-        row[: starts[0]].strip(): [row[i : i + 7] == "pending" for i in starts]
-        for row in rows
-        if "pending" in row and "Cells" not in row
-    }
+    rows = [row for row in rows if "pending" in row and "Cells" not in row]
+    arms = [row[: starts[0]].strip() for row in rows]
+    pending = [[row[i : i + 7] == "pending" for i in starts] for row in rows]
+    places = dict(zip(arms, pending, strict=True))
     assert places["otsu"] == [True, False, False, False]
     assert places["click-region-growing (click)"] == [True, False, False, False]
     assert places["attention-unet"] == [False, False, True, False]
@@ -113,10 +112,8 @@ def test_arms_without_alpha_have_a_column_of_their_own() -> None:
 
 def test_a_grid_that_knows_no_alpha_has_one_column_without_a_name() -> None:
     specs = [spec for spec in specs_of("baselines") if spec.arm in ("otsu", "background")]
-    assert shown([cell(spec, DONE) for spec in specs], 80)[:2] == [
-        "background done",
-        "otsu       done",
-    ]
+    lines = shown([cell(spec, DONE) for spec in specs], 80)
+    assert lines[:2] == ["background done", "otsu       done"]
 
 
 def test_rows_of_one_arm_are_told_apart_by_what_differs() -> None:
@@ -201,15 +198,8 @@ def test_a_grid_of_no_cells_is_an_empty_table() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [
-        (0, "0 s"),
-        (59.4, "59 s"),
-        (59.6, "1 min"),
-        (5369, "89 min"),
-        (5400, "1.5 h"),
-        (35_819, "9.9 h"),
-        (35_821, "10 h"),
-    ],
-)
+    [(0, "0 s"), (59.4, "59 s"), (59.6, "1 min"), (5369, "89 min"), (5400, "1.5 h"),
+     (35_819, "9.9 h"), (35_821, "10 h")],
+)  # fmt: skip
 def test_a_brief_time(seconds: float, text: str) -> None:
     assert brief(seconds) == text

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bench_forms import ROOT, spec_of, start
+from bench_forms import ROOT, TINY, spec_of, start
 from rich.console import Console
 
 from baselines import ARMS
@@ -223,9 +223,8 @@ def test_the_picture_is_no_higher_than_the_terminal_and_shows_the_cells_at_work(
     console = screen(80, height)
     with begun(planned, 1).lock():
         frame = LiveGrid(GridStatus(planned, ARMS), console).frame()
-        lines = [
-            "".join(part.text for part in line) for line in console.render_lines(frame, pad=False)
-        ]
+        rows = console.render_lines(frame, pad=False)
+        lines = ["".join(part.text for part in row) for row in rows]
     assert len(lines) <= height
     assert lines[-2] == "unet(alpha=0.5, kernel_size=5) seed 1 on by-image-1"
     shown = r"  epoch 1  Dice 0\.125 \(best 0\.250\)  \S+  \d\.\d s, about 0\.0 s left"
@@ -278,10 +277,8 @@ def test_the_last_line_of_a_call_that_was_stopped(planned: PlannedRuns, capsys: 
         "the same command goes on from there\n"
     )
     (last / "history.csv").unlink()
-    assert (
-        "kernel_size=7) seed 1 on by-image-1 was cut before its first epoch ended, no"
-        in closing_summary(status)
-    )
+    cut = "kernel_size=7) seed 1 on by-image-1 was cut before its first epoch ended, no"
+    assert cut in closing_summary(status)
 
 
 def test_of_a_damaged_checkpoint_nothing_is_kept(tmp_path: Path) -> None:
@@ -344,15 +341,8 @@ for line in sys.stdin:
         os._exit(code)
     print("exit", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
-GRID = """\
-seeds = [452669]
-
-[set]
-"training.max_epochs" = 30
-"training.patience" = 30
-"training.batch_size" = 4
-"network.channels" = [4, 8, 8, 8, 8, 8]
-
+LONG = TINY.replace("= 2\n", '= 30\n"training.patience" = 30\n')
+GRID = f"""{LONG}
 [[arms]]
 name = "otsu"
 
@@ -418,20 +408,16 @@ def test_on_a_terminal_a_grid_that_is_stopped_goes_on_and_ends(driver: Screen) -
     assert "\x1b[" in driver.raw
     assert re.search(r"unet 5x5 +running", driver.text)
     last = " ".join(driver.text[driver.text.rindex("1 of 2 cells are done; unet(") :].split())
-    (cut,), (kept,) = (
-        re.findall(pattern, last)
-        for pattern in (r"was cut after epoch (\d+),", r"holds epoch (\d+);")
-    )
+    (cut,) = re.findall(r"was cut after epoch (\d+),", last)
+    (kept,) = re.findall(r"holds epoch (\d+);", last)
     assert int(cut) - int(kept) in (0, 1)  # 1: stopped before that epoch's checkpoint was written
     assert "stopped; the same command goes on where this one was exit 130" in last
     driver.run(command)
     assert driver.wait_for(r"exit (\d+)") == "0"
     assert "Grid tiny: 2 cells, 1 done" in driver.text
     assert f"goes on after epoch {kept} " in driver.text
-    assert (
-        "Cells: 2 done, 0 running, 0 partial (begun), 0 failed (tried again), 0 pending"
-        in driver.text
-    )
+    cells = "Cells: 2 done, 0 running, 0 partial (begun), 0 failed (tried again), 0 pending"
+    assert cells in driver.text
 
 
 def test_elsewhere_no_escape_code_is_written(
@@ -442,10 +428,9 @@ def test_elsewhere_no_escape_code_is_written(
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     (tmp_path / "tiny.toml").write_text(GRID.replace("30", "1"))
-    options = ["--data", "phantoms", "--grid", "tiny.toml", "--out", "out"]
-    for verb in ("plan", "reproduce", "plan"):
-        threads = ["--threads", "1"] if verb == "reproduce" else []
-        assert main([verb, *options, *threads]) == 0
+    options = "--data phantoms --grid tiny.toml --out out"
+    for command in (f"plan {options}", f"reproduce {options} --threads 1", f"plan {options}"):
+        assert main(command.split()) == 0
     output = capsys.readouterr().out
     assert "\x1b" not in output
     assert re.search(r"unet 5x5 +pending", output)

@@ -72,9 +72,7 @@ OF_MEANS = ("extremes-worse", "small-kernels-mean", "small-kernels-spread", "alp
 
 @pytest.mark.parametrize("claim", CLAIMS)
 def test_one_seed_each_decides_nothing_about_trainings(claim: str) -> None:
-    """5x5 with 0.4, 0.5, 0.6, 0.1, 0.9 and the other kernels at 0.5: differences of 0.5, and no
-    spread to hold to.
-    """
+    """5x5 with 0.4, 0.5, 0.6, 0.1, 0.9, other kernels at 0.5: differences of 0.5, and no spread."""
     parts = row(5, [0.8, 0.8, 0.8, 0.3, 0.3], [0.4, 0.5, 0.6, 0.1, 0.9], seeds=1)
     found = judged(claim, *parts, *(cell(k, 0.5, 0.3, seeds=1) for k in (3, 7, 9)))
     assert found.standing in (UNDECIDED, NOT_TESTABLE)
@@ -205,9 +203,7 @@ def test_extreme_alphas_are_judged_at_kernels_that_have_both_of_them_and_the_mid
 def test_extreme_alphas_of_kernels_weigh_alike_however_many_alphas_near_the_middle_were_run() -> (
     None
 ):
-    """Kernel 5: 0.82 at three alphas, 0.78 at the extremes; kernel 7: 0.81 at 0.5 alone, 0.79:
-    (0.04 + 0.02) / 2.
-    """
+    """Kernel 5: 0.82 three times, 0.78 at the ends; kernel 7: 0.81, 0.79: (0.04 + 0.02) / 2."""
     parts = row(5, [0.78, 0.82, 0.82, 0.82, 0.78], AROUND)
     found = judged("extremes-worse", *parts, *row(7, [0.79, 0.81, 0.79], [0.1, 0.5, 0.9]))
     assert found.measured.startswith("mean Dice, alphas near 0.5 minus extreme alphas: +0.030 [")
@@ -225,9 +221,7 @@ def of_swing(kernel: int, swing: float, ratio: float = 1.01) -> Collected:
     [(0.0986, CONFIRMED), (0.0987, UNDECIDED), (0.1013, UNDECIDED), (0.1015, CONTRADICTED)],
 )
 def test_small_kernels_by_their_spread(small: float, standing: ClaimVerdict) -> None:
-    """Log SDs 0.0099503 apart, every slice 1 SD from the mean: T[4] 0.0049752 = 0.013813; 0.0986 is
-    e^-0.0141.
-    """
+    """Log SDs 0.0099503 apart: T[4] 0.0049752 = 0.013813; 0.0986 is e^-0.0141 of 0.1."""
     found = judged("small-kernels-spread", *(of_swing(k, small if k < 7 else 0.1) for k in KERNELS))
     assert found.standing is standing
     if small == 0.0986:  # told as a ratio with its interval: e^(-0.0141 -+ 0.0138)
@@ -235,9 +229,7 @@ def test_small_kernels_by_their_spread(small: float, standing: ClaimVerdict) -> 
 
 
 def test_a_collapsed_training_is_no_tight_spread() -> None:
-    """Dice 0 on every slice has SD 0, whose log would outweigh 35 cells; one of two trainings is
-    enough.
-    """
+    """Dice 0 on every slice has SD 0, whose log would outweigh 35 cells; one of two is enough."""
     others = [cell(k, 0.5) for k in (5, 7, 9)]
     collapsed = cell(3, 0.5, 0.0, apart=0.0, swing=0.0)
     once = table({0: [0.0] * 4, 1: [0.9, 0.7] * 2}, PATIENTS, kernel_size=3, params="3 0.5")
@@ -275,9 +267,7 @@ def test_one_alpha_shown_to_beat_the_middle_contradicts_that_none_does(
 def test_that_no_alpha_gains_takes_all_to_gain_less_than_the_margin(
     middle: float, standing: ClaimVerdict
 ) -> None:
-    """All 32 pairs, apart 0.005, t(36) at 0.05 / 32: 3.43 x 0.0025 sqrt(2) = 0.0121, to lie below
-    0.01 + the lead.
-    """
+    """All 32 pairs, apart 0.005: t 3.43 x 0.0025 sqrt(2) = 0.0121, to be below 0.01 + the lead."""
     half = stats.t.isf(0.05 / 32 / 2, 36) * 0.0025 * 2**0.5
     assert 0.012 < half < 0.0125
     assert (half < 0.01 + middle - 0.8) == (standing is CONFIRMED)
@@ -291,20 +281,14 @@ def test_that_no_alpha_gains_takes_all_to_gain_less_than_the_margin(
 
 def slopes(up: float, down: float, alphas: tuple[float, float] = (0.4, 0.6)) -> list[Collected]:
     """Sensitivity rises by up and precision by down between two alphas; seeds are 0.01 apart."""
-    return [
-        table(
-            {seed: [0.8] * 4},
-            PATIENTS,
-            measures={
-                "sensitivity": [0.5 + up * i + 0.01 * seed] * 4,
-                "precision": [0.5 + down * i + 0.01 * seed] * 4,
-            },
-            alpha=alpha,
-            params=f"5 {alpha}",
-        )
-        for i, alpha in enumerate(alphas)
-        for seed in (0, 1)
-    ]
+
+    def training(i: int, seed: int) -> Collected:
+        rises = {"sensitivity": up, "precision": down}
+        measures = {name: [0.5 + rise * i + 0.01 * seed] * 4 for name, rise in rises.items()}
+        own = {"alpha": alphas[i], "params": f"5 {alphas[i]}"}
+        return table({seed: [0.8] * 4}, PATIENTS, measures=measures, **own)
+
+    return [training(i, seed) for i in (0, 1) for seed in (0, 1)]
 
 
 @pytest.mark.parametrize(
@@ -321,29 +305,22 @@ def slopes(up: float, down: float, alphas: tuple[float, float] = (0.4, 0.6)) -> 
 def test_alpha_trades_precision_for_sensitivity(
     up: float, down: float, text: ClaimVerdict, swapped: ClaimVerdict
 ) -> None:
-    """Weights of a slope over 0.4 and 0.6: -+0.1 / 0.02 = -+5. T[2] 0.005 sqrt(50) = 0.152122.
-    Swapped, it flips.
-    """
+    """Weights of a slope: -+0.1 / 0.02 = -+5. T[2] 0.005 sqrt(50) = 0.152122. Swapped, it flips."""
     assert T[2] * 0.005 * 50**0.5 == pytest.approx(0.152122, abs=1e-6)
     assert judged("alpha-direction", *slopes(up, down)).standing is text
     assert judged("alpha-direction", *slopes(up, down), reading=Reading.SWAPPED).standing is swapped
 
 
 def test_slopes_on_alpha_are_least_squares_of_each_kernel_and_their_mean() -> None:
-    """0.5 to 0.6 over 0.4 and 0.6; 0.2, 0.6 and 0.55 over 0.1, 0.5 and 0.6. Precision falls as
-    sensitivity rises.
-    """
+    """0.5 to 0.6 over 0.4, 0.6; 0.2, 0.6, 0.55 over 0.1, 0.5, 0.6; precision is 1 less these."""
     of = {5: {0.4: 0.5, 0.6: 0.6}, 7: {0.1: 0.2, 0.5: 0.6, 0.6: 0.55}}
-    parts = [
-        plain_cell(
-            kernel, alpha, apart=0.0, measures={"sensitivity": [x] * 4, "precision": [1 - x] * 4}
-        )
-        for kernel, by_alpha in of.items()
-        for alpha, x in by_alpha.items()
-    ]
-    slope = np.mean(
-        [np.polyfit(list(points), list(points.values()), 1)[0] for points in of.values()]
-    )
+
+    def part(kernel: int, alpha: float, x: float) -> Collected:
+        measures = {"sensitivity": [x] * 4, "precision": [1 - x] * 4}
+        return plain_cell(kernel, alpha, apart=0.0, measures=measures)
+
+    parts = [part(kernel, alpha, x) for kernel in of for alpha, x in of[kernel].items()]
+    slope = np.mean([np.polyfit(list(by), list(by.values()), 1)[0] for by in of.values()])
     measured = judged("alpha-direction", *parts).measured
     assert f"sensitivity {slope:+.3f} [" in measured
     assert f"precision {-slope:+.3f} [" in measured
@@ -384,9 +361,7 @@ def test_small_tumours_are_judged_by_the_interval_of_the_difference(
 
 
 def test_small_tumours_must_be_worse_where_the_outline_looks_right_too() -> None:
-    """Low (0.5) where the outline is wrong alone is not the claim. NSD 0.9 looks right, 0.89 does
-    not.
-    """
+    """Low (0.5) where the outline is wrong alone is no claim. NSD 0.9 looks right, not 0.89."""
     assert judged("small-tumours", sized(0.5, right=0.3, nsd=(0.89, 1, 1))).standing is UNDECIDED
     assert judged("small-tumours", sized(0.5, right=0.0, nsd=(0.9, 0.9, 1))).standing is CONFIRMED
     assert judged("small-tumours", sized(0.5, nsd=(1, 1, 0.89))).why == NO_SLICE
@@ -402,12 +377,9 @@ def test_tumours_between_small_and_large_are_left_out() -> None:
 
 @pytest.mark.parametrize(
     ("claim", "column"),
-    [
-        ("small-tumours", "nsd_1mm"),
-        ("small-tumours", "truth_mm2"),
-        ("necrotic-centres", "core_sensitivity"),
-    ],
-)
+    [("small-tumours", "nsd_1mm"), ("small-tumours", "truth_mm2"),
+     ("necrotic-centres", "core_sensitivity")],
+)  # fmt: skip
 @pytest.mark.parametrize("how", ["absent", "of one run", "of one slice"])
 def test_a_measure_that_older_records_lack(claim: str, column: str, how: str) -> None:
     """Some runs rescored and some not come as NaN."""
@@ -430,8 +402,11 @@ def images(
     dice: Callable[[int], Sequence[float]], n: int, split: str = "by-image-1"
 ) -> list[Collected]:
     """Four cells by number, two seeds alike, each slice of its own patient."""
-    own = [{"alpha": ALPHAS[i], "params": f"{i}", "split_id": split} for i in range(4)]
-    return [table({0: dice(i), 1: dice(i)}, named(n), **own[i]) for i in range(4)]
+    return [table({0: dice(i), 1: dice(i)}, named(n), split_id=split, **nth(i)) for i in range(4)]
+
+
+def nth(i: int) -> dict[str, Any]:
+    return {"alpha": ALPHAS[i], "params": f"{i}"}
 
 
 def named(n: int) -> list[str]:
@@ -440,9 +415,7 @@ def named(n: int) -> list[str]:
 
 
 def test_some_images_are_easy_and_on_some_models_differ() -> None:
-    """Shares 1/2 of 20 patients: SE sqrt(0.25 / 19) = 0.1147, T(19) 2.093: 0.5 -+ 0.240, above
-    0.05.
-    """
+    """Shares 1/2 of 20 patients: SE sqrt(0.25 / 19) = 0.1147, T(19) 2.093: 0.5 -+ 0.240 > 0.05."""
     parts = images(lambda i: [0.9, 0.7 if i == 3 else 0.9] * 10, 20)
     found = judged("image-spread", *parts)
     assert (found.standing, found.cells) == (CONFIRMED, "4 of 36")
@@ -459,27 +432,18 @@ def test_that_some_are_is_contradicted_by_many_patients_alone(
     """
     found = judged("image-spread", *images(lambda i: [0.89, 0.6][i % 2 :][:1] * n, n))
     assert found.standing is standing
-    assert judged("necrotic-centres", *cores([1.0] * n)).standing is standing
+    assert judged("necrotic-centres", *centres(*[[1.0] * n] * 3)).standing is standing
 
 
 def test_two_trainings_of_one_model_are_not_two_models() -> None:
-    """Every training loses another slice of each ten, so that its seeds' mean never differs by 0.2
-    between cells.
-    """
+    """Every training loses another slice of each ten: its seeds' mean never differs by 0.2."""
 
     def lost(at: int) -> list[float]:
         return [0.0 if i % 10 == at else 0.9 for i in range(100)]
 
     for seeds, standing in ((5, CONTRADICTED), (1, NOT_TESTABLE)):
-        parts = [
-            table(
-                {seed: lost((5 * i + seed) % 10) for seed in range(seeds)},
-                named(100),
-                alpha=ALPHAS[i],
-                params=f"{i}",
-            )
-            for i in range(4)
-        ]
+        dice = [{seed: lost((5 * i + seed) % 10) for seed in range(seeds)} for i in range(4)]
+        parts = [table(dice[i], named(100), **nth(i)) for i in range(4)]
         assert judged("image-spread", *parts).standing is standing
 
 
@@ -506,22 +470,12 @@ def test_unknown_patients_leave_the_images_undecided(patients: Sequence[str | No
 def centres(
     *core: Sequence[float], whole: float = 0.8, size: float = LARGE, **changes: Any
 ) -> list[Collected]:
-    """One training for each list of core sensitivities of two large tumours, ten times over, each
-    of a patient.
-    """
-    measures = {"sensitivity": [whole] * 20, "truth_mm2": [size] * 20}
-    dice, names = [0.8] * 20, named(20)
-    return [
-        table({seed: dice}, names, measures=measures | {"core_sensitivity": [*own] * 10}, **changes)
-        for seed, own in enumerate(core)
-    ]
-
-
-def cores(core: list[float]) -> list[Collected]:
-    """Three trainings with the same core sensitivities, each tumour of a patient."""
-    n = len(core)
-    measures = {"sensitivity": [0.8] * n, "truth_mm2": [LARGE] * n, "core_sensitivity": core}
-    return [table({seed: [0.8] * n}, named(n), measures=measures) for seed in (1, 2, 3)]
+    """One training for each list of core sensitivities of large tumours, each of a patient."""
+    n = len(core[0])
+    own = {"sensitivity": [whole] * n, "truth_mm2": [size] * n}
+    measures = [own | {"core_sensitivity": found} for found in core]
+    numbered = enumerate(measures)
+    return [table({i: [0.8] * n}, named(n), measures=of, **changes) for i, of in numbered]
 
 
 @pytest.mark.parametrize(
@@ -538,14 +492,12 @@ def cores(core: list[float]) -> list[Collected]:
 def test_a_centre_that_two_of_three_trainings_miss_is_missed_as_a_habit(
     core: Sequence[Sequence[float]], standing: ClaimVerdict
 ) -> None:
-    assert judged("necrotic-centres", *centres(*core)).standing is standing
+    assert judged("necrotic-centres", *centres(*([*of] * 10 for of in core))).standing is standing
 
 
 def test_only_centres_of_large_tumours_that_were_found_count_as_missed() -> None:
-    """Missed altogether is no missed centre; below 1263 mm2 is not large, and no large tumour
-    contradicts nothing.
-    """
-    core = ([0.0, 0.0],) * 3
+    """Missed altogether is no missed centre; below 1263 mm2 is not large; none decides nothing."""
+    core = ([0.0] * 20,) * 3
     altogether = judged("necrotic-centres", *centres(*core, whole=0.49))
     assert altogether.measured.startswith("centre missed in 0 of 20")
     assert judged("necrotic-centres", *centres(*core, whole=0.5)).standing is CONFIRMED
@@ -557,17 +509,15 @@ def test_only_centres_of_large_tumours_that_were_found_count_as_missed() -> None
 )
 def test_few_tumours_missed_by_chance_are_not_some(missed: int, of: int, share: str) -> None:
     """Some is more than 0.05, and the interval holds that: 0.1 -+ t(49) 2.0096 sqrt(0.09 / 49)."""
-    found = judged("necrotic-centres", *cores([0.0] * missed + [1.0] * (of - missed)))
+    found = judged("necrotic-centres", *centres(*[[0.0] * missed + [1.0] * (of - missed)] * 3))
     measured = f"centre missed in {missed} of {of} large tumours, {share}"
     assert (found.standing, found.measured) == (UNDECIDED, measured)
 
 
 def test_a_habit_needs_three_trainings_on_one_split() -> None:
-    """Three draws of one seed each, and one seed on three forms of the files, are one training of a
-    slice.
-    """
-    draws = [part for i in (1, 2, 3) for part in centres([0.0, 1.0], split_id=f"by-image-{i}")]
-    forms = [part for _ in range(3) for part in centres([0.0, 1.0])]
+    """Three draws of one seed, or one seed on three forms of the files: one training of a slice."""
+    draws = [part for i in (1, 2, 3) for part in centres([0.0, 1.0] * 10, split_id=f"by-image-{i}")]
+    forms = [part for _ in range(3) for part in centres([0.0, 1.0] * 10)]
     assert judged("necrotic-centres", *draws).standing is UNDECIDED
     assert judged("necrotic-centres", *forms).standing is UNDECIDED
 
@@ -598,15 +548,9 @@ def test_the_table_has_both_readings_of_every_claim() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "same"),
-    [
-        ({}, True),
-        ({"height": 256}, True),
-        ({"phantom": True}, False),
-        ({"dataset_id": "x"}, False),
-        ({"protocol_hash": "x"}, False),
-        ({"arm": "otsu"}, False),
-    ],
-)
+    [({}, True), ({"height": 256}, True), ({"phantom": True}, False), ({"dataset_id": "x"}, False),
+     ({"protocol_hash": "x"}, False), ({"arm": "otsu"}, False)],
+)  # fmt: skip
 def test_claims_are_judged_on_the_thesis_s_terms(changes: dict[str, Any], same: bool) -> None:
     (panel,) = panels(cell(5, 0.5, **changes))
     assert on_its_terms(panel, *terms()) is same

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -15,26 +16,15 @@ from run_records import table, terms
 from strategies import costly, seeds
 
 from benchmark.judge.cells import panels
-from benchmark.judge.claims.evidence import (
-    ClaimVerdict,
-    Finding,
-    GridEvidence,
-    GridPoint,
-    Reading,
-)
+from benchmark.judge.claims.evidence import ClaimVerdict, Finding, GridEvidence, GridPoint, Reading
 from benchmark.judge.claims.predicates import CLAIMS
 from benchmark.judge.claims.table import best_cells, claims_table, judge_claims
 from benchmark.runs.collect import DTYPES, Collected
 
 pytestmark = pytest.mark.slow
 
-OF_DIFFERENCES = (
-    "best-cell",
-    "extremes-worse",
-    "small-kernels-mean",
-    "small-kernels-spread",
-    "tversky-no-gain",
-)
+OF_DIFFERENCES = ("best-cell", "extremes-worse", "small-kernels-mean", "small-kernels-spread",
+                  "tversky-no-gain")  # fmt: skip
 BY_INTERVAL = (*OF_DIFFERENCES, "alpha-direction", "small-tumours")
 MEASURES = ["dice", "sensitivity", "precision", "nsd_1mm", "core_sensitivity", "truth_mm2"]
 few = settings(costly, max_examples=7)  # each judges a grid or two
@@ -57,31 +47,20 @@ class Drawn:
     def collected(self) -> Collected:
         runs, scores = [], []
         for i, (((kernel, alpha), split, seed), values) in enumerate(self.scores.items()):
-            own = {
-                "run_id": f"run_{i}",
-                "kernel_size": kernel,
-                "alpha": alpha,
-                "params": f"{kernel} {alpha}",
-            }
-            runs.append(
-                RUN
-                | own
-                | {"seed": seed, "split_id": split, "fit.val_dice": float(values[:, 0].mean())}
-            )
-            part = pd.DataFrame(values, columns=MEASURES).assign(
-                run_id=f"run_{i}", patient_id=self.patients
-            )
-            scores.append(part.assign(slice_id=range(len(part))))
-        return Collected(
-            pd.DataFrame(runs).astype(DTYPES), pd.concat(scores, ignore_index=True), ()
-        )
+            cell = {"kernel_size": kernel, "alpha": alpha, "params": f"{kernel} {alpha}"}
+            val = {"fit.val_dice": float(values[:, 0].mean())}
+            own = {"run_id": f"run_{i}", "seed": seed, "split_id": split}
+            runs.append(RUN | own | cell | val)
+            names = {"patient_id": self.patients, "slice_id": range(len(values))}
+            part = pd.DataFrame(values, columns=MEASURES)
+            scores.append(part.assign(run_id=f"run_{i}", **names))
+        table = pd.DataFrame(runs).astype(DTYPES)
+        return Collected(table, pd.concat(scores, ignore_index=True), ())
 
     def moved(self, to: Callable[[GridPoint], GridPoint]) -> Drawn:
         """The same scores at other spots."""
-        return replace(
-            self,
-            scores={(to(spot), *rest): values for (spot, *rest), values in self.scores.items()},
-        )
+        scores = {(to(spot), *rest): values for (spot, *rest), values in self.scores.items()}
+        return replace(self, scores=scores)
 
     def rescored(self, dice: Callable[[np.ndarray], np.ndarray]) -> Drawn:
         """Another Dice in place of each; the other measures stay."""
@@ -99,21 +78,13 @@ def grids(draw: st.DrawFn) -> Drawn:
 
     Scores are eighths at times, so that they tie; a training may have collapsed.
     """
-    by_alpha = [
-        (k, a) for a in draw(st.lists(st.sampled_from(ALPHAS), max_size=1)) for k in KERNELS
-    ]
-    around = [
-        (k, a)
-        for k in draw(st.sets(st.sampled_from(KERNELS), max_size=2))
-        for a in (0.1, 0.4, 0.5, 0.9)
-    ]
+    by_alpha = product(KERNELS, draw(st.lists(st.sampled_from(ALPHAS), max_size=1)))
+    around = product(draw(st.sets(st.sampled_from(KERNELS), max_size=2)), (0.1, 0.4, 0.5, 0.9))
     gone = draw(st.sets(st.sampled_from([(k, a) for k in KERNELS for a in ALPHAS]), max_size=6))
     spots = sorted({(5, 0.5), *by_alpha, *around} - gone) or [(7, 0.3)]
     patients = draw(st.sampled_from([list("aabbcc"), list("abcdef"), list("aaaaab")]))
-    n_seeds, splits = (
-        draw(st.sampled_from([3, 2, 1])),
-        draw(st.sampled_from([["one"], ["one", "two"]])),
-    )
+    n_seeds = draw(st.sampled_from([3, 2, 1]))
+    splits = draw(st.sampled_from([["one"], ["one", "two"]]))
     rng, effect = np.random.default_rng(draw(seeds)), draw(st.sampled_from([0.2, 0.02, 0.0]))
     noise, eighths = draw(st.sampled_from([0.001, 0.05])), draw(st.booleans())
     sides = draw(
@@ -153,9 +124,7 @@ def standings(there: GridEvidence, *claims: str) -> dict[str, ClaimVerdict]:
 @few
 @given(grids(), st.sampled_from(["", "no patient", "one patient", "one slice", "no measures"]))
 def test_no_part_of_the_grid_is_too_little_to_say_so(drawn: Drawn, poor: str) -> None:
-    """Claims never raise: what is not there is undecided or not testable, and every finding says
-    why.
-    """
+    """Claims never raise: what is absent is undecided or not testable; every finding says why."""
     collected = drawn.collected()
     if poor.endswith("patient"):
         collected.scores["patient_id"] = None if poor == "no patient" else "a"
@@ -196,9 +165,7 @@ def test_the_order_of_runs_and_scores_changes_nothing(drawn: Drawn, seed: int) -
 @few
 @given(grids(), st.sampled_from([-0.5, 0.1, 0.25, 3.0]))
 def test_a_constant_added_to_every_dice_moves_no_difference(drawn: Drawn, shift: float) -> None:
-    """Claims of differences and of spreads have the same standing, and the same cell is best on the
-    test set.
-    """
+    """Claims of differences and of spreads stand as before; the same cell is best on test."""
     moved = evidence(drawn.rescored(lambda dice: dice + shift))
     assert standings(moved, *OF_DIFFERENCES) == standings(evidence(drawn), *OF_DIFFERENCES)
 
@@ -206,9 +173,7 @@ def test_a_constant_added_to_every_dice_moves_no_difference(drawn: Drawn, shift:
 @few
 @given(grids())
 def test_the_swapped_reading_is_the_text_s_of_mirrored_alphas(drawn: Drawn) -> None:
-    """Alpha under one reading is 1 - alpha under the other (docs/thesis.md, trap 1), and so are the
-    findings.
-    """
+    """Alpha of one reading is 1 - that of the other (docs/thesis.md, trap 1); so are findings."""
     mirrored = drawn.moved(lambda spot: (spot[0], round(1 - spot[1], 1)))
     assert findings(evidence(drawn, Reading.SWAPPED)) == findings(evidence(mirrored))
     assert best_cells(evidence(drawn, Reading.SWAPPED)) == best_cells(evidence(mirrored))
@@ -239,9 +204,7 @@ def test_small_and_large_kernels_in_each_other_s_place_turn_the_standing(drawn: 
 @few
 @given(grids())
 def test_what_was_left_of_one_in_place_of_each_dice_turns_claims_of_means(drawn: Drawn) -> None:
-    """1 - Dice: extremes below the middle come to lie above it, and small kernels below large
-    ones.
-    """
+    """1 - Dice: extremes below the middle come to lie above it, small kernels below large ones."""
     claims = ("extremes-worse", "small-kernels-mean")
     before, after = (
         standings(evidence(drawn), *claims),

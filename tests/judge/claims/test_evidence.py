@@ -1,6 +1,4 @@
-"""What claims are judged on: cells by kernel and alpha, sides of an interval, reasons for knowing
-nothing.
-"""
+"""What claims are judged on: cells by kernel and alpha, sides of an interval, what is unknown."""
 
 from __future__ import annotations
 
@@ -42,9 +40,7 @@ def estimate(value: float, se: float = 0.0, df: float = math.inf) -> Estimate:
     ("ours", "monai"), [(0.1, 0.9), (0.3, 0.7), (0.5, 0.5), (0.8, 0.2), (0.9, 0.1)]
 )
 def test_what_the_thesis_would_have_called_our_alpha(ours: float, monai: float) -> None:
-    """Ours weighs false negatives; passed to MONAI as its `alpha`, a number weighs false positives
-    (docs/thesis.md, trap 1).
-    """
+    """Ours weighs false negatives; MONAI's weighs false positives (docs/thesis.md, trap 1)."""
     assert (Reading.TEXT.of(ours), Reading.SWAPPED.of(ours)) == (ours, monai)
 
 
@@ -57,9 +53,7 @@ def test_a_training_at_alpha_stands_at_one_minus_alpha_under_the_swapped_reading
 
 @pytest.mark.parametrize("reading", Reading)
 def test_cells_off_the_grid_are_left_out(reading: Reading) -> None:
-    """An alpha between, a kernel beyond, another network, an arm without either, one that was given
-    a click.
-    """
+    """An alpha between, a kernel beyond, another network, an arm with neither, one with a click."""
     others = (
         cell(5, 0.55),
         cell(11, 0.5),
@@ -84,17 +78,14 @@ def test_the_grid_is_the_thesis_s() -> None:
 def test_two_precisions_are_two_panels() -> None:
     found = panels(join(cell(5, 0.5, 0.8), cell(5, 0.5, 0.2, precision="bf16")))
     reference, rules = terms()
-    both = [
-        grid_evidence(panel, Reading.TEXT, reference, rules.claims, rules.sizes) for panel in found
-    ]
+    words = (Reading.TEXT, reference, rules.claims, rules.sizes)
+    both = [grid_evidence(panel, *words) for panel in found]
     dice = sorted(evidence.cells[5, 0.5].rows["dice"].mean() for evidence in both)
     assert dice == pytest.approx([0.2, 0.8])
 
 
 def test_a_contrast_by_hand() -> None:
-    """Two cells of two seeds: s^2 = 0.01^2 / 2, df 2; variance s^2 (1/2 + 1/2); t 4.302653 x
-    0.0070711 = 0.030424.
-    """
+    """s^2 = 0.01^2 / 2, df 2; v = s^2 (1/2 + 1/2); t sqrt(v) = 4.302653 sqrt(v) = 0.030424."""
     weights = {(3, 0.5): 1.0, (7, 0.5): -1.0}
     found = evidence_of(cell(3, 0.5, 0.83), cell(7, 0.5)).contrast(weights, DICE)
     assert found is not None
@@ -170,15 +161,9 @@ def test_nothing_known_and_exact_ties_are_on_no_side() -> None:
 
 @pytest.mark.parametrize(
     ("sign", "value", "standing"),
-    [
-        (1, 0.04, "confirmed"),
-        (-1, 0.04, "contradicted"),
-        (1, -0.04, "contradicted"),
-        (-1, -0.04, "confirmed"),
-        (1, 0.03, "undecided"),
-        (-1, 0.03, "undecided"),
-    ],
-)
+    [(1, 0.04, "confirmed"), (-1, 0.04, "contradicted"), (1, -0.04, "contradicted"),
+     (-1, -0.04, "confirmed"), (1, 0.03, "undecided"), (-1, 0.03, "undecided")],
+)  # fmt: skip
 def test_a_contrast_is_judged_by_its_sign(sign: int, value: float, standing: str) -> None:
     """The half width is 0.030424, as above."""
     found = evidence_of(cell(3, 0.5, 0.8 + value), cell(7, 0.5))
@@ -187,9 +172,7 @@ def test_a_contrast_is_judged_by_its_sign(sign: int, value: float, standing: str
 
 
 def test_holm_finds_the_one_that_is_better() -> None:
-    """z = -2.1 has p 0.036: better alone, not among two; z = -2.6 has 0.0093, and 0.019 among
-    two.
-    """
+    """z = -2.1 has p 0.036: better alone, not among two; z = -2.6 has 0.0093, of two 0.019."""
     weak, strong, good = estimate(-0.021, 0.01), estimate(-0.026, 0.01), estimate(0.5, 0.01)
     assert stats.norm.sf(2.1) * 2 == pytest.approx(0.0357, abs=1e-4)
     assert better({(3, 0.5): weak}, 0.95) == (3, 0.5)
@@ -207,10 +190,7 @@ def test_an_interval_in_words() -> None:
     assert huge.startswith("1.00 [0.00, ")
     assert name_of((3, 0.5)) == "3x3, alpha 0.5"
     found = {(3, 0.5): estimate(0.2), (7, 0.5): estimate(-0.1), (9, 0.5): None}
-    assert (
-        nearest_in_words(found, 0.95) == "difference from 7x7, alpha 0.5: -0.100 [-0.100, -0.100]"
-    )
-    assert (nearest_in_words({(3, 0.5): None}, 0.95), nearest_in_words({}, 0.95)) == (
-        "not known",
-        "",
-    )
+    nearest = nearest_in_words(found, 0.95)
+    assert nearest == "difference from 7x7, alpha 0.5: -0.100 [-0.100, -0.100]"
+    assert nearest_in_words({(3, 0.5): None}, 0.95) == "not known"
+    assert nearest_in_words({}, 0.95) == ""

@@ -1,6 +1,4 @@
-"""Arms against arms: differences, Holm and costs derived by hand; t and signed-rank tails from
-scipy.stats.
-"""
+"""Arms against arms: differences, Holm, costs derived by hand; tails of tests from scipy.stats."""
 
 from __future__ import annotations
 
@@ -33,9 +31,7 @@ S2 = 0.0002  # between the seeds of `flat`: two values 0.02 apart
 
 
 def flat(dice: float, n: int = 4) -> dict[int, list[float]]:
-    """Two seeds, the slices of each all alike: this mean, no variance between patients, s^2 =
-    0.0002 between seeds.
-    """
+    """Two seeds, slices all alike: this mean, none between patients, s^2 = 0.0002 of seeds."""
     return {1: [dice - 0.01] * n, 2: [dice + 0.01] * n}
 
 
@@ -63,6 +59,7 @@ def shown(*parts: Collected) -> Table:
 
 
 OTHER = "unet 5x5, alpha 0.6"
+FOUR = st.lists(st.floats(0, 1), min_size=4, max_size=4)
 
 
 @pytest.mark.parametrize(
@@ -99,10 +96,8 @@ def test_holm_over_three_cells_by_hand() -> None:
     """Each alone t = d / sqrt(s^2) with df 4 (four cells): p1 < p2 < p3 become 3 p1, max(2 p2, 3
     p1), max(p3, 2 p2).
     """
-    found = judged(
-        cell(0.5, flat(0.7)),
-        *(cell(a, flat(0.7 + d)) for a, d in ((0.6, 0.1), (0.7, 0.05), (0.8, 0.01))),
-    )
+    better = (cell(a, flat(0.7 + d)) for a, d in ((0.6, 0.1), (0.7, 0.05), (0.8, 0.01)))
+    found = judged(cell(0.5, flat(0.7)), *better)
     p1, p2, p3 = (2 * stats.t.sf(d / math.sqrt(S2), 4) for d in (0.1, 0.05, 0.01))
     assert 3 * p1 < 2 * p2 < p3
     got = [found[f"unet 5x5, alpha {a}"].p for a in (0.6, 0.7, 0.8)]
@@ -110,10 +105,7 @@ def test_holm_over_three_cells_by_hand() -> None:
 
 
 @costly
-@given(
-    st.lists(st.floats(0, 1), min_size=4, max_size=4),
-    st.lists(st.floats(0, 1), min_size=4, max_size=4),
-)
+@given(FOUR, FOUR)
 def test_one_more_contrast_can_only_raise_a_p(one: list[float], more: list[float]) -> None:
     """Of arms without seeds, so that the spread between seeds stays what it was."""
     reference = cell(0.5, {1: [0.8, 0.7, 0.9, 0.6], 2: [0.7, 0.8, 0.9, 0.7]})
@@ -125,7 +117,7 @@ def test_one_more_contrast_can_only_raise_a_p(one: list[float], more: list[float
 
 
 @costly
-@given(st.lists(st.lists(st.floats(0, 1), min_size=4, max_size=4), min_size=2, max_size=3))
+@given(st.lists(FOUR, min_size=2, max_size=3))
 def test_a_cell_is_neither_better_nor_worse_than_itself(dice: list[list[float]]) -> None:
     """The reference's own scores under another alpha: a difference of 0 on every slice, p = 1."""
     both = dict(enumerate(dice))
@@ -171,9 +163,7 @@ def test_arms_without_seeds_bring_no_spread_of_their_own() -> None:
 
 
 def test_two_arms_without_seeds_have_their_patients_alone() -> None:
-    """0.1, 0.1 | 0.3, 0.3: mean 0.2, SE of two patients' means 0.1, df 1: p = 2 (1/2 - atan(2) /
-    pi) = 0.295.
-    """
+    """0.1, 0.1 | 0.3, 0.3: mean 0.2, SE 0.1 of patients, df 1: 2 (1/2 - atan(2) / pi) = 0.295."""
     reference = classical("unet", [0.5] * 4, kernel_size=5, alpha=0.5)
     row = judged(reference, classical("otsu", [0.6, 0.6, 0.8, 0.8]))["otsu"]
     assert row.difference is not None
@@ -187,13 +177,9 @@ UNKNOWN = "some slices have no patient number, or there is only one patient"
 
 @pytest.mark.parametrize(
     ("patients", "seeds", "why"),
-    [
-        (PATIENTS, 1, SPREAD),
-        ([None] * 4, 2, UNKNOWN),
-        (["a", "a", "b", None], 2, UNKNOWN),
-        (["a"] * 4, 2, UNKNOWN),
-    ],
-)
+    [(PATIENTS, 1, SPREAD), ([None] * 4, 2, UNKNOWN), (["a", "a", "b", None], 2, UNKNOWN),
+     (["a"] * 4, 2, UNKNOWN)],
+)  # fmt: skip
 def test_without_two_seeds_or_two_known_patients_nothing_is_decided(
     patients: list[str | None], seeds: int, why: str
 ) -> None:
@@ -265,9 +251,7 @@ def test_without_the_reference_or_another_cell_on_its_terms_there_is_no_table() 
 
 
 def test_costs_by_hand() -> None:
-    """Stopped after epochs 9 and 19, counted from 0: 15 epochs; 20 GFLOP x 482 images x 15 / 10^6 =
-    0.1446 PFLOP.
-    """
+    """Epochs 0 to 9 and 0 to 19: 15; 20 GFLOP x 482 images x 15 / 10^6 = 0.1446 PFLOP."""
 
     def runs(*each: dict[str, int]) -> list[Collected]:
         gflop, dice = {"timing.train_gflop_per_image": 20.0}, [0.8] * 4
@@ -278,10 +262,8 @@ def test_costs_by_hand() -> None:
     row = made.numbers.iloc[0]
     assert row["training_pflop"] == pytest.approx(0.1446)
     assert (row["gflop_per_image"], row["fit_minutes"], row["parameters"]) == (20, 1, 7_360_000)
-    assert (made.texts["training, PFLOP"], made.texts["GFLOP an image"]) == (
-        ["0.145", ""],
-        ["20.0", ""],
-    )
+    assert made.texts["training, PFLOP"] == ["0.145", ""]
+    assert made.texts["GFLOP an image"] == ["20.0", ""]
     sizes = [{"fit.stop_epoch": 9, "train": train} for train in (482, 400)]
     assert shown(*runs(*sizes), otsu).records[0]["training_pflop"] == pytest.approx(0.0882)
 
@@ -295,9 +277,8 @@ def test_costs_of_a_split_of_unknown_size_are_left_open() -> None:
 def test_what_is_shown() -> None:
     made = shown(cell(0.5, flat(0.81)), cell(0.6, flat(0.91)), classical("otsu", [0.0] * 4))
     by_arm = made.shown.set_index("arm")
-    assert by_arm.loc[OTHER, ["mean Dice", "difference", "verdict"]].tolist() == [
-        "0.9100", "+0.1000", "better",
-    ]  # fmt: skip
+    known = by_arm.loc[OTHER, ["mean Dice", "difference", "verdict"]].tolist()
+    assert known == ["0.9100", "+0.1000", "better"]
     assert by_arm.loc[OTHER, "95% interval"] == "+0.039 to +0.161"  # 0.10 -+ 0.060849
     assert by_arm["seeds x splits"].tolist() == ["2 x 1", "2 x 1", "- x 1"]
     assert made.numbers["slices"].tolist() == [4, 4, 4]
@@ -309,9 +290,8 @@ def test_cells_that_would_be_called_the_same_tell_what_differs() -> None:
     """Two widths of one arm; what they share is not told, and the reference keeps its name."""
     dice, patients = {1: [0.9, 0.8, 0.9, 0.8]}, ["p", "p", "q", "r"]
     own = {"arm": "mine", "kernel_size": None, "alpha": float("nan")}
-    parts = [
-        table(dice, patients, params=f'{{"depth":4,"width":{width}}}', **own) for width in (16, 32)
-    ]
+    params = [f'{{"depth":4,"width":{width}}}' for width in (16, 32)]
+    parts = [table(dice, patients, params=each, **own) for each in params]
     (panel,) = panels(join(table(dice, patients), *parts))
     names = [cell.name for cell in panel.cells]
     assert names == ["mine (width 16)", "mine (width 32)", "unet 5x5, alpha 0.5"]

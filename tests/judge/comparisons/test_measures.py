@@ -29,12 +29,9 @@ EVERY = ["nsd_1mm", "nsd_2mm", "hd95_mm", "assd_mm",
 
 
 def runs(
-    dice: Sequence[float],
-    patients: Sequence[Any] = PATIENTS,
-    *,
-    seeds: Sequence[int] = (1,),
+    dice: Sequence[float], patients: Sequence[Any] = PATIENTS, *, seeds: Sequence[int] = (1,),
     **more: Any,
-) -> Any:
+) -> Any:  # fmt: skip
     """Runs with every measure, 100 (mm2, mm or share) unless given as a list."""
     given = {name: values for name, values in more.items() if isinstance(values, list)}
     changes = {name: value for name, value in more.items() if name not in given}
@@ -75,9 +72,7 @@ def test_a_third_without_tumours_has_no_row() -> None:
 
 
 def test_a_missed_tumour_stays_in_every_mean() -> None:
-    """Dice 0.8, 0.6, 0: mean 1.4 / 3, median 0.6, detected 0.7. HD95 2, 4, 354: 120, 4, 3. NSD 0.9,
-    0.6, 0: 0.5.
-    """
+    """Dice 0.8, 0.6, 0: mean 1.4 / 3, median 0.6, found 0.7. HD95 2, 4, 354: 120, 4, 3. NSD 0.5."""
     measures = {
         "hd95_mm": [2.0, 4.0, 354.0],
         "assd_mm": [1.0, 2.0, 354.0],
@@ -102,9 +97,7 @@ def test_where_all_are_missed_there_is_no_mean_over_the_detected() -> None:
 
 
 def test_a_slice_without_a_tumour_is_neither_missed_nor_small() -> None:
-    """Of three slices one has no tumour, and one of the two tumours is missed; its Dice of 1 stays
-    in the mean.
-    """
+    """Of three slices one has no tumour, and one of two tumours is missed; the Dice of 1 counts."""
     measures = {"tp": [5, 0, 0], "fn": [0, 5, 0], "truth_mm2": [700.0, 600.0, 0.0]}
     rows = boundaries(runs([0.8, 0.0, 1.0], **measures)).numbers.set_index("tumours")
     assert rows["slices"].to_dict() == {"all": 3, "under 663 mm2": 1, "663 to 1263 mm2": 1}

@@ -54,28 +54,18 @@ PLAIN = (0.80, 0.82, 0.84)
 
 @pytest.mark.parametrize(
     ("shift", "collapsed", "expected"),
-    [
-        (0.0199, False, "equivalent"),
-        (-0.0199, False, "equivalent"),
-        (0.0199, True, "undecided"),
-        (0.0453, False, "undecided"),
-        (0.0454, False, "different"),
-        (-0.0454, True, "different"),
-    ],
-)
+    [(0.0199, False, "equivalent"), (-0.0199, False, "equivalent"), (0.0199, True, "undecided"),
+     (0.0453, False, "undecided"), (0.0454, False, "different"), (-0.0454, True, "different")],
+)  # fmt: skip
 def test_precisions_are_judged_by_the_spread_between_seeds(
     shift: float, collapsed: bool, expected: str
 ) -> None:
-    """Up to one SD of the plain precision; from 2.77645 sqrt(2/3) = 2.26696 SD; between; nothing
-    equals a collapse.
-    """
+    """Up to one SD of the plain precision; from 2.77645 sqrt(2/3) SD; between; a collapse."""
     assert judge_precision(PLAIN, [dice + shift for dice in PLAIN], collapsed, RULE) == expected
 
 
 def test_a_lower_precision_is_no_nearer_for_its_own_wider_spread() -> None:
-    """0.81, 0.85, 0.89 is 0.03 above: more than the plain precision's SD 0.02, though less than its
-    own 0.04.
-    """
+    """0.81, 0.85, 0.89 is 0.03 above: more than the plain SD 0.02, but less than its own 0.04."""
     assert judge_precision(PLAIN, (0.81, 0.85, 0.89), False, RULE) is Equivalence.UNDECIDED
 
 

@@ -1,6 +1,4 @@
-"""By image against by patient on the slices of both, and the numbers that stand first; derived by
-hand.
-"""
+"""By image against by patient on the slices of both; the first numbers are derived by hand."""
 
 from __future__ import annotations
 
@@ -51,9 +49,7 @@ def the_effect(*parts: Collected) -> SplitEffect:
 
 
 def test_an_effect_by_hand() -> None:
-    """0.10 on each of the four common slices. v = s^2 (1/2 + 1/2) = 0.0002, df 2: 4.302653 x
-    0.014142 = 0.060849.
-    """
+    """0.10 on each of four. v = s^2 (1/2 + 1/2) = 0.0002, df 2: 4.302653 sqrt(v) = 0.060849."""
     effect = the_effect(by_image(), by_patient())
     assert (effect.slices, effect.patients, effect.seeds) == (4, 2, (1, 2))
     assert effect.difference is not None
@@ -89,9 +85,7 @@ def test_only_seeds_that_both_have_enter() -> None:
 
 
 def test_a_seed_enters_on_the_slices_that_both_tested_with_it() -> None:
-    """Seed 2 by patient tested slices 2 and 3 alone: by image its other slices do not enter, at
-    0.30 more.
-    """
+    """Seed 2 by patient tested slices 2 and 3 alone: by image the others, 0.30 more, are out."""
     effect = the_effect(
         by_image([0.11, 0.11, 0.91, 0.91, 0.91, 0.91], seeds=(1,)),
         by_image([0.11, 0.11, 0.91, 0.91, 1.21, 1.21], seeds=(2,)),
@@ -114,11 +108,11 @@ def test_a_seed_that_met_few_slices_of_a_draw_leaves_an_interval() -> None:
         by_image([0.91] * 4, patients=[*"aabb"]),
         by_image([0.91] * 4, patients=[*"ccdd"], first_slice=4, split_id="by-image-2"),
         by_patient([0.81] * 4, patients=[*"bbcc"], first_slice=2),
-        by_patient(
-            [0.81] * 2, patients=[*"aa"], first_slice=0, seeds=(1,), split_id="by-patient-2"
-        ),
-        by_patient(
-            [0.81] * 2, patients=[*"dd"], first_slice=6, seeds=(1,), split_id="by-patient-3"
+        *(
+            by_patient(
+                [0.81] * 2, patients=[p] * 2, first_slice=i, seeds=(1,), split_id=f"fold-{p}"
+            )
+            for p, i in (("a", 0), ("d", 6))
         ),
     )
     assert len(effect.image.rows) == 12
@@ -129,9 +123,7 @@ def test_a_seed_that_met_few_slices_of_a_draw_leaves_an_interval() -> None:
 
 
 def test_what_training_sets_bring_is_in_the_interval_of_several_draws() -> None:
-    """Draws at 0.8 and 1.0 by image, patients and seeds equal: r^2 / 2 = 0.01 stands beside the
-    seeds' 0.0001.
-    """
+    """Draws at 0.8 and 1.0 by image, else equal: r^2 / 2 = 0.01 stands beside the seeds' 0.0001."""
     both = join(
         by_image([0.8] * 4, patients=[*"aabb"]),
         by_image([1.0] * 4, patients=[*"ccdd"], first_slice=4, split_id="by-image-2"),
@@ -155,12 +147,10 @@ def test_an_effect_between_draws_and_folds_that_are_unlike_each_other_by_hand() 
     """
     patients = ["a", *"ccccccc", *"bbbbb", "d"]
 
-    def part(
-        dice: float, apart: float, first: int, end: int, name: str, **changes: Any
-    ) -> Collected:
+    def part(dice: float, apart: float, first: int, end: int, name: str, **own: Any) -> Collected:
         names = patients[first:end]
         of = {1: [dice - apart / 2] * len(names), 2: [dice + apart / 2] * len(names)}
-        return table(of, names, first_slice=first, split_id=name, **changes)
+        return table(of, names, first_slice=first, split_id=name, **own)
 
     folds = {"split_unit": "patient", "protocol_hash": "feed"}
     effect = the_effect(
@@ -233,9 +223,7 @@ def test_without_two_seeds_anywhere_there_is_no_interval() -> None:
 
 
 def test_two_protocols_never_make_one_cell() -> None:
-    """By image with Nyul's histogram of all images, and of training images alone: the recipe is
-    called the same.
-    """
+    """By image, Nyul's histogram of all images or of training images: one name of recipes."""
     runs = join(by_image(), by_image([0.5] * 6, protocol_hash="nyul"), by_patient())
     records = split_effect_table(split_effects(runs), RULE).records
     dice = {record["protocol_image"]: record["dice_image"] for record in records}
@@ -328,19 +316,11 @@ def test_two_protocols_or_precisions_never_share_a_row(changes: dict[str, Any]) 
 
 @pytest.mark.parametrize(
     "changes",
-    [
-        {"phantom": True},
-        {"dataset_id": "another"},
-        {"recipe_hash": "another"},
-        {"alpha": 0.6},
-        {"kernel_size": 7},
-        {"arm": "attention-unet"},
-    ],
-)
+    [{"phantom": True}, {"dataset_id": "another"}, {"recipe_hash": "another"}, {"alpha": 0.6},
+     {"kernel_size": 7}, {"arm": "attention-unet"}],
+)  # fmt: skip
 def test_what_does_not_enter_the_headline(changes: dict[str, Any]) -> None:
-    """Only the thesis's best cell on its own slices; without a run of it, its printed number stands
-    aleffect.
-    """
+    """Only the thesis's best cell on its own slices; without a run, its printed number is alone."""
     made = headline(table(SEEDS, PATIENTS, **changes), *terms())
     assert (made.texts["mean Dice"], made.texts["95% interval"]) == (["0.898"], [""])
 

@@ -30,22 +30,14 @@ from benchmark.judge.statistics.contrast import (
 from benchmark.judge.statistics.estimate import Variance, clustered_mean
 from benchmark.runs.collect import Collected
 
-FIRST, SECOND = (
-    ["a", *"bbb", *"ccccccc"],
-    ["b", "b", "d"],
-)  # patients of the slices of two draws; b is in both
+FIRST, SECOND = [*"abbbccccccc"], [*"bbd"]  # patients of the slices of two draws; b is in both
 SIZES = terms()[1].sizes
 
 
 def test_the_pseudo_values_of_a_difference_within_a_run_by_hand() -> None:
-    """2 - 10 = -8; of three slices, the two of mean 2 pull by 3 / 2 each way, the one of the other
-    part by nothing.
-    """
-    found = difference_within(
-        np.array([1.0, 3, 10, 7]),
-        np.array([True, True, False, False]),
-        np.array([False, False, True, False]),
-    )
+    """2 - 10 = -8; of three slices, the two of mean 2 pull by 3 / 2 each way, the other not."""
+    parts = np.array([[True, True, False, False], [False, False, True, False]])
+    found = difference_within(np.array([1.0, 3, 10, 7]), *parts)
     np.testing.assert_allclose(found, [-9.5, -6.5, -8, math.nan])
 
 
@@ -103,18 +95,14 @@ def test_a_weighted_difference_of_unlike_cells_by_hand() -> None:
 def test_a_slice_that_several_draws_tested_is_one_slice_at_its_mean_where_slices_are_paired() -> (
     None
 ):
-    """Slice 20 of b is 0.4 in one draw and 0.8 in another, so 0.6; 21 of b is 0.4 and 22 of d 0.6.
-    The other: 0.3.
-    """
+    """Slice 20 of b is 0.4 in one draw, 0.8 in another: 0.6; 21 of b 0.4, 22 of d 0.6. Else 0.3."""
     draw = unseeded([0.4, 0.4, 0.6], SECOND, first_slice=20, split_id="by-image-2")
     again = unseeded([0.8], ["b"], first_slice=20, split_id="by-image-3")
     other = cell(unseeded([0.3] * 3, SECOND, first_slice=20, split_id="by-patient-1"))
     parts = [(1.0, cell(draw, again)), (-1.0, other)]
     assert contrast(parts, DICE, None) is None  # no slice of the one's splits is of the other's
-    found, expected = (
-        contrast(parts, DICE, None, by_slice=True),
-        clustered_mean(np.array([0.3, 0.1, 0.3]), SECOND),
-    )
+    found = contrast(parts, DICE, None, by_slice=True)
+    expected = clustered_mean(np.array([0.3, 0.1, 0.3]), SECOND)
     assert found is not None
     assert (found.value, found.se) == (pytest.approx(expected.value), pytest.approx(expected.se))
 
@@ -142,11 +130,8 @@ def test_a_slice_enters_from_every_seed_once_from_one_and_pulls_only_where_it_do
 def test_a_run_from_which_no_slice_enters_has_no_statistic() -> None:
     """Nor a share in the mean: that of the other seed is 1."""
     found = reduced(cell(table({1: [0.9, 0.6], 2: [0.0, 0.0]}, list("ab"))), DETECTED)
-    assert (found.by_slice.tolist(), found.by_run.tolist(), found.trainings) == (
-        [0.9, 0.6],
-        [pytest.approx(0.75)],
-        1,
-    )
+    assert (found.by_slice.tolist(), found.trainings) == ([0.9, 0.6], 1)
+    assert found.by_run.tolist() == [pytest.approx(0.75)]
 
 
 def test_the_log_sd_is_that_of_the_slices_themselves() -> None:
@@ -186,11 +171,8 @@ def test_the_variance_of_a_statistic_is_about_that_of_the_jackknife(
     dice = rng.normal(0.8, 0.04, 300)[who] + rng.normal(0, 0.02, len(who))
     area = rng.choice([100.0, 900.0, 900.0, 900.0, 900.0, 2000.0], len(who))
     measures = {"truth_mm2": area.tolist(), "nsd_1mm": [1.0] * len(who)}
-    found = contrast(
-        [(1.0, cell(unseeded(dice.tolist(), who.astype(str).tolist(), measures=measures)))],
-        statistic,
-        None,
-    )
+    runs = unseeded(dice.tolist(), who.astype(str).tolist(), measures=measures)
+    found = contrast([(1.0, cell(runs))], statistic, None)
     without = np.array([direct(dice[who != i], area[who != i]) for i in range(300)])
     assert found is not None
     assert found.value == pytest.approx(direct(dice, area))

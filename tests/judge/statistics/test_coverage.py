@@ -116,11 +116,8 @@ def fresh_draw_hits(draws: int, seeds: int, training_sd: float, repetitions: int
     _, patient = np.unique(names, return_inverse=True)
     random, hits, n = rng(1000 * draws + seeds), 0, len(names)
     for _ in range(repetitions):
-        easy = (
-            0.9
-            + 0.08 * random.standard_normal(n)
-            + 0.08 * random.standard_normal(patient.max() + 1)[patient]
-        )
+        own = random.standard_normal(n)
+        easy = 0.9 + 0.08 * own + 0.08 * random.standard_normal(patient.max() + 1)[patient]
         easy = np.clip(easy, 0, 1)
 
         def tested(
@@ -142,14 +139,9 @@ def fresh_draw_hits(draws: int, seeds: int, training_sd: float, repetitions: int
 
 @pytest.mark.parametrize(
     ("draws", "training_sd", "least", "most"),
-    [
-        (1, 0.0, 0.945, 0.97),
-        (1, 0.01, 0.93, 0.96),
-        (5, 0.0, 0.98, 0.995),
-        (5, 0.01, 0.965, 0.99),
-        (5, 0.02, 0.94, 0.97),
-    ],
-)
+    [(1, 0.0, 0.945, 0.97), (1, 0.01, 0.93, 0.96),
+     (5, 0.0, 0.98, 0.995), (5, 0.01, 0.965, 0.99), (5, 0.02, 0.94, 0.97)],
+)  # fmt: skip
 def test_the_prediction_interval_holds_another_teams_mean(
     draws: int, training_sd: float, least: float, most: float
 ) -> None:
@@ -163,18 +155,14 @@ def test_the_prediction_interval_holds_another_teams_mean(
 
 
 def test_one_draw_cannot_tell_what_its_training_set_brought() -> None:
-    """The price of a single draw, where training sets matter as much as seeds: said in
-    docs/judging.md.
-    """
+    """The price of a single draw, where training sets matter as seeds do: see docs/judging.md."""
     assert fresh_draw_hits(1, 3, 0.02) < 0.9
 
 
 def two_arms(
     random: np.random.Generator, names: list[str]
 ) -> tuple[list[str], list[NDArray[np.float64]]]:
-    """Patients of 106 slices, and Dice (seeds, slices) of two arms that differ by patient (SD 0.03)
-    and seed (0.02).
-    """
+    """Patients of 106 slices, Dice (seeds, slices) of two arms: by patient SD 0.03, seed 0.02."""
     patients = [names[i] for i in random.permutation(len(names))[:106]]
     _, of = np.unique(patients, return_inverse=True)
     own = [0.8 + 0.03 * random.standard_normal(of.max() + 1)[of] for _ in range(2)]
@@ -204,8 +192,5 @@ def test_a_paired_difference_is_held_about_as_often_as_its_interval_says() -> No
         cells = [cell_of(one.runs, one) for one in made]
         found = contrast([(1.0, cells[0]), (-1.0, cells[1])], DICE, between_seeds(cells, DICE))
         assert found
-        assert (found.value, found.se) == (
-            pytest.approx(expected.value),
-            pytest.approx(expected.se),
-        )
+        assert (found.value, found.se) == pytest.approx((expected.value, expected.se))
         assert found.variance.df == pytest.approx(expected.variance.df)

@@ -25,9 +25,7 @@ ONE_THREE_SEVEN = (1, 3, 7)  # slices of each patient
 
 
 def test_the_error_of_two_equal_patients_by_hand() -> None:
-    """0.8, 0.8 | 1.0, 1.0: the mean of two patients' means 0.8 and 1.0: s = 0.1414, s / sqrt(2) =
-    0.1, df 1.
-    """
+    """0.8, 0.8 | 1.0, 1.0: two patients' means 0.8 and 1.0: s = 0.1414, s / sqrt(2) = 0.1, df 1."""
     found = clustered_mean(np.array([0.8, 0.8, 1.0, 1.0]), PATIENTS)
     assert (found.value, found.se) == (pytest.approx(0.9), pytest.approx(0.1))
     assert found.variance.df == pytest.approx(1)
@@ -45,9 +43,7 @@ def test_one_slice_a_patient_is_the_textbook() -> None:
 
 
 def test_unequal_patients_by_hand() -> None:
-    """a: 0, 0, 0; b: 1. Means 0 and 1 have variance 1/2, so 3/4 and 1/4 of them (9/16 + 1/16) / 2.
-    Two: df 1.
-    """
+    """a: 0, 0, 0; b: 1. Means of variance 1/2; 3/4, 1/4 of them: (9/16 + 1/16) / 2. Two: df 1."""
     found = clustered_mean(np.array([0.0, 0.0, 0.0, 1.0]), list("aaab"))
     assert found.value == 0.25
     assert found.variance.value == pytest.approx(0.3125)
@@ -55,9 +51,7 @@ def test_unequal_patients_by_hand() -> None:
 
 
 def test_the_variance_is_unbiased_where_patients_means_vary_alike() -> None:
-    """Exactly: v is a quadratic form, so its expectation is the sum of v over unit vectors of
-    patients' means.
-    """
+    """Exactly: a quadratic form's expectation sums v over unit vectors of patients' means."""
     sizes = [1, 2, 3, 10]
     names = np.repeat(list("abcd"), sizes).tolist()
     expected = sum(
@@ -72,10 +66,8 @@ def test_patients_of_one_three_and_seven_slices_by_hand() -> None:
 
     1 - 2w + sum of w^2 is (121 - 22 + 59) / 121 for the first, 114/121 and 26/121 for the others.
     """
-    found = clustered_mean(
-        np.repeat([0.0, 1.0, 0.0], ONE_THREE_SEVEN),
-        np.repeat(list("abc"), ONE_THREE_SEVEN).tolist(),
-    )
+    patients = np.repeat(list("abc"), ONE_THREE_SEVEN).tolist()
+    found = clustered_mean(np.repeat([0.0, 1.0, 0.0], ONE_THREE_SEVEN), patients)
     assert found.value == pytest.approx(3 / 11)
     assert found.variance.value == pytest.approx((3**2 / 158 + 24**2 / 114 + 21**2 / 26) / 121)
 
@@ -108,9 +100,7 @@ def test_one_patient_cannot_show_a_spread() -> None:
 
 
 def test_a_sum_of_variances_after_satterthwaite() -> None:
-    """1/150 with df 2 and 1/50 with df 1: (4/150)^2 / (1/150^2/2 + 3^2/150^2/1) = 16 / (1/2 + 9) =
-    32/19.
-    """
+    """1/150, df 2; 1/50, df 1: (4/150)^2 / (1/150^2/2 + 3^2/150^2/1) = 16 / (1/2 + 9) = 32/19."""
     total = Variance(1 / 150, 2) + Variance(1 / 50, 1)
     assert (total.value, total.df) == (pytest.approx(4 / 150), pytest.approx(32 / 19))
     assert Variance(0.5, 3) + NONE == Variance(0.5, 3)

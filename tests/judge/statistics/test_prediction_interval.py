@@ -1,6 +1,4 @@
-"""The prediction interval and what stands around it, by hand. t(0.975) is 4.302653 at 2 df and
-12.706205 at 1.
-"""
+"""The prediction interval, by hand. t(0.975) is 4.302653 at 2 df and 12.706205 at 1."""
 
 from __future__ import annotations
 
@@ -27,32 +25,22 @@ PATIENTS = ["a", "a", "b", "b"]
 
 
 def test_a_prediction_interval_of_equal_slices_holds_the_variance_between_seeds_alone() -> None:
-    """Equal slices. Means 0.88, 0.90, 0.92: s = 0.02; v = 0.0004 (1/3 + 1/3); 4.302653 sqrt(v) =
-    0.070262.
-    """
+    """0.88, 0.90, 0.92: s = 0.02; v = 0.0004 (1/3 + 1/3); 4.302653 sqrt(v) = 0.070262."""
     found = of_draws([np.array([[0.88, 0.90, 0.92]] * 4)], [PATIENTS])
-    assert (found.mean, found.sd, found.n, found.draws) == (
-        pytest.approx(0.90),
-        pytest.approx(0.02),
-        3,
-        1,
-    )
+    assert (found.mean, found.sd) == (pytest.approx(0.90), pytest.approx(0.02))
+    assert (found.n, found.draws) == (3, 1)
     assert found.half_width(3, 0.95) == pytest.approx(0.070262, abs=1e-6)
 
 
 def test_a_prediction_interval_of_equal_seeds_holds_the_patients_variance_twice() -> None:
-    """Equal seeds; two patients at 0.8 and 1.0: SE 0.1, for ours and for the fresh draw: v = 0.02,
-    df still 1.
-    """
+    """Equal seeds; patients at 0.8 and 1.0: SE 0.1, for ours and the fresh: v = 0.02, df 1."""
     found = of_draws([np.array([[0.8] * 3, [0.8] * 3, [1.0] * 3, [1.0] * 3])], [PATIENTS])
     assert found.ours.value == found.fresh.value == pytest.approx(0.01)
     assert found.half_width(3, 0.95) == pytest.approx(12.706205 * math.sqrt(0.02), abs=1e-6)
 
 
 def test_variances_of_seeds_and_patients_add_with_satterthwaites_degrees_of_freedom() -> None:
-    """v: seeds 0.1^2 2/3 = 1/150 with df 2, ours and fresh 1/50 with df 1: 4/150, df 16 / (1/2 +
-    9/1) = 32/19.
-    """
+    """v: seeds 0.1^2 2/3 = 1/150, df 2; two 1/50, df 1: 4/150, df 16 / (1/2 + 9/1) = 32/19."""
     found = of_draws([np.array([[0.7, 0.8, 0.9]] * 2 + [[0.9, 1.0, 1.1]] * 2)], [PATIENTS])
     assert found.error_of(3).df == pytest.approx(32 / 19)
     assert found.half_width(3, 0.95) == pytest.approx(
@@ -61,9 +49,7 @@ def test_variances_of_seeds_and_patients_add_with_satterthwaites_degrees_of_free
 
 
 def test_two_draws_show_what_training_sets_bring() -> None:
-    """Means 0.8 and 1.0, all else equal: r^2 = 0.02, df 1; half width 12.706205 sqrt(0.02 (1/2 +
-    1)), ours 0.02 / 2.
-    """
+    """Means 0.8 and 1.0, else equal: r^2 = 0.02, df 1: 12.706205 sqrt(0.02 (1/2 + 1))."""
     found = of_draws([np.full((4, 3), 0.8), np.full((4, 3), 1.0)], [PATIENTS, ["c", "c", "d", "d"]])
     assert (found.n, found.draws) == (6, 2)
     assert found.sets == Variance(pytest.approx(0.02), 1)
@@ -97,15 +83,10 @@ def test_the_four_variances_of_draws_that_are_unlike_each_other_by_hand() -> Non
     assert (found.mean, found.n, found.draws) == (pytest.approx((8.2 + 1.3) / 14), 5, 2)
     # of the four patients b is in both draws: one cluster of five slices, its mean the 0.8 and 0.4
     # of them
-    assert (
-        found.ours
-        == clustered_mean(
-            np.concatenate([draw.mean(axis=1) for draw in LOPSIDED]), FIRST + SECOND
-        ).variance
-    )
-    assert found.fresh == Variance(
-        pytest.approx((OF_FIRST + OF_SECOND) / 2), pytest.approx(1)
-    )  # df of the poorer draw
+    means = np.concatenate([draw.mean(axis=1) for draw in LOPSIDED])
+    assert found.ours == clustered_mean(means, FIRST + SECOND).variance
+    both = (OF_FIRST + OF_SECOND) / 2
+    assert found.fresh == Variance(pytest.approx(both), pytest.approx(1))  # df of the poorer draw
     assert found.seeds == Variance(pytest.approx(SEEDS), 3)
     assert found.sets == Variance(pytest.approx(SETS), 1)
 
@@ -113,15 +94,10 @@ def test_the_four_variances_of_draws_that_are_unlike_each_other_by_hand() -> Non
 def test_the_error_of_unlike_draws_adds_the_four_and_patients_know_no_more_than_the_poorer() -> (
     None
 ):
-    """Against a mean over four seeds on one other draw; df: patients 1 (not ours), seeds 3,
-    training sets 1.
-    """
+    """Against a mean over four seeds on another draw; df: patients 1, seeds 3, training sets 1."""
     found = of_draws(LOPSIDED, [FIRST, SECOND])
-    parts = [
-        (found.ours.value + found.fresh.value, 1),
-        (SEEDS * (1 / 5 + 1 / 4), 3),
-        (SETS * (1 / 2 + 1), 1),
-    ]
+    patients = found.ours.value + found.fresh.value
+    parts = [(patients, 1), (SEEDS * (1 / 5 + 1 / 4), 3), (SETS * (1 / 2 + 1), 1)]
     v = sum(part for part, _ in parts)
     assert found.ours.df > 1.1
     assert found.error_of(4).value == pytest.approx(v)
@@ -161,9 +137,7 @@ def test_one_seed_has_a_mean_and_no_interval() -> None:
 
 
 def test_the_smallest_margin_of_two_one_sided_tests() -> None:
-    """Equal slices, means 0.88, 0.90, 0.92: SE 0.02 / sqrt(3), t(0.95, 2) = 2.919986; 0.898 is
-    0.002 away.
-    """
+    """Equal slices, 0.88, 0.90, 0.92: SE 0.02 / sqrt(3), t(0.95, 2) = 2.919986; 0.002 away."""
     found = of_draws([np.array([[0.88, 0.90, 0.92]] * 4)], [PATIENTS])
     margin = found.smallest_margin(0.898, 0.95)
     assert margin == pytest.approx(0.002 + 2.919986 * 0.02 / math.sqrt(3), abs=1e-6)
@@ -180,9 +154,8 @@ def test_a_cell_spreads_as_its_scores_do_in_whatever_order() -> None:
         np.array([[0.7, 0.8, 0.9, 0.8], [0.8, 0.8, 0.9, 0.9]]).T,
         np.array([[0.6, 0.5, 0.9, 0.9]]).T,
     ]
-    assert spread(
-        cell_of(both.runs, replace(both, scores=both.scores.sample(frac=1, random_state=1)))
-    ) == of_draws(dice, [PATIENTS] * 2)
+    shuffled = replace(both, scores=both.scores.sample(frac=1, random_state=1))
+    assert spread(cell_of(both.runs, shuffled)) == of_draws(dice, [PATIENTS] * 2)
 
 
 @pytest.mark.parametrize("patients", [["a", "a", "b", None], ["a", "a", "a", "a"]])
@@ -193,9 +166,7 @@ def test_unknown_or_single_patients_are_refused(patients: list[str]) -> None:
 
 
 def test_more_draws_and_seeds_narrow_the_interval_as_computed_by_hand() -> None:
-    """At s = 0.02, fresh 0.0004 (20 df), r^2 = 0.0001 (4 df): 2 draws of 3 seeds by hand; never
-    wider for more.
-    """
+    """At s = 0.02, fresh 0.0004 (20 df), r^2 = 0.0001 (4 df): 2 draws of 3 seeds; then no wider."""
     patients = Variance(0.0004, 20)
     measured = Spread(0.9, 3, 1, Variance(0.0004, 2), patients, patients, Variance(0.0001, 4))
     table = power_table(measured, 3, 0.95, 0.8, (1, 2, 5), (3, 10)).set_index(["draws", "seeds"])
@@ -206,8 +177,5 @@ def test_more_draws_and_seeds_narrow_the_interval_as_computed_by_hand() -> None:
     expected = (stats.t.ppf(0.975, df) + stats.t.ppf(0.8, df)) * math.sqrt(v)
     assert table.loc[(2, 3), "difference"] == pytest.approx(expected)
     assert table["trainings"].tolist() == [3, 10, 6, 20, 15, 50]
-    assert (
-        table.loc[(5, 10), "half_width"]
-        < table.loc[(2, 3), "half_width"]
-        < table.loc[(1, 3), "half_width"]
-    )
+    widths = [table.loc[row, "half_width"] for row in ((5, 10), (2, 3), (1, 3))]
+    assert widths[0] < widths[1] < widths[2]

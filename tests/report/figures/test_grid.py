@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 
 import pytest
-from figure_forms import evidence_of, plotted
+from claim_cells import evidence_of
+from figure_forms import plotted
 from run_records import join, table
 
 from benchmark.judge.cells import panels
@@ -25,12 +26,9 @@ MAPS = ("mean-dice", "variance-of-mean-dice", "variance-over-slices")
 
 
 def cell(
-    kernel: int,
-    alpha: float = 0.5,
-    dice: Mapping[int, Sequence[float]] = ANY,
-    draw: int = 1,
+    kernel: int, alpha: float = 0.5, dice: Mapping[int, Sequence[float]] = ANY, draw: int = 1,
     **more: object,
-) -> Collected:
+) -> Collected:  # fmt: skip
     params = f'{{"alpha":{alpha},"kernel_size":{kernel}}}'
     own = {"params": params, "kernel_size": kernel, "alpha": alpha}
     own |= {"split_id": f"by-image-{draw}", **more}

@@ -8,7 +8,7 @@ from functools import cache
 import pandas as pd
 import pytest
 from figure_forms import plotted
-from run_records import join, table, terms
+from run_records import BY_PATIENT, join, table, terms
 
 from benchmark.judge.comparisons.split_effect import split_effect_table
 from benchmark.judge.judgement import Judgement
@@ -17,8 +17,6 @@ from benchmark.report.figures.verdicts import arms_figures, verdict_figures
 from benchmark.runs.collect import Collected, collect, reproduction_folder
 
 DICE = {1: [0.9, 0.8, 0.9, 0.8], 2: [0.9, 0.8, 0.8, 0.8]}
-BY_PATIENT = {"split_unit": "patient", "split_id": "by-patient-1", "protocol": "patient",
-              "protocol_hash": "feed"}  # fmt: skip
 
 
 @cache

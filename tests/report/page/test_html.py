@@ -177,17 +177,10 @@ def test_what_is_not_shown_is_named_with_its_reason(whole: Page) -> None:
 
 @pytest.mark.parametrize(
     ("row", "kinds"),
-    [
-        ("w", ["wide"]),
-        ("n", ["beside"]),
-        ("nn", ["", ""]),
-        ("nnn", ["", "", "beside"]),
-        ("nwn", ["beside", "wide", "beside"]),
-        ("Nnn", ["beside", "", ""]),
-        ("nN", ["", ""]),
-        ("NN", ["beside", "beside"]),
-    ],
-)
+    [("w", ["wide"]), ("n", ["beside"]), ("nn", ["", ""]), ("nnn", ["", "", "beside"]),
+     ("nwn", ["beside", "wide", "beside"]), ("Nnn", ["beside", "", ""]), ("nN", ["", ""]),
+     ("NN", ["beside", "beside"])],
+)  # fmt: skip
 def test_narrow_drawings_stand_two_by_two_and_one_alone_has_its_words_beside_it(
     row: str, kinds: list[str]
 ) -> None:
@@ -256,18 +249,11 @@ def test_verdicts_never_speak_by_colour_alone(whole: Page) -> None:
 
 @pytest.mark.parametrize(
     ("verdict", "expected"),
-    [
-        ("reproduced", "good"),
-        ("not reproduced", "bad"),
-        ("missing", "open"),
-        ("2 confirmed", "good"),
-        ("3 confirmed, 1 undecided", "open"),
-        ("3 confirmed, 1 contradicted, 1 undecided", "bad"),
-        ("not testable yet", "open"),
-        ("lower by patient", "found"),
-        ("something new", "found"),
-    ],
-)
+    [("reproduced", "good"), ("not reproduced", "bad"), ("missing", "open"),
+     ("2 confirmed", "good"), ("3 confirmed, 1 undecided", "open"),
+     ("3 confirmed, 1 contradicted, 1 undecided", "bad"), ("not testable yet", "open"),
+     ("lower by patient", "found"), ("something new", "found")],
+)  # fmt: skip
 def test_the_worst_of_several_verdicts_sets_the_colour(verdict: str, expected: str) -> None:
     assert css_class(verdict) == expected
 

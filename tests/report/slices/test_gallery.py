@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -124,17 +125,10 @@ def test_a_run_whose_predictions_cannot_be_trusted_is_left_out_alone(
 
 def test_it_opens_on_the_reference_cell_under_the_first_terms_given(tmp_path: Path) -> None:
     """The page shows the first run of the first arm: the thesis's best cell."""
-    runs = {
-        (shape, kernel): write_run(
-            tmp_path,
-            SLICES,
-            SPLIT,
-            shape=(shape, shape),
-            params={"alpha": 0.5, "kernel_size": kernel},
-        ).run_id
-        for shape in (512, 256)
-        for kernel in (3, 5)
-    }
+    runs = {}
+    for side, kernel in product((512, 256), (3, 5)):
+        own = {"shape": (side, side), "params": {"alpha": 0.5, "kernel_size": kernel}}
+        runs[side, kernel] = write_run(tmp_path, SLICES, SPLIT, **own).run_id
     order = panels(collect(tmp_path))
     for fine in (True, False):
         order.sort(key=lambda panel: panel.runs["height"].iloc[0], reverse=fine)
