@@ -129,8 +129,8 @@ class Recipe:
         """The values as plain JSON types, without the name; the caller's own to change."""
         return {section: dict(values) for section, values in self._identity.items()}
 
-    @cached_property
-    def _identity(self) -> dict[str, dict[str, Any]]:  # of this object: an equal one may have 1 for 1.0
+    @cached_property  # of this object: an equal one may have 1 for 1.0
+    def _identity(self) -> dict[str, dict[str, Any]]:
         return {key: value for key, value in asdict(self).items() if key != "name"}
 
 

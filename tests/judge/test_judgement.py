@@ -195,7 +195,7 @@ def test_a_claim_says_what_it_would_come_to_if_alpha_was_swapped() -> None:
 
 
 def test_the_third_answer_is_the_difference_on_common_slices() -> None:
-    """Every slice 0.10 better by image; the half width 0.060849 is derived in test_split_effect.py."""
+    """Every slice 0.10 better by image; the half width is derived in test_split_effect.py."""
     by_image = table({1: [0.90] * 4, 2: [0.92] * 4}, PATIENTS)
     by_patient = table({1: [0.80] * 4, 2: [0.82] * 4}, PATIENTS, **BY_PATIENT)
     (line,) = judge(join(by_image, by_patient)).questions()[2].lines
