@@ -12,7 +12,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,8 @@ class FinishedRun:
     """One finished run, its scores and masks apart.
 
     schema: of the record, one of `READABLE`; phantom: True for generated slices; sha256: hashes of
-    its files by name; fit: what the arm reported; test: the summary of its scores.
+    its files by name; fit: what the arm reported; test: the summary of its scores. timing and
+    environment are read when they are first asked for: masks can be scored without them.
     """
 
     folder: RunFolder
@@ -68,8 +69,26 @@ class FinishedRun:
     sha256: Mapping[str, str]
     fit: Mapping[str, Any]
     test: Mapping[str, Any]
-    timing: Timing
-    environment: Environment
+
+    @cached_property
+    def timing(self) -> Timing:
+        """timing.json after checking it."""
+        path = self.folder / run_folder.TIMING
+        values = run_folder.read_json(path)
+        seconds, parameters = values.get("fit_seconds"), values.get("parameters")
+        if not isinstance(seconds, int | float):
+            raise RecordError(f"{path}: fit_seconds = {seconds!r} is no time; {CURE}")
+        if type(parameters) is not int:
+            raise RecordError(f"{path}: parameters = {parameters!r} is no count; {CURE}")
+        return Timing(seconds, parameters, values)
+
+    @cached_property
+    def environment(self) -> Environment:
+        """environment.json, what it lacks being unknown."""
+        facts = run_folder.read_json(self.folder / run_folder.ENVIRONMENT)
+        commits = str(facts.get("git_commit") or "unknown").split("+")
+        device = facts.get("gpu") or facts.get("device_kind") or "unknown"
+        return Environment(device, "+".join(commit[:7] for commit in commits))
 
     @property
     def run_id(self) -> str:
@@ -110,7 +129,7 @@ class JsonFile:
 
 
 def read_run(folder: RunFolder) -> FinishedRun:
-    """Return a finished run after checking each of its JSON files."""
+    """Return a finished run after checking its spec and its result."""
     spec, schema = read_spec(folder)
     result = _result(folder)
     return FinishedRun(
@@ -122,8 +141,6 @@ def read_run(folder: RunFolder) -> FinishedRun:
         sha256=result.table("sha256"),
         fit=result.table("fit"),
         test=result.table("test"),
-        timing=_timing(folder / run_folder.TIMING),
-        environment=_environment(folder / run_folder.ENVIRONMENT),
     )
 
 
@@ -146,6 +163,8 @@ def read_spec(folder: RunFolder) -> tuple[RunSpec, int]:
     shape = get("spec/shape")
     if not isinstance(shape, list) or len(shape) != 2:
         raise RecordError(f"{path}: shape = {shape!r} is no height and width; {CURE}")
+    if type(get("spec/seed")) is not int:
+        raise RecordError(f"{path}: seed = {get('spec/seed')!r} is no whole number; {CURE}")
     for section in get.table("spec/protocol"):
         get.table(f"spec/protocol/{section}")
     try:
@@ -185,23 +204,6 @@ def _result(folder: RunFolder) -> JsonFile:
             f"{folder.run_id}; {CURE}"
         )
     return get
-
-
-def _timing(path: Path) -> Timing:
-    values = run_folder.read_json(path)
-    seconds, parameters = values.get("fit_seconds"), values.get("parameters")
-    if not isinstance(seconds, int | float):
-        raise RecordError(f"{path}: fit_seconds = {seconds!r} is no time; {CURE}")
-    if type(parameters) is not int:
-        raise RecordError(f"{path}: parameters = {parameters!r} is no count; {CURE}")
-    return Timing(seconds, parameters, values)
-
-
-def _environment(path: Path) -> Environment:
-    facts = run_folder.read_json(path)
-    commits = str(facts.get("git_commit") or "unknown").split("+")
-    device = facts.get("gpu") or facts.get("device_kind") or "unknown"
-    return Environment(device, "+".join(commit[:7] for commit in commits))
 
 
 def read_scores(run: FinishedRun) -> pd.DataFrame:

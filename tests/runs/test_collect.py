@@ -286,6 +286,7 @@ def test_damage_is_one_error_naming_run_file_and_cure(
     [
         (lambda spec: spec.update(shape=[64]), r"shape = \[64\] is no height and width; remove"),
         (lambda spec: spec.update(shape="ab"), "shape = 'ab' is no height and width; remove"),
+        (lambda spec: spec.update(seed="x"), "seed = 'x' is no whole number; remove"),
         (lambda spec: spec["protocol"].update(split=3), "'spec/protocol/split' is a int.*remove"),
         (
             lambda spec: spec["protocol"]["training"].update(new=3),

@@ -49,6 +49,12 @@ def test_a_sound_run_is_left_untouched(folder: RunFolder) -> None:
     assert files_of(folder) == before
 
 
+def test_nothing_but_the_masks_the_spec_and_the_result_is_needed(folder: RunFolder) -> None:
+    for name in ("timing.json", "environment.json"):
+        (folder / name).unlink()
+    assert rescore(root_of(folder), SLICES) == [Rescored(folder.run_id)]
+
+
 def test_changed_scores_are_put_right(folder: RunFolder) -> None:
     """The hash is made to agree, so only the predictions know better."""
     true = (folder / "scores.csv").read_bytes()
