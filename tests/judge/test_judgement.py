@@ -27,11 +27,8 @@ MEASURES = {name: [0.5] * 4 for name in NEWER} | {
     "truth_mm2": [9.0, 700.0, 1300.0, 5.0],
     "predicted_mm2": [9.0] * 4,
 }
-EMPTY = Collected(
-    pd.DataFrame(columns=list(DTYPES)).astype(DTYPES),
-    pd.DataFrame(columns=["run_id", "slice_id", "patient_id", "dice"]),
-    (),
-)
+NO_SCORES = pd.DataFrame(columns=["run_id", "slice_id", "patient_id", "dice"])
+EMPTY = Collected(pd.DataFrame(columns=list(DTYPES)).astype(DTYPES), NO_SCORES, ())
 NO_CELL = {"kernel_size": None, "alpha": float("nan")}
 SMALL = {"height": 256, "width": 256}
 THIRTY = [f"p{i}" for i in range(30)]

@@ -93,9 +93,7 @@ def test_within_the_spread_of_seeds_nothing_is_decided() -> None:
 
 
 def test_holm_over_three_cells_by_hand() -> None:
-    """Each alone t = d / sqrt(s^2) with df 4 (four cells): p1 < p2 < p3 become 3 p1, max(2 p2, 3
-    p1), max(p3, 2 p2).
-    """
+    """t = d / sqrt(s^2), df 4 (four cells): p become 3 p1, max(2 p2, 3 p1), max(p3, 2 p2)."""
     better = (cell(a, flat(0.7 + d)) for a, d in ((0.6, 0.1), (0.7, 0.05), (0.8, 0.01)))
     found = judged(cell(0.5, flat(0.7)), *better)
     p1, p2, p3 = (2 * stats.t.sf(d / math.sqrt(S2), 4) for d in (0.1, 0.05, 0.01))
