@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -163,7 +164,7 @@ def read_spec(folder: RunFolder) -> tuple[RunSpec, int]:
     shape = get("spec/shape")
     if not isinstance(shape, list) or len(shape) != 2:
         raise RecordError(f"{path}: shape = {shape!r} is no height and width; {CURE}")
-    if type(get("spec/seed")) is not int:
+    if type(get("spec/seed")) not in (int, NoneType):  # a deterministic arm has none
         raise RecordError(f"{path}: seed = {get('spec/seed')!r} is no whole number; {CURE}")
     for section in get.table("spec/protocol"):
         get.table(f"spec/protocol/{section}")
