@@ -95,15 +95,12 @@ class Driver:
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
-    """Not measured by coverage: a signal while coverage holds its lock leaves it held for ever."""
+    """One process whose children are killed, so that each begins at once."""
     folder = tmp_path_factory.mktemp("driver")
     with (folder / "errors").open("w+", encoding="utf-8") as errors:
-        with pytest.MonkeyPatch.context() as patch:
-            for name in [name for name in os.environ if name.startswith("COV")]:
-                patch.delenv(name)
-            child = process(
-                ["-c", DRIVER], folder, [ROOT / "tests"], stdin=subprocess.PIPE, stderr=errors
-            )
+        child = process(
+            ["-c", DRIVER], folder, [ROOT / "tests"], stdin=subprocess.PIPE, stderr=errors
+        )
         yield Driver(child)
         child.communicate()
         errors.seek(0)
