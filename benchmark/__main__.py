@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from types import FrameType
 
 from baselines import ARMS
-from benchmark.arm import with_plugins
 from benchmark.cli import judge_verbs, other_verbs
 from benchmark.cli.devices import let_waiting_threads_sleep
 from benchmark.cli.parser import parser
 from benchmark.cli.run_verbs import reproduce, run
 from benchmark.errors import BenchmarkError
+from benchmark.plugins import with_plugins
 
 VERBS = {
     "reproduce": reproduce,

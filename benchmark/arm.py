@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from functools import cached_property
 from importlib import import_module
-from importlib.metadata import entry_points
+from inspect import Parameter, get_annotations, signature
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, get_origin, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.arm_source import ArmSource, own_modules, source_of
 from benchmark.errors import ArmError, SpecError, known
 from benchmark.preprocessing.level_table import Levels
 from benchmark.protocol import Recipe
@@ -23,6 +25,7 @@ FloatImages = NDArray[np.float32]  # (N, H, W), preprocessed, in [-1, 1]
 ProbMaps = NDArray[np.float32]  # (N, H, W), tumour probability in [0, 1]
 Clicks = NDArray[np.int64]  # (N, 2), row and column of a pixel inside the tumour
 ENTRY_POINTS = "meningioma_bench.arms"
+VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +139,8 @@ class ArmEntry:
     target is "module:Class"; defaults are all its parameters with their default values; gflop
     returns, for parameters, the GFLOP of a forward and backward pass of a 512 x 512 image through
     the thesis's channels, from which times are estimated before any was measured; None: unknown.
+    source: what an arm from outside was made of; None for one that this repository brings. broken:
+    why it cannot be used, in a sentence; "" where it can.
     """
 
     target: str
@@ -143,10 +148,18 @@ class ArmEntry:
     deterministic: bool = False
     needs_click: bool = False
     gflop: Callable[[Mapping[str, Any]], float] | None = None
+    source: ArmSource | None = None
+    broken: str = ""
 
     @classmethod
-    def of(cls, arm: type) -> ArmEntry:
-        """Read the entry off an arm class: its dataclass fields, two flags and, if any, gflop."""
+    def of(cls, arm: type, package: str = "", version: str = "") -> ArmEntry:
+        """Read the entry off an arm class: its dataclass fields, two flags, its source and, if any,
+        gflop.
+
+        package and version name the distribution that offers it, if any. Raises `ArmError` for a
+        parameter without a default, one that is no dataclass field, and a class in no file.
+        """
+        _check_fields(arm)
         gflop = getattr(arm, "gflop", None)
         return cls(
             target=f"{arm.__module__}:{arm.__qualname__}",
@@ -154,10 +167,12 @@ class ArmEntry:
             deterministic=bool(getattr(arm, "deterministic", False)),
             needs_click=bool(getattr(arm, "needs_click", False)),
             gflop=gflop if callable(gflop) else None,
+            source=source_of(arm, package, version),
         )
 
     def load(self) -> type:
-        """Import the module and return the class."""
+        """Import the module and return the class; `ArmError` where it cannot be used."""
+        self._check_usable()
         module, _, name = self.target.partition(":")
         try:
             arm = getattr(import_module(module), name)
@@ -170,7 +185,11 @@ class ArmEntry:
         return arm
 
     def resolve(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Return every parameter, given ones over defaults; an unknown name lists the known."""
+        """Return every parameter, given ones over defaults; an unknown name lists the known.
+
+        Raises `ArmError` where the arm cannot be used.
+        """
+        self._check_usable()
         for name in params:
             if name not in self.defaults:
                 sentence = known("parameter", name, self.defaults or ["(none)"])
@@ -179,6 +198,10 @@ class ArmEntry:
             name: _like(f"{self.target}: {name}", default, params.get(name, default))
             for name, default in self.defaults.items()
         }
+
+    def _check_usable(self) -> None:
+        if self.broken:
+            raise ArmError(self.broken)
 
 
 def _like(where: str, default: Any, value: Any) -> Any:
@@ -199,20 +222,6 @@ def _like(where: str, default: Any, value: Any) -> Any:
     return value
 
 
-def with_plugins(builtin: Mapping[str, ArmEntry]) -> dict[str, ArmEntry]:
-    """Add the arms that installed packages offer under the entry point group `ENTRY_POINTS`.
-
-    Raises `ArmError` if one takes a name already taken or cannot be imported.
-    """
-    arms = dict(builtin)
-    for point in entry_points(group=ENTRY_POINTS):
-        if point.name in arms:
-            taken = f"the name {point.name!r}, which is {arms[point.name].target}"
-            raise ArmError(f"entry point {point.value!r} takes {taken}")
-        arms[point.name] = ArmEntry.of(ArmEntry(point.value).load())
-    return arms
-
-
 def _defaults(arm: type) -> dict[str, Any]:
     if not is_dataclass(arm):
         return {}
@@ -221,3 +230,48 @@ def _defaults(arm: type) -> dict[str, Any]:
     if without:
         raise ArmError(f"{arm.__qualname__}: parameters without a default: {', '.join(without)}")
     return defaults
+
+
+def _check_fields(arm: type) -> None:
+    """Raise `ArmError` where a class of the arm's own package hides a parameter from the harness.
+
+    That is a name with an annotation in a class without `@dataclass`, or one that only `__init__`
+    takes: it could neither be set nor be told from the run's record.
+    """
+    own = {arm.__module__, *own_modules(arm)}
+    settable = {f.name for f in fields(arm) if f.init} if is_dataclass(arm) else set()
+    for cls in arm.__mro__:
+        if cls.__module__ not in own or "__dataclass_fields__" in vars(cls):
+            continue
+        hidden = [name for name, kind in _annotations(cls).items() if not _of_the_class(kind)]
+        if hidden:
+            raise ArmError(
+                f"{_no_parameter(arm, hidden)}; write @dataclass above class {cls.__name__}"
+            )
+    taken = signature(arm).parameters.values()
+    hidden = [p.name for p in taken if p.kind not in VARIADIC and p.name not in settable]
+    if hidden:
+        cure = f"write {hidden[0]}: TYPE = DEFAULT in the class, with @dataclass above it"
+        raise ArmError(f"{_no_parameter(arm, hidden)}; {cure}, in place of its own __init__")
+
+
+def _no_parameter(arm: type, hidden: list[str]) -> str:
+    are = "is no parameter" if len(hidden) == 1 else "are no parameters"
+    return f"{arm.__qualname__}: {', '.join(hidden)} {are} yet"
+
+
+def _annotations(cls: type) -> dict[str, Any]:
+    """The annotations of a class itself, those not to be evaluated as they stand."""
+    if sys.version_info >= (3, 14):
+        import annotationlib
+
+        return annotationlib.get_annotations(cls, format=annotationlib.Format.FORWARDREF)
+    return get_annotations(cls)
+
+
+def _of_the_class(kind: Any) -> bool:
+    """True for an annotation ClassVar or ClassVar[...], evaluated or not."""
+    text = getattr(kind, "__forward_arg__", kind)
+    if isinstance(text, str):
+        return re.match(r"(\w+\.)*ClassVar\b", text.strip()) is not None
+    return kind is ClassVar or get_origin(kind) is ClassVar

@@ -112,6 +112,7 @@ def expand(
                 split_fingerprint=split.fingerprint,
                 shape=shape,
                 seed=None if entry.deterministic else seed,
+                source=entry.source.sha256 if entry.source else None,
             )
             specs.setdefault(spec.run_id, spec)
     return narrow(list(specs.values()), only or {})

@@ -58,6 +58,7 @@ DTYPES = {  # of the columns that every table of runs has
     "run_id": "str",
     "arm": "str",
     "params": "str",
+    "source": "str",
     "kernel_size": "Int64",
     "alpha": "float64",
     "seed": "Int64",
@@ -95,7 +96,8 @@ class Collected:
     (run_id, state). Beside `DTYPES`, runs has the columns fit.*, test.* and timing.* of result.json
     and timing.json. train, val and test count images of a shipped split, <NA> for any other split.
     protocol_hash leaves the precision out, which has a column of its own, and recipe_hash also what
-    decides how a test image may be known beforehand (`without_test`). superseded: finished runs in
+    decides how a test image may be known beforehand (`without_test`). source: sha256 of the source
+    of an arm from outside, "" for one that this repository brings. superseded: finished runs in
     neither table, since the same run is there under a later schema.
     """
 
@@ -184,6 +186,7 @@ def _row(run: FinishedRun, split: Split | None) -> dict[str, Any]:
         "run_id": run.run_id,
         "arm": spec.arm,
         "params": canonical(spec.params),
+        "source": run.source,
         "kernel_size": kernel if type(kernel) is int else None,
         "alpha": float(alpha) if isinstance(alpha, int | float) else float("nan"),
         "seed": spec.seed,

@@ -92,6 +92,11 @@ class FinishedRun:
         return Environment(device, "+".join(commit[:7] for commit in commits))
 
     @property
+    def source(self) -> str:
+        """sha256 of the source of an arm from outside; "" for one that this repository brings."""
+        return self.spec.source or ""
+
+    @property
     def run_id(self) -> str:
         """The name of its folder; of an earlier schema, spec.run_id is another."""
         return self.folder.run_id

@@ -21,7 +21,8 @@ class RunSpec:
 
     Paths, device, worker count and verbosity are absent on purpose. params holds every
     parameter of the arm, defaults included; shape is the (H, W) the arm is fed; seed is
-    None for a deterministic arm.
+    None for a deterministic arm; source is the sha256 of the source of an arm from outside
+    (see `benchmark.arm_source`), None for one that this repository brings.
     """
 
     arm: str
@@ -33,9 +34,11 @@ class RunSpec:
     split_fingerprint: str
     shape: tuple[int, int]
     seed: int | None
+    source: str | None = None
 
     def canonical(self) -> dict[str, Any]:
         """The spec as plain JSON types; two specs are the same run if and only if these agree."""
+        source = {} if self.source is None else {"source": self.source}
         return {
             "schema": SCHEMA,
             "arm": self.arm,
@@ -46,6 +49,7 @@ class RunSpec:
             "split_fingerprint": self.split_fingerprint,
             "shape": list(self.shape),
             "seed": self.seed,
+            **source,
         }
 
     @cached_property
