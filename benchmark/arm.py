@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from functools import cached_property
 from importlib import import_module
@@ -159,7 +159,8 @@ class ArmEntry:
         package and version name the distribution that offers it, if any. Raises `ArmError` for a
         parameter without a default, one that is no dataclass field, and a class in no file.
         """
-        _check_fields(arm)
+        modules = own_modules(arm)
+        _check_fields(arm, {arm.__module__, *modules})
         gflop = getattr(arm, "gflop", None)
         return cls(
             target=f"{arm.__module__}:{arm.__qualname__}",
@@ -167,7 +168,7 @@ class ArmEntry:
             deterministic=bool(getattr(arm, "deterministic", False)),
             needs_click=bool(getattr(arm, "needs_click", False)),
             gflop=gflop if callable(gflop) else None,
-            source=source_of(arm, package, version),
+            source=source_of(arm, modules, package, version),
         )
 
     def load(self) -> type:
@@ -232,18 +233,17 @@ def _defaults(arm: type) -> dict[str, Any]:
     return defaults
 
 
-def _check_fields(arm: type) -> None:
-    """Raise `ArmError` where a class of the arm's own package hides a parameter from the harness.
+def _check_fields(arm: type, own: Collection[str]) -> None:
+    """Raise `ArmError` where a class of the arm's own modules hides a parameter from the harness.
 
     That is a name with an annotation in a class without `@dataclass`, or one that only `__init__`
     takes: it could neither be set nor be told from the run's record.
     """
-    own = {arm.__module__, *own_modules(arm)}
     settable = {f.name for f in fields(arm) if f.init} if is_dataclass(arm) else set()
     for cls in arm.__mro__:
         if cls.__module__ not in own or "__dataclass_fields__" in vars(cls):
             continue
-        hidden = [name for name, kind in _annotations(cls).items() if not _of_the_class(kind)]
+        hidden = [name for name, kind in _annotations(cls).items() if not (name.startswith("_") or _of_the_class(kind))]
         if hidden:
             raise ArmError(
                 f"{_no_parameter(arm, hidden)}; write @dataclass above class {cls.__name__}"

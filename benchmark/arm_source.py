@@ -14,7 +14,7 @@ import json
 import sys
 import tokenize
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.machinery import BYTECODE_SUFFIXES, EXTENSION_SUFFIXES, SOURCE_SUFFIXES
@@ -43,13 +43,13 @@ class ArmSource:
     sha256: str
 
 
-def source_of(arm: type, package: str = "", version: str = "") -> ArmSource | None:
-    """Hash the source of an arm class; None for one of this repository.
+def source_of(
+    arm: type, modules: Mapping[str, Path], package: str = "", version: str = ""
+) -> ArmSource | None:
+    """Hash the source of an arm class, which is in `own_modules` of it; None where there are none.
 
-    package and version name the distribution that offers it. Raises `ArmError` for a class that is
-    in no file.
+    package and version name the distribution that offers it, if any.
     """
-    modules = own_modules(arm)
     if not modules:
         return None
     parts = list[tuple[str, ...]]()
@@ -67,7 +67,8 @@ def source_of(arm: type, package: str = "", version: str = "") -> ArmSource | No
 def own_modules(arm: type) -> dict[str, Path]:
     """Return name -> file of the arm's module and what it imports from its own package.
 
-    Empty for a class of this repository; packages on the way to a module are in it.
+    Empty for a class of this repository; packages on the way to a module are in it. Raises
+    `ArmError` for a class that is in no file.
     """
     if arm.__module__.split(".")[0] in OURS:
         return {}

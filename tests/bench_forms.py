@@ -49,8 +49,10 @@ def spec_of(
     arm: str, entry: ArmEntry, slices: SliceSet, split: Split, recipe: Recipe, *, seed: int = 1,
     shape: tuple[int, int] | None = None, **params: Any,
 ) -> RunSpec:  # fmt: skip
-    own = {"params": entry.resolve(params), "recipe": recipe, "shape": shape or slices.shape}
+    own: dict[str, Any] = {"params": entry.resolve(params), "recipe": recipe}
+    own["shape"] = shape or slices.shape
     seed_of = None if entry.deterministic else seed
+    own["source"] = entry.source.sha256 if entry.source else None
     return RunSpec(arm=arm, seed=seed_of, **own, **names_of(slices, split))
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 from bench_forms import names_of
 from numpy.typing import NDArray
 
+from benchmark.arm_source import ArmSource
 from benchmark.data.slices import RawSlice, SliceSet, gather
 from benchmark.judge.reference import Reference, Tolerances, load_reference, load_tolerances
 from benchmark.protocol import Recipe, load_recipe
@@ -91,7 +92,8 @@ def write_run(
     spec = a_spec(slices, split, **changes)
     folder = RunFolder(root, spec.run_id)
     folder.path.mkdir(parents=True)
-    folder.begin(spec, {"device_kind": "cpu", "gpu": None}, ())
+    source = ArmSource("my-arm", "0.1", spec.source) if spec.source else None
+    folder.begin(spec, {"device_kind": "cpu", "gpu": None}, (), source=source)
     masks = rows_found(slices, split, rows)
     scores = score(slices, masks, split.test)
     parameters = COUNTS.get(spec.params.get("kernel_size"), 0)
@@ -142,7 +144,7 @@ def table(
     """
     reference, rules = terms()
     base = dict.fromkeys(DTYPES, "-") | {
-        "arm": "unet", "params": '{"alpha":0.5,"kernel_size":5}', "kernel_size": 5, "alpha": 0.5,
+        "arm": "unet", "source": "", "params": '{"alpha":0.5,"kernel_size":5}', "kernel_size": 5, "alpha": 0.5,
         "protocol": "thesis", "protocol_hash": rules.protocol_hash,
         "recipe_hash": rules.recipe_hash, "network_hash": rules.network_hash,
         "split_unit": "image", "split_rule": rules.split_rule, "split_id": "by-image-1",

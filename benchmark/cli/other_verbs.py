@@ -152,6 +152,7 @@ def list_arms(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     for name, entry in arms.items():
         params = ", ".join(f"{k}={v!r}" for k, v in entry.defaults.items())
         marks = ["no seeds"] * entry.deterministic + ["needs a click"] * entry.needs_click
+        marks += ["broken"] * bool(entry.broken)
         rows.append((name, params, ", ".join(marks), entry.target))
     print(tabulate(rows, headers=("arm", "parameters", "", "class")))
     return 0

@@ -27,6 +27,7 @@ from benchmark.cli.terminal.progress import Lines, LiveGrid, terminal
 from benchmark.cli.workers import share, work
 from benchmark.errors import SpecError, nearest
 from benchmark.inference.trained_model import unkept
+from benchmark.planning.changed_arms import changed_arms
 from benchmark.planning.request import PHANTOMS, PlannedRuns, Request, prepare
 from benchmark.planning.status import GridStatus
 from benchmark.planning.time_estimate import states
@@ -170,6 +171,9 @@ def announce(planned: PlannedRuns, status: GridStatus, *, with_time: bool = True
         f"Grid {planned.grid.name}: {len(cells)} cells, {done} done, into {planned.folder}/. "
         f"Splits: {splits}."
     )
+    still_open = [cell.spec for cell in cells if cell.state is not RunState.DONE]
+    for note in changed_arms(still_open, planned.folder):
+        print(note)
     if with_time and done < len(cells):
         print(f"Estimated time: {time_left(cells)}.")
 

@@ -101,7 +101,21 @@ def _arm(run: FinishedRun, arms: Mapping[str, ArmEntry]) -> Any:
         raise RecordError(
             f"{path}: arm {name} needs a click in each tumour; choose a run of an automatic arm"
         )
-    return arms[name].load()(**arms[name].resolve(run.spec.params))
+    arm, now = arms[name].load(), arms[name].source
+    if (now.sha256 if now else None) != run.spec.source:
+        raise RecordError(
+            f"{path}: arm {name} has changed since this run ({_source(run)}); put back the code "
+            "that trained it, or train it anew with --keep-models and give that run_id"
+        )
+    return arm(**arms[name].resolve(run.spec.params))
+
+
+def _source(run: FinishedRun) -> str:
+    """What a run's record says of where its arm came from."""
+    if run.spec.source is None:
+        return "which did not record its source"
+    told = run_folder.read_json(run.folder / run_folder.SPEC)["arm_source"]
+    return f"{told['package']} {told['version']}".strip() + f", source {run.source[:6]}"
 
 
 def _recorded(run: FinishedRun) -> bytes:

@@ -21,6 +21,8 @@ from benchmark.runs.collect import Collected, protocol_hash
 
 TERMS = ("phantom", "dataset_id", "protocol_hash", "height", "width", "precision")
 """What numbers that meet must share."""
+SAME_CELL = ("needs_click", "arm", "params", "source")
+"""What runs of one cell share beside their terms: an arm that was changed is another."""
 NO_SEED = -1  # of an arm that has none
 
 
@@ -29,8 +31,9 @@ class Cell:
     """One arm with one set of parameters, on the splits and seeds it was run on.
 
     runs: its rows of `Collected.runs`; rows: one per run and test slice, with split_id, seed
-    (`NO_SEED` where it has none) and all columns of scores.csv. apart: the parameters in which it
-    differs from cells of its panel that would be called the same.
+    (`NO_SEED` where it has none) and all columns of scores.csv. source: hash of the source of an
+    arm from outside, or "". apart: the parameters and source in which it differs from cells of its
+    panel that would be called the same.
     """
 
     arm: str
@@ -40,6 +43,7 @@ class Cell:
     needs_click: bool
     runs: pd.DataFrame
     rows: pd.DataFrame
+    source: str = ""
     apart: str = ""
 
     @property
@@ -90,8 +94,10 @@ class Panel:
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
-        """The cells by arm and parameters, arms that saw a click last; no two have one name."""
-        grouped = self.runs.groupby(["needs_click", "arm", "params"])
+        """The cells by arm, parameters and source, arms that saw a click last; no two have one
+        name.
+        """
+        grouped = self.runs.groupby(list(SAME_CELL))
         return disambiguated([cell_of(runs, self.collected) for _, runs in grouped])
 
 
@@ -101,13 +107,28 @@ def disambiguated(cells: Sequence[Cell]) -> tuple[Cell, ...]:
 
     def apart(cell: Cell) -> str:
         own = json.loads(cell.params)
-        alike = [json.loads(other.params) for other in cells if other.name == cell.name]
-        differing = [key for key in own if any(o.get(key) != own[key] for o in alike)]
-        return ", ".join(f"{key} {own[key]}" for key in differing)
+        alike = [other for other in cells if other.name == cell.name]
+        others = [json.loads(other.params) for other in alike]
+        differing = [key for key in own if any(o.get(key) != own[key] for o in others)]
+        words = [f"{key} {own[key]}" for key in differing]
+        changed = any(other.source != cell.source for other in alike)
+        return ", ".join([*words, source_name(cell.source)] if changed else words)
 
     return tuple(
         replace(cell, apart=apart(cell)) if named[cell.name] > 1 else cell for cell in cells
     )
+
+
+def source_name(source: str) -> str:
+    """Digits of a source, enough to tell two versions of an arm apart."""
+    return f"source {source[:6] or 'not recorded'}"
+
+
+def with_sources(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs, in their arm's name its source where runs with another have its parameters too."""
+    several = runs.groupby(["arm", "params"])["source"].transform("nunique") > 1
+    names = runs["arm"] + " (" + runs["source"].map(source_name) + ")"
+    return runs.assign(arm=runs["arm"].where(~several, names))
 
 
 def cell_of(runs: pd.DataFrame, collected: Collected) -> Cell:
@@ -131,6 +152,7 @@ def cell_of(runs: pd.DataFrame, collected: Collected) -> Cell:
         needs_click=bool(first["needs_click"]),
         runs=runs,
         rows=rows.reset_index(drop=True),
+        source=first["source"],
     )
 
 

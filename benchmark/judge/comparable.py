@@ -84,9 +84,10 @@ def why_not(
 
 
 def in_cell(runs: pd.DataFrame, arm: str, kernel: int, alpha: float) -> pd.Series[bool]:
-    """True for the runs of one cell of the grid."""
+    """True for the runs of one cell of the grid, whose arm this repository brings."""
     near = (runs["alpha"] - alpha).abs() < 1e-9
-    return (runs["arm"] == arm) & (runs["kernel_size"] == kernel).fillna(False).astype(bool) & near
+    own = (runs["arm"] == arm) & (runs["source"] == "")
+    return own & (runs["kernel_size"] == kernel).fillna(False).astype(bool) & near
 
 
 def _most_seeds(runs: pd.DataFrame) -> int:

@@ -121,7 +121,7 @@ class _Judge:
         """Trained parameters of one kernel size, in millions."""
         runs, margin = self.collected.runs, self.tolerances.parameters
         printed = self.reference.parameters_millions[kernel]
-        own = (runs["kernel_size"] == kernel).fillna(False)
+        own = (runs["kernel_size"] == kernel).fillna(False) & (runs["source"] == "")
         mine = runs[own & (runs["arm"] == self.reference.best_cell.arm)]
         usable, why = self._usable(mine, margin.needs)
         values = [count / 1e6 for count in usable["parameters"]]

@@ -187,8 +187,21 @@ def read_spec(folder: RunFolder) -> tuple[RunSpec, int]:
         split_fingerprint=get("spec/split_fingerprint"),
         shape=(shape[0], shape[1]),
         seed=get("spec/seed"),
+        source=stored.get("source"),
     )
+    _check_source(get, spec.source)
     return spec, schema
+
+
+def _check_source(get: JsonFile, source: object) -> None:
+    """Raise `RecordError` unless the file says of which package the arm with this source was."""
+    if source is None and "arm_source" not in get.content:
+        return
+    told = [get(f"arm_source/{key}") for key in ("package", "version", "sha256")]
+    if not all(isinstance(value, str) for value in told) or told[2] != source:
+        raise RecordError(
+            f"{get.path}: its arm_source is not the arm that the run was made with; {CURE}"
+        )
 
 
 @lru_cache(maxsize=64)

@@ -11,6 +11,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmark.arm_source import ArmSource
 from benchmark.errors import RecordError, RunLockedError
 from benchmark.runs.spec import SCHEMA, RunSpec
 from benchmark.storage.atomic import write_bytes, writing
@@ -114,8 +116,9 @@ class RunFolder:
         environment: Mapping[str, object],
         resume_keys: Sequence[str],
         phantom: bool = False,
+        source: ArmSource | None = None,
     ) -> tuple[bool, str]:
-        """Write the spec first, then the environment.
+        """Write the spec first, then the environment; source: of an arm from outside.
 
         Return whether a checkpoint may be gone on from, and why not. One of which a resume key has
         changed is dropped, since its continuation would not be the unbroken run. Where the code has
@@ -144,7 +147,9 @@ class RunFolder:
                 return True, ""
         for name in (CHECKPOINT, HISTORY):
             (self / name).unlink(missing_ok=True)
-        heading = {"run_id": self.run_id, "split_id": spec.split_id, "protocol": spec.recipe.name}
+        heading: dict[str, object] = {"run_id": self.run_id}
+        heading |= {"split_id": spec.split_id, "protocol": spec.recipe.name}
+        heading |= {"arm_source": asdict(source)} if source else {}
         write_json(self / SPEC, {**heading, "phantom": phantom, "spec": canonical})
         write_json(self / ENVIRONMENT, environment)
         return False, why

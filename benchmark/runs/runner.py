@@ -118,8 +118,8 @@ def _threads(folder: RunFolder, options: RunOptions) -> Iterator[None]:
 
 def _carry_out(spec: RunSpec, folder: RunFolder, data: PreparedData, options: RunOptions) -> None:
     """Fit, predict, score and record."""
-    resumed = _begin(spec, folder, data.slices.phantom, options)
     split, entry = data.splits[spec.split_id], data.arms[spec.arm]
+    resumed = _begin(spec, folder, entry, data.slices.phantom, options)
     arm = entry.load()(**spec.params)
     started = time.perf_counter()
     train, val = data.cases(spec, split, split.train), data.cases(spec, split, split.val)
@@ -149,13 +149,15 @@ def _carry_out(spec: RunSpec, folder: RunFolder, data: PreparedData, options: Ru
     (folder / run_folder.CHECKPOINT).unlink(missing_ok=True)
 
 
-def _begin(spec: RunSpec, folder: RunFolder, phantom: bool, options: RunOptions) -> bool:
+def _begin(
+    spec: RunSpec, folder: RunFolder, entry: ArmEntry, phantom: bool, options: RunOptions
+) -> bool:
     """Ready the device and record what the run is; return whether it goes on from a checkpoint."""
     import torch
 
     switches = make_deterministic(options.device)
     environment = describe(options.device, torch.get_num_threads()) | switches
-    resumed, why_not = folder.begin(spec, environment, RESUME_KEYS, phantom)
+    resumed, why_not = folder.begin(spec, environment, RESUME_KEYS, phantom, entry.source)
     if why_not:
         options.on_note(f"the checkpoint is dropped and the training starts over: {why_not}")
     return resumed

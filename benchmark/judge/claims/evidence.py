@@ -120,6 +120,7 @@ def grid_evidence(
         read = reading.of(cell.alpha)
         alpha = next((a for a in reference.alphas if abs(a - read) < 1e-9), None)
         of_grid = cell.arm == reference.best_cell.arm and cell.kernel_size in reference.kernels
+        of_grid = of_grid and not cell.source
         if of_grid and not cell.needs_click and cell.kernel_size and alpha is not None:
             cells[cell.kernel_size, alpha] = cell
     return GridEvidence(dict(sorted(cells.items())), reference, rule, sizes)

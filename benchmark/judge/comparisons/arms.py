@@ -66,7 +66,7 @@ class PairwiseComparison:
 
 def is_reference(cell: Cell, key: Key) -> bool:
     """True for the cell that a rule names."""
-    same = cell.arm == key.arm and cell.kernel_size == key.kernel_size
+    same = cell.arm == key.arm and not cell.source and cell.kernel_size == key.kernel_size
     return same and abs(cell.alpha - key.alpha) < 1e-9
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from benchmark.judge.cells import NO_SEED, Cell, cell_of, size_of
+from benchmark.judge.cells import NO_SEED, SAME_CELL, Cell, cell_of, disambiguated, size_of
 from benchmark.judge.comparisons.runs import CLICK, CONDITIONS, LEGEND, named
 from benchmark.judge.statistics.contrast import DICE, between_seeds, contrast, mean
 from benchmark.judge.tables import Column, Record, Table
@@ -34,8 +34,8 @@ def external_tool_table(
     same &= runs["dataset_id"] == judged.dataset_id
     rows: list[Record] = []
     for _, group in runs[same].groupby(list(CONDITIONS)):
-        arms = group.groupby(["needs_click", "arm", "params"])
-        cells = [cell_of(part, collected) for _, part in arms]
+        arms = group.groupby(list(SAME_CELL))
+        cells = disambiguated([cell_of(part, collected) for _, part in arms])
         spread = between_seeds(cells, DICE)
         first = group.iloc[0]
         tool = external_tool_cell(name, str(first["split_id"]), judged.scores)

@@ -10,12 +10,12 @@ from statistics import mean, stdev, variance
 
 import pandas as pd
 
-from benchmark.judge.cells import size_of
+from benchmark.judge.cells import SAME_CELL, size_of, with_sources
 from benchmark.judge.comparisons.runs import CONDITIONS
 from benchmark.judge.reference import PrecisionRule
 from benchmark.judge.tables import Column, Table
 
-ALIKE = [*(name for name in CONDITIONS if name != "precision"), "arm", "params"]
+ALIKE = [*(name for name in CONDITIONS if name != "precision"), *SAME_CELL]
 
 
 class Equivalence(StrEnum):
@@ -45,7 +45,7 @@ class PrecisionRow:
 
 def precisions(runs: pd.DataFrame, rule: PrecisionRule) -> list[PrecisionRow]:
     """Set every lower precision beside the plain one, over the seeds that both have."""
-    return [row for _, cell in runs.groupby(ALIKE) for row in _rows(cell, rule)]
+    return [row for _, cell in with_sources(runs).groupby(ALIKE) for row in _rows(cell, rule)]
 
 
 def _rows(cell: pd.DataFrame, rule: PrecisionRule) -> Iterator[PrecisionRow]:

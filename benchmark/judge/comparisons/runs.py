@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from benchmark.judge.cells import TERMS, title_of
+from benchmark.judge.cells import SAME_CELL, TERMS, title_of, with_sources
 from benchmark.judge.tables import Column, Ranked, Record, Table
 from benchmark.runs.collect import Collected
 
@@ -52,18 +52,20 @@ ESSENTIAL = ("split", "arm", "params", "seeds", "mean Dice", "SD seeds", "median
 
 
 def runs_tables(collected: Collected) -> list[Table]:
-    """One table per set of `TERMS`, its title saying which, one row per split, arm and parameters;
-    clicked arms last.
+    """One table per set of `TERMS`, its title saying which, one row per split, arm, parameters and
+    source; clicked arms last.
 
-    Records: split, arm, params, click (bool), seeds, dice_mean and dice_sd (over the seeds' means;
-    SD with n - 1, NaN for one), slices_sd, dice_median, dice_mean_detected and dice_mean_by_patient
-    (means over seeds of each run's own), missed (slices, all runs), slices (all runs), parameters,
-    fit_minutes (mean), device, commit (of the code). The order of runs changes nothing.
+    Records: split, arm (with its source where two would be called the same), params, click (bool),
+    seeds, dice_mean and dice_sd (over the seeds' means; SD with n - 1, NaN for one), slices_sd,
+    dice_median, dice_mean_detected and dice_mean_by_patient (means over seeds of each run's own),
+    missed (slices, all runs), slices (all runs), parameters, fit_minutes (mean), device, commit (of
+    the code). The order of runs changes nothing.
     """
     runs = collected.runs.sort_values("run_id")
     tables = []
     for _, group in runs.groupby(list(TERMS)):
-        cells = group.groupby(["split_id", "split_fingerprint", "needs_click", "arm", "params"])
+        keys = ["split_id", "split_fingerprint", *SAME_CELL]
+        cells = with_sources(group).groupby(keys)
         rows = [_row(cell) for _, cell in cells]
         notes = (LEGEND,) if any(row["click"] for row in rows) else ()
         tables.append(Table(f"Runs on {title_of(group)}.", rows, COLUMNS, notes, ESSENTIAL))

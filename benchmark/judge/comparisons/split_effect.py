@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import pandas as pd
 
-from benchmark.judge.cells import NO_SEED, TERMS, Cell, cell_of, data_of, protocol_of, size_of
+from benchmark.judge.cells import (
+    NO_SEED,
+    SAME_CELL,
+    TERMS,
+    Cell,
+    cell_of,
+    data_of,
+    disambiguated,
+    protocol_of,
+    size_of,
+)
 from benchmark.judge.reference import SplitEffectRule
 from benchmark.judge.statistics.contrast import DICE, between_seeds, contrast, mean
 from benchmark.judge.statistics.estimate import Estimate
@@ -16,7 +26,7 @@ from benchmark.judge.statistics.prediction_interval import sets_of
 from benchmark.judge.tables import Column, Table
 from benchmark.runs.collect import Collected
 
-ALIKE = (*(name for name in TERMS if name != "protocol_hash"), "recipe_hash", "arm", "params")
+ALIKE = (*(name for name in TERMS if name != "protocol_hash"), "recipe_hash", *SAME_CELL)
 
 
 @dataclass(frozen=True)
@@ -60,7 +70,9 @@ def split_effects(collected: Collected) -> list[SplitEffect]:
             for of_unit in (part[part["split_unit"] == unit] for unit in ("image", "patient"))
         )
         effects += [_effect(*pair) for pair in product(image, patient)]
-    return [effect for effect in effects if effect.slices]
+    effects = [effect for effect in effects if effect.slices]
+    images = disambiguated([effect.image for effect in effects])
+    return [replace(effect, image=cell) for effect, cell in zip(effects, images, strict=True)]
 
 
 def _effect(image: Cell, patient: Cell) -> SplitEffect:

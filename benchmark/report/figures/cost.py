@@ -43,7 +43,7 @@ def cost_figures(panel: Panel, grid_arm: str) -> list[Figure]:
 
 def _row(cell: Cell, grid_arm: str) -> dict[str, object]:
     name = named({"arm": cell.name, "click": cell.needs_click})
-    of_grid = cell.arm == grid_arm and cell.kernel_size is not None
+    of_grid = cell.arm == grid_arm and not cell.source and cell.kernel_size is not None
     return {
         "arm": name,
         "group": cell_name(cell.arm, cell.kernel_size, float("nan")) if of_grid else name,
