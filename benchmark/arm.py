@@ -243,7 +243,7 @@ def _check_fields(arm: type, own: Collection[str]) -> None:
     for cls in arm.__mro__:
         if cls.__module__ not in own or "__dataclass_fields__" in vars(cls):
             continue
-        hidden = [name for name, kind in _annotations(cls).items() if not (name.startswith("_") or _of_the_class(kind))]
+        hidden = [name for name, kind in _annotations(cls).items() if _hides(name, kind)]
         if hidden:
             raise ArmError(
                 f"{_no_parameter(arm, hidden)}; write @dataclass above class {cls.__name__}"
@@ -269,9 +269,11 @@ def _annotations(cls: type) -> dict[str, Any]:
     return get_annotations(cls)
 
 
-def _of_the_class(kind: Any) -> bool:
-    """True for an annotation ClassVar or ClassVar[...], evaluated or not."""
+def _hides(name: str, kind: Any) -> bool:
+    """True for the annotation of a parameter: of no private name, nor `ClassVar`, in any form."""
+    if name.startswith("_"):
+        return False
     text = getattr(kind, "__forward_arg__", kind)
     if isinstance(text, str):
-        return re.match(r"(\w+\.)*ClassVar\b", text.strip()) is not None
-    return kind is ClassVar or get_origin(kind) is ClassVar
+        return re.match(r"(\w+\.)*ClassVar\b", text.strip()) is None
+    return kind is not ClassVar and get_origin(kind) is not ClassVar

@@ -144,7 +144,8 @@ def table(
     """
     reference, rules = terms()
     base = dict.fromkeys(DTYPES, "-") | {
-        "arm": "unet", "source": "", "params": '{"alpha":0.5,"kernel_size":5}', "kernel_size": 5, "alpha": 0.5,
+        "arm": "unet", "source": "",
+        "params": '{"alpha":0.5,"kernel_size":5}', "kernel_size": 5, "alpha": 0.5,
         "protocol": "thesis", "protocol_hash": rules.protocol_hash,
         "recipe_hash": rules.recipe_hash, "network_hash": rules.network_hash,
         "split_unit": "image", "split_rule": rules.split_rule, "split_id": "by-image-1",

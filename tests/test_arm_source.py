@@ -295,7 +295,9 @@ def test_a_module_that_python_cannot_read_counts_by_its_bytes(load: Load, broken
 def test_a_class_in_no_file_is_refused(load: Load) -> None:
     arm = load({"my_arm.py": ARM}, "my_arm:Mine")
     shutil.rmtree(Path(sys.modules["my_arm"].__file__ or "").parent)
-    with pytest.raises(ArmError, match="Mine: its module 'my_arm' is no file on disk, .*write the"):
+    with pytest.raises(
+        ArmError, match=r"Mine: its module 'my_arm' is no file on disk, .*write the"
+    ):
         ArmEntry.of(arm)
 
 
