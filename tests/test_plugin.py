@@ -1,4 +1,4 @@
-"""An arm of another package: found by its entry point, run like any other, and a warning where it is broken."""
+"""An arm of another package: found by its entry point, run like any other; broken, a warning."""
 
 from __future__ import annotations
 
@@ -84,8 +84,10 @@ def test_an_arm_that_was_changed_is_run_again_beside_its_old_runs(tmp_path: Path
     code, output, err = finish(process(RUN.split(), tmp_path, [site]))
     assert (code, err) == (0, "")
     assert [line for line in output.splitlines() if "changed" in line] == [
-        "dimmer has changed since 1 of these cells was run: it is open again under a name of its "
-        "own; the old run stays."
+        (
+            "dimmer has changed since 1 of these cells was run: it is open again under a name of "
+            "its own; the old run stays."
+        )
     ]
     old, new = sorted(tmp_path.glob("out/dimmer_*/scores.csv"))
     assert old.read_bytes() != new.read_bytes()
@@ -132,8 +134,8 @@ BREAKS = {  # what an arm's file is -> why it is refused
     "raise BaseException": "ends with BaseException",
     "Mine = 3": "'own_arm:Mine' is a int, not a class",
     "": "own_arm.* has no attribute 'Mine'",
-    "class Mine:\n width: int = 3": "Mine: width is no parameter yet; write @dataclass above class",
-    "class Mine:\n def __init__(self, width=3): pass": "width is no parameter yet; write width: TYPE",
+    "class Mine:\n width: int = 3": "Mine: width is no parameter yet; write @dataclass above cl",
+    "class Mine:\n def __init__(self, width=3): ...": "width is no parameter yet; write width: T",
     "from dataclasses import *\n@dataclass\nclass Mine:\n gain: float": "without a default: gain",
     "from dataclasses import *\n@dataclass\nclass Mine:\n a: list = []": "ValueError: mutable",
 }

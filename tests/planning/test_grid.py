@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmark.arm import ArmEntry
-from benchmark.errors import SpecError
+from benchmark.arm_source import ArmSource
+from benchmark.errors import ArmError, SpecError
 from benchmark.planning.grid import Grid, expand, load_grid
 from benchmark.protocol import Recipe
 from benchmark.runs.spec import RunSpec
@@ -50,6 +52,26 @@ def test_the_shipped_thesis_grid_is_36_cells_of_3_seeds(tmp_path: Path) -> None:
     shipped = load_grid("thesis")
     assert (shipped.protocol, shipped.splits, shipped.overrides) == ("thesis", (1,), {})
     assert {s.run_id for s in runs(shipped)} == {s.run_id for s in specs}
+
+
+def test_a_cell_of_an_arm_from_outside_has_its_source(tmp_path: Path) -> None:
+    """So that a changed arm is another run; one of this repository has none."""
+    grid = written(tmp_path, f"seeds = [1]\n{UNET}{OTSU}")
+    source = ArmSource("my-arm", "0.1", "a" * 64)
+    arms = {**ARMS, "otsu": replace(ARMS["otsu"], source=source)}
+    data: Any = {"dataset_id": "d", "content_fingerprint": "c", "shape": (512, 384)}
+    unet, otsu = expand(grid, arms, Recipe(), SPLITS[:1], **data)
+    assert (unet.source, otsu.source) == (None, "a" * 64)
+    assert {unet.run_id, otsu.run_id} & {spec.run_id for spec in runs(grid)} == {unet.run_id}
+
+
+def test_a_grid_that_names_a_broken_arm_is_refused_with_the_reason(tmp_path: Path) -> None:
+    arms = {**ARMS, "otsu": ArmEntry("own_arm:Mine", broken="arm 'otsu' cannot be used: 1 / 0")}
+    grid, alone = (written(tmp_path, f"seeds = [1]\n{text}") for text in (UNET + OTSU, UNET))
+    data: Any = {"dataset_id": "d", "content_fingerprint": "c", "shape": (512, 384)}
+    with pytest.raises(ArmError, match=r"^arm 'otsu' cannot be used: 1 / 0$"):
+        expand(grid, arms, Recipe(), SPLITS[:1], **data)
+    assert len(expand(alone, arms, Recipe(), SPLITS[:1], **data)) == 1
 
 
 def test_a_grid_that_is_stopped_early_has_whole_cells_of_the_first_seed(tmp_path: Path) -> None:

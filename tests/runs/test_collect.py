@@ -141,6 +141,39 @@ def test_an_arm_without_seed_kernel_or_alpha(tmp_path: Path) -> None:
     assert pd.isna(row[["seed", "kernel_size", "alpha"]]).all()
 
 
+def test_an_arm_from_outside_has_its_source_in_the_table(tmp_path: Path) -> None:
+    """Two sources are two runs; an arm of this repository has none."""
+    for source in ("a" * 64, "b" * 64, None):
+        write_run(tmp_path, SLICES, SPLIT, source=source)
+    assert set(collect(tmp_path).runs["source"]) == {"a" * 64, "b" * 64, ""}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: content.pop("arm_source"),
+        lambda content: content["arm_source"].update(sha256="b" * 64),
+        lambda content: content["arm_source"].update(version=None),
+        lambda content: content["arm_source"].pop("package"),
+        lambda content: content.update(arm_source="my-arm"),
+    ],
+)
+def test_a_record_that_does_not_say_what_its_arm_was_is_refused(
+    tmp_path: Path, change: Callable[[dict], object]
+) -> None:
+    folder = write_run(tmp_path, SLICES, SPLIT, source="a" * 64)
+    edit(folder / "spec.json", change)
+    with pytest.raises(RecordError, match=r"spec\.json: .*arm_source.*remove the run's folder"):
+        collect(tmp_path)
+
+
+def test_a_record_that_names_a_source_its_run_has_not_is_refused(root: Path) -> None:
+    told = {"package": "my-arm", "version": "0.1", "sha256": "a" * 64}
+    edit(only(root) / "spec.json", lambda content: content.update(arm_source=told))
+    with pytest.raises(RecordError, match=r"spec\.json: its arm_source is not the arm that"):
+        collect(root)
+
+
 def test_variants_of_one_protocol_name_never_mix_and_precision_stands_apart(tmp_path: Path) -> None:
     for recipe in (varied(), varied(training__patience=6), varied(training__precision="tf32")):
         write_run(tmp_path, SLICES, SPLIT, recipe=recipe)

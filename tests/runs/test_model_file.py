@@ -24,8 +24,9 @@ from strategies import costly, law
 
 from baselines import ARMS
 from benchmark.arm import ArmEntry, RunContext
+from benchmark.arm_source import ArmSource
 from benchmark.data.slices import SliceSet
-from benchmark.errors import BenchmarkError, RecordError, SpecError
+from benchmark.errors import ArmError, BenchmarkError, RecordError, SpecError
 from benchmark.inference.trained_model import TrainedModel, load, unkept
 from benchmark.preprocessing import nyul
 from benchmark.preprocessing.nyul import Landmarks
@@ -119,6 +120,41 @@ def test_a_kept_model_stands_in_the_record(folder: RunFolder) -> None:
     hashes = read_json(folder / "result.json")["sha256"]
     assert sorted(hashes) == ["model.pt", "predictions.zip", "scores.csv"]
     assert hashes["model.pt"] == hashlib.sha256((folder / "model.pt").read_bytes()).hexdigest()
+
+
+def test_a_model_of_an_arm_that_has_changed_since_is_refused(
+    tmp_path: Path, slices: SliceSet, split: Split, specs: Specs
+) -> None:
+    """Its weights might fit what is there now, and would mean something else."""
+    own = ArmSource("my-arm", "0.1", "a" * 64)
+    mine = {**TABLE, "mine": replace(TABLE["threshold"], source=own)}
+    spec = replace(specs["threshold"], arm="mine", source=own.sha256)
+    data = PreparedData(slices, {split.split_id: split}, mine)
+    run_grid([spec], data, RunOptions(tmp_path, keep_models=True))
+    folder = RunFolder(tmp_path, spec.run_id)
+    assert loaded(folder, mine).run_id == spec.run_id
+    changed = replace(own, version="0.2", sha256="b" * 64)
+    for now in (changed, None):
+        arms = {**mine, "mine": replace(mine["mine"], source=now)}
+        told = "spec.json: arm mine has changed since this run (my-arm 0.1, source aaaaaa)"
+        cure = "put back the code that trained it, or train it anew with --keep-models"
+        refused(folder, told, cure, arms=arms)
+    moved = {**mine, "mine": replace(mine["mine"], source=replace(own, version="0.2"))}
+    assert loaded(folder, moved).run_id == spec.run_id  # the same code in another version
+
+
+def test_a_model_from_before_sources_were_recorded_is_refused_for_an_arm_from_outside(
+    folder: RunFolder,
+) -> None:
+    source = ArmSource("my-arm", "0.1", "a" * 64)
+    arms = {**TABLE, "threshold": replace(TABLE["threshold"], source=source)}
+    refused(folder, "(which did not record its source)", arms=arms)
+
+
+def test_a_model_of_a_broken_arm_is_refused_with_the_reason(folder: RunFolder) -> None:
+    arms = {**TABLE, "threshold": ArmEntry("own_arm:Mine", broken="arm 'threshold' is broken")}
+    with one_line(ArmError, "arm 'threshold' is broken"):
+        loaded(folder, arms)
 
 
 def test_whether_models_are_kept_changes_nothing_else(

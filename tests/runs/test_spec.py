@@ -40,6 +40,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     **{"arm": names, "params": params, "recipe": recipes(), "shape": shapes},
     **dict.fromkeys(("dataset_id", "content_fingerprint", "split_fingerprint"), digests),
     "seed": seeds | st.none(),
+    "source": digests | st.none(),
 }
 
 
@@ -77,7 +78,9 @@ def test_the_cell_is_what_a_person_calls_the_run() -> None:
 
 
 def test_identity_holds_these_facts_and_no_path_device_or_worker() -> None:
-    assert set(BASE.canonical()) == {"schema", "protocol", *FIELDS} - {"recipe"}
+    facts = {"schema", "protocol", *FIELDS} - {"recipe"}
+    assert set(BASE.canonical()) == facts - {"source"}  # which no arm of this repository has
+    assert set(replace(BASE, source="d" * 64).canonical()) == facts
     assert {f.name for f in fields(RunSpec)} == {*FIELDS, "split_id"}
     text = json.dumps(BASE.canonical())
     assert not re.search(r"path|folder|device|cuda|cpu|worker|verbos|checkpoint|/", text)
