@@ -22,6 +22,7 @@ from benchmark.runs.collect import Collected, protocol_hash
 TERMS = ("phantom", "dataset_id", "protocol_hash", "height", "width", "precision")
 """What numbers that meet must share."""
 NO_SEED = -1  # of an arm that has none
+OURS = "(ours)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +31,8 @@ class Cell:
 
     runs: its rows of `Collected.runs`; rows: one per run and test slice, with split_id, seed
     (`NO_SEED` where it has none) and all columns of scores.csv. apart: the parameters in which it
-    differs from cells of its panel that would be called the same.
+    differs from cells of its panel that would be called the same. ours: True where a user's runs
+    are judged and this cell is not of them, but of the records shipped here.
     """
 
     arm: str
@@ -41,12 +43,16 @@ class Cell:
     runs: pd.DataFrame
     rows: pd.DataFrame
     apart: str = ""
+    ours: bool = False
 
     @property
     def name(self) -> str:
-        """unet 5x5, alpha 0.5, or the arm's name without a kernel; then `apart` in brackets."""
+        """unet 5x5, alpha 0.5, or the arm's name without a kernel; then `apart` in brackets, and
+        `OURS` where it is.
+        """
         apart = f" ({self.apart})" if self.apart else ""
-        return cell_name(self.arm, self.kernel_size, self.alpha) + apart
+        ours = f" {OURS}" if self.ours else ""
+        return cell_name(self.arm, self.kernel_size, self.alpha) + apart + ours
 
     @property
     def seeded(self) -> bool:
