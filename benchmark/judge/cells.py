@@ -31,8 +31,7 @@ class Cell:
 
     runs: its rows of `Collected.runs`; rows: one per run and test slice, with split_id, seed
     (`NO_SEED` where it has none) and all columns of scores.csv. apart: the parameters in which it
-    differs from cells of its panel that would be called the same. ours: True where a user's runs
-    are judged and this cell is not of them, but of the records shipped here.
+    differs from cells of its panel that would be called the same.
     """
 
     arm: str
@@ -43,7 +42,7 @@ class Cell:
     runs: pd.DataFrame
     rows: pd.DataFrame
     apart: str = ""
-    ours: bool = False
+    ours: bool = False  # of the records shipped here, where a user's runs are judged
 
     @property
     def name(self) -> str:

@@ -16,13 +16,14 @@ from benchmark.judge.claims.table import JudgedClaim, claims_table, judge_claims
 from benchmark.judge.comparisons.arms import (
     PairwiseComparison,
     arms_table,
+    is_reference,
     pairwise_comparisons,
 )
 from benchmark.judge.comparisons.headline import headline
 from benchmark.judge.comparisons.measures import agreement_table, boundaries_table, measured
 from benchmark.judge.comparisons.own_arms import own_arms
 from benchmark.judge.comparisons.precisions import precisions, precisions_table
-from benchmark.judge.comparisons.reference_cell import has_other_arms, is_reference
+from benchmark.judge.comparisons.reference_cell import has_other_arms
 from benchmark.judge.comparisons.runs import runs_tables
 from benchmark.judge.comparisons.split_effect import SplitEffect, split_effect_table, split_effects
 from benchmark.judge.reference import Reference, SplitEffectRule, Tolerances

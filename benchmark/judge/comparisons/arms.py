@@ -16,9 +16,9 @@ from enum import StrEnum
 import pandas as pd
 
 from benchmark.judge.cells import OURS, Cell, Panel
-from benchmark.judge.comparisons.reference_cell import reference_cell
+from benchmark.judge.comparisons.reference_cell import lent_reference
 from benchmark.judge.comparisons.runs import LEGEND, named
-from benchmark.judge.reference import ContrastRule
+from benchmark.judge.reference import ContrastRule, Key
 from benchmark.judge.statistics.contrast import (
     DICE,
     NO_SPREAD,
@@ -71,13 +71,24 @@ class PairwiseComparison:
     why: str = ""
 
 
+def is_reference(cell: Cell, key: Key) -> bool:
+    """True for the cell that a rule names."""
+    same = cell.arm == key.arm and cell.kernel_size == key.kernel_size
+    return same and abs(cell.alpha - key.alpha) < 1e-9
+
+
 def pairwise_comparisons(
     panel: Panel, rule: ContrastRule, ours: Collected | None = None
 ) -> list[PairwiseComparison]:
     """Set every cell of a panel against the reference, best mean Dice first, clicked arms last;
-    empty where the reference was run neither there nor, on the panel's terms, in ours.
+    empty without one.
+
+    ours: the records shipped here, where the panel is a user's; they lend the reference where the
+    panel has none.
     """
-    reference = reference_cell(panel, rule.reference, ours)
+    reference = next((cell for cell in panel.cells if is_reference(cell, rule.reference)), None)
+    if reference is None and ours is not None:
+        reference = lent_reference(panel, rule.reference, ours)
     if reference is None:
         return []
     seeds = between_seeds([*panel.cells, *([reference] if reference.ours else [])], DICE)

@@ -1,4 +1,4 @@
-"""The cell that arms are set against: the user's own, else lent by the records shipped here. Pure.
+"""The cell that arms are set against, lent by the records shipped here to a user's panel. Pure.
 
 Lent under the same terms, on the same splits and to other arms than the thesis's alone: runs of its
 grid stand by themselves. The one cell, so that no comparison is made that nobody asked for.
@@ -15,26 +15,19 @@ from benchmark.judge.reference import Key
 from benchmark.runs.collect import Collected
 
 
-def is_reference(cell: Cell, key: Key) -> bool:
-    """True for the cell that a rule names."""
-    same = cell.arm == key.arm and cell.kernel_size == key.kernel_size
-    return same and abs(cell.alpha - key.alpha) < 1e-9
-
-
 def has_other_arms(panel: Panel, key: Key) -> bool:
     """True where some run is of another arm than the reference's."""
     return bool((panel.runs["arm"] != key.arm).any())
 
 
-def reference_cell(panel: Panel, key: Key, ours: Collected | None) -> Cell | None:
-    """Return the reference of a panel, None where there is none.
+def lent_reference(panel: Panel, key: Key, ours: Collected) -> Cell | None:
+    """Return the reference as the records shipped here have it under a panel's terms, marked.
 
-    ours: the records shipped here, where the panel is a user's; what they lend is marked as ours.
-    Splits are the same where their sets are, not by name alone.
+    None where they lack it there, and for a panel of the thesis's arm alone. Splits are the same
+    where their sets are, not by name alone.
     """
-    own = next((cell for cell in panel.cells if is_reference(cell, key)), None)
-    if own is not None or ours is None or not has_other_arms(panel, key):
-        return own
+    if not has_other_arms(panel, key):
+        return None
     there = panel.runs[list(CONDITIONS)].drop_duplicates()
     lent = ours.runs[in_cell(ours.runs, key.arm, key.kernel_size, key.alpha)]
     lent = lent.merge(there, on=list(CONDITIONS))
