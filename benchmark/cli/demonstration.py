@@ -9,7 +9,6 @@ from pathlib import Path
 from benchmark.arm import ArmEntry
 from benchmark.errors import BenchmarkError
 from benchmark.planning.request import PlannedRuns
-from benchmark.runs.collect import collect
 
 REPORT = Path("report-quick")  # as runs-quick: never where the report of real slices is
 PHANTOM_WORDS = (
@@ -39,10 +38,9 @@ def show(planned: PlannedRuns, arms: Mapping[str, ArmEntry]) -> None:
 
 
 def _written(planned: PlannedRuns, arms: Mapping[str, ArmEntry]) -> Path:
-    from benchmark.judge.judgement import Judgement
-    from benchmark.judge.reference import load_reference, load_tolerances
+    from benchmark.cli.judge_verbs import judgement_of
     from benchmark.report.build import write
     from benchmark.report.chapters import Source
 
-    judgement = Judgement(collect(planned.folder), load_reference(), load_tolerances())
-    return write(Source(planned.folder, judgement, arms, planned.slices), REPORT).page
+    source = Source(planned.folder, judgement_of(planned.folder), arms, planned.slices)
+    return write(source, REPORT).page

@@ -16,14 +16,17 @@ from benchmark.arm import ArmEntry
 from benchmark.cli.options import request
 from benchmark.data.slices import SliceSet
 from benchmark.errors import SpecError
+from benchmark.judge.cells import Panel
 from benchmark.judge.comparisons.external_tool import external_tool_table
-from benchmark.judge.judgement import SECTIONS, USUAL, WHY_EMPTY, Judgement
-from benchmark.judge.reference import load_reference, load_tolerances
-from benchmark.judge.tables import render
+from benchmark.judge.comparisons.own_arms import no_reference
+from benchmark.judge.judgement import SECTIONS, WHY_EMPTY, Judgement
+from benchmark.judge.reference import DATASETS, load_reference, load_tolerances
+from benchmark.judge.tables import render, wrapped
 from benchmark.judge.verdicts import exit_code
+from benchmark.planning.command import DATA, command_under_same_terms
 from benchmark.planning.request import PHANTOMS, load_slices
 from benchmark.runs.collect import collect, reproduction_folder, run_folders
-from benchmark.runs.run_folder import RESULT
+from benchmark.runs.run_folder import RESULT, SPEC, read_json
 from benchmark.scoring.summary import summarise
 from benchmark.storage.atomic import staging_folder, write_bytes
 
@@ -39,7 +42,7 @@ def compare(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     if options.format == "csv" and len(options.section) != 1:
         raise SpecError(f"--format csv needs one --section, of {', '.join(SECTIONS)}")
     root = runs_of(options)
-    judgement = Judgement(collect(root), load_reference(), load_tolerances())
+    judgement = judgement_of(root)
     collected = judgement.collected
     whole = options.format == "text" and not options.section
     # one section, and other formats, go into files and programs
@@ -48,13 +51,17 @@ def compare(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
         print(heading(root, len(collected.runs), options), end="\n\n", file=aside)
     if whole:
         print("\n".join(judgement.answers()), end="\n\n")
-    _print_sections(judgement, options.section, options.format, aside)
+    hints = [
+        _how_to_run_the_reference(judgement, panel, root, arms)
+        for panel in judgement.without_reference
+    ]
+    _print_sections(judgement, options.section, options.format, aside, hints)
     if whole:
-        others = ", ".join(name for name in SECTIONS if name not in USUAL)
-        print(
-            f"\nMore: --section {others}; all columns of a table: "
-            "--section NAME --format markdown, latex or csv."
+        others = ", ".join(name for name in SECTIONS if name not in judgement.usual)
+        more = (
+            f"More: --section {others}; all columns of a table: --section NAME --format markdown, "
         )
+        print("", *wrapped(f"{more}latex or csv."), sep="\n")
     if collected.superseded:
         left_out = ", ".join(collected.superseded)
         print(
@@ -63,14 +70,54 @@ def compare(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     return exit_code(judgement.rows, strict=options.strict)
 
 
-def _print_sections(judgement: Judgement, asked: Sequence[str], form: str, aside: TextIO) -> None:
-    """Print the tables of these sections, or of the usual ones; on aside which are empty."""
-    sections = {name: SECTIONS[name](judgement) for name in asked or USUAL}
-    if tables := [table for section in sections.values() for table in section]:
-        print(render(tables, form))
+def judgement_of(root: Path) -> Judgement:
+    """Judge a folder of runs; a user's own beside the records shipped here where those may lend."""
+    collected, shipped, ours = collect(root), reproduction_folder(), None
+    if root.resolve() != shipped.resolve():
+        known = collected.runs["dataset_id"].isin(DATASETS.values()).any()
+        ours = collect(shipped, None if known else ())
+    return Judgement(collected, load_reference(), load_tolerances(), ours)
+
+
+def _print_sections(
+    judgement: Judgement,
+    asked: Sequence[str],
+    form: str,
+    aside: TextIO,
+    hints: Sequence[str],
+) -> None:
+    """Print the tables of these sections, or of the usual ones; on aside which are empty.
+
+    hints stand below the arms, and on aside where what is printed goes into files and programs.
+    """
+    sections = {name: SECTIONS[name](judgement) for name in asked or judgement.usual}
+    hints = hints if "arms" in sections else ()
+    shown: list[str] = []
+    for name, tables in sections.items():
+        shown += [render(tables, form)] if tables else []
+        shown += hints if name == "arms" and form == "text" else ()
+    if shown:
+        print("\n\n".join(shown))
+    if form != "text" and hints:
+        print("\n\n".join(hints), file=aside)
     for name in asked:
-        if not sections[name]:
+        if not sections[name] and not (name == "arms" and hints):
             print(f"Nothing to show under {name}: {WHY_EMPTY[name]}.", file=aside)
+
+
+def _how_to_run_the_reference(
+    judgement: Judgement, panel: Panel, root: Path, arms: Mapping[str, ArmEntry]
+) -> str:
+    """Say that arms lack their reference, and the command that makes it where it is missing."""
+    key = judgement.tolerances.contrasts.reference
+    specs = [read_json(root / run_id / SPEC) for run_id in panel.runs["run_id"]]
+    params = {"kernel_size": key.kernel_size, "alpha": key.alpha}
+    phantom = specs[0]["phantom"]
+    out = None if root == (PHANTOM_RUNS if phantom else OWN_RUNS) else root
+    made = command_under_same_terms(specs, key.arm, params, arms, out)
+    this = "This makes it" if phantom else f"This makes it, with your slices in place of {DATA}"
+    told = wrapped(f"{panel.title}: {no_reference(key)}. {this}:")
+    return "\n".join([*told, str(made)])
 
 
 def heading(root: Path, runs: int, options: argparse.Namespace) -> str:
@@ -95,7 +142,7 @@ def report(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     from benchmark.report.chapters import Source
 
     root = runs_of(options)
-    judgement = Judgement(collect(root), load_reference(), load_tolerances())
+    judgement = judgement_of(root)
     runs = judgement.collected.runs
     slices = own_copy(options, runs)
     written = write(Source(root, judgement, arms, slices), options.out)

@@ -24,6 +24,7 @@ TERMS = ("phantom", "dataset_id", "protocol_hash", "height", "width", "precision
 SAME_CELL = ("needs_click", "arm", "params", "source")
 """What runs of one cell share beside their terms: an arm that was changed is another."""
 NO_SEED = -1  # of an arm that has none
+OURS = "(ours)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,12 +46,16 @@ class Cell:
     rows: pd.DataFrame
     source: str = ""
     apart: str = ""
+    ours: bool = False  # of the records shipped here, where a user's runs are judged
 
     @property
     def name(self) -> str:
-        """unet 5x5, alpha 0.5, or the arm's name without a kernel; then `apart` in brackets."""
+        """unet 5x5, alpha 0.5, or the arm's name without a kernel; then `apart` in brackets, and
+        `OURS` where it is.
+        """
         apart = f" ({self.apart})" if self.apart else ""
-        return cell_name(self.arm, self.kernel_size, self.alpha) + apart
+        ours = f" {OURS}" if self.ours else ""
+        return cell_name(self.arm, self.kernel_size, self.alpha) + apart + ours
 
     @property
     def seeded(self) -> bool:

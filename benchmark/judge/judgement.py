@@ -1,4 +1,4 @@
-"""The whole judgement of a folder of runs: three answers, and the tables behind them. Pure."""
+"""The whole judgement of a folder of runs: answers, and the tables behind them. Pure."""
 
 from __future__ import annotations
 
@@ -13,10 +13,17 @@ from benchmark.judge import comparable
 from benchmark.judge.cells import Panel, data_of, panels, size_of
 from benchmark.judge.claims.evidence import ClaimVerdict, side
 from benchmark.judge.claims.table import JudgedClaim, claims_table, judge_claims, on_its_terms
-from benchmark.judge.comparisons.arms import arms_table, is_reference, pairwise_comparisons
+from benchmark.judge.comparisons.arms import (
+    PairwiseComparison,
+    arms_table,
+    is_reference,
+    pairwise_comparisons,
+)
 from benchmark.judge.comparisons.headline import headline
 from benchmark.judge.comparisons.measures import agreement_table, boundaries_table, measured
+from benchmark.judge.comparisons.own_arms import own_arms
 from benchmark.judge.comparisons.precisions import precisions, precisions_table
+from benchmark.judge.comparisons.reference_cell import has_other_arms
 from benchmark.judge.comparisons.runs import runs_tables
 from benchmark.judge.comparisons.split_effect import SplitEffect, split_effect_table, split_effects
 from benchmark.judge.reference import Reference, SplitEffectRule, Tolerances
@@ -25,6 +32,7 @@ from benchmark.judge.statistics.prediction_interval import power_table
 from benchmark.judge.tables import Column, Table, wrapped
 from benchmark.judge.verdicts import (
     PrintedNumbers,
+    Verdict,
     VerdictRow,
     judge_printed_numbers,
     verdict_table,
@@ -55,17 +63,23 @@ class Answer:
 
     def text(self, number: int) -> list[str]:
         """Lines of a terminal's width: the question with its verdict, then the sentences."""
-        sentences = (part for line in self.lines for part in wrapped(line, "   "))
-        return [f"{number}. {self.question} {self.verdict}.", *sentences]
+        first = f"{self.question} {self.verdict}."
+        lines = [part for line in (first, *self.lines) for part in wrapped(line, "   ")]
+        return [f"{number}. {lines[0].lstrip()}", *lines[1:]]
 
 
 @dataclass(frozen=True, eq=False)
 class Judgement:
-    """What finished runs come to against the thesis; each part is worked out when asked for."""
+    """What finished runs come to; each part is worked out when asked for.
+
+    ours: the records shipped here, where the runs are a user's and not those records. They lend his
+    arms their reference where he did not run it, and enter nothing else.
+    """
 
     collected: Collected
     reference: Reference
     tolerances: Tolerances
+    ours: Collected | None = None
 
     @cached_property
     def printed(self) -> PrintedNumbers:
@@ -112,14 +126,71 @@ class Judgement:
     def split_effects(self) -> list[SplitEffect]:
         return split_effects(self.collected)
 
+    @property
+    def _real_split_effects(self) -> list[SplitEffect]:
+        """Those that are not of phantoms."""
+        return [each for each in self.split_effects if not each.image.runs["phantom"].iloc[0]]
+
+    @cached_property
+    def comparisons(self) -> list[tuple[Panel, list[PairwiseComparison]]]:
+        """The arms of each panel against the reference, in the panels' order; none without it."""
+        rule = self.tolerances.contrasts
+        return [(panel, pairwise_comparisons(panel, rule, self.ours)) for panel in self.panels]
+
+    @cached_property
+    def without_reference(self) -> list[Panel]:
+        """A user's panels with an arm that nobody ran the reference for."""
+        key = self.tolerances.contrasts.reference
+        if self.ours is None:
+            return []
+        return [
+            panel for panel, rows in self.comparisons if not rows and has_other_arms(panel, key)
+        ]
+
+    @cached_property
+    def own_arms(self) -> bool:
+        """True where a user has run arms that are not the thesis's, and so is told of them."""
+        key = self.tolerances.contrasts.reference
+        return self.ours is not None and any(has_other_arms(panel, key) for panel in self.panels)
+
+    @property
+    def own_arms_alone(self) -> bool:
+        """True where, beside those arms, nothing was run that its Dice can be judged on."""
+        not_judged = (Verdict.MISSING, Verdict.NOT_COMPARABLE)
+        return self.own_arms and self.printed.dice.verdict in not_judged
+
+    @property
+    def usual(self) -> tuple[str, ...]:
+        """The sections that stand behind the answers, in their order."""
+        if not self.own_arms:
+            return USUAL
+        others = tuple(name for name in USUAL if name != "arms")
+        if self.own_arms_alone:
+            others = ("patients", "runs") if self._real_split_effects else ("runs",)
+        return ("arms", *others)
+
     def questions(self) -> list[Answer]:
-        """The three questions, each answered by a word or two and the sentences behind them."""
-        return [self._does_it_hold(), self._do_claims_hold(), self._without_a_shared_patient()]
+        """The questions, each answered by a word or two and the sentences behind them.
+
+        The three on the thesis, and one on a user's arms that are not its own; without the thesis's
+        where nothing was run for it.
+        """
+        if self.own_arms_alone:
+            patients = [self._without_a_shared_patient()] if self._real_split_effects else []
+            return [self._how_do_arms_do(), *patients]
+        own = [self._how_do_arms_do()] if self.own_arms else []
+        thesis = [self._does_it_hold(), self._do_claims_hold(), self._without_a_shared_patient()]
+        return [*thesis, *own]
 
     def answers(self) -> list[str]:
-        """The three questions as lines of text."""
+        """The questions as lines of text."""
         answers = enumerate(self.questions(), 1)
         return [line for number, answer in answers for line in answer.text(number)]
+
+    def _how_do_arms_do(self) -> Answer:
+        compared = [(panel, rows) for panel, rows in self.comparisons if rows]
+        rule = self.tolerances.contrasts
+        return Answer("How do your arms do?", *own_arms(compared, self.without_reference, rule))
 
     def _does_it_hold(self) -> Answer:
         row = self.printed.dice
@@ -154,14 +225,12 @@ class Judgement:
         the nearest terms.
         """
         own, rule = self.tolerances.contrasts.reference, self.tolerances.split_effect
-        effects = [
-            effect for effect in self.split_effects if not effect.image.runs["phantom"].iloc[0]
-        ]
-        effects.sort(
+        effects = sorted(
+            self._real_split_effects,
             key=lambda effect: (
                 not is_reference(effect.image, own),
                 *self._distance(effect.image.runs),
-            )
+            ),
         )
         verdicts = [EFFECT[side(effect.difference, rule.level)] for effect in effects]
         lines = [_split_effect(effect, rule) for effect in effects]
@@ -210,8 +279,8 @@ class Judgement:
     def arms(self) -> list[Table]:
         """Arms against arms, wherever the reference cell met another."""
         rule = self.tolerances.contrasts
-        compared = [(panel, pairwise_comparisons(panel, rule)) for panel in self.panels]
-        return [arms_table(panel, rows, rule) for panel, rows in compared if len(rows) > 1]
+        compared = ((panel, rows) for panel, rows in self.comparisons if len(rows) > 1)
+        return [arms_table(panel, rows, rule) for panel, rows in compared]
 
     def measures(self) -> list[Table]:
         """Boundaries, misses and sizes of every panel whose runs have them."""

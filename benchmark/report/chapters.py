@@ -13,8 +13,9 @@ from benchmark.errors import RecordError
 from benchmark.judge.cells import Panel, data_of, protocol_of, size_of
 from benchmark.judge.claims.evidence import ClaimVerdict, GridEvidence, Reading, grid_evidence
 from benchmark.judge.claims.table import JudgedClaim, claims_table, on_its_terms
-from benchmark.judge.comparisons.arms import arms_table, pairwise_comparisons
+from benchmark.judge.comparisons.arms import arms_table
 from benchmark.judge.comparisons.measures import agreement_table, boundaries_table, measured
+from benchmark.judge.comparisons.own_arms import no_reference
 from benchmark.judge.judgement import Judgement
 from benchmark.judge.reference import DATASETS
 from benchmark.judge.tables import Table
@@ -61,7 +62,10 @@ class Source:
 
 
 def parts(source: Source) -> list[Part]:
-    """What a reader wants to see first; a demonstration's answers to the thesis come last."""
+    """What a reader wants to see first: a user's own arms before the thesis's, where he has some.
+
+    A demonstration opens with pictures and ends with the answers, which its few epochs leave open.
+    """
     all_parts = {
         "answers": ("Answers", _answers),
         "pictures": ("Truth and prediction", _pictures),
@@ -72,7 +76,8 @@ def parts(source: Source) -> list[Part]:
         "reference": ("The reference cell, closely", _reference),
         "inputs": ("The data", _inputs),
     }
-    first = ("grid", "pictures") if source.demonstration else ()
+    first: tuple[str, ...] = ("answers", "arms") if source.judgement.own_arms else ()
+    first = ("grid", "pictures") if source.demonstration else first
     last = ("answers",) if source.demonstration else ()
     middle = (slug for slug in all_parts if slug not in first + last)
     made = []
@@ -80,12 +85,14 @@ def parts(source: Source) -> list[Part]:
         title, chapters = all_parts[slug]
         answers = tuple(source.judgement.questions()) if slug == "answers" else ()
         made.append(Part(slug, title, tuple(chapters(source)), answers))
-    return [part for part in made if part.chapters]
+    return [part for part in made if part.chapters or part.answers]
 
 
 def _answers(source: Source) -> Iterator[Chapter]:
-    """The thesis's number beside ours, with the tables behind it."""
+    """The thesis's number beside ours, with the tables behind it; none for other arms alone."""
     judgement = source.judgement
+    if judgement.own_arms_alone:
+        return
     tables = (*judgement.patients()[:1], *judgement.verdicts())
     yield _with_tables(Chapter(figures=headline_figures(judgement)), tables)
 
@@ -170,14 +177,17 @@ def _testable(claim: JudgedClaim) -> bool:
 def _arms(source: Source) -> Iterator[Chapter]:
     judgement = source.judgement
     rule, arm = judgement.tolerances.contrasts, judgement.reference.best_cell.arm
+    compared = {id(panel): rows for panel, rows in judgement.comparisons}
     for panel in ordered(judgement):
-        rows = pairwise_comparisons(panel, rule)
+        rows = compared[id(panel)]
         tables = (arms_table(panel, rows, rule),) if len(rows) > 1 else ()
         arms = [figure for table in tables for figure in arms_figures(table, rule)]
         figures = [*(replace(f, tables=tables) for f in arms), *cost_figures(panel, arm)]
-        if figures or tables:
+        lacks = panel in judgement.without_reference
+        if figures or tables or lacks:
+            lead = f"{no_reference(rule.reference)}. `compare` prints the command that makes it."
             named = _named(figures, _on_terms(judgement, panel), panel)
-            yield Chapter(panel.title, "", named, tables=() if arms else tables)
+            yield Chapter(panel.title, lead if lacks else "", named, tables=() if arms else tables)
 
 
 def _reference(source: Source) -> Iterator[Chapter]:

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from benchmark.arm import ArmEntry
-from benchmark.errors import BenchmarkError, SpecError
+from benchmark.errors import BenchmarkError
 from benchmark.judge.tables import Column, Table
-from benchmark.planning.grid import Grid, load_grid
-from benchmark.protocol import OpenSetting, load_recipe, open_settings
+from benchmark.planning.command import DATA, command
+from benchmark.protocol import OpenSetting, open_settings
 from benchmark.runs.run_folder import ENVIRONMENT, SPEC, read_json
 
-GRIDS = ("thesis", "baselines", "quick")  # shipped; asked in this order
-PROTOCOLS = ("thesis", "patient")
-DATA = "path/to/slices"
 OWN_GRID = "a grid file of your own, which names this arm and its parameters"
 MACHINE = {  # of environment.json, as the table has them
     "git_commit": "commit",
@@ -36,67 +30,6 @@ MACHINE = {  # of environment.json, as the table has them
     "cuda": "CUDA",
     "deterministic_algorithms": "deterministic",
 }
-
-
-def command(spec_json: Mapping[str, Any], arms: Mapping[str, ArmEntry]) -> str | None:
-    """Return the command that makes a run, given its spec.json, on slices at `DATA`.
-
-    None where no shipped grid has it. On the same slices the command's run has the same run_id,
-    unless it was made before the schema was raised.
-    """
-    spec = spec_json["spec"]
-    chosen = _grid_of(spec, arms)
-    if chosen is None:
-        return None
-    grid, axes = chosen
-    data, usual = ("phantoms", "quick") if spec_json["phantom"] else (DATA, "thesis")
-    words = ["python", "-m", "benchmark", "reproduce", "--data", data]
-    words += [] if grid.name == usual else ["--grid", grid.name]
-    params = (f"{name}={_text(spec['params'][name])}" for name in axes)
-    words += ["--only", f"arm={spec['arm']}", *params]
-    words += [] if spec["seed"] is None else ["--seeds", str(spec["seed"])]
-    height, width = spec["shape"]
-    words += ["--image-size", str(height)] if height == width else []
-    protocol = spec_json["protocol"] if spec_json["protocol"] in PROTOCOLS else grid.protocol
-    words += [] if protocol == grid.protocol else ["--protocol", protocol]
-    number = re.search(r"(\d+)$", spec_json["split_id"])
-    words += ["--splits", number[1]] if number and number[1] != "1" else []
-    changed = sorted(_changed(spec["protocol"], load_recipe(protocol, grid.overrides).identity()))
-    words += ["--set", *changed] if changed else []
-    return shlex.join(words)
-
-
-def _grid_of(
-    spec: Mapping[str, Any], arms: Mapping[str, ArmEntry]
-) -> tuple[Grid, tuple[str, ...]] | None:
-    """The first shipped grid with a run's arm and parameters, and the axes that choose them."""
-    for name in GRIDS:
-        grid = load_grid(name)
-        for arm, axes in grid.arms:
-            if arm != spec["arm"] or arm not in arms:
-                continue
-            try:
-                params = arms[arm].resolve({axis: spec["params"].get(axis) for axis in axes})
-            except SpecError:
-                continue
-            chosen = all(spec["params"][axis] in values for axis, values in axes.items())
-            if params == spec["params"] and chosen:
-                return grid, tuple(axes)
-    return None
-
-
-def _changed(own: Mapping[str, Any], usual: Mapping[str, Any]) -> Iterator[str]:
-    """SECTION.KEY=VALUE of every value of a protocol that is not the usual one."""
-    for section, values in own.items():
-        for key, value in values.items():
-            if _text(usual.get(section, {}).get(key)) != _text(value):
-                yield f"{section}.{key}={_text(value)}"
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return ",".join(map(_text, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def commands_table(root: Path, runs: pd.DataFrame, arms: Mapping[str, ArmEntry]) -> Table:

@@ -166,6 +166,7 @@ EXPECTED = [
     }),
     (arms, {  # 30 GFLOP x 482 images x 20 epochs
         "arm": "unet 5x5, alpha 0.6", "seeds x splits": "3 x 1", "mean Dice": "0.9000",
+        "reference's Dice": "0.8000",
         "difference": "+0.1000", "95% interval": "{low:+.3f} to {high:+.3f}", "p (Holm)": "0.009",
         "p (Wilcoxon)": "0.250", "verdict": "better", "parameters, M": "2.65",
         "GFLOP an image": "30.0", "training, PFLOP": "0.289", "training, min": "2.5", "why": "",

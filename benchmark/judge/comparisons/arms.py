@@ -2,7 +2,8 @@
 
 The family of contrasts is declared beforehand (`[contrasts]` of tolerances.toml): every other
 cell under the same terms against the reference, p-values after Holm. Arms that saw a click
-are listed and never a contrast. Pure.
+are listed and never a contrast. The family is the arms that are judged, whoever ran the reference.
+Pure.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from enum import StrEnum
 
 import pandas as pd
 
-from benchmark.judge.cells import Cell, Panel, cell_name
+from benchmark.judge.cells import OURS, Cell, Panel
+from benchmark.judge.comparisons.reference_cell import lent_reference
 from benchmark.judge.comparisons.runs import LEGEND, named
 from benchmark.judge.reference import ContrastRule, Key
 from benchmark.judge.statistics.contrast import (
@@ -27,12 +29,15 @@ from benchmark.judge.statistics.contrast import (
 )
 from benchmark.judge.statistics.estimate import Estimate, Variance, holm
 from benchmark.judge.tables import Column, Record, Table
+from benchmark.runs.collect import Collected
 
 NO_PATIENTS = "some slices have no patient number, or there is only one patient"
 CORRECTED = (
-    "p (Holm) is corrected for the number of arms compared, the interval is not. A mean is over "
-    "its cell's splits."
+    "p (Holm) is corrected for the number of arms compared, the interval is not. Each mean is over "
+    "the common splits, and the reference's own over all of its splits."
 )
+AFTER_HOLM = "after Holm's correction"
+ONE_SEED = "Trained from one seed, so taken to vary between trainings as the other cells do"
 COSTS = "Costs are of one training, averaged over a cell's runs; minutes depend on the machine."
 
 
@@ -50,13 +55,15 @@ class Ranking(StrEnum):
 class PairwiseComparison:
     """One cell beside the reference, on the splits that both were run on.
 
-    difference: mean Dice of the cell minus the reference's; None where it cannot be told,
+    dice and reference_dice: means of the cell and of the reference there; None for the latter
+    where there is none. difference: the one minus the other; None where it cannot be told,
     and why says so. p is Holm's; wilcoxon_p that of the signed-rank test on the patients'
     mean differences, a check that feeds no standing.
     """
 
     cell: Cell
     dice: float
+    reference_dice: float | None = None
     difference: Estimate | None = None
     p: float | None = None
     wilcoxon_p: float | None = None
@@ -70,14 +77,21 @@ def is_reference(cell: Cell, key: Key) -> bool:
     return same and abs(cell.alpha - key.alpha) < 1e-9
 
 
-def pairwise_comparisons(panel: Panel, rule: ContrastRule) -> list[PairwiseComparison]:
+def pairwise_comparisons(
+    panel: Panel, rule: ContrastRule, ours: Collected | None = None
+) -> list[PairwiseComparison]:
     """Set every cell of a panel against the reference, best mean Dice first, clicked arms last;
-    empty where the reference was not run.
+    empty without one.
+
+    ours: the records shipped here, where the panel is a user's; they lend the reference where the
+    panel has none.
     """
     reference = next((cell for cell in panel.cells if is_reference(cell, rule.reference)), None)
+    if reference is None and ours is not None:
+        reference = lent_reference(panel, rule.reference, ours)
     if reference is None:
         return []
-    seeds = between_seeds(panel.cells, DICE)
+    seeds = between_seeds([*panel.cells, *([reference] if reference.ours else [])], DICE)
     rows = [_compared(cell, reference, seeds) for cell in panel.cells if cell is not reference]
     rows = _after_holm(rows, rule)
     dice = mean(reference, DICE)
@@ -95,7 +109,8 @@ def _compared(cell: Cell, reference: Cell, seeds: Variance | None) -> PairwiseCo
         why = f"tested on other splits than {reference.name}"
         return PairwiseComparison(cell, mean(cell, DICE), standing=standing, why=why)
     difference = contrast([(1.0, mine), (-1.0, other)], DICE, seeds)
-    row = PairwiseComparison(mine, mean(mine, DICE), difference, standing=standing)
+    means = mean(mine, DICE), mean(other, DICE)
+    row = PairwiseComparison(mine, *means, difference, standing=standing)
     if cell.needs_click:
         return replace(row, why="was given a click")
     if difference is None:
@@ -111,7 +126,7 @@ def _after_holm(rows: Sequence[PairwiseComparison], rule: ContrastRule) -> list[
         if row.p is not None and row.difference is not None:
             p, better = next(corrected), row.difference.value > 0
             if p >= 1 - rule.level:
-                row = replace(row, p=p, why=f"p = {p:.2g} after Holm's correction")
+                row = replace(row, p=p, why=f"p = {p:.2g} {AFTER_HOLM}")
             else:
                 row = replace(row, p=p, standing=Ranking.BETTER if better else Ranking.WORSE)
         judged.append(row)
@@ -129,13 +144,17 @@ def _wilcoxon(cell: Cell, other: Cell) -> float:
 
 
 def arms_table(panel: Panel, rows: Sequence[PairwiseComparison], rule: ContrastRule) -> Table:
-    """The comparisons of one panel with training cost and parameters beside them."""
+    """The comparisons of one panel, of which there are some, with parameters and cost beside them.
+
+    Records say in `ours` which cell is of the records shipped here.
+    """
     records = [_record(row, rule.level) for row in rows]
     interval = f"{rule.level:.0%} interval"
     columns = (
         Column("arm", named),
         Column("seeds x splits", lambda row: (row["seeds"] or None, row["splits"]), _by),
         Column("mean Dice", "dice", "{:.4f}"),
+        Column("reference's Dice", "reference_dice", "{:.4f}"),
         Column("difference", "difference", "{:+.4f}"),
         Column(interval, ("low", "high"), "{:+.3f} to {:+.3f}"),
         Column("p (Holm)", "p", _p),
@@ -147,12 +166,15 @@ def arms_table(panel: Panel, rows: Sequence[PairwiseComparison], rule: ContrastR
         Column("training, min", "fit_minutes", "{:.1f}"),
         Column("why", "why"),
     )
-    key = rule.reference
+    reference = reference_of(rows).cell
     differences = (
-        f"Differences are from {cell_name(key.arm, key.kernel_size, key.alpha)}, on common splits; "
+        f"Differences are from {reference.name}, on common splits; "
         "variation between training sets not included."
     )
     notes = [differences, CORRECTED, COSTS]
+    notes += [_whose(reference.runs)] if reference.ours else []
+    if alone := _of_one_seed(rows, reference):
+        notes.append(f"{ONE_SEED}: {', '.join(alone)}.")
     notes += [LEGEND] if any(record["click"] for record in records) else []
     essential = (
         "arm",
@@ -165,6 +187,31 @@ def arms_table(panel: Panel, rows: Sequence[PairwiseComparison], rule: ContrastR
     )
     title = f"Arms against arms, {panel.title}."
     return Table(title, records, columns, tuple(notes), essential)
+
+
+def reference_of(rows: Sequence[PairwiseComparison]) -> PairwiseComparison:
+    """The row of the reference, which `pairwise_comparisons` puts among the others."""
+    return next(row for row in rows if row.standing is Ranking.REFERENCE)
+
+
+def _whose(runs: pd.DataFrame) -> str:
+    """What `OURS` means, of the runs of such a cell."""
+    commits, devices = (", ".join(sorted(set(runs[name]))) for name in ("commit", "device"))
+    return (
+        f"{OURS}: not of your runs but of the records shipped here, under equal terms on the same "
+        f"test slices; trainings: {len(runs)}, on {devices}, at commit {commits}. Its minutes are "
+        "of that machine."
+    )
+
+
+def _of_one_seed(rows: Sequence[PairwiseComparison], reference: Cell) -> list[str]:
+    """Names of the cells of other arms than the reference's whose own seeds show no spread."""
+    return [
+        row.cell.name
+        for row in rows
+        if row.difference and row.cell.arm != reference.arm and row.cell.seeded
+        if row.cell.runs.groupby("split_id")["seed"].nunique().max() == 1
+    ]
 
 
 def _by(seeds_and_splits: tuple[int | None, int]) -> str:
@@ -180,32 +227,45 @@ def _p(value: float) -> str:
 def _record(row: PairwiseComparison, level: float) -> Record:
     cell, runs = row.cell, row.cell.runs
     low, high = row.difference.interval(level) if row.difference else (None, None)
-    gflop = _mean_of(runs, "timing.train_gflop_per_image")
-    epochs = _mean_of(runs, "fit.stop_epoch") + 1
     return {
         "arm": cell.name,
+        "ours": cell.ours,
         "params": cell.params,
         "click": cell.needs_click,
         "seeds": runs["seed"].nunique(),
         "splits": len(cell.splits),
         "slices": len(cell.rows.drop_duplicates(["split_id", "slice_id"])),
         "dice": row.dice,
+        "reference_dice": row.reference_dice,
         "difference": row.difference.value if row.difference else None,
         "low": low,
         "high": high,
         "p": row.p,
         "wilcoxon_p": row.wilcoxon_p,
         "standing": row.standing.value,
-        "parameters": int(runs["parameters"].iloc[0]),
-        "gflop_per_image": gflop,
-        "training_pflop": gflop * epochs * float(runs["train"].astype(float).mean()) / 1e6,
-        "fit_minutes": _mean_of(runs, "timing.fit_seconds") / 60,
+        **costs(runs),
         "device": ", ".join(sorted(set(runs["device"]))),
         "why": row.why,
     }
 
 
-def _mean_of(runs: pd.DataFrame, column: str) -> float:
-    """Mean over the runs; NaN where they do not have it."""
-    known = column in runs
-    return float(pd.to_numeric(runs[column], "coerce").mean()) if known else math.nan
+def costs(runs: pd.DataFrame) -> dict[str, float]:
+    """What one training costs, averaged over the runs of a cell; NaN for what no run has.
+
+    parameters; gflop_per_image of a forward and backward pass; training_pflop of all the passes of
+    a training; fit_minutes.
+    """
+    gflop = _column(runs, "timing.train_gflop_per_image")
+    epochs = _column(runs, "fit.stop_epoch") + 1
+    return {
+        "parameters": int(runs["parameters"].iloc[0]),
+        "gflop_per_image": float(gflop.mean()),
+        "training_pflop": float((gflop * epochs * _column(runs, "train")).mean()) / 1e6,
+        "fit_minutes": float(_column(runs, "timing.fit_seconds").mean()) / 60,
+    }
+
+
+def _column(runs: pd.DataFrame, name: str) -> pd.Series[float]:
+    """Numbers of the runs; NaN where they do not have them."""
+    values = runs[name] if name in runs else pd.Series(math.nan, runs.index)
+    return pd.to_numeric(values, "coerce").astype(float)

@@ -133,9 +133,9 @@ def arms_figures(table: Table, rule: ContrastRule) -> list[Figure]:
     data = table.numbers[table.numbers["difference"].notna()].reset_index(drop=True)
     if data.empty:
         return []
-    cell = rule.reference
+    reference = next(row["arm"] for row in table.records if row["standing"] == "reference")
     caption = (
-        f"Mean test Dice minus that of {cell_name(cell.arm, cell.kernel_size, cell.alpha)}, on the "
+        f"Mean test Dice minus that of {reference}, on the "
         f"splits of both, slice by slice, with {rule.level:.0%} intervals (patients are the unit, "
         "variation between seeds included; not corrected for the number of arms). Filled: "
         f"different after Holm's correction. {CLICK}: was given a click in the tumour, and is not "

@@ -196,6 +196,18 @@ def test_cells_meet_on_common_splits_alone(alpha: float) -> None:
     row = judged(cell(0.5, flat(0.81)), other_draw, cell(0.6, flat(0.91)))[OTHER]
     assert row.difference is not None
     assert (row.difference.value, row.dice) == (pytest.approx(0.1), pytest.approx(0.91))
+    assert row.reference_dice == pytest.approx(0.81)
+
+
+def test_beside_a_difference_stand_the_two_means_that_it_is_of() -> None:
+    """Whatever the reference's own row comes to over all of its splits."""
+    more = cell(0.5, flat(0.2), first_slice=10, split_id="by-image-2")
+    made = shown(cell(0.5, flat(0.81)), more, cell(0.6, flat(0.91)))
+    row, reference = made.records
+    assert row["dice"] - row["reference_dice"] == pytest.approx(row["difference"])
+    assert reference["dice"] == pytest.approx((0.81 + 0.2) / 2)
+    assert reference["reference_dice"] is None
+    assert "over the common splits, and the reference's own over all of its splits" in made.notes[1]
 
 
 @pytest.mark.parametrize(("click", "standing"), [(False, Ranking.UNDECIDED), (True, Ranking.CLICK)])
@@ -262,8 +274,9 @@ def test_costs_by_hand() -> None:
     assert (row["gflop_per_image"], row["fit_minutes"], row["parameters"]) == (20, 1, 7_360_000)
     assert made.texts["training, PFLOP"] == ["0.145", ""]
     assert made.texts["GFLOP an image"] == ["20.0", ""]
-    sizes = [{"fit.stop_epoch": 9, "train": train} for train in (482, 400)]
-    assert shown(*runs(*sizes), otsu).records[0]["training_pflop"] == pytest.approx(0.0882)
+    sizes = [{"fit.stop_epoch": 9, "train": 482}, {"fit.stop_epoch": 19, "train": 400}]
+    made = shown(*runs(*sizes), otsu)  # 20 GFLOP x (482 x 10 + 400 x 20) / 2, of each run its own
+    assert made.records[0]["training_pflop"] == pytest.approx(0.1282)
 
 
 def test_costs_of_a_split_of_unknown_size_are_left_open() -> None:

@@ -86,6 +86,14 @@ def test_arms_against_the_reference() -> None:
     assert [line.get_markerfacecolor() != "none" for line in marked] == [True, False]
 
 
+def test_a_reference_of_ours_is_marked_under_the_bars_of_a_users_arms() -> None:
+    mine = runs(0.4, arm="mine", params="{}", kernel_size=None, alpha=float("nan"))
+    (arms,) = Judgement(mine, *terms(), runs()).arms()
+    (figure,) = arms_figures(arms, terms()[1].contrasts)
+    assert figure.caption.startswith("Mean test Dice minus that of unet 5x5, alpha 0.5 (ours), on ")
+    assert figure.data["arm"].tolist() == ["mine"]
+
+
 def test_rows_that_would_be_called_the_same_name_their_protocol() -> None:
     (figure,) = verdict_figures(judged(runs(), runs(protocol="mine", protocol_hash="feed")))
     assert "fp32, protocol thesis" in figure.alt
