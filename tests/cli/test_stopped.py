@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,13 +27,19 @@ pytestmark = [
 # `python -m benchmark`, but for the seconds between two checkpoints
 PROGRAM = """
 import sys
-from functools import partial
+from dataclasses import replace
 from benchmark.__main__ import main
-from benchmark.runs import runner
+from benchmark.cli import run_verbs
 
-if __name__ == "__main__":
-    runner.RunOptions = partial(runner.RunOptions, checkpoint_every_seconds=float(sys.argv[1]))
-    sys.exit(main(sys.argv[2:]))
+def hurried(carry_out):
+    def call(*words):
+        *others, settings, progress = words
+        settings = replace(settings, checkpoint_every_seconds=float(sys.argv[1]))
+        return carry_out(*others, settings, progress)
+    return call
+
+run_verbs.work, run_verbs.share = hurried(run_verbs.work), hurried(run_verbs.share)
+sys.exit(main(sys.argv[2:]))
 """
 GRID = f"""{TINY.replace("= 2", "= 400", 1)}
 [[arms]]
@@ -46,9 +53,24 @@ ANEW = rf"starts {NAME} anew \(cut[^,]*, before its first checkpoint\)"
 GOES_ON = rf"goes on with {NAME} after epoch (\d+)(?: \(cut after epoch \d+\))?"
 
 
-def begin(folder: Path, workers: int, seconds: float) -> subprocess.Popen[str]:
-    """Start the grid, with a checkpoint at most once in so many seconds."""
-    return process(["-c", PROGRAM, f"{seconds}", *COMMAND.split(), f"{workers}"], cwd=folder)
+Begin = Callable[[int, float], subprocess.Popen[str]]
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Iterator[Begin]:
+    """Start the grid in so many processes, with a checkpoint at most once in so many seconds."""
+    children = []
+    (tmp_path / "tiny.toml").write_text(GRID)
+
+    def started(workers: int, seconds: float) -> subprocess.Popen[str]:
+        words = ["-c", PROGRAM, f"{seconds}", *COMMAND.split(), f"{workers}"]
+        children.append(process(words, cwd=tmp_path))
+        return children[-1]
+
+    yield started
+    for child in children:  # of a test that failed
+        child.kill()
+        child.communicate()
 
 
 def stop(child: subprocess.Popen[str], how: signal.Signals) -> str:
@@ -66,48 +88,42 @@ def first_line(child: subprocess.Popen[str], pattern: str) -> str:
     return next(line for line in child.stdout if re.search(pattern, line))
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "tiny.toml").write_text(GRID)
-    return tmp_path
-
-
 @pytest.mark.parametrize(("workers", "how"), [(1, signal.SIGTERM), (2, signal.SIGINT)])
 def test_before_its_first_checkpoint_a_cell_starts_anew_and_so_it_is_told(
-    folder: Path, workers: int, how: signal.Signals
+    begin: Begin, tmp_path: Path, workers: int, how: signal.Signals
 ) -> None:
     """Each cell that was begun; the next call begins with epoch 0."""
-    child = begin(folder, workers, 3600)
-    first_line(child, "epoch 0 ")
+    child = begin(workers, 3600)
+    first_line(child, r"epoch \d")
     told = stop(child, how)
-    assert not list(folder.glob("out/*/checkpoint.pt"))
-    assert not list(folder.glob("out/*/failure.json"))
-    cells = len(list(folder.glob("out/*/spec.json")))
+    assert not list(tmp_path.glob("out/*/checkpoint.pt"))
+    assert not list(tmp_path.glob("out/*/failure.json"))
+    cells = len(list(tmp_path.glob("out/*/spec.json")))
     assert 1 <= cells <= workers
     anew = ", ".join([ANEW] * cells)
     assert re.fullmatch(f"stopped; 0 of 2 cells are done; the same command {anew}", told), told
     if workers == 1:
-        again = begin(folder, workers, 3600)
-        assert " epoch 0 " in first_line(again, "epoch")
+        again = begin(workers, 3600)
+        assert " epoch 0 " in first_line(again, r"epoch \d")
         stop(again, how)
 
 
 @pytest.mark.parametrize(("workers", "how"), [(1, signal.SIGINT), (2, signal.SIGTERM)])
 def test_after_a_checkpoint_a_cell_goes_on_after_the_epoch_that_is_told(
-    folder: Path, workers: int, how: signal.Signals
+    begin: Begin, tmp_path: Path, workers: int, how: signal.Signals
 ) -> None:
     """The epoch is the last that the checkpoint holds, and the next call says the same."""
-    child, end = begin(folder, workers, 0), time.monotonic() + 300
-    while len(list(folder.glob("out/*/checkpoint.pt"))) < workers:
+    child, end = begin(workers, 0), time.monotonic() + 300
+    while len(list(tmp_path.glob("out/*/checkpoint.pt"))) < workers:
         assert time.monotonic() < end
         time.sleep(0.05)
     told = stop(child, how)
     actions = ", ".join([GOES_ON] * workers)
     match = re.fullmatch(f"stopped; 0 of 2 cells are done; the same command {actions}", told)
     assert match, told
-    kept = [torch.load(path)["history"] for path in folder.glob("out/*/checkpoint.pt")]
+    kept = [torch.load(path)["history"] for path in tmp_path.glob("out/*/checkpoint.pt")]
     assert sorted(map(int, match.groups())) == sorted(len(history) - 1 for history in kept)
     if workers == 1:
-        again = begin(folder, workers, 0)
-        assert f"goes on after epoch {match[1]} " in first_line(again, "epoch")
+        again = begin(workers, 0)
+        assert f"goes on after epoch {match[1]} " in first_line(again, r"epoch \d")
         stop(again, how)
