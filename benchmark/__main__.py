@@ -35,7 +35,7 @@ VERBS = {
 }
 
 
-GOING_ON = ("reproduce", "run")  # the verbs that find again what they had reached
+GOING_ON = ("reproduce", "run")  # the verbs that find again what was done
 
 
 class Terminated(KeyboardInterrupt):
@@ -99,9 +99,10 @@ def main(arguments: list[str] | None = None) -> int:
         )
         return 2
     except KeyboardInterrupt as stopped:
-        goes_on = "the same command goes on where this one was"
-        next_time = goes_on if options.verb in GOING_ON else "give it again"
-        print(f"\nstopped; {next_time}", file=sys.stderr)
+        skips = "the same command skips what is done"
+        next_time = skips if options.verb in GOING_ON else "give it again"
+        told = getattr(stopped, "__notes__", ())  # of a grid: what becomes of the cells cut
+        print(f"\nstopped; {'; '.join(told) or next_time}", file=sys.stderr)
         return 143 if isinstance(stopped, Terminated) else 130
 
 

@@ -140,7 +140,8 @@ def predict(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     torch.set_num_threads(worker.threads)
     make_deterministic(worker.device)
     model = load(options.runs, options.run, arms, worker.device)
-    table = outlined(model, paths, options.out, tuple(options.spacing) if options.spacing else None)
+    spacing_mm = tuple(options.spacing) if options.spacing else None
+    table = outlined(model, paths, options.out, spacing_mm, overwrite=options.overwrite)
     print(report(table, model))
     print(f"\nMasks, overlays and measures.csv: {options.out}/")
     return 0

@@ -162,10 +162,13 @@ def _score(add: Add) -> None:
 def _predict(add: Add) -> None:
     images = "PNG, WebP, TIFF or NIfTI, one slice a file"
     add("images", nargs="+", type=Path, metavar="IMAGE_OR_FOLDER", help=images)
-    add("--run", required=True, metavar="RUN_ID", help="a run of reproduce --keep-models")
+    run = "a run of reproduce --keep-models: its run_id under --runs, or its folder"
+    add("--run", required=True, metavar="RUN_ID_OR_FOLDER", help=run)
     add("--runs", type=Path, default=Path("runs"), help="folder of runs (default: runs)")
     out = "folder for masks and measures (default: predictions)"
     add("--out", type=Path, default=Path("predictions"), help=out)
+    overwrite = "replace files of the same names in --out, such as those of an earlier call"
+    add("--overwrite", action="store_true", help=overwrite)
     _spacing(add)
     _device(add)
 

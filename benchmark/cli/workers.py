@@ -74,7 +74,7 @@ def share(
     if broken := [process.exitcode for process in processes if process.exitcode]:
         raise BenchmarkError(
             f"{len(broken)} of {len(processes)} workers ended early, with exit codes {broken}; "
-            "what they said is above, and the same command goes on where they were"
+            "what they said is above; the same command goes on from the checkpoints there are"
         )
     run_ids = (spec.run_id for spec in planned.specs)
     return dict(zip(run_ids, states(planned.specs, planned.folder), strict=True))

@@ -17,6 +17,11 @@ from benchmark.errors import DataError
 SUFFIXES = (".png", ".webp", ".tif", ".tiff")
 ORIENTATION, PHOTOMETRIC = 274, 262  # tags of EXIF and TIFF
 FORMATS = ("PNG", "WEBP", "TIFF")  # else Pillow goes by content: an EPS .png starts a program
+SEEN_AS_RGB = ("P", "PA", "CMYK", "YCbCr")  # modes in which a grey level is no number stored
+TO_GREY = (
+    "save its grey levels as a grey PNG, for instance with ImageMagick: "
+    "magick IN.png -colorspace Gray OUT.png"
+)
 
 
 def looks_like(folder: Path) -> bool:
@@ -39,20 +44,25 @@ def read(folder: Path) -> Iterator[RawSlice]:
 def decode(path: Path) -> NDArray[np.generic]:
     """Decode one grey picture to (H, W) bool, uint8 or uint16.
 
-    Three equal channels count as grey, alpha not at all.
+    Three equal channels count as grey, and so does a palette of grey colours, each pixel being the
+    level it shows; alpha counts not at all. Raises `DataError` for any other colour, with the way
+    to convert it.
     """
     with decoding(path), Image.open(path, formats=FORMATS) as picture:
         check_pixels((picture.height, picture.width), path)
         if getattr(picture, "n_frames", 1) != 1:
             raise DataError(f"{path}: holds several pictures; save each slice in its own file")
         _check_tags(picture, path)
-        palette = picture.mode in ("P", "PA")
-        array: NDArray[np.generic] = np.asarray(picture.convert("RGB") if palette else picture)
+        picture.info.pop("transparency", None)  # it does not count, and Pillow would warn of it
+        seen = picture.convert("RGB") if picture.mode in SEEN_AS_RGB else picture
+        array: NDArray[np.generic] = np.asarray(seen)
     if array.ndim == 3:
         colour = array[..., : 1 if array.shape[2] == 2 else 3]
-        if not (colour == colour[..., :1]).all():
-            cure = "a slice has one grey channel: save it as a grey PNG"
-            raise DataError(f"{path}: colour picture; {cure}")
+        if apart := int(np.ptp(colour, axis=2).max()):
+            raise DataError(
+                f"{path}: colour picture: red, green and blue differ by up to {apart}, "
+                f"and a slice has one grey channel; {TO_GREY}"
+            )
         array = colour[..., 0]
     if array.dtype == np.int32 and array.min() >= 0 and array.max() <= 65535:  # Pillow's mode I
         array = array.astype(np.uint16)

@@ -7,7 +7,7 @@ that the run stored. Slices are fed one at a time: rounding, too, must not depen
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,25 @@ from benchmark.preprocessing import nyul
 from benchmark.preprocessing.resize import downsample, upsample_probability
 from benchmark.scoring.diameters import diameters
 from benchmark.scoring.evaluate import binarise, predict_checked
-from benchmark.storage.atomic import check_absent, move_into, staging_folder
+from benchmark.storage.atomic import (
+    check_absent,
+    check_replaceable,
+    move_into,
+    replace_into,
+    staging_folder,
+)
 
 TABLE = "measures.csv"
 FIELD_OF_VIEW = 1.2  # times larger or smaller than in training, from which a warning is given
 DIGITS = 4  # of mm, as in scores.csv
+SHOWN = 3  # names in the note of images whose pixel size is not known
+IN_MM = (
+    "area_mm2",
+    "longest_diameter_mm",
+    "perpendicular_mm",
+    "row_spacing_mm",
+    "column_spacing_mm",
+)
 WARNING = (
     "This is a research tool and no medical device; nothing here may guide the care of a patient.\n"
     "The model was trained on {seen}, each showing an outlined tumour. It was never tried on\n"
@@ -138,23 +152,58 @@ def measured(mask: NDArray[np.bool_], spacing_mm: Spacing | None) -> dict[str, A
 
 
 def check(
-    model: TrainedModel, paths: Sequence[Path], out: Path, spacing_mm: Spacing | None
-) -> None:
-    """Raise `DataError` for what would stop the work half-way: a bad file, name or spacing."""
+    model: TrainedModel,
+    paths: Sequence[Path],
+    out: Path,
+    spacing_mm: Spacing | None,
+    overwrite: bool,
+) -> list[Path]:
+    """Return the slices whose pixel size is not known.
+
+    Raises `DataError` for what would stop the work half-way: a bad file, name or spacing, a name
+    that is taken in out, or with overwrite one that is a folder's or a slice's.
+    """
     if spacing_mm is not None and not all(SANE_MM[0] <= side <= SANE_MM[1] for side in spacing_mm):
         raise DataError(
             f"--spacing {spacing_mm} mm must be two numbers from {SANE_MM[0]:g} to {SANE_MM[1]:g}"
         )
     check_names(paths)
-    check_absent(out, _names(paths))
+    (check_replaceable if overwrite else check_absent)(out, _names(paths))
+    unsized = []
     for path in paths:
         given = read(path)
-        height, width = frame(model, given.image.shape, spacing_of(given, spacing_mm))
+        side_mm = spacing_of(given, spacing_mm)
+        unsized += [] if side_mm else [path]
+        height, width = frame(model, given.image.shape, side_mm)
         if height * width > MAX_PIXELS:
             raise DataError(
                 f"{path}: filled up to the form of the slices trained on it has "
                 f"{height}x{width} pixels; crop it"
             )
+    _check_inputs_stay(paths, out)
+    return unsized
+
+
+def _check_inputs_stay(paths: Sequence[Path], out: Path) -> None:
+    """Raise `DataError` where what is written would take the place of a slice that is read."""
+    inputs = {(path.stat().st_dev, path.stat().st_ino) for path in paths}
+    for place in (out / name for name in _names(paths)):
+        if place.exists() and (place.stat().st_dev, place.stat().st_ino) in inputs:
+            raise DataError(
+                f"{place}: is one of the images given, not overwritten; give another --out"
+            )
+
+
+def pixels_only(unsized: Sequence[Path]) -> str:
+    """A sentence that names slices whose pixel size is not known, with the cure; "" for none."""
+    if not unsized:
+        return ""
+    names = ", ".join(str(path) for path in unsized[:SHOWN])
+    more = f" and {len(unsized) - SHOWN} more" if len(unsized) > SHOWN else ""
+    return (
+        f"Note: no pixel size is known of {names}{more}: measured in pixels alone; "
+        "give --spacing ROW COLUMN, in mm a pixel, for measures in mm."
+    )
 
 
 def spacing_of(image: SliceImage, given_mm: Spacing | None) -> Spacing | None:
@@ -163,7 +212,7 @@ def spacing_of(image: SliceImage, given_mm: Spacing | None) -> Spacing | None:
     if given_mm and own_mm and not np.allclose(own_mm, given_mm, rtol=SPACING_AGREES, atol=0):
         raise DataError(
             f"{image.path}: its header says {own_mm} mm a pixel, but {given_mm} mm was given; "
-            "leave the option out, or mend the header"
+            "give this file apart without --spacing, or mend the header"
         )
     return own_mm or given_mm
 
@@ -174,20 +223,30 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 
 def predict(
-    model: TrainedModel, paths: Sequence[Path], out: Path, spacing_mm: Spacing | None
+    model: TrainedModel,
+    paths: Sequence[Path],
+    out: Path,
+    spacing_mm: Spacing | None,
+    *,
+    overwrite: bool = False,
+    say: Callable[[str], None] = print,
 ) -> pd.DataFrame:
     """Outline slices, write masks, overlays and `TABLE` into out, and return the table.
 
-    It has one row per slice. Everything is checked before the model is asked, and appears in out
-    only when all is done. Raises `DataError` as `check`, `outline` and `move_into` do, and
-    `OutputError` where the disk refuses; then nothing was written.
+    It has one row per slice, and the columns in mm where the pixel size of any slice is known.
+    Everything is checked, and say is told of slices without a pixel size, before the model is
+    asked; all appears in out only when all is done, with overwrite in the place of files of the
+    same names. Raises `DataError` as `check`, `outline` and `move_into` do, and `OutputError`
+    where the disk refuses; then out is as it was.
     """
-    check(model, paths, out, spacing_mm)
     with staging_folder(out) as staging:
+        if note := pixels_only(check(model, paths, out, spacing_mm, overwrite)):
+            say(note)
         shown = track(paths, "predict", disable=not Console().is_terminal)
         table = pd.DataFrame([_outlined(model, path, staging, spacing_mm) for path in shown])
+        table = table.drop(columns=[name for name in IN_MM if table[name].isna().all()])
         (staging / TABLE).write_bytes(table.to_csv(index=False, lineterminator="\n").encode())
-        move_into(staging, out, _names(paths))
+        (replace_into if overwrite else move_into)(staging, out, _names(paths))
     return table
 
 
@@ -222,7 +281,7 @@ def _words(row: dict[Any, Any]) -> tuple[str, str, str]:
     """Whether there is a tumour, its area, and its diameters, in mm where the spacing is known."""
     if not row["tumour_found"]:
         return "none", "", ""
-    unit, square = ("pixels", "pixels") if pd.isna(row["area_mm2"]) else ("mm", "mm2")
+    unit, square = ("pixels", "pixels") if pd.isna(row.get("area_mm2")) else ("mm", "mm2")
     longest, perpendicular = row[f"longest_diameter_{unit}"], row[f"perpendicular_{unit}"]
     return (
         "outlined",

@@ -44,20 +44,20 @@ class TrainedModel:
     phantom: bool
 
 
-def load(root: Path, run_id: str, arms: Mapping[str, ArmEntry], device: str) -> TrainedModel:
-    """Return the model of a finished run under root, ready on a device.
+def load(root: Path, named: str, arms: Mapping[str, ArmEntry], device: str) -> TrainedModel:
+    """Return the model of a finished run, named by its run_id under root or by its folder.
 
     Raises `RecordError` for a run that is not there or not done, one without a model, a model
     that is not the recorded one or not readable, and an arm that is not installed, needs a
     click, or has changed since; nothing is read from a model before its hash agrees.
     """
-    run = read_run(find(root, run_id))
+    run = read_run(find(root, named))
     arm = _arm(run, arms)
     path = run.folder / MODEL
     state = unpack(_recorded(run), path)
     _restore(arm, state, run, RunContext(run.spec.recipe, seed=0, device=device))
     return TrainedModel(
-        run_id=run_id,
+        run_id=run.run_id,
         arm=arm,
         landmarks=state.landmarks,
         fed=run.spec.shape,
@@ -69,27 +69,45 @@ def load(root: Path, run_id: str, arms: Mapping[str, ArmEntry], device: str) -> 
     )
 
 
-def find(root: Path, run_id: str) -> RunFolder:
-    """Return the folder of a finished run; `RecordError` names the nearest and some with models."""
-    if not root.is_dir():
+def find(root: Path, named: str) -> RunFolder:
+    """Return the folder of a finished run, named by its run_id under root or by its own path.
+
+    `RecordError` names the nearest and some with models.
+    """
+    place, run_id = _place(root, Path(named))
+    if not place.is_dir():
+        given = f"--runs {root}" if place is root else f"--run {named}"
         raise SpecError(
-            f"--runs {root}: there is no such folder; "
-            "give the folder that reproduce wrote its runs to"
+            f"{given}: there is no such folder; give the folder that reproduce wrote its runs to "
+            "as --runs, or a run's own folder as --run"
         )
-    folders = {folder.run_id: folder for folder in run_folders(root)}
+    folders = {folder.run_id: folder for folder in run_folders(place)}
     if run_id not in folders:
-        near = nearest(Path(run_id).name, folders)
+        near = nearest(run_id, folders)
         models = [name for name, folder in folders.items() if (folder / MODEL).exists()]
         listed = ", ".join(models[:SHOWN]) + (", ..." if len(models) > SHOWN else "")
+        what = f"{place} has no such run{near}" if run_id else "is a folder of runs; name one in it"
         raise RecordError(
-            f"--run {run_id}: {root} has no such run{near}; "
-            f"with a model: {listed or 'none, see --keep-models'}"
+            f"--run {named}: {what}; with a model: {listed or 'none, see --keep-models'}"
         )
     if (state := folders[run_id].state) is not RunState.DONE:
         raise RecordError(
-            f"--run {run_id}: is {state}, not done; let reproduce --keep-models finish it first"
+            f"--run {named}: is {state}, not done; let reproduce --keep-models finish it first"
         )
     return folders[run_id]
+
+
+def _place(root: Path, named: Path) -> tuple[Path, str]:
+    """A folder of runs, and the run_id in it that is meant; "" where named is such a folder."""
+    alone = len(named.parts) <= 1
+    if alone and (root / named).is_dir():
+        return root, named.name
+    if (named / run_folder.SPEC).exists():
+        own = named.resolve()  # a link may have another name, and "." has none
+        return (named.parent if named.name == own.name else own.parent), own.name
+    if named.is_dir() and any(run_folders(named)):
+        return named, ""
+    return (root if alone else named.parent), named.name
 
 
 def _arm(run: FinishedRun, arms: Mapping[str, ArmEntry]) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import IO
 from benchmark.errors import DataError, OutputError
 
 STAGING = ".unfinished-"  # begins the name of a hidden folder in which files wait
+REPLACED = ".replaced-"  # of one in which files wait that others are taking the place of
 
 
 @contextlib.contextmanager
@@ -67,8 +69,15 @@ def check_absent(folder: Path, names: Sequence[str]) -> None:
         if os.path.lexists(folder / name):
             raise DataError(
                 f"{folder / name}: exists already and is left as it is; "
-                "give another --out, or remove it"
+                "give another --out, or --overwrite to replace it"
             )
+
+
+def check_replaceable(folder: Path, names: Sequence[str]) -> None:
+    """Raise `DataError` for the first of these names that the folder has for no file or link."""
+    for name in names:
+        if (folder / name).is_dir() and not (folder / name).is_symlink():
+            raise DataError(f"{folder / name}: is a folder, not overwritten; give another --out")
 
 
 @contextlib.contextmanager
@@ -106,6 +115,27 @@ def move_into(staging: Path, folder: Path, names: Sequence[str]) -> None:
         if isinstance(error, FileExistsError):
             check_absent(folder, names)
         raise
+
+
+def replace_into(staging: Path, folder: Path, names: Sequence[str]) -> None:
+    """As `move_into`, but what has one of these names is replaced; at any stop it is back.
+
+    It waits in a hidden folder beside, `REPLACED`, until all has appeared: there it lies where the
+    process was killed in that moment, or could not put it back.
+    """
+    there = [name for name in names if os.path.lexists(folder / name)]
+    aside = Path(tempfile.mkdtemp(prefix=REPLACED, dir=folder))
+    try:
+        for name in there:
+            os.replace(folder / name, aside / name)
+        move_into(staging, folder, names)
+    except BaseException:
+        for name in there:
+            if os.path.lexists(aside / name):
+                os.replace(aside / name, folder / name)
+        aside.rmdir()
+        raise
+    shutil.rmtree(aside)
 
 
 def _put(source: Path, target: Path) -> None:

@@ -95,5 +95,5 @@ def test_an_interrupted_report_ends_as_interrupted_and_the_runs_are_there(
 
     monkeypatch.setattr(build, "write", stopped)
     assert main(OTSU) == 130
-    assert capsys.readouterr().err == "\nstopped; the same command goes on where this one was\n"
+    assert capsys.readouterr().err == "\nstopped; the same command skips what is done\n"
     assert len(collect(Path("runs-quick")).runs) == 1

@@ -7,7 +7,6 @@ import json
 import re
 import shlex
 import signal
-import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from bench_forms import ROOT, TINY_GRID, finish, process
+from bench_forms import ROOT, finish, process
 from data_forms import small_set, write_pairs
 from run_records import write_own
 from scipy.io import savemat
@@ -530,30 +529,6 @@ def test_help_comes_at_once(tmp_path: Path) -> None:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert (code, output[:5]) == (0, "usage")
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 3
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(
-    sys.platform == "win32", reason="there a signal from another process ends it at once"
-)
-@pytest.mark.parametrize(
-    ("workers", "sent", "expected"), [("1", signal.SIGTERM, 143), ("2", signal.SIGINT, 130)]
-)
-def test_a_call_that_is_stopped_says_how_to_go_on(
-    tmp_path: Path, workers: str, sent: signal.Signals, expected: int
-) -> None:
-    """Only the parent is told, and its workers, which hold its stdout, end with it."""
-    (tmp_path / "tiny.toml").write_text(TINY_GRID.replace("= 2\n", "= 200\n", 1))
-    command = "-m benchmark reproduce --data phantoms --grid tiny.toml --only arm=unet --out out"
-    options = ["--threads", "1", "--workers", workers]
-    child = process([*command.split(), *options], cwd=tmp_path)
-    assert child.stdout is not None
-    assert any("epoch 0" in line for line in child.stdout)
-    child.send_signal(sent)
-    code, _, err = finish(child)
-    assert (code, err) == (expected, "\nstopped; the same command goes on where this one was\n")
-    assert list(tmp_path.glob("out/*/spec.json"))
-    assert not list(tmp_path.glob("out/*/failure.json"))
 
 
 def test_a_name_that_the_terminal_cannot_spell_stops_nothing(

@@ -59,6 +59,29 @@ def test_name_that_is_no_slice_number(folder: Path, name: str) -> None:
     refused(folder, name, "slice number")
 
 
+@pytest.mark.parametrize("options", [{}, {"transparency": bytes([0, 128] * 128)}])
+def test_a_palette_of_greys_shows_its_levels(folder: Path, options: dict[str, bytes]) -> None:
+    """Level 37 n + 5 (mod 256) at place n, where no level is its own place; transparency or not."""
+    path, order = folder / "images" / "2.png", (np.arange(256) * 37 + 5) % 256
+    levels = np.asarray(Image.open(path))
+    picture = Image.fromarray(np.argsort(order)[levels].astype(np.uint8))
+    picture.putpalette(np.repeat(order, 3).astype(np.uint8).tobytes())
+    picture.save(path, **options)
+    with Image.open(path) as stored:
+        assert stored.mode == "P"
+    assert load(folder).fingerprint == small_set().fingerprint
+
+
+def test_a_palette_of_other_colours_is_refused_with_the_way_to_convert(folder: Path) -> None:
+    """Blue of the highest level is 20 more than its red and green."""
+    path, colours = folder / "images" / "2.png", np.repeat(np.arange(256), 3)
+    picture = Image.fromarray(np.asarray(Image.open(path)) // 2)
+    colours[3 * int(np.asarray(picture).max()) + 2] += 20
+    picture.putpalette(colours.astype(np.uint8).tobytes())
+    picture.save(path)
+    refused(folder, "2.png: colour", "differ by up to 20", "magick IN.png -colorspace Gray OUT.png")
+
+
 def test_colour_is_refused_and_equal_channels_are_grey(folder: Path) -> None:
     path = folder / "images" / "2.png"
     grey = np.asarray(Image.open(path))

@@ -117,8 +117,9 @@ def model_around(arm: Any, shape: tuple[int, int] = (64, 64)) -> TrainedModel:
 
 def predicted(folder: Path, *paths: Path, arm: Any = None, **more: Any) -> pd.DataFrame:
     """The table of these slices outlined into folder/out; arm: a `Spy` unless given."""
-    spacing_mm = more.pop("spacing_mm", None)
-    return predict(model_around(arm or Spy(**more)), list(paths), folder / "out", spacing_mm)
+    spacing_mm, overwrite = more.pop("spacing_mm", None), more.pop("overwrite", False)
+    model = model_around(arm or Spy(**more))
+    return predict(model, list(paths), folder / "out", spacing_mm, overwrite=overwrite)
 
 
 def png(path: Path, array: NDArray[Any]) -> Path:
@@ -265,13 +266,18 @@ def test_scaled_and_real_intensities_give_the_same_mask(
 
 
 @pytest.mark.parametrize(
-    "form", ["uint16.png", "rgb.png", "float.tif", "lossless.webp", "palette.png", "alpha.png"]
+    "form",
+    [
+        *("uint16.png", "rgb.png", "float.tif", "lossless.webp", "palette.png", "alpha.png"),
+        *("rgba.png", "cmyk.tif"),
+    ],
 )
 def test_one_slice_in_any_picture_gives_one_mask(
     tmp_path: Path, model: TrainedModel, image: NDArray[Any], form: str
 ) -> None:
     kinds = {"uint16": np.uint16, "float": np.float32}
     modes = {"rgb.png": "RGB", "palette.png": "P", "alpha.png": "LA"}
+    modes |= {"rgba.png": "RGBA", "cmyk.tif": "CMYK"}
     file = Image.fromarray(image.astype(kinds.get(form.split(".")[0], np.uint8)))
     file = file.convert(modes.get(form, file.mode))
     if form == "alpha.png":
@@ -374,15 +380,54 @@ def test_measures_are_those_of_the_mask() -> None:
     }  # fmt: skip
 
 
+def in_mm(table: pd.DataFrame) -> list[str]:
+    return [name for name in table if name.endswith(("_mm", "_mm2"))]
+
+
 def test_without_a_spacing_there_are_pixels_only(tmp_path: Path) -> None:
     """Never guessed: not from the training slices, nor from a picture's dots per inch."""
     Image.fromarray(drawn()).save(tmp_path / "a.png", dpi=(72, 72))
-    predicted(tmp_path, tmp_path / "a.png")
-    (row,) = pd.read_csv(tmp_path / "out" / "measures.csv").to_dict("records")
-    in_mm = {name for name in row if name.endswith(("_mm", "_mm2"))}
-    assert len(in_mm) == 5
-    assert {name for name, value in row.items() if pd.isna(value)} == {*in_mm, "note"}
-    assert row["area_pixels"] > 0
+    table = predicted(tmp_path, tmp_path / "a.png")
+    assert "pixels" in report(table, model_around(Spy()))
+    assert "mm" not in report(table, model_around(Spy())).partition("This is")[0]
+    table = pd.read_csv(tmp_path / "out" / "measures.csv")
+    assert in_mm(table) == []
+    assert [name for name in table if table[name].isna().any()] == ["note"]
+    assert table["area_pixels"].tolist()[0] > 0
+
+
+def test_where_some_slices_have_a_spacing_each_is_measured_by_what_is_known(tmp_path: Path) -> None:
+    """The columns in mm stand where they stand when all are known, empty for the others."""
+    sized = volume(tmp_path / "b.nii", drawn(1)[:, :, None])
+    alone = predicted(tmp_path / "alone", sized)
+    table = predicted(tmp_path, png(tmp_path / "a.png", drawn()), sized)
+    assert table.columns.tolist() == alone.columns.tolist()
+    for name in in_mm(table):
+        assert table[name].isna().tolist() == [True, False]
+    first, second = report(table, model_around(Spy())).splitlines()[2:4]
+    assert (" pixels" in first, " mm" in first) == (True, False)
+    assert (" pixels" in second, " mm" in second) == (False, True)
+
+
+def test_that_no_pixel_size_is_known_is_told_before_any_work_with_the_cure(tmp_path: Path) -> None:
+    """Once, in one line, of those alone that lack it; of many the first three are named."""
+    spy, told = Spy(), []
+
+    def say(text: str) -> None:
+        told.append((len(spy.fed), text))
+
+    paths = [png(tmp_path / f"{name}.png", drawn(i)) for i, name in enumerate("cdefg")]
+    paths.insert(1, volume(tmp_path / "b.nii", drawn()[:, :, None]))
+    predict(model_around(spy), paths, tmp_path / "out", None, say=say)
+    ((asked, note),) = told
+    assert (asked, len(spy.fed)) == (0, 6)
+    names = ", ".join(str(tmp_path / name) for name in ("c.png", "d.png", "e.png"))
+    assert f"no pixel size is known of {names} and 2 more: " in note
+    assert "give --spacing ROW COLUMN" in note
+    assert "\n" not in note
+    predict(model_around(spy), paths, tmp_path / "o2", (SQUARE, SQUARE), say=say)
+    predict(model_around(spy), paths[1:2], tmp_path / "o3", None, say=say)
+    assert len(told) == 1
 
 
 def test_an_empty_mask_is_no_tumour(tmp_path: Path) -> None:
@@ -587,7 +632,7 @@ BAD: dict[str, tuple[str, Callable[[Path], object], str]] = {
                    "orientation tag (3)"),
     "negative": ("x.tif", lambda p: Image.fromarray(drawn().astype(np.uint16)).save(
         p, tiffinfo={262: 0}), "its least value is white"),
-    "lossy": ("x.webp", lambda p: Image.fromarray(drawn()).save(p), "save it as a grey PNG"),
+    "lossy": ("x.webp", lambda p: Image.fromarray(drawn()).save(p), "differ by up to"),
     "long": ("x.png", lambda p: png(p, drawn(shape=(2, 8000))), "has 8000x8000 pixels; crop it"),
 }
 # fmt: on
@@ -652,8 +697,54 @@ def test_nothing_is_overwritten(tmp_path: Path, taken: str) -> None:
     png(tmp_path / "a.png", drawn())
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / taken).write_text("mine")
-    words = f"{taken}: exists already and is left as it is; give another --out"
+    words = f"{taken}: exists already and is left as it is; give another --out, or --overwrite"
     refuse(model_around(Spy()), tmp_path, words)
+
+
+def test_asked_for_what_an_earlier_call_wrote_is_replaced_and_nothing_else(tmp_path: Path) -> None:
+    """The same call with a spacing, as after the note that none was known."""
+    path, out = png(tmp_path / "a.png", drawn()), tmp_path / "out"
+    predicted(tmp_path, path, level=1.0)
+    (out / "letter.txt").write_text("mine")
+    empty = snapshot(out)
+    predicted(tmp_path, path, spacing_mm=(0.5, 0.5), overwrite=True)
+    assert mask_of(out / "a_mask.png").any()
+    assert len(in_mm(pd.read_csv(out / "measures.csv"))) == 5
+    after = snapshot(out)
+    assert after.keys() == empty.keys()
+    assert {name for name in after if after[name] == empty[name]} == {"letter.txt"}
+    assert sorted(path.name for path in out.iterdir()) == sorted(after)  # nothing hidden
+
+
+def test_an_overwriting_that_is_stopped_leaves_the_earlier_files(tmp_path: Path) -> None:
+    class Tired(Spy):
+        def predict(self, images: FloatImages) -> NDArray[np.float32]:
+            raise KeyboardInterrupt
+
+    path = png(tmp_path / "a.png", drawn())
+    predicted(tmp_path, path)
+    before = sorted(tmp_path.rglob("*")), snapshot(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        predicted(tmp_path, path, arm=Tired(), spacing_mm=(0.5, 0.5), overwrite=True)
+    assert (sorted(tmp_path.rglob("*")), snapshot(tmp_path)) == before
+
+
+@pytest.mark.parametrize("taken", ["a folder", "a slice", "a link to a slice"])
+def test_neither_a_folder_nor_a_slice_that_is_read_is_overwritten(
+    tmp_path: Path, taken: str
+) -> None:
+    """a_mask.png, which a mask would replace, is itself one of the slices given."""
+    paths, place = [png(tmp_path / "a.png", drawn())], tmp_path / "a_mask.png"
+    if taken == "a folder":
+        png(place / "mine.png", drawn())
+    elif taken == "a slice":
+        paths.append(png(place, drawn(1)))
+    else:
+        place.symlink_to(paths[0])
+    before, spy = snapshot(tmp_path), Spy()
+    with one_line(DataError, f"{place}: is", "not overwritten; give another --out"):
+        predict(model_around(spy), paths, tmp_path, None, overwrite=True)
+    assert (snapshot(tmp_path), spy.fed) == (before, [])
 
 
 @pytest.mark.parametrize(
@@ -733,7 +824,8 @@ def test_the_warning_says_what_the_model_was_trained_on(
 
 
 @pytest.mark.parametrize(
-    ("verb", "words"), [("predict", "give it again"), ("reproduce", "the same command goes on")]
+    ("verb", "words"),
+    [("predict", "give it again"), ("reproduce", "the same command skips what is done")],
 )
 def test_a_call_that_is_stopped_promises_no_more_than_it_keeps(
     monkeypatch: Patch, capsys: Capture, verb: str, words: str
@@ -766,9 +858,70 @@ def test_the_word_is_carried_out_and_warns(unet: Trained, tmp_path: Path, capsys
     np.testing.assert_array_equal(mask_of(tmp_path / "out" / "head_mask.png"), mask)
 
 
+@pytest.mark.parametrize("named", ["{runs}/{run}", "{runs}/{run}/", ".", "best", "{run}"])
+def test_a_run_is_named_by_its_folder_too(
+    unet: Trained, tmp_path: Path, monkeypatch: Patch, capsys: Capture, named: str
+) -> None:
+    """By its path, from within, by a link, or beside; --runs, here wrong, is not needed then."""
+    path = png(tmp_path / "a.png", drawn())
+    (tmp_path / "best").symlink_to(unet.root / unet.run_id)
+    places = {".": unet.root / unet.run_id, "{run}": unet.root}
+    monkeypatch.chdir(places.get(named, tmp_path))
+    run = named.format(runs=unet.root, run=unet.run_id)
+    words = ["--run", run, "--runs", "no-such", "--device=cpu", "--out", str(tmp_path / "out")]
+    assert main(["predict", str(path), *words]) == 0
+    (row,) = pd.read_csv(tmp_path / "out" / "measures.csv").to_dict("records")
+    assert row["run_id"] == unet.run_id
+
+
+@pytest.mark.parametrize(
+    ("named", "says"),
+    [
+        ("{runs}/unett", "{runs} has no such run; with a model: "),
+        ("{runs}/{run}x", "{runs} has no such run; the nearest is {run}; with a model: "),
+        ("{run}x", "{runs} has no such run; the nearest is {run}; with a model: "),
+        ("{runs}", "is a folder of runs; name one in it; with a model: "),
+        ("no/such", "there is no such folder; "),
+        ("empty", "{runs} has no such run; "),
+        ("", "is a folder of runs; name one in it; "),
+    ],
+)
+def test_a_wrong_run_is_one_line_with_the_nearest(
+    unet: Trained, tmp_path: Path, monkeypatch: Patch, capsys: Capture, named: str, says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    png(tmp_path / "a.png", drawn())
+    run, said = (text.format(runs=unet.root, run=unet.run_id) for text in (named, says))
+    assert main(["predict", "a.png", "--run", run, "--runs", str(unet.root)]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: --run {run}: {said}")
+    assert err.count("\n") == 1
+    assert not (tmp_path / "predictions").exists()
+
+
+def test_after_the_note_the_same_words_with_a_spacing_work_when_asked_to_overwrite(
+    unet: Trained, tmp_path: Path, monkeypatch: Patch, capsys: Capture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    png(tmp_path / "a.png", drawn())
+    words = ["predict", "a.png", "--run", unet.run_id, "--runs", str(unet.root), "--device=cpu"]
+    assert main(words) == 0
+    assert capsys.readouterr().out.startswith("Note: no pixel size is known of a.png: ")
+    words += ["--spacing", "3.92", "3.92"]
+    assert main(words) == 2
+    says = "error: predictions/measures.csv: exists already and is left as it is; "
+    assert capsys.readouterr().err.startswith(f"{says}give another --out, or --overwrite")
+    assert main([*words, "--overwrite"]) == 0
+    assert "Note" not in capsys.readouterr().out
+    assert len(in_mm(pd.read_csv("predictions/measures.csv"))) == 5
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
+        ("a.png --out a.png", "error: a.png: cannot be written (File exists)"),
+        ("a.png --out a.png/o", "error: a.png/o: cannot be written (Not a directory)"),
         ("no/such.png", "no/such.png: not there"),
         ("empty", "empty: no slice in it; looked for"),
         ("a.jpg", "a.jpg: must end in"),

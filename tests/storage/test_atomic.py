@@ -17,7 +17,13 @@ from run_records import write_own
 from benchmark.__main__ import main
 from benchmark.errors import DataError, OutputError
 from benchmark.runs.run_folder import RunFolder, write_json
-from benchmark.storage.atomic import move_into, staging_folder, write_bytes, writing
+from benchmark.storage.atomic import (
+    move_into,
+    replace_into,
+    staging_folder,
+    write_bytes,
+    writing,
+)
 from benchmark.training.early_stopping import EarlyStopping
 from benchmark.training.loop import TrainingState
 
@@ -174,6 +180,84 @@ def test_a_name_that_is_taken_meanwhile_is_left_as_it_is_and_no_other_file_appea
     with pytest.raises(DataError, match=f"{taken}: exists already and is left as it is"):
         move_into(staging, folder, NAMES)
     assert {path.name: path.read_text() for path in folder.iterdir()} == {taken: "mine"}
+
+
+OLD = {"a": "old a", "c": "old c", "letter": "mine"}
+
+
+def texts(folder: Path) -> dict[str, str]:
+    """Every file below a folder, by its name, with its text."""
+    return {path.name: path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def taken(waiting: tuple[Path, Path]) -> tuple[Path, Path]:
+    """Two of the three names are taken, and another is there."""
+    for name, text in OLD.items():
+        (waiting[1] / name).write_text(text)
+    return waiting
+
+
+def test_what_is_replaced_is_gone_and_the_rest_stays(taken: tuple[Path, Path], step: Step) -> None:
+    replace_into(*taken, NAMES)
+    assert texts(taken[1]) == {"a": "a", "b": "b", "c": "c", "letter": "mine"}
+    assert len(list(taken[1].iterdir())) == 4
+
+
+@pytest.mark.parametrize("at", range(5))
+def test_wherever_replacing_stops_what_was_there_is_back(
+    taken: tuple[Path, Path], step: Step, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    """Two files are set aside, then three appear: an interrupt just after any of the five steps."""
+    (staging, folder), done = taken, {"link": os.link, "replace": os.replace}
+    done[step[0]] = step[1]
+    steps: list[str] = []
+
+    def stopped(name: str, source: Path, target: Path) -> None:
+        done[name](source, target)
+        steps.append(target.name)
+        if len(steps) == at + 1:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", lambda *words: stopped("replace", *words))
+        if step[0] == "link":
+            patch.setattr(os, "link", lambda *words: stopped("link", *words))
+        with pytest.raises(KeyboardInterrupt):
+            replace_into(staging, folder, NAMES)
+    assert steps[: at + 1] == ["a", "c", "a", "b", "c"][: at + 1]
+    assert texts(folder) == OLD
+    assert len(list(folder.iterdir())) == 3
+
+
+def test_even_where_nothing_can_be_put_back_nothing_is_lost(
+    taken: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second interrupt while the first is answered: what was set aside lies beside, hidden."""
+    (staging, folder), rename = taken, os.replace
+
+    def stopped(source: Path, target: Path) -> None:
+        if target.parent == folder:  # being put back
+            raise KeyboardInterrupt
+        rename(source, target)
+        if target.name == "c":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        replace_into(staging, folder, NAMES)
+    assert texts(folder) == OLD
+    (aside,) = (path for path in folder.iterdir() if path.is_dir())
+    assert aside.name.startswith(".replaced-")
+    assert texts(aside) == {"a": "old a", "c": "old c"}
+
+
+def test_a_link_is_replaced_and_what_it_leads_to_stays(taken: tuple[Path, Path]) -> None:
+    staging, folder = taken
+    (folder / "b").symlink_to(folder / "letter")
+    replace_into(staging, folder, NAMES)
+    assert texts(folder) == {"a": "a", "b": "b", "c": "c", "letter": "mine"}
+    assert not (folder / "b").is_symlink()
 
 
 def test_a_report_that_does_not_fit_leaves_no_figure(

@@ -40,7 +40,7 @@ class Lines:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self.status and isinstance(error, KeyboardInterrupt):
             with contextlib.suppress(OSError):
-                print(closing_summary(self.status), flush=True)
+                error.add_note(closing_summary(self.status))  # told by `benchmark.__main__`
 
     @property
     def events(self) -> dict[str, Any]:
@@ -170,21 +170,29 @@ def at_work_lines(cell: CellStatus) -> tuple[RenderableType, RenderableType]:
 
 
 def closing_summary(status: GridStatus) -> str:
-    """The last line of a call that was stopped: cells done, cells interrupted, what is kept."""
+    """Of a call that was stopped: cells done, and what the same command does with those cut."""
     cells = status.snapshot(afresh=True)
     done = sum(cell.state is RunState.DONE for cell in cells)
-    parts = [f"{done} of {len(cells)} cells are done"]
-    for cell in status.interrupted():
-        kept = kept_epochs(RunFolder(status.folder, cell.spec.run_id) / CHECKPOINT)
-        reached = max(cell.epochs.last, kept - 1)  # a checkpoint is written just before the history
-        where = f"after epoch {reached}" if reached >= 0 else "before its first epoch ended"
-        what = f"its checkpoint holds epoch {kept - 1}" if kept else "no checkpoint was written yet"
-        parts.append(f"{cell.spec.cell} on {cell.spec.split_id} was cut {where}, {what}")
-    return "; ".join([*parts, "the same command goes on from there"])
+    nexts = [_next(cell, status.folder) for cell in status.interrupted()]
+    what = ", ".join(nexts) or "runs the rest"
+    return f"{done} of {len(cells)} cells are done; the same command {what}"
 
 
-def kept_epochs(checkpoint: Path) -> int:
-    """How many epochs a checkpoint holds; 0 where there is none that can be read."""
+def _next(cell: CellStatus, folder: Path) -> str:
+    """What becomes of a cell that was cut: it goes on from its checkpoint, or starts anew."""
+    name = f"{cell.spec.cell} on {cell.spec.split_id}"
+    kept = kept_epochs(RunFolder(folder, cell.spec.run_id) / CHECKPOINT)
+    if kept is None:
+        return f"goes on with {name} from its checkpoint"
+    cut = f"cut after epoch {cell.epochs.last}" if cell.epochs.last >= 0 else "cut"
+    if not kept:
+        return f"starts {name} anew ({cut}, before its first checkpoint)"
+    lost = f" ({cut})" if cell.epochs.last >= kept else ""
+    return f"goes on with {name} after epoch {kept - 1}{lost}"
+
+
+def kept_epochs(checkpoint: Path) -> int | None:
+    """How many epochs a checkpoint holds; 0 where there is none, None where it does not tell."""
     if not checkpoint.exists():
         return 0
     import torch
@@ -192,8 +200,8 @@ def kept_epochs(checkpoint: Path) -> int:
     try:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
         return len(state["history"])
-    except Exception:  # of a damaged file torch raises many kinds; the next call will tell
-        return 0
+    except Exception:  # an arm of a user's own writes what it likes, a damaged file raises anything
+        return None
 
 
 def terminal() -> Console | None:

@@ -44,6 +44,7 @@ from benchmark.runs.runner import RunOptions
 from benchmark.splits.split import make
 
 Capture = pytest.CaptureFixture[str]
+CKPT = "checkpoint.pt"
 ROW = {"epoch": 0, "train_loss": 0.9, "val_loss": 0.8, "val_dice": 0.25, "seconds": 2.0}
 HISTORY = "epoch,train_loss,val_loss,val_dice,seconds\n0,0.9,0.8,0.25,2.0\n1,0.9,0.8,0.125,4.0\n"
 
@@ -259,7 +260,10 @@ def test_a_disk_that_does_not_answer_ends_no_training(
 
 
 def test_the_last_line_of_a_call_that_was_stopped(planned: PlannedRuns, capsys: Capture) -> None:
-    """How many cells are done; which were cut, where, what is kept; that the command goes on."""
+    """How many cells are done; which go on and after which epoch, and which start anew.
+
+    It is the exception's note, which `benchmark.__main__` tells when everything has ended.
+    """
     import torch
 
     status = GridStatus(planned, ARMS)
@@ -268,23 +272,39 @@ def test_the_last_line_of_a_call_that_was_stopped(planned: PlannedRuns, capsys: 
     (done / "result.json").write_text("{}")
     torch.save({"history": [ROW]}, begun(planned, 1) / "checkpoint.pt")
     last = begun(planned, 2)
-    with pytest.raises(KeyboardInterrupt), Lines(planned.specs, planned.folder, status):
+    with (
+        pytest.raises(KeyboardInterrupt) as caught,
+        Lines(planned.specs, planned.folder, status),
+    ):
         raise KeyboardInterrupt
-    assert capsys.readouterr().out == (
-        "1 of 3 cells are done; unet(alpha=0.5, kernel_size=5) seed 1 on by-image-1 was cut after "
-        "epoch 1, its checkpoint holds epoch 0; unet(alpha=0.5, kernel_size=7) seed 1 on "
-        "by-image-1 was cut after epoch 1, no checkpoint was written yet; "
-        "the same command goes on from there\n"
+    assert capsys.readouterr().out == ""
+    head = "1 of 3 cells are done; the same command "
+    (told,) = caught.value.__notes__
+    assert told == (
+        f"{head}goes on with unet(alpha=0.5, kernel_size=5) seed 1 on by-image-1 after epoch 0 "
+        "(cut after epoch 1), starts unet(alpha=0.5, kernel_size=7) seed 1 on by-image-1 anew "
+        "(cut after epoch 1, before its first checkpoint)"
     )
-    (last / "history.csv").unlink()
-    cut = "kernel_size=7) seed 1 on by-image-1 was cut before its first epoch ended, no"
-    assert cut in closing_summary(status)
+    (last / "history.csv").unlink()  # as of an arm without epochs
+    torch.save({"history": [ROW, ROW]}, RunFolder(planned.folder, planned.specs[1].run_id) / CKPT)
+    assert closing_summary(status) == (
+        f"{head}goes on with unet(alpha=0.5, kernel_size=5) seed 1 on by-image-1 after epoch 1, "
+        "starts unet(alpha=0.5, kernel_size=7) seed 1 on by-image-1 anew "
+        "(cut, before its first checkpoint)"
+    )
+    (last / CKPT).write_bytes(b"an arm's own")
+    assert closing_summary(status).endswith(" seed 1 on by-image-1 from its checkpoint")
 
 
-def test_of_a_damaged_checkpoint_nothing_is_kept(tmp_path: Path) -> None:
-    assert kept_epochs(tmp_path / "checkpoint.pt") == 0
-    (tmp_path / "checkpoint.pt").write_bytes(b"PK nothing")
-    assert kept_epochs(tmp_path / "checkpoint.pt") == 0
+def test_a_call_that_was_stopped_between_two_cells_runs_the_rest(planned: PlannedRuns) -> None:
+    status = GridStatus(planned, ARMS)
+    assert closing_summary(status) == "0 of 3 cells are done; the same command runs the rest"
+
+
+def test_a_checkpoint_that_cannot_be_read_does_not_tell_what_it_holds(tmp_path: Path) -> None:
+    assert kept_epochs(tmp_path / CKPT) == 0
+    (tmp_path / CKPT).write_bytes(b"PK nothing")
+    assert kept_epochs(tmp_path / CKPT) is None
 
 
 class Tty(io.StringIO):
@@ -407,11 +427,8 @@ def test_on_a_terminal_a_grid_that_is_stopped_goes_on_and_ends(driver: Screen) -
     assert driver.wait_for(r"exit (\d+)") == "130"
     assert "\x1b[" in driver.raw
     assert re.search(r"unet 5x5 +running", driver.text)
-    last = " ".join(driver.text[driver.text.rindex("1 of 2 cells are done; unet(") :].split())
-    (cut,) = re.findall(r"was cut after epoch (\d+),", last)
-    (kept,) = re.findall(r"holds epoch (\d+);", last)
-    assert int(cut) - int(kept) in (0, 1)  # 1: stopped before that epoch's checkpoint was written
-    assert "stopped; the same command goes on where this one was exit 130" in last
+    last = " ".join(driver.text[driver.text.rindex("stopped; 1 of 2 cells are done; ") :].split())
+    (kept,) = re.findall(r"command goes on with unet\(.* after epoch (\d+) .*exit 130", last)
     driver.run(command)
     assert driver.wait_for(r"exit (\d+)") == "0"
     assert "Grid tiny: 2 cells, 1 done" in driver.text
