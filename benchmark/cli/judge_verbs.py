@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -24,11 +25,11 @@ from benchmark.judge.reference import DATASETS, load_reference, load_tolerances
 from benchmark.judge.tables import render, wrapped
 from benchmark.judge.verdicts import exit_code
 from benchmark.planning.command import DATA, command_under_same_terms
-from benchmark.planning.request import PHANTOMS, load_slices
+from benchmark.planning.request import PHANTOMS, load_given, load_slices
 from benchmark.runs.collect import collect, reproduction_folder, run_folders
 from benchmark.runs.run_folder import RESULT, SPEC, read_json
 from benchmark.scoring.summary import summarise
-from benchmark.storage.atomic import staging_folder, write_bytes
+from benchmark.storage.atomic import check_writable, move_into, staging_folder, write_bytes
 
 if TYPE_CHECKING:
     from benchmark.scoring.external_masks import ExternalScores
@@ -198,11 +199,8 @@ def score(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     """Score a folder of masks that another tool made; return 0 whatever the score."""
     from benchmark.scoring.external_masks import summary_text
 
-    if options.out is not None and options.out.exists():
-        raise SpecError(
-            f"--out {options.out}: exists already and is left as it is; "
-            "choose another file or remove it"
-        )
+    if options.out is not None:
+        check_new_file(options.out)
     root = runs_of(options)
     judged = judged_outside(options)
     split, name = judged.split, options.name or options.folder.resolve().name
@@ -219,11 +217,22 @@ def score(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
                 room / options.out.name,
                 judged.scores.to_csv(index=False, lineterminator="\n").encode(),
             )
-            (room / options.out.name).replace(options.out)
+            move_into(room, options.out.parent, [options.out.name])
         print(f"\nOne row per slice: {options.out}")
     beside = external_tool_table(name, judged, collect(root), load_tolerances().contrasts.level)
     print(f"\n{beside.render()}" if beside else f"\nNo run in {root} was tested on this split.")
     return 0
+
+
+def check_new_file(out: Path) -> None:
+    """Raise, before any work, where --out is there already or could not be written."""
+    if out.is_dir():
+        raise SpecError(f"--out {out}: is a folder; name a file, such as {out / 'scores.csv'}")
+    if os.path.lexists(out):
+        raise SpecError(
+            f"--out {out}: exists already and is left as it is; choose another file or remove it"
+        )
+    check_writable(out)
 
 
 def judged_outside(options: argparse.Namespace) -> ExternalScores:
@@ -235,5 +244,6 @@ def judged_outside(options: argparse.Namespace) -> ExternalScores:
         raise SpecError(
             f"{options.folder}: there is no such folder; give the folder that holds the masks"
         )
-    slices = load_slices(request(options))
-    return judge(options.folder, read_split(options.split, slices), slices)
+    slices = load_given(request(options))
+    split = read_split(options.split, slices)
+    return judge(options.folder, split, slices, as_they_are=options.as_they_are)

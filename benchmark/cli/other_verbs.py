@@ -16,7 +16,7 @@ from benchmark.cli.run_verbs import announce
 from benchmark.cli.terminal.grid_table import show
 from benchmark.data.slices import LABELS
 from benchmark.errors import SpecError, SplitError
-from benchmark.planning.request import load_slices, prepare
+from benchmark.planning.request import load_given, load_slices, prepare
 from benchmark.planning.status import CellStatus, GridStatus
 from benchmark.planning.time_estimate import span, states
 from benchmark.runs.run_folder import RunState
@@ -108,7 +108,7 @@ def audit(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     from benchmark.splits.files import read_split, shipped_for
     from benchmark.splits.leakage import report
 
-    slices = load_slices(request(options))
+    slices = load_given(request(options))
     splits = [read_split(word, slices) for word in dict.fromkeys(options.split)] or shipped_for(
         slices
     )

@@ -141,26 +141,32 @@ def _rescore(add: Add) -> None:
 
 
 def _audit(add: Add) -> None:
-    add("--data", help=SOURCE_HELP)
+    _data_option(add)
     split = f"{SPLIT_HELP} (default: every split shipped for these slices)"
     add("--split", **MORE, default=[], metavar="NAME_OR_FILE", help=split)
     _slice_options(add)
 
 
 def _score(add: Add) -> None:
-    masks = "one mask for each test slice; 0 background, one other value tumour"
+    masks = (
+        "one mask for each test slice, N.png or another form; 0 background, one other value "
+        "tumour; the first axis of a NIfTI file is a slice's columns from left to right, the "
+        "second its rows from top to bottom, whatever its affine"
+    )
     add("folder", type=Path, help=masks)
     add("--split", required=True, metavar="NAME_OR_FILE", help=SPLIT_HELP)
-    add("--data", help=SOURCE_HELP)
+    _data_option(add)
     add("--name", help="what to call the tool (default: the folder's name)")
     runs = "folder of runs to set it beside (default: runs, else those shipped)"
     add("--runs", type=Path, help=runs)
     add("--out", type=Path, help="a new CSV file, for one row per slice")
+    as_they_are = "score masks that seem turned, mirrored or inverted, which are refused otherwise"
+    add("--as-they-are", action="store_true", help=as_they_are)
     _slice_options(add)
 
 
 def _predict(add: Add) -> None:
-    images = "PNG, WebP, TIFF or NIfTI, one slice a file"
+    images = "PNG, WebP, TIFF or NIfTI (turned upright by its header), one slice a file"
     add("images", nargs="+", type=Path, metavar="IMAGE_OR_FOLDER", help=images)
     run = "a run of reproduce --keep-models: its run_id under --runs, or its folder"
     add("--run", required=True, metavar="RUN_ID_OR_FOLDER", help=run)
@@ -175,6 +181,11 @@ def _predict(add: Add) -> None:
 
 def _arms(add: Add) -> None:
     """It has none."""
+
+
+def _data_option(add: Add) -> None:
+    """Of a verb that works on slices of the user alone: none are drawn unasked."""
+    add("--data", help=f"{SOURCE_HELP}; default: $MENINGIOMA_DATA, else an earlier download")
 
 
 def _data_options(add: Add, source: str = SOURCE_HELP) -> None:

@@ -42,9 +42,14 @@ class Request:
     spacing_mm: tuple[float, float] | None = None
 
     @property
+    def given(self) -> str | None:
+        """Where slices come from: the option, the environment, else a download; None for none."""
+        return self.data or os.environ.get(DATA_VARIABLE) or _earlier_download()
+
+    @property
     def source(self) -> str:
-        """Where slices come from: the option, the environment, a download, else phantoms."""
-        return self.data or os.environ.get(DATA_VARIABLE) or _earlier_download() or PHANTOMS
+        """Where slices come from: what is `given`, else phantoms."""
+        return self.given or PHANTOMS
 
     @property
     def folder(self) -> Path:
@@ -78,6 +83,16 @@ def load_slices(request: Request, say: Callable[[str], None] | None = print) -> 
     if say is not None and slices.note:
         say(slices.note)
     return slices
+
+
+def load_given(request: Request) -> SliceSet:
+    """As `load_slices`, for work on slices of the user: `SpecError` where none are given."""
+    if request.given is None:
+        raise SpecError(
+            f"no slices are given; name their folder or zip with --data PATH or in ${DATA_VARIABLE}"
+            f" (or say --data {PHANTOMS} for drawn ones)"
+        )
+    return load_slices(request)
 
 
 def prepare(

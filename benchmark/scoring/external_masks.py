@@ -2,6 +2,7 @@
 
 Masks are decoded as the slices' own are, NIfTI by the axes that `data/nifti.py` describes;
 nothing is resized, turned or thresholded to make it fit.
+What seems turned or inverted is refused: see `mask_orientation`.
 """
 
 from __future__ import annotations
@@ -20,21 +21,13 @@ from benchmark.data.guard import check_pixels, decoding
 from benchmark.data.slices import Mask, SliceSet
 from benchmark.errors import DataError
 from benchmark.scoring.evaluate import score
+from benchmark.scoring.mask_orientation import equal_to_truth, misfit
 from benchmark.splits.split import Split
 
 BITMAP = ".bmp"
 PICTURES = (".png", ".tif", ".tiff", ".webp", BITMAP)
 VOLUMES = (".nii.gz", ".nii")
-TURNED_GAIN = 0.2  # of pooled Dice, from which masks are taken to be turned
-TURNS = {  # what would undo it: transposed, flipped in rows, flipped in columns
-    "upside down": (False, True, False),
-    "mirrored": (False, False, True),
-    "turned by 180 degrees": (False, True, True),
-    "with rows and columns swapped": (True, False, False),
-    "turned by 90 degrees clockwise": (True, True, False),
-    "turned by 90 degrees counter-clockwise": (True, False, True),
-    "with rows and columns swapped and turned by 180 degrees": (True, True, True),
-}
+TRUTH_ITSELF = 0.1  # of the slices; no mask of a run shipped here is the truth to the pixel
 WORDS = {
     "n": "test slices",
     "dice_mean": "mean Dice",
@@ -48,7 +41,7 @@ WORDS = {
 
 @dataclass(frozen=True, eq=False)
 class ExternalScores:
-    """scores: one row per test slice, the columns of a run's scores.csv; warning: a line, or ""."""
+    """scores: one row per test slice, the columns of a run's scores.csv; warning: lines, or ""."""
 
     dataset_id: str
     split: Split
@@ -56,11 +49,31 @@ class ExternalScores:
     warning: str
 
 
-def judge(folder: Path, split: Split, slices: SliceSet) -> ExternalScores:
-    """Score a folder of masks on a split's test slices; raises as `read_masks` does."""
+def judge(
+    folder: Path, split: Split, slices: SliceSet, *, as_they_are: bool = False
+) -> ExternalScores:
+    """Score a folder of masks on a split's test slices.
+
+    Raises as `read_masks` does, and `DataError` where the masks seem turned or inverted; with
+    as_they_are those are scored all the same, and the warning says so. It also says where masks
+    are the truth itself.
+    """
     masks = read_masks(folder, split.test, slices)
-    scores = score(slices, masks, split.test)
-    return ExternalScores(slices.dataset_id, split, scores, turned(masks, slices))
+    if (doubt := misfit(masks, slices)) and not as_they_are:
+        raise DataError(
+            f"{folder}: {doubt}; nothing was scored: {doubt.cure}, or have them scored with "
+            "--as-they-are"
+        )
+    warnings = [f"{folder}: {doubt}. Nothing was turned."] if doubt else []
+    equal, tumours = equal_to_truth(masks, slices)
+    if equal and equal >= TRUTH_ITSELF * tumours:
+        warnings.append(
+            f"{folder}: these masks equal the truth on {equal} of {tumours} slices: is this the "
+            "folder of the truth?"
+        )
+    return ExternalScores(
+        slices.dataset_id, split, score(slices, masks, split.test), "\n".join(warnings)
+    )
 
 
 def read_masks(folder: Path, wanted: Collection[int], slices: SliceSet) -> dict[int, Mask]:
@@ -69,12 +82,19 @@ def read_masks(folder: Path, wanted: Collection[int], slices: SliceSet) -> dict[
     Files are N.png, .tif, .tiff, .webp, .bmp, .nii or .nii.gz, with 0 for background and one other
     value for tumour; an empty mask is a tumour not found. Files of other kinds are passed over.
     Raises `DataError` for a folder that is not there or has no such file, a name that is no
-    number, a slice that is missing, superfluous or there twice, another size than the slices',
+    number, numbers that are all one too low or too high, a slice that is missing, superfluous or
+    there twice, another size than the slices',
     more than two values, and a file that cannot be decoded.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such folder; give the folder that holds the masks")
     paths = numbered(folder, VOLUMES + PICTURES)
+    for shift, off in ((1, "low"), (-1, "high")):
+        if {number + shift for number in paths} == set(wanted):
+            raise DataError(
+                f"{folder}: every number is one too {off}: the masks are {_first(sorted(paths))}, "
+                f"the test slices {_first(sorted(wanted))}; rename the files"
+            )
     faults = []
     if missing := sorted(set(wanted) - set(paths)):
         faults.append(
@@ -139,34 +159,6 @@ def _bitmap(path: Path) -> NDArray[np.uint8]:
     if not (colour == colour[..., :1]).all():
         raise DataError(f"{path}: colour picture; a mask has one grey channel: convert it to grey")
     return colour[..., 0]
-
-
-def turned(masks: Mapping[int, Mask], slices: SliceSet) -> str:
-    """Say so where masks (H, W) fit the truth far better turned or mirrored; else, or empty, "".
-
-    Files do not tell such a slip, and it looks like a poor tool. Nothing is turned here.
-    """
-    truths = [slices.masks[slices.row_of[number]] for number in masks]
-    pixels = sum(map(np.count_nonzero, [*masks.values(), *truths]))
-    if not pixels:
-        return ""
-
-    def dice(swap: bool, rows: bool, columns: bool) -> float:
-        step = (slice(None, None, -1 if rows else 1), slice(None, None, -1 if columns else 1))
-        fitted = ((mask.T if swap else mask)[step] for mask in masks.values())
-        shared = sum(np.count_nonzero(a & b) for a, b in zip(fitted, truths, strict=True))
-        return 2 * shared / pixels
-
-    square, as_read = slices.shape[0] == slices.shape[1], dice(False, False, False)
-    turned_back = {name: dice(*turn) for name, turn in TURNS.items() if square or not turn[0]}
-    name, best = max(turned_back.items(), key=lambda item: item[1])
-    if best < as_read + TURNED_GAIN:
-        return ""
-    return (
-        f"The masks seem to be {name}: all test slices pooled, their Dice is {as_read:.3f} as they "
-        f"were read, and {best:.3f} with that undone. Nothing was turned; check how they were "
-        "written."
-    )
 
 
 def summary_text(summary: Mapping[str, float | int]) -> Iterable[tuple[str, str]]:

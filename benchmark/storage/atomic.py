@@ -80,6 +80,17 @@ def check_replaceable(folder: Path, names: Sequence[str]) -> None:
             raise DataError(f"{folder / name}: is a folder, not overwritten; give another --out")
 
 
+def check_writable(path: Path) -> None:
+    """Raise `OutputError` where the disk would refuse a new file of this name; nothing is left.
+
+    Folders that are missing are not made: the nearest one that is there is tried.
+    """
+    with writing(path):
+        nearest = next(filter(os.path.lexists, path.parents), Path())
+        with tempfile.TemporaryFile(dir=nearest):
+            return
+
+
 @contextlib.contextmanager
 def staging_folder(folder: Path, asked: Path | None = None) -> Iterator[Path]:
     """A hidden folder beside where files are to appear, gone afterwards.

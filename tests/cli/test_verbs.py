@@ -160,6 +160,16 @@ def test_a_wrong_path_is_named(capsys: Capture, tmp_path: Path, command: str, sa
     assert (tmp_path / "mine.txt").read_text() == "mine"
 
 
+@pytest.mark.parametrize("verb", ["audit", "audit --split s.json", "score m --split s.json"])
+def test_what_is_about_slices_of_the_user_draws_none_unasked(
+    capsys: Capture, tmp_path: Path, verb: str
+) -> None:
+    (tmp_path / "s.json").write_text('{"train": [1, 2], "test": [3]}')
+    (tmp_path / "m").mkdir()
+    says = "no slices are given; name their folder or zip with --data PATH or in $MENINGIOMA_DATA"
+    assert f"error: {says} (or say --data phantoms for drawn ones)" in refused(capsys, verb)
+
+
 def test_slices_of_a_label_that_none_has(capsys: Capture) -> None:
     """Phantoms know no labels; as slices of a folder they are meningiomas."""
     assert call("export phantoms some") == 0

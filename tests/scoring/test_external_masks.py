@@ -23,7 +23,7 @@ from benchmark.data.slices import SliceSet
 from benchmark.errors import BenchmarkError, DataError
 from benchmark.runs import run_folder
 from benchmark.runs.reader import parse_scores
-from benchmark.scoring.external_masks import judge, read_masks, summary_text, turned
+from benchmark.scoring.external_masks import judge, read_masks, summary_text
 from benchmark.scoring.summary import summarise
 
 Capture = pytest.CaptureFixture[str]
@@ -229,33 +229,47 @@ def test_damage_is_one_clear_error_or_a_mask(
         assert (masks[1].dtype, masks[1].shape) == (np.dtype(bool), (64, 64))
 
 
-TURNS: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
-    "upside down": np.flipud,
-    "mirrored": np.fliplr,
-    "turned by 180 degrees": lambda mask: np.rot90(mask, 2),
-    "with rows and columns swapped": np.transpose,
-    "turned by 90 degrees clockwise": lambda mask: np.rot90(mask, -1),
-    "turned by 90 degrees counter-clockwise": np.rot90,
-    "with rows and columns swapped and turned by 180 degrees": lambda mask: np.rot90(mask.T, 2),
-}
+def test_masks_that_seem_turned_are_refused_unless_told_otherwise(tmp_path: Path) -> None:
+    theirs = write_masks(tmp_path / "theirs", {n: mask[:, ::-1] for n, mask in truth().items()})
+    says = "mean Dice over the 4 slices with a tumour is 0.000 as they are, and 1.000 with that"
+    with one_line(
+        DataError, f"{theirs}: the masks seem to be mirrored: ", says, "write row 0 first",
+        "nothing was scored", "--as-they-are",
+    ):  # fmt: skip
+        judge(theirs, SPLIT, SLICES)
+    judged = judge(theirs, SPLIT, SLICES, as_they_are=True)
+    assert judged.scores["dice"].tolist() == [0] * 4
+    assert says in judged.warning
+    assert judged.warning.endswith(" undone. Nothing was turned.")
 
 
-@pytest.mark.parametrize("name", TURNS)
-def test_turned_masks_are_named_and_left_as_they_are(name: str) -> None:
-    slices = small_set(shape=(96, 96))
-    masks = {number: TURNS[name](mask) for number, mask in truth(slices, (2, 5, 8)).items()}
-    warning = turned(masks, slices)
-    assert warning.startswith(f"The masks seem to be {name}: ")
-    assert "1.000 with that undone" in warning
+def test_inverted_masks_are_refused(tmp_path: Path) -> None:
+    theirs = write_masks(tmp_path / "theirs", {n: ~mask for n, mask in truth().items()}, ".nii.gz")
+    with one_line(DataError, "seem to be inverted: ", "write 0 for the background"):
+        judge(theirs, SPLIT, SLICES)
 
 
-def test_masks_that_are_poor_whichever_way_raise_no_warning() -> None:
-    slices = small_set()  # not square
-    masks = truth(slices, (2, 5))
-    empty = {number: np.zeros_like(mask) for number, mask in masks.items()}
-    full = {number: np.ones_like(mask) for number, mask in masks.items()}
-    assert [turned(poor, slices) for poor in (empty, full, masks, {})] == [""] * 4
-    assert "mirrored" in turned({n: mask[:, ::-1] for n, mask in masks.items()}, slices)
+@pytest.mark.parametrize(("equal", "n", "said"), [(20, 20, True), (2, 20, True), (1, 20, False)])
+def test_the_folder_of_the_truth_is_asked_about(
+    tmp_path: Path, equal: int, n: int, said: bool
+) -> None:
+    """From a tenth of the slices; the others have one pixel less."""
+    slices = squares(2 * n)
+    split = halves(slices)
+    masks = {number: mask.copy() for number, mask in truth(slices, split.test).items()}
+    for number in split.test[equal:]:
+        masks[number][number + 4, 20] = False
+    theirs = write_masks(tmp_path / "theirs", masks)
+    warning = judge(theirs, split, slices).warning
+    says = f"equal the truth on {equal} of {n} slices: is this the folder of the truth?"
+    assert warning == (f"{theirs}: these masks {says}" if said else "")
+
+
+@pytest.mark.parametrize(("shift", "odd"), [(-1, "low"), (1, "high")])
+def test_numbers_that_are_all_one_off(tmp_path: Path, shift: int, odd: str) -> None:
+    """As of a tool that counts from 0: the slices in common are not scored as one another."""
+    shifted = {number + shift: mask for number, mask in truth().items()}
+    refused(write_masks(tmp_path / odd, shifted), f"every number is one too {odd}: ", "1, 2, 3, 4;")
 
 
 def test_the_summary_says_what_is_not_known() -> None:
@@ -284,7 +298,9 @@ def test_the_verb_scores_a_folder_and_writes_its_table(
     assert output.startswith("their tool: masks of the 4 test slices of split.json, ")
     assert "mean Dice                 1.0000" in output
     assert "missed tumours            0\n" in output
-    assert "seem to be" not in output
+    assert (
+        "these masks equal the truth on 4 of 4 slices: is this the folder of the truth?" in output
+    )
     scores = pd.read_csv(tmp_path / "new" / "scores.csv")
     assert scores["slice_id"].tolist() == [1, 5, 9, 13]
     assert scores["dice"].tolist() == [1, 1, 1, 1]
@@ -297,14 +313,60 @@ def test_the_verb_overwrites_nothing(verb: Verb, capsys: Capture, tmp_path: Path
     assert (tmp_path / "mine.csv").read_text() == "mine"
 
 
-def test_the_verb_says_where_they_are_turned(
-    verb: Verb, capsys: Capture, tmp_path: Path, slices: SliceSet
+@pytest.mark.parametrize("slip", [np.flipud, np.logical_not])
+def test_the_verb_refuses_turned_masks_and_writes_nothing(
+    verb: Verb, capsys: Capture, tmp_path: Path, slices: SliceSet, slip: Callable[..., Any]
 ) -> None:
-    write_masks(tmp_path / "masks", {n: m[::-1] for n, m in truth(slices, (1, 5, 9, 13)).items()})
-    assert main(verb()) == 0
-    output = capsys.readouterr().out
-    assert output.startswith("masks: ")
-    assert "The masks seem to be " in output
+    masks = {number: slip(mask) for number, mask in truth(slices, (1, 5, 9, 13)).items()}
+    write_masks(tmp_path / "masks", masks)
+    assert main(verb("--out", "new/scores.csv")) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("error: masks: the masks seem to be ")
+    assert not (tmp_path / "new").exists()
+    assert main(verb("--out", "new/scores.csv", "--as-they-are")) == 0
+    output = capsys.readouterr()
+    assert "masks: the masks seem to be " in output.out
+    assert (tmp_path / "new" / "scores.csv").exists()
+
+
+def test_the_verb_draws_no_slices_unasked(
+    verb: Verb, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [word for word in verb() if word not in ("--data", "phantoms")]
+    assert main(words) == 2
+    says = "error: no slices are given; name their folder or zip with --data PATH or in $MENINGIOM"
+    assert capsys.readouterr().err.startswith(says)
+    monkeypatch.setenv("MENINGIOMA_DATA", "phantoms")
+    assert main(words) == 0
+
+
+@pytest.mark.parametrize(
+    ("out", "says"),
+    [
+        ("masks", "--out masks: is a folder; name a file, such as masks/scores.csv"),
+        ("split.json", "--out split.json: exists already and is left as it is"),
+        ("gone", "--out gone: exists already and is left as it is"),
+        ("split.json/new.csv", "split.json/new.csv: cannot be written (Not a directory)"),
+        ("split.json/a/new.csv", "split.json/a/new.csv: cannot be written (Not a directory)"),
+    ],
+)
+def test_the_verb_tries_where_it_is_to_write_before_it_works(
+    verb: Verb, capsys: Capture, tmp_path: Path, out: str, says: str
+) -> None:
+    """Before the slices are looked for, which are not there."""
+    (tmp_path / "gone").symlink_to("nowhere")
+    before = sorted(tmp_path.rglob("*"))
+    assert main([*verb("--out", out), "--data", "no/such"]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {says}")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_help_says_how_axes_lie(capsys: Capture) -> None:
+    with pytest.raises(SystemExit):
+        main(["score", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "the first axis of a NIfTI file is a slice's columns from left to right" in text
 
 
 def test_the_verb_names_a_wrong_folder(verb: Verb, capsys: Capture, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from benchmark.__main__ import main
 from benchmark.errors import DataError, OutputError
 from benchmark.runs.run_folder import RunFolder, write_json
 from benchmark.storage.atomic import (
+    check_writable,
     move_into,
     replace_into,
     staging_folder,
@@ -115,6 +116,24 @@ def test_folders_that_were_made_for_a_refused_file_are_gone(tmp_path: Path) -> N
         write_bytes(staging / "no" / "such", b"")
     assert snapshot(tmp_path) == snapshot(tmp_path / "mine") == {}
     assert list(tmp_path.iterdir()) == [tmp_path / "mine"]
+
+
+def test_a_place_is_tried_without_a_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the nearest folder that is there; whoever may write everywhere is refused by the disk."""
+    check_writable(tmp_path / "a" / "b" / "new.csv")
+    assert list(tmp_path.iterdir()) == []
+    tried: list[Path] = []
+
+    def refuse(**options: Path) -> None:
+        tried.append(options["dir"])
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    monkeypatch.chdir(tmp_path)
+    for name in ("a/b/new.csv", "new.csv"):
+        with pytest.raises(OutputError, match=f"^{name}: cannot be written .Read-only file system"):
+            check_writable(Path(name))
+    assert tried == [Path(), Path()]
 
 
 @pytest.fixture(params=["links", "no links"])
