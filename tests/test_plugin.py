@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
-import types
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,7 @@ from bench_forms import ROOT, finish, process
 
 from baselines import ARMS
 from benchmark.__main__ import main
-from benchmark.arm import ArmEntry, with_plugins
+from benchmark.arm import with_plugins
 from benchmark.errors import ArmError
 from benchmark.runs.run_folder import read_json
 
@@ -78,24 +76,3 @@ def test_a_broken_package_is_one_line(
     output = capsys.readouterr().err
     assert output.startswith("error: ")
     assert output.count("\n") == 1
-
-
-def test_the_arm_that_the_readme_shows_is_an_arm() -> None:
-    """README's listing, as it stands: it names a file, is short, and builds two logits a pixel."""
-    import torch
-
-    from benchmark.protocol import Network
-
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    listing = re.search(r"```python\n# my_arms.py\n(.*?)```", readme, re.DOTALL)
-    assert listing is not None
-    assert 'my-arm = "my_arms:MyArm"' in readme
-    assert len(listing[1].splitlines()) <= 15
-    module = types.ModuleType("my_arms")
-    sys.modules["my_arms"] = module
-    exec(listing[1], module.__dict__)
-    entry = ArmEntry.of(module.MyArm)
-    assert (entry.defaults, entry.gflop) == ({"alpha": 0.5, "width": 32}, None)  # cost not known
-    with torch.random.fork_rng():
-        logits = module.MyArm().build(Network())(torch.zeros(1, 1, 64, 64))
-    assert logits.shape == (1, 2, 64, 64)
