@@ -109,8 +109,7 @@ def test_the_evening_as_printed_ends_in_the_arms_table(evening: Evening) -> None
     listing = named("python")[1]
     evening.write(listing)
     assert "my-arm" in evening.give(evening.command("arms"))
-    phantoms = "--seeds 1 --image-size 64"
-    output = evening.give(evening.command("reproduce", "phantoms"), f" {phantoms}{SHORT}")
+    output = evening.give(evening.command("reproduce", "phantoms"), " --seeds 1 --threads 1")
     assert "Judge them: nox -s compare" in output
     real = evening.command("reproduce", "path/to/slices")
     output = evening.give(real, SHORT)
@@ -130,7 +129,7 @@ def test_the_evening_as_printed_ends_in_the_arms_table(evening: Evening) -> None
 
 
 def test_the_package_as_printed_installs_and_brings_the_arm(tmp_path: Path) -> None:
-    """Built by its own backend, as nox does for a folder in BENCH_PLUGINS, but without a network."""
+    """Built by its own backend, as nox does for a folder in BENCH_PLUGINS; here without a network."""
     for name, text in map(named, ("python", "toml")):
         (tmp_path / name).write_text(text, encoding="utf-8")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "-q"]
