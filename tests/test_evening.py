@@ -24,7 +24,8 @@ pytestmark = pytest.mark.slow
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SECTION = README.partition("**Add a network.**")[2].partition("**Judge masks**")[0]
 BLOCKS = dict(re.findall(r"```(\w*)\n(.*?)```", SECTION, re.DOTALL))
-SHORT = " --threads 1 --set training.max_epochs=1"  # for tests: what is added to a training
+SMALL = " --image-size 64"  # what is added here to the commands as printed
+SHORT = " --threads 1 --set training.max_epochs=1"
 
 
 def named(block: str) -> tuple[str, str]:
@@ -68,7 +69,7 @@ def evening(tmp_path: Path) -> Evening:
 
 def rows(output: str, title: str) -> list[str]:
     """The rows of the table below a title that are about the arm."""
-    table = output.partition(title)[2].partition("\n\n")[0]
+    table = re.split(r"\n\n", output.partition(title)[2])[0]
     return [line for line in table.splitlines() if line.lstrip().startswith("my-arm")]
 
 
@@ -108,7 +109,7 @@ def test_the_evening_as_printed_ends_in_the_arms_table(evening: Evening) -> None
     """Checked, tried on phantoms, trained from three seeds, compared; edited, it is another arm."""
     listing = named("python")[1]
     evening.write(listing)
-    assert "my-arm" in evening.give(evening.command("arms"))
+    assert "my-arm" in evening.give(evening.command("arms"), SMALL)
     output = evening.give(evening.command("reproduce", "phantoms"), " --seeds 1 --threads 1")
     assert "Judge them: nox -s compare" in output
     real = evening.command("reproduce", "path/to/slices")
@@ -129,7 +130,7 @@ def test_the_evening_as_printed_ends_in_the_arms_table(evening: Evening) -> None
 
 
 def test_the_package_as_printed_installs_and_brings_the_arm(tmp_path: Path) -> None:
-    """Built by its own backend, as nox does for a folder in BENCH_PLUGINS; here without a network."""
+    """Built by its own backend, as nox does for a folder in BENCH_PLUGINS; without a network."""
     for name, text in map(named, ("python", "toml")):
         (tmp_path / name).write_text(text, encoding="utf-8")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "-q"]
