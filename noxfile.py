@@ -2,12 +2,15 @@
 
 All jobs but lint, docs, mutants and speed share one environment, `.nox/bench`, made from
 `constraints.txt` at the first call and reused until that file or `pyproject.toml` changes. Mutants
-and speed have their own beside it.
+and speed have their own beside it. Packages with arms of yours come into it where `BENCH_PLUGINS`
+names their folders, separated as in PATH: again whenever it is made anew, and where that list or
+one's `pyproject.toml` changed.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -31,19 +34,37 @@ def python(
 
     Installing where nothing changed would take every call 14 s (6 s of a core), hence the stamp.
     """
+    packages = plugins(session) if name == "bench" else []
     folder = ROOT / ".nox" / name
     executable = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     made_from = b"".join((ROOT / f).read_bytes() for f in ("pyproject.toml", "constraints.txt"))
     wanted = hashlib.sha256(made_from + sys.version.encode()).hexdigest()
+    pip = (str(executable), "-m", "pip", "install", "-q", "--disable-pip-version-check")
+    install = partial(session.run, *pip, "-c", "constraints.txt", external=True)
     stamp = folder / "made-from"
     if not stamp.is_file() or stamp.read_text(encoding="utf-8") != wanted:
         session.log(f"making the environment {folder.relative_to(ROOT)} (once; a few minutes)")
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        pip = (str(executable), "-m", "pip", "install", "-q", "--disable-pip-version-check")
-        session.run(*pip, "-c", "constraints.txt", "-e", f".[{extras}]", external=True)
+        install("-e", f".[{extras}]")
+        stamp.write_text(wanted, encoding="utf-8")
+    about = b"".join(bytes(p) + (p / "pyproject.toml").read_bytes() for p in packages)
+    wanted, stamp = hashlib.sha256(about).hexdigest(), folder / "plugins"
+    if packages and (not stamp.is_file() or stamp.read_text(encoding="utf-8") != wanted):
+        session.log(f"installing {', '.join(map(str, packages))} (BENCH_PLUGINS)")
+        install(*(word for package in packages for word in ("-e", str(package))))
         stamp.write_text(wanted, encoding="utf-8")
     session.run(str(executable), *arguments, external=True)
+
+
+def plugins(session: nox.Session) -> list[Path]:
+    """The folders of packages that BENCH_PLUGINS names; ends the session where one is none."""
+    names = [name for name in os.environ.get("BENCH_PLUGINS", "").split(os.pathsep) if name]
+    folders = {name: ROOT / Path(name).expanduser() for name in names}
+    for name, folder in folders.items():
+        if not (folder / "pyproject.toml").is_file():
+            session.error(f"BENCH_PLUGINS: {name}: no pyproject.toml is there; mend the path")
+    return list(folders.values())
 
 
 def benchmark(session: nox.Session, verb: str) -> None:
@@ -79,6 +100,12 @@ def report(session: nox.Session) -> None:
     pictures.
     """
     benchmark(session, "report")
+
+
+@job()
+def arms(session: nox.Session) -> None:
+    """List the arms; -- --check my-arm --arm-file my_arm.py tries a network of yours in seconds."""
+    benchmark(session, "arms")
 
 
 @job()

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 from baselines import ARMS
+from benchmark.arm_file import with_arm_files
 from benchmark.cli import judge_verbs, other_verbs
 from benchmark.cli.devices import let_waiting_threads_sleep
 from benchmark.cli.parser import parser
@@ -80,7 +81,8 @@ def main(arguments: list[str] | None = None) -> int:
         let_waiting_threads_sleep(os.environ)
     try:
         with sigterm_stops():
-            code = VERBS[options.verb](options, with_plugins(ARMS))
+            files = vars(options).get("arm_file", ())
+            code = VERBS[options.verb](options, with_arm_files(with_plugins(ARMS), files))
             sys.stdout.flush()  # here, where a reader that is gone is no error
             return code
     except BenchmarkError as error:

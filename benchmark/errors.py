@@ -4,6 +4,7 @@ Each message names the value, the rule it broke and the cure. The command line p
 it without a traceback and exits with code 2.
 """
 
+import sys
 from collections.abc import Collection
 from difflib import get_close_matches
 
@@ -55,6 +56,18 @@ def known(kind: str, name: object, choices: object) -> str:
     "unknown arm 'unett'; known: otsu, unet"
     """
     return f"unknown {kind} {name!r}; known: {', '.join(sorted(map(str, choices)))}"  # type: ignore[call-overload]
+
+
+def unknown_arm(name: str, arms: Collection[str]) -> str:
+    """Return the sentence for an arm that is not there: where it was looked for, and the cure.
+
+    >>> print(unknown_arm("my-arm", ["otsu"]))  # doctest: +ELLIPSIS
+    unknown arm 'my-arm'; known: otsu; searched: ...; install its package there (with nox: ...
+    """
+    return (
+        f"{known('arm', name, arms)}; searched: {sys.executable}; install its package there (with "
+        "nox: its folder in BENCH_PLUGINS), or give its file with --arm-file"
+    )
 
 
 def nearest(run_id: str, there: Collection[str]) -> str:

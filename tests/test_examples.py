@@ -33,7 +33,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_example_is_listed_with_its_parameters(site: Path, tmp_path: Path) -> None:
     code, output, err = finish(process(["-m", "benchmark", "arms"], tmp_path, [site]))
     assert (code, err) == (0, "")
-    assert "my_arms:MyArm" in output
+    assert "my_arm:MyArm" in output
     assert "width=32" in output
 
 

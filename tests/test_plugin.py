@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import shutil
 import sys
@@ -13,7 +12,6 @@ from bench_forms import ROOT, finish, process
 
 from baselines import ARMS
 from benchmark.__main__ import main
-from benchmark.arm import ArmEntry
 from benchmark.plugins import with_plugins
 from benchmark.runs.run_folder import read_json
 
@@ -192,25 +190,3 @@ def test_beside_a_broken_arm_a_grid_runs_and_one_that_names_it_is_refused(tmp_pa
     assert code == 2
     warning, error = err.splitlines()
     assert error == warning.replace("warning: ", "error: ")
-
-
-def test_the_arm_that_the_readme_shows_is_an_arm(tmp_path: Path, monkeypatch: Patch) -> None:
-    """README's listing, as it stands: it names a file, is short, and builds two logits a pixel."""
-    import torch
-
-    from benchmark.protocol import Network
-
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    listing = re.search(r"```python\n# my_arms.py\n(.*?)```", readme, re.DOTALL)
-    assert listing is not None
-    assert 'my-arm = "my_arms:MyArm"' in readme
-    assert len(listing[1].splitlines()) <= 15
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "my_arms", raising=False)
-    (tmp_path / "my_arms.py").write_text(listing[1])
-    module = importlib.import_module("my_arms")
-    entry = ArmEntry.of(module.MyArm)
-    assert (entry.defaults, entry.gflop) == ({"alpha": 0.5, "width": 32}, None)  # cost not known
-    with torch.random.fork_rng():
-        logits = module.MyArm().build(Network())(torch.zeros(1, 1, 64, 64))
-    assert logits.shape == (1, 2, 64, 64)

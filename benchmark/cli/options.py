@@ -19,6 +19,7 @@ def request(options: argparse.Namespace) -> Request:
     return Request(
         data=get("data"),
         grid=get("grid"),
+        arm_files=tuple(get("arm_file") or ()),
         protocol=get("protocol"),
         only=_keyed("--only", get("only") or []),
         seeds=check_seeds(options.seeds) if get("seeds") else None,

@@ -16,6 +16,7 @@ examples:
   python -m benchmark data path/to/slices            what is in a folder, zip or download
   python -m benchmark plan --data path/to/slices     the thesis's 108 trainings: state and time, nothing run
   python -m benchmark reproduce --data path/to/slices --only kernel_size=5 alpha=0.5 --seeds 452669
+  python -m benchmark reproduce --data path/to/slices --arm-file my_arm.py    a network of yours
   python -m benchmark compare                        your runs against the thesis's printed numbers
   python -m benchmark report                         the same as a page with figures: report/index.html
   python -m benchmark audit --data path/to/slices    test slices whose patient was also trained on, split by split
@@ -175,12 +176,18 @@ def _predict(add: Add) -> None:
     add("--out", type=Path, default=Path("predictions"), help=out)
     overwrite = "replace files of the same names in --out, such as those of an earlier call"
     add("--overwrite", action="store_true", help=overwrite)
+    _arm_file(add)
     _spacing(add)
     _device(add)
 
 
 def _arms(add: Add) -> None:
-    """It has none."""
+    _arm_file(add)
+
+
+def _arm_file(add: Add, more: str = "") -> None:
+    what = f"a Python file with an arm of yours, class MyArm as my-arm; may be repeated{more}"
+    add("--arm-file", type=Path, action="append", default=[], metavar="MY_ARM.PY", help=what)
 
 
 def _data_option(add: Add) -> None:
@@ -229,6 +236,7 @@ def _grid_options(add: Add) -> None:
     add("--data", help=f"{SOURCE_HELP}; {default}")
     grid = "thesis, baselines, quick, or a TOML file (default: thesis; on phantoms quick)"
     add("--grid", help=grid)
+    _arm_file(add, "; without --grid its arms are what is run, with their defaults")
     add("--protocol", help="thesis, patient, or a TOML file (default: the grid's)")
     only = "narrow the grid: kernel_size=3,5 alpha=0.5 arm=unet"
     add("--only", **MORE, default=[], metavar="KEY=VALUES", help=only)

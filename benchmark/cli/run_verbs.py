@@ -195,8 +195,10 @@ def _conclude(asked: Request, planned: PlannedRuns, outcome: Mapping[str, RunSta
     if elsewhere:
         print(f"{elsewhere} cells are being run by another process.")
     folder, data = shlex.quote(str(planned.folder)), shlex.quote(asked.source)
-    phantom = planned.slices.phantom
-    print(PHANTOM_WORDS if phantom else f"Judge them: nox -s compare -- --runs {folder}")
+    if phantom := planned.slices.phantom:
+        print(PHANTOM_WORDS)
+    if asked.arm_files or not phantom:
+        print(f"Judge them: nox -s compare -- --runs {folder}")
     if asked.data is not None or asked.source != PHANTOMS:
         print(f"See them on one page: nox -s report -- --runs {folder} --data {data}")
     return 1 if failed else 0

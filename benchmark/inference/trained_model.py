@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.arm import Arm, ArmEntry, Keepable, RunContext
-from benchmark.errors import BenchmarkError, RecordError, SpecError, known, nearest
+from benchmark.errors import BenchmarkError, RecordError, SpecError, nearest, unknown_arm
 from benchmark.preprocessing.nyul import Landmarks
 from benchmark.runs import run_folder
 from benchmark.runs.collect import run_folders
@@ -114,7 +114,7 @@ def _arm(run: FinishedRun, arms: Mapping[str, ArmEntry]) -> Any:
     """The run's arm, not fitted yet."""
     name, path = run.spec.arm, run.folder / run_folder.SPEC
     if name not in arms:
-        raise RecordError(f"{path}: {known('arm', name, arms)}; install the package that brings it")
+        raise RecordError(f"{path}: {unknown_arm(name, arms)}")
     if arms[name].needs_click:
         raise RecordError(
             f"{path}: arm {name} needs a click in each tumour; choose a run of an automatic arm"

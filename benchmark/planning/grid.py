@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmark.arm import ArmEntry
-from benchmark.errors import SpecError, known
+from benchmark.errors import SpecError, known, unknown_arm
 from benchmark.protocol import Recipe
 from benchmark.runs.spec import RunSpec
 from benchmark.splits.split import Split
-from benchmark.storage.toml_file import read_table
+from benchmark.storage.toml_file import read_table, shipped
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def expand(
     specs: dict[str, RunSpec] = {}
     for split, seed, (name, axes) in itertools.product(splits, grid.seeds, grid.arms):
         if name not in arms:
-            raise SpecError(known("arm", name, arms))
+            raise SpecError(unknown_arm(name, arms))
         entry = arms[name]
         for values in itertools.product(*axes.values()):
             params = entry.resolve(dict(zip(axes, values, strict=True)))
@@ -119,14 +119,31 @@ def expand(
 
 
 def narrow(specs: list[RunSpec], only: Mapping[str, Sequence[Any]]) -> list[RunSpec]:
-    """Keep the runs whose arm or parameters take one of the wanted values, for every key."""
+    """Keep the runs whose arm or parameters take one of the wanted values, for every key.
+
+    `SpecError` for what none has names the shipped grids that have it.
+    """
     for key, wanted in only.items():
         there = {spec.arm if key == "arm" else spec.params.get(key) for spec in specs} - {None}
         if not there:
             keys = {"arm"} | {k for spec in specs for k in spec.params}
-            raise SpecError(f"--only: {known('key', key, keys)}")
+            raise SpecError(f"--only: {known('key', key, keys)}{_elsewhere(key, only[key])}")
         for value in wanted:
             if value not in there:
-                raise SpecError(f"--only: {known(key, value, there)}")
+                cure = _elsewhere(key, [value])
+                if not cure and key != "arm":
+                    cure = f"; a grid file of yours can name it: {key} under its [[arms]]"
+                raise SpecError(f"--only: {known(key, value, there)}{cure}")
         specs = [s for s in specs if (s.arm if key == "arm" else s.params.get(key)) in wanted]
     return specs
+
+
+def _elsewhere(key: str, wanted: Sequence[Any]) -> str:
+    """Say "; grid baselines has it: --grid baselines" where a shipped grid has all of these."""
+    grids = sorted(map(load_grid, shipped("grid")), key=lambda grid: bool(grid.overrides))
+    for name, arms in ((grid.name, grid.arms) for grid in grids):  # those of full trainings first
+        values = ((arm,) if key == "arm" else axes.get(key, ()) for arm, axes in arms)
+        there = set(itertools.chain.from_iterable(values))
+        if there.issuperset(wanted):
+            return f"; grid {name} has it: --grid {name}"
+    return ""

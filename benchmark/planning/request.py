@@ -31,6 +31,7 @@ class Request:
     data: str | None = None
     grid: str | None = None
     protocol: str | None = None
+    arm_files: tuple[Path, ...] = ()
     only: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     seeds: tuple[int, ...] | None = None
     splits: tuple[int, ...] | None = None
@@ -59,6 +60,11 @@ class Request:
     @property
     def grid_name(self) -> str:
         return self.grid or ("quick" if self.source == PHANTOMS else "thesis")
+
+    @property
+    def own_grid(self) -> bool:
+        """Whether the arms of the files are all that is run."""
+        return bool(self.arm_files) and self.grid is None
 
 
 @dataclass(frozen=True)
@@ -108,6 +114,8 @@ def prepare(
     anything that is not as it should be, before any folder is written to.
     """
     grid = load_grid(request.grid_name)
+    if request.own_grid:
+        grid = _grid_of_files(grid, request.arm_files, arms)
     recipe = load_recipe(request.protocol or grid.protocol, {**grid.overrides, **request.overrides})
     slices = load_slices(request, say)
     refuse_mixing(request.folder, slices)
@@ -139,6 +147,13 @@ def prepare(
         )
         splits[split.split_id] = split
     return PlannedRuns(slices, splits, specs_on([*splits.values()]), grid, request.folder)
+
+
+def _grid_of_files(grid: Grid, files: Sequence[Path], arms: Mapping[str, ArmEntry]) -> Grid:
+    """The grid with the arms of these files in place of its own: their defaults, its seeds."""
+    modules = [file.stem for file in files]
+    own = [name for name, arm in arms.items() if arm.target.partition(":")[0] in modules]
+    return replace(grid, name="+".join(modules), arms=tuple((name, {}) for name in own))
 
 
 def refuse_mixing(folder: Path, slices: SliceSet) -> None:
