@@ -147,7 +147,13 @@ def predict(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
 
 
 def list_arms(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
-    """List every arm, built in or installed by another package."""
+    """List every arm, built in or installed by another package; or check one."""
+    if options.check is not None:
+        from benchmark.cli.arm_check import check_arm
+
+        (worker,) = allocate(1, 1, usable_cores(), cards_seen(options.device), options.device)
+        print(check_arm(options.check, arms, options.image_size, worker))
+        return 0
     rows = []
     for name, entry in arms.items():
         params = ", ".join(f"{k}={v!r}" for k, v in entry.defaults.items())
