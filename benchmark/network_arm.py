@@ -43,19 +43,21 @@ class NetworkArm:
         """Return the untrained network, its weights drawn from torch's generator."""
         raise NotImplementedError
 
-    def check(self, name: str, shape: tuple[int, int], recipe: Recipe) -> tuple[str, ...]:
-        """Build the network and hold it to its contract for (H, W) images, on the processor.
+    def check(
+        self, name: str, shape: tuple[int, int], recipe: Recipe, device: str = "cpu"
+    ) -> tuple[str, ...]:
+        """Build the network and hold it to its contract for (H, W) images.
 
         Returns notes, of weights that no gradient reaches. Raises `ArmError` that begins with name:
         where the module, its two logits a pixel, their range or their gradients are not as they
         must be, or `build` fails. It takes as long as a step on two images, and leaves no trace.
         """
-        with torch.random.fork_rng([]):
+        with torch.random.fork_rng(_cards(device)):
             try:
                 built = self.build(recipe.network)
             except Exception as error:
                 raise ArmError(f"{name}: build() failed: {brief(error)}") from error
-        return check_network(name, built, shape, recipe, self.alpha)
+        return check_network(name, built, shape, recipe, self.alpha, device)
 
     def fit(self, train: Cases, val: Cases, context: RunContext) -> FitReport:
         """Train to the protocol's stopping rule, or go on where an interrupted fit stopped.
@@ -63,8 +65,7 @@ class NetworkArm:
         Raises `ArmError` before, where the network breaks the contract of `build`.
         """
         self.context, recipe = context, context.recipe
-        cards = [context.device] if context.device.startswith("cuda") else []
-        with torch.random.fork_rng(cards):
+        with torch.random.fork_rng(_cards(context.device)):
             torch.manual_seed(torch_seed(context.seed, "weights"))
             self.model = self.build(recipe.network)
             words = type(self).__name__, self.model, train.shape, recipe, self.alpha, context.device
@@ -90,3 +91,8 @@ class NetworkArm:
         with torch.random.fork_rng([]):  # building draws weights, on the processor, for nothing
             self.model = replace_layers(self.build(context.recipe.network))
         self.model.load_state_dict(dict(state))
+
+
+def _cards(device: str) -> list[str]:
+    """The cards whose random streams are used beside the processor's."""
+    return [device] if device.startswith("cuda") else []

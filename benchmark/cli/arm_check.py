@@ -18,11 +18,9 @@ from benchmark.cli.devices import WorkerDevice
 from benchmark.data import phantoms
 from benchmark.data.slices import check_sides
 from benchmark.errors import ArmError, BenchmarkError, SpecError, brief, known
-from benchmark.planning.time_estimate import GUESSED_EPOCHS, estimate, span, timing_records
+from benchmark.planning.time_estimate import GUESSED_EPOCHS, span
 from benchmark.protocol import Recipe, load_recipe, override
-from benchmark.runs.collect import reproduction_folder
 from benchmark.runs.environment import peak_mib
-from benchmark.runs.prepared_data import PreparedData
 from benchmark.runs.spec import RunSpec
 from benchmark.scoring.evaluate import predict_checked, simulated_clicks
 from benchmark.splits.files import shipped
@@ -33,7 +31,7 @@ PHANTOMS_OF_A_PATIENT = 4
 WARM_SECONDS = 2.0  # a step that took less is measured again: the first one is slower
 
 
-def check_cells(specs: Iterable[RunSpec], arms: Mapping[str, ArmEntry]) -> list[str]:
+def check_cells(specs: Iterable[RunSpec], arms: Mapping[str, ArmEntry], device: str) -> list[str]:
     """Make the arm of every cell, and hold networks from outside to their contract; return notes.
 
     A network is asked once for each size and settings that it is built with, whatever its alpha.
@@ -49,7 +47,7 @@ def check_cells(specs: Iterable[RunSpec], arms: Mapping[str, ArmEntry]) -> list[
         without_alpha = [(name, value) for name, value in params if name != "alpha"]
         built = (spec.arm, *without_alpha, spec.shape, spec.recipe.network)
         if entry.source is not None and built not in notes:
-            notes[built] = _contract_notes(spec.arm, made[key], spec.shape, spec.recipe)
+            notes[built] = _contract_notes(spec.arm, made[key], spec.shape, spec.recipe, device)
     return list(dict.fromkeys(note for found in notes.values() for note in found))
 
 
@@ -74,20 +72,18 @@ def check_arm(name: str, arms: Mapping[str, ArmEntry], side: int, worker: Worker
     """
     import torch
 
-    from benchmark.training.seeding import make_deterministic
-
     if name not in arms:
         raise SpecError(known("arm", name, arms))
     check_sides((side, side), "--image-size")
     torch.set_num_threads(worker.threads)
-    make_deterministic(worker.device)
     entry, recipe = arms[name], load_recipe("thesis")
     params = entry.resolve({})
-    notes = _contract_notes(name, _made(name, entry, params), (side, side), recipe)
-    trial = _tried(name, entry, params, recipe, side, worker.device)
+    arm, device = _made(name, entry, params), worker.device
+    notes = _contract_notes(name, arm, (side, side), recipe, device)
+    trial = _tried(name, entry, params, recipe, side, device)
     called = ", ".join(f"{key}={value}" for key, value in params.items())
     title = f"{name}{f' ({called})' if called else ''} keeps the contract of an arm."
-    rows = _cost_rows(trial, entry, worker)
+    rows = _cost_rows(trial, worker)
     return "\n".join(
         [title, *(f"Note: {note}" for note in notes), tabulate(rows, tablefmt="plain")]
     )
@@ -101,14 +97,18 @@ def _made(name: str, entry: ArmEntry, params: Mapping[str, Any]) -> Any:
         return arm(**params)
 
 
-def _contract_notes(name: str, arm: Any, shape: tuple[int, int], recipe: Recipe) -> tuple[str, ...]:
-    """Hold a network arm to its contract; nothing for an arm of another kind."""
+def _contract_notes(
+    name: str, arm: Any, shape: tuple[int, int], recipe: Recipe, device: str
+) -> tuple[str, ...]:
+    """Hold a network arm to its contract where it will be trained; nothing for another kind."""
     from benchmark.network_arm import NetworkArm
+    from benchmark.training.seeding import make_deterministic
 
+    make_deterministic(device)
     if not isinstance(arm, NetworkArm):
         return ()
     with _in_its_words(name, type(arm), "check"):
-        return arm.check(name, shape, recipe)
+        return arm.check(name, shape, recipe, device)
 
 
 @contextlib.contextmanager
@@ -138,13 +138,15 @@ def _tried(
     name: str, entry: ArmEntry, params: Mapping[str, Any], recipe: Recipe, side: int, device: str
 ) -> Trial:
     """Fit and predict on phantoms, as many to train as a batch has, to validate in proportion."""
+    from benchmark.runs.prepared_data import PreparedData
+
     like, batch = shipped()[LIKE].split, recipe.training.batch_size
     val = max(1, round(batch * len(like.val) / len(like.train)))
     patients = -(-(batch + val) // PHANTOMS_OF_A_PATIENT)
     slices = phantoms.make(patients=patients, slices_per_patient=PHANTOMS_OF_A_PATIENT, size=side)
     numbers = tuple(slices.slice_id.tolist())
     split = Split("check", numbers[:batch], numbers[batch : batch + val], ())
-    identity = {"dataset_id": shipped()[LIKE].dataset_id, "content_fingerprint": slices.fingerprint}
+    identity = {"dataset_id": slices.dataset_id, "content_fingerprint": slices.fingerprint}
     spec = RunSpec(
         name, params, recipe, **identity, split_id=LIKE, split_fingerprint=like.fingerprint,
         shape=slices.shape, seed=None if entry.deterministic else 1,
@@ -181,7 +183,7 @@ def _report(name: str, given: object) -> FitReport:
     raise ArmError(f"{name}: fit() gave {got}; {rule}")
 
 
-def _cost_rows(trial: Trial, entry: ArmEntry, worker: WorkerDevice) -> list[tuple[str, str]]:
+def _cost_rows(trial: Trial, worker: WorkerDevice) -> list[tuple[str, str]]:
     """What a training takes here, in words."""
     side, report, peak = trial.spec.shape[0], trial.report, peak_mib(worker.device)
     images = f"{trial.train} drawn phantoms of {side} x {side}"
@@ -196,7 +198,7 @@ def _cost_rows(trial: Trial, entry: ArmEntry, worker: WorkerDevice) -> list[tupl
     gflop = report.train_gflop_per_image
     counted = "not countable" if gflop is None else f"{gflop:.3g}, forward and backward"
     like, step = shipped()[LIKE].split, report.history[-1]["seconds"]
-    epoch, epochs = step * len(like.train) / trial.train, _epochs(trial.spec, entry)
+    epoch = step * len(like.train) / trial.train
     return [
         ("parameters", f"{report.parameters:,} ({report.parameters / 1e6:.2f} million)"),
         ("GFLOP an image", counted),
@@ -206,12 +208,8 @@ def _cost_rows(trial: Trial, entry: ArmEntry, worker: WorkerDevice) -> list[tupl
             "an epoch",
             f"{span(epoch)} for {len(like.train)} images, {len(like.val)} to validate ({LIKE})",
         ),
-        ("a training", f"about {span(epoch * epochs)}, if it ends after {epochs:.0f} epochs"),
+        (
+            "a training",
+            f"about {span(epoch * GUESSED_EPOCHS)}, {GUESSED_EPOCHS:.0f} epochs assumed",
+        ),
     ]
-
-
-def _epochs(spec: RunSpec, entry: ArmEntry) -> float:
-    """How many a training is thought to have, as time estimates take it from our records."""
-    records = {"our records": timing_records(reproduction_folder(), spec.dataset_id)}
-    like = shipped()[LIKE].split
-    return estimate(spec, len(like.train), entry, records).epochs or GUESSED_EPOCHS

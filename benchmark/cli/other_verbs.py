@@ -152,7 +152,9 @@ def list_arms(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
         from benchmark.cli.arm_check import check_arm
 
         (worker,) = allocate(1, 1, usable_cores(), cards_seen(options.device), options.device)
-        print(check_arm(options.check, arms, options.image_size, worker))
+        side = options.image_size
+        print(f"Checking {options.check} on drawn phantoms of {side} x {side} ...", flush=True)
+        print(check_arm(options.check, arms, side, worker))
         return 0
     rows = []
     for name, entry in arms.items():

@@ -85,7 +85,7 @@ def _carry_out(
 ) -> int:
     """Run what was planned, here or in several processes; say what came of it; the exit code."""
     cards = cards_seen(options.device)
-    _check(planned, arms, on_card=cards > 0)
+    _check(planned, arms, *allocate(1, 1, usable_cores(), cards, options.device))
     from benchmark.runs.runner import RunOptions
 
     specs, folder = planned.specs, planned.folder
@@ -139,8 +139,9 @@ def _workers(
     return workers
 
 
-def _check(planned: PlannedRuns, arms: Mapping[str, ArmEntry], on_card: bool) -> None:
+def _check(planned: PlannedRuns, arms: Mapping[str, ArmEntry], worker: WorkerDevice) -> None:
     """Raise `SpecError` or `ArmError`, before any cell is begun, for what cannot be run here."""
+    on_card = worker.device.startswith("cuda")
     if not on_card and any(s.recipe.training.precision == "tf32" for s in planned.specs):
         raise SpecError(
             "precision tf32 needs an NVIDIA card: "
@@ -149,7 +150,8 @@ def _check(planned: PlannedRuns, arms: Mapping[str, ArmEntry], on_card: bool) ->
     from benchmark.cli.arm_check import check_cells
 
     all_states = zip(planned.specs, states(planned.specs, planned.folder), strict=True)
-    for note in check_cells([s for s, now in all_states if now is not RunState.DONE], arms):
+    still_open = [spec for spec, state in all_states if state is not RunState.DONE]
+    for note in check_cells(still_open, arms, worker.device):
         print(f"Note: {note}.")
 
 
