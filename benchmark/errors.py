@@ -84,3 +84,13 @@ def nearest(run_id: str, there: Collection[str]) -> str:
     spelt_alike = get_close_matches(run_id.rpartition("_")[0] or run_id, names, 1)
     near += [names[name] for name in spelt_alike]
     return f"; the nearest is {near[0]}" if near else ""
+
+
+def brief(error: BaseException) -> str:
+    """Return an exception as one line: its type and the first line of its message.
+
+    >>> brief(ValueError("too long"))
+    'ValueError: too long'
+    """
+    first = str(error).strip().partition("\n")[0].strip()
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__

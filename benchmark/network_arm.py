@@ -10,11 +10,12 @@ import torch
 from torch import nn
 
 from benchmark.arm import Cases, FitReport, FloatImages, ProbMaps, RunContext
-from benchmark.errors import ArmError
-from benchmark.protocol import Network
+from benchmark.errors import ArmError, brief
+from benchmark.protocol import Network, Recipe
 from benchmark.training.layers import replace_layers
 from benchmark.training.loop import predict_network, train_network
 from benchmark.training.losses import check_alpha
+from benchmark.training.network_contract import check_network
 from benchmark.training.seeding import torch_seed
 
 
@@ -23,8 +24,9 @@ class NetworkArm:
     """A trained network. alpha in [0, 1] weighs false negatives in the Tversky loss.
 
     Subclasses add their parameters as fields with defaults and implement `build`, which
-    returns a module of (B, 1, H, W) images to (B, 2, H, W) logits, tumour second. What it costs
-    they may say in a static method `gflop` (see `benchmark.arm.ArmEntry`).
+    returns a module of (B, 1, H, W) images to (B, 2, H, W) logits, tumour second; `fit` holds it to
+    that before it trains, and `python -m benchmark arms --check NAME` alone. What it costs they may
+    say in a static method `gflop` (see `benchmark.arm.ArmEntry`).
     """
 
     deterministic: ClassVar[bool] = False
@@ -41,13 +43,33 @@ class NetworkArm:
         """Return the untrained network, its weights drawn from torch's generator."""
         raise NotImplementedError
 
+    def check(
+        self, name: str, shape: tuple[int, int], recipe: Recipe, device: str = "cpu"
+    ) -> tuple[str, ...]:
+        """Build the network and hold it to its contract for (H, W) images.
+
+        Returns notes, of weights that no gradient reaches. Raises `ArmError` that begins with name:
+        where the module, its two logits a pixel, their range or their gradients are not as they
+        must be, or `build` fails. It takes as long as a step on two images, and leaves no trace.
+        """
+        with torch.random.fork_rng(_cards(device)):
+            try:
+                built = self.build(recipe.network)
+            except Exception as error:
+                raise ArmError(f"{name}: build() failed: {brief(error)}") from error
+        return check_network(name, built, shape, recipe, self.alpha, device)
+
     def fit(self, train: Cases, val: Cases, context: RunContext) -> FitReport:
-        """Train to the protocol's stopping rule, or go on where an interrupted fit stopped."""
-        self.context = context
-        cards = [context.device] if context.device.startswith("cuda") else []
-        with torch.random.fork_rng(cards):
+        """Train to the protocol's stopping rule, or go on where an interrupted fit stopped.
+
+        Raises `ArmError` before, where the network breaks the contract of `build`.
+        """
+        self.context, recipe = context, context.recipe
+        with torch.random.fork_rng(_cards(context.device)):
             torch.manual_seed(torch_seed(context.seed, "weights"))
-            self.model = self.build(context.recipe.network)
+            self.model = self.build(recipe.network)
+            words = type(self).__name__, self.model, train.shape, recipe, self.alpha, context.device
+            check_network(*words)
             return train_network(self.model, self.alpha, train, val, context)
 
     def predict(self, images: FloatImages) -> ProbMaps:
@@ -69,3 +91,8 @@ class NetworkArm:
         with torch.random.fork_rng([]):  # building draws weights, on the processor, for nothing
             self.model = replace_layers(self.build(context.recipe.network))
         self.model.load_state_dict(dict(state))
+
+
+def _cards(device: str) -> list[str]:
+    """The cards whose random streams are used beside the processor's."""
+    return [device] if device.startswith("cuda") else []

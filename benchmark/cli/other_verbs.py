@@ -148,7 +148,15 @@ def predict(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
 
 
 def list_arms(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
-    """List every arm, built in or installed by another package."""
+    """List every arm, built in or installed by another package; or check one."""
+    if options.check is not None:
+        from benchmark.cli.arm_check import check_arm
+
+        (worker,) = allocate(1, 1, usable_cores(), cards_seen(options.device), options.device)
+        side = options.image_size
+        print(f"Checking {options.check} on drawn phantoms of {side} x {side} ...", flush=True)
+        print(check_arm(options.check, arms, side, worker))
+        return 0
     rows = []
     for name, entry in arms.items():
         params = ", ".join(f"{k}={v!r}" for k, v in entry.defaults.items())

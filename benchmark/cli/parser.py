@@ -21,6 +21,7 @@ examples:
   python -m benchmark report                         the same as a page with figures: report/index.html
   python -m benchmark audit --data path/to/slices    test slices whose patient was also trained on, split by split
   python -m benchmark score path/to/masks --split by-image-1 --data path/to/slices    judge another tool
+  python -m benchmark arms --check unet              can this arm be trained; what it costs here, in seconds
   python -m benchmark predict a.png --run RUN_ID     outline tumours on other slices with a model that was kept
 """  # noqa: E501
 # of benchmark.judge.judgement
@@ -37,7 +38,7 @@ rescore   recompute every measure from the stored predictions, without retrainin
 audit     measure how many test slices have their patient, or a neighbour, in training
 score     judge another tool from a folder of its masks: N.png, .tif, .webp, .bmp or .nii.gz
 predict   outline and measure tumours on other slices with a model that was kept
-arms      list the arms, their parameters and where they come from
+arms      list the arms, their parameters and where they come from; or check that one can be trained
 """
 SOURCE_HELP = (
     "a folder or zip of slices, or the word figshare (downloads the archive) or phantoms "
@@ -183,6 +184,11 @@ def _predict(add: Add) -> None:
 
 def _arms(add: Add) -> None:
     _arm_file(add)
+    check = "hold this arm to its contract, and say what a training of it takes here"
+    add("--check", metavar="ARM", help=check)
+    size = "side in pixels of the drawn phantoms to check it on (default: 512)"
+    add("--image-size", type=positive, default=512, help=size)
+    _device(add)
 
 
 def _arm_file(add: Add, more: str = "") -> None:

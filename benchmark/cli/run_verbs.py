@@ -10,7 +10,6 @@ import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from benchmark.arm import ArmEntry
 from benchmark.cli.demonstration import PHANTOM_WORDS, show
@@ -49,7 +48,7 @@ def reproduce(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
         )
     planned = prepare(asked, arms)
     code = _carry_out(asked, planned, arms, options)
-    if demonstration:
+    if demonstration and RunState.DONE in states(planned.specs, planned.folder):
         show(planned, arms)
     return code
 
@@ -87,7 +86,7 @@ def _carry_out(
 ) -> int:
     """Run what was planned, here or in several processes; say what came of it; the exit code."""
     cards = cards_seen(options.device)
-    _check(planned, arms, on_card=cards > 0)
+    _check(planned, arms, *allocate(1, 1, usable_cores(), cards, options.device))
     from benchmark.runs.runner import RunOptions
 
     specs, folder = planned.specs, planned.folder
@@ -141,26 +140,20 @@ def _workers(
     return workers
 
 
-def _check(planned: PlannedRuns, arms: Mapping[str, ArmEntry], on_card: bool) -> None:
-    """Raise `SpecError`, before any cell is begun, for what this device or an arm cannot do."""
+def _check(planned: PlannedRuns, arms: Mapping[str, ArmEntry], worker: WorkerDevice) -> None:
+    """Raise `SpecError` or `ArmError`, before any cell is begun, for what cannot be run here."""
+    on_card = worker.device.startswith("cuda")
     if not on_card and any(s.recipe.training.precision == "tf32" for s in planned.specs):
         raise SpecError(
             "precision tf32 needs an NVIDIA card: "
             "on a processor it would be fp32 under another name"
         )
-    different = {(s.arm, tuple(s.params.items())): (s.arm, s.params) for s in planned.specs}
-    for arm, params in different.values():
-        _check_params(arms[arm], params)
+    from benchmark.cli.arm_check import check_cells
 
-
-def _check_params(entry: ArmEntry, params: Mapping[str, Any]) -> None:
-    """Raise `SpecError` for parameters that the arm refuses; other faults make a failed cell."""
-    try:
-        entry.load()(**params)
-    except SpecError:
-        raise
-    except Exception:  # recorded, with its traceback, when the cell is run
-        return
+    all_states = zip(planned.specs, states(planned.specs, planned.folder), strict=True)
+    still_open = [spec for spec, state in all_states if state is not RunState.DONE]
+    for note in check_cells(still_open, arms, worker.device):
+        print(f"Note: {note}.")
 
 
 def announce(planned: PlannedRuns, status: GridStatus, *, with_time: bool = True) -> None:
@@ -189,11 +182,13 @@ def _conclude(asked: Request, planned: PlannedRuns, outcome: Mapping[str, RunSta
     print()
     failed = [run_id for run_id, state in outcome.items() if state is RunState.FAILED]
     for run_id in failed:
-        failure = read_json(RunFolder(planned.folder, run_id) / FAILURE)
-        print(f"failed: {run_id}: {failure['error']}: {failure['message']}")
+        failure = read_json(path := RunFolder(planned.folder, run_id) / FAILURE)
+        print(f"failed: {run_id}: {failure['error']}: {failure['message']}\n    more in {path}")
     elsewhere = sum(state is RunState.RUNNING for state in outcome.values())
     if elsewhere:
         print(f"{elsewhere} cells are being run by another process.")
+    if not any(state is RunState.DONE for state in outcome.values()):
+        return 1 if failed else 0  # nothing to judge or to see
     folder, data = shlex.quote(str(planned.folder)), shlex.quote(asked.source)
     if phantom := planned.slices.phantom:
         print(PHANTOM_WORDS)

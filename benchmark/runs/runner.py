@@ -225,7 +225,7 @@ def _predict(
     """Masks of the test slices at the slices' own size, whatever size the arm was fed."""
     test = data.cases(spec, split, split.test)
     clicks = simulated_clicks(test.masks) if entry.needs_click else None
-    maps = predict_checked(arm, test.images, clicks)
+    maps = predict_checked(arm, test.images, clicks, spec.arm)
     masks: dict[int, NDArray[np.bool_]] = {}
     for first in range(0, len(test), MASKS_AT_ONCE):
         rows = slice(first, first + MASKS_AT_ONCE)

@@ -20,21 +20,32 @@ OVERLAP = ("tp", "fp", "fn", "tn", "dice", "iou", "sensitivity", "precision")
 THRESHOLD = 0.5  # tumour where p > 0.5
 
 
-def predict_checked(arm: Arm | ClickArm, images: FloatImages, clicks: Clicks | None) -> ProbMaps:
-    """Ask an arm for its maps and hold them to the contract; `ArmError` names the breach."""
+def predict_checked(
+    arm: Arm | ClickArm, images: FloatImages, clicks: Clicks | None, name: str = ""
+) -> ProbMaps:
+    """Ask an arm for its maps and hold them to the contract; `ArmError` names the breach.
+
+    It begins with name, by default that of the arm's class.
+    """
     asked = (images,) if clicks is None else (images, clicks)
     maps = arm.predict(*asked)  # type: ignore[arg-type]
-    name = type(arm).__name__
+    name = name or type(arm).__name__
     if not isinstance(maps, np.ndarray) or maps.shape != images.shape or maps.dtype != np.float32:
         got = f"{maps.dtype} {maps.shape}" if isinstance(maps, np.ndarray) else type(maps).__name__
-        raise ArmError(f"{name}.predict returned {got}; it must return float32 {images.shape}")
+        raise ArmError(
+            f"{name}: predict() gave {got}; must be a numpy array, float32 {images.shape}: "
+            "the probability of tumour in every pixel of every image"
+        )
     if not np.isfinite(maps).all():
         bad = np.count_nonzero(~np.isfinite(maps))
-        raise ArmError(f"{name}.predict returned {bad} values that are not finite")
+        raise ArmError(
+            f"{name}: predict() gave {bad} values that are not finite; must be probabilities: "
+            "mind divisions by 0, as in a constant image"
+        )
     if maps.min() < 0 or maps.max() > 1:
         raise ArmError(
-            f"{name}.predict returned values from {maps.min()} to {maps.max()}; "
-            "probabilities lie in [0, 1]"
+            f"{name}: predict() gave values from {maps.min()} to {maps.max()}; must be "
+            "probabilities, in [0, 1]: scale or clip them"
         )
     return maps
 

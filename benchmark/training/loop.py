@@ -95,7 +95,8 @@ def _train(
     model: nn.Module, loss: nn.Module, train: Cases, val: Cases, context: RunContext, how: Execution
 ) -> FitReport:
     settings, device = context.recipe.training, context.device
-    replace_layers(model).to(device)
+    gflop = _counted(replace_layers(model), train.shape)
+    model.to(device)
     if how.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = OPTIMISERS[settings.optimiser](
@@ -128,7 +129,7 @@ def _train(
         context.on_epoch(state.history)
     model.load_state_dict(state.best_weights)
     optimiser.zero_grad()  # gradients may lie in a captured graph's memory
-    return _report(state, train, how)
+    return _report(state, how, gflop)
 
 
 def execution_for(
@@ -142,7 +143,7 @@ def execution_for(
     return choose(device, settings.precision, shape, settings.batch_size, whole)
 
 
-def _report(state: TrainingState, train: Cases, how: Execution) -> FitReport:
+def _report(state: TrainingState, how: Execution, gflop: float | None) -> FitReport:
     best = state.history[state.stopping.best_epoch]
     return FitReport(
         facts={
@@ -156,7 +157,7 @@ def _report(state: TrainingState, train: Cases, how: Execution) -> FitReport:
         },
         history=state.history,
         parameters=sum(p.numel() for p in state.model.parameters() if p.requires_grad),
-        train_gflop_per_image=gflop_per_image(state.model, train.shape),
+        train_gflop_per_image=gflop,
     )
 
 
@@ -262,6 +263,17 @@ def _stopwatch(device: str) -> Any:
         torch.cuda.synchronize()
         clock["gpu_seconds"] = events[0].elapsed_time(events[1]) / 1000
     clock["seconds"] = time.perf_counter() - start
+
+
+def _counted(model: nn.Module, shape: tuple[int, ...]) -> float | None:
+    """The GFLOP of an image before training; None for a network that shapes alone do not satisfy.
+
+    Such as one whose layers ask for values, or make tensors on a device of their own.
+    """
+    try:
+        return gflop_per_image(model, shape)
+    except Exception:  # whatever a network raises, its training is worth more than its cost
+        return None
 
 
 def gflop_per_image(model: nn.Module, shape: tuple[int, ...]) -> float:

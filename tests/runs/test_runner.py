@@ -178,9 +178,9 @@ def test_what_failed_is_tried_again_next_time(floor: Floor, mended: Callable[[],
 
 @pytest.mark.parametrize(
     ("breach", "words"),
-    [("shape", "must return float32"), ("fewer", "must return float32"), ("dtype", "float64"),
-     ("list", "returned list"), ("above", "probabilities lie in"), ("nan", "not finite"),
-     ("below", "probabilities lie in")],
+    [("shape", "must be a numpy array"), ("fewer", "must be a numpy array"), ("dtype", "float64"),
+     ("list", "gave list"), ("above", "must be probabilities"), ("nan", "not finite"),
+     ("below", "must be probabilities")],
 )  # fmt: skip
 def test_an_arm_that_breaks_the_contract_fails_by_name(
     floor: Floor, breach: str, words: str
@@ -189,7 +189,7 @@ def test_an_arm_that_breaks_the_contract_fails_by_name(
     assert floor.run(spec) == [RunState.FAILED]
     failure = floor.json(spec, "failure")
     assert failure["error"] == "ArmError"
-    assert failure["message"].startswith("Faulty.predict returned")
+    assert failure["message"].startswith("faulty: predict() gave")
     assert words in failure["message"]
     assert not (floor.folder(spec) / "scores.csv").exists()
 

@@ -205,20 +205,21 @@ def test_tumour_is_where_the_probability_exceeds_one_half() -> None:
 @pytest.mark.parametrize(
     ("breach", "words"),
     [
-        ("shape", r"float32 \(2, 2, 4\); it must return float32 \(2, 3, 4\)"),
-        ("fewer", r"float32 \(1, 3, 4\); it must"),
-        ("dtype", r"float64 \(2, 3, 4\); it must"),
-        ("list", "list; it must"),
-        ("above", "from 0.5 to 1.5; probabilities"),
-        ("below", "from -0.5 to 0.5; probabilities"),
-        ("nan", "4 values that are not finite"),
+        ("shape", r"float32 \(2, 2, 4\); must be a numpy array, float32 \(2, 3, 4\)"),
+        ("fewer", r"float32 \(1, 3, 4\); must be"),
+        ("dtype", r"float64 \(2, 3, 4\); must be"),
+        ("list", "list; must be a numpy array"),
+        ("above", "from 0.5 to 1.5; must be probabilities"),
+        ("below", "from -0.5 to 0.5; must be probabilities"),
+        ("nan", "4 values that are not finite; must be probabilities"),
     ],
 )
 def test_a_breach_of_the_contract_is_named(breach: str, words: str) -> None:
     images = np.zeros((2, 3, 4), np.float32)
     images[:, 0, :2] = 1
-    with pytest.raises(ArmError, match=f"Faulty.predict returned .*{words}"):
-        predict_checked(Faulty(breach), images, None)
+    for name, says in {"": "Faulty", "my-arm": "my-arm"}.items():
+        with pytest.raises(ArmError, match=rf"^{says}: predict\(\) gave .*{words}"):
+            predict_checked(Faulty(breach), images, None, name)
 
 
 def test_a_proper_answer_comes_through_and_clicks_are_handed_on() -> None:
