@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import textwrap
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -32,6 +33,8 @@ from benchmark.planning.status import GridStatus
 from benchmark.planning.time_estimate import states
 from benchmark.runs.run_folder import FAILURE, RunFolder, RunState, read_json
 from benchmark.runs.spec import RunSpec
+
+COLUMNS = 100  # of a line that is not a list
 
 
 def reproduce(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
@@ -93,10 +96,12 @@ def _carry_out(
     if planned.slices.phantom:
         print(PHANTOM_WORDS)
     status = GridStatus(planned, arms)
-    announce(planned, status)
+    workers = _workers(options, planned, cards, status)
+    status.shared(len(workers) / len({worker.device for worker in workers}))
+    announce(planned, status, at_once=len(workers))
     if options.keep_models and (note := unkept(specs, folder, arms)):
         print(note)
-    workers = _workers(options, planned, cards, status)
+    _tell(workers)
     settings = RunOptions(
         out=folder,
         keep_threads=options.threads is None,
@@ -128,7 +133,12 @@ def _workers(
     if options.threads:
         workers = [worker._replace(threads=options.threads) for worker in workers]
     still_open = sum(s is not RunState.DONE for s in states(planned.specs, planned.folder))
-    workers = workers[: max(1, still_open)]
+    return workers[: max(1, still_open)]
+
+
+def _tell(workers: Sequence[WorkerDevice]) -> None:
+    """Print what several workers compute on, and where their threads are too many."""
+    cores = usable_cores()
     if len(workers) > 1:
         devices = ", ".join(sorted({worker.device for worker in workers}))
         print(f"{len(workers)} workers on {devices}; threads of each: {workers[0].threads}.")
@@ -137,7 +147,6 @@ def _workers(
             f"Note: {total} threads share the {cores} cores that this process may use, "
             "and hinder each other."
         )
-    return workers
 
 
 def _check(planned: PlannedRuns, arms: Mapping[str, ArmEntry], worker: WorkerDevice) -> None:
@@ -156,8 +165,10 @@ def _check(planned: PlannedRuns, arms: Mapping[str, ArmEntry], worker: WorkerDev
         print(f"Note: {note}.")
 
 
-def announce(planned: PlannedRuns, status: GridStatus, *, with_time: bool = True) -> None:
-    """Print what is about to be run and how long it may take."""
+def announce(
+    planned: PlannedRuns, status: GridStatus, *, with_time: bool = True, at_once: int = 1
+) -> None:
+    """Print what is about to be run and how long so many workers may take."""
     cells = status.snapshot()
     done, splits = sum(cell.state is RunState.DONE for cell in cells), ", ".join(planned.splits)
     print(
@@ -168,7 +179,8 @@ def announce(planned: PlannedRuns, status: GridStatus, *, with_time: bool = True
     for note in changed_arms(still_open, planned.folder):
         print(note)
     if with_time and done < len(cells):
-        print(f"Estimated time: {time_left(cells)}.")
+        text = f"Estimated time: {time_left(cells, at_once)}."
+        print(textwrap.fill(text, COLUMNS, break_long_words=False, break_on_hyphens=False))
 
 
 def _conclude(asked: Request, planned: PlannedRuns, outcome: Mapping[str, RunState]) -> int:

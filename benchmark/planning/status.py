@@ -9,12 +9,16 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 
 from benchmark.arm import ArmEntry
 from benchmark.planning.request import PlannedRuns
 from benchmark.planning.time_estimate import (
+    OURS,
     CostKey,
     TimeEstimate,
+    TimingRecord,
+    declared_gflop,
     estimate,
     left,
     remaining,
@@ -67,19 +71,18 @@ class GridStatus:
         now: Callable[[], float] = time.time,
     ) -> None:
         self.specs, self.folder = planned.specs, planned.folder
-        self.dataset_id, split = planned.slices.dataset_id, next(iter(planned.splits.values()))
+        self.slices, split = len(planned.slices.slice_id), next(iter(planned.splits.values()))
         self.images = len(split.train) + len(split.val) / 3
         self.arms, self.now = arms, now
         self.needs_click = frozenset(name for name, entry in arms.items() if entry.needs_click)
         self.began = self.taken = now()
-        self.own = timing_records(self.folder, self.dataset_id)
-        self.sources = {
-            f"{self.folder}": self.own,
-            "our records": timing_records(reproduction_folder(), self.dataset_id),
-        }
+        self.own = timing_records(self.folder, self.slices)
+        self.ours = timing_records(reproduction_folder(), self.slices, ours=True)
+        self.under_way: list[TimingRecord] = []
+        self.sharing = 1.0
         self.keys = {spec.run_id: CostKey.of(spec.canonical()) for spec in self.specs}
         self.done: dict[str, CellStatus] = {}
-        self.estimates: dict[tuple[CostKey, int], TimeEstimate] = {}
+        self.estimates: dict[CostKey, TimeEstimate] = {}
         self.guard = threading.Lock()
         self.cells = self._read(first=True)
 
@@ -89,6 +92,12 @@ class GridStatus:
             if afresh or not 0 <= self.now() - self.taken < SNAPSHOT_SECONDS:
                 self.cells, self.taken = self._read(), self.now()
             return self.cells
+
+    def shared(self, sharing: float) -> None:
+        """From now on each device works on so many cells at once."""
+        self.sharing = sharing
+        self.estimates.clear()
+        self.snapshot(afresh=True)
 
     def interrupted(self) -> list[CellStatus]:
         """Cells worked on since this object was made, and that nobody works on now."""
@@ -114,14 +123,30 @@ class GridStatus:
         for run_id, cell in cells.items():
             if cell.state is RunState.DONE and run_id not in self.done:
                 self.done[run_id] = cell
-                record = None if first else timing_record(self.folder / run_id, self.dataset_id)
+                record = None if first else timing_record(self.folder / run_id, self.slices)
                 self.own += [record] if record else []
+                self.estimates.clear()
+        cells = {run_id: self._with_epochs(cell) for run_id, cell in cells.items()}
+        under_way = [self._begun(cell) for cell in cells.values() if cell.epochs.seconds]
+        if under_way != self.under_way:
+            self.under_way = under_way
+            self.estimates.clear()
         return tuple(c if c.state is RunState.DONE else self._open(c) for c in cells.values())
 
+    def _with_epochs(self, cell: CellStatus) -> CellStatus:
+        """With those that it has finished, where it was begun and is not done."""
+        if cell.state in (RunState.DONE, RunState.PENDING):
+            return cell
+        return replace(cell, epochs=read_epochs(self._folder(cell.spec) / HISTORY))
+
+    def _begun(self, cell: CellStatus) -> TimingRecord:
+        """What the epochs of a cell that is not done teach."""
+        seconds, gflop = cell.epochs.seconds, declared_gflop(cell.spec, self.arms[cell.spec.arm])
+        return TimingRecord(self.keys[cell.spec.run_id], sum(seconds), median(seconds), gflop=gflop)
+
     def _open(self, cell: CellStatus) -> CellStatus:
-        """A cell that is not done, with its epochs and what is left of it."""
-        folder, begun = self._folder(cell.spec), cell.state is not RunState.PENDING
-        epochs = read_epochs(folder / HISTORY) if begun else Epochs()
+        """A cell that is not done, with what is left of it."""
+        folder, epochs = self._folder(cell.spec), cell.epochs
         whole, training = self._estimate(cell.spec), cell.spec.recipe.training
         rest, spent = remaining(whole, training, epochs.seconds), sum(epochs.seconds)
         if cell.state is RunState.RUNNING:
@@ -134,10 +159,12 @@ class GridStatus:
         return CellStatus(cell.spec, cell.state, epochs, spent, rest)
 
     def _estimate(self, spec: RunSpec) -> TimeEstimate:
-        """Of a cell from its beginning; made anew only after another cell has ended."""
-        key = (self.keys[spec.run_id], len(self.own))
+        """Of a cell from its beginning; made anew only after what teaches it has changed."""
+        key = self.keys[spec.run_id]
         if key not in self.estimates:
-            self.estimates[key] = estimate(spec, self.images, self.arms[spec.arm], self.sources)
+            sources = {f"{self.folder}": [*self.own, *self.under_way], OURS: self.ours}
+            entry = self.arms[spec.arm]
+            self.estimates[key] = estimate(spec, self.images, entry, sources, self.sharing)
         return self.estimates[key]
 
 

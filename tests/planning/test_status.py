@@ -60,13 +60,19 @@ def write(planned: PlannedRuns, place: int, at: float = NOW, **files: str) -> Ru
 def finish(planned: PlannedRuns, place: int, seconds: float) -> None:
     timing = {"fit_seconds": 9, "predict_seconds": 1, "seconds_per_epoch": seconds}
     spec = json.dumps({"spec": planned.specs[place].canonical()})
-    result = json.dumps({"fit": {"stopped_early": True, "stop_epoch": 19}})
-    timing = json.dumps({**timing, "train_gflop_per_image": 10})
-    write(planned, place, spec=spec, timing=timing, result=result)
+    dataset = {"slices": len(planned.slices)}
+    result = {"fit": {"stopped_early": True, "stop_epoch": 19}, "dataset": dataset}
+    timing = {**timing, "train_gflop_per_image": 10}
+    environment = {"gpu": None, "cores": 2, "threads": 1, "processor": "AMD EPYC"}
+    texts = {"timing": timing, "result": result, "environment": environment}
+    write(planned, place, spec=spec, **{name: json.dumps(text) for name, text in texts.items()})
 
 
 def test_states_and_epochs_are_read_off_the_folders(planned: PlannedRuns) -> None:
-    """The second has 18 of 20 epochs left at its own median of 3 s, the third 20 as the first."""
+    """The second has 23 of 25 epochs left at its own median of 3 s, the third 25 as both.
+
+    25 are the mean of the first one's 20 and the guess of 30; a cell takes a second besides.
+    """
     finish(planned, 0, 3.0)
     write(planned, 1, spec="{}", history=HISTORY)
     status = GridStatus(planned, ARMS, Clock())
@@ -75,24 +81,26 @@ def test_states_and_epochs_are_read_off_the_folders(planned: PlannedRuns) -> Non
     begun = Epochs((2.0, 4.0), (0.25, 0.125))
     assert cells == (
         CellStatus(specs[0], RunState.DONE),
-        CellStatus(specs[1], RunState.PARTIAL, begun, 6.0, TimeEstimate(54.0, 18, own)),
-        CellStatus(specs[2], RunState.PENDING, left=TimeEstimate(60.0, 20, like)),
+        CellStatus(specs[1], RunState.PARTIAL, begun, 6.0, TimeEstimate(69.0, 23, own, own=True)),
+        CellStatus(
+            specs[2], RunState.PENDING, left=TimeEstimate(76.0, 25, like, own=True, cells=2)
+        ),
     )
     assert status.needs_click == {"click-region-growing"}
     # whatever is done: else a grid gone on with could be shared among other threads, and change
-    assert status.seconds_in_all() == 3 * 20 * 3.0
+    assert status.seconds_in_all() == 3 * 76.0
 
 
 def test_of_the_epoch_that_a_cell_is_in_what_has_gone_by_is_taken_off(planned: PlannedRuns) -> None:
-    """38 of the guessed 40 epochs at 3 s; 2 s into one, and then so long that it must be ending."""
+    """28 of the guessed 30 epochs at 3 s; 2 s into one, and then so long that it must be ending."""
     folder, clock = write(planned, 0, spec="{}", history=HISTORY), Clock()
     with folder.lock():
         clock.now = NOW + 2
         status = GridStatus(planned, ARMS, clock)
         cell = status.snapshot()[0]
-        assert (cell.state, cell.spent, cell.left.seconds) == (RunState.RUNNING, 8.0, 38 * 3.0 - 2)
+        assert (cell.state, cell.spent, cell.left.seconds) == (RunState.RUNNING, 8.0, 28 * 3.0 - 2)
         clock.now = NOW + 500
-        assert status.snapshot()[0].left.seconds == 37 * 3.0
+        assert status.snapshot()[0].left.seconds == 27 * 3.0
 
 
 def test_a_cell_that_ended_meanwhile_teaches_the_others_once(planned: PlannedRuns) -> None:
@@ -103,8 +111,20 @@ def test_a_cell_that_ended_meanwhile_teaches_the_others_once(planned: PlannedRun
     for _ in range(2):
         clock.now += 1
         left = status.snapshot()[1].left
-        assert left == TimeEstimate(60.0, 20, f"like cells in {planned.folder}")
+        assert left == TimeEstimate(76.0, 25, f"like cells in {planned.folder}", True, 1)
         assert len(status.own) == 1
+
+
+def test_epochs_of_a_cell_that_runs_teach_the_others(planned: PlannedRuns) -> None:
+    """At a median of 2, then of 3 seconds an epoch, whose number stays a guess."""
+    clock, (first, second) = Clock(), (HISTORY[: HISTORY.index("1,0.9")], HISTORY)
+    status = GridStatus(planned, ARMS, clock)
+    for text, pace in ((first, 2.0), (second, 3.0)):
+        write(planned, 0, spec="{}", history=text)
+        clock.now += 1
+        left = status.snapshot()[1].left
+        like = f"like cells in {planned.folder}"
+        assert left == TimeEstimate(30 * pace + 1, 30, like, own=True, cells=1)
 
 
 def test_folders_are_read_once_a_second_unless_asked_afresh(planned: PlannedRuns) -> None:
@@ -140,10 +160,14 @@ def test_interrupted_cells_are_those_begun_since_then_that_nobody_works_on(
 
 
 def test_our_records_teach_where_the_folder_does_not(planned: PlannedRuns, tmp_path: Path) -> None:
+    """One thread of two cores took 3 s an epoch: both take half; each of two cells at once, 3 s."""
     finish(planned, 0, 3.0)
     planned.folder.rename(tmp_path / "shipped")
-    left = GridStatus(planned, ARMS, Clock()).snapshot()[1].left
-    assert left == TimeEstimate(60.0, 20, "like cells in our records")
+    status = GridStatus(planned, ARMS, Clock())
+    ours = "our records: 2 cores of AMD EPYC"
+    assert status.snapshot()[1].left == TimeEstimate(1.5 * 25 + 1, 25, ours)
+    status.shared(2)
+    assert status.snapshot()[1].left == TimeEstimate(2 * 1.5 * 25 + 1, 25, ours)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ COLOURS = {
     RunState.FAILED: "bold #D55E00",
     RunState.PENDING: "bright_black",
 }
+UNTIL_THEN = "your machine's speed is known after the first cell"
 MEANING = {RunState.PARTIAL: " (begun)", RunState.FAILED: " (tried again)"}
 UNLIMITED = 10_000  # columns: a file has no width
 
@@ -129,15 +130,22 @@ def summary(cells: Sequence[CellStatus], at_once: int = 1) -> Text:
 
 
 def time_left(cells: Iterable[CellStatus], at_once: int = 1) -> str:
-    """What is left of cells: how long, of how many that is not known, and where it was learnt."""
+    """What is left of cells: how long, of how many that is not known, and where it was learnt.
+
+    The last cell is one worker's, so it is never less than the longest of them.
+    """
     rest = [cell.left for cell in cells if cell.state is not RunState.DONE]
     if not rest:
         return "none"
     seconds, unknown = left(rest)
+    longest = max(rest, key=lambda one: one.seconds or 0.0)
+    seconds = max(seconds / at_once, longest.seconds or 0.0)
     shared = f", shared by {at_once} workers" if at_once > 1 else ""
     more = f", and {unknown} cells of unknown cost" if unknown else ""
-    sources = f" (from {text})" if (text := sources_text(rest)) else ""
-    return f"{span(seconds / at_once)}{shared}{more}{sources}"
+    sources = f"from {text}" if (text := sources_text(rest)) else ""
+    if not longest.own:
+        sources += f"{'; ' if sources else ''}{UNTIL_THEN}"
+    return f"{span(seconds)}{shared}{more} ({sources})"
 
 
 def brief(seconds: float) -> str:

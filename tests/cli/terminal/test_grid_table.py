@@ -36,7 +36,8 @@ def specs_of(grid: str) -> list[RunSpec]:
 
 
 def cell(spec: RunSpec, state: RunState, epochs: int = 0, rest: float | None = 1200) -> CellStatus:
-    left = TimeEstimate(0.0) if state is DONE else TimeEstimate(rest, 20, "like cells in runs")
+    own = TimeEstimate(rest, 20, "like cells in runs", own=True, cells=3)
+    left = TimeEstimate(0.0) if state is DONE else own
     return CellStatus(spec, state, Epochs((60.0,) * epochs, (0.5,) * epochs), 0.0, left)
 
 
@@ -71,7 +72,7 @@ def test_at_120_columns_every_entry_counts_its_seeds_by_state() -> None:
     assert lines[-3:] == [
         "",
         "Cells: 33 done, 1 running, 2 partial (begun), 1 failed (tried again), 71 pending",
-        "Time left: 25 h 0 min (from like cells in runs)",
+        "Time left: 25 h 0 min (from 3 like cells in runs)",
     ]
 
 
@@ -151,13 +152,29 @@ def test_an_entry_in_words(cells: list[tuple[RunState, int, float | None]], text
 
 def test_the_time_left_in_words() -> None:
     """75 cells of 20 minutes."""
-    source = " (from like cells in runs)"
+    source = " (from 3 like cells in runs)"
     assert time_left(mixed()) == f"25 h 0 min{source}"
     assert time_left(mixed(), at_once=3) == f"8 h 20 min, shared by 3 workers{source}"
     known, unknown = specs_of("thesis")[:2]
     cells = [cell(known, PENDING), CellStatus(unknown, PENDING, left=TimeEstimate(None))]
     assert time_left(cells) == f"20 min 0 s, and 1 cells of unknown cost{source}"
     assert time_left([cell(known, DONE)]) == "none"
+
+
+def test_workers_share_no_cell_so_the_longest_is_the_least_that_is_left() -> None:
+    one, two = specs_of("thesis")[:2]
+    cells = [cell(one, PENDING, rest=600), cell(two, PENDING, rest=60)]
+    assert time_left(cells, at_once=2).startswith("10 min 0 s, shared by 2 workers")
+
+
+def test_what_was_not_learnt_on_this_machine_says_so() -> None:
+    one, two = specs_of("thesis")[:2]
+    strange = CellStatus(one, PENDING, left=TimeEstimate(60, 20, "our records: 2 cores of a kind"))
+    then = "your machine's speed is known after the first cell"
+    assert time_left([strange]) == f"1 min 0 s (from our records: 2 cores of a kind; {then})"
+    assert then in time_left([strange, cell(two, PENDING, rest=10)])
+    assert then not in time_left([strange, cell(two, PENDING, rest=100)])
+    assert time_left([CellStatus(one, PENDING, left=TimeEstimate(None))]).endswith(f" ({then})")
 
 
 def test_states_have_colours_that_the_colour_blind_tell_apart() -> None:
