@@ -93,7 +93,7 @@ def rescore(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
 
     if not options.runs.is_dir():
         raise SpecError(f"--runs {options.runs}: there is no such folder")
-    slices = load_slices(replace(request(options), out=options.runs))
+    slices = load_given(replace(request(options), out=options.runs))
     for run in recompute(options.runs, slices):
         changes = [f"+{name}" for name in run.added] + [f"-{name}" for name in run.removed]
         changes += [f"{name} of {count} slices" for name, count in run.changed.items()]

@@ -44,6 +44,7 @@ SOURCE_HELP = (
     "a folder or zip of slices, or the word figshare (downloads the archive) or phantoms "
     "(draws some)"
 )
+DATA_DEFAULT = "default: $MENINGIOMA_DATA, else an earlier download"
 SPLIT_HELP = (
     "by-image-1 or another that is shipped, or a JSON file with the slice numbers of train, "
     "val and test"
@@ -120,14 +121,14 @@ def _report(add: Add) -> None:
     add("--runs", type=Path, help=RUNS_HELP)
     out = "folder of the report (default: report)"
     add("--out", type=Path, default=Path("report"), help=out)
-    _data_options(
-        add,
-        f"your copy of the slices, for pictures of them: {SOURCE_HELP}; default: $MENINGIOMA_DATA",
-    )
+    copy = f"your copy of the slices, for pictures of them: {SOURCE_HELP}; {DATA_DEFAULT}"
+    add("--data", help=copy)
+    _slice_options(add)
 
 
 def _data(add: Add) -> None:
-    add("data", nargs="?", help=f"{SOURCE_HELP}; forms and rules: docs/data.md")
+    data = f"{SOURCE_HELP}; {DATA_DEFAULT}, else phantoms; forms and rules: docs/data.md"
+    add("data", nargs="?", help=data)
     _slice_options(add)
 
 
@@ -139,7 +140,8 @@ def _export(add: Add) -> None:
 
 def _rescore(add: Add) -> None:
     add("--runs", type=Path, default=Path("runs"), help="folder of runs (default: runs)")
-    _data_options(add)
+    _data_option(add)
+    _slice_options(add)
 
 
 def _audit(add: Add) -> None:
@@ -198,12 +200,7 @@ def _arm_file(add: Add, more: str = "") -> None:
 
 def _data_option(add: Add) -> None:
     """Of a verb that works on slices of the user alone: none are drawn unasked."""
-    add("--data", help=f"{SOURCE_HELP}; default: $MENINGIOMA_DATA, else an earlier download")
-
-
-def _data_options(add: Add, source: str = SOURCE_HELP) -> None:
-    add("--data", help=source)
-    _slice_options(add)
+    add("--data", help=f"{SOURCE_HELP}; {DATA_DEFAULT}")
 
 
 def _slice_options(add: Add) -> None:
@@ -238,8 +235,7 @@ def _work_options(add: Add) -> None:
 
 
 def _grid_options(add: Add) -> None:
-    default = "default: $MENINGIOMA_DATA, else an earlier download, else phantoms"
-    add("--data", help=f"{SOURCE_HELP}; {default}")
+    add("--data", help=f"{SOURCE_HELP}; {DATA_DEFAULT}, else phantoms")
     grid = "thesis, baselines, quick, or a TOML file (default: thesis; on phantoms quick)"
     add("--grid", help=grid)
     _arm_file(add, "; without --grid its arms are what is run, with their defaults")

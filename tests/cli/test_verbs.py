@@ -160,7 +160,9 @@ def test_a_wrong_path_is_named(capsys: Capture, tmp_path: Path, command: str, sa
     assert (tmp_path / "mine.txt").read_text() == "mine"
 
 
-@pytest.mark.parametrize("verb", ["audit", "audit --split s.json", "score m --split s.json"])
+@pytest.mark.parametrize(
+    "verb", ["audit", "audit --split s.json", "score m --split s.json", "rescore --runs m"]
+)
 def test_what_is_about_slices_of_the_user_draws_none_unasked(
     capsys: Capture, tmp_path: Path, verb: str
 ) -> None:
