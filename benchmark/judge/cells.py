@@ -33,8 +33,8 @@ class Cell:
 
     runs: its rows of `Collected.runs`; rows: one per run and test slice, with split_id, seed
     (`NO_SEED` where it has none) and all columns of scores.csv. source: hash of the source of an
-    arm from outside, or "". apart: the parameters and source in which it differs from cells of its
-    panel that would be called the same.
+    arm from outside, or "". apart: the parameters in which it differs from cells of its panel that
+    would be called the same, and the source of an arm that is there in several.
     """
 
     arm: str
@@ -107,21 +107,23 @@ class Panel:
 
 
 def disambiguated(cells: Sequence[Cell]) -> tuple[Cell, ...]:
-    """Return the cells with `apart` filled in where two have one name."""
-    named = Counter(cell.name for cell in cells)
+    """Return the cells with `apart` filled in: where two have one name, and for an arm that was
+    changed its source.
+    """
+    named, sources = Counter(cell.name for cell in cells), dict[str, set[str]]()
+    for cell in cells:
+        sources.setdefault(cell.arm, set()).add(cell.source)
 
     def apart(cell: Cell) -> str:
-        own = json.loads(cell.params)
-        alike = [other for other in cells if other.name == cell.name]
-        others = [json.loads(other.params) for other in alike]
-        differing = [key for key in own if any(o.get(key) != own[key] for o in others)]
-        words = [f"{key} {own[key]}" for key in differing]
-        changed = any(other.source != cell.source for other in alike)
-        return ", ".join([*words, source_name(cell.source)] if changed else words)
+        words = [source_name(cell.source)] if len(sources[cell.arm]) > 1 else []
+        if named[cell.name] > 1:
+            own = json.loads(cell.params)
+            alike = [json.loads(other.params) for other in cells if other.name == cell.name]
+            differing = [key for key in own if any(o.get(key) != own[key] for o in alike)]
+            words = [*(f"{key} {own[key]}" for key in differing), *words]
+        return ", ".join(words)
 
-    return tuple(
-        replace(cell, apart=apart(cell)) if named[cell.name] > 1 else cell for cell in cells
-    )
+    return tuple(replace(cell, apart=apart(cell)) for cell in cells)
 
 
 def source_name(source: str) -> str:
@@ -130,8 +132,8 @@ def source_name(source: str) -> str:
 
 
 def with_sources(runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs, in their arm's name its source where runs with another have its parameters too."""
-    several = runs.groupby(["arm", "params"])["source"].transform("nunique") > 1
+    """The runs, the name of an arm that was changed with its source."""
+    several = runs.groupby("arm")["source"].transform("nunique") > 1
     names = runs["arm"] + " (" + runs["source"].map(source_name) + ")"
     return runs.assign(arm=runs["arm"].where(~several, names))
 

@@ -122,6 +122,19 @@ def test_parameters_and_source_tell_cells_apart_together() -> None:
     ]
 
 
+def test_every_cell_of_an_arm_that_was_changed_tells_its_source() -> None:
+    """Also one whose parameters tell it apart already: who ranks it must know which it is."""
+    wide = {"params": '{"width":64}'}
+    old, new = (runs_of(s, {1: [0.5] * 4}) for s in SOURCES[1:3])
+    both = join(old, new, runs_of(SOURCES[1], {1: [0.7] * 4}, **wide))
+    (found,) = runs_tables(both)
+    assert sorted((row["params"], row["arm"]) for row in found.records) == [
+        ('{"width":32}', "my-arm (source a1a1a1)"),
+        ('{"width":32}', "my-arm (source b2b2b2)"),
+        ('{"width":64}', "my-arm (source a1a1a1)"),
+    ]
+
+
 def test_one_source_is_not_told() -> None:
     (panel,) = panels(runs_of(SOURCES[1], {1: [0.5] * 4}))
     assert [cell.name for cell in panel.cells] == ["my-arm"]

@@ -55,7 +55,7 @@ def runs_tables(collected: Collected) -> list[Table]:
     """One table per set of `TERMS`, its title saying which, one row per split, arm, parameters and
     source; clicked arms last.
 
-    Records: split, arm (with its source where two would be called the same), params, click (bool),
+    Records: split, arm (one that was changed with its source), params, click (bool),
     seeds, dice_mean and dice_sd (over the seeds' means; SD with n - 1, NaN for one), slices_sd,
     dice_median, dice_mean_detected and dice_mean_by_patient (means over seeds of each run's own),
     missed (slices, all runs), slices (all runs), parameters, fit_minutes (mean), device, commit (of

@@ -26,6 +26,7 @@ def run(seed: int | None, precision: str, dice: float, **more: Any) -> dict[str,
     same = {
         "phantom": False, "dataset_id": "d", "protocol_hash": "p", "split_id": "by-image-1",
         "split_fingerprint": "s", "height": 256, "width": 256, "arm": "unet", "params": "{}",
+        "source": "", "needs_click": False,
         "fit.collapsed": False,
     }  # fmt: skip
     return {**same, "seed": seed, "precision": precision, "test.dice_mean": dice, **more}
