@@ -64,12 +64,12 @@ class NetworkArm:
 
         Raises `ArmError` before, where the network breaks the contract of `build`.
         """
-        self.context, recipe = context, context.recipe
-        with torch.random.fork_rng(_cards(context.device)):
+        self.context = context
+        recipe, device, name = context.recipe, context.device, type(self).__name__
+        with torch.random.fork_rng(_cards(device)):
             torch.manual_seed(torch_seed(context.seed, "weights"))
             self.model = self.build(recipe.network)
-            words = type(self).__name__, self.model, train.shape, recipe, self.alpha, context.device
-            check_network(*words)
+            check_network(name, self.model, train.shape, recipe, self.alpha, device)
             return train_network(self.model, self.alpha, train, val, context)
 
     def predict(self, images: FloatImages) -> ProbMaps:

@@ -162,7 +162,7 @@ def _check(planned: PlannedRuns, arms: Mapping[str, ArmEntry], worker: WorkerDev
     all_states = zip(planned.specs, states(planned.specs, planned.folder), strict=True)
     still_open = [spec for spec, state in all_states if state is not RunState.DONE]
     for note in check_cells(still_open, arms, worker.device):
-        print(f"Note: {note}.")
+        print(f"Note: {note}")
 
 
 def announce(
@@ -195,7 +195,8 @@ def _conclude(asked: Request, planned: PlannedRuns, outcome: Mapping[str, RunSta
     failed = [run_id for run_id, state in outcome.items() if state is RunState.FAILED]
     for run_id in failed:
         failure = read_json(path := RunFolder(planned.folder, run_id) / FAILURE)
-        print(f"failed: {run_id}: {failure['error']}: {failure['message']}\n    more in {path}")
+        first = str(failure["message"]).partition("\n")[0]
+        print(f"failed: {run_id}: {failure['error']}: {first}\n    more in {path}")
     elsewhere = sum(state is RunState.RUNNING for state in outcome.values())
     if elsewhere:
         print(f"{elsewhere} cells are being run by another process.")

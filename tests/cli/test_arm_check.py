@@ -275,6 +275,20 @@ def test_a_failed_cell_names_its_record_and_nothing_is_offered_where_nothing_fin
     assert ("See them on one page: nox -s report -- --runs out" in output) is offered
 
 
+def test_of_a_long_message_the_first_line_is_told(capsys: Capture, monkeypatch: Patch) -> None:
+    def fit(self: Faulty, train: object, val: object, context: object) -> None:
+        raise ValueError("no luck\nwith much to read")
+
+    monkeypatch.setattr(Faulty, "fit", fit)
+    monkeypatch.setattr("benchmark.__main__.ARMS", {"faulty": FAULTY})
+    Path("faults.toml").write_text(FAULTS.format('"none"'))
+    assert call("reproduce --data phantoms --grid faults.toml --out out --threads 1") == 1
+    output = capsys.readouterr().out
+    (path,) = Path("out").rglob("failure.json")
+    assert output.endswith(f": ValueError: no luck\n    more in {path}\n")
+    assert "with much to read" in path.read_text()
+
+
 def test_the_demonstration_writes_no_report_of_nothing(capsys: Capture, monkeypatch: Patch) -> None:
     monkeypatch.setattr("benchmark.__main__.ARMS", {"faulty": FAULTY})
     Path("faults.toml").write_text(FAULTS.format('"raises"'))

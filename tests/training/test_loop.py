@@ -250,6 +250,30 @@ def test_cost_by_hand() -> None:
     assert gflop_per_image(nn.Conv2d(1, 2, 3, padding=1), (8, 8)) == pytest.approx(2 * 2304e-9)
 
 
+class Keeping(nn.Module):
+    """Keeps what it made last, for pictures of it; asked is whether it looks at its values too."""
+
+    def __init__(self, asked: bool) -> None:
+        super().__init__()
+        self.layer, self.asked = nn.Conv2d(1, 2, 3, padding=1), asked
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.kept = self.layer(images)
+        if self.asked and float(self.kept.max()) > 1e6:
+            raise OverflowError
+        return self.kept
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_what_cannot_be_counted_or_copied_after_its_training_is_trained(
+    cases: Data, asked: bool
+) -> None:
+    """On shapes alone there are no values: such a cost is not known. 64 x 64, as by hand above."""
+    report = train_scripted(cases, Keeping(asked), training__max_epochs=1)
+    assert report.train_gflop_per_image == (None if asked else pytest.approx(2 * 64 * 2304e-9))
+    assert len(report.history) == 1
+
+
 def test_bf16_trains_on_a_processor_and_is_another_arithmetic(cases: Data) -> None:
     maps = {}
     for precision in ("fp32", "bf16", "tf32"):
