@@ -21,7 +21,7 @@ from benchmark.runs.run_folder import ENVIRONMENT, SPEC, read_json
 GRIDS = ("thesis", "baselines", "quick")  # shipped; asked in this order
 PROTOCOLS = ("thesis", "patient")
 DATA = "path/to/slices"
-OWN_GRID = "a grid file of your own, which names this arm and its parameters"
+OWN_GRID = "--arm-file, or a grid file of your own, which names this arm and its parameters"
 MACHINE = {  # of environment.json, as the table has them
     "git_commit": "commit",
     "git_dirty": "changed since",
