@@ -15,7 +15,7 @@ from benchmark.planning.command import DATA, command
 from benchmark.protocol import OpenSetting, open_settings
 from benchmark.runs.run_folder import ENVIRONMENT, SPEC, read_json
 
-OWN_GRID = "a grid file of your own, which names this arm and its parameters"
+OWN_GRID = "--arm-file, or a grid file of your own, which names this arm and its parameters"
 MACHINE = {  # of environment.json, as the table has them
     "git_commit": "commit",
     "git_dirty": "changed since",
