@@ -437,7 +437,7 @@ def test_csv_is_nothing_but_csv(
 ) -> None:
     """Even where a run was left out. An empty section is an empty file."""
     collected = replace(collect.collect(written), superseded=("an-old-run",))
-    monkeypatch.setattr(judge_verbs, "collect", lambda root: collected)
+    monkeypatch.setattr(judge_verbs, "collect", lambda root, only=None: collected)
     assert call(f"compare --runs mine --section {section} --format csv") == 0
     output = capsys.readouterr()
     left_out = "Left out, since the same run was made again by later code: an-old-run\n"
