@@ -146,11 +146,11 @@ def declared_gflop(spec: RunSpec, entry: ArmEntry) -> float | None:
 
 
 def cost(key: CostKey, gflop: float | None, has_epochs: bool) -> float | None:
-    """What an image of a training costs, in GFLOP of a 5x5 at 512x512; None: GFLOP are unknown.
+    """What an image costs a training, in GFLOP or what takes as long; None: GFLOP are unknown.
 
     Fitted to kernels 3 to 9 at 64 to 256 pixels on a processor (docs/performance.md): each pixel
     costs as much again as 6.7 GFLOP at 512x512, and each image calls and weights whatever its size.
-    Without epochs it is the share of 512x512 pixels.
+    To an arm without epochs it costs its pixels, as a share of 512x512.
     """
     size = key.pixels / 512**2
     if not has_epochs:
@@ -195,7 +195,8 @@ def _learnt(
 
         def distance(r: TimingRecord, c: float) -> tuple[bool, bool, float]:
             elsewhere = r.per_epoch is None and r.key.model != key.model
-            return r.key.precision != key.precision, elsewhere, abs(math.log(c / price))
+            # rounded, for GFLOP as declared differ a little from those counted
+            return r.key.precision != key.precision, elsewhere, round(abs(math.log(c / price)), 2)
 
         least = min((distance(*one) for one in priced), default=None)
         near = [(r, r.pace * price / c) for r, c in priced if distance(r, c) == least]

@@ -112,6 +112,17 @@ def test_else_those_of_the_nearest_cost_do_best_of_that_precision(slices: SliceS
     assert got == TimeEstimate(pytest.approx(seconds * epochs + 1), epochs, OTHER, True, 1)
 
 
+def test_gflop_as_declared_and_as_counted_are_of_one_cost(slices: SliceSet) -> None:
+    """A cell under way has the former, a finished one the latter; the mean of 4 and 6 s counts."""
+    seven = spec(slices, kernel_size=7)
+    counted = taught(seven, 6, gflop=0.885 * 49 / 64 * 1.001)
+    sources = {"runs": [taught(seven, 4, None), counted]}
+    got = of(spec(slices, kernel_size=9), sources)
+    assert got == TimeEstimate(
+        pytest.approx(5 * priced(9) / priced(7) * 25 + 1, rel=0.001), 25, OTHER, True, 2
+    )
+
+
 def test_else_all_trainings_of_the_slices_do_and_only_then_our_records(slices: SliceSet) -> None:
     large = taught(spec(slices, kernel_size=9, shape=(128, 128)), 5)
     ours = {OURS: [taught(spec(slices), 7, gflop=None, machine="2 cores of a kind")]}
