@@ -12,6 +12,8 @@ from bench_forms import ROOT, finish, process
 
 from baselines import ARMS
 from benchmark.__main__ import main
+from benchmark.cli.workers import check_unchanged
+from benchmark.errors import ArmError
 from benchmark.plugins import with_plugins
 from benchmark.runs.run_folder import read_json
 
@@ -170,6 +172,21 @@ def test_ctrl_c_while_an_arm_is_imported_stops_the_command(
     monkeypatch.syspath_prepend(install(tmp_path, "mine", "own_arm:Mine"))
     (tmp_path / "own_arm.py").write_text("raise KeyboardInterrupt\n")
     assert main(["arms"]) == 130
+
+
+def test_an_arm_that_is_edited_while_workers_start_is_not_run_under_its_old_name(
+    tmp_path: Path, monkeypatch: Patch
+) -> None:
+    monkeypatch.syspath_prepend(install(tmp_path, "dimmer", "extra_arms:Dimmer"))
+    arms = with_plugins(ARMS)
+    check_unchanged(arms)
+    arm = tmp_path / "extra_arms.py"
+    text = arm.read_text()
+    arm.write_text(text.replace("images + 1", "images + 0.5"))
+    with pytest.raises(ArmError, match="arm dimmer was changed while workers started; give the"):
+        check_unchanged(arms)
+    arm.write_text(f"{text}# no more\n")
+    check_unchanged(arms)
 
 
 def test_beside_a_broken_arm_a_grid_runs_and_one_that_names_it_is_refused(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from benchmark.arm import ArmEntry
 from benchmark.cli.devices import WorkerDevice
 from benchmark.cli.terminal.progress import Lines, LiveGrid, Silent
-from benchmark.errors import BenchmarkError
+from benchmark.errors import ArmError, BenchmarkError
 from benchmark.planning.request import PlannedRuns, Request, prepare
 from benchmark.planning.time_estimate import states
 from benchmark.runs.run_folder import RunState
@@ -88,6 +88,22 @@ def _stop(started: Sequence[BaseProcess]) -> None:
         process.join(PATIENCE_SECONDS)  # what they leave can be told only then
 
 
+def check_unchanged(arms: Mapping[str, ArmEntry]) -> None:
+    """Raise `ArmError` where this process imports another arm than the one that was planned.
+
+    Its file may be edited while workers start; their runs would bear the name of the old one.
+    """
+    for name, entry in arms.items():
+        if entry.source is None:
+            continue
+        try:
+            now = ArmEntry.of(entry.load(), entry.source.package, entry.source.version).source
+        except Exception:  # recorded, with its traceback, when a cell is run
+            continue
+        if now != entry.source:
+            raise ArmError(f"arm {name} was changed while workers started; give the command again")
+
+
 def _worker(
     asked: Request,
     arms: Mapping[str, ArmEntry],
@@ -98,6 +114,7 @@ def _worker(
     """The work of one process among several."""
     try:
         planned = prepare(asked, arms, say=None)  # the parent has said it
+        check_unchanged({spec.arm: arms[spec.arm] for spec in planned.specs})
         work(planned, arms, worker, settings, progress(planned.specs, planned.folder))
     except BenchmarkError as error:
         sys.exit(f"error: {error}")

@@ -276,6 +276,7 @@ ROWS = [
     Row("arm", "whose fit and predict are called", in_who_is_asked, (GROWERS[1],), of=GROWERS[0]),
     Row("dataset_id", NAME, in_the_run_id, ("0" * 64,)),
     Row("content_fingerprint", NAME, in_the_run_id, ("0" * 64,)),
+    Row("source", NAME, in_the_run_id, ("0" * 64,)),
     Row("split_fingerprint", NAME, in_the_run_id, ("0" * 64,)),
     Row("split_id", "the slices of the three sets", in_loss_and_outlines, ("by-image-2",)),
     Row("shape", "the pixels and mm fed", in_loss_and_outlines, ((64, 32),), AUGMENTED),
