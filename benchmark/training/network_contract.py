@@ -55,7 +55,7 @@ def check_network(
 
 
 def two_slices(shape: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return (2, 1, H, W) float32 images in [-1, 1] and masks in {0, 1}.
+    """Return (2, 1, H, W) images in [-1, 1] and masks in {0, 1}, of torch's default type: float32.
 
     Noise, and a bright disc on dark: what mixes them gives itself away. A disc is true in both.
     """
@@ -63,8 +63,8 @@ def two_slices(shape: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
     rows, columns = np.indices(shape) - np.array(shape)[:, None, None] / 2
     disc = rows**2 + columns**2 < (min(shape) / 4) ** 2
     images = np.stack([noise, np.where(disc, 0.8, -0.9) + 0.1 * noise])[:, None]
-    masks = np.stack([disc, disc])[:, None]
-    return torch.from_numpy(images.astype(np.float32)), torch.from_numpy(masks.astype(np.float32))
+    masks, kind = np.stack([disc, disc])[:, None], torch.get_default_dtype()
+    return torch.from_numpy(images).to(kind), torch.from_numpy(masks).to(kind)
 
 
 def _trainable(name: str, built: object) -> nn.Module:
