@@ -155,7 +155,7 @@ def cost(key: CostKey, gflop: float | None, has_epochs: bool) -> float | None:
     size = key.pixels / 512**2
     if not has_epochs:
         return size
-    return gflop and gflop + 6.7 * size + 0.03 * (gflop / size + 17)
+    return gflop and gflop + 6.7 * size + 0.05 * (gflop / size + 5)
 
 
 def estimate(

@@ -66,7 +66,7 @@ def of(cell: RunSpec, sources: Sources = NOWHERE, sharing: float = 1.0) -> TimeE
 def priced(kernel: float, size: float = 1 / 64) -> float:
     """0.885 k^2 GFLOP at 512 x 512; what each pixel costs besides, and each image."""
     whole = 0.885 * kernel**2
-    return size * (whole + 6.7) + 0.03 * (whole + 17)
+    return size * (whole + 6.7) + 0.05 * (whole + 5)
 
 
 def taught(by: RunSpec, per_epoch: float, epochs: int | None = 20, **more: Any) -> TimingRecord:
@@ -146,7 +146,7 @@ def test_the_cost_tells_what_was_measured_within_a_factor_of_two(size: int) -> N
 
 
 @given(
-    overhead=st.floats(4, 16),
+    overhead=st.floats(4, 12),
     rate=st.floats(5, 5000),
     size=st.sampled_from(range(128, 513, 32)),
     first=st.integers(0, 11),
@@ -188,7 +188,7 @@ def test_the_cost_of_an_arm_that_declares_none_is_that_of_its_finished_cells(
     counted = [known, taught(strange, 1.0, 20, gflop=3.0)]
     bigger = estimate(spec(slices, kernel_size=11, shape=(128, 128)), 96, silent, {"runs": counted})
     assert bigger.seconds == pytest.approx(
-        1.0 * (12 + 6.7 / 16 + 0.03 * (192 + 17)) / (3 + 6.7 / 64 + 0.03 * (192 + 17))
+        1.0 * (12 + 6.7 / 16 + 0.05 * (192 + 5)) / (3 + 6.7 / 64 + 0.05 * (192 + 5))
         * bigger.epochs + 1  # type: ignore[operator]
     )  # fmt: skip
 
