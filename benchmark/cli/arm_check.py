@@ -17,7 +17,7 @@ from benchmark.arm_source import own_modules
 from benchmark.cli.devices import WorkerDevice
 from benchmark.data import phantoms
 from benchmark.data.slices import check_sides
-from benchmark.errors import ArmError, BenchmarkError, SpecError, brief, known
+from benchmark.errors import ArmError, BenchmarkError, SpecError, brief, unknown_arm
 from benchmark.planning.time_estimate import GUESSED_EPOCHS, span
 from benchmark.protocol import Recipe, load_recipe, override
 from benchmark.runs.environment import peak_mib
@@ -73,7 +73,7 @@ def check_arm(name: str, arms: Mapping[str, ArmEntry], side: int, worker: Worker
     import torch
 
     if name not in arms:
-        raise SpecError(known("arm", name, arms))
+        raise SpecError(unknown_arm(name, arms))
     check_sides((side, side), "--image-size")
     torch.set_num_threads(worker.threads)
     entry, recipe = arms[name], load_recipe("thesis")
