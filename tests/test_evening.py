@@ -118,9 +118,9 @@ def test_the_evening_as_printed_ends_in_the_arms_table(evening: Evening) -> None
     assert "Judge them: nox -s compare -- --runs runs" in output
     verdict = evening.command("compare")
     output = evening.give(verdict)  # of these slices nobody ran the thesis's network yet
-    made_by = re.search(r"^python -m benchmark (reproduce .*unet.*)$", output, re.MULTILINE)
+    made_by = re.search(r"^nox -s reproduce -- (.*unet.*)$", output, re.MULTILINE)
     assert made_by is not None
-    evening.give(made_by[1], " --threads 1")
+    evening.give(f"reproduce {made_by[1]}", " --threads 1")
     output = evening.give(verdict)
     assert "1. How do your arms do? my-arm: " in output
     assert sorted(arms_table(output)) == ["my-arm", "unet 5x5, alpha 0.5"]

@@ -118,7 +118,8 @@ def _how_to_run_the_reference(
     made = command_under_same_terms(specs, key.arm, params, arms, out)
     this = "This makes it" if phantom else f"This makes it, with your slices in place of {DATA}"
     told = wrapped(f"{panel.title}: {no_reference(key)}. {this}:")
-    return "\n".join([*told, str(made)])
+    by_nox = str(made).replace("python -m benchmark reproduce", "nox -s reproduce --", 1)
+    return "\n".join([*told, by_nox])
 
 
 def heading(root: Path, runs: int, options: argparse.Namespace) -> str:

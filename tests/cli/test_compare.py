@@ -82,9 +82,9 @@ def test_where_the_reference_lacks_the_printed_command_makes_it(capsys: Capture)
     said(capsys, f"reproduce --data phantoms --only arm=otsu --out 'my runs' {tiny} {alone}")
     output = said(capsys, "compare --runs 'my runs'")
     assert "1. How do your arms do? not known yet.\n" in output
-    (made,) = (line for line in output.splitlines() if line.startswith("python -m benchmark "))
+    (made,) = (line for line in output.splitlines() if line.startswith("nox -s "))
     assert output.index("has not been run under these terms") < output.index(made)
-    said(capsys, f"{made.removeprefix('python -m benchmark ')} {alone}")
+    said(capsys, f"{made.removeprefix('nox -s ').replace(' -- ', ' ', 1)} {alone}")
     table = by_arm(said(capsys, "compare --runs 'my runs' --section arms --format csv"))
     assert table.index.tolist()[::-1] == ["unet 5x5, alpha 0.5", "otsu"]
     assert table.loc["otsu", "difference"] > 0
@@ -102,12 +102,12 @@ def test_the_command_stands_where_it_does_not_disturb(capsys: Capture, form: str
     *_, told, made = there.splitlines()
     assert told.endswith("with your slices in place of path/to/slices:")
     assert made == (
-        "python -m benchmark reproduce --data path/to/slices --only arm=unet kernel_size=5 "
+        "nox -s reproduce -- --data path/to/slices --only arm=unet kernel_size=5 "
         "alpha=0.5 --seeds 452669,1,2 --image-size 512 --out mine"
     )
     assert elsewhere == ""
     assert main(shlex.split(f"compare --runs mine --section runs --format {form}")) == 0
-    assert "python -m benchmark" not in "".join(capsys.readouterr())
+    assert "nox -s reproduce" not in "".join(capsys.readouterr())
 
 
 def test_the_usual_folders_are_not_named_in_the_command(capsys: Capture) -> None:
