@@ -28,6 +28,7 @@ from benchmark.splits.split import Split
 
 LIKE = "by-image-1"  # the shipped split whose training is estimated
 PHANTOMS_OF_A_PATIENT = 4
+IMAGES_ON_A_PROCESSOR = 4  # of a step: there an image takes as long among few as among many
 WARM_SECONDS = 2.0  # a step that took less is measured again: the first one is slower
 
 
@@ -66,8 +67,8 @@ class Trial:
 def check_arm(name: str, arms: Mapping[str, ArmEntry], side: int, worker: WorkerDevice) -> str:
     """Hold an arm with its default parameters to its contract and say what a training costs here.
 
-    It learns from a batch of the thesis's protocol of drawn phantoms of side x side pixels, in one
-    step, and predicts a few. Raises `ArmError` that names the arm, the breach and where in its code
+    It learns from a few drawn phantoms of side x side pixels in one step of the thesis's protocol,
+    and predicts some. Raises `ArmError` that names the arm, the breach and where in its code
     it is, and `SpecError` for an unknown arm or an illegal side.
     """
     import torch
@@ -137,10 +138,11 @@ def _place(error: BaseException | None, arm: type) -> str:
 def _tried(
     name: str, entry: ArmEntry, params: Mapping[str, Any], recipe: Recipe, side: int, device: str
 ) -> Trial:
-    """Fit and predict on phantoms, as many to train as a batch has, to validate in proportion."""
+    """Fit and predict on phantoms: on a card a whole batch; those to validate in proportion."""
     from benchmark.runs.prepared_data import PreparedData
 
     like, batch = shipped()[LIKE].split, recipe.training.batch_size
+    batch = batch if device.startswith("cuda") else min(batch, IMAGES_ON_A_PROCESSOR)
     val = max(1, round(batch * len(like.val) / len(like.train)))
     patients = -(-(batch + val) // PHANTOMS_OF_A_PATIENT)
     slices = phantoms.make(patients=patients, slices_per_patient=PHANTOMS_OF_A_PATIENT, size=side)
@@ -186,12 +188,14 @@ def _report(name: str, given: object) -> FitReport:
 def _cost_rows(trial: Trial, worker: WorkerDevice) -> list[tuple[str, str]]:
     """What a training takes here, in words."""
     side, report, peak = trial.spec.shape[0], trial.report, peak_mib(worker.device)
-    images = f"{trial.train} drawn phantoms of {side} x {side}"
     here = f"{worker.device}, {worker.threads} threads"
     process, card = peak["peak_process_mib"], peak["peak_gpu_mib"]
     memory = [f"{process / 1024:.1f} GiB of the process"] if process else []
     memory += [f"{card / 1024:.1f} GiB of the card"] if card else []
-    rows = [("memory", f"{', '.join(memory) or 'not known here'}, at the most, with {images}")]
+    known, at_once = ", ".join(memory) or "not known here", trial.spec.recipe.training.batch_size
+    more = f" (a training: {at_once})" if report.history and at_once > trial.train else ""
+    images = f"{trial.train} phantoms of {side} x {side} at once{more}"
+    rows = [("memory", f"{known}, at the most, with {images}")]
     if not report.history:
         took = f"fit {span(trial.fit_seconds)} on these, predict {span(trial.predict_seconds)} on"
         return [*rows, ("time", f"{took} {trial.val} more ({here}); it trains by no epochs")]

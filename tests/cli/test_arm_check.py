@@ -103,8 +103,10 @@ def test_a_network_is_checked_and_its_cost_told(capsys: Capture, offer: Offer) -
     assert rows["parameters"] == "20 (0.00 million)"
     # 64 x 64 x 2 x 9 products, 2 operations each, forward and again for the weights' gradient
     assert rows["GFLOP an image"] == "0.000295, forward and backward"
-    assert re.match(r"[\d.]+ GiB of the process, at the most, with 16 drawn ph", rows["memory"])
-    assert "16 images, 4 more to validate (cpu, " in rows["a step"]
+    memory, many = rows["memory"].split(", at the most, with ")
+    assert re.fullmatch(r"[\d.]+ GiB of the process", memory)
+    assert many == "4 phantoms of 64 x 64 at once (a training: 16)"
+    assert "4 images, 1 more to validate (cpu, " in rows["a step"]
     assert "for 482 images, 120 to validate (by-image-1)" in rows["an epoch"]
     assert re.match(rf"about .*, {GUESSED_EPOCHS:.0f} epochs assumed$", rows["a training"])
     assert not list(Path().rglob("spec.json"))
