@@ -54,7 +54,7 @@ def check_cells(specs: Iterable[RunSpec], arms: Mapping[str, ArmEntry], device: 
 
 @dataclass(frozen=True)
 class Trial:
-    """What an arm did with train and val phantoms, and with val ones once it had learned."""
+    """What an arm did with train and val phantoms, and with others once it had learned."""
 
     spec: RunSpec
     train: int
@@ -144,17 +144,20 @@ def _tried(
     like, batch = shipped()[LIKE].split, recipe.training.batch_size
     batch = batch if device.startswith("cuda") else min(batch, IMAGES_ON_A_PROCESSOR)
     val = max(1, round(batch * len(like.val) / len(like.train)))
-    patients = -(-(batch + val) // PHANTOMS_OF_A_PATIENT)
+    patients = -(-(batch + val) // PHANTOMS_OF_A_PATIENT) + 1  # of the last all are predicted
     slices = phantoms.make(patients=patients, slices_per_patient=PHANTOMS_OF_A_PATIENT, size=side)
     numbers = tuple(slices.slice_id.tolist())
-    split = Split("check", numbers[:batch], numbers[batch : batch + val], ())
+    predicted = numbers[-PHANTOMS_OF_A_PATIENT:]
+    split = Split("check", numbers[:batch], numbers[batch : batch + val], predicted)
     identity = {"dataset_id": slices.dataset_id, "content_fingerprint": slices.fingerprint}
     spec = RunSpec(
         name, params, recipe, **identity, split_id=LIKE, split_fingerprint=like.fingerprint,
         shape=slices.shape, seed=None if entry.deterministic else 1,
     )  # fmt: skip
     data = PreparedData(slices, {}, {})
-    learn_from, look_at = (data.cases(spec, split, part) for part in (split.train, split.val))
+    learn_from, look_at, test = (
+        data.cases(spec, split, part) for part in (split.train, split.val, split.test)
+    )
 
     def fitted(epochs: int) -> tuple[Any, FitReport, float]:
         arm, short = _made(name, entry, params), {"training.max_epochs": epochs}
@@ -168,11 +171,11 @@ def _tried(
     if report.history and report.history[-1]["seconds"] < WARM_SECONDS:
         arm, report, seconds = fitted(3)
     clicks, began = (
-        simulated_clicks(look_at.masks) if entry.needs_click else None,
+        simulated_clicks(test.masks) if entry.needs_click else None,
         time.perf_counter(),
     )
     with _in_its_words(name, type(arm), "predict"):
-        predict_checked(arm, look_at.images, clicks, name)
+        predict_checked(arm, test.images, clicks, name)
     return Trial(spec, batch, val, report, seconds, time.perf_counter() - began)
 
 
@@ -197,8 +200,9 @@ def _cost_rows(trial: Trial, worker: WorkerDevice) -> list[tuple[str, str]]:
     images = f"{trial.train} phantoms of {side} x {side} at once{more}"
     rows = [("memory", f"{known}, at the most, with {images}")]
     if not report.history:
-        took = f"fit {span(trial.fit_seconds)} on these, predict {span(trial.predict_seconds)} on"
-        return [*rows, ("time", f"{took} {trial.val} more ({here}); it trains by no epochs")]
+        took = f"fit {span(trial.fit_seconds)} on these, predict {span(trial.predict_seconds)}"
+        more = f"{PHANTOMS_OF_A_PATIENT} more ({here}); it trains by no epochs"
+        return [*rows, ("time", f"{took} on {more}")]
     gflop = report.train_gflop_per_image
     counted = "not countable" if gflop is None else f"{gflop:.3g}, forward and backward"
     like, step = shipped()[LIKE].split, report.history[-1]["seconds"]
