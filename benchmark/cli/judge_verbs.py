@@ -116,7 +116,8 @@ def _how_to_run_the_reference(
     phantom = specs[0]["phantom"]
     out = None if root == (PHANTOM_RUNS if phantom else OWN_RUNS) else root
     made = command_under_same_terms(specs, key.arm, params, arms, out)
-    this = "This makes it" if phantom else f"This makes it, with your slices in place of {DATA}"
+    own = f", with your slices in place of {DATA} and the options on them, if any, that you gave"
+    this = f"This makes it{'' if phantom else own}"
     told = wrapped(f"{panel.title}: {no_reference(key)}. {this}:")
     by_nox = str(made).replace("python -m benchmark reproduce", "nox -s reproduce --", 1)
     return "\n".join([*told, by_nox])

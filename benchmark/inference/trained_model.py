@@ -99,6 +99,7 @@ def find(root: Path, named: str) -> RunFolder:
 
 def _place(root: Path, named: Path) -> tuple[Path, str]:
     """A folder of runs, and the run_id in it that is meant; "" where named is such a folder."""
+    named = named.parent if named.name == MODEL and named.is_file() else named
     alone = len(named.parts) <= 1
     if alone and (root / named).is_dir():
         return root, named.name

@@ -121,8 +121,9 @@ def _carry_out(spec: RunSpec, folder: RunFolder, data: PreparedData, options: Ru
     split, entry = data.splits[spec.split_id], data.arms[spec.arm]
     resumed = _begin(spec, folder, entry, data.slices.phantom, options)
     arm = entry.load()(**spec.params)
-    started = time.perf_counter()
+    begun = time.perf_counter()
     train, val = data.cases(spec, split, split.train), data.cases(spec, split, split.val)
+    started = time.perf_counter()
     report: FitReport = arm.fit(train, val, _context(spec, folder, options))
     fitted = time.perf_counter()
     predictions = _predict(arm, entry, spec, data, split)
@@ -140,6 +141,7 @@ def _carry_out(spec: RunSpec, folder: RunFolder, data: PreparedData, options: Ru
     }
     timing = {
         **_fit_timing(report, fitted - started),
+        "prepare_seconds": started - begun,  # once for all cells of a split and size
         "predict_seconds": predicted - fitted,
         "resumed": resumed,
         **peak_mib(options.device),

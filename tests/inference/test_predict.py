@@ -858,7 +858,9 @@ def test_the_word_is_carried_out_and_warns(unet: Trained, tmp_path: Path, capsys
     np.testing.assert_array_equal(mask_of(tmp_path / "out" / "head_mask.png"), mask)
 
 
-@pytest.mark.parametrize("named", ["{runs}/{run}", "{runs}/{run}/", ".", "best", "{run}"])
+@pytest.mark.parametrize(
+    "named", ["{runs}/{run}", "{runs}/{run}/", "{runs}/{run}/model.pt", ".", "best", "{run}"]
+)
 def test_a_run_is_named_by_its_folder_too(
     unet: Trained, tmp_path: Path, monkeypatch: Patch, capsys: Capture, named: str
 ) -> None:

@@ -390,6 +390,20 @@ def test_workers_give_the_bits_of_one_process(
     assert len(list(tmp_path.glob("out/*/model.pt"))) == 4  # the wish reaches the workers
 
 
+def test_preparing_the_slices_is_no_part_of_a_fit(floor: Floor, monkeypatch: Patch) -> None:
+    """It is done once for many cells: booked on the first it would make that arm seem dear."""
+    nap, cases = 0.5, PreparedData.cases
+
+    def slowly(data: PreparedData, *asked: Any) -> Cases:
+        time.sleep(nap)
+        return cases(data, *asked)
+
+    monkeypatch.setattr(PreparedData, "cases", slowly)
+    floor.run(floor.spec())
+    timing = floor.json(floor.spec(), "timing")
+    assert timing["prepare_seconds"] >= 2 * nap > timing["fit_seconds"] > 0
+
+
 @pytest.mark.parametrize(
     ("keep", "now", "then", "note"),
     [(True, 2, 1, "goes on with the 1 threads"), (False, 2, 2, "the checkpoint is dropped"),

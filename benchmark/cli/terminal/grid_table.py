@@ -138,6 +138,8 @@ def time_left(cells: Iterable[CellStatus], at_once: int = 1) -> str:
     if not rest:
         return "none"
     seconds, unknown = left(rest)
+    if unknown == len(rest):
+        return f"not known before a first epoch ({unknown} cells)"
     longest = max(rest, key=lambda one: one.seconds or 0.0)
     seconds = max(seconds / at_once, longest.seconds or 0.0)
     shared = f", shared by {at_once} workers" if at_once > 1 else ""

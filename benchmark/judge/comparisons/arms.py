@@ -84,11 +84,11 @@ def pairwise_comparisons(
     empty without one.
 
     ours: the records shipped here, where the panel is a user's; they lend the reference where the
-    panel has none.
+    panel has none that decides anything, and the panel's own is then a cell among the others.
     """
     reference = next((cell for cell in panel.cells if is_reference(cell, rule.reference)), None)
-    if reference is None and ours is not None:
-        reference = lent_reference(panel, rule.reference, ours)
+    if ours is not None and (reference is None or not _serves(reference, panel.cells)):
+        reference = lent_reference(panel, rule.reference, ours) or reference
     if reference is None:
         return []
     seeds = between_seeds([*panel.cells, *([reference] if reference.ours else [])], DICE)
@@ -99,6 +99,13 @@ def pairwise_comparisons(
     automatic = [own, *(row for row in rows if not row.cell.needs_click)]
     automatic.sort(key=lambda row: (-row.dice, row.cell.name))
     return [*automatic, *(row for row in rows if row.cell.needs_click)]
+
+
+def _serves(reference: Cell, cells: Sequence[Cell]) -> bool:
+    """True where a reference was run on a split of every other cell, and the spread is known."""
+    ranked = (cell for cell in cells if not cell.needs_click)
+    shared = all(cell.splits & reference.splits for cell in ranked)
+    return shared and between_seeds(cells, DICE) is not None
 
 
 def _compared(cell: Cell, reference: Cell, seeds: Variance | None) -> PairwiseComparison:

@@ -159,6 +159,7 @@ def test_the_time_left_in_words() -> None:
     cells = [cell(known, PENDING), CellStatus(unknown, PENDING, left=TimeEstimate(None))]
     assert time_left(cells) == f"20 min 0 s, and 1 cells of unknown cost{source}"
     assert time_left([cell(known, DONE)]) == "none"
+    assert time_left(cells[1:] * 2) == "not known before a first epoch (2 cells)"
 
 
 def test_workers_share_no_cell_so_the_longest_is_the_least_that_is_left() -> None:

@@ -89,6 +89,25 @@ def test_the_users_own_reference_counts_and_ours_stays_out() -> None:
     assert same_numbers(rows, compared(join(mine(), own), None))
 
 
+@pytest.mark.parametrize(
+    ("user", "own"),
+    [
+        (mine(), table(UNEVEN, PATIENTS, **ELSEWHERE)),  # on another split than the arm
+        (table({1: [0.1] * 4}, PATIENTS, **MINE), table({1: [0.5, 0.6, 0.5, 0.4]}, PATIENTS)),
+    ],
+)
+def test_a_reference_of_the_users_that_decides_nothing_takes_no_verdict_away(
+    user: Collected, own: Collected
+) -> None:
+    """It is set against ours like any other cell; without ours it is what there is."""
+    rows = {row.cell.name: row for row in compared(join(user, own), ours())}
+    assert set(rows) == {"my-arm", MARKED, "unet 5x5, alpha 0.5"}
+    assert rows["my-arm"].difference is not None
+    assert rows[MARKED].standing is Ranking.REFERENCE
+    alone = {row.standing: row.cell.name for row in compared(join(user, own), None)}
+    assert alone[Ranking.REFERENCE] == "unet 5x5, alpha 0.5"
+
+
 def test_no_other_cell_of_ours_enlarges_the_family() -> None:
     more = [ours(alpha=a, params=f'{{"alpha":{a},"kernel_size":5}}') for a in (0.4, 0.6)]
     assert same_numbers(compared(mine(), join(ours(), *more)), compared(mine(), ours()))
