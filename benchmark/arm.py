@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from functools import cached_property
-from importlib import import_module
 from inspect import Parameter, get_annotations, signature
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, get_origin, runtime_checkable
@@ -16,7 +15,7 @@ from typing import Any, ClassVar, Protocol, get_origin, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.arm_source import ArmSource, own_modules, source_of
+from benchmark.arm_source import ArmSource, check_settled, import_source, own_modules, source_of
 from benchmark.errors import ArmError, SpecError, known
 from benchmark.preprocessing.level_table import Levels
 from benchmark.protocol import Recipe
@@ -152,14 +151,19 @@ class ArmEntry:
     broken: str = ""
 
     @classmethod
-    def of(cls, arm: type, package: str = "", version: str = "") -> ArmEntry:
+    def of(
+        cls, arm: type, package: str = "", version: str = "", since: float = math.inf
+    ) -> ArmEntry:
         """Read the entry off an arm class: its dataclass fields, two flags, its source and, if any,
         gflop.
 
-        package and version name the distribution that offers it, if any. Raises `ArmError` for a
-        parameter without a default, one that is no dataclass field, and a class in no file.
+        package and version name the distribution that offers it, if any; since: when its import
+        began, in seconds since 1970. Raises `ArmError` for a parameter without a default, or with
+        one that names no run, one that is no dataclass field, a class in no file, and one whose
+        file was changed since.
         """
         modules = own_modules(arm)
+        check_settled(modules, since)
         _check_fields(arm, {arm.__module__, *modules})
         gflop = getattr(arm, "gflop", None)
         return cls(
@@ -176,7 +180,7 @@ class ArmEntry:
         self._check_usable()
         module, _, name = self.target.partition(":")
         try:
-            arm = getattr(import_module(module), name)
+            arm = getattr(import_source(module), name)
         except (ImportError, AttributeError) as error:
             raise ArmError(
                 f"arm {self.target!r} cannot be imported ({error}); install or repair its package"
@@ -205,6 +209,12 @@ class ArmEntry:
             raise ArmError(self.broken)
 
 
+def is_arm_class(thing: object) -> bool:
+    """True for a class that has what every arm has: `fit` and `predict`."""
+    learns = all(callable(getattr(thing, name, None)) for name in ("fit", "predict"))
+    return isinstance(thing, type) and learns
+
+
 def _like(where: str, default: Any, value: Any) -> Any:
     """The value in its default's type: alpha = 1 and alpha = 1.0 are the same run.
 
@@ -229,7 +239,16 @@ def _defaults(arm: type) -> dict[str, Any]:
     defaults = {f.name: f.default for f in fields(arm) if f.init}
     without = [name for name, default in defaults.items() if default is MISSING]
     if without:
-        raise ArmError(f"{arm.__qualname__}: parameters without a default: {', '.join(without)}")
+        raise ArmError(
+            f"{arm.__qualname__}: parameters without a default: {', '.join(without)}; write each "
+            "as name: TYPE = DEFAULT"
+        )
+    for name, default in defaults.items():
+        if not isinstance(default, bool | int | float | str | None):
+            raise ArmError(
+                f"{arm.__qualname__}: {name} = {default!r} names no run; its default must be a "
+                "number, a text, True, False or None, of which build() can make it"
+            )
     return defaults
 
 

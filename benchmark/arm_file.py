@@ -5,14 +5,16 @@ from __future__ import annotations
 import keyword
 import re
 import sys
+import time
 import traceback
 from collections.abc import Mapping, Sequence
-from importlib import import_module, invalidate_caches
+from importlib import invalidate_caches
 from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 
-from benchmark.arm import ArmEntry
+from benchmark.arm import ArmEntry, is_arm_class
+from benchmark.arm_source import import_source
 from benchmark.errors import ArmError
 
 
@@ -43,15 +45,15 @@ def arms_of(path: Path) -> dict[str, ArmEntry]:
     for a file that is not there, is not `NAME.py`, has the name of another module, cannot be
     imported, or holds no arm, or two of one name.
     """
-    module, entries = _imported(path), dict[str, ArmEntry]()
-    for arm in vars(module).values():
+    since, module, entries = time.time(), _imported(path), dict[str, ArmEntry]()
+    for arm in dict.fromkeys(v for v in vars(module).values() if isinstance(v, type)):
         if not _is_arm(arm, module):
             continue
         name = _kebab(arm.__name__)
         if name in entries:
             raise ArmError(f"--arm-file {path}: two classes would be called {name!r}; rename one")
         try:
-            entries[name] = ArmEntry.of(arm)
+            entries[name] = ArmEntry.of(arm, since=since)
         except ArmError as error:
             raise ArmError(f"--arm-file {path}: {error}") from error
     if not entries:
@@ -66,8 +68,7 @@ def _is_arm(arm: object, module: ModuleType) -> bool:
     """Whether this is a public class that the module defines, with what every arm has."""
     if not isinstance(arm, type) or arm.__module__ != module.__name__:
         return False
-    does = all(callable(getattr(arm, name, None)) for name in ("fit", "predict"))
-    return does and not arm.__name__.startswith("_")
+    return is_arm_class(arm) and not arm.__name__.startswith("_")
 
 
 def _imported(path: Path) -> ModuleType:
@@ -78,7 +79,7 @@ def _imported(path: Path) -> ModuleType:
         sys.path.append(folder)
     invalidate_caches()  # the file may be younger than what was seen of its folder
     try:
-        return import_module(path.stem)
+        return import_source(path.stem)
     except (Exception, SystemExit) as error:  # the file is the user's: anything may be in it
         message = str(error).partition("\n")[0]
         if isinstance(error, SyntaxError):

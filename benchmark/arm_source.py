@@ -17,10 +17,12 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from importlib import import_module
 from importlib.machinery import BYTECODE_SUFFIXES, EXTENSION_SUFFIXES, SOURCE_SUFFIXES
 from importlib.metadata import distributions
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 from benchmark.errors import ArmError
 
@@ -41,6 +43,30 @@ class ArmSource:
     package: str
     version: str
     sha256: str
+
+
+def import_source(name: str) -> ModuleType:
+    """Import an arm's module by its name, and leave no bytecode of what is no module of ours.
+
+    Python knows bytecode by its source's size and second: of two edits in one it runs the first.
+    """
+    if name.split(".")[0] in OURS:
+        return import_module(name)
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        return import_module(name)
+    finally:
+        sys.dont_write_bytecode = before
+
+
+def check_settled(modules: Mapping[str, Path], since: float) -> None:
+    """Raise `ArmError` where a file was changed after a moment, in seconds since 1970.
+
+    From then on it was read to be run: what is hashed later may be another text.
+    """
+    for path in modules.values():
+        if path.stat().st_mtime > since:
+            raise ArmError(f"{path}: was changed while it was read; give the command again")
 
 
 def source_of(
@@ -129,7 +155,7 @@ class _TopFolder:
         if name not in self.known:
             here = (self.folder / name).is_dir() or file_of(self.folder, name) is not None
             own = here and self.owners(name) <= self.owners(self.top)
-            self.known[name] = own and not self.elsewhere(name)
+            self.known[name] = own and not self._elsewhere(name)
         return self.known[name]
 
     @cached_property
@@ -148,8 +174,12 @@ class _TopFolder:
             if name in names or any(sign in record for sign in signs)
         }
 
-    def elsewhere(self, name: str) -> bool:
-        """True where Python finds the module in another folder first, such as its own library."""
+    def _elsewhere(self, name: str) -> bool:
+        """True where Python finds the module in another folder first, such as its own library.
+
+        Raises `ArmError` where that is no library of Python's and a file lies here: which of the
+        two is meant, nobody can tell.
+        """
         try:
             spec = find_spec(name)
         except (ImportError, ValueError, AttributeError):
@@ -157,7 +187,15 @@ class _TopFolder:
         if spec is None:  # not to be found now: beside a file that was loaded by its path
             return False
         places = [*(spec.submodule_search_locations or []), spec.origin or ""]
-        return not any(Path(p).parent.resolve() == self.folder.resolve() for p in places if p)
+        if any(Path(p).parent.resolve() == self.folder.resolve() for p in places if p):
+            return False
+        here = file_of(self.folder, name)
+        if here and name not in sys.stdlib_module_names:
+            raise ArmError(
+                f"import {name} takes {spec.origin}, and not {here}, which lies beside the arm; "
+                "rename one of them"
+            )
+        return True
 
 
 def _on_the_way(name: str) -> Iterator[str]:

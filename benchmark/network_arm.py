@@ -55,7 +55,7 @@ class NetworkArm:
         with torch.random.fork_rng(_cards(device)):
             try:
                 built = self.build(recipe.network)
-            except Exception as error:
+            except (Exception, SystemExit) as error:  # of a user's code
                 raise ArmError(f"{name}: build() failed: {brief(error)}") from error
         return check_network(name, built, shape, recipe, self.alpha, device)
 

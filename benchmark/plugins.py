@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
+import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 
-from benchmark.arm import ENTRY_POINTS, ArmEntry
+from benchmark.arm import ENTRY_POINTS, ArmEntry, is_arm_class
 from benchmark.errors import ArmError
 
 
@@ -38,7 +40,13 @@ def with_plugins(
 def _entry(point: EntryPoint) -> ArmEntry:
     package, version = (point.dist.name, point.dist.version) if point.dist else ("", "")
     try:
-        return ArmEntry.of(ArmEntry(point.value).load(), package, version)
+        if not re.fullmatch(r"[\w.+-]*\w", point.name):
+            raise ArmError("its name is none of a folder: letters, digits, '.', '_', '+' and '-'")
+        since, arm = time.time(), ArmEntry(point.value).load()
+        entry = ArmEntry.of(arm, package, version, since)
+        if not is_arm_class(arm):
+            raise ArmError(f"{arm.__qualname__} lacks fit or predict, which every arm has")
+        return entry
     except ArmError as error:
         reason = str(error)
     except KeyboardInterrupt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
@@ -278,7 +279,7 @@ def test_workers_find_the_file_and_its_siblings(tmp_path: Path) -> None:
         process(["-m", "benchmark", "reproduce", *words.split(), "--workers", "2"], tmp_path)
     )
     assert (code, err) == (0, "")
-    assert len(re.findall(r"bright-spot\(gain=0.25\) seed [12]: done", output)) == 2
+    assert len(set(re.findall(r"bright-spot\(gain=0.25\) seed [12]: done", output))) == 2
     ids = "-m benchmark plan --data phantoms --arm-file elsewhere/net.py --seeds 3 --out out"
     code, run_id, _ = finish(process([*ids.split(), "--format", "ids"], tmp_path))
     assert run_id.startswith("bright-spot_gain0.25_")
@@ -286,3 +287,44 @@ def test_workers_find_the_file_and_its_siblings(tmp_path: Path) -> None:
     code, output, err = finish(process(["-m", "benchmark", "run", *words.split()], tmp_path))
     assert (code, err) == (0, "")
     assert len(list((tmp_path / "out").glob("bright-spot*/result.json"))) == 3
+
+
+def test_a_file_that_is_edited_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    """What was read may be the old text, and what is hashed the new one."""
+    (tmp_path / "slow_arm.py").write_text(
+        CLASSICAL + "\nfrom pathlib import Path\nimport os, time\n"
+        "os.utime(__file__, (time.time() + 1,) * 2)  # saved meanwhile\n"
+    )
+    with pytest.raises(ArmError, match=r"slow_arm.py: was changed while it was read; give"):
+        arms_of(tmp_path / "slow_arm.py")
+
+
+def test_of_two_edits_in_one_second_the_second_is_run(tmp_path: Path) -> None:
+    """Of the same length: bytecode of the first would pass for the second's, so none is left."""
+    path, gains = tmp_path / "quick_arm.py", list[float]()
+    for gain in ("0.5", "0.7"):
+        path.write_text(CLASSICAL.replace("0.5", gain))
+        os.utime(path, (1_600_000_000,) * 2)
+        gains.append(arms_of(path)["bright-spot"].defaults["gain"])
+        del sys.modules["quick_arm"]
+    assert gains == [0.5, 0.7]
+    assert not (tmp_path / "__pycache__").exists()
+
+
+def test_a_sibling_that_python_finds_elsewhere_is_refused(
+    tmp_path: Path, monkeypatch: Patch
+) -> None:
+    """Or an edit of the file beside the arm would change nothing, and nobody would be told."""
+    for folder, value in (("first", 1), ("mine", 2)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "my_blocks.py").write_text(f"VALUE = {value}\n")
+    arm = tmp_path / "mine" / "third_arm.py"
+    arm.write_text(CLASSICAL + "\nimport my_blocks\n")
+    monkeypatch.syspath_prepend(tmp_path / "first")
+    with pytest.raises(ArmError, match=r"import my_blocks takes .*first.*, and not .*mine.*beside"):
+        arms_of(arm)
+
+
+def test_one_class_under_two_names_is_one_arm(tmp_path: Path) -> None:
+    (tmp_path / "twice_arm.py").write_text(CLASSICAL + "\nBest = BrightSpot\n")
+    assert list(arms_of(tmp_path / "twice_arm.py")) == ["bright-spot"]

@@ -136,6 +136,8 @@ BREAKS = {  # what an arm's file is -> why it is refused
     "": "own_arm.* has no attribute 'Mine'",
     "class Mine:\n width: int = 3": "Mine: width is no parameter yet; write @dataclass above cl",
     "class Mine:\n def __init__(self, width=3): ...": "width is no parameter yet; write width: T",
+    "class Mine:\n def fit(self): ...": "Mine lacks fit or predict, which every arm has",
+    "from dataclasses import *\n@dataclass\nclass Mine:\n f: tuple = (4,)": r"f = \(4,\) names no",
     "from dataclasses import *\n@dataclass\nclass Mine:\n gain: float": "without a default: gain",
     "from dataclasses import *\n@dataclass\nclass Mine:\n a: list = []": "ValueError: mutable",
 }
@@ -207,3 +209,11 @@ def test_beside_a_broken_arm_a_grid_runs_and_one_that_names_it_is_refused(tmp_pa
     assert code == 2
     warning, error = err.splitlines()
     assert error == warning.replace("warning: ", "error: ")
+
+
+def test_a_name_that_leads_out_of_the_folder_of_runs_is_a_broken_arm(
+    tmp_path: Path, monkeypatch: Patch, capsys: Capture
+) -> None:
+    monkeypatch.syspath_prepend(install(tmp_path, "../mine", "extra_arms:Dimmer"))
+    assert with_plugins(ARMS)["../mine"].broken
+    assert "cannot be used: its name is none of a folder: letters" in capsys.readouterr().err

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tabulate import tabulate
 
-from benchmark.arm import ArmEntry, FitReport, RunContext
+from benchmark.arm import ArmEntry, Clicks, FitReport, FloatImages, ProbMaps, RunContext
 from benchmark.arm_source import own_modules
 from benchmark.cli.devices import WorkerDevice
 from benchmark.data import phantoms
@@ -29,6 +30,7 @@ from benchmark.splits.split import Split
 LIKE = "by-image-1"  # the shipped split whose training is estimated
 PHANTOMS_OF_A_PATIENT = 4
 IMAGES_ON_A_PROCESSOR = 4  # of a step: there an image takes as long among few as among many
+GROSSLY = 0.05  # of a probability; rounding alone is a thousandth of that
 WARM_SECONDS = 2.0  # a step that took less is measured again: the first one is slower
 
 
@@ -121,7 +123,7 @@ def _in_its_words(name: str, arm: type, doing: str) -> Iterator[None]:
         raise
     except BenchmarkError as error:
         raise ArmError(f"{error}{_place(error.__cause__, arm)}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ArmError(f"{name}: {doing} failed: {brief(error)}{_place(error, arm)}") from error
 
 
@@ -170,13 +172,31 @@ def _tried(
     arm, report, seconds = fitted(1)
     if report.history and report.history[-1]["seconds"] < WARM_SECONDS:
         arm, report, seconds = fitted(3)
-    clicks, began = (
-        simulated_clicks(test.masks) if entry.needs_click else None,
-        time.perf_counter(),
-    )
+    clicks = simulated_clicks(test.masks) if entry.needs_click else None
+    began = time.perf_counter()
     with _in_its_words(name, type(arm), "predict"):
-        predict_checked(arm, test.images, clicks, name)
-    return Trial(spec, batch, val, report, seconds, time.perf_counter() - began)
+        maps = predict_checked(arm, test.images, clicks, name)
+        predict_seconds = time.perf_counter() - began
+        _check_again(name, entry, arm, maps, test.images, clicks)
+    return Trial(spec, batch, val, report, seconds, predict_seconds)
+
+
+def _check_again(
+    name: str, entry: ArmEntry, arm: Any, maps: ProbMaps, images: FloatImages, clicks: Clicks | None
+) -> None:
+    """Raise `ArmError` where a map hangs on the other images, or on chance without seeds."""
+    first = predict_checked(arm, images[:1], None if clicks is None else clicks[:1], name)
+    if np.abs(first[0] - maps[0]).max() > GROSSLY:
+        raise ArmError(
+            f"{name}: predict() answers otherwise for an image alone than for the same image among "
+            "others: leave out what is computed over all of them"
+        )
+    again = predict_checked(arm, images, clicks, name)
+    if entry.deterministic and not np.array_equal(again, maps):
+        raise ArmError(
+            f"{name}: predict() gives other maps when it is asked again: leave out chance, or set "
+            "deterministic = False and draw from the seed in fit's context"
+        )
 
 
 def _report(name: str, given: object) -> FitReport:

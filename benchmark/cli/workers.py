@@ -59,8 +59,9 @@ def share(
     """
     in_worker = Silent if isinstance(progress, LiveGrid) else Lines
     spawn = multiprocessing.get_context("spawn")
+    arms = {name: replace(entry, gflop=None) for name, entry in arms.items()}  # may not travel
     processes = [
-        spawn.Process(target=_worker, args=(asked, dict(arms), worker, settings, in_worker))
+        spawn.Process(target=_worker, args=(asked, arms, worker, settings, in_worker))
         for worker in workers
     ]
     with progress:

@@ -14,6 +14,8 @@ from benchmark.runs.spec import RunSpec
 from benchmark.splits.split import Split
 from benchmark.storage.toml_file import read_table, shipped
 
+LONGEST_NAME = 240  # a file system takes 255
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -114,6 +116,11 @@ def expand(
                 seed=None if entry.deterministic else seed,
                 source=entry.source.sha256 if entry.source else None,
             )
+            if len(spec.run_id) > LONGEST_NAME:
+                raise SpecError(
+                    f"{name}: its parameters make a folder's name of {len(spec.run_id)} signs, "
+                    f"above {LONGEST_NAME}; give them shorter names, or fewer"
+                )
             specs.setdefault(spec.run_id, spec)
     return narrow(list(specs.values()), only or {})
 

@@ -141,8 +141,12 @@ def timing_records(root: Path, slices: int, *, ours: bool = False) -> list[Timin
 
 
 def declared_gflop(spec: RunSpec, entry: ArmEntry) -> float | None:
-    """Of a forward and backward pass of an image, as the arm says; None where it does not."""
-    return entry.gflop and entry.gflop(spec.params) * math.prod(spec.shape) / 512**2
+    """Of a forward and backward pass of an image, as the arm says; None where it says no number."""
+    try:
+        gflop = float(entry.gflop(spec.params)) if entry.gflop else math.nan
+    except Exception:  # of a user's code, which is worth no run
+        return None
+    return gflop * math.prod(spec.shape) / 512**2 if 0 < gflop < math.inf else None
 
 
 def cost(key: CostKey, gflop: float | None, has_epochs: bool) -> float | None:

@@ -93,7 +93,7 @@ def _run_locked(spec: RunSpec, folder: RunFolder, data: PreparedData, options: R
     try:
         with _threads(folder, options):
             _carry_out(spec, folder, data, options)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # of an arm's code
         folder.fail(error, traceback.format_exc())
 
 

@@ -164,8 +164,8 @@ def _logits(name: str, model: nn.Module, images: torch.Tensor) -> torch.Tensor:
     (batch, _, *sides), mode = images.shape, "training" if model.training else "eval"
     expected = (batch, 2, *sides)
     try:
-        output = model(images)
-    except Exception as error:
+        output = model(images.clone())  # which the network may change in place
+    except (Exception, SystemExit) as error:
         taken = f"the network cannot take {tuple(images.shape)} images in {mode} mode"
         raise ArmError(f"{name}: {taken}: {brief(error)}") from error
     if not isinstance(output, torch.Tensor):

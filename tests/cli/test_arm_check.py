@@ -7,17 +7,19 @@ import re
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
+from typing import ClassVar
 
+import numpy as np
 import pytest
 from bench_forms import FAULTY, PINCHED, Faulty
 from rich.console import Console
 
 from baselines import ARMS
 from benchmark.__main__ import main
-from benchmark.arm import ArmEntry, FitReport
+from benchmark.arm import ArmEntry, Cases, FitReport, FloatImages, ProbMaps, RunContext
 from benchmark.cli import run_verbs
 from benchmark.network_arm import NetworkArm
 from benchmark.planning.time_estimate import GUESSED_EPOCHS
@@ -150,6 +152,39 @@ def test_maps_that_are_none_are_told_in_the_arm_s_words(
     error = refused(capsys, "arms --check faulty --image-size 64")
     assert words in error
     assert breach != "raises" or re.search(r"bench_forms.py:\d+\)$", error.strip())
+
+
+@dataclass
+class Leaning:
+    """Its maps hang on the other images, or on chance, or it ends the process."""
+
+    how: str = "others"
+    deterministic: ClassVar[bool] = True
+    needs_click: ClassVar[bool] = False
+
+    def fit(self, train: Cases, val: Cases, context: RunContext) -> FitReport:
+        return sys.exit(0) if self.how == "exit" else FitReport()
+
+    def predict(self, images: FloatImages) -> ProbMaps:
+        if self.how == "others":
+            return np.full_like(images, len(images) / 10)
+        return np.random.default_rng().uniform(0.5, 0.51, images.shape).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("others", "predict() answers otherwise for an image alone than for the same image among"),
+        ("chance", "predict() gives other maps when it is asked again: leave out chance"),
+        ("exit", "fit failed: SystemExit: 0 ("),
+    ],
+)
+def test_what_one_prediction_does_not_show_is_found_too(
+    capsys: Capture, monkeypatch: Patch, how: str, words: str
+) -> None:
+    leaning = replace(ArmEntry.of(Leaning), defaults={"how": how})
+    monkeypatch.setattr("benchmark.__main__.ARMS", {"leaning": leaning})
+    assert f"error: leaning: {words}" in refused(capsys, "arms --check leaning --image-size 64")
 
 
 WRONG = [

@@ -199,3 +199,13 @@ def test_a_whole_number_for_a_float_parameter_is_the_same_run() -> None:
     entry = ArmEntry("module:Class", {"alpha": 0.5, "kernel_size": 5})
     assert type(entry.resolve({"alpha": 1})["alpha"]) is float
     assert type(entry.resolve({"kernel_size": 3})["kernel_size"]) is int
+
+
+def test_a_run_whose_name_no_file_system_takes_is_refused(tmp_path: Path) -> None:
+    long = ArmEntry("elsewhere:Long", {f"{'a' * 30}{i}": 0 for i in range(8)})
+    grid = written(tmp_path, 'seeds = [1]\n[[arms]]\nname = "long"\n')
+    data: Any = {"dataset_id": "d", "content_fingerprint": "c", "shape": (512, 384)}
+    with pytest.raises(
+        SpecError, match=r"long: its parameters make a folder's name of 3\d\d signs"
+    ):
+        expand(grid, {"long": long}, Recipe(), SPLITS[:1], **data)

@@ -364,3 +364,14 @@ def test_states_are_read_off_the_folders(slices: SliceSet, tmp_path: Path) -> No
 )  # fmt: skip
 def test_a_time_in_words(seconds: float, text: str) -> None:
     assert span(seconds) == text
+
+
+@pytest.mark.parametrize("says", ["many", None, float("nan"), float("inf"), -1.0, 0])
+def test_an_arm_that_says_no_number_of_its_cost_says_nothing(slices: SliceSet, says: Any) -> None:
+    """Nor does one that fails to: its runs are worth more than a guess at their time."""
+
+    def broken(params: Any) -> Any:
+        return params["no such"]
+
+    for gflop in (lambda params: says, broken):
+        assert declared_gflop(spec(slices), replace(ARMS["unet"], gflop=gflop)) is None
