@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -206,6 +207,23 @@ def finish(child: subprocess.Popen[str], seconds: float = 400) -> tuple[int, str
         child.communicate()
         raise
     return child.returncode, out, err
+
+
+def call(command: str) -> int:
+    """Give a command in this process; return its exit code."""
+    from benchmark.__main__ import main
+
+    return main(shlex.split(command))
+
+
+def refused(capsys: pytest.CaptureFixture[str], command: str) -> str:
+    """The one line on stderr of a command that ends with exit code 2."""
+    capsys.readouterr()
+    assert call(command) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    return error
 
 
 def bits(folder: Path) -> dict[str, bytes]:

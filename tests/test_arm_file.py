@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench_forms import finish, process
+from bench_forms import finish, process, refused
 from data_forms import small_set, write_pairs
 from PIL import Image
 
@@ -90,15 +90,6 @@ def written(path: str, text: str = CLASSICAL) -> Path:
 def planned(options: str) -> PlannedRuns:
     asked = parser().parse_args(shlex.split(f"plan {options}"))
     return prepare(request(asked), with_arm_files(ARMS, asked.arm_file), keep_splits=False)
-
-
-def refused(capsys: Capture, command: str) -> str:
-    """The one line on stderr of a command that ends with exit code 2."""
-    assert main(shlex.split(command)) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("error: ")
-    assert error.count("\n") == 1
-    return error
 
 
 def test_every_public_class_with_fit_and_predict_that_a_file_defines_is_an_arm() -> None:

@@ -131,6 +131,8 @@ def test_the_evening_as_printed_ends_in_the_arms_table(evening: Evening) -> None
     assert first < evening.runs()
     assert len(evening.runs()) == 6
     both = arms_table(evening.give(verdict))
+    (newest,) = re.findall(r"\(source \w{6}\)", evening.give("arms --arm-file my_arm.py"))
+    assert f"my-arm {newest}" in both
     assert len({name for name in both if name.startswith("my-arm (source ")}) == 2
     assert len(both) == 3
     assert "3 cells, 3 done" in evening.give(real, SHORT)
@@ -149,4 +151,6 @@ def test_the_package_as_printed_installs_and_brings_the_arm(tmp_path: Path) -> N
     elsewhere.mkdir()
     code, output, err = finish(process(["-m", "benchmark", "arms"], elsewhere, [tmp_path / "site"]))
     assert (code, err) == (0, "")
-    assert re.search(r"^my-arm +alpha=0.5, width=32 .*my_arm:MyArm$", output, re.MULTILINE)
+    assert re.search(
+        r"^my-arm +alpha=0.5, width=32 .*my_arm:MyArm \(source [0-9a-f]{6}\)$", output, re.MULTILINE
+    )

@@ -162,6 +162,7 @@ def list_arms(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
         params = ", ".join(f"{k}={v!r}" for k, v in entry.defaults.items())
         marks = ["no seeds"] * entry.deterministic + ["needs a click"] * entry.needs_click
         marks += ["broken"] * bool(entry.broken)
-        rows.append((name, params, ", ".join(marks), entry.target))
+        made_of = f" (source {entry.source.sha256[:6]})" if entry.source else ""  # as tables say it
+        rows.append((name, params, ", ".join(marks), f"{entry.target}{made_of}"))
     print(tabulate(rows, headers=("arm", "parameters", "", "class")))
     return 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,11 +13,10 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from bench_forms import FAULTY, PINCHED, Faulty
+from bench_forms import FAULTY, PINCHED, Faulty, call, refused
 from rich.console import Console
 
 from baselines import ARMS
-from benchmark.__main__ import main
 from benchmark.arm import ArmEntry, Cases, FitReport, FloatImages, ProbMaps, RunContext
 from benchmark.cli import run_verbs
 from benchmark.network_arm import NetworkArm
@@ -77,20 +75,6 @@ def offer(tmp_path: Path, monkeypatch: Patch) -> Offer:
         return entry
 
     return offered
-
-
-def call(command: str) -> int:
-    return main(shlex.split(command))
-
-
-def refused(capsys: Capture, command: str) -> str:
-    """The one line on stderr of a command that ends with exit code 2."""
-    capsys.readouterr()
-    assert call(command) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("error: ")
-    assert error.count("\n") == 1
-    return error
 
 
 def test_a_network_is_checked_and_its_cost_told(capsys: Capture, offer: Offer) -> None:

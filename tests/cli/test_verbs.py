@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from bench_forms import ROOT, finish, process
+from bench_forms import ROOT, call, finish, process, refused
 from data_forms import small_set, write_pairs
 from run_records import write_own
 from scipy.io import savemat
 
 from baselines import ARMS
-from benchmark.__main__ import VERBS, main
+from benchmark.__main__ import VERBS
 from benchmark.cli import judge_verbs
 from benchmark.cli.options import request as to_request
 from benchmark.cli.parser import EXAMPLES, SECTION_NAMES, parser
@@ -42,20 +42,6 @@ Capture = pytest.CaptureFixture[str]
 def _elsewhere(tmp_path: Path, monkeypatch: Patch, few_phantoms: None) -> None:
     """In an empty folder, with few phantoms."""
     monkeypatch.chdir(tmp_path)
-
-
-def call(command: str) -> int:
-    return main(shlex.split(command))
-
-
-def refused(capsys: Capture, command: str) -> str:
-    """The one line on stderr of a command that ends with exit code 2."""
-    capsys.readouterr()
-    assert call(command) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("error: ")
-    assert error.count("\n") == 1
-    return error
 
 
 def asked(command: str) -> Request:
