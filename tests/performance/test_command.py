@@ -7,11 +7,12 @@ import os
 import re
 import signal
 import sys
+import time
 import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from threading import Timer
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -102,12 +103,20 @@ def test_an_implementation_tells_why_it_failed(
 
 
 def test_an_interrupt_ends_the_process_too(
-    job: Job, implementation: Callable[[str], str], capfd: Capture
+    job: Job, implementation: Callable[[str], str], capfd: Capture, tmp_path: Path
 ) -> None:
-    """Which says nothing, and would go on for ten minutes."""
-    Timer(2.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+    """Which says nothing, and would go on for ten minutes; while it starts, nobody hears one."""
+    begun = tmp_path / "begun"
+
+    def interrupt() -> None:
+        while not begun.exists():
+            time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    Thread(target=interrupt, daemon=True).start()
+    body = f"import time; open({str(begun)!r}, 'w'); time.sleep(600)"
     with pytest.raises(KeyboardInterrupt):
-        process.run(replace(job, target=implementation("import time; time.sleep(600)")))
+        process.run(replace(job, target=implementation(body)))
     assert capfd.readouterr().err == ""
 
 
