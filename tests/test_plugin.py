@@ -37,34 +37,30 @@ def install(site: Path, name: str, target: str, package: str = "extra-arms") -> 
     return site
 
 
-def test_an_arm_of_another_package_is_listed_and_run(tmp_path: Path) -> None:
+def test_an_arm_of_another_package_is_listed_run_and_recorded_as_what_it_was(
+    tmp_path: Path,
+) -> None:
     site, grid = tmp_path / "site", tmp_path / "one.toml"
     site.mkdir()
     install(site, "dimmer", "extra_arms:Dimmer")
     grid.write_text(GRID)
     code, output, err = finish(process(["-m", "benchmark", "arms"], tmp_path, [site]))
     assert (code, err) == (0, "")
-    assert "extra_arms:Dimmer" in output
+    listed = re.search(r"extra_arms:Dimmer \(source ([0-9a-f]{6})\)", output)
+    assert listed is not None
     assert "gain=0.5" in output
     code, output, err = finish(process(RUN.split(), tmp_path, [site]))
     assert (code, err) == (0, "")
     assert "[1/1] dimmer(gain=0.75): done" in output  # deterministic: the two seeds are one run
     (result,) = tmp_path.glob("out/dimmer_gain0.75_*/result.json")
     assert read_json(result)["fit"] == {"gain": 0.75}
-
-
-def test_what_a_run_was_made_with_stands_in_its_record(tmp_path: Path) -> None:
-    site, grid = tmp_path / "site", tmp_path / "one.toml"
-    site.mkdir()
-    install(site, "dimmer", "extra_arms:Dimmer")
-    grid.write_text(GRID)
-    assert finish(process(RUN.split(), tmp_path, [site]))[0] == 0
-    (first,) = tmp_path.glob("out/dimmer_*/spec.json")
-    recorded = read_json(first)
-    assert recorded["arm_source"] | {"sha256": ""} == {
-        "package": "extra-arms", "version": "1.0", "sha256": ""
-    }  # fmt: skip
-    assert recorded["arm_source"]["sha256"] == recorded["spec"]["source"]
+    recorded = read_json(result.with_name("spec.json"))
+    assert recorded["arm_source"] == {
+        "package": "extra-arms",
+        "version": "1.0",
+        "sha256": recorded["spec"]["source"],
+    }
+    assert recorded["spec"]["source"].startswith(listed[1])
 
 
 def test_an_arm_that_was_changed_is_run_again_beside_its_old_runs(tmp_path: Path) -> None:

@@ -392,9 +392,7 @@ def test_an_unfinished_run_is_told(folder: RunFolder) -> None:
 def test_an_unknown_run_names_the_nearest_and_those_with_a_model(folder: RunFolder) -> None:
     root = folder.path.parent
     with pytest.raises(RecordError) as caught:
-        load(
-            root, f"runs/{folder.run_id[:-3]}/", TABLE, "cpu"
-        )  # as the shell completes it, and cut
+        load(root, f"{root / folder.run_id[:-3]}/", TABLE, "cpu")  # as the shell completes it, cut
     assert str(caught.value).endswith(
         f"; the nearest is {folder.run_id}; with a model: {folder.run_id}"
     )

@@ -175,7 +175,6 @@ def test_what_was_not_learnt_on_this_machine_says_so() -> None:
     assert time_left([strange]) == f"1 min 0 s (from our records: 2 cores of a kind; {then})"
     assert then in time_left([strange, cell(two, PENDING, rest=10)])
     assert then not in time_left([strange, cell(two, PENDING, rest=100)])
-    assert time_left([CellStatus(one, PENDING, left=TimeEstimate(None))]).endswith(f" ({then})")
 
 
 def test_states_have_colours_that_the_colour_blind_tell_apart() -> None:
