@@ -25,7 +25,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 SECTION = README.partition("**Add a network.**")[2].partition("**Judge masks**")[0]
 BLOCKS = dict(re.findall(r"```(\w*)\n(.*?)```", SECTION, re.DOTALL))
 SMALL = " --image-size 64"  # what is added here to the commands as printed
-SHORT = " --threads 1 --set training.max_epochs=1"
+SHORT = " --threads 1 --image-size 64 --set training.max_epochs=1"
 
 
 def named(block: str) -> tuple[str, str]:
@@ -99,7 +99,7 @@ def test_the_arm_that_the_readme_shows_is_an_arm(
     arm = entry.load()
     monkeypatch.delitem(sys.modules, "my_arm")
     assert (name, entry.target) == ("my-arm", "my_arm:MyArm")
-    assert (entry.defaults, entry.gflop) == ({"alpha": 0.5, "width": 32}, None)  # cost not known
+    assert (entry.defaults, entry.gflop) == ({"alpha": 0.5, "width": 8}, None)  # cost not known
     with torch.random.fork_rng():
         logits = arm().build(Network())(torch.zeros(1, 1, 64, 64))
     assert logits.shape == (1, 2, 64, 64)
@@ -150,5 +150,5 @@ def test_the_package_as_printed_installs_and_brings_the_arm(tmp_path: Path) -> N
     code, output, err = finish(process(["-m", "benchmark", "arms"], elsewhere, [tmp_path / "site"]))
     assert (code, err) == (0, "")
     assert re.search(
-        r"^my-arm +alpha=0.5, width=32 .*my_arm:MyArm \(source [0-9a-f]{6}\)$", output, re.MULTILINE
+        r"^my-arm +alpha=0.5, width=8 .*my_arm:MyArm \(source [0-9a-f]{6}\)$", output, re.MULTILINE
     )
