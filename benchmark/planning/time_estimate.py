@@ -152,7 +152,7 @@ def declared_gflop(spec: RunSpec, entry: ArmEntry) -> float | None:
 def cost(key: CostKey, gflop: float | None, has_epochs: bool) -> float | None:
     """What an image costs a training, in GFLOP or what takes as long; None: GFLOP are unknown.
 
-    Fitted to kernels 3 to 9 at 64 to 256 pixels on a processor (docs/performance.md): each pixel
+    Fitted to kernels 3 to 9 at 64 to 256 pixels on a processor, which its test has: each pixel
     costs as much again as 6.7 GFLOP at 512x512, and each image calls and weights whatever its size.
     To an arm without epochs it costs its pixels, as a share of 512x512.
     """

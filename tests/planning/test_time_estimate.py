@@ -45,8 +45,8 @@ THESIS = override(Recipe(), "thesis", {})
 NOWHERE: Sources = {"runs": [], OURS: []}
 LIKE, OTHER = "like cells in runs", "other cells in runs"
 SLICES = small_slices()
-# milliseconds of one core an image, a batch of 4, by size and kernel: the table of "What a cell
-# takes" in docs/performance.md
+# milliseconds of one core an image, a batch of 4, by size and kernel, which `cost` was fitted to
+# (measured once, by hand, on one machine: data of a fit, not a speed that any page states)
 CPU_MS = {
     64: {3: 10.3, 5: 18.2, 7: 40.0, 9: 88.8},
     128: {3: 19.8, 5: 34.9, 7: 65.0, 9: 112.1},
