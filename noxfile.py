@@ -89,6 +89,14 @@ def plan(session: nox.Session) -> None:
 
 
 @job()
+def evidence(session: nox.Session) -> None:
+    """Run the plan of the evidence (reference_results/plan.toml) where it stopped; nox -s plan --
+    --evidence lists it.
+    """
+    python(session, "-m", "benchmark", "reproduce", "--evidence", *session.posargs)
+
+
+@job()
 def compare(session: nox.Session) -> None:
     """Judge your runs, or the records shipped here, against the thesis's printed numbers."""
     benchmark(session, "compare")

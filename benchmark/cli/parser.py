@@ -75,6 +75,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _reproduce(add: Add) -> None:
     _grid_options(add)
+    _evidence_options(add)
     _work_options(add)
     add(
         "--workers",
@@ -93,6 +94,7 @@ def _run(add: Add) -> None:
 
 def _plan(add: Add) -> None:
     _grid_options(add)
+    _evidence_options(add)
     add(
         "--format",
         choices=("grid", "list", "ids"),
@@ -201,6 +203,13 @@ def _arm_file(add: Add, more: str = "") -> None:
 def _data_option(add: Add) -> None:
     """Of a verb that works on slices of the user alone: none are drawn unasked."""
     add("--data", help=f"{SOURCE_HELP}; {DATA_DEFAULT}")
+
+
+def _evidence_options(add: Add) -> None:
+    evidence = "in place of one grid, the steps of reference_results/plan.toml in their order"
+    add("--evidence", action="store_true", help=evidence)
+    shipped = "with --evidence: go on from the records shipped here, which are copied to --out"
+    add("--from-shipped", action="store_true", help=shipped)
 
 
 def _slice_options(add: Add) -> None:

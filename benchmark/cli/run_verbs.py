@@ -21,6 +21,7 @@ from benchmark.cli.devices import (
     usable_cores,
     workers_that_pay,
 )
+from benchmark.cli.evidence import evidence
 from benchmark.cli.options import request
 from benchmark.cli.terminal.grid_table import time_left
 from benchmark.cli.terminal.progress import Lines, LiveGrid, terminal
@@ -40,8 +41,11 @@ COLUMNS = 100  # of a line that is not a list
 def reproduce(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     """Run a grid; return 0, or 1 where a cell failed.
 
-    Where no data are given, phantoms are run and the report of their folder is written.
+    Where no data are given, phantoms are run and the report of their folder is written. With
+    --evidence the grids are those of the plan.
     """
+    if options.evidence:
+        return evidence(options, arms, carry_out)
     asked = request(options)
     demonstration = asked.source == PHANTOMS and asked.data is None
     if demonstration:
@@ -50,7 +54,7 @@ def reproduce(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
             "drawing phantoms instead."
         )
     planned = prepare(asked, arms)
-    code = _carry_out(asked, planned, arms, options)
+    code = carry_out(asked, planned, arms, options)
     if demonstration and RunState.DONE in states(planned.specs, planned.folder):
         show(planned, arms)
     return code
@@ -60,7 +64,7 @@ def run(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     """Run the cells of a grid that have these run_ids; return 0, or 1 where a cell failed."""
     asked = request(options)
     planned = prepare(asked, arms)
-    return _carry_out(asked, replace(planned, specs=_chosen(planned, options.id)), arms, options)
+    return carry_out(asked, replace(planned, specs=_chosen(planned, options.id)), arms, options)
 
 
 def _chosen(planned: PlannedRuns, run_ids: Sequence[str]) -> list[RunSpec]:
@@ -81,7 +85,7 @@ def _chosen(planned: PlannedRuns, run_ids: Sequence[str]) -> list[RunSpec]:
     return [specs[run_id] for run_id in dict.fromkeys(run_ids)]
 
 
-def _carry_out(
+def carry_out(
     asked: Request,
     planned: PlannedRuns,
     arms: Mapping[str, ArmEntry],

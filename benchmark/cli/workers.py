@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING
@@ -60,8 +60,9 @@ def share(
     in_worker = Silent if isinstance(progress, LiveGrid) else Lines
     spawn = multiprocessing.get_context("spawn")
     arms = {name: replace(entry, gflop=None) for name, entry in arms.items()}  # may not travel
+    run_ids = frozenset(spec.run_id for spec in planned.specs)  # of a request, some may be enough
     processes = [
-        spawn.Process(target=_worker, args=(asked, arms, worker, settings, in_worker))
+        spawn.Process(target=_worker, args=(asked, run_ids, arms, worker, settings, in_worker))
         for worker in workers
     ]
     with progress:
@@ -77,8 +78,8 @@ def share(
             f"{len(broken)} of {len(processes)} workers ended early, with exit codes {broken}; "
             "what they said is above; the same command goes on from the checkpoints there are"
         )
-    run_ids = (spec.run_id for spec in planned.specs)
-    return dict(zip(run_ids, states(planned.specs, planned.folder), strict=True))
+    in_order = (spec.run_id for spec in planned.specs)
+    return dict(zip(in_order, states(planned.specs, planned.folder), strict=True))
 
 
 def _stop(started: Sequence[BaseProcess]) -> None:
@@ -107,6 +108,7 @@ def check_unchanged(arms: Mapping[str, ArmEntry]) -> None:
 
 def _worker(
     asked: Request,
+    run_ids: Container[str],
     arms: Mapping[str, ArmEntry],
     worker: WorkerDevice,
     settings: RunOptions,
@@ -115,6 +117,7 @@ def _worker(
     """The work of one process among several."""
     try:
         planned = prepare(asked, arms, say=None)  # the parent has said it
+        planned = replace(planned, specs=[s for s in planned.specs if s.run_id in run_ids])
         check_unchanged({spec.arm: arms[spec.arm] for spec in planned.specs})
         work(planned, arms, worker, settings, progress(planned.specs, planned.folder))
     except BenchmarkError as error:

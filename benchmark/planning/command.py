@@ -1,4 +1,4 @@
-"""The command that makes a run, written from its spec.json; imports no torch."""
+"""Options of `reproduce` as words, and the command that makes a run; imports no torch."""
 
 from __future__ import annotations
 
@@ -11,11 +11,31 @@ from typing import Any
 from benchmark.arm import ArmEntry
 from benchmark.errors import SpecError
 from benchmark.planning.grid import Grid, load_grid
+from benchmark.planning.request import Request
 from benchmark.protocol import load_recipe
 
 GRIDS = ("thesis", "baselines", "quick")  # shipped; asked in this order
 PROTOCOLS = ("thesis", "patient")
 DATA = "path/to/slices"
+
+
+def words(request: Request) -> list[str]:
+    """What a request asks for, beside its slices, as words of the command line."""
+
+    def listed(keyed: Mapping[str, Any]) -> list[str]:
+        return [f"{key}={_text(values)}" for key, values in keyed.items()]
+
+    options: dict[str, Sequence[str]] = {
+        "--grid": [request.grid or ""],
+        "--only": listed(request.only),
+        "--seeds": [_text(request.seeds or ())],
+        "--image-size": [str(request.image_size or "")],
+        "--protocol": [request.protocol or ""],
+        "--splits": [_text(request.splits or ())],
+        "--set": listed(request.overrides),
+        "--out": [str(request.out or "")],
+    }
+    return [word for option, own in options.items() if any(own) for word in (option, *own)]
 
 
 def command(spec_json: Mapping[str, Any], arms: Mapping[str, ArmEntry]) -> str | None:
@@ -63,22 +83,23 @@ def _command(
         return None
     grid, axes = chosen
     data, usual = ("phantoms", "quick") if spec_json["phantom"] else (DATA, "thesis")
-    words = ["python", "-m", "benchmark", "reproduce", "--data", data]
-    words += [] if grid.name == usual else ["--grid", grid.name]
-    params = (f"{name}={_text(spec['params'][name])}" for name in axes)
-    words += ["--only", f"arm={spec['arm']}", *params]
-    words += ["--seeds", _text(seeds)] if seeds else []
     height, width = spec["shape"]
-    words += ["--image-size", str(height)] if height == width else []
     protocol = spec_json["protocol"] if spec_json["protocol"] in PROTOCOLS else grid.protocol
-    words += [] if protocol == grid.protocol else ["--protocol", protocol]
     found = (re.search(r"(\d+)$", split) for split in splits)
-    numbers = sorted({int(number[1]) for number in found if number})
-    words += ["--splits", _text(numbers)] if numbers not in ([], [1]) else []
-    changed = sorted(_changed(spec["protocol"], load_recipe(protocol, grid.overrides).identity()))
-    words += ["--set", *changed] if changed else []
-    words += [] if out is None else ["--out", str(out)]
-    return shlex.join(words)
+    numbers = tuple(sorted({int(number[1]) for number in found if number}))
+    usual_values = load_recipe(protocol, grid.overrides).identity()
+    request = Request(
+        grid=None if grid.name == usual else grid.name,
+        only={"arm": [spec["arm"]], **{name: [spec["params"][name]] for name in axes}},
+        seeds=tuple(seeds),
+        image_size=height if height == width else None,
+        protocol=None if protocol == grid.protocol else protocol,
+        splits=None if numbers in ((), (1,)) else numbers,
+        overrides=dict(sorted(_changed(spec["protocol"], usual_values))),
+        out=out,
+    )
+    own = words(request)
+    return shlex.join(["python", "-m", "benchmark", "reproduce", "--data", data, *own])
 
 
 def _grid_of(
@@ -100,12 +121,12 @@ def _grid_of(
     return None
 
 
-def _changed(own: Mapping[str, Any], usual: Mapping[str, Any]) -> Iterator[str]:
-    """SECTION.KEY=VALUE of every value of a protocol that is not the usual one."""
+def _changed(own: Mapping[str, Any], usual: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """SECTION.KEY and value, of every value of a protocol that is not the usual one."""
     for section, values in own.items():
         for key, value in values.items():
             if _text(usual.get(section, {}).get(key)) != _text(value):
-                yield f"{section}.{key}={_text(value)}"
+                yield f"{section}.{key}", value
 
 
 def _text(value: Any) -> str:

@@ -107,17 +107,19 @@ def prepare(
     *,
     keep_splits: bool = True,
     say: Callable[[str], None] | None = print,
+    slices: SliceSet | None = None,
 ) -> PlannedRuns:
     """Load the data, read or draw the splits, expand the grid. Writes nothing but new splits.
 
-    keep_splits: whether they are kept; say is as in `load_slices`. Raises a `BenchmarkError` for
+    keep_splits: whether they are kept; say is as in `load_slices`; slices: the request's, where
+    they were read before. Raises a `BenchmarkError` for
     anything that is not as it should be, before any folder is written to.
     """
     grid = load_grid(request.grid_name)
     if request.own_grid:
         grid = _grid_of_files(grid, request.arm_files, arms)
     recipe = load_recipe(request.protocol or grid.protocol, {**grid.overrides, **request.overrides})
-    slices = load_slices(request, say)
+    slices = load_slices(request, say) if slices is None else slices
     refuse_mixing(request.folder, slices)
     shape = slices.shape if request.image_size is None else (request.image_size, request.image_size)
     check_sides(shape, "--image-size")
