@@ -26,6 +26,7 @@ from benchmark.runs.collect import collect, reproduction_folder
 
 FIGURES_FROM = {"README.md": "docs/figures", "docs/findings.md": "figures"}
 PAGES = tuple(FIGURES_FROM)
+PLACES = ("table: ", "answers -->", "commands -->", "figure: ")
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def judged() -> Judgement:
 def test_every_table_from_records_is_what_the_records_say(name: str, judged: Judgement) -> None:
     """`nox -s pages` would change nothing, and there is something for it to fill in."""
     page = (ROOT / name).read_text(encoding="utf-8")
-    places = sum(page.count(f"<!-- {what}") for what in ("table: ", "answers -->", "figure: "))
+    places = sum(page.count(f"<!-- {what}") for what in PLACES)
     assert places == page.count("<!-- end -->") > 2
     assert apart(page, fill(page, judged, FIGURES_FROM[name])) == []
 

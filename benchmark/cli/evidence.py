@@ -7,7 +7,6 @@ judge still counts.
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -48,9 +47,7 @@ class PlannedStep:
         return replace(self.planned, specs=specs)
 
 
-def evidence(
-    options: argparse.Namespace, arms: Mapping[str, ArmEntry], carry_out: CarryOut
-) -> int:
+def evidence(options: argparse.Namespace, arms: Mapping[str, ArmEntry], carry_out: CarryOut) -> int:
     """Carry out what is open of the plan, step by step; return 0, or 1 where a cell failed.
 
     carry_out: runs what is planned and returns 0 or 1. Runs shipped here are copied to the folder
@@ -151,5 +148,5 @@ def _take_over(steps: Sequence[PlannedStep], root: Path) -> None:
     with staging_folder(root) as room, writing(root):
         for name in names:
             shutil.copytree(reproduction_folder() / name, room / name)
-            os.rename(room / name, root / name)
+            (room / name).rename(root / name)
     print(f"{len(names)} of the runs shipped here were copied to {root}/.")

@@ -21,6 +21,7 @@ from benchmark.judge.cells import Panel
 from benchmark.judge.comparisons.external_tool import external_tool_table
 from benchmark.judge.comparisons.own_arms import no_reference
 from benchmark.judge.judgement import SECTIONS, WHY_EMPTY, Judgement
+from benchmark.judge.looks import load_looks
 from benchmark.judge.reference import DATASETS, load_reference, load_tolerances
 from benchmark.judge.tables import render, wrapped
 from benchmark.judge.verdicts import exit_code
@@ -73,11 +74,12 @@ def compare(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
 
 def judgement_of(root: Path) -> Judgement:
     """Judge a folder of runs; a user's own beside the records shipped here where those may lend."""
-    collected, shipped, ours = collect(root), reproduction_folder(), None
-    if root.resolve() != shipped.resolve():
-        known = collected.runs["dataset_id"].isin(DATASETS.values()).any()
-        ours = collect(shipped, None if known else ())
-    return Judgement(collected, load_reference(), load_tolerances(), ours)
+    shipped, terms = reproduction_folder(), (load_reference(), load_tolerances())
+    collected = collect(root)
+    if root.resolve() == shipped.resolve():
+        return Judgement(collected, *terms, looks=load_looks())
+    known = collected.runs["dataset_id"].isin(DATASETS.values()).any()
+    return Judgement(collected, *terms, ours=collect(shipped, None if known else ()))
 
 
 def _print_sections(

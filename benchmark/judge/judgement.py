@@ -26,6 +26,7 @@ from benchmark.judge.comparisons.precisions import precisions, precisions_table
 from benchmark.judge.comparisons.reference_cell import has_other_arms
 from benchmark.judge.comparisons.runs import runs_tables
 from benchmark.judge.comparisons.split_effect import SplitEffect, split_effect_table, split_effects
+from benchmark.judge.looks import CHANGED, Look, counted, looked_at, times_before
 from benchmark.judge.reference import Reference, SplitEffectRule, Tolerances
 from benchmark.judge.statistics.contrast import DICE, mean
 from benchmark.judge.statistics.prediction_interval import power_table
@@ -73,13 +74,15 @@ class Judgement:
     """What finished runs come to; each part is worked out when asked for.
 
     ours: the records shipped here, where the runs are a user's and not those records. They lend his
-    arms their reference where he did not run it, and enter nothing else.
+    arms their reference where he did not run it, and enter nothing else. looks: at the records
+    shipped here, where the runs are those; a user's folder has no log.
     """
 
     collected: Collected
     reference: Reference
     tolerances: Tolerances
     ours: Collected | None = None
+    looks: tuple[Look, ...] = ()
 
     @cached_property
     def printed(self) -> PrintedNumbers:
@@ -182,6 +185,27 @@ class Judgement:
         thesis = [self._does_it_hold(), self._do_claims_hold(), self._without_a_shared_patient()]
         return [*thesis, *own]
 
+    @cached_property
+    def in_short(self) -> dict[str, str]:
+        """Each answer's verdict and what was measured, by the id that the log of looks gives it."""
+        row = self.printed.dice
+        dice = [] if row.ours is None else [f"{row.ours:.4f}"]
+        dice += [] if row.half_width is None else [f"+- {row.half_width:.4f}"]
+        short = {"dice": (row.verdict.value, " ".join(dice))}
+        for _, judged in self.claims_once:
+            short[judged.claim.id] = (judged.text.standing.value, judged.text.measured)
+        level, measured = self.tolerances.split_effect.level, ""
+        for effect in self._split_effects_nearest_first[:1]:
+            if effect.difference:
+                low, high = effect.difference.interval(level)
+                measured = f"{effect.difference.value:+.3f} [{low:+.3f}, {high:+.3f}]"
+        short["split-effect"] = (self._split_verdict, measured)
+        return {name: ": ".join(filter(None, pair)) for name, pair in short.items()}
+
+    def _looked_at(self, answer: str) -> int:
+        """How often the interval of an answer was looked at before."""
+        return times_before(self.looks, answer, self.in_short.get(answer, ""))
+
     def answers(self) -> list[str]:
         """The questions as lines of text."""
         answers = enumerate(self.questions(), 1)
@@ -201,6 +225,7 @@ class Judgement:
                 f"Equality is shown only to within {margin:.3f} (two one-sided tests; secondary, "
                 "decides nothing)."
             )
+        lines += looked_at(self._looked_at("dice"), self.tolerances.dice.level)
         return Answer(f"Does {row.reference:g} hold?", row.verdict.value, tuple(lines))
 
     def _do_claims_hold(self) -> Answer:
@@ -218,25 +243,41 @@ class Judgement:
         lines = [_claim(*judged) for claims in by_verdict.values() for judged in claims]
         if waiting:
             lines.append(f"{not_testable}: {waiting} (compare --section claims says why).")
-        return Answer(question, verdict, (*lines, "Each claim is judged once, " + NEAREST))
+        lines += ["Each claim is judged once, " + NEAREST, *self._claims_looked_at()]
+        return Answer(question, verdict, tuple(lines))
+
+    def _claims_looked_at(self) -> list[str]:
+        """The sentence on the claims whose intervals were looked at before, if there are any."""
+        times = {claim.claim.id: self._looked_at(claim.claim.id) for _, claim in self.claims_once}
+        told = ", ".join(f"{name} {counted(n)}" for name, n in times.items() if n)
+        covers = f"their intervals cover somewhat less than {self.tolerances.claims.level:.0%}"
+        return [f"Looked at before, {CHANGED}: {told}; {covers}."] if told else []
 
     def _without_a_shared_patient(self) -> Answer:
         """Of every arm that was run both ways; the verdict is the first's: the thesis's cell, on
         the nearest terms.
         """
-        own, rule = self.tolerances.contrasts.reference, self.tolerances.split_effect
-        effects = sorted(
+        rule, effects = self.tolerances.split_effect, self._split_effects_nearest_first
+        lines = [_split_effect(effect, rule) for effect in effects]
+        lines += looked_at(self._looked_at("split-effect"), rule.level)
+        question = "How high is the score when no patient is in both train and test?"
+        return Answer(question, self._split_verdict, tuple(lines or [NO_EFFECT]))
+
+    @cached_property
+    def _split_effects_nearest_first(self) -> list[SplitEffect]:
+        own = self.tolerances.contrasts.reference
+        return sorted(
             self._real_split_effects,
             key=lambda effect: (
                 not is_reference(effect.image, own),
                 *self._distance(effect.image.runs),
             ),
         )
-        verdicts = [EFFECT[side(effect.difference, rule.level)] for effect in effects]
-        lines = [_split_effect(effect, rule) for effect in effects]
-        question = "How high is the score when no patient is in both train and test?"
-        verdict = verdicts[0] if verdicts else "not known yet"
-        return Answer(question, verdict, tuple(lines or [NO_EFFECT]))
+
+    @property
+    def _split_verdict(self) -> str:
+        rule, effects = self.tolerances.split_effect, self._split_effects_nearest_first
+        return EFFECT[side(effects[0].difference, rule.level)] if effects else "not known yet"
 
     def verdicts(self) -> list[Table]:
         """The printed numbers, and what more runs would bring."""

@@ -135,7 +135,7 @@ class EvidencePlan:
 
 
 def load_plan() -> EvidencePlan:
-    """Read `reference_results/plan.toml`; `SpecError` names the step that is not as it should be."""
+    """Read `reference_results/plan.toml`; `SpecError` names the step that is wrong."""
     try:
         table = tomllib.loads((files("reference_results") / "plan.toml").read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -176,25 +176,37 @@ def _step(entry: Mapping[str, Any]) -> Step:
             raise SpecError(known("key", key, (*PROSE, *OPTIONS)))
     if type(entry["fixed"]) is not date:
         raise SpecError(f"fixed = {entry['fixed']!r} must be a day, such as 2026-11-30")
-    for key in ("seeds", "splits"):
-        own = entry.get(key, [0])
-        if not isinstance(own, list) or not own or any(type(n) is not int or n < 0 for n in own):
-            raise SpecError(f"{key} = {own!r} must be a list of whole numbers from 0 up")
+    seeds, splits = (_whole_numbers(entry, key) for key in ("seeds", "splits"))
     if type(entry.get("image_size", 1)) is not int:
         raise SpecError(f"image_size = {entry['image_size']!r} must be a whole number")
-    lists = {key: tuple(entry[key]) if key in entry else None for key in ("seeds", "splits")}
     options = Request(
         grid=entry.get("grid"),
         protocol=entry.get("protocol"),
         only={key: list(values) for key, values in entry.get("only", {}).items()},
-        seeds=check_seeds(lists["seeds"]) if lists["seeds"] else None,
-        splits=lists["splits"],
+        seeds=seeds and check_seeds(seeds),
+        splits=splits,
         image_size=entry.get("image_size"),
         overrides=entry.get("set", {}),
     )
     step = Step(entry["purpose"], entry["fixed"], entry["known_from"], options)
-    whole = _values(list(replace(step, options=replace(options, only={})).cells()))
-    for key, wanted in options.only.items():
+    _check_only(step)
+    step.recipe.identity()
+    return step
+
+
+def _whole_numbers(entry: Mapping[str, Any], key: str) -> tuple[int, ...] | None:
+    own = entry.get(key)
+    if key in entry and (
+        not isinstance(own, list) or not own or any(type(n) is not int or n < 0 for n in own)
+    ):
+        raise SpecError(f"{key} = {own!r} must be a list of whole numbers from 0 up")
+    return tuple(own) if own else None
+
+
+def _check_only(step: Step) -> None:
+    """Raise `SpecError` for a name or a value that the step's grid has not."""
+    whole = _values(list(replace(step, options=replace(step.options, only={})).cells()))
+    for key, wanted in step.options.only.items():
         if key not in whole:
             raise SpecError(f"only: {known('key', key, whole)}")
         for value in wanted:
@@ -202,8 +214,6 @@ def _step(entry: Mapping[str, Any]) -> Step:
                 raise SpecError(f"only: {known(key, value, whole[key])}")
     if not list(step.cells()):
         raise SpecError("only: no run of the grid has all of these values")
-    step.recipe.identity()
-    return step
 
 
 def commands(plan: EvidencePlan, runs: pd.DataFrame) -> list[list[str]]:

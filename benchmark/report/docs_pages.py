@@ -3,9 +3,11 @@
 `python -m benchmark.report.docs_pages PAGE ...` makes them anew. Between
 `<!-- table: SECTION: TITLE -->` and `<!-- end -->` of a page stands the one table of a section of
 the shipped records' judgement whose title starts so, after `<!-- answers -->` its three answers,
-and after `<!-- figure: SLUG -->` the verdict figure of this name, which lies in docs/figures as SVG
-and CSV. The one figure that shows slices, `outlined-slices`, is made anew with `--data PATH` alone;
-its words come from the records.
+after `<!-- commands -->` the steps of the plan that made the records, and after
+`<!-- figure: SLUG -->` the verdict figure of this name, which lies in docs/figures as SVG and CSV.
+The one figure that shows slices, `outlined-slices`, is made anew with `--data PATH` alone; its
+words come from the records. Where the records or their answers are others than at the last look,
+one more is put into `reference_results/looks.toml` first.
 """
 
 from __future__ import annotations
@@ -13,8 +15,11 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
 
@@ -22,15 +27,20 @@ from benchmark import data
 from benchmark.data.slices import SliceSet
 from benchmark.errors import BenchmarkError, SpecError
 from benchmark.judge.judgement import SECTIONS, Judgement
+from benchmark.judge.looks import Look, load_looks, names_hash, rules_hash
 from benchmark.judge.reference import load_reference, load_tolerances
 from benchmark.judge.tables import Table
+from benchmark.planning.command import DATA
+from benchmark.planning.evidence import commands, load_plan
 from benchmark.report.figure import Figure, save
 from benchmark.report.figures.verdicts import verdict_figures
 from benchmark.report.slices import outlined_slices
 from benchmark.runs.collect import collect, reproduction_folder
+from benchmark.runs.environment import commit
+from benchmark.storage.atomic import write_bytes
 
-WHAT = r"answers|table: (?P<section>\w+): (?P<title>[^\n]+)|figure: (?P<slug>[^\n]+)"
-PLACE = re.compile(rf"(<!-- (?:{WHAT}) -->\n).*?(?P<end><!-- end -->)", re.DOTALL)
+WHAT = r"answers|commands|table: (?P<section>\w+): (?P<title>[^\n]+)|figure: (?P<slug>[^\n]+)"
+PLACE = re.compile(rf"(<!-- (?P<what>{WHAT}) -->\n).*?(?P<end><!-- end -->)", re.DOTALL)
 FIGURES = Path("docs") / "figures"
 
 
@@ -58,7 +68,9 @@ def fill(page: str, judgement: Judgement, figures: str = FIGURES.as_posix()) -> 
         elif place["slug"]:
             text = _image(by_slug(), place["slug"], figures)
         else:
-            text = "```\n" + "\n".join(judgement.answers()) + "\n```"
+            commanded = place["what"] == "commands"
+            lines = commands_of(judgement) if commanded else judgement.answers()
+            text = "```\n" + "\n".join(lines) + "\n```"
         return f"{place[1]}{text}\n{place['end']}"
 
     return PLACE.sub(content, page)
@@ -80,6 +92,28 @@ def _image(by_slug: Mapping[str, Figure], slug: str, figures: str) -> str:
     return f"![{by_slug[slug].alt}]({figures}/{slug}.{form})\n\n*{by_slug[slug].caption}*"
 
 
+def commands_of(judgement: Judgement) -> list[str]:
+    """The commands of the plan that made the runs judged, a line each."""
+    made = commands(load_plan(), judgement.collected.runs)
+    return [f"nox -s reproduce -- --data {DATA} {shlex.join(words)}" for words in made]
+
+
+def look_of(judgement: Judgement, day: date, commit_of_code: str) -> Look:
+    """What the runs judged say, as the log of looks has it."""
+    run_ids = judgement.collected.runs["run_id"].tolist()
+    names, rules, plan = names_hash(run_ids), rules_hash(), load_plan().hash
+    return Look(day, commit_of_code, len(run_ids), names, rules, plan, judgement.in_short)
+
+
+def log_look(log: Path, looks: Sequence[Look], look: Look) -> tuple[Look, ...]:
+    """The looks with this one, which the log gets where it does not agree with the last."""
+    if looks and looks[-1].agrees(look):
+        return tuple(looks)
+    before = log.read_text(encoding="utf-8").rstrip("\n")
+    write_bytes(log, f"{before}\n\n{look.as_toml()}".encode())
+    return (*looks, look)
+
+
 def figures_of(page: str) -> list[str]:
     """The slugs of the figures that a page shows."""
     return [place["slug"] for place in PLACE.finditer(page) if place["slug"]]
@@ -87,7 +121,8 @@ def figures_of(page: str) -> list[str]:
 
 def shipped() -> Judgement:
     """The judgement of the records shipped with this package."""
-    return Judgement(collect(reproduction_folder()), load_reference(), load_tolerances())
+    collected, looks = collect(reproduction_folder()), load_looks()
+    return Judgement(collected, load_reference(), load_tolerances(), looks=looks)
 
 
 def make(path: Path, judgement: Judgement, slices: SliceSet | None = None) -> None:
@@ -118,6 +153,10 @@ def main(words: Sequence[str]) -> None:
     options = parser.parse_args(words)
     try:
         judgement = shipped()
+        facts = str(commit()["git_commit"] or "unknown")
+        look = look_of(judgement, datetime.now(UTC).date(), facts[:7])
+        looks = log_look(reproduction_folder().parent / "looks.toml", judgement.looks, look)
+        judgement = replace(judgement, looks=looks)
         slices = data.load(options.data) if options.data else None
         for page in options.pages:
             make(page, judgement, slices)

@@ -31,7 +31,7 @@ def describe(device: str, threads: int | None = None) -> dict[str, object]:
             facts[name] = version(name)
         except PackageNotFoundError:
             facts[name] = None
-    return facts | _gpu(device) | _commit()
+    return facts | _gpu(device) | commit()
 
 
 def _processor() -> str:
@@ -57,14 +57,14 @@ def _gpu(device: str) -> dict[str, object]:
     }
 
 
-def _commit() -> dict[str, object]:
+def commit() -> dict[str, object]:
     """The commit of the source tree this package runs from; None where it is not a git checkout."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return {"git_commit": None, "git_dirty": None}
-    commit = _git(root, "rev-parse", "HEAD")
+    head = _git(root, "rev-parse", "HEAD")
     changed = _git(root, "status", "--porcelain", "--", *CODE)
-    return {"git_commit": commit, "git_dirty": None if changed is None else bool(changed)}
+    return {"git_commit": head, "git_dirty": None if changed is None else bool(changed)}
 
 
 def _git(root: Path, *words: str) -> str | None:
