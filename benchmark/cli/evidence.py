@@ -109,7 +109,7 @@ def _steps(
         try:
             planned = prepare(own, arms, keep_splits=keep_splits, slices=slices)
         except SpecError as error:
-            raise SpecError(f"{PLAN}: step {number} ({step.purpose}) {error}") from error
+            raise SpecError(f"{PLAN}: step {number} ({step.purpose}): {error}") from error
         steps.append(PlannedStep(number, step, own, planned))
     return steps
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from benchmark.arm import ArmEntry
 from benchmark.cli.devices import WorkerDevice
 from benchmark.cli.terminal.progress import Lines, LiveGrid, Silent
-from benchmark.errors import ArmError, BenchmarkError
+from benchmark.errors import ArmError, BenchmarkError, SpecError
 from benchmark.planning.request import PlannedRuns, Request, prepare
 from benchmark.planning.time_estimate import states
 from benchmark.runs.run_folder import RunState
@@ -108,7 +108,7 @@ def check_unchanged(arms: Mapping[str, ArmEntry]) -> None:
 
 def _worker(
     asked: Request,
-    run_ids: Container[str],
+    run_ids: frozenset[str],
     arms: Mapping[str, ArmEntry],
     worker: WorkerDevice,
     settings: RunOptions,
@@ -117,7 +117,12 @@ def _worker(
     """The work of one process among several."""
     try:
         planned = prepare(asked, arms, say=None)  # the parent has said it
-        planned = replace(planned, specs=[s for s in planned.specs if s.run_id in run_ids])
+        specs = [spec for spec in planned.specs if spec.run_id in run_ids]
+        if len(specs) < len(run_ids):
+            raise SpecError(
+                "slices or splits changed while workers started; give the command again"
+            )
+        planned = replace(planned, specs=specs)
         check_unchanged({spec.arm: arms[spec.arm] for spec in planned.specs})
         work(planned, arms, worker, settings, progress(planned.specs, planned.folder))
     except BenchmarkError as error:

@@ -52,8 +52,8 @@ class Look:
     def as_toml(self) -> str:
         """One [[looks]] table."""
         facts = {name: own for name, own in vars(self).items() if name not in ("date", "answers")}
-        lines = [f"{key} = {json.dumps(value)}" for key, value in facts.items()]
-        answers = [f"{key} = {json.dumps(text)}" for key, text in self.answers.items()]
+        lines = [f"{key} = {_toml(value)}" for key, value in facts.items()]
+        answers = [f"{key} = {_toml(text)}" for key, text in self.answers.items()]
         return "\n".join(
             ["[[looks]]", f"date = {self.date}", *lines, "[looks.answers]", *answers, ""]
         )
@@ -122,6 +122,11 @@ def looked_at(times: int, level: float) -> list[str]:
         return []
     told = f"Looked at {counted(times)} before, {CHANGED}"
     return [f"{told}: the interval covers somewhat less than {level:.0%}."]
+
+
+def _toml(value: str | int) -> str:
+    """A basic string or a number: JSON's, where characters beyond 16 bits stay as they are."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _alike(text: str, other: str) -> bool:

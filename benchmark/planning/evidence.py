@@ -48,7 +48,7 @@ class Step:
         own = self.options
         return replace(
             asked,
-            grid=self.grid.name,
+            grid=own.grid or "thesis",
             protocol=own.protocol,
             only=own.only,
             seeds=own.seeds,
