@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmark.arm import ArmEntry
 from benchmark.cli.options import request
 from benchmark.cli.terminal.grid_table import time_left
-from benchmark.errors import SpecError
+from benchmark.errors import BenchmarkError, SpecError
 from benchmark.judge.tables import Column, Table
 from benchmark.planning.evidence import PLAN, Step, load_plan
 from benchmark.planning.request import PlannedRuns, Request, load_given, prepare
@@ -67,6 +67,13 @@ def evidence(options: argparse.Namespace, arms: Mapping[str, ArmEntry], carry_ou
     return max(codes, default=0)
 
 
+def asked_for(options: argparse.Namespace) -> bool:
+    """Whether the plan is meant; `SpecError` for an option that means nothing without it."""
+    if options.from_shipped and not options.evidence:
+        raise SpecError("--from-shipped goes with --evidence alone")
+    return bool(options.evidence)
+
+
 def listing(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     """Print the steps, what is done of each and the time that the rest would take; run nothing."""
     steps, root = _steps(options, arms, keep_splits=False), request(options).folder
@@ -97,6 +104,8 @@ def _steps(
     options: argparse.Namespace, arms: Mapping[str, ArmEntry], *, keep_splits: bool = True
 ) -> list[PlannedStep]:
     """Every step made concrete, before any is begun; `SpecError` names one that cannot be."""
+    if vars(options).get("format", "grid") != "grid":
+        raise SpecError(f"--format {options.format} and --evidence: a plan has one form")
     for name in SAID_BY_THE_PLAN:
         if vars(options).get(name):
             option = {"overrides": "set"}.get(name, name).replace("_", "-")
@@ -108,7 +117,7 @@ def _steps(
         own = step.of(asked)
         try:
             planned = prepare(own, arms, keep_splits=keep_splits, slices=slices)
-        except SpecError as error:
+        except BenchmarkError as error:
             raise SpecError(f"{PLAN}: step {number} ({step.purpose}): {error}") from error
         steps.append(PlannedStep(number, step, own, planned))
     return steps

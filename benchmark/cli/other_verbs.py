@@ -11,7 +11,7 @@ from tabulate import tabulate
 
 from benchmark.arm import ArmEntry
 from benchmark.cli.devices import allocate, cards_seen, usable_cores
-from benchmark.cli.evidence import listing
+from benchmark.cli.evidence import asked_for, listing
 from benchmark.cli.options import request
 from benchmark.cli.run_verbs import announce
 from benchmark.cli.terminal.grid_table import show
@@ -25,7 +25,7 @@ from benchmark.runs.run_folder import RunState
 
 def plan(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     """Print a grid as a table of states, or a line a cell, or run_ids not yet done; run nothing."""
-    if options.evidence:
+    if asked_for(options):
         return listing(options, arms)
     only_ids = options.format == "ids"  # nothing but them: nox shows stderr on stdout too
     planned = prepare(request(options), arms, keep_splits=False, say=None if only_ids else print)

@@ -21,7 +21,7 @@ from benchmark.cli.devices import (
     usable_cores,
     workers_that_pay,
 )
-from benchmark.cli.evidence import evidence
+from benchmark.cli.evidence import asked_for, evidence
 from benchmark.cli.options import request
 from benchmark.cli.terminal.grid_table import time_left
 from benchmark.cli.terminal.progress import Lines, LiveGrid, terminal
@@ -44,7 +44,7 @@ def reproduce(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     Where no data are given, phantoms are run and the report of their folder is written. With
     --evidence the grids are those of the plan.
     """
-    if options.evidence:
+    if asked_for(options):
         return evidence(options, arms, carry_out)
     asked = request(options)
     demonstration = asked.source == PHANTOMS and asked.data is None

@@ -154,9 +154,11 @@ def plan_of(table: Mapping[str, Any]) -> EvidencePlan:
             raise SpecError(f"{PLAN}: step {number}: {why}") from error
     if not steps:
         raise SpecError(f"{PLAN}: has no [[steps]]; restore the shipped file")
-    return EvidencePlan(
-        tuple(steps), tuple((row["date"], row["sha256"]) for row in table.get("analysis", ()))
-    )
+    try:
+        rules = tuple((row["date"], row["sha256"]) for row in table.get("analysis", ()))
+    except KeyError as error:
+        raise SpecError(f"{PLAN}: [[analysis]]: {error} is missing") from error
+    return EvidencePlan(tuple(steps), rules)
 
 
 def _plain(options: Request) -> list[Any]:

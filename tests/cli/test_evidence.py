@@ -139,6 +139,14 @@ def test_what_the_plan_says_is_not_said_again(capsys: Capture, verb: str, option
     assert f"{option.split()[0]} and --evidence: the plan says what is run" in says
 
 
+def test_an_option_of_the_plan_or_of_a_grid_is_not_passed_over(capsys: Capture) -> None:
+    for verb in ("plan", "reproduce"):
+        says = refused(capsys, f"{verb} --from-shipped --data phantoms")
+        assert "--from-shipped goes with --evidence alone" in says
+    says = refused(capsys, "plan --evidence --data phantoms --format ids")
+    assert "--format ids and --evidence" in says
+
+
 def test_no_phantoms_are_drawn_unasked(capsys: Capture) -> None:
     assert "no slices are given" in refused(capsys, "reproduce --evidence")
 

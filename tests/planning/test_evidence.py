@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import costly, law
 
@@ -71,7 +71,7 @@ def test_the_commands_behind_the_records_make_the_records_and_nothing_else() -> 
     assert places == sorted(places)
 
 
-@costly
+@settings(costly, max_examples=8)
 @given(st.sets(st.integers(0, len(RUNS) - 1), min_size=1))
 def test_any_part_of_the_records_is_told_by_commands_that_make_that_part(rows: set[int]) -> None:
     part = RUNS.iloc[sorted(rows)]
