@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from importlib.resources import files
 from typing import Any, TypeVar
 
@@ -78,7 +79,31 @@ class DiceRule:
     rounding: float
     max_half_width: float
     power: float
+    true_differences: tuple[float, ...]
     reason: str
+
+
+@dataclass(frozen=True)
+class IntervalRule:
+    """What intervals, and verdicts on arms that train, have to meet; `tolerances.toml` says why."""
+
+    same_spread: float
+    fewest_seeds: int
+    fewest_slices: int
+    fewest_patients: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class RuleChange:
+    """A rule that was changed after results were known; said: what the one before came to."""
+
+    date: date
+    rule: str
+    was: str
+    now: str
+    known: str
+    said: str
 
 
 @dataclass(frozen=True)
@@ -88,6 +113,7 @@ class PrecisionRule:
     plain: str
     min_seeds: int
     level: float
+    margin: float
     reason: str
 
 
@@ -138,7 +164,9 @@ class ClaimRule:
     fewest_cells: int
     core_missed: float
     consistently: float
+    examples: int
     reason: str
+    readings: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -153,11 +181,13 @@ class Tolerances:
     parameters: Margin
     split_sizes: Margin
     dice: DiceRule
+    intervals: IntervalRule
     precision: PrecisionRule
     contrasts: ContrastRule
     split_effect: SplitEffectRule
     sizes: Sizes
     claims: ClaimRule
+    changes: tuple[RuleChange, ...]
 
 
 def load_reference() -> Reference:
@@ -199,11 +229,13 @@ def _tolerances(table: Mapping[str, Any]) -> Tolerances:
         parameters=_margin(table["parameters"], "within_millions"),
         split_sizes=_margin(table["split_sizes"], "within_images"),
         dice=DiceRule(**_frozen(table["dice"])),
+        intervals=IntervalRule(**table["intervals"]),
         precision=PrecisionRule(**table["precision"]),
         contrasts=ContrastRule(**{**contrasts, "reference": Key(**contrasts["reference"])}),
         split_effect=SplitEffectRule(**table["leak"]),
         sizes=Sizes(**_frozen(table["sizes"])),
         claims=ClaimRule(**table["claims"]),
+        changes=tuple(RuleChange(**change) for change in table["changes"]),
     )
 
 
