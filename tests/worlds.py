@@ -8,6 +8,10 @@ with an effect's SD as fitted to our records at 256x256, on the shipped slices, 
 An arm is whatever sees patients in its own way: a cell, or a kind of split. All arms have one mean,
 so that every difference between them is 0 in truth. Effects are Gaussian, or of the skewed shape
 that those of our records have.
+
+The judge's arithmetic stands here a second time, for all worlds at once; tests hold it equal to the
+judge's on some of them. Twice all the components makes twice the errors and twice the intervals of
+a mean or a difference: single components are what to double.
 """
 
 from __future__ import annotations
@@ -78,7 +82,7 @@ def patient_numbers() -> Ints:
 
 
 @cache
-def tested_on(split: str) -> Ints:
+def slices_of(split: str) -> Ints:
     """Which of the 708 slices a shipped split tests, in order."""
     place = {int(row["slice"]): i for i, row in enumerate(cheng_rows())}
     return np.array(sorted(place[number] for number in shipped()[split].split.test))
@@ -145,23 +149,82 @@ class Worlds:
         self, arm: Floats, splits: Sequence[str], seeds: int, training: Mapping[str, float] = {}
     ) -> list[Floats]:
         """`scores` of an arm on shipped splits, one by one."""
-        return [self.scores(arm, tested_on(s), seeds, training.get(s)) for s in splits]
+        return [self.scores(arm, slices_of(s), seeds, training.get(s)) for s in splits]
 
 
-def mean_of_patients(values: Floats, slices: Ints) -> tuple[Floats, Floats, float]:
+@dataclass(frozen=True)
+class Many:
+    """A variance in each of n worlds, and its degrees of freedom; `Variance`, many at once."""
+
+    value: Floats
+    df: Floats | float
+
+    def __mul__(self, factor: float) -> Many:
+        return Many(self.value * factor, self.df)
+
+    def __add__(self, other: Many) -> Many:
+        total = self.value + other.value
+        parts = (part.value**2 / np.where(part.value > 0, part.df, 1) for part in (self, other))
+        return Many(total, total**2 / sum(parts))
+
+
+def _clusters(slices: Ints, enters: NDArray[np.bool_]) -> tuple[Floats, Floats, Floats]:
+    """Which slice is of which patient (slices, patients), and w and f of every world's patients."""
+    of = np.unique(patient_numbers()[slices], return_inverse=True)[1]
+    member = np.eye(of.max() + 1)[of]
+    share = enters @ member / enters.sum(axis=-1, keepdims=True)
+    return member, share, 1 / (1 - 2 * share + (share**2).sum(axis=-1, keepdims=True))
+
+
+def mean_of_patients(
+    values: Floats, slices: Ints, enters: NDArray[np.bool_] | None = None
+) -> tuple[Floats, Floats, Floats]:
     """Mean (n,) of values (n, slices), its variance over patients (n,), and df.
 
+    enters: (n, slices) or (1, slices) the slices that count; all of them without it.
     `benchmark.judge.statistics.estimate.clustered_mean`, many at once.
     """
-    _, of = np.unique(patient_numbers()[slices], return_inverse=True)
-    share = np.bincount(of) / len(slices)
-    member = np.eye(len(share))[of]  # (slices, patients)
-    mean = values.mean(axis=1)
-    sums = (values - mean[:, None]) @ member / len(slices)
-    factor = 1 / (1 - 2 * share + share @ share)
-    b = (np.diag(share) - np.outer(share, share)) * np.sqrt(factor)[:, None]
-    form = b @ b.T
-    return mean, sums**2 @ factor, float(np.trace(form) ** 2 / (form**2).sum())
+    enters = np.ones((1, len(slices)), dtype=bool) if enters is None else enters
+    member, share, factor = _clusters(slices, enters)
+    size = enters.sum(axis=-1, keepdims=True)
+    mean = np.where(enters, values, 0).sum(axis=1, keepdims=True) / size
+    sums = np.where(enters, values - mean, 0) @ member / size
+    c = share[:, :, None] * (np.eye(share.shape[1]) - share[:, None, :])
+    form = (c @ c.swapaxes(1, 2)) * np.sqrt(factor[:, :, None] * factor[:, None, :])
+    df = np.trace(form, axis1=1, axis2=2) ** 2 / (form**2).sum(axis=(1, 2))
+    return mean[:, 0], (sums**2 * factor).sum(axis=1), df
+
+
+def between(groups: Sequence[Floats]) -> Many:
+    """s^2 of (n, seeds) groups, pooled: `pooled_variance`, many at once."""
+    df = sum(group.shape[1] - 1 for group in groups)
+    return Many(sum(group.var(axis=1) * group.shape[1] for group in groups) / df, df)
+
+
+def crossed(
+    groups: Sequence[tuple[Floats, Ints]], enters: NDArray[np.bool_] | None = None
+) -> Many:
+    """i^2 of pseudo-values (n, seeds, slices) of groups with two seeds, and their slices, pooled:
+    `benchmark.judge.statistics.crossed.crossed`, many at once.
+    """
+    value, df = 0.0, 0.0
+    for values, slices in groups:
+        counts = np.ones((1, len(slices)), dtype=bool) if enters is None else enters
+        member, share, factor = _clusters(slices, counts)
+        size, counts = counts.sum(axis=-1)[:, None, None], counts[:, None]
+        left = np.where(counts, values - values.mean(axis=1, keepdims=True), 0)
+        left = np.where(counts, left - left.sum(axis=2, keepdims=True) / size, 0)
+        sums = left @ member / size
+        value = value + (sums**2 * factor[:, None]).sum(axis=(1, 2))
+        df = df + (values.shape[1] - 1) / (share**2).sum(axis=1)
+    return Many(value / sum(values.shape[1] - 1 for values, _ in groups), df)
+
+
+def net(seeds: Many, both: Many) -> Many:
+    """s^2 - i^2 as `benchmark.judge.statistics.crossed.net` has it, many at once."""
+    value = np.maximum(seeds.value - both.value, 0)
+    spread = seeds.value**2 / seeds.df + both.value**2 / both.df
+    return Many(value, np.where(value > 0, value**2 / spread, np.inf))
 
 
 def held(error: Floats, variance: Floats, df: Floats | float, level: float = 0.95) -> float:
@@ -171,11 +234,17 @@ def held(error: Floats, variance: Floats, df: Floats | float, level: float = 0.9
     return float(np.mean(np.abs(error) <= stdtrit(df, (1 + level) / 2) * np.sqrt(variance)))
 
 
+def trained_twice(groups: Sequence[tuple[Floats, Ints]]) -> Many:
+    """`net` of the groups of which there are two seeds: pseudo-values (n, seeds, slices)."""
+    known = [(values, slices) for values, slices in groups if values.shape[1] > 1]
+    return net(between([values.mean(axis=2) for values, _ in known]), crossed(known))
+
+
 def collected(by_split: Mapping[str, Floats], seeds: Sequence[int], **changes: object) -> Collected:
     """The runs of one world as records: Dice (seeds, slices) of one arm on shipped splits."""
     parts = []
     for split, dice in by_split.items():
-        slices = tested_on(split)
+        slices = slices_of(split)
         own = {"split_id": split, "split_fingerprint": split, **changes}
         values = dict(zip(seeds, dice.tolist(), strict=True))
         part = table(values, [patients()[i] for i in slices], **own)

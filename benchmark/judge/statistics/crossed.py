@@ -23,7 +23,6 @@ Sources: two-way clustering, Cameron, Gelbach & Miller, J. Business & Economic S
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
@@ -32,9 +31,7 @@ from numpy.typing import NDArray
 
 from benchmark.judge.cells import Cell
 from benchmark.judge.statistics.contrast import SLICE, Statistic, pseudo_values
-from benchmark.judge.statistics.estimate import Variance
-
-LEAST = 1e-6  # of s^2: what is left of it at least, so that how ill it is known is not forgotten
+from benchmark.judge.statistics.estimate import NONE, Variance
 
 
 def crossed_variance(values: NDArray[np.float64], clusters: Sequence[str]) -> Variance:
@@ -89,10 +86,10 @@ def _by_split(cell: Cell, statistic: Statistic) -> tuple[tuple[Variance, int], .
 def net(seeds: Variance, both: Variance | None) -> Variance:
     """s^2 - i^2: what trainings bring that patients do not show already; seeds itself without i^2.
 
-    Never below `LEAST` of s^2; its degrees of freedom are Satterthwaite's for a difference.
+    `NONE` where i^2 is the larger; else the degrees of freedom are Satterthwaite's for a difference.
     """
-    if both is None or not seeds.value:
+    if both is None:
         return seeds
-    value = max(seeds.value - both.value, LEAST * seeds.value)
+    value = seeds.value - both.value
     spread = seeds.value**2 / seeds.df + both.value**2 / both.df
-    return Variance(value, value**2 / spread if spread else math.inf)
+    return Variance(value, value**2 / spread) if value > 0 else NONE
