@@ -207,9 +207,7 @@ def between(groups: Sequence[Floats]) -> Many:
     return Many(sum(group.var(axis=1) * group.shape[1] for group in groups) / df, df)
 
 
-def crossed(
-    groups: Sequence[tuple[Floats, Ints]], enters: NDArray[np.bool_] | None = None
-) -> Many:
+def crossed(groups: Sequence[tuple[Floats, Ints]], enters: NDArray[np.bool_] | None = None) -> Many:
     """i^2 of pseudo-values (n, seeds, slices) of groups with two seeds, and their slices, pooled:
     `benchmark.judge.statistics.crossed.crossed`, many at once.
     """

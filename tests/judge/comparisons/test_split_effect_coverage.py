@@ -124,7 +124,9 @@ def test_the_arithmetic_here_is_that_of_the_judge() -> None:
     fold = {"split_unit": "patient", "protocol_hash": "feed", "protocol": "patient"}
     for world in range(2):
         records = [
-            collected({n: dice[world] for n, (dice, _) in zip(names, groups, strict=True)}, (1, 2), **own)
+            collected(
+                {n: dice[world] for n, (dice, _) in zip(names, groups, strict=True)}, (1, 2), **own
+            )
             for names, groups, own in zip((DRAWS, FOLDS), kinds, ({}, fold), strict=True)
         ]
         (effect,) = split_effects(join(*records))

@@ -1,8 +1,8 @@
-"""By image minus by patient on the shipped records, by three ways that are not the judge's: two mixed
-models with crossed random effects, and a bootstrap of patients.
+"""By image minus by patient on the shipped records, by three ways that are not the judge's.
 
-The closed formula weighs slices alike, and knows its variances from sums of squares; the models weigh
-them by what they find, and take their variances for known. So estimates are held together within a
+Two mixed models with crossed random effects, and a bootstrap of patients. The closed formula weighs
+slices alike and has its variances from sums of squares; the models weigh slices by the variances
+that they find, and take those for known. So estimates are held together within a
 quarter of a standard error, and standard errors within a fifth.
 """
 

@@ -78,7 +78,10 @@ def test_a_spread_stays_as_it_is_where_nothing_tells_what_is_in_it_twice() -> No
 def test_cells_and_splits_are_pooled_by_the_trainings_that_tell_it() -> None:
     """Draw 1 twice trained, draw 2 three times, draw 3 once, which tells nothing: (a + 2 b) / 3."""
     names = ["a", "a", "b"]
-    first, second = [[0.9, 0.7, 0.5], [0.7, 0.7, 0.5]], [[0.9, 0.8, 0.7], [0.8, 0.8, 0.2], [0.5] * 3]
+    first, second = (
+        [[0.9, 0.7, 0.5], [0.7, 0.7, 0.5]],
+        [[0.9, 0.8, 0.7], [0.8, 0.8, 0.2], [0.5] * 3],
+    )
     one = [crossed_variance(np.array(values), names) for values in (first, second)]
     parts = [
         table(dict(enumerate(values)), names, split_id=f"by-image-{i}", first_slice=10 * i)
