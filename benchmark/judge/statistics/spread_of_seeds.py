@@ -48,6 +48,9 @@ DIFFER = (
     "That trainings of these cells vary alike is doubtful (Bartlett's test: p = {:.2g}, below "
     "{:.2g}), so each comparison uses the spread of its own cells and splits."
 )
+SPREAD_ELSEWHERE = (
+    "trainings differ in spread, and none on these splits was repeated from another seed"
+)
 SIMULATED = 4999  # a p of 0.05 is then known to +- 0.006
 SAME = 1e-9  # trainings that lie closer are equal but for rounding
 KEY = 15  # of the simulation; any other gives the same p but for its error
