@@ -9,9 +9,9 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from benchmark.judge import comparable
+from benchmark.judge import comparable, does_it_hold
 from benchmark.judge.cells import Panel, data_of, panels, size_of
-from benchmark.judge.claims.evidence import ClaimVerdict, side
+from benchmark.judge.claims.evidence import ClaimVerdict, Reading, grid_evidence, side
 from benchmark.judge.claims.table import JudgedClaim, claims_table, judge_claims, on_its_terms
 from benchmark.judge.comparisons.arms import (
     PairwiseComparison,
@@ -26,9 +26,11 @@ from benchmark.judge.comparisons.precisions import precisions, precisions_table
 from benchmark.judge.comparisons.reference_cell import has_other_arms
 from benchmark.judge.comparisons.runs import runs_tables
 from benchmark.judge.comparisons.split_effect import SplitEffect, split_effect_table, split_effects
+from benchmark.judge.does_it_hold import Selection
 from benchmark.judge.reference import Reference, SplitEffectRule, Tolerances
 from benchmark.judge.statistics.contrast import DICE, mean
-from benchmark.judge.statistics.prediction_interval import power_table
+from benchmark.judge.statistics.prediction_interval import Question, power_table
+from benchmark.judge.statistics.selection import optimism
 from benchmark.judge.tables import Column, Table, wrapped
 from benchmark.judge.verdicts import (
     PrintedNumbers,
@@ -102,9 +104,29 @@ class Judgement:
         Nearest by image size, then a precision that the thesis may have had before others.
         """
         terms = self.reference, self.tolerances
-        own = [panel for panel in self.panels if on_its_terms(panel, *terms)]
-        own.sort(key=lambda panel: self._distance(panel.runs))
-        return [(panel, judge_claims(panel, *terms)) for panel in own]
+        return [(panel, judge_claims(panel, *terms)) for panel in self._own_panels]
+
+    @property
+    def _own_panels(self) -> list[Panel]:
+        """Those of the thesis's protocol, terms nearest the thesis's first."""
+        own = [p for p in self.panels if on_its_terms(p, self.reference, self.tolerances)]
+        return sorted(own, key=lambda panel: self._distance(panel.runs))
+
+    @cached_property
+    def selection(self) -> Selection | None:
+        """What the printed best of the grid owes to its choice, by the noise of these runs: on the
+        terms nearest the thesis's that can tell; None where none can.
+        """
+        reference, rule = self.reference, self.tolerances.claims
+        of, seeds = len(reference.kernels) * len(reference.alphas), reference.seeds_per_cell
+        slices = sum(reference.split_sizes.values())
+        for panel in self._own_panels:
+            grid = grid_evidence(panel, Reading.TEXT, reference, rule, self.tolerances.sizes)
+            cells = list(grid.cells.values())
+            if found := optimism(cells, of, seeds, slices, rule.fewest_cells):
+                run = panel.runs.iloc[0]
+                return Selection(found, of, f"{size_of(run)}, {run['precision']}")
+        return None
 
     def _distance(self, runs: pd.DataFrame) -> tuple[int, bool]:
         """How far the terms of runs that share them are from the thesis's."""
@@ -193,14 +215,8 @@ class Judgement:
         return Answer("How do your arms do?", *own_arms(compared, self.without_reference, rule))
 
     def _does_it_hold(self) -> Answer:
-        row = self.printed.dice
-        lines = [f"{row.why}."]
-        if row.spread and row.spread.seeds:
-            margin = row.spread.smallest_margin(row.reference, self.tolerances.dice.level)
-            lines.append(
-                f"Equality is shown only to within {margin:.3f} (two one-sided tests; secondary, "
-                "decides nothing)."
-            )
+        row, terms = self.printed.dice, (self.reference, self.tolerances.dice)
+        lines = does_it_hold.answer(row, self.selection, *terms)
         return Answer(f"Does {row.reference:g} hold?", row.verdict.value, tuple(lines))
 
     def _do_claims_hold(self) -> Answer:
@@ -239,11 +255,13 @@ class Judgement:
         return Answer(question, verdict, tuple(lines or [NO_EFFECT]))
 
     def verdicts(self) -> list[Table]:
-        """The printed numbers, and what more runs would bring."""
+        """The printed numbers, how severe the verdict is, and what more runs would bring."""
         table = verdict_table(self.rows)
         done = comparable.progress(self.collected, self.reference, self.tolerances)
         tables = [replace(table, notes=(*table.notes, done))]
         spread, rule = self.printed.dice.spread, self.tolerances.dice
+        if severity := does_it_hold.severity(spread, self.reference, rule):
+            tables.append(does_it_hold.severity_table(severity))
         if spread and spread.seeds:
             seeds = self.reference.best_cell.seeds
             power = power_table(spread, seeds, rule.level, rule.power, MORE_DRAWS, MORE_SEEDS)
@@ -255,8 +273,8 @@ class Judgement:
                 Column(f"difference found with power {rule.power:g}", "difference", "{:.3f}"),
             )
             note = (
-                f"A verdict of reproduced needs +- {rule.max_half_width:g} or less, and "
-                f"{rule.min_seeds} seeds on each draw."
+                f"+-: of the interval for {Question.ANOTHER_SPLIT}. A verdict of reproduced needs "
+                f"{rule.max_half_width:g} or less, and {rule.min_seeds} seeds on each draw."
             )
             title = f"What more trainings would bring, if they vary as these {spread.n} do."
             tables.append(Table(title, power.to_dict("records"), columns, (note,)))
