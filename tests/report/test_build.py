@@ -259,7 +259,7 @@ class TestParts:
         sections = [make for name, make in SECTIONS.items() if name != "runs"]
         assert sorted(tables) == sorted(t.title for make in sections for t in make(judgement))
         headline = [table.title for table in shipped()["answers"].figures[0].tables]
-        first = (*judgement.patients()[:1], *judgement.verdicts())
+        first = (*judgement.patients()[:1], *judgement.verdicts(), *judgement.rules())
         assert headline == [table.title for table in first]
 
     def test_claims_that_can_be_tested_are_rows_and_the_others_one_line(self) -> None:
