@@ -10,9 +10,9 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from benchmark.judge import comparable
+from benchmark.judge import comparable, does_it_hold
 from benchmark.judge.cells import Panel, data_of, panels, size_of
-from benchmark.judge.claims.evidence import ClaimVerdict, side
+from benchmark.judge.claims.evidence import ClaimVerdict, Reading, grid_evidence, side
 from benchmark.judge.claims.table import JudgedClaim, claims_table, judge_claims, on_its_terms
 from benchmark.judge.comparisons.arms import (
     PairwiseComparison,
@@ -39,9 +39,11 @@ from benchmark.judge.comparisons.superseded import (
     why,
     with_superseded,
 )
+from benchmark.judge.does_it_hold import Selection
 from benchmark.judge.reference import Reference, SplitEffectRule, Tolerances
 from benchmark.judge.statistics.contrast import DICE, mean
-from benchmark.judge.statistics.prediction_interval import power_table
+from benchmark.judge.statistics.prediction_interval import Question, power_table
+from benchmark.judge.statistics.selection import optimism
 from benchmark.judge.tables import Column, Table, wrapped
 from benchmark.judge.verdicts import (
     PrintedNumbers,
@@ -118,9 +120,29 @@ class Judgement:
         Nearest by image size, then a precision that the thesis may have had before others.
         """
         terms = self.reference, self.tolerances
-        own = [panel for panel in self.panels if on_its_terms(panel, *terms)]
-        own.sort(key=lambda panel: self._distance(panel.runs))
-        return [(panel, judge_claims(panel, *terms)) for panel in own]
+        return [(panel, judge_claims(panel, *terms)) for panel in self._own_panels]
+
+    @property
+    def _own_panels(self) -> list[Panel]:
+        """Those of the thesis's protocol, terms nearest the thesis's first."""
+        own = [p for p in self.panels if on_its_terms(p, self.reference, self.tolerances)]
+        return sorted(own, key=lambda panel: self._distance(panel.runs))
+
+    @cached_property
+    def selection(self) -> Selection | None:
+        """What the printed best of the grid owes to its choice, by the noise of these runs: on the
+        terms nearest the thesis's that can tell; None where none can.
+        """
+        reference, rule = self.reference, self.tolerances.claims
+        of, seeds = len(reference.kernels) * len(reference.alphas), reference.seeds_per_cell
+        slices = sum(reference.split_sizes.values())
+        for panel in self._own_panels:
+            grid = grid_evidence(panel, Reading.TEXT, reference, rule, self.tolerances.sizes)
+            cells = list(grid.cells.values())
+            if found := optimism(cells, of, seeds, slices, rule.fewest_cells):
+                run = panel.runs.iloc[0]
+                return Selection(found, of, f"{size_of(run)}, {run['precision']}")
+        return None
 
     def _distance(self, runs: pd.DataFrame) -> tuple[int, bool]:
         """How far the terms of runs that share them are from the thesis's."""
@@ -209,17 +231,11 @@ class Judgement:
         return Answer("How do your arms do?", *own_arms(compared, self.without_reference, rule))
 
     def _does_it_hold(self) -> Answer:
-        row = self.printed.dice
-        lines = [f"{row.why}."]
-        if row.spread and row.spread.seeds:
-            margin = row.spread.smallest_margin(row.reference, self.tolerances.dice.level)
-            lines.append(
-                f"Equality is shown only to within {margin:.3f} (two one-sided tests; secondary, "
-                "decides nothing)."
-            )
+        row, terms = self.printed.dice, (self.reference, self.tolerances.dice)
+        lines = does_it_hold.answer(row, self.selection, *terms)
         if self.replaced and self.alternatives:
             day = str(self._changed_on("dice"))
-            lines.append(told(self.alternatives, self.collected, self.replaced, day))
+            lines.insert(1, told(self.alternatives, self.collected, self.replaced, day))
         return Answer(f"Does {row.reference:g} hold?", row.verdict.value, tuple(lines))
 
     @cached_property
@@ -240,15 +256,13 @@ class Judgement:
         return [self._alternative(what, row) for what, row in rows.items()]
 
     def _alternative(self, what: str, row: VerdictRow) -> Alternative:
-        half = getattr(row, "other_patients", row.half_width)
-        verdict = row.verdict
+        """Under the rule before the interval that decided was that for other patients."""
+        half, verdict = row.other_patients, row.verdict
         if row.ours is not None and half is not None and row.spread:
-            fewest = (
-                row.n // row.spread.draws
-            )  # on each draw that is judged there are enough, or one
-            verdict, _ = judge_dice(row.ours, half, fewest, row.reference, self.tolerances.dice)
-        own = row.n, row.ours, row.sd, row.half_width, half, row.verdict.value, verdict.value
-        return Alternative(what, *own)
+            own, rule = row.reference, self.tolerances.dice
+            verdict, _ = judge_dice(row.ours, half, row.spread.fewest, own, rule)
+        numbers = row.n, row.ours, row.sd, row.half_width, half
+        return Alternative(what, *numbers, row.verdict.value, verdict.value)
 
     def _changed_on(self, rule: str) -> date:
         """The day of the last change of a rule."""
@@ -290,13 +304,15 @@ class Judgement:
         return Answer(question, verdict, tuple(lines or [NO_EFFECT]))
 
     def verdicts(self) -> list[Table]:
-        """The printed numbers, what the verdict hangs on, and what more runs would bring."""
+        """The printed numbers, what the verdict hangs on, how severe it is, what more runs bring."""
         table = verdict_table(self.rows)
         done = comparable.progress(self.collected, self.reference, self.tolerances)
         tables = [replace(table, notes=(*table.notes, done))]
         if self.replaced and self.alternatives:
             tables.append(hanging_table(self.alternatives, why(self.replaced)))
         spread, rule = self.printed.dice.spread, self.tolerances.dice
+        if severity := does_it_hold.severity(spread, self.reference, rule):
+            tables.append(does_it_hold.severity_table(severity))
         if spread and spread.seeds:
             seeds = self.reference.best_cell.seeds
             power = power_table(spread, seeds, rule.level, rule.power, MORE_DRAWS, MORE_SEEDS)
@@ -308,8 +324,8 @@ class Judgement:
                 Column(f"difference found with power {rule.power:g}", "difference", "{:.3f}"),
             )
             note = (
-                f"A verdict of reproduced needs +- {rule.max_half_width:g} or less, and "
-                f"{rule.min_seeds} seeds on each draw."
+                f"+-: of the interval for {Question.ANOTHER_SPLIT}. A verdict of reproduced needs "
+                f"{rule.max_half_width:g} or less, and {rule.min_seeds} seeds on each draw."
             )
             title = f"What more trainings would bring, if they vary as these {spread.n} do."
             tables.append(Table(title, power.to_dict("records"), columns, (note,)))

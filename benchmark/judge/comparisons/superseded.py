@@ -108,10 +108,10 @@ def told(
     """
     stands, *others = alternatives
     added, in_place = others
-    now = " and ".join(
+    now = " or ".join(
         f"{row.verdict} ({row.dice:.3f} +- {row.another_split:.4f})" for row in others
     )
-    before = " and ".join(f"{row.before} (+- {row.other_patients:.4f})" for row in others)
+    before = " or ".join(f"{row.before} (+- {row.other_patients:.4f})" for row in others)
     hangs = ""
     if {added.verdict, in_place.verdict} != {stands.verdict}:
         hangs = " The verdict hangs on it."
@@ -125,7 +125,7 @@ def told(
     )
     return (
         f"{trained[0].upper()}{trained[1:]}: with the first added, or in place of the second, the "
-        f"verdict is {now}; by the rule before {changed} {before}.{hangs}"
+        f"verdict is {now}; by the rule before {changed}, {before}.{hangs}"
     )
 
 

@@ -16,8 +16,8 @@ PRINTED = {  # by docs/findings.md at commit a23cba8, the last before the change
     "dice": "1. Does 0.898 hold? reproduced. 0.898 lies in the prediction interval 0.889 +- 0.050 "
     "(fp32).",
     "intervals": "extremes-worse | confirmed | confirmed | mean Dice, alphas near 0.5 minus "
-    "extreme alphas: +0.072 [+0.053, +0.091]; unet 7x7, alpha 0.9 | 1 x 1 | worse; unet 3x3, alpha 0.9 | "
-    "1 x 1 | worse; tells only two of the twenty-two from the reference",
+    "extreme alphas: +0.072 [+0.053, +0.091]; unet 7x7, alpha 0.9 | 1 x 1 | worse; "
+    "unet 3x3, alpha 0.9 | 1 x 1 | worse; tells only two of the twenty-two from the reference",
     "best-cell": "not testable yet: best-cell, small-kernels-mean, small-kernels-spread, "
     "tversky-no-gain, image-spread, vessels-excluded",
     "extremes-worse": "(extremes-worse; at 256x256, fp32). extremes-worse | confirmed | confirmed "

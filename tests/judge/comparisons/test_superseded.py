@@ -102,7 +102,7 @@ def test_the_mend_touches_two_slices_of_one_epoch() -> None:
     Of each slice and epoch the motion's stream says first whether it happens, then its two times.
     """
     split = json.loads((ROOT / "reference_results/splits/by-image-1.json").read_text())
-    chance = load_recipe("thesis").augment.motion_p
+    chance = load_recipe("thesis").augmentation.motion_p
     touched = []
     for epoch in range(27):
         for number in split["train"]:
