@@ -82,9 +82,15 @@ def patient_numbers() -> Ints:
 
 
 @cache
+def slice_numbers() -> tuple[int, ...]:
+    """The number that each of the 708 slices has in Cheng's dataset."""
+    return tuple(int(row["slice"]) for row in cheng_rows())
+
+
+@cache
 def slices_of(split: str) -> Ints:
-    """Which of the 708 slices a shipped split tests, in order."""
-    place = {int(row["slice"]): i for i, row in enumerate(cheng_rows())}
+    """Which of the 708 slices a shipped split tests, 0 to 707, in order."""
+    place = {number: i for i, number in enumerate(slice_numbers())}
     return np.array(sorted(place[number] for number in shipped()[split].split.test))
 
 
