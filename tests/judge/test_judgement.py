@@ -337,6 +337,7 @@ def test_each_section_shows_what_it_is_named_after() -> None:
     sizes = "Sizes against the truth (Bland-Altman)"
     assert set(titles["measures"]) == {"Measures by tumour size", sizes}
     assert titles["runs"][-1] == "Lower precisions"
+    assert titles["rules"] == ["Rules that were changed after results were known."]
 
 
 @pytest.mark.parametrize("name", SECTIONS)
