@@ -183,8 +183,7 @@ class GridEvidence:
         of = {point: reduced(self.cells[point], statistic).by_split for point in group.points}
         if any(all(split in of[p] for p in points) for split, points in group.by_split.items()):
             return ""
-        parts = [statistic.parts] * len(of) if statistic.parts else []
-        few = [lacking_parts(self.cells[p], part) for p, part in zip(of, parts, strict=True)]
+        few = [lacking_parts(self.cells[p], statistic.parts) for p in of] if statistic.parts else []
         return next((why for each in few for why in each.values() if why), NO_SLICE)
 
     def lacking(self, points: Iterable[GridPoint], columns: Iterable[str]) -> str:

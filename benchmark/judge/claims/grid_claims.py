@@ -67,7 +67,7 @@ def best_cell(evidence: GridEvidence) -> Finding:
     others = [point for point in evidence.cells if point != mine]
     pairs = [common([evidence.cells[mine], evidence.cells[point]]) for point in others]
     calm = 2 * sum(mean(my, LOG_SD) <= mean(its, LOG_SD) for my, its in pairs) >= total
-    sure = bool(met) and met.race.none_better(rule.gain) >= rule.level
+    sure = met is not None and met.race.none_better(rule.gain) >= rule.level
     if sure and calm:
         why = f"no cell is better by more than {rule.gain}, and its spread is in the lower half"
         return Finding(CONFIRMED, why, measured, cells)
@@ -134,8 +134,7 @@ def extremes_worse(evidence: GridEvidence) -> Finding:
         return Finding(NOT_TESTABLE, why, measured, cells)
     for extreme, found in groups.items():
         if estimates[extreme] is None:
-            why = evidence.unknown(sorted(found[0].points), DICE)
-            return Finding(UNDECIDED, why, measured, cells)
+            return Finding(UNDECIDED, evidence.unknown_in(found, DICE), measured, cells)
     if why := evidence.twice_in([group for found in groups.values() for group in found]):
         return Finding(UNDECIDED, why, measured, cells)
     sides = [side(estimate, level) for estimate in estimates.values()]
@@ -234,12 +233,10 @@ def tversky_no_gain(evidence: GridEvidence) -> Finding:
     met = contest(evidence, lambda point: (point[0], MIDDLE)) if run else None
     level = 1 - (1 - rule.level) / len(kernels)
     measured = _alphas_in_words(met, rule.gain, level) if met else ""
-    for kernel in kernels if met else ():
-        own = [point for point in met.points if point[0] == kernel]
-        twice = trained_twice(evidence, own, (kernel, MIDDLE)) if own else []
-        if (kernel, MIDDLE) in twice and (kernel, MIDDLE) not in met.may_be_best(level, twice):
-            why = f"at {kernel}x{kernel}, 0.5 is not one of the alphas that may be the best"
-            return Finding(CONTRADICTED, why, measured, cells)
+    if met and (beaten := _beaten(evidence, met, level)):
+        where = _kernels_in_words(beaten)
+        why = f"at {where}, 0.5 is not one of the alphas run from two seeds that may be the best"
+        return Finding(CONTRADICTED, why, measured, cells)
     if len(run) < len(pairs):
         why = "not all alphas have been run; none run from two seeds so far is shown to beat 0.5"
         return Finding(NOT_TESTABLE, why, measured, cells)
@@ -248,6 +245,17 @@ def tversky_no_gain(evidence: GridEvidence) -> Finding:
     if met and met.race.none_better(rule.gain) >= rule.level:
         return Finding(CONFIRMED, f"no alpha is better by more than {rule.gain}", measured, cells)
     return Finding(UNDECIDED, f"an alpha may be better by more than {rule.gain}", measured, cells)
+
+
+def _beaten(evidence: GridEvidence, met: Contest, level: float) -> list[int]:
+    """The kernels at which 0.5 is not in the set of the alphas that were run from two seeds."""
+    found = []
+    for kernel in sorted({kernel for kernel, _ in met.points}):
+        own, middle = [point for point in met.points if point[0] == kernel], (kernel, MIDDLE)
+        twice = trained_twice(evidence, own, middle)
+        if middle in twice and middle not in met.may_be_best(level, twice):
+            found.append(kernel)
+    return found
 
 
 def _alphas_in_words(met: Contest, gain: float, level: float) -> str:
@@ -288,8 +296,7 @@ def alpha_direction(evidence: GridEvidence) -> Finding:
         f"precision {in_words(down, level)} per unit of alpha"
     )
     if up is None or down is None:
-        why = evidence.unknown(sorted(groups[0].points), DICE)
-        return Finding(UNDECIDED, why, measured, cells)
+        return Finding(UNDECIDED, evidence.unknown_in(groups, DICE), measured, cells)
     if why := evidence.twice_in(groups):
         return Finding(UNDECIDED, why, measured, cells)
     if side(up, level) < 0 or side(down, level) > 0:
