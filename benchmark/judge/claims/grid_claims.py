@@ -22,6 +22,7 @@ from benchmark.judge.claims.evidence import (
     average,
     in_words,
     judge_groups,
+    name_of,
     side,
 )
 from benchmark.judge.claims.may_be_best import Contest, contest, trained_twice
@@ -56,8 +57,9 @@ def best_cell(evidence: GridEvidence) -> Finding:
     measured = _chance_in_words(met, mine, rule.gain, rule.level) if met else ""
     twice = trained_twice(evidence, met.points, mine) if met else []
     left = met.may_be_best(rule.level, twice) if met else []
-    if mine in twice and mine not in left:
-        why = f"not one of the {len(left)} that may be the best of {len(twice)} run from two seeds"
+    if met and mine in twice and mine not in left:
+        of = f"{len(left)} cells that may be the best of the {len(twice)} run from two seeds"
+        why = f"not among the {of}; {name_of(max(left, key=met.chance))} leads"
         return Finding(CONTRADICTED, why, measured, cells)
     if len(evidence.cells) < total:
         why = "not all cells have been run; none run from two seeds so far is shown to be better"
@@ -130,7 +132,7 @@ def extremes_worse(evidence: GridEvidence) -> Finding:
         for extreme, found in by_extreme.items()
         if len(found) < len(kernels)
     ]:
-        why = f"not run beside an alpha near 0.5: {', '.join(lacking)}"
+        why = f"not run on one split with an alpha near 0.5: {', '.join(lacking)}"
         return Finding(NOT_TESTABLE, why, measured, cells)
     for extreme, found in groups.items():
         if estimates[extreme] is None:
@@ -175,8 +177,11 @@ def small_kernels_mean(evidence: GridEvidence) -> Finding:
     """Mean Dice of kernels 3 and 5 minus that of 7 and 9 lies above 0, over the alphas that all
     four have on one split.
     """
+    groups, cells = _by_alpha(evidence)
+    if not groups:
+        return _not_run(evidence, cells)
     name = "mean Dice, small minus large kernels:"
-    return judge_groups(evidence, *_by_alpha(evidence), DICE, +1, name)
+    return judge_groups(evidence, groups, cells, DICE, +1, name)
 
 
 def small_kernels_spread(evidence: GridEvidence) -> Finding:
@@ -186,6 +191,8 @@ def small_kernels_spread(evidence: GridEvidence) -> Finding:
     A training with one Dice on all slices (collapsed, say) has no log of an SD: undecided.
     """
     groups, cells = _by_alpha(evidence)
+    if not groups:
+        return _not_run(evidence, cells)
     for point in sorted({point for group in groups for point in group.points}):
         by_run = evidence.cells[point].rows.groupby(["split_id", "seed"])["dice"]
         if (by_run.max() == by_run.min()).any():
@@ -210,6 +217,13 @@ def _by_alpha(evidence: GridEvidence) -> tuple[list[Group], str]:
     alphas = evidence.reference.alphas
     groups = list(_alike({alpha: evidence.group(1.0, of(alpha)) for alpha in alphas}).values())
     return groups, _count(groups, evidence)
+
+
+def _not_run(evidence: GridEvidence, cells: str) -> Finding:
+    """No alpha has all four kernels on one split."""
+    anywhere = evidence.complete([evidence.points(alphas=[a]) for a in evidence.reference.alphas])
+    why = NO_SPLIT if anywhere else "no alpha has been run at all four kernels"
+    return Finding(NOT_TESTABLE, why, cells=cells)
 
 
 def _count(groups: Sequence[Group], evidence: GridEvidence) -> str:
