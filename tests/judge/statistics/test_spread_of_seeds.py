@@ -93,7 +93,7 @@ def test_our_trainings_at_256_do_not_vary_alike() -> None:
     there = spreads(panel.cells, DICE, LEVEL)
     assert there.p == pytest.approx(0.026, abs=0.006)
     assert there.heterogeneous
-    assert there.note.startswith("That trainings of these cells vary alike is doubtful")
+    assert there.note.startswith("That trainings of these cells vary alike is not shown")
 
 
 def test_equal_values_break_nothing() -> None:
