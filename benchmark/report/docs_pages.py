@@ -26,16 +26,17 @@ from pathlib import Path
 from benchmark import data
 from benchmark.data.slices import SliceSet
 from benchmark.errors import BenchmarkError, SpecError
+from benchmark.judge.comparisons.superseded import Superseded
 from benchmark.judge.judgement import SECTIONS, Judgement
 from benchmark.judge.looks import Look, load_looks, names_hash, rules_hash
-from benchmark.judge.reference import load_reference, load_tolerances
+from benchmark.judge.reference import load_reference, load_superseded, load_tolerances
 from benchmark.judge.tables import Table
 from benchmark.planning.command import DATA
 from benchmark.planning.evidence import commands, load_plan
 from benchmark.report.figure import Figure, save
 from benchmark.report.figures.verdicts import verdict_figures
 from benchmark.report.slices import outlined_slices
-from benchmark.runs.collect import collect, reproduction_folder
+from benchmark.runs.collect import collect, reproduction_folder, superseded_folder
 from benchmark.runs.environment import commit
 from benchmark.storage.atomic import write_bytes
 
@@ -120,9 +121,12 @@ def figures_of(page: str) -> list[str]:
 
 
 def shipped() -> Judgement:
-    """The judgement of the records shipped with this package."""
-    collected, looks = collect(reproduction_folder()), load_looks()
-    return Judgement(collected, load_reference(), load_tolerances(), looks=looks)
+    """The judgement of the records shipped with this package, with those that were replaced."""
+    replaced = Superseded(collect(superseded_folder()), load_superseded())
+    terms = load_reference(), load_tolerances()
+    return Judgement(
+        collect(reproduction_folder()), *terms, superseded=replaced, looks=load_looks()
+    )
 
 
 def make(path: Path, judgement: Judgement, slices: SliceSet | None = None) -> None:
