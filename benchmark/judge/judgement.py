@@ -138,7 +138,7 @@ class Judgement:
         of, seeds = len(reference.kernels) * len(reference.alphas), reference.seeds_per_cell
         slices = sum(reference.split_sizes.values())
         for panel in self._own_panels:
-            grid = grid_evidence(panel, Reading.TEXT, reference, rule, self.tolerances.sizes)
+            grid = grid_evidence(panel, Reading.TEXT, reference, self.tolerances)
             cells = list(grid.cells.values())
             if found := optimism(cells, of, seeds, slices, rule.fewest_cells):
                 run = panel.runs.iloc[0]
@@ -305,7 +305,7 @@ class Judgement:
         return Answer(question, verdict, tuple(lines or [NO_EFFECT]))
 
     def verdicts(self) -> list[Table]:
-        """The printed numbers, what the verdict hangs on, how severe it is, what more runs bring."""
+        """The printed numbers, what the verdict hangs on, its severity, what more runs bring."""
         table = verdict_table(self.rows)
         done = comparable.progress(self.collected, self.reference, self.tolerances)
         tables = [replace(table, notes=(*table.notes, done))]
