@@ -137,7 +137,7 @@ class Judgement:
         of, seeds = len(reference.kernels) * len(reference.alphas), reference.seeds_per_cell
         slices = sum(reference.split_sizes.values())
         for panel in self._own_panels:
-            grid = grid_evidence(panel, Reading.TEXT, reference, rule, self.tolerances.sizes)
+            grid = grid_evidence(panel, Reading.TEXT, reference, self.tolerances)
             cells = list(grid.cells.values())
             if found := optimism(cells, of, seeds, slices, rule.fewest_cells):
                 run = panel.runs.iloc[0]
@@ -384,6 +384,7 @@ class Judgement:
             "dice": lambda: f"{self.printed.dice.verdict}: {self.printed.dice.why}",
             "intervals": self._who_differs,
             "matching": lambda: self._do_claims_hold().verdict,
+            "split_effect": lambda: " ".join(self._without_a_shared_patient().lines[:1]),
             "precision": lambda: (
                 ", ".join(f"{r.precision} {r.agreement}" for r in self._precisions)
                 or "no lower precision has been run"
