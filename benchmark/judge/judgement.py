@@ -13,6 +13,7 @@ import pandas as pd
 from benchmark.judge import comparable, does_it_hold
 from benchmark.judge.cells import Panel, data_of, panels, size_of
 from benchmark.judge.claims.evidence import ClaimVerdict, Reading, grid_evidence, side
+from benchmark.judge.claims.may_be_best import best_table
 from benchmark.judge.claims.table import JudgedClaim, claims_table, judge_claims, on_its_terms
 from benchmark.judge.comparisons.arms import (
     PairwiseComparison,
@@ -304,7 +305,7 @@ class Judgement:
         return Answer(question, verdict, tuple(lines or [NO_EFFECT]))
 
     def verdicts(self) -> list[Table]:
-        """The printed numbers, what the verdict hangs on, how severe it is, what more runs bring."""
+        """The printed numbers, what the verdict hangs on, its severity, what more runs bring."""
         table = verdict_table(self.rows)
         done = comparable.progress(self.collected, self.reference, self.tolerances)
         tables = [replace(table, notes=(*table.notes, done))]
@@ -342,8 +343,13 @@ class Judgement:
         return [first, *effects]
 
     def claims_tables(self) -> list[Table]:
+        """Of each set of terms the claims, and which cell may be the best."""
         terms = self.reference, self.tolerances
-        return [claims_table(panel, claims, *terms) for panel, claims in self.claims]
+        tables = [
+            (claims_table(panel, claims, *terms), best_table(panel, *terms))
+            for panel, claims in self.claims
+        ]
+        return [table for pair in tables for table in pair if table]
 
     def arms(self) -> list[Table]:
         """Arms against arms, wherever the reference cell met another."""
