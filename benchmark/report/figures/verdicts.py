@@ -38,7 +38,9 @@ def headline_figures(judgement: Judgement) -> list[Figure]:
         return []
     cell, level = reference.best_cell, tolerances.split_effect.level
     another = _another(judgement.printed.dice)
-    data = pd.concat([data, another], ignore_index=True) if len(another) else data
+    if len(another):  # as objects, for whole numbers stay whole beside rows that have none
+        both = (part.astype(object) for part in (data, another))
+        data = pd.concat(both, ignore_index=True)
     caption = (
         f"Mean test Dice of {cell_name(cell.arm, cell.kernel_size, cell.alpha)}; the {level:.0%} "
         "intervals say where it would lie with new patients, training sets and seeds. "
@@ -104,7 +106,7 @@ def _plot_headline(data: pd.DataFrame, printed: float) -> Canvas:
     if len(another):
         band = another.iloc[0]
         axes.annotate(f"[{band['low']:.3f}, {band['high']:.3f}]", (1.01, first), **beside)
-        labels.append("another mean would lie here:\nsame slices (band), other patients")
+        labels.append("another mean: same slices (band),\nother patients (thin)")
     for y, (row, name) in enumerate(zip(rows, _names(ours), strict=True)):
         colour, marker = COLOURS[row["split"]], MARKERS[row["split"]]
         if pd.notna(row["low"]):
