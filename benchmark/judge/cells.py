@@ -57,18 +57,23 @@ class Cell:
         ours = f" {OURS}" if self.ours else ""
         return cell_name(self.arm, self.kernel_size, self.alpha) + apart + ours
 
-    @property
+    @cached_property
     def seeded(self) -> bool:
         """False for an arm that trains nothing by chance and so has no spread between seeds."""
         return bool(self.runs["seed"].notna().any())
 
-    @property
+    @cached_property
     def splits(self) -> frozenset[str]:
         return frozenset(self.runs["split_id"])
 
     @property
     def seeds(self) -> frozenset[int]:
         return frozenset(self.rows["seed"])
+
+    @cached_property
+    def most_seeds(self) -> int:
+        """Of one split: as many as it was trained from there; 0 for an arm that has none."""
+        return int(self.runs.groupby("split_id")["seed"].nunique().max()) if len(self.runs) else 0
 
     def on(self, splits: Collection[str]) -> Cell:
         """The part of the cell on some splits, itself where those are all of its own."""

@@ -12,6 +12,7 @@ from benchmark.data.slices import SliceSet
 from benchmark.errors import RecordError
 from benchmark.judge.cells import Panel, data_of, protocol_of, size_of
 from benchmark.judge.claims.evidence import ClaimVerdict, GridEvidence, Reading, grid_evidence
+from benchmark.judge.claims.may_be_best import best_table
 from benchmark.judge.claims.table import JudgedClaim, claims_table, on_its_terms
 from benchmark.judge.comparisons.arms import arms_table
 from benchmark.judge.comparisons.measures import agreement_table, boundaries_table, measured
@@ -89,11 +90,13 @@ def parts(source: Source) -> list[Part]:
 
 
 def _answers(source: Source) -> Iterator[Chapter]:
-    """The thesis's number beside ours, with the tables behind it; none for other arms alone."""
+    """The thesis's number beside ours, with the tables behind it and the rules that were changed;
+    none for other arms alone.
+    """
     judgement = source.judgement
     if judgement.own_arms_alone:
         return
-    tables = (*judgement.patients()[:1], *judgement.verdicts())
+    tables = (*judgement.patients()[:1], *judgement.verdicts(), *judgement.rules())
     yield _with_tables(Chapter(figures=headline_figures(judgement)), tables)
 
 
@@ -159,9 +162,13 @@ def _claims(source: Source) -> Iterator[Chapter]:
     judgement, reference = source.judgement, source.judgement.reference
     tested = [(panel, list(filter(_testable, rows))) for panel, rows in judgement.claims]
     for panel, rows in tested:
+        best = best_table(panel, reference, judgement.tolerances)
+        more = (best,) if best else ()
         if rows:
             table = claims_table(panel, rows, reference, judgement.tolerances)
-            yield Chapter(tables=(table,), opened=True)
+            yield Chapter(tables=(table, *more), opened=True)
+        elif more:
+            yield Chapter(tables=more)
     ids = {row.claim.id for _, rows in tested for row in rows}
     never = [claim.id for claim in reference.claims if claim.id not in ids] if tested else []
     if never:
@@ -180,7 +187,8 @@ def _arms(source: Source) -> Iterator[Chapter]:
     compared = {id(panel): rows for panel, rows in judgement.comparisons}
     for panel in ordered(judgement):
         rows = compared[id(panel)]
-        tables = (arms_table(panel, rows, rule),) if len(rows) > 1 else ()
+        made = (panel, rows, rule, judgement.tolerances.intervals)
+        tables = (arms_table(*made),) if len(rows) > 1 else ()
         arms = [figure for table in tables for figure in arms_figures(table, rule)]
         figures = [*(replace(f, tables=tables) for f in arms), *cost_figures(panel, arm)]
         lacks = panel in judgement.without_reference
@@ -245,7 +253,7 @@ def _on_terms(judgement: Judgement, panel: Panel) -> bool:
 
 def _evidence(judgement: Judgement, panel: Panel) -> GridEvidence:
     rules = judgement.tolerances
-    return grid_evidence(panel, Reading.TEXT, judgement.reference, rules.claims, rules.sizes)
+    return grid_evidence(panel, Reading.TEXT, judgement.reference, rules)
 
 
 def _named(figures: Sequence[Figure], own: bool, panel: Panel | None = None) -> list[Figure]:

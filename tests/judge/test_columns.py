@@ -111,11 +111,15 @@ def arms() -> Table:
     other = {"params": "", "alpha": 0.6, "parameters": 2_650_000, "timing.fit_seconds": 150.0}
     other |= {"fit.stop_epoch": 19, **flop}
     (panel,) = panels(join(flat(0.79, 0.81, **flop), flat(0.88, 0.90, 0.92, **other)))
-    return arms_table(panel, pairwise_comparisons(panel, RULES.contrasts), RULES.contrasts)
+    rules = (RULES.contrasts, RULES.intervals)
+    return arms_table(panel, pairwise_comparisons(panel, *rules), *rules)
 
 
 def lower() -> Table:
-    """bf16: deviations -0.04 / 3, 0.05 / 3 and -0.01 / 3."""
+    """bf16: deviations -0.04 / 3, 0.05 / 3 and -0.01 / 3.
+
+    Pairs 0.01, 0.02 and 0.01: SE 0.01 / 3, and 2.919986 SE = 0.009733.
+    """
     other = flat(0.80, 0.83, 0.81, precision="bf16", **OBLONG)
     both = join(flat(0.79, 0.81, 0.80, **OBLONG), other).runs
     return precisions_table(precisions(both, RULES.precision), RULES.precision)
@@ -190,8 +194,8 @@ EXPECTED = [
     (lower, {
         "arm": "unet", "params": '{{"alpha":0.5,"kernel_size":5}}', "size": "256x128",
         "split": "by-image-1", "precision": "bf16", "seeds": "3", "Dice": "0.8133",
-        "Dice fp32": "0.8000", "difference": "+0.0133", "SD of seeds": "0.0153",
-        "SD fp32": "0.0100", "verdict": "undecided",
+        "Dice fp32": "0.8000", "difference": "+0.0133", "90% interval": "{low:+.3f} to {high:+.3f}",
+        "SD of seeds": "0.0153", "SD fp32": "0.0100", "verdict": "undecided",
     }),
     (tool, {
         **CELL, "fed at": "256x128", "precision": "fp32", "protocol": "thesis", "runs": "3",

@@ -26,3 +26,6 @@ CLAIMS: Mapping[str, Predicate] = MappingProxyType(
         "vessels-excluded": image_claims.vessels_excluded,
     }
 )
+
+CHECKS = frozenset({"alpha-direction"})
+"""Claims that follow from the loss, whatever the data: judged like the others, counted apart."""

@@ -42,10 +42,7 @@ class JudgedClaim:
 
 def judge_claims(panel: Panel, reference: Reference, tolerances: Tolerances) -> list[JudgedClaim]:
     """Judge every claim on a panel; both readings of alpha come from the same trainings."""
-    text, swapped = (
-        grid_evidence(panel, reading, reference, tolerances.claims, tolerances.sizes)
-        for reading in Reading
-    )
+    text, swapped = (grid_evidence(panel, reading, reference, tolerances) for reading in Reading)
     return [
         JudgedClaim(claim, CLAIMS[claim.id](text), CLAIMS[claim.id](swapped))
         for claim in reference.claims
@@ -80,8 +77,8 @@ def claims_table(
         }
         for row in rows
     ]
-    rules = (tolerances.claims, tolerances.sizes)
-    notes = (SWAPPED, *best_cells(grid_evidence(panel, Reading.TEXT, reference, *rules)))
+    evidence = grid_evidence(panel, Reading.TEXT, reference, tolerances)
+    notes = (SWAPPED, *best_cells(evidence), *filter(None, [evidence.spreads(DICE).note]))
     return Table(f"The thesis's claims on {panel.title}.", records, COLUMNS, notes, ESSENTIAL)
 
 

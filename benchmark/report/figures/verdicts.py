@@ -99,7 +99,7 @@ def _plot_headline(data: pd.DataFrame, printed: float) -> Canvas:
     whole, axes = canvas(WIDE, 0.75 + 0.36 * (len(rows) - first))
     axes.axvline(printed, color=inks.MUTED, linewidth=1, linestyle="--", zorder=0)
     beside = {"xycoords": ("axes fraction", "data"), "va": "center", "annotation_clip": False}
-    styles = ({"linewidth": 8, "alpha": 0.35}, {"linewidth": 1})
+    styles: tuple[dict[str, float], ...] = ({"linewidth": 8, "alpha": 0.35}, {"linewidth": 1})
     for row, style in zip(another.to_dict("records"), styles, strict=False):
         ends = [row["low"], row["high"]]
         axes.plot(ends, [first, first], color=inks.BLUE, solid_capstyle="butt", **style)

@@ -23,7 +23,7 @@ from benchmark.judge.verdicts import exit_code
 from benchmark.runs.collect import Collected
 
 PATIENTS = ["a", "a", "b", "c"]
-RULE = terms()[1].contrasts
+RULE, INTERVALS = terms()[1].contrasts, terms()[1].intervals
 MINE: dict[str, Any] = {"arm": "my-arm", "params": '{"width":16}', "kernel_size": None,
                         "alpha": float("nan")}  # fmt: skip
 ELSEWHERE = {"split_id": "by-image-2", "split_fingerprint": "another"}
@@ -43,13 +43,13 @@ def ours(**changes: Any) -> Collected:
 
 def compared(user: Collected, records: Collected | None) -> list[PairwiseComparison]:
     (panel,) = panels(user)
-    return pairwise_comparisons(panel, RULE, records)
+    return pairwise_comparisons(panel, RULE, INTERVALS, records)
 
 
 def same_numbers(one: list[PairwiseComparison], other: list[PairwiseComparison]) -> bool:
     """True where their tables are the same but for what marks ours."""
     (panel,) = panels(mine())
-    tables = (arms_table(panel, rows, RULE).numbers for rows in (one, other))
+    tables = (arms_table(panel, rows, RULE, INTERVALS).numbers for rows in (one, other))
     first, second = (numbers.drop(columns=["arm", "ours"]) for numbers in tables)
     return first.equals(second)
 
@@ -128,7 +128,9 @@ USERS = {
 
 @pytest.mark.parametrize("name", USERS)
 def test_ours_enter_the_arms_alone(name: str) -> None:
-    """Verdicts, claims, progress, exit codes, measures and the list of runs are the user's."""
+    """Verdicts, claims, progress, exit codes, measures and the list of runs are the user's; what a
+    rule says of his arms is of the arms.
+    """
     alone, beside = (Judgement(USERS[name], *terms(), records) for records in (None, ours()))
     assert beside.rows == alone.rows
     for strict in (False, True):

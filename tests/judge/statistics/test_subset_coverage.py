@@ -1,6 +1,7 @@
 """Does the interval of a difference between two parts of a test set hold the truth 95 times in 100?
-Small tumours minus large ones, whose Dice are alike in truth, in 1000 made-up worlds; and the fewest
-patients of a part at which it does.
+
+Small tumours minus large ones, whose Dice are alike in truth, in 1000 made-up worlds; and the
+fewest patients of a part at which it does.
 """
 
 from __future__ import annotations
@@ -60,9 +61,8 @@ def area_mm2(records: Collected) -> Floats:
 
 @pytest.fixture(scope="module")
 def shapes(records: Collected) -> Shapes:
-    return shapes_of(
-        cell_of(records.runs[records.runs["split_unit"] == "patient"], records).rows
-    )  # fmt: skip
+    by_patient = records.runs[records.runs["split_unit"] == "patient"]
+    return shapes_of(cell_of(by_patient, records).rows)
 
 
 def pseudo(dice: Floats, of: Part, than: Part) -> tuple[Floats, Part]:
@@ -180,7 +180,9 @@ def test_the_arithmetic_here_is_that_of_the_judge(area_mm2: Floats, least: float
         cell = cell_of(runs.runs, Collected(runs.runs, scores, ()))
         seeds = between_seeds([cell], statistic)
         assert seeds
-        found = contrast([(1.0, cell)], statistic, judge.net(seeds, judge.crossed([cell], statistic)))
+        found = contrast(
+            [(1.0, cell)], statistic, judge.net(seeds, judge.crossed([cell], statistic))
+        )
         assert found
         assert found.value == pytest.approx(value[world])
         assert found.variance.value == pytest.approx(variance.value[world])

@@ -1,0 +1,213 @@
+"""Do trainings of all cells, on all splits, vary alike? And which spread a contrast is to use.
+
+A group is the trainings of one cell on one split, of which two seeds or more tell a variance s_g^2
+with n_g - 1 degrees of freedom. Where no test tells the groups apart, all are pooled into one s^2.
+Where one does, a contrast has of each of its groups the variance of that group itself,
+
+    v = sum over groups of c_g s_g^2        df = v^2 / sum over groups of (c_g s_g^2)^2 / (n_g - 1)
+
+c_g being the group's share in the contrast, and df Satterthwaite's. A group with one seed borrows
+what the contrast's other groups on its split come to; failing that, all cells on its split; failing
+that, the contrast's groups on other splits.
+
+The test is Bartlett's (Proc. Royal Society A 160 (1937) 268), by its Monte Carlo p (Barnard 1963;
+Davison & Hinkley, Bootstrap Methods (1997), 4.2), since chi-square does not hold for groups of two:
+exact whatever the sizes, where groups are independent and trainings vary normally. It notices
+heavier tails than those, too, and then the groups' own spreads are used. That it does not tell
+groups apart shows little, few and small as they are: at 5 % it has a power of 0.27 against one of
+five groups with four times the SD, and intervals would hold the truth in 73 to 90 of 100 cases. So
+pooling asks for a p of 0.75 or more, which comes near to never testing first, as Zimmerman advises
+(Brit. J. Mathematical & Statistical Psychology 57 (2004) 173).
+
+The groups' own variances hold 95 % intervals better than one variance pooled over the contrast's
+groups, where their spreads or their numbers of seeds differ (0.92 against 0.84, where the cell with
+fewer seeds varies more). From either, what patients and trainings do together is taken, which the
+patients' variance holds already (`crossed`).
+
+Sources of the degrees of freedom: Satterthwaite, Biometrics Bulletin 2 (1946) 110; Welch,
+Biometrika 34 (1947) 28.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.judge.cells import Cell
+from benchmark.judge.statistics.contrast import Statistic, between_seeds, reduced
+from benchmark.judge.statistics.crossed import crossed, net
+from benchmark.judge.statistics.estimate import NONE, Variance
+
+DIFFER = (
+    "That trainings of these cells vary alike is not shown (Bartlett's test: p = {:.2g}; they are "
+    "pooled from {:.2g} on), so each comparison uses the spread of its own cells and splits."
+)
+SPREAD_ELSEWHERE = (
+    "trainings differ in spread, and none on these splits was repeated from another seed"
+)
+SIMULATED = 4999  # a p of 0.05 is then known to +- 0.006
+SAME = 1e-9  # trainings that lie closer are equal but for rounding
+KEY = 15  # of the simulation; any other gives the same p but for its error
+
+Shares = Sequence[tuple[Cell, str, float]]  # a cell, a split of its own, and its c_g
+Trained = tuple[Cell, tuple[float, ...]]  # a cell on one split, the statistic of each training
+
+
+@dataclass(frozen=True, eq=False)
+class Spreads:
+    """How far trainings of cells under the same terms lie apart in a statistic.
+
+    level: at which a test must tell groups apart before they count as varying differently.
+    """
+
+    cells: tuple[Cell, ...]
+    statistic: Statistic
+    level: float
+
+    @cached_property
+    def pooled(self) -> Variance | None:
+        """s^2 of all groups in one; None without two seeds anywhere."""
+        return between_seeds(self.cells, self.statistic)
+
+    @cached_property
+    def p(self) -> float:
+        """Of the test that all groups vary alike; 1 where fewer than two groups have two seeds."""
+        return same_spread_p(runs for of in self.by_split.values() for runs in of)
+
+    @cached_property
+    def by_split(self) -> dict[str, list[tuple[float, ...]]]:
+        """The statistic of every training, cell by cell, on each split."""
+        return {split: [runs for _, runs in of] for split, of in self._by_split.items()}
+
+    @property
+    def heterogeneous(self) -> bool:
+        return self.p < 1 - self.level
+
+    @property
+    def note(self) -> str:
+        """What is to be told beside verdicts; "" where all groups are pooled."""
+        return DIFFER.format(self.p, 1 - self.level) if self.heterogeneous else ""
+
+    def of(self, cells: Iterable[Cell]) -> Variance | None:
+        """Return the variance per training that `contrast` takes for cells that weigh alike, but
+        for sign.
+
+        cells: on the splits of the contrast. None where their spread is not known.
+        """
+        whole = [(cell, reduced(cell, self.statistic)) for cell in cells if cell.seeded]
+        shares = [
+            (cell, split, on.trainings * (len(on.by_slice) / len(of.by_slice)) ** 2)
+            for cell, of in whole
+            for split, on in of.by_split.items()
+        ]
+        found, total = self.variance(shares), sum(share for *_, share in shares)
+        return found * (1 / total) if found and total else found
+
+    def variance(self, shares: Shares) -> Variance | None:
+        """Return what trainings bring to the variance of a contrast; None where it is not known.
+
+        Nothing where no cell trains.
+        """
+        if not shares:
+            return NONE
+        if self.heterogeneous:
+            return self._own(shares)
+        if self.pooled is None:
+            return None
+        return net(self.pooled, self._crossed) * sum(share for *_, share in shares)
+
+    def _own(self, shares: Shares) -> Variance | None:
+        """The same from the groups in question alone."""
+        groups = [(on_split(cell, split), split) for cell, split, _ in shares]
+        own = [(cell, self._runs(cell, split)) for cell, split in groups]
+        parts = defaultdict[tuple[float, ...], float](float)  # c_g of each group that tells of it
+        told: dict[tuple[float, ...], Cell] = {}
+        for (_, split, share), (cell, runs) in zip(shares, own, strict=True):
+            there = [group for group, (_, at) in zip(own, groups, strict=True) if at == split]
+            lenders = ([(cell, runs)], there, self._by_split.get(split, []), own)
+            known = next(filter(None, map(_of_two, lenders)), None)
+            if known is None:
+                return None
+            df = sum(len(runs) - 1 for _, runs in known)
+            for lender, runs in known:
+                parts[runs] += share * (len(runs) - 1) / df
+                told[runs] = lender
+        seeds = sum((_variance(runs) * share for runs, share in parts.items()), NONE)
+        both = [crossed([told[runs]], self.statistic) for runs in parts]
+        if not all(both):
+            return seeds
+        shared = zip(both, parts.values(), strict=True)
+        return net(seeds, sum((i2 * share for i2, share in shared if i2), NONE))
+
+    def _runs(self, cell: Cell, split: str) -> tuple[float, ...]:
+        of = reduced(cell, self.statistic).by_split.get(split)
+        return of.by_run if of else ()
+
+    @cached_property
+    def _by_split(self) -> dict[str, list[Trained]]:
+        """The cells on each split, and the statistic of every training there."""
+        found = defaultdict[str, list[Trained]](list)
+        for cell in self.cells:
+            for split, of in reduced(cell, self.statistic).by_split.items():
+                found[split].append((on_split(cell, split), of.by_run))
+        return dict(found)
+
+    @cached_property
+    def _crossed(self) -> Variance | None:
+        return crossed(self.cells, self.statistic)
+
+
+def spreads(cells: Iterable[Cell], statistic: Statistic, level: float) -> Spreads:
+    """The spreads of cells under the same terms; arms without seeds have none."""
+    return Spreads(tuple(cell for cell in cells if cell.seeded), statistic, level)
+
+
+@lru_cache(maxsize=1024)
+def on_split(cell: Cell, split: str) -> Cell:
+    """The part of a cell on one split, the same one each time."""
+    return cell.on([split])
+
+
+def same_spread_p(groups: Iterable[Sequence[float]]) -> float:
+    """Return the p of Bartlett's test that groups of values vary alike; see the head of this file.
+
+    1 where fewer than two groups have two values, or no group's values differ. A group of equal
+    values beside others that differ is the strongest evidence that there is.
+    """
+    known = sorted((group for group in groups if len(group) > 1), key=len)
+    variances = np.array([_variance(group).value for group in known])
+    if len(known) < 2 or not variances.any():
+        return 1.0
+    df = np.array([len(group) - 1.0 for group in known])
+    null = _simulated(tuple(df.tolist()))
+    return float((1 + (null >= _bartlett(df, variances)).sum()) / (len(null) + 1))
+
+
+@lru_cache(maxsize=64)
+def _simulated(df: tuple[float, ...]) -> NDArray[np.float64]:
+    """The statistic (SIMULATED,) of groups that vary alike; degrees of freedom are all it takes."""
+    random = np.random.Generator(np.random.Philox(key=KEY))
+    return _bartlett(np.array(df), random.chisquare(df, (SIMULATED, len(df))) / np.array(df))
+
+
+def _bartlett(df: NDArray[np.float64], variances: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Bartlett's M of variances (..., groups); infinite where one of them is 0."""
+    with np.errstate(divide="ignore"):
+        pooled = np.log(variances @ df / df.sum())
+        return np.asarray(df.sum() * pooled - np.log(variances) @ df)
+
+
+def _of_two(groups: Iterable[Trained]) -> list[Trained]:
+    """Those of two trainings or more."""
+    return [group for group in groups if len(group[1]) > 1]
+
+
+def _variance(group: Sequence[float]) -> Variance:
+    value = float(np.var(group, ddof=1))
+    return Variance(value if math.sqrt(value) > SAME else 0.0, len(group) - 1)
