@@ -12,6 +12,7 @@ import pandas as pd
 from benchmark.judge import comparable
 from benchmark.judge.cells import Panel, data_of, panels, size_of
 from benchmark.judge.claims.evidence import ClaimVerdict, side
+from benchmark.judge.claims.predicates import CHECKS
 from benchmark.judge.claims.table import JudgedClaim, claims_table, judge_claims, on_its_terms
 from benchmark.judge.comparisons.arms import (
     PairwiseComparison,
@@ -45,6 +46,7 @@ MORE_DRAWS, MORE_SEEDS = (1, 2, 5), (3, 5, 10)  # of the table of what more runs
 EFFECT = {1: "lower by patient", -1: "higher by patient", 0: "undecided"}
 """By the side of 0 that the interval of by image minus by patient is on."""
 NEAREST = "at the image size and precision nearest the thesis's at which it can be tested."
+CHECK = "Not counted, since it follows from the loss whatever the data, a check:"
 NO_EFFECT = (
     "No arm has been run in splits by image and by patient from the same seed on a slice in common."
 )
@@ -209,8 +211,10 @@ class Judgement:
             nothing = ("Nothing has been run with the thesis's settings.",)
             return Answer(question, str(not_testable), nothing)
         by_verdict = {verdict: list[tuple[Panel, JudgedClaim]]() for verdict in ClaimVerdict}
+        checks = [each for each in self.claims_once if each[1].claim.id in CHECKS]
         for panel, claim in self.claims_once:
-            by_verdict[claim.text.standing].append((panel, claim))
+            if claim.claim.id not in CHECKS:
+                by_verdict[claim.text.standing].append((panel, claim))
         verdict = ", ".join(
             f"{len(claims)} {what}" for what, claims in by_verdict.items() if claims
         )
@@ -218,6 +222,7 @@ class Judgement:
         lines = [_claim(*judged) for claims in by_verdict.values() for judged in claims]
         if waiting:
             lines.append(f"{not_testable}: {waiting} (compare --section claims says why).")
+        lines += [f"{CHECK} {_claim(*judged)}" for judged in checks]
         return Answer(question, verdict, (*lines, "Each claim is judged once, " + NEAREST))
 
     def _without_a_shared_patient(self) -> Answer:

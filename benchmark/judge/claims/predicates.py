@@ -26,3 +26,6 @@ CLAIMS: Mapping[str, Predicate] = MappingProxyType(
         "vessels-excluded": image_claims.vessels_excluded,
     }
 )
+
+CHECKS = ("alpha-direction",)
+"""Claims that follow from the loss, whatever the data: told apart, and not counted as findings."""
