@@ -35,6 +35,7 @@ def evidence_of(
 ) -> GridEvidence:
     """What runs on one set of terms say; level: of the claims' intervals, where it is another."""
     reference, rules = terms()
-    rule = rules.claims if level is None else replace(rules.claims, level=level)
+    if level is not None:
+        rules = replace(rules, claims=replace(rules.claims, level=level))
     (panel,) = panels(join(*parts) if len(parts) > 1 else parts[0])
-    return grid_evidence(panel, reading, reference, rule, rules.sizes)
+    return grid_evidence(panel, reading, reference, rules)

@@ -70,6 +70,11 @@ class Cell:
     def seeds(self) -> frozenset[int]:
         return frozenset(self.rows["seed"])
 
+    @cached_property
+    def most_seeds(self) -> int:
+        """Of one split: as many as it was trained from there; 0 for an arm that has none."""
+        return int(self.runs.groupby("split_id")["seed"].nunique().max()) if len(self.runs) else 0
+
     def on(self, splits: Collection[str]) -> Cell:
         """The part of the cell on some splits, itself where those are all of its own."""
         if self.splits <= set(splits):

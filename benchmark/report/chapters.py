@@ -245,7 +245,7 @@ def _on_terms(judgement: Judgement, panel: Panel) -> bool:
 
 def _evidence(judgement: Judgement, panel: Panel) -> GridEvidence:
     rules = judgement.tolerances
-    return grid_evidence(panel, Reading.TEXT, judgement.reference, rules.claims, rules.sizes)
+    return grid_evidence(panel, Reading.TEXT, judgement.reference, rules)
 
 
 def _named(figures: Sequence[Figure], own: bool, panel: Panel | None = None) -> list[Figure]:

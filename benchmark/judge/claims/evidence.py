@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import product
 
+import pandas as pd
+
 from benchmark.judge.cells import Cell, Panel
-from benchmark.judge.reference import ClaimRule, Reference, Sizes
+from benchmark.judge.reference import ClaimRule, IntervalRule, Reference, Sizes, Tolerances
 from benchmark.judge.statistics.contrast import (
     DICE,
     NO_SPREAD,
     Statistic,
-    between_seeds,
-    common,
-    contrast,
+    lacking_parts,
     reduced,
 )
 from benchmark.judge.statistics.estimate import Estimate, Variance, holm
+from benchmark.judge.statistics.groups import Group, combined
+from benchmark.judge.statistics.spread_of_seeds import Spreads, spreads
 
 GridPoint = tuple[int, float]  # kernel size and alpha
+WeightsOf = Callable[[Collection[GridPoint]], Mapping[GridPoint, float]]  # of points on one split
 TOO_FEW_ENTER = "no cell has slices that count here from two seeds"
+ONE_SEED_EACH = "trained from fewer than {} seeds, so nothing shows how far trainings lie apart: {}"
+NAMED = 3  # cells in a sentence; more are counted
 NO_SPLIT = "the cells it compares were tested on different splits"
+SPREAD_ELSEWHERE = (
+    "trainings differ in spread, and none on these splits was repeated from another seed"
+)
 NO_SLICE = "no test slice counts here"
 FEW_PATIENTS = "some slices have no patient number, or there are fewer than two patients"
 NO_BEST = "5x5, alpha 0.5 has not been run"
@@ -53,7 +61,8 @@ class GridEvidence:
     reference: Reference
     rule: ClaimRule
     sizes: Sizes
-    _seeds: dict[Statistic, Variance | None] = field(default_factory=dict, init=False, repr=False)
+    intervals: IntervalRule
+    _spreads: dict[Statistic, Spreads] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def printed(self) -> GridPoint:
@@ -69,32 +78,114 @@ class GridEvidence:
         """Points of the thesis's grid: all kernels or alphas where none is given."""
         return list(product(kernels or self.reference.kernels, alphas or self.reference.alphas))
 
+    def spreads(self, statistic: Statistic) -> Spreads:
+        """How far trainings of all cells lie apart in a statistic."""
+        if statistic not in self._spreads:
+            level = self.intervals.same_spread
+            self._spreads[statistic] = spreads(self.cells.values(), statistic, level)
+        return self._spreads[statistic]
+
     def seeds(self, statistic: Statistic) -> Variance | None:
-        """The statistic's variance between seeds, pooled over all cells; see `between_seeds`."""
-        if statistic not in self._seeds:
-            self._seeds[statistic] = between_seeds(self.cells.values(), statistic)
-        return self._seeds[statistic]
+        """The statistic's variance between seeds, pooled over all cells."""
+        return self.spreads(statistic).pooled
+
+    def combined(self, groups: Sequence[Group], statistic: Statistic) -> Estimate | None:
+        """The weighted sum of groups of points, each on its own splits; see `combined`."""
+        return combined(groups, self.cells, statistic, self.spreads(statistic))
 
     def contrast(self, weights: Mapping[GridPoint, float], statistic: Statistic) -> Estimate | None:
-        """The weighted sum of a statistic over points, on their common splits; see `contrast`."""
-        cells = common([self.cells[point] for point in weights])
-        parts = list(zip(weights.values(), cells, strict=True))
-        return contrast(parts, statistic, self.seeds(statistic))
+        """The weighted sum of a statistic over points, on the splits that all of them share.
+
+        Of two points no added run takes a split away; of more, use `group` and `combined`.
+        """
+        return self.combined([self.shared(weights)], statistic)
 
     def within(self, cell: Cell, statistic: Statistic) -> Estimate | None:
         """A statistic of one cell."""
-        return contrast([(1.0, cell)], statistic, self.seeds(statistic))
+        alone = Group(1.0, {split: {cell.name: 1.0} for split in cell.splits})
+        return combined([alone], {cell.name: cell}, statistic, self.spreads(statistic))
+
+    def shared(self, weights: Mapping[GridPoint, float]) -> Group:
+        """A contrast of points as one group, on the splits that all of them share."""
+        splits = (self.cells[point].splits for point in weights)
+        return Group(1.0, dict.fromkeys(frozenset.intersection(*splits), weights))
+
+    def group(self, weight: float, weights_of: WeightsOf) -> Group | None:
+        """Return the group of all that `weights_of` makes of the points that are there on a split.
+
+        weights_of: {} where nothing can be made of them, and never so for more of them. Where
+        something can be made of cells with two seeds on some split of the group, single trainings
+        stay out, so that adding one cannot undo a verdict. None where nothing can be made.
+        """
+        there: Collection[GridPoint] = self.cells
+        while group := self._group_of(there, weight, weights_of):
+            firm = [p for p in there if p in group.points and not self.twice([p], group.by_split)]
+            if len(firm) == len(group.points):
+                return group
+            there = firm
+        return self._group_of(self.cells, weight, weights_of)
+
+    def _group_of(
+        self, points: Collection[GridPoint], weight: float, weights_of: WeightsOf
+    ) -> Group | None:
+        """What is made of some points, split by split."""
+        names = sorted({split for point in points for split in self.cells[point].splits})
+        there = {split: [p for p in points if split in self.cells[p].splits] for split in names}
+        made = {split: weights_of(on) for split, on in there.items()}
+        made = {split: weights for split, weights in made.items() if weights}
+        return Group(weight, made) if made else None
+
+    def twice(self, points: Iterable[GridPoint], splits: Iterable[str] | None = None) -> str:
+        """Why nothing may rest on some of the points: trained from one seed on each split; or "".
+
+        splits: those of the contrast, all where none are given.
+        """
+        once = [point for point in points if not self._twice(self.cells[point], splits)]
+        if not once:
+            return ""
+        names = [name_of(point) for point in once[:NAMED]]
+        more = [f"{len(once) - NAMED} more"] if len(once) > NAMED else []
+        return ONE_SEED_EACH.format(self.intervals.fewest_seeds, "; ".join(names + more))
+
+    def twice_in(self, groups: Iterable[Group]) -> str:
+        """The same of the points of groups, a point of several on the splits of all of them."""
+        splits: dict[GridPoint, set[str]] = {}
+        for group in groups:
+            for split, weights in group.by_split.items():
+                for point in weights:
+                    splits.setdefault(point, set()).add(split)
+        once = [point for point in sorted(splits) if self.twice([point], splits[point])]
+        return self.twice(once, set().union(*(splits[point] for point in once))) if once else ""
+
+    def _twice(self, cell: Cell, splits: Iterable[str] | None) -> bool:
+        there = cell if splits is None else cell.on(set(splits))
+        return not cell.seeded or there.most_seeds >= self.intervals.fewest_seeds
 
     def unknown(self, points: Iterable[GridPoint], statistic: Statistic) -> str:
-        """Why a contrast of these points is None."""
-        cells = common([self.cells[point] for point in points])
-        if not all(cell.splits for cell in cells):
-            return NO_SPLIT
-        if any(reduced(cell, statistic).by_slice.empty for cell in cells):
-            return NO_SLICE
+        """Why a contrast of these points on their common splits is None."""
+        return self.unknown_in([self.shared(dict.fromkeys(points, 1.0))], statistic)
+
+    def unknown_in(self, groups: Iterable[Group], statistic: Statistic) -> str:
+        """Why a sum of groups is None."""
+        found = list(filter(None, (self._empty(group, statistic) for group in groups)))
+        if found:
+            return found[0]
         if self.seeds(statistic) is None:
             return TOO_FEW_ENTER if self.seeds(DICE) else NO_SPREAD
-        return FEW_PATIENTS
+        patients = pd.concat([cell.rows["patient_id"] for cell in self.cells.values()])
+        few = patients.isna().any() or patients.nunique() < 2
+        return FEW_PATIENTS if few else SPREAD_ELSEWHERE
+
+    def _empty(self, group: Group, statistic: Statistic) -> str:
+        """Why no slice enters from all cells of a group on a split; "" where some do."""
+        if not group.by_split:
+            return NO_SPLIT
+        of = {point: reduced(self.cells[point], statistic).by_split for point in group.points}
+        if any(all(split in of[p] for p in points) for split, points in group.by_split.items()):
+            return ""
+        parts = [statistic.parts] * len(of) if statistic.parts else []
+        few = [lacking_parts(self.cells[p], part) for p, part in zip(of, parts, strict=True)]
+        return next((why for each in few for why in each.values() if why), NO_SLICE)
 
     def lacking(self, points: Iterable[GridPoint], columns: Iterable[str]) -> str:
         """Which of these columns of scores.csv some run of the points lacks, and the cure."""
@@ -112,7 +203,7 @@ class GridEvidence:
 
 
 def grid_evidence(
-    panel: Panel, reading: Reading, reference: Reference, rule: ClaimRule, sizes: Sizes
+    panel: Panel, reading: Reading, reference: Reference, rules: Tolerances
 ) -> GridEvidence:
     """The cells of the thesis's grid in a panel, without those that saw a click."""
     cells = {}
@@ -123,7 +214,8 @@ def grid_evidence(
         of_grid = of_grid and not cell.source
         if of_grid and not cell.needs_click and cell.kernel_size and alpha is not None:
             cells[cell.kernel_size, alpha] = cell
-    return GridEvidence(dict(sorted(cells.items())), reference, rule, sizes)
+    own = (rules.claims, rules.sizes, rules.intervals)
+    return GridEvidence(dict(sorted(cells.items())), reference, *own)
 
 
 def average(points: Sequence[GridPoint], total: float = 1.0) -> dict[GridPoint, float]:
@@ -171,18 +263,36 @@ def judge_contrast(
     *,
     ratio: bool = False,
 ) -> Finding:
-    """Judge one contrast that a claim puts above (sign 1) or below (-1) zero.
+    """Judge one contrast of points on their common splits; see `judge_groups`."""
+    groups = [evidence.shared(weights)] if weights else []
+    return judge_groups(evidence, groups, cells, statistic, sign, name, ratio=ratio)
 
-    ratio: what is measured is said as exp of the contrast.
+
+def judge_groups(
+    evidence: GridEvidence,
+    groups: Sequence[Group],
+    cells: str,
+    statistic: Statistic,
+    sign: int,
+    name: str,
+    *,
+    ratio: bool = False,
+) -> Finding:
+    """Judge a sum of groups that a claim puts above (sign 1) or below (-1) zero.
+
+    ratio: what is measured is said as exp of the sum. Undecided, whatever the interval, where a
+    cell that enters was trained from one seed.
     """
-    if not weights:
+    if not groups:
         why = "the trainings needed to test this have not been run"
         return Finding(ClaimVerdict.NOT_TESTABLE, why, cells=cells)
-    estimate, level = evidence.contrast(weights, statistic), evidence.rule.level
+    estimate, level = evidence.combined(groups, statistic), evidence.rule.level
     measured = f"{name} {in_words(estimate, level, ratio=ratio)}"
     if estimate is None:
-        why = evidence.unknown(weights, statistic)
+        why = evidence.unknown_in(groups, statistic)
         return Finding(ClaimVerdict.UNDECIDED, why, measured, cells)
+    if once := evidence.twice_in(groups):
+        return Finding(ClaimVerdict.UNDECIDED, once, measured, cells)
     where = side(estimate, level)
     standing = {sign: ClaimVerdict.CONFIRMED, -sign: ClaimVerdict.CONTRADICTED}.get(
         where, ClaimVerdict.UNDECIDED

@@ -23,7 +23,7 @@ from benchmark.judge.claims.evidence import (
 )
 from benchmark.judge.reference import ClaimRule, Sizes
 from benchmark.judge.statistics.contrast import Statistic, difference_within
-from benchmark.judge.statistics.estimate import clustered_share
+from benchmark.judge.statistics.estimate import clustered_share, too_few
 
 CONFIRMED, CONTRADICTED, UNDECIDED, NOT_TESTABLE = ClaimVerdict
 FEWEST_TRAININGS = 3  # before a habit of theirs means anything
@@ -40,32 +40,55 @@ def small_tumours(evidence: GridEvidence) -> Finding:
     of small and large tumours alike. Confirmed where the intervals of the mean and of the
     difference lie below `well` and 0, contradicted where one of them lies above.
     """
-    cell, rule, mine = evidence.best, evidence.rule, [evidence.printed]
+    cell, rule = evidence.best, evidence.rule
     if cell is None:
         return Finding(NOT_TESTABLE, NO_BEST, cells="0 of 1")
-    if lacking := evidence.lacking(mine, ("nsd_1mm", "truth_mm2")):
+    if lacking := evidence.lacking([evidence.printed], ("nsd_1mm", "truth_mm2")):
         return Finding(NOT_TESTABLE, lacking, cells="1 of 1")
     least = rule.outline_right_nsd_1mm
     statistics = (mean_of_small(evidence.sizes, least), small_minus_large(evidence.sizes, least))
-    mean, difference = (evidence.within(cell, statistic) for statistic in statistics)
-    words = in_words(mean, rule.level).lstrip("+").replace("[+", "[").replace(", +", ", ")
-    measured = f"Dice where the outline looks right: small tumours {words}; "
-    measured += f"minus large ones {in_words(difference, rule.level)}"
-    sides = side(mean, rule.level, rule.well), side(difference, rule.level)
-    if once := evidence.twice(mine):
-        return Finding(UNDECIDED, once, measured, "1 of 1")
-    if sides[0] > 0:
-        return Finding(CONTRADICTED, f"the mean lies above {rule.well:g}", measured, "1 of 1")
-    if sides[1] > 0:
-        return Finding(CONTRADICTED, "the difference lies above 0", measured, "1 of 1")
-    if sides == (-1, -1):
-        why = f"the mean lies below {rule.well:g} and the difference below 0"
-        return Finding(CONFIRMED, why, measured, "1 of 1")
-    if mean is None or difference is None:
-        why = evidence.unknown(mine, statistics[0 if mean is None else 1])
-        return Finding(UNDECIDED, why, measured, "1 of 1")
-    why = f"the mean may be {rule.well:g}" if sides[0] == 0 else "the difference may be 0"
-    return Finding(UNDECIDED, why, measured, "1 of 1")
+    few = _too_few_right(evidence, cell)
+    mean, difference = (
+        None if why else evidence.within(cell, statistic)
+        for why, statistic in zip(few, statistics, strict=True)
+    )
+    measured = (
+        f"Dice where the outline looks right: small tumours {in_words(mean, rule.level)}, "
+        f"minus large ones {in_words(difference, rule.level)}"
+    )
+    standing, why = _low(side(mean, rule.level, rule.well), side(difference, rule.level), rule)
+    if standing is UNDECIDED and None in (mean, difference):
+        first = 0 if mean is None else 1
+        why = few[first] or evidence.unknown([evidence.printed], statistics[first])
+    if once := evidence.twice([evidence.printed]):
+        standing, why = UNDECIDED, once
+    return Finding(standing, why, measured, "1 of 1")
+
+
+def _low(mean: int, difference: int, rule: ClaimRule) -> tuple[ClaimVerdict, str]:
+    """Of the sides of `well` and 0 on which the two intervals lie."""
+    if mean > 0:
+        return CONTRADICTED, f"the mean lies above {rule.well:g}"
+    if difference > 0:
+        return CONTRADICTED, "the difference lies above 0"
+    if mean < 0 and difference < 0:
+        return CONFIRMED, f"the mean lies below {rule.well:g} and the difference below 0"
+    return UNDECIDED, "the difference may be 0" if mean < 0 else f"the mean may be {rule.well:g}"
+
+
+def _too_few_right(evidence: GridEvidence, cell: Cell) -> tuple[str, str]:
+    """Why right outlines of small tumours, and of small and large ones, are too few, or "" twice.
+
+    Slices are counted over all splits, on each of which a slice is right in some training.
+    """
+    right = cell.rows[cell.rows["nsd_1mm"] >= evidence.rule.outline_right_nsd_1mm]
+    right = right.drop_duplicates(["split_id", "slice_id"])
+    parts = (
+        right[right["truth_mm2"] < evidence.sizes.edges_mm2[0]],
+        largest_third(right, evidence.sizes),
+    )
+    small, large = (too_few(part["patient_id"].tolist(), evidence.intervals) for part in parts)
+    return small, small or large
 
 
 @cache

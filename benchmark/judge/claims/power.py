@@ -51,7 +51,7 @@ def designs(collected: Collected, rules: Tolerances) -> list[Design]:
     at_hand = {
         int(panel.runs["height"].iloc[0]): Design(
             f"{panel.title.rpartition('protocol ')[2]}, as run",
-            _lean(grid_evidence(panel, Reading.TEXT, reference, rules.claims, rules.sizes)),
+            _lean(grid_evidence(panel, Reading.TEXT, reference, rules)),
         )
         for panel in panels(collected)
         if on_its_terms(panel, reference, rules)

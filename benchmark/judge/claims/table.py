@@ -54,10 +54,7 @@ class JudgedClaim:
 
 def judge_claims(panel: Panel, reference: Reference, tolerances: Tolerances) -> list[JudgedClaim]:
     """Judge every claim on a panel; both readings of alpha come from the same trainings."""
-    text, swapped = (
-        grid_evidence(panel, reading, reference, tolerances.claims, tolerances.sizes)
-        for reading in Reading
-    )
+    text, swapped = (grid_evidence(panel, reading, reference, tolerances) for reading in Reading)
     return [
         JudgedClaim(claim, CLAIMS[claim.id](text), CLAIMS[claim.id](swapped))
         for claim in reference.claims
@@ -79,8 +76,7 @@ def claims_table(
     panel: Panel, rows: Sequence[JudgedClaim], reference: Reference, tolerances: Tolerances
 ) -> Table:
     """One row per claim; below, the best cell chosen on validation beside the best on test."""
-    own, rules = (tolerances.claims, tolerances.sizes), tolerances
-    evidence = grid_evidence(panel, Reading.TEXT, reference, *own)
+    evidence = grid_evidence(panel, Reading.TEXT, reference, tolerances)
     runs = runs_hash(evidence)
     records = [
         {
@@ -92,13 +88,18 @@ def claims_table(
             "standing_if_swapped": row.swapped.standing.value,
             "measured": row.text.measured,
             "cells": row.text.cells,
-            "power_at_hand": power_in_words(row.claim.id, rules, runs=runs),
-            "power_of_grid": power_in_words(row.claim.id, rules, design=GRID),
+            "power_at_hand": power_in_words(row.claim.id, tolerances, runs=runs),
+            "power_of_grid": power_in_words(row.claim.id, tolerances, design=GRID),
             "why": row.text.why,
         }
         for row in rows
     ]
-    notes = (SWAPPED, POWER, *best_cells(evidence))
+    notes = (
+        SWAPPED,
+        POWER,
+        *best_cells(evidence),
+        *filter(None, [evidence.spreads(DICE).note]),
+    )
     return Table(f"The thesis's claims on {panel.title}.", records, COLUMNS, notes, ESSENTIAL)
 
 

@@ -8,13 +8,13 @@ mean of the weighted sum of their pseudo-values, paired slice by slice, and its 
     v = v_patient + s^2 sum over cells of w^2 sum over trainings of (its share in the cell's mean)^2
 
 v_patient: `clustered_mean`'s; s^2: variance of the statistic between seeds of one cell on
-one split, pooled over all cells under the same terms. v_patient holds a little of the second
-part too, so the interval is rather too wide than too narrow.
+one split (`spread_of_seeds` says of which). v_patient holds a little of the second part too, so the
+interval is rather too wide than too narrow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
@@ -23,16 +23,30 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark.judge.cells import Cell
+from benchmark.judge.reference import IntervalRule
 from benchmark.judge.statistics.estimate import (
     NONE,
     Estimate,
     Variance,
     clustered_mean,
     pooled_variance,
+    too_few,
 )
 
 NO_SPREAD = "no cell was trained from two seeds, so the variation between trainings is unknown"
 SLICE = ["split_id", "slice_id", "patient_id"]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a statistic sets against each other, and how large each part must be on a split.
+
+    of: rows -> a mask (rows,) for each part. Where a run has one slice in a part, that part's mean
+    has no deviation from it and would count as exactly known.
+    """
+
+    of: Callable[[pd.DataFrame], Sequence[NDArray[np.bool_]]]
+    fewest: IntervalRule
 
 
 @dataclass(frozen=True)
@@ -41,11 +55,13 @@ class Statistic:
 
     of: rows of one run -> their pseudo-values, NaN for those that do not enter; the statistic is
     their mean. row_by_row: True where a row's value is its own whatever the run's others are.
+    parts: of the rows, where the statistic is of some; splits where one is too small do not enter.
     """
 
     name: str
     of: Callable[[pd.DataFrame], NDArray[np.float64]]
     row_by_row: bool = False
+    parts: Parts | None = None
 
 
 @cache
@@ -80,30 +96,72 @@ def difference_within(
 
 
 @dataclass(frozen=True, eq=False)
+class OnSplit:
+    """A statistic of one cell on one split.
+
+    by_slice: mean over seeds, by slice_id and patient_id; by_run: the statistic of each training;
+    trainings: how many s^2 they bring to the variance of the statistic.
+    """
+
+    by_slice: pd.Series[float]
+    by_run: tuple[float, ...]
+    trainings: float
+
+
+@dataclass(frozen=True, eq=False)
 class Reduced:
     """A statistic of one cell as contrasts need it.
 
     by_slice: mean over seeds, by `SLICE`; by_run: the statistic by split_id and seed;
-    trainings: how many s^2 they bring to the variance of the statistic over all splits.
+    trainings: how many s^2 they bring to the variance of the statistic over all splits;
+    by_split: the same, split by split, of those where some slice enters.
     """
 
     by_slice: pd.Series[float]
     by_run: pd.Series[float]
     trainings: float
+    by_split: Mapping[str, OnSplit]
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=1024)
 def reduced(cell: Cell, statistic: Statistic) -> Reduced:
     """Reduce a cell, once for all the contrasts that it enters."""
     (slices, of_slice), (runs, of_run) = _numbered(cell)
     values = pseudo_values(cell.rows, of_slice, of_run, statistic)
+    if statistic.parts is not None:
+        lacking = [name for name, why in lacking_parts(cell, statistic.parts).items() if why]
+        values = np.where(cell.rows["split_id"].isin(lacking), np.nan, values)
     enters = ~np.isnan(values)
     of_slice, of_run, values = of_slice[enters], of_run[enters], values[enters]
-    by_slice = _means(values, of_slice, slices)
-    of_row = 1 / np.bincount(of_slice)[of_slice] / max(len(by_slice), 1)  # in the mean over slices
-    share = np.bincount(of_run, weights=of_row)  # of each training
-    trainings = float(share @ share) if cell.seeded else 0.0
-    return Reduced(by_slice, _means(values, of_run, runs), trainings)
+    by_slice, by_run = _means(values, of_slice, slices), _means(values, of_run, runs)
+    on_run = 1 / np.bincount(of_slice)[of_slice]  # what a row counts for in its slice
+    share = np.bincount(of_run, weights=on_run, minlength=len(runs))  # of each training, in slices
+    of_split = pd.Series(share**2, index=runs).groupby("split_id").sum()
+    seeded = 1.0 if cell.seeded else 0.0
+    by_split = {
+        str(name): OnSplit(
+            part.droplevel("split_id"),
+            tuple(by_run.xs(name, level="split_id").tolist()),
+            seeded * float(of_split[name]) / len(part) ** 2,
+        )
+        for name, part in by_slice.groupby("split_id")
+    }
+    trainings = seeded * float(of_split.sum()) / max(len(by_slice), 1) ** 2
+    return Reduced(by_slice, by_run, trainings, by_split)
+
+
+def lacking_parts(cell: Cell, parts: Parts) -> dict[str, str]:
+    """By split of a cell, why a part there gives no interval; "" where each does.
+
+    A slice is of a part where it is from some seed.
+    """
+    why = {}
+    for split, rows in cell.rows.groupby("split_id"):
+        slices = [rows[mask].drop_duplicates("slice_id")["patient_id"] for mask in parts.of(rows)]
+        why[str(split)] = next(
+            filter(None, (too_few(p.tolist(), parts.fewest) for p in slices)), ""
+        )
+    return why
 
 
 def pseudo_values(
@@ -161,13 +219,8 @@ def mean(cell: Cell, statistic: Statistic) -> float:
 
 def between_seeds(cells: Iterable[Cell], statistic: Statistic) -> Variance | None:
     """Pool a statistic's variance between seeds over cells and splits; None without two seeds."""
-    groups = [
-        by_seed.tolist()
-        for cell in cells
-        if cell.seeded
-        for _, by_seed in reduced(cell, statistic).by_run.groupby("split_id")
-    ]
-    return pooled_variance(groups)
+    seeded = (reduced(cell, statistic) for cell in cells if cell.seeded)
+    return pooled_variance([there.by_run for of in seeded for there in of.by_split.values()])
 
 
 def common(cells: Sequence[Cell]) -> list[Cell]:
@@ -185,7 +238,7 @@ def contrast(
 ) -> Estimate | None:
     """Return the weighted sum of a statistic over cells that share their splits, as an estimate.
 
-    seeds: `between_seeds` under the same terms; by_slice: a slice is the same one whatever
+    seeds: what `Spreads.of` gives for these cells; by_slice: a slice is the same one whatever
     split tested it, so that cells on different splits can be paired. None where it cannot be
     told: no slice in common, patients unknown, fewer than two of them, or an arm that trains
     and no cell with two seeds.

@@ -26,6 +26,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.judge.reference import IntervalRule
+
+FEW_IN_PART = "a part has {} slices of {} patients; an interval takes {} slices of {} patients"
+
 
 @dataclass(frozen=True)
 class Variance:
@@ -122,6 +126,13 @@ def clustered_share(
         far = 1 - ((1 - level) / 2) ** (1 / len(set(clusters)))
         low, high = (0.0, far) if share.value == 0 else (1 - far, 1.0)
     return share.value, max(low, 0.0), min(high, 1.0)
+
+
+def too_few(patients: Sequence[str | None], rule: IntervalRule) -> str:
+    """Why a part of the slices gives no interval, patients being that of each; "" where it does."""
+    found, needed = (len(patients), len(set(patients))), (rule.fewest_slices, rule.fewest_patients)
+    enough = found[0] >= needed[0] and found[1] >= needed[1]
+    return "" if enough else FEW_IN_PART.format(*found, *needed)
 
 
 def pooled_variance(groups: Sequence[Sequence[float]]) -> Variance | None:

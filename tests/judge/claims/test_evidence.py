@@ -78,7 +78,7 @@ def test_the_grid_is_the_thesis_s() -> None:
 def test_two_precisions_are_two_panels() -> None:
     found = panels(join(cell(5, 0.5, 0.8), cell(5, 0.5, 0.2, precision="bf16")))
     reference, rules = terms()
-    words = (Reading.TEXT, reference, rules.claims, rules.sizes)
+    words = (Reading.TEXT, reference, rules)
     both = [grid_evidence(panel, *words) for panel in found]
     dice = sorted(evidence.cells[5, 0.5].rows["dice"].mean() for evidence in both)
     assert dice == pytest.approx([0.2, 0.8])
