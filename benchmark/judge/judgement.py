@@ -12,6 +12,7 @@ import pandas as pd
 from benchmark.judge import comparable
 from benchmark.judge.cells import Panel, data_of, panels, size_of
 from benchmark.judge.claims.evidence import ClaimVerdict, side
+from benchmark.judge.claims.may_be_best import best_table
 from benchmark.judge.claims.predicates import CHECKS
 from benchmark.judge.claims.table import JudgedClaim, claims_table, judge_claims, on_its_terms
 from benchmark.judge.comparisons.arms import (
@@ -278,8 +279,13 @@ class Judgement:
         return [first, *effects]
 
     def claims_tables(self) -> list[Table]:
+        """Of each set of terms the claims, and which cell may be the best."""
         terms = self.reference, self.tolerances
-        return [claims_table(panel, claims, *terms) for panel, claims in self.claims]
+        tables = [
+            (claims_table(panel, claims, *terms), best_table(panel, *terms))
+            for panel, claims in self.claims
+        ]
+        return [table for pair in tables for table in pair if table]
 
     def arms(self) -> list[Table]:
         """Arms against arms, wherever the reference cell met another."""

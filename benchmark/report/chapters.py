@@ -12,6 +12,7 @@ from benchmark.data.slices import SliceSet
 from benchmark.errors import RecordError
 from benchmark.judge.cells import Panel, data_of, protocol_of, size_of
 from benchmark.judge.claims.evidence import ClaimVerdict, GridEvidence, Reading, grid_evidence
+from benchmark.judge.claims.may_be_best import best_table
 from benchmark.judge.claims.table import JudgedClaim, claims_table, on_its_terms
 from benchmark.judge.comparisons.arms import arms_table
 from benchmark.judge.comparisons.measures import agreement_table, boundaries_table, measured
@@ -159,9 +160,13 @@ def _claims(source: Source) -> Iterator[Chapter]:
     judgement, reference = source.judgement, source.judgement.reference
     tested = [(panel, list(filter(_testable, rows))) for panel, rows in judgement.claims]
     for panel, rows in tested:
+        best = best_table(panel, reference, judgement.tolerances)
+        more = (best,) if best else ()
         if rows:
             table = claims_table(panel, rows, reference, judgement.tolerances)
-            yield Chapter(tables=(table,), opened=True)
+            yield Chapter(tables=(table, *more), opened=True)
+        elif more:
+            yield Chapter(tables=more)
     ids = {row.claim.id for _, rows in tested for row in rows}
     never = [claim.id for claim in reference.claims if claim.id not in ids] if tested else []
     if never:

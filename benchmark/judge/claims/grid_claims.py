@@ -1,171 +1,320 @@
-"""Claims that set cells of the grid against each other: kernels, alphas, the best of them. Pure."""
+"""Claims that set cells of the grid against each other: kernels, alphas, the best of them. Pure.
+
+What a claim says of several kernels or alphas is a mean over groups, each on the splits of its own
+cells, so that a run that is added to one takes nothing from the others.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
 from benchmark.judge.claims.evidence import (
     NO_BEST,
+    NO_SPLIT,
     ClaimVerdict,
     Finding,
     GridEvidence,
     GridPoint,
     average,
-    better,
     in_words,
-    judge_contrast,
-    name_of,
-    nearest_in_words,
+    judge_groups,
     side,
 )
+from benchmark.judge.claims.may_be_best import Contest, contest, trained_twice
 from benchmark.judge.statistics.contrast import DICE, LOG_SD, common, mean, mean_of
+from benchmark.judge.statistics.groups import Group
 
 CONFIRMED, CONTRADICTED, UNDECIDED, NOT_TESTABLE = ClaimVerdict
 EXTREME, NEAR = (0.1, 0.9), (0.4, 0.5, 0.6)
 SMALL, LARGE = (3, 5), (7, 9)
+MIDDLE = 0.5  # the alpha at which Tversky's loss is Dice's
+
+Weights = Mapping[GridPoint, float]
+Key = TypeVar("Key", int, float)
 
 
 def best_cell(evidence: GridEvidence) -> Finding:
-    """5x5, alpha 0.5 has the highest mean Dice of the 36 cells, and a spread over slices in the
+    """No cell is better than 5x5, alpha 0.5 by more than `gain`, and its SD over slices is in the
     lower half of theirs.
 
-    Contradicted as soon as a cell is better (Holm over the cells run); confirmed when all 36 were
-    run, it is better than each of them, and at least half of them have no smaller SD over slices.
+    Confirmed when all 36 were run, from two seeds each, the chance that none is better by more than
+    `gain` is at least `level`, and at least half have no smaller SD. Contradicted as soon as it is
+    not in the model confidence set of those run from two seeds, be they all or not. Both are of
+    `statistics.best`: patients and trainings of all cells together, so no correction for many
+    cells is needed. A cell that is not the best by less than `gain` may be confirmed: it is as good
+    as the best, as far as the thesis tells means apart.
     """
-    mine, total, level = evidence.printed, len(evidence.points()), evidence.rule.level
+    mine, total, rule = evidence.printed, len(evidence.points()), evidence.rule
     if mine not in evidence.cells:
         return Finding(NOT_TESTABLE, NO_BEST, cells=f"0 of {total}")
-    others = [point for point in evidence.cells if point != mine]
     cells = f"{len(evidence.cells)} of {total}"
-    differences = {point: evidence.contrast({mine: 1.0, point: -1.0}, DICE) for point in others}
-    measured = nearest_in_words(differences, level)
-    if beaten := better(differences, level):
-        return Finding(CONTRADICTED, f"{name_of(beaten)} is better", measured, cells)
+    met = contest(evidence, lambda _: mine)
+    measured = _chance_in_words(met, mine, rule.gain, rule.level) if met else ""
+    twice = trained_twice(evidence, met.points, mine) if met else []
+    left = met.may_be_best(rule.level, twice) if met else []
+    if mine in twice and mine not in left:
+        why = f"not one of the {len(left)} that may be the best of {len(twice)} run from two seeds"
+        return Finding(CONTRADICTED, why, measured, cells)
     if len(evidence.cells) < total:
-        why = "not all cells have been run; none so far is shown to be better"
+        why = "not all cells have been run; none run from two seeds so far is shown to be better"
         return Finding(NOT_TESTABLE, why, measured, cells)
+    if why := _open(evidence, met, [(point, mine) for point in evidence.cells]):
+        return Finding(UNDECIDED, why, measured, cells)
+    others = [point for point in evidence.cells if point != mine]
     pairs = [common([evidence.cells[mine], evidence.cells[point]]) for point in others]
     calm = 2 * sum(mean(my, LOG_SD) <= mean(its, LOG_SD) for my, its in pairs) >= total
-    ahead = sum(side(difference, level) > 0 for difference in differences.values())
-    if ahead == len(others) and calm:
-        why = "better than every other cell, and its spread is in the lower half"
+    sure = bool(met) and met.race.none_better(rule.gain) >= rule.level
+    if sure and calm:
+        why = f"no cell is better by more than {rule.gain}, and its spread is in the lower half"
         return Finding(CONFIRMED, why, measured, cells)
-    spread = "" if calm else "; its spread over slices is in the upper half"
-    why = f"better than {ahead} of the {len(others)} others{spread}"
-    return Finding(UNDECIDED, why, measured, cells)
+    reasons = [] if sure else [f"a cell may be better by more than {rule.gain}"]
+    reasons += [] if calm else ["its spread over slices is in the upper half"]
+    return Finding(UNDECIDED, "; ".join(reasons), measured, cells)
+
+
+def _chance_in_words(met: Contest, mine: GridPoint, gain: float, level: float) -> str:
+    """Both chances of a cell, and the size of the set at this level."""
+    left = met.may_be_best(level)
+    within = "it among them" if mine in left else "it not among them"
+    return (
+        f"chance that none of {len(met.points) - 1} others is better by more than {gain}: "
+        f"{met.race.none_better(gain):.2f}; of being the best: {met.chance(mine):.2f}; "
+        f"{len(left)} of {len(met.points)} cells may be the best, {within}"
+    )
+
+
+def _open(
+    evidence: GridEvidence, met: Contest | None, pairs: Iterable[tuple[GridPoint, GridPoint]]
+) -> str:
+    """Why a race of these cells with their bases decides nothing, or ""."""
+    for point, base in pairs:
+        splits = evidence.cells[point].splits & evidence.cells[base].splits
+        if not splits:
+            return NO_SPLIT
+        if met is None:
+            return evidence.unknown([point, base], DICE)
+        if why := evidence.twice([point, base], splits):
+            return why
+    return ""
 
 
 def extremes_worse(evidence: GridEvidence) -> Finding:
-    """Mean Dice of alphas 0.4, 0.5, 0.6 minus that of 0.1 and 0.9, over the kernels that have both
-    extremes and 0.5.
+    """Mean Dice of alphas 0.4, 0.5, 0.6 minus that of 0.1, and minus that of 0.9, each a mean over
+    the four kernels, lies above 0.
+
+    Both must be confirmed, and one below 0 contradicts (an intersection-union test, so neither
+    needs a correction: Berger, Technometrics 24 (1982) 295). Of the alphas near 0.5 those count
+    that were run with the extreme, kernel by kernel and split by split.
     """
+    kernels, level = evidence.reference.kernels, evidence.rule.level
+    by_extreme = {extreme: _by_kernel(evidence, extreme) for extreme in EXTREME}
+    points = {p for found in by_extreme.values() for group in found.values() for p in group.points}
+    cells = f"{len(points)} of {len(kernels) * len(EXTREME + NEAR)}"
+    if not points:
+        why = "the trainings needed to test this have not been run"
+        return Finding(NOT_TESTABLE, why, cells=cells)
+    groups = {extreme: list(found.values()) for extreme, found in by_extreme.items()}
+    estimates = {
+        extreme: evidence.combined(found, DICE) if found else None
+        for extreme, found in groups.items()
+    }
+    measured = "mean Dice of 0.4, 0.5 and 0.6 minus that of " + "; ".join(
+        f"{extreme}: {in_words(estimate, level)}" for extreme, estimate in estimates.items()
+    )
+    if lacking := [
+        f"{extreme} at {_kernels_in_words(k for k in kernels if k not in found)}"
+        for extreme, found in by_extreme.items()
+        if len(found) < len(kernels)
+    ]:
+        why = f"not run beside an alpha near 0.5: {', '.join(lacking)}"
+        return Finding(NOT_TESTABLE, why, measured, cells)
+    for extreme, found in groups.items():
+        if estimates[extreme] is None:
+            why = evidence.unknown(sorted(found[0].points), DICE)
+            return Finding(UNDECIDED, why, measured, cells)
+    if why := evidence.twice_in([group for found in groups.values() for group in found]):
+        return Finding(UNDECIDED, why, measured, cells)
+    sides = [side(estimate, level) for estimate in estimates.values()]
+    if sides == [1, 1]:
+        return Finding(CONFIRMED, "both intervals lie above 0", measured, cells)
+    if -1 in sides:
+        return Finding(CONTRADICTED, "an interval lies below 0", measured, cells)
+    return Finding(UNDECIDED, "an interval includes 0", measured, cells)
+
+
+def _by_kernel(evidence: GridEvidence, extreme: float) -> dict[int, Group]:
+    """By kernel, the alphas near 0.5 minus one extreme; each weighs alike."""
+
+    def of(kernel: int) -> Callable[[Collection[GridPoint]], Weights]:
+        def weights(there: Collection[GridPoint]) -> Weights:
+            near = [point for point in evidence.points([kernel], NEAR) if point in there]
+            if not near or (kernel, extreme) not in there:
+                return {}
+            return average(near) | {(kernel, extreme): -1.0}
+
+        return weights
+
     kernels = evidence.reference.kernels
-    groups = evidence.complete([[(k, a) for a in (*EXTREME, 0.5)] for k in kernels])
-    weights: dict[GridPoint, float] = {}
-    for group in groups:
-        kernel, share = group[0][0], 1 / len(groups)
-        near = [point for point in evidence.points([kernel], NEAR) if point in evidence.cells]
-        weights |= average(near, share) | average(evidence.points([kernel], EXTREME), -share)
-    cells = f"{len(weights)} of {len(kernels) * len(EXTREME + NEAR)}"
-    name = "mean Dice, alphas near 0.5 minus extreme alphas:"
-    return judge_contrast(evidence, weights, cells, DICE, +1, name)
+    return _alike({kernel: evidence.group(1.0, of(kernel)) for kernel in kernels})
+
+
+def _alike(groups: Mapping[Key, Group | None]) -> dict[Key, Group]:
+    """The groups that there are, with weights that sum to 1."""
+    found = {key: group for key, group in groups.items() if group is not None}
+    return {key: replace(group, weight=1 / len(found)) for key, group in found.items()}
+
+
+def _kernels_in_words(kernels: Iterable[int]) -> str:
+    return ", ".join(f"{kernel}x{kernel}" for kernel in kernels)
 
 
 def small_kernels_mean(evidence: GridEvidence) -> Finding:
-    """Mean Dice of kernels 3 and 5 minus that of 7 and 9, at the alphas that all four have."""
+    """Mean Dice of kernels 3 and 5 minus that of 7 and 9 lies above 0, over the alphas that all
+    four have on one split.
+    """
     name = "mean Dice, small minus large kernels:"
-    return judge_contrast(evidence, *_by_kernel(evidence), DICE, +1, name)
+    return judge_groups(evidence, *_by_alpha(evidence), DICE, +1, name)
 
 
 def small_kernels_spread(evidence: GridEvidence) -> Finding:
-    """SD of Dice over the test slices, kernels 3 and 5 over 7 and 9 (ratio of geometric means), at
-    the same alphas.
+    """SD of Dice over the test slices, kernels 3 and 5 over 7 and 9 (ratio of geometric means),
+    lies below 1, over the same alphas.
 
     A training with one Dice on all slices (collapsed, say) has no log of an SD: undecided.
     """
-    weights, cells = _by_kernel(evidence)
-    for point in weights:
+    groups, cells = _by_alpha(evidence)
+    for point in sorted({point for group in groups for point in group.points}):
         by_run = evidence.cells[point].rows.groupby(["split_id", "seed"])["dice"]
         if (by_run.max() == by_run.min()).any():
             why = "a training has the same Dice on every slice, so no SD to compare"
             return Finding(UNDECIDED, why, cells=cells)
     name = "SD over slices, small kernels over large ones:"
-    return judge_contrast(evidence, weights, cells, LOG_SD, -1, name, ratio=True)
+    return judge_groups(evidence, groups, cells, LOG_SD, -1, name, ratio=True)
+
+
+def _by_alpha(evidence: GridEvidence) -> tuple[list[Group], str]:
+    """Small minus large kernels at the alphas that have all four, and how many cells they are."""
+
+    def of(alpha: float) -> Callable[[Collection[GridPoint]], Weights]:
+        small, large = evidence.points(SMALL, [alpha]), evidence.points(LARGE, [alpha])
+
+        def weights(there: Collection[GridPoint]) -> Weights:
+            whole = all(point in there for point in (*small, *large))
+            return average(small) | average(large, -1.0) if whole else {}
+
+        return weights
+
+    alphas = evidence.reference.alphas
+    groups = list(_alike({alpha: evidence.group(1.0, of(alpha)) for alpha in alphas}).values())
+    return groups, _count(groups, evidence)
+
+
+def _count(groups: Sequence[Group], evidence: GridEvidence) -> str:
+    """How many of the grid's cells are in the groups."""
+    points = {point for group in groups for point in group.points}
+    return f"{len(points)} of {len(evidence.points())}"
 
 
 def tversky_no_gain(evidence: GridEvidence) -> Finding:
-    """No alpha beats 0.5 at the same kernel.
+    """At no kernel is another alpha better than 0.5 by more than `gain`.
 
-    Contradicted as soon as one does (Holm over those run); confirmed when all were run and
-    simultaneous (Bonferroni) intervals put none more than `gain` above it.
+    Confirmed when all were run, from two seeds each, and the chance that none is, at any of the
+    kernels, is at least `level`. Contradicted as soon as 0.5 is not in the model confidence set of
+    a kernel's alphas run from two seeds, at a level that leaves the four kernels together no more
+    error than one (Bonferroni; four, however many were run, so that another kernel undoes nothing).
     """
-    rule, pairs = evidence.rule, [[(k, a), (k, 0.5)] for k, a in evidence.points() if a != 0.5]
+    rule, kernels = evidence.rule, evidence.reference.kernels
+    pairs = [[(k, a), (k, MIDDLE)] for k, a in evidence.points() if a != MIDDLE]
     run = evidence.complete(pairs)
     cells = f"{len(run)} of {len(pairs)}"
-    differences = {
-        point: evidence.contrast({point: -1.0, middle: 1.0}, DICE) for point, middle in run
-    }
-    measured = nearest_in_words(differences, rule.level)
-    if beaten := better(differences, rule.level):
-        return Finding(CONTRADICTED, f"{name_of(beaten)} beats alpha 0.5", measured, cells)
+    met = contest(evidence, lambda point: (point[0], MIDDLE)) if run else None
+    level = 1 - (1 - rule.level) / len(kernels)
+    measured = _alphas_in_words(met, rule.gain, level) if met else ""
+    for kernel in kernels if met else ():
+        own = [point for point in met.points if point[0] == kernel]
+        twice = trained_twice(evidence, own, (kernel, MIDDLE)) if own else []
+        if (kernel, MIDDLE) in twice and (kernel, MIDDLE) not in met.may_be_best(level, twice):
+            why = f"at {kernel}x{kernel}, 0.5 is not one of the alphas that may be the best"
+            return Finding(CONTRADICTED, why, measured, cells)
     if len(run) < len(pairs):
-        why = "not all alphas have been run; none so far is shown to beat 0.5"
+        why = "not all alphas have been run; none run from two seeds so far is shown to beat 0.5"
         return Finding(NOT_TESTABLE, why, measured, cells)
-    level = 1 - (1 - rule.level) / len(pairs)
-    if all(side(difference, level, -rule.gain) > 0 for difference in differences.values()):
+    if why := _open(evidence, met, [(point, middle) for point, middle in run]):
+        return Finding(UNDECIDED, why, measured, cells)
+    if met and met.race.none_better(rule.gain) >= rule.level:
         return Finding(CONFIRMED, f"no alpha is better by more than {rule.gain}", measured, cells)
     return Finding(UNDECIDED, f"an alpha may be better by more than {rule.gain}", measured, cells)
 
 
+def _alphas_in_words(met: Contest, gain: float, level: float) -> str:
+    """The chance over all kernels, and by kernel the set's size and whether 0.5 is in it."""
+    words = []
+    for kernel in sorted({kernel for kernel, _ in met.points}):
+        own = [point for point in met.points if point[0] == kernel]
+        left = met.may_be_best(level, own)
+        within = "one of" if (kernel, MIDDLE) in left else "not one of"
+        words.append(f"{kernel}x{kernel} {within} {len(left)}")
+    return (
+        f"chance that no alpha is better than 0.5 by more than {gain}: "
+        f"{met.race.none_better(gain):.2f}; 0.5 among those that may be the best: "
+        + ", ".join(words)
+    )
+
+
 def alpha_direction(evidence: GridEvidence) -> Finding:
     """Slope of mean sensitivity on alpha above 0 and of mean precision below, over kernels with
-    alphas on both sides.
+    alphas on both sides of 0.5.
 
-    Specificity saturates on these slices, so precision stands for it.
+    A check, and counted apart: the loss weighs false negatives by alpha and false positives by the
+    rest, so its minimum moves that way whatever the data. Specificity saturates on these slices, so
+    precision stands for it.
     """
-    weights = _slope_weights(evidence)
-    cells = f"{len(weights)} of {len(evidence.points())}"
-    if not weights:
+    groups = _slopes(evidence)
+    cells = _count(groups, evidence)
+    if not groups:
         why = "no kernel size has been run with alphas on both sides of 0.5"
         return Finding(NOT_TESTABLE, why, cells=cells)
-    if lacking := evidence.lacking(weights, ("sensitivity", "precision")):
+    points = sorted({point for group in groups for point in group.points})
+    if lacking := evidence.lacking(points, ("sensitivity", "precision")):
         return Finding(NOT_TESTABLE, lacking, cells=cells)
     level = evidence.rule.level
-    up, down = (evidence.contrast(weights, mean_of(name)) for name in ("sensitivity", "precision"))
+    up, down = (evidence.combined(groups, mean_of(name)) for name in ("sensitivity", "precision"))
     measured = (
         f"sensitivity {in_words(up, level)} per unit of alpha; "
         f"precision {in_words(down, level)} per unit of alpha"
     )
     if up is None or down is None:
-        return Finding(UNDECIDED, evidence.unknown(weights, DICE), measured, cells)
+        why = evidence.unknown(sorted(groups[0].points), DICE)
+        return Finding(UNDECIDED, why, measured, cells)
+    if why := evidence.twice_in(groups):
+        return Finding(UNDECIDED, why, measured, cells)
     if side(up, level) < 0 or side(down, level) > 0:
         return Finding(CONTRADICTED, "one of the two goes the other way", measured, cells)
     if side(up, level) > 0 > side(down, level):
-        why = "sensitivity rises and precision falls with alpha"
+        why = "a check: sensitivity rises and precision falls with alpha, as the loss asks"
         return Finding(CONFIRMED, why, measured, cells)
     return Finding(UNDECIDED, "at least one of the two slopes may be 0", measured, cells)
 
 
-def _slope_weights(evidence: GridEvidence) -> dict[GridPoint, float]:
-    """Weights of the least-squares slope on alpha, averaged over the kernels that have alphas on
-    both sides of 0.5.
+def _slopes(evidence: GridEvidence) -> list[Group]:
+    """The least-squares slopes on alpha of kernels with alphas on both sides of 0.5; each weighs
+    alike.
     """
-    by_kernel = {k: [a for at, a in evidence.cells if at == k] for k in evidence.reference.kernels}
-    usable = {k: np.array(alphas) for k, alphas in by_kernel.items()
-              if alphas and min(alphas) < 0.5 < max(alphas)}  # fmt: skip
-    weights: dict[GridPoint, float] = {}
-    for kernel, alphas in usable.items():
-        slopes = (alphas - alphas.mean()) / ((alphas - alphas.mean()) ** 2).sum() / len(usable)
-        weights |= {(kernel, float(a)): float(w) for a, w in zip(alphas, slopes, strict=True)}
-    return weights
 
+    def of(kernel: int) -> Callable[[Collection[GridPoint]], Weights]:
+        def weights(there: Collection[GridPoint]) -> Weights:
+            alphas = np.array(sorted(alpha for at, alpha in there if at == kernel))
+            if not len(alphas) or not alphas[0] < MIDDLE < alphas[-1]:
+                return {}
+            away = alphas - alphas.mean()
+            slope = away / (away**2).sum()
+            return {(kernel, float(a)): float(w) for a, w in zip(alphas, slope, strict=True)}
 
-def _by_kernel(evidence: GridEvidence) -> tuple[dict[GridPoint, float], str]:
-    """Weights of small minus large kernels at the alphas that have all four, and how many cells."""
-    columns = [evidence.points(alphas=[a]) for a in evidence.reference.alphas]
-    alphas = [points[0][1] for points in evidence.complete(columns)]
-    weights = {}
-    if alphas:
-        small, large = evidence.points(SMALL, alphas), evidence.points(LARGE, alphas)
-        weights = average(small) | average(large, -1.0)
-    return weights, f"{len(weights)} of {len(evidence.points())}"
+        return weights
+
+    kernels = evidence.reference.kernels
+    return list(_alike({kernel: evidence.group(1.0, of(kernel)) for kernel in kernels}).values())

@@ -27,5 +27,5 @@ CLAIMS: Mapping[str, Predicate] = MappingProxyType(
     }
 )
 
-CHECKS = ("alpha-direction",)
-"""Claims that follow from the loss, whatever the data: told apart, and not counted as findings."""
+CHECKS = frozenset({"alpha-direction"})
+"""Claims that follow from the loss, whatever the data: judged like the others, counted apart."""
