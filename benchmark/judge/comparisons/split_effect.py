@@ -1,4 +1,19 @@
-"""The effect of the split: the same arm by image and by patient, on the same slices. Pure."""
+"""The effect of the split: the same arm by image and by patient, on the same slices. Pure.
+
+Each slice's Dice by image minus its Dice by patient; of their mean the variance is, over D draws
+and F folds,
+
+    v = v_patient + (s^2 - i^2) sum of shares^2 + r^2 (1/D + 1/F)
+
+The first two are a contrast's (`benchmark.judge.statistics.crossed`). r^2 is what training sets
+bring: what the differences' means on the draws, and on the folds, vary beyond their patients and
+seeds, pooled over both kinds of split, D + F - 2 degrees of freedom (analysis of variance with
+splits as a random effect: Searle, Casella & McCulloch, Variance Components, 1992, chapter 3). The
+differences tell it far better than the means by image or by patient would, since what is easy or
+hard about a slice is not in them. A mixed model and a bootstrap agree with it on our records
+(`tests/judge/comparisons/test_split_effect_oracles.py`), and how often its intervals hold the truth is
+counted in `tests/judge/comparisons/test_split_effect_coverage.py`.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
+import numpy as np
 import pandas as pd
 
 from benchmark.judge.cells import (
@@ -20,13 +36,21 @@ from benchmark.judge.cells import (
     size_of,
 )
 from benchmark.judge.reference import SplitEffectRule
-from benchmark.judge.statistics.contrast import DICE, between_seeds, contrast, mean
-from benchmark.judge.statistics.estimate import Estimate
-from benchmark.judge.statistics.prediction_interval import sets_of
+from benchmark.judge.statistics.contrast import (
+    DICE,
+    SLICE,
+    between_seeds,
+    contrast,
+    mean,
+    reduced,
+)
+from benchmark.judge.statistics.crossed import crossed, net
+from benchmark.judge.statistics.estimate import NONE, Estimate, Variance, clustered_mean
 from benchmark.judge.tables import Column, Table
 from benchmark.runs.collect import Collected
 
 ALIKE = (*(name for name in TERMS if name != "protocol_hash"), "recipe_hash", *SAME_CELL)
+NONE_KNOWN = Variance(0.0, 0)
 
 
 @dataclass(frozen=True)
@@ -76,16 +100,53 @@ def split_effects(collected: Collected) -> list[SplitEffect]:
 
 
 def _effect(image: Cell, patient: Cell) -> SplitEffect:
-    spread = between_seeds([image, patient], DICE)
+    seeds = between_seeds([image, patient], DICE)
+    seeds = net(seeds, crossed([image, patient], DICE)) if seeds else None
     both = _tested(image.rows).intersection(_tested(patient.rows))  # the same slice and seed
     image, patient = (
         cell.where(lambda rows: _tested(rows).isin(both)) for cell in (image, patient)
     )
-    difference = contrast([(1.0, image), (-1.0, patient)], DICE, spread, by_slice=True)
-    if difference and spread:
-        sets = sets_of(image, spread) + sets_of(patient, spread)
-        difference = Estimate(difference.value, difference.variance + sets)
+    difference = contrast([(1.0, image), (-1.0, patient)], DICE, seeds, by_slice=True)
+    if difference and seeds:
+        difference = Estimate(difference.value, difference.variance + _sets(image, patient, seeds))
     return SplitEffect(image, patient, difference, tuple(sorted(image.seeds - {NO_SEED})))
+
+
+def _sets(image: Cell, patient: Cell, seeds: Variance) -> Variance:
+    """What training sets bring to the variance of the difference, r^2 (1/D + 1/F)."""
+    by_image, by_patient = (reduced(cell, DICE).by_slice for cell in (image, patient))
+    kinds = [
+        _between_splits(by_image, by_patient, image, seeds),
+        _between_splits(by_patient, by_image, patient, seeds),
+    ]
+    df = sum(beyond.df for _, beyond in kinds)
+    if not df:
+        return NONE
+    r2 = max(0.0, sum(beyond.value * beyond.df for _, beyond in kinds) / df)
+    return Variance(r2, df) * sum(1 / splits for splits, _ in kinds)
+
+
+def _between_splits(
+    own: pd.Series[float], other: pd.Series[float], cell: Cell, seeds: Variance
+) -> tuple[int, Variance]:
+    """How many splits a cell has, and what the differences' means on them vary beyond patients and
+    seeds: less than 0 by chance. No degree of freedom where a split has one patient alone.
+    """
+    elsewhere = other.groupby(SLICE[1:]).mean()
+    paired = (own - elsewhere).reset_index("split_id", name="value")
+    by_split = [part for _, part in paired.groupby("split_id")]
+    patients = [part.index.get_level_values("patient_id").tolist() for part in by_split]
+    if len(by_split) < 2 or any(len(set(names)) < 2 for names in patients):
+        return len(by_split), NONE_KNOWN
+    means = [
+        clustered_mean(part["value"].to_numpy(dtype=float), names)
+        for part, names in zip(by_split, patients, strict=True)
+    ]
+    trainings = cell.rows.groupby("split_id").size() / own.groupby("split_id").size()
+    fresh = float(np.mean([mean.variance.value for mean in means]))
+    of_seeds = seeds.value * float((1 / trainings).mean())
+    between = float(np.var([mean.value for mean in means], ddof=1))
+    return len(means), Variance(between - fresh - of_seeds, len(means) - 1)
 
 
 def _tested(rows: pd.DataFrame) -> pd.MultiIndex:
