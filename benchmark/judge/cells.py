@@ -57,7 +57,7 @@ class Cell:
         ours = f" {OURS}" if self.ours else ""
         return cell_name(self.arm, self.kernel_size, self.alpha) + apart + ours
 
-    @property
+    @cached_property
     def seeded(self) -> bool:
         """False for an arm that trains nothing by chance and so has no spread between seeds."""
         return bool(self.runs["seed"].notna().any())

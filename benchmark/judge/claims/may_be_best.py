@@ -84,9 +84,7 @@ COLUMNS = (
     Column("may be the best", "may_be_best", lambda may: "yes" if may else "no"),
 )
 ONE_SEED = "one seed"
-ONCE = (
-    "Cells with one seed contradict nothing: how far their trainings lie apart is taken from others."
-)
+ONCE = "Cells with one seed contradict nothing: how far their trainings lie apart is taken from others."
 CHANCE = (
     "Chance of being the best: the share of draws, around what was measured and from what trainings "
     "and patients vary by, in which the cell is first. Nothing is taken off the cell that happened "

@@ -136,17 +136,17 @@ def reduced(cell: Cell, statistic: Statistic) -> Reduced:
     by_slice, by_run = _means(values, of_slice, slices), _means(values, of_run, runs)
     on_run = 1 / np.bincount(of_slice)[of_slice]  # what a row counts for in its slice
     share = np.bincount(of_run, weights=on_run, minlength=len(runs))  # of each training, in slices
-    of_split = pd.Series(share**2, index=runs).groupby("split_id").sum()
     seeded = 1.0 if cell.seeded else 0.0
-    by_split = {
-        str(name): OnSplit(
-            part.droplevel("split_id"),
-            tuple(by_run.xs(name, level="split_id").tolist()),
-            seeded * float(of_split[name]) / len(part) ** 2,
-        )
-        for name, part in by_slice.groupby("split_id")
-    }
-    trainings = seeded * float(of_split.sum()) / max(len(by_slice), 1) ** 2
+    by_split, squares = {}, seeded * share**2
+    for code, name in enumerate(runs.levels[0]):  # slices have the same
+        part = by_slice[by_slice.index.codes[0] == code]
+        if len(part):
+            own = by_run.to_numpy()[by_run.index.codes[0] == code]
+            trainings = float(squares[runs.codes[0] == code].sum()) / len(part) ** 2
+            by_split[str(name)] = OnSplit(
+                part.droplevel("split_id"), tuple(own.tolist()), trainings
+            )
+    trainings = float(squares.sum()) / max(len(by_slice), 1) ** 2
     return Reduced(by_slice, by_run, trainings, by_split)
 
 
