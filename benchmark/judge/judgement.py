@@ -47,7 +47,7 @@ MORE_DRAWS, MORE_SEEDS = (1, 2, 5), (3, 5, 10)  # of the table of what more runs
 EFFECT = {1: "lower by patient", -1: "higher by patient", 0: "undecided"}
 """By the side of 0 that the interval of by image minus by patient is on."""
 NEAREST = "at the image size and precision nearest the thesis's at which it can be tested."
-CHECK = "Not counted, since it follows from the loss whatever the data, a check:"
+CHECK = "a check, not counted, since it follows from the loss whatever the data"
 NO_EFFECT = (
     "No arm has been run in splits by image and by patient from the same seed on a slice in common."
 )
@@ -212,18 +212,17 @@ class Judgement:
             nothing = ("Nothing has been run with the thesis's settings.",)
             return Answer(question, str(not_testable), nothing)
         by_verdict = {verdict: list[tuple[Panel, JudgedClaim]]() for verdict in ClaimVerdict}
-        checks = [each for each in self.claims_once if each[1].claim.id in CHECKS]
         for panel, claim in self.claims_once:
-            if claim.claim.id not in CHECKS:
-                by_verdict[claim.text.standing].append((panel, claim))
-        verdict = ", ".join(
-            f"{len(claims)} {what}" for what, claims in by_verdict.items() if claims
-        )
+            by_verdict[claim.text.standing].append((panel, claim))
+        findings = {
+            verdict: sum(claim.claim.id not in CHECKS for _, claim in claims)
+            for verdict, claims in by_verdict.items()
+        }
+        verdict = ", ".join(f"{n} {what}" for what, n in findings.items() if n)
         waiting = ", ".join(claim.claim.id for _, claim in by_verdict.pop(not_testable))
         lines = [_claim(*judged) for claims in by_verdict.values() for judged in claims]
         if waiting:
             lines.append(f"{not_testable}: {waiting} (compare --section claims says why).")
-        lines += [f"{CHECK} {_claim(*judged)}" for judged in checks]
         return Answer(question, verdict, (*lines, "Each claim is judged once, " + NEAREST))
 
     def _without_a_shared_patient(self) -> Answer:
@@ -312,6 +311,8 @@ def _claim(panel: Panel, judged: JudgedClaim) -> str:
     terms = f"{claim.id}; at {size_of(run)}, {run['precision']}"
     if judged.swapped.standing is not standing:
         terms += f"; {judged.swapped.standing} if alpha was swapped"
+    if claim.id in CHECKS:
+        terms += f"; {CHECK}"
     return f'{standing}: "{claim.statement}" ({terms}).'
 
 

@@ -82,10 +82,7 @@ class Design:
 
     def scored(self, of: Callable[[GridPoint], Scores]) -> GridEvidence:
         """The evidence with columns of each cell's rows replaced."""
-        cells = {
-            point: replace(cell, rows=cell.rows.assign(**of(point)))
-            for point, cell in self.evidence.cells.items()
-        }
+        cells = {point: cell.rescored(of(point)) for point, cell in self.evidence.cells.items()}
         return replace(self.evidence, cells=cells)
 
 
@@ -218,9 +215,9 @@ def centres(
     chance = np.where(rng.random(n) < necrotic, HABIT, CHANCE)
 
     def of(point: GridPoint) -> Scores:
-        missed = rng.random(len(design.numbers[point]["patient"]))
-        missed = missed < chance[design.numbers[point]["patient"]]
-        return {"core_sensitivity": np.where(missed, 0.0, 1.0), "sensitivity": np.ones(len(missed))}
+        of_row = chance[design.numbers[point]["patient"]]
+        found = np.where(rng.random(len(of_row)) < of_row, 0.0, 1.0)
+        return {"core_sensitivity": found, "sensitivity": np.ones(len(of_row))}
 
     return design.scored(of)
 

@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from benchmark.judge.cells import SLICE as SLICE
 from benchmark.judge.cells import Cell
 from benchmark.judge.reference import IntervalRule
 from benchmark.judge.statistics.estimate import (
@@ -34,7 +35,6 @@ from benchmark.judge.statistics.estimate import (
 )
 
 NO_SPREAD = "no cell was trained from two seeds, so the variation between trainings is unknown"
-SLICE = ["split_id", "slice_id", "patient_id"]
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Reduced:
 @lru_cache(maxsize=1024)
 def reduced(cell: Cell, statistic: Statistic) -> Reduced:
     """Reduce a cell, once for all the contrasts that it enters."""
-    (slices, of_slice), (runs, of_run) = _numbered(cell)
+    (slices, of_slice), (runs, of_run) = cell.numbered
     values = pseudo_values(cell.rows, of_slice, of_run, statistic)
     if statistic.parts is not None:
         lacking = [name for name, why in lacking_parts(cell, statistic.parts).items() if why]
@@ -191,16 +191,6 @@ def pseudo_values(
             middle, scale = own[known].mean(), len(run) / known.sum()
             values[run] = np.where(known, middle + (own - middle) * scale, middle)
     return values
-
-
-@lru_cache(maxsize=512)
-def _numbered(
-    cell: Cell,
-) -> tuple[tuple[pd.MultiIndex, NDArray[np.int64]], tuple[pd.MultiIndex, NDArray[np.int64]]]:
-    """The slices of a cell in order, and which of them each row is of; likewise its runs."""
-    grouped = (cell.rows.groupby(keys, dropna=False) for keys in (SLICE, ["split_id", "seed"]))
-    slices, runs = ((by.size().index, by.ngroup().to_numpy()) for by in grouped)
-    return slices, runs
 
 
 def _means(
