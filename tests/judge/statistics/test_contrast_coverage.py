@@ -144,7 +144,11 @@ def test_a_difference_is_held_about_as_often_as_its_interval_says(
 @pytest.mark.parametrize("twice", ["patient_by_arm", "training", "residual"])
 def test_so_it_is_where_a_component_is_twice_as_large(twice: str) -> None:
     components = replace(GIVEN, **{twice: 2 * getattr(GIVEN, twice)})
-    for name in ("one draw, one seed each", "one draw, two seeds each", "five draws, two seeds each"):
+    for name in (
+        "one draw, one seed each",
+        "one draw, two seeds each",
+        "five draws, two seeds each",
+    ):
         assert 0.93 <= coverage(DESIGNS[name], components=components) <= 0.97, name
 
 
