@@ -64,7 +64,7 @@ class Cell:
         """False for an arm that trains nothing by chance and so has no spread between seeds."""
         return bool(self.runs["seed"].notna().any())
 
-    @property
+    @cached_property
     def splits(self) -> frozenset[str]:
         return frozenset(self.runs["split_id"])
 

@@ -22,6 +22,7 @@ from benchmark.judge.claims.evidence import (
     average,
     in_words,
     judge_groups,
+    name_of,
     side,
 )
 from benchmark.judge.claims.may_be_best import Contest, contest, trained_twice
@@ -56,8 +57,9 @@ def best_cell(evidence: GridEvidence) -> Finding:
     measured = _chance_in_words(met, mine, rule.gain, rule.level) if met else ""
     twice = trained_twice(evidence, met.points, mine) if met else []
     left = met.may_be_best(rule.level, twice) if met else []
-    if mine in twice and mine not in left:
-        why = f"not one of the {len(left)} that may be the best of {len(twice)} run from two seeds"
+    if met and mine in twice and mine not in left:
+        of = f"{len(left)} cells that may be the best of the {len(twice)} run from two seeds"
+        why = f"not among the {of}; {name_of(max(left, key=met.chance))} leads"
         return Finding(CONTRADICTED, why, measured, cells)
     if len(evidence.cells) < total:
         why = "not all cells have been run; none run from two seeds so far is shown to be better"
@@ -67,7 +69,7 @@ def best_cell(evidence: GridEvidence) -> Finding:
     others = [point for point in evidence.cells if point != mine]
     pairs = [common([evidence.cells[mine], evidence.cells[point]]) for point in others]
     calm = 2 * sum(mean(my, LOG_SD) <= mean(its, LOG_SD) for my, its in pairs) >= total
-    sure = bool(met) and met.race.none_better(rule.gain) >= rule.level
+    sure = met is not None and met.race.none_better(rule.gain) >= rule.level
     if sure and calm:
         why = f"no cell is better by more than {rule.gain}, and its spread is in the lower half"
         return Finding(CONFIRMED, why, measured, cells)
@@ -130,12 +132,11 @@ def extremes_worse(evidence: GridEvidence) -> Finding:
         for extreme, found in by_extreme.items()
         if len(found) < len(kernels)
     ]:
-        why = f"not run beside an alpha near 0.5: {', '.join(lacking)}"
+        why = f"not run on one split with an alpha near 0.5: {', '.join(lacking)}"
         return Finding(NOT_TESTABLE, why, measured, cells)
     for extreme, found in groups.items():
         if estimates[extreme] is None:
-            why = evidence.unknown(sorted(found[0].points), DICE)
-            return Finding(UNDECIDED, why, measured, cells)
+            return Finding(UNDECIDED, evidence.unknown_in(found, DICE), measured, cells)
     if why := evidence.twice_in([group for found in groups.values() for group in found]):
         return Finding(UNDECIDED, why, measured, cells)
     sides = [side(estimate, level) for estimate in estimates.values()]
@@ -176,8 +177,11 @@ def small_kernels_mean(evidence: GridEvidence) -> Finding:
     """Mean Dice of kernels 3 and 5 minus that of 7 and 9 lies above 0, over the alphas that all
     four have on one split.
     """
+    groups, cells = _by_alpha(evidence)
+    if not groups:
+        return _not_run(evidence, cells)
     name = "mean Dice, small minus large kernels:"
-    return judge_groups(evidence, *_by_alpha(evidence), DICE, +1, name)
+    return judge_groups(evidence, groups, cells, DICE, +1, name)
 
 
 def small_kernels_spread(evidence: GridEvidence) -> Finding:
@@ -187,6 +191,8 @@ def small_kernels_spread(evidence: GridEvidence) -> Finding:
     A training with one Dice on all slices (collapsed, say) has no log of an SD: undecided.
     """
     groups, cells = _by_alpha(evidence)
+    if not groups:
+        return _not_run(evidence, cells)
     for point in sorted({point for group in groups for point in group.points}):
         by_run = evidence.cells[point].rows.groupby(["split_id", "seed"])["dice"]
         if (by_run.max() == by_run.min()).any():
@@ -213,6 +219,13 @@ def _by_alpha(evidence: GridEvidence) -> tuple[list[Group], str]:
     return groups, _count(groups, evidence)
 
 
+def _not_run(evidence: GridEvidence, cells: str) -> Finding:
+    """No alpha has all four kernels on one split."""
+    anywhere = evidence.complete([evidence.points(alphas=[a]) for a in evidence.reference.alphas])
+    why = NO_SPLIT if anywhere else "no alpha has been run at all four kernels"
+    return Finding(NOT_TESTABLE, why, cells=cells)
+
+
 def _count(groups: Sequence[Group], evidence: GridEvidence) -> str:
     """How many of the grid's cells are in the groups."""
     points = {point for group in groups for point in group.points}
@@ -234,12 +247,10 @@ def tversky_no_gain(evidence: GridEvidence) -> Finding:
     met = contest(evidence, lambda point: (point[0], MIDDLE)) if run else None
     level = 1 - (1 - rule.level) / len(kernels)
     measured = _alphas_in_words(met, rule.gain, level) if met else ""
-    for kernel in kernels if met else ():
-        own = [point for point in met.points if point[0] == kernel]
-        twice = trained_twice(evidence, own, (kernel, MIDDLE)) if own else []
-        if (kernel, MIDDLE) in twice and (kernel, MIDDLE) not in met.may_be_best(level, twice):
-            why = f"at {kernel}x{kernel}, 0.5 is not one of the alphas that may be the best"
-            return Finding(CONTRADICTED, why, measured, cells)
+    if met and (beaten := _beaten(evidence, met, level)):
+        where = _kernels_in_words(beaten)
+        why = f"at {where}, 0.5 is not one of the alphas run from two seeds that may be the best"
+        return Finding(CONTRADICTED, why, measured, cells)
     if len(run) < len(pairs):
         why = "not all alphas have been run; none run from two seeds so far is shown to beat 0.5"
         return Finding(NOT_TESTABLE, why, measured, cells)
@@ -248,6 +259,17 @@ def tversky_no_gain(evidence: GridEvidence) -> Finding:
     if met and met.race.none_better(rule.gain) >= rule.level:
         return Finding(CONFIRMED, f"no alpha is better by more than {rule.gain}", measured, cells)
     return Finding(UNDECIDED, f"an alpha may be better by more than {rule.gain}", measured, cells)
+
+
+def _beaten(evidence: GridEvidence, met: Contest, level: float) -> list[int]:
+    """The kernels at which 0.5 is not in the set of the alphas that were run from two seeds."""
+    found = []
+    for kernel in sorted({kernel for kernel, _ in met.points}):
+        own, middle = [point for point in met.points if point[0] == kernel], (kernel, MIDDLE)
+        twice = trained_twice(evidence, own, middle)
+        if middle in twice and middle not in met.may_be_best(level, twice):
+            found.append(kernel)
+    return found
 
 
 def _alphas_in_words(met: Contest, gain: float, level: float) -> str:
@@ -288,8 +310,7 @@ def alpha_direction(evidence: GridEvidence) -> Finding:
         f"precision {in_words(down, level)} per unit of alpha"
     )
     if up is None or down is None:
-        why = evidence.unknown(sorted(groups[0].points), DICE)
-        return Finding(UNDECIDED, why, measured, cells)
+        return Finding(UNDECIDED, evidence.unknown_in(groups, DICE), measured, cells)
     if why := evidence.twice_in(groups):
         return Finding(UNDECIDED, why, measured, cells)
     if side(up, level) < 0 or side(down, level) > 0:

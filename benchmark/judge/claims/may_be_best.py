@@ -53,15 +53,10 @@ def contest(evidence: GridEvidence, base_of: Callable[[GridPoint], GridPoint]) -
         for point in cells
         if base_of(point) in cells and cells[point].splits & cells[base_of(point)].splits
     ]
-    parts = [
-        cells[at].on(cells[point].splits & cells[base_of(point)].splits)
-        for point in points
-        for at in {point, base_of(point)}
-    ]
-    seeds = evidence.spreads(DICE).of(parts)
-    if len(points) < 2 or seeds is None:
+    if len(points) < 2:
         return None
-    found = race([cells[p] for p in points], [cells[base_of(p)] for p in points], seeds)
+    bases = [cells[base_of(point)] for point in points]
+    found = race([cells[point] for point in points], bases, evidence.spreads(DICE))
     return Contest(tuple(points), found) if found else None
 
 
@@ -84,11 +79,13 @@ COLUMNS = (
     Column("may be the best", "may_be_best", lambda may: "yes" if may else "no"),
 )
 ONE_SEED = "one seed"
-ONCE = "Cells with one seed contradict nothing: how far their trainings lie apart is taken from others."
+ONCE = (
+    "Cells with one seed contradict nothing: that their trainings vary as others do is not known."
+)
 CHANCE = (
-    "Chance of being the best: the share of draws, around what was measured and from what trainings "
-    "and patients vary by, in which the cell is first. Nothing is taken off the cell that happened "
-    "to come out first, and it is not the chance that a claim holds."
+    "Chance of being the best: the share of draws, from what trainings and patients vary by around "
+    "what was measured, in which the cell is first. Nothing is taken off the cell that happened to "
+    "come out first, and it is not the chance that a claim holds."
 )
 
 
@@ -96,8 +93,7 @@ def best_table(panel: Panel, reference: Reference, tolerances: Tolerances) -> Ta
     """Every cell of the grid that was run, the likeliest best first; None with fewer than two, or
     where `contest` can tell nothing.
     """
-    rules = tolerances.claims, tolerances.sizes, tolerances.intervals
-    evidence = grid_evidence(panel, Reading.TEXT, reference, *rules)
+    evidence = grid_evidence(panel, Reading.TEXT, reference, tolerances)
     if len(evidence.cells) < 2:
         return None
     base = evidence.printed if evidence.best else _most_splits(evidence)
@@ -107,6 +103,7 @@ def best_table(panel: Panel, reference: Reference, tolerances: Tolerances) -> Ta
     level = tolerances.claims.level
     kept, chances = met.may_be_best(level), met.race.chances()
     once = set(met.points) - set(trained_twice(evidence, met.points, base))
+    likeliest = np.lexsort((-met.race.lead, -chances)).tolist()
     rows = [
         {
             "cell": name_of(point) + (f" ({ONE_SEED})" if point in once else ""),
@@ -119,9 +116,8 @@ def best_table(panel: Panel, reference: Reference, tolerances: Tolerances) -> Ta
             "chance": float(chances[i]),
             "may_be_best": point in kept,
         }
-        for i, point in enumerate(met.points)
+        for i, point in ((i, met.points[i]) for i in likeliest)
     ]
-    order = np.lexsort(([-row["lead"] for row in rows], [-row["chance"] for row in rows]))
     held = f"{len(kept)} of {len(met.points)} cells may be the best: the set that holds it at"
     notes = [
         f"{held} {level:.0%} (model confidence set).",
@@ -133,7 +129,7 @@ def best_table(panel: Panel, reference: Reference, tolerances: Tolerances) -> Ta
     if out := [name_of(point) for point in evidence.cells if point not in met.points]:
         notes.append(f"On other splits than the base, and so left out: {', '.join(out)}.")
     title = f"Which cell may be the best on {panel.title}."
-    return Table(title, [rows[i] for i in order], COLUMNS, tuple(notes))
+    return Table(title, rows, COLUMNS, tuple(notes))
 
 
 def _most_splits(evidence: GridEvidence) -> GridPoint:

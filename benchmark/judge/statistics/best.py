@@ -1,19 +1,19 @@
 """Which of several cells may be the best: each one's chance, and a model confidence set.
 
-Cells are held against a base each, on the splits that both were run on: d_c is the mean over those
-slices of the cell's value minus the base's, each averaged over its seeds. So a run that is added
-for one cell takes nothing away from another, and cells that share all their splits come to the same
-whatever the base. Two cells that are not the base meet through it. The errors of all d_c together
-have the covariance
+Cells are held against a base each, on the splits that both were run on: d_c is what the cell has
+above the base, each averaged over its seeds and splits weighted as `groups.combined` does. So a run
+that is added for one cell takes nothing away from another. Two cells that are not the base meet
+through it. The errors of all d_c together have the covariance
 
-    V = sum over patients of r_g r_g' + s^2 sum over trainings of t_j t_j'
+    V = sum over patients of r_g r_g' + sum over trainings of s_j^2 t_j t_j'
 
-r_g (K,): the sums of patient g's deviations from d, over n_c, times the root of the factor that
-reduces the bias in `clustered_mean`, 0 where a cell has no slice of that patient; t_j (K,): what
-training j weighs in each d; s^2: the variance between seeds.
+r_g (K,): what patient g's slices pull each d by, times the root of the factor that reduces the bias
+in `clustered_mean`, 0 where a cell has no slice of his; t_j (K,): what training j weighs in each d;
+s_j^2: the variance between seeds, one for all, or where a test tells spreads apart that of all
+cells on a split (two seeds of one cell alone say too little to set 36 against each other).
 
-Draws of d + error, error normal with covariance V whose two parts are divided by a chi-square over
-its degrees of freedom each (patients': the fewest of all cells), are a *confidence distribution* of
+Draws of d + error, error normal with covariance V of which each part is divided by a chi-square
+over its degrees of freedom (patients': the fewest of all cells), are a *confidence distribution* of
 the true differences (Schweder & Hjort, Confidence, Likelihood, Probability, Cambridge 2016): the
 share of draws above a value is the p of the test that the truth is no more. A cell's chance of
 being the best is the share of draws in which it has the highest mean. It takes every cell as it was
@@ -25,11 +25,13 @@ The model confidence set is Hansen, Lunde & Nason's, Econometrica 79 (2011) 453,
 statistic: as long as the largest |t| of all pairs is beyond what the same cells would show were all
 alike, the cell is left out that lies farthest, in its own standard errors, below another. What is
 left holds the best cell with a probability of at least the level; it is small where much is known.
+(Their T_max sets cells against the mean of all, and so does not see one that leads the rest.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -38,8 +40,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark.judge.cells import Cell
-from benchmark.judge.statistics.contrast import DICE, reduced
-from benchmark.judge.statistics.estimate import Variance, clustered_mean
+from benchmark.judge.statistics.contrast import DICE, SLICE, reduced
+from benchmark.judge.statistics.estimate import Variance, clustered_mean, pooled_variance
+from benchmark.judge.statistics.spread_of_seeds import Spreads
 
 DRAWS = 20_000  # a chance of 0.95 is then known to +- 0.003
 STREAM = (20240905, 36)  # of the draws, the same for all
@@ -49,35 +52,35 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Race:
-    """K cells' differences from their bases, with all that they vary by.
+class Part:
+    """One part of a covariance (K, K): roots (n, K), whose products sum to it, and its degrees of
+    freedom.
+    """
 
-    lead (K,): the differences, 0 of a base; patients (G, K), trainings (T, K): roots of their
-    covariance, the second in units of the SD between seeds; patients_df: degrees of freedom of the
-    first; seeds: the variance between seeds.
+    roots: Floats
+    df: float
+
+
+@dataclass(frozen=True, eq=False)
+class Race:
+    """K cells' differences from their bases, lead (K,), 0 of a base, and the parts of what they
+    vary by.
     """
 
     lead: Floats
-    patients: Floats
-    trainings: Floats
-    patients_df: float
-    seeds: Variance
+    parts: tuple[Part, ...]
 
     @cached_property
     def errors(self) -> Floats:
         """Draws (K, `DRAWS`) of what may be added to the differences; the same at every call."""
         random = np.random.Generator(np.random.Philox(key=np.array(STREAM, dtype=np.uint64)))
         total = np.zeros((DRAWS, len(self.lead)))
-        parts = ((self.patients, self.patients_df), (self._trainings, self.seeds.df))
-        for roots, df in parts:
-            part = random.standard_normal((DRAWS, len(roots))) @ roots
-            part *= np.sqrt(df / random.chisquare(df, DRAWS))[:, None] if np.isfinite(df) else 1.0
-            total += part
+        for part in self.parts:
+            draws = random.standard_normal((DRAWS, len(part.roots))) @ part.roots
+            if np.isfinite(part.df):
+                draws *= np.sqrt(part.df / random.chisquare(part.df, DRAWS))[:, None]
+            total += draws
         return np.ascontiguousarray(total.T)
-
-    @property
-    def _trainings(self) -> Floats:
-        return self.trainings * self.seeds.value**0.5
 
     def chances(self) -> Floats:
         """Each cell's chance (K,) of having the highest mean; they sum to 1, ties share theirs."""
@@ -96,8 +99,8 @@ class Race:
 
         With one cell, that one.
         """
-        left, out, found = list(among or range(len(self.lead))), list[int](), list[float]()
-        members, se = list(left), self._se
+        members = list(among or range(len(self.lead)))
+        left, out, found, se = list(members), list[int](), list[float](), self._se
         ahead = self.lead[None, :] - self.lead[:, None]
         t = np.where(np.abs(ahead) > ROUNDING, ahead, 0.0) / se
         while len(left) > 1:
@@ -105,89 +108,106 @@ class Race:
             found.append(float(behind.max()))
             out.append(left.pop(int(behind.argmax())))
         largest = np.zeros(DRAWS)  # |t| of all pairs so far, were all cells alike
-        inside, kept = left, 0
-        for i in reversed(range(len(out))):
+        inside, kept = left, 1
+        for last, t_found in zip(reversed(out), reversed(found), strict=True):
             for other in inside:
-                apart = np.abs(self.errors[out[i]] - self.errors[other]) / se[out[i], other]
+                apart = np.abs(self.errors[last] - self.errors[other]) / se[last, other]
                 np.maximum(largest, apart, out=largest)
-            inside = [*inside, out[i]]
-            if not np.mean(largest >= found[i]) < 1 - level:
-                kept = len(inside)  # the first test that does not tell them apart ends it
-        return [cell for cell in members if cell in inside[: max(kept, 1)]]
+            inside = [*inside, last]
+            if np.mean(largest >= t_found) >= 1 - level:
+                kept = len(inside)  # the largest set that no test tells apart
+        return [cell for cell in members if cell in inside[:kept]]
 
     @cached_property
     def _se(self) -> Floats:
         """Standard errors (K, K) of the differences between cells; no less than `ROUNDING`."""
-        roots = np.concatenate([self.patients, self._trainings])
+        roots = np.concatenate([part.roots for part in self.parts])
         squares = ((roots[:, :, None] - roots[:, None, :]) ** 2).sum(axis=0)
         return np.maximum(np.sqrt(squares), ROUNDING)
 
 
 def race_of(
-    differences: Floats, patients: Sequence[str], trainings: Floats, seeds: Variance
+    differences: Floats,
+    patients: Sequence[str],
+    trainings: Sequence[Part],
+    weights: Floats | None = None,
 ) -> Race:
     """The race of differences (N, K) on N slices, NaN where a cell or its base was not tested.
 
-    patients: of the slices; trainings (T, K): what each weighs in each cell's mean difference.
-    `ValueError` where a cell has no slice or the slices of one are of fewer than two patients.
+    patients: of the slices; trainings: parts of the covariance beside that of the patients;
+    weights (N, K): of a slice in its cell's mean, all alike where none are given. `ValueError`
+    where a cell has no slice, or the slices of one are of fewer than two patients.
     """
-    names, where = np.unique(np.asarray(patients, dtype=str), return_inverse=True)
+    every = np.asarray(patients, dtype=str)
+    names, where = np.unique(every, return_inverse=True)
     there = ~np.isnan(differences)
     n = there.sum(axis=0)
     if not n.all():
         raise ValueError("a cell has no slice in common with its base; leave it out")
-    lead = np.nansum(differences, axis=0) / n
-    deviations = np.where(there, differences - lead, 0.0) / n
+    weight = there / n if weights is None else weights
+    lead = np.nansum(differences * weight, axis=0)
     of_patient = np.zeros((len(names), len(where)))
     of_patient[where, np.arange(len(where))] = 1.0
+    pulls = of_patient @ np.where(there, (differences - lead) * weight, 0.0)
     share = of_patient @ there / n  # (G, K)
-    roots = of_patient @ deviations / np.sqrt(1 - 2 * share + (share**2).sum(axis=0))
-    every = np.asarray(patients, dtype=str)
-    patterns = np.unique(there, axis=1).T  # alike for all cells, as a rule
+    roots = pulls / np.sqrt(1 - 2 * share + (share**2).sum(axis=0))
+    patterns = np.unique(there, axis=1).T  # one for all cells, as a rule
     df = min(
         clustered_mean(np.zeros(slices.sum()), every[slices].tolist()).variance.df
         for slices in patterns
     )
-    return Race(lead, roots, trainings, df, seeds)
+    return Race(lead, (Part(roots, df), *trainings))
 
 
-def race(cells: Sequence[Cell], bases: Sequence[Cell], seeds: Variance) -> Race | None:
+def race(cells: Sequence[Cell], bases: Sequence[Cell], spreads: Spreads) -> Race | None:
     """Race cells for mean Dice, each against its base, on the slices that both were tested on.
 
-    Each shares a split with its base. None where a patient is unknown, or the slices of a cell are
-    of fewer than two.
+    Each shares a split with its base; spreads: of Dice, under the same terms. None where no cell
+    has two seeds, a patient is unknown, or the slices of a cell are of fewer than two.
     """
-    pairs = [_pair(cell, base) for cell, base in zip(cells, bases, strict=True)]
-    differences = pd.concat(pairs, axis=1, sort=True)
-    patients = differences.index.get_level_values("patient_id")
-    if patients.isna().any() or any(
-        pair.index.get_level_values("patient_id").nunique() < 2 for pair in pairs
-    ):
+    if spreads.pooled is None:
         return None
-    trainings = _trainings(cells, bases, pairs)
-    return race_of(differences.to_numpy(dtype=float), patients.tolist(), trainings, seeds)
+    values: list[pd.Series[float]] = []
+    weights: list[pd.Series[float]] = []
+    rows = defaultdict[tuple[str, int], Floats](lambda: np.zeros(len(cells)))
+    for k, (cell, base) in enumerate(zip(cells, bases, strict=True)):
+        mine, its = (reduced(each, DICE).by_split for each in (cell, base))
+        shared = sorted(mine.keys() & its.keys())
+        pairs = {split: (mine[split].by_slice - its[split].by_slice).dropna() for split in shared}
+        knows = {
+            split: len(pairs[split]) / ((mine[split].trainings + its[split].trainings) or 1.0)
+            for split in shared
+        }
+        share = {split: known / sum(knows.values()) for split, known in knows.items()}
+        values.append(pd.concat(pairs, names=SLICE[:1]))
+        weights.append(
+            pd.concat(
+                {split: pair * 0 + share[split] / len(pair) for split, pair in pairs.items()},
+                names=SLICE[:1],
+            )
+        )
+        for split in shared if cell is not base else ():
+            for each, sign, on in ((cell, 1, mine[split]), (base, -1, its[split])):
+                rows[split, id(each)][k] += sign * share[split] * on.trainings**0.5
+    if any(_too_few(value) for value in values):
+        return None
+    differences, weight = (pd.concat(each, axis=1, sort=True) for each in (values, weights))
+    patients = differences.index.get_level_values("patient_id").tolist()
+    trainings = _parts(rows, spreads, spreads.pooled)
+    return race_of(differences.to_numpy(dtype=float), patients, trainings, weight.to_numpy())
 
 
-def _pair(cell: Cell, base: Cell) -> pd.Series[float]:
-    """What a cell has above its base, by slice."""
-    mine, its = (reduced(each, DICE).by_slice for each in (cell, base))
-    return (mine - its).dropna()
+def _too_few(values: pd.Series[float]) -> bool:
+    patients = values.index.get_level_values("patient_id")
+    return bool(patients.isna().any() or patients.nunique() < 2)
 
 
-def _trainings(
-    cells: Sequence[Cell], bases: Sequence[Cell], pairs: Sequence[pd.Series[float]]
-) -> Floats:
-    """What the trainings weigh in the difference (T, K), those of one cell on one split in one row:
-    n seeds together as one that weighs 1 / sqrt(n) of them.
-    """
-    rows: dict[Hashable, Floats] = {}
-    for k, (cell, base, pair) in enumerate(zip(cells, bases, pairs, strict=True)):
-        if cell is base:
-            continue
-        by_split = pair.groupby(level="split_id").size() / len(pair)
-        for each, sign in ((cell, 1.0), (base, -1.0)):
-            seeds = each.runs.groupby("split_id")["seed"].nunique()
-            for split, share in by_split.items() if each.seeded else ():
-                row = rows.setdefault((id(each), split), np.zeros(len(cells)))
-                row[k] += sign * share / seeds[split] ** 0.5
-    return np.array(list(rows.values())).reshape(-1, len(cells))
+def _parts(rows: dict[tuple[str, int], Floats], spreads: Spreads, pooled: Variance) -> list[Part]:
+    """What trainings bring: one part with one spread for all, or one for each split's own."""
+    by_spread = defaultdict[Variance, list[Floats]](list)
+    for (split, _), row in rows.items():
+        own = pooled_variance(spreads.by_split[split]) if spreads.heterogeneous else None
+        by_spread[own or pooled].append(row)
+    return [
+        Part(np.array(found) * spread.value**0.5, spread.df) for spread, found in by_spread.items()
+    ]

@@ -242,7 +242,7 @@ def trainings(dice: Sequence[Sequence[Sequence[float]]]) -> pd.DataFrame:
 def test_best_and_worst_are_told_apart_by_the_trainings_that_did_not_choose_them() -> None:
     """Cell 1 has 0.9, 0.5, cell 0 has 0.7, 0.6: by the first 1 is better, by the second 0.
 
-    Chosen on the first, the second says 0.5 - 0.6 = -0.1; on the second, the first 0.7 - 0.9 = -0.2.
+    Chosen on the first, the second says 0.5 - 0.6 = -0.1; on the second, the first says 0.7 - 0.9.
     """
     found = chosen_elsewhere(trainings([[[0.7], [0.6]], [[0.9], [0.5]]]))
     assert found == pytest.approx([-0.15])
@@ -273,8 +273,8 @@ def test_p_is_the_share_of_all_ways_to_deal_the_trainings_out() -> None:
 
 @pytest.mark.slow
 def test_cells_that_are_alike_are_told_apart_no_more_often_than_the_level_says() -> None:
-    """P(p < 0.05) is 0.05 of 400: 95 % of a binomial lie in 12 to 29. Images differ in how hard they
-    are, and a training may be poor as a whole.
+    """P(p < 0.05) is 0.05 of 400: 95 % of a binomial lie in 12 to 29. Images differ in how hard
+    they are, and a training may be poor as a whole.
     """
     rng = np.random.Generator(np.random.Philox(1))
     found = []

@@ -7,7 +7,6 @@ and by simulation with the variances of the shipped runs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -18,23 +17,25 @@ from scipy import stats
 
 from benchmark.judge.cells import Cell, panels
 from benchmark.judge.statistics import best
-from benchmark.judge.statistics.best import DRAWS, Race, race, race_of
-from benchmark.judge.statistics.contrast import DICE, contrast
+from benchmark.judge.statistics.best import DRAWS, Part, Race, race, race_of
+from benchmark.judge.statistics.contrast import DICE, contrast, reduced
 from benchmark.judge.statistics.estimate import Variance
+from benchmark.judge.statistics.groups import Group, combined
+from benchmark.judge.statistics.spread_of_seeds import Spreads, spreads
 from benchmark.runs.collect import Collected
 from benchmark.splits.split import SPLIT_SEED
 
 CLOSE = 4 * 0.5 / DRAWS**0.5  # four SE of a share of draws
-SEEDS = Variance(0.01**2)
+SEED_SD = 0.01
 
 
 def rng(key: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=np.array([SPLIT_SEED, key], dtype=np.uint64)))
 
 
-def apart(lead: Sequence[float], seeds: Variance = SEEDS) -> Race:
+def apart(lead: Sequence[float], sd: float = SEED_SD, df: float = np.inf) -> Race:
     """Cells that vary by one training each, and not by patients."""
-    return Race(np.array(lead), np.zeros((2, len(lead))), np.eye(len(lead)), np.inf, seeds)
+    return Race(np.array(lead), (Part(np.eye(len(lead)) * sd, df),))
 
 
 @pytest.mark.parametrize("lead", [-0.01, 0.0, 0.005, 0.03])
@@ -43,13 +44,13 @@ def test_the_chance_of_the_better_of_two_is_the_t_test_s_one_sided_p(
     lead: float, df: float
 ) -> None:
     """Difference lead with SE 0.01 sqrt(2): P(T(df) < lead / SE)."""
-    found = apart([0.0, lead], Variance(0.01**2, df))
+    found = apart([0.0, lead], df=df)
     of_t = stats.t(df).cdf if np.isfinite(df) else stats.norm.cdf
     se = 0.01 * 2**0.5
     assert found.chances() == pytest.approx([of_t(-lead / se), of_t(lead / se)], abs=CLOSE)
     within = of_t((0.01 - lead) / se)
-    both = np.array([[0.0, 1.0], [0.0, -1.0]])  # what it varies by against the first
-    against = replace(found, trainings=both)
+    both = np.array([[0.0, 0.01], [0.0, -0.01]])  # what it varies by against the first
+    against = Race(found.lead, (Part(both, df),))
     assert against.none_better(0.01) == pytest.approx(within, abs=CLOSE)
 
 
@@ -70,7 +71,7 @@ def test_cells_that_are_alike_share_the_chance_and_all_may_be_the_best() -> None
     """By chance where trainings vary, exactly where nothing does."""
     assert apart([0.0] * 5).chances() == pytest.approx([0.2] * 5, abs=CLOSE)
     assert apart([0.0] * 5).confidence_set(0.95) == [0, 1, 2, 3, 4]
-    still = apart([0.0, 0.0, -0.1], Variance(0.0))
+    still = apart([0.0, 0.0, -0.1], 0.0)
     assert still.chances().tolist() == [0.5, 0.5, 0.0]
     assert still.confidence_set(0.95) == [0, 1]
 
@@ -103,12 +104,13 @@ def scored(
 
 
 def against_first(
-    values: NDArray[np.float64], patients: list[str], seeds: Variance = SEEDS
+    values: NDArray[np.float64], patients: list[str], sd: float = SEED_SD, df: float = np.inf
 ) -> Race:
     """The cells against the first of them, each from two seeds."""
-    trainings = np.eye(values.shape[1]) / 2**0.5
-    trainings[0] -= 1 / 2**0.5
-    return race_of(values - values[:, :1], patients, trainings, seeds)
+    trainings = np.eye(values.shape[1])
+    trainings[0] -= 1
+    part = Part(trainings * sd / 2**0.5, df)
+    return race_of(values - values[:, :1], patients, [part])
 
 
 def test_a_constant_added_to_every_cell_and_the_order_of_slices_change_nothing() -> None:
@@ -134,7 +136,7 @@ def test_the_order_of_cells_and_the_base_change_nothing_beyond_the_draws() -> No
 def plain_set(found: Race, level: float) -> list[int]:
     """Hansen, Lunde & Nason step by step, all pairs anew at each."""
     left = list(range(len(found.lead)))
-    roots = np.concatenate([found.patients, found.trainings * found.seeds.value**0.5])
+    roots = np.concatenate([part.roots for part in found.parts])
     while len(left) > 1:
         t, null = {}, []
         for i in left:
@@ -152,13 +154,13 @@ def plain_set(found: Race, level: float) -> list[int]:
 @pytest.mark.parametrize("key", range(8))
 def test_the_set_is_that_of_a_plain_second_implementation(key: int) -> None:
     effect = rng(key).normal(0, 0.03, 7)
-    found = against_first(*scored(key, 7, effect), Variance(0.005**2, 7))
+    found = against_first(*scored(key, 7, effect), 0.005, 7)
     for level in (0.5, 0.8, 0.95):
         assert found.confidence_set(level) == plain_set(found, level)
 
 
 def test_a_higher_level_never_makes_the_set_smaller() -> None:
-    found = against_first(*scored(5, 8, rng(5).normal(0, 0.03, 8)), Variance(0.005**2, 7))
+    found = against_first(*scored(5, 8, rng(5).normal(0, 0.03, 8)), 0.005, 7)
     sets = [set(found.confidence_set(level)) for level in (0.5, 0.8, 0.9, 0.95, 0.99)]
     assert all(small <= large for small, large in pairwise(sets))
     assert len(sets[0]) < len(sets[-1])
@@ -186,48 +188,79 @@ def trained(key: int, splits: str = "12", seeds: int = 2) -> Collected:
     return join(*parts) if len(parts) > 1 else parts[0]
 
 
-def raced(*parts: Collected, seeds: Variance = SEEDS) -> Race:
+def raced(*parts: Collected) -> Race:
     """The cells by alpha, each against the first."""
     cells = cells_of(*parts)
-    found = race(cells, [cells[0]] * len(cells), seeds)
+    found = race(cells, [cells[0]] * len(cells), alike(cells))
     assert found is not None
     return found
 
 
+def alike(cells: Sequence[Cell]) -> Spreads:
+    """Their spreads, which no test tells apart."""
+    return spreads(cells, DICE, level=1.0)
+
+
 def covariance(found: Race) -> NDArray[np.float64]:
-    roots = np.concatenate([found.patients, found.trainings * found.seeds.value**0.5])
-    covariances: NDArray[np.float64] = roots.T @ roots
-    return covariances
+    return sum((part.roots.T @ part.roots for part in found.parts), np.zeros(()))
 
 
 def test_differences_and_their_variances_are_those_of_the_contrast_of_the_two_cells() -> None:
-    """From the base, and of any two that share all their splits; an independent path through
+    """From the base, and of any two that share their splits; an independent path, through groups,
     pseudo-values and Satterthwaite.
     """
     parts = [trained(key, seeds=key) for key in (1, 2, 3, 4)]
     cells, found = cells_of(*parts), raced(*parts)
-    v = covariance(found)
+    v, named = covariance(found), dict(enumerate(cells))
     for i, j in ((0, 1), (0, 2), (1, 3), (2, 3)):
-        between = contrast([(1.0, cells[j]), (-1.0, cells[i])], DICE, SEEDS)
+        pair = Group(1.0, {key: {i: -1.0, j: 1.0} for key in cells[0].splits})
+        between = combined([pair], named, DICE, alike(cells))
         assert between is not None
         assert found.lead[j] - found.lead[i] == pytest.approx(between.value)
         assert v[i, i] + v[j, j] - 2 * v[i, j] == pytest.approx(between.variance.value)
     of_patients = contrast([(1.0, cells[1]), (-1.0, cells[0])], DICE, Variance(0.0))
     assert of_patients is not None
-    assert found.patients_df == pytest.approx(of_patients.variance.df)
+    assert found.parts[0].df == pytest.approx(of_patients.variance.df)
+    assert [part.df for part in found.parts[1:]] == [2 * (1 + 2 + 3)]  # of both splits
+
+
+def test_a_split_weighs_by_what_its_trainings_know_as_in_a_contrast() -> None:
+    """Five seeds on the first split and one on the second."""
+    parts = [join(trained(key, "1", seeds=5), trained(key, "2", seeds=1)) for key in (1, 2)]
+    cells, found = cells_of(*parts), raced(*parts)
+    pair = Group(1.0, {key: {0: -1.0, 1: 1.0} for key in cells[0].splits})
+    between = combined([pair], dict(enumerate(cells)), DICE, alike(cells))
+    assert between is not None
+    assert found.lead[1] == pytest.approx(between.value)
+    assert covariance(found)[1, 1] == pytest.approx(between.variance.value)
+
+
+def test_where_spreads_differ_trainings_have_that_of_their_split() -> None:
+    """Level 0: any difference counts. Two seeds of two cells on each split: 2 df each, pooled."""
+    cells = cells_of(trained(1), trained(2))
+    found = race(cells, [cells[0]] * 2, spreads(cells, DICE, level=0.0))
+    assert found is not None
+    own = {split: np.mean([reduced(cell, DICE).by_run[split].var(ddof=1) for cell in cells])
+           for split in ("by-image-1", "by-image-2")}  # fmt: skip
+    variances = [float((part.roots[:, 1] ** 2).sum()) for part in found.parts[1:]]
+    assert [part.df for part in found.parts[1:]] == [2, 2]
+    assert variances == pytest.approx([v / 4 for v in own.values()])  # half the slices, 1/2 + 1/2
 
 
 def test_what_two_cells_share_of_the_base_hangs_on_the_splits_they_share_with_it() -> None:
-    """s^2 = 1e-4. Base and cells have two seeds: a training weighs 1/2 on one split, 1/4 on two.
+    """In s^2. Base and cells have two seeds: a training weighs 1/2 on one split, 1/4 on two.
 
-    On both splits: own 2 x 2 / 16 and the base's likewise = 1/2; on one: 1; shared by the one on
-    both and the one on the first: two trainings of the base, 1/4 x 1/2 each = 1/4; by those on the
+    On both splits: own 4 / 16 and the base's likewise = 1/2; on one: 1; shared by the one on both
+    and the one on the first: two trainings of the base, 1/4 x 1/2 each = 1/4; by those on the
     first and on the second: 0.
     """
-    found = raced(trained(1), trained(2), trained(3, "1"), trained(4, "2"))
-    of_trainings = found.trainings.T @ found.trainings
+    parts = (trained(1), trained(2), trained(3, "1"), trained(4, "2"))
+    of_trainings = raced(*parts).parts[1].roots
+    pooled = alike(cells_of(*parts)).pooled
+    assert pooled is not None
     by_hand = [[0, 0, 0, 0], [0, 1 / 2, 1 / 4, 1 / 4], [0, 1 / 4, 1, 0], [0, 1 / 4, 0, 1]]
-    assert of_trainings == pytest.approx(np.array(by_hand))
+    found = of_trainings.T @ of_trainings / pooled.value
+    assert found == pytest.approx(np.array(by_hand), abs=1e-12)
 
 
 def test_a_run_that_the_base_or_the_cell_lacks_changes_nothing() -> None:
@@ -235,16 +268,18 @@ def test_a_run_that_the_base_or_the_cell_lacks_changes_nothing() -> None:
     before = raced(trained(1, "1"), trained(2, "1"), trained(3, "1"))
     after = raced(trained(1, "1"), trained(2, "12"), trained(3, "13"))
     assert after.lead.tolist() == before.lead.tolist()
-    assert covariance(after) == pytest.approx(covariance(before))
-    assert after.chances() == pytest.approx(before.chances(), abs=1e-9)
+    assert after.parts[0].roots == pytest.approx(before.parts[0].roots)
+    known = [found.parts[1].roots != 0 for found in (before, after)]
+    assert known[0].tolist() == known[1].tolist()
 
 
 def test_runs_on_another_split_leave_the_other_cells_as_they_were() -> None:
     before = raced(trained(1), trained(2, "1"), trained(3, "1"))
     after = raced(trained(1), trained(2, "12"), trained(3, "1"))
     assert after.lead[2] == pytest.approx(before.lead[2])
-    assert covariance(after)[2, 2] == pytest.approx(covariance(before)[2, 2])
-    assert covariance(after)[1, 1] < covariance(before)[1, 1]
+    of_patients = [np.square(found.parts[0].roots).sum(axis=0) for found in (before, after)]
+    assert of_patients[1][2] == pytest.approx(of_patients[0][2])
+    assert of_patients[1][1] < of_patients[0][1]
 
 
 def test_an_unknown_patient_or_one_alone_leaves_nothing_to_tell() -> None:
@@ -252,9 +287,11 @@ def test_an_unknown_patient_or_one_alone_leaves_nothing_to_tell() -> None:
         parts = [table({0: [0.8] * 10, 1: [0.7] * 10}, patients, alpha=a, params=f"{a}")
                  for a in (0.1, 0.2)]  # fmt: skip
         cells = cells_of(*parts)
-        assert race(cells, [cells[0]] * 2, SEEDS) is None
+        assert race(cells, [cells[0]] * 2, alike(cells)) is None
+    once = cells_of(trained(1, seeds=1), trained(2, seeds=1))
+    assert race(once, [once[0]] * 2, alike(once)) is None
     with pytest.raises(ValueError, match="leave it out"):
-        race_of(np.array([[0.0, np.nan], [0.0, np.nan]]), ["a", "b"], np.eye(2), SEEDS)
+        race_of(np.array([[0.0, np.nan], [0.0, np.nan]]), ["a", "b"], [])
 
 
 # Simulated worlds, with the SDs of the shipped runs at 256x256 (docs/judging.md): between trainings
@@ -270,11 +307,11 @@ def world(
     own = random.normal(0, 0.009, (k, draws, seeds))
     values = np.array(means) + np.repeat(own.mean(axis=2).T, 106, axis=0)
     values += random.normal(0, 0.085, (n, k))
-    trainings = np.eye(k) / (draws * seeds) ** 0.5
-    trainings[0] -= trainings[0, 0]
-    trainings[0, 1:] = -1 / (draws * seeds) ** 0.5
-    spread = Variance(float(own.var(axis=2, ddof=1).mean()), k * draws * (seeds - 1))
-    return race_of(values - values[:, :1], [f"{p}" for p in patients], trainings, spread)
+    trainings = np.eye(k)
+    trainings[0] -= 1
+    s2, df = float(own.var(axis=2, ddof=1).mean()), k * draws * (seeds - 1)
+    part = Part(trainings * (s2 / (draws * seeds)) ** 0.5, df)
+    return race_of(values - values[:, :1], [f"{p}" for p in patients], [part])
 
 
 @pytest.fixture
