@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmark.judge.cells import Cell, panels
+from benchmark.judge.cells import panels
 from benchmark.judge.claims.evidence import (
     ONE_SEED_EACH,
     ClaimVerdict,
@@ -46,13 +46,13 @@ NOISES: Mapping[str, Noise] = MappingProxyType(
 """Trainings as they vary on all splits at 256x256, and as on by-image-1."""
 READ = ("split_id", "seed", "slice_id", "patient_id", "dice", "sensitivity", "precision",
         "truth_mm2", "nsd_1mm", "core_sensitivity")  # fmt: skip
-REPETITIONS, KEY = 100, 20261130
+REPETITIONS, SEEDS, KEY = 100, 3, 20261130
 
 
 def designs(collected: Collected, rules: Tolerances) -> list[Design]:
-    """The cells run under each of the terms that the thesis may have had but for the size, then the
-    whole grid, each cell on the slices and with the seeds of the printed one's first split at the
-    size nearest the thesis's.
+    """The cells run under each of the terms that the thesis may have had but for the size; the
+    printed cell with three seeds on each split of those; and the whole grid, each cell on the
+    slices and with the seeds of the printed one's first split at the size nearest the thesis's.
     """
     reference = load_reference()
     at_hand = {
@@ -65,7 +65,10 @@ def designs(collected: Collected, rules: Tolerances) -> list[Design]:
         and panel.runs["precision"].iloc[0] in rules.dice.precisions
     }
     nearest = min(at_hand, key=lambda size: abs(size - rules.dice.image_size))
-    return [*at_hand.values(), Design(GRID, _whole(at_hand[nearest].evidence))]
+    most = max(at_hand.values(), key=lambda design: len(design.printed.splits))
+    five = Design(f"{most.printed.name} with {SEEDS} seeds on {len(most.printed.splits)} splits",
+                  _repeated(most))  # fmt: skip
+    return [*at_hand.values(), five, Design(GRID, _whole(at_hand[nearest]))]
 
 
 def _lean(evidence: GridEvidence) -> GridEvidence:
@@ -76,14 +79,25 @@ def _lean(evidence: GridEvidence) -> GridEvidence:
     return replace(evidence, cells=cells)
 
 
-def _whole(evidence: GridEvidence) -> GridEvidence:
+def _whole(design: Design) -> GridEvidence:
     """The printed cell's trainings on its first split, at all points of the grid."""
-    printed = evidence.cells[evidence.printed]
-    one: Cell = printed.on(splits=[min(printed.splits)])
-    points = evidence.points()
-    return replace(
-        evidence, cells={(k, a): replace(one, kernel_size=k, alpha=a) for k, a in points}
+    one = design.printed.on(splits=[min(design.printed.splits)])
+    points = design.evidence.points()
+    cells = {(k, a): replace(one, kernel_size=k, alpha=a) for k, a in points}
+    return replace(design.evidence, cells=cells)
+
+
+def _repeated(design: Design) -> GridEvidence:
+    """The printed cell alone, the first training of each split `SEEDS` times."""
+    once = design.printed.runs.drop_duplicates("split_id")
+    keys = ["split_id", "seed"]
+    first = design.printed.rows.merge(once[keys].astype({"seed": "int64"}), on=keys)
+    runs, rows = (
+        pd.concat([part.assign(seed=seed) for seed in range(SEEDS)], ignore_index=True)
+        for part in (once, first)
     )
+    cell = replace(design.printed, runs=runs, rows=rows)
+    return replace(design.evidence, cells={design.evidence.printed: cell})
 
 
 def power_of(
