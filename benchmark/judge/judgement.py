@@ -309,7 +309,7 @@ class Judgement:
         return Answer(question, verdict, tuple(lines or [NO_EFFECT]))
 
     def verdicts(self) -> list[Table]:
-        """The printed numbers, what the verdict hangs on, how severe it is, what more runs bring."""
+        """The printed numbers, what the verdict hangs on, its severity, what more runs bring."""
         table = verdict_table(self.rows)
         done = comparable.progress(self.collected, self.reference, self.tolerances)
         tables = [replace(table, notes=(*table.notes, done))]

@@ -45,8 +45,8 @@ from benchmark.judge.statistics.crossed import crossed, net
 from benchmark.judge.statistics.estimate import NONE, Variance
 
 DIFFER = (
-    "That trainings of these cells vary alike is not shown (Bartlett's test: p = {:.2g}; pooled from "
-    "{:.2g} on), so each comparison uses the spread of its own cells and splits."
+    "That trainings of these cells vary alike is not shown (Bartlett's test: p = {:.2g}; they are "
+    "pooled from {:.2g} on), so each comparison uses the spread of its own cells and splits."
 )
 SPREAD_ELSEWHERE = (
     "trainings differ in spread, and none on these splits was repeated from another seed"
