@@ -140,6 +140,12 @@ def pages(session: nox.Session) -> None:
 
 
 @job()
+def power(session: nox.Session) -> None:
+    """Simulate how often each claim is confirmed or contradicted: reference_results/power.csv."""
+    python(session, "-m", "benchmark.judge.claims.power", *session.posargs)
+
+
+@job()
 def speed(session: nox.Session) -> None:
     """Time our training beside Lightning with TorchIO or MONAI transforms; adds to
     performance/RESULTS.md.

@@ -24,6 +24,8 @@ TERMS = ("phantom", "dataset_id", "protocol_hash", "height", "width", "precision
 SAME_CELL = ("needs_click", "arm", "params", "source")
 """What runs of one cell share beside their terms: an arm that was changed is another."""
 NO_SEED = -1  # of an arm that has none
+SLICE = ["split_id", "slice_id", "patient_id"]
+Numbered = tuple[pd.MultiIndex, NDArray[np.int64]]  # groups in order; which of them a row is of
 OURS = "(ours)"
 
 
@@ -74,6 +76,20 @@ class Cell:
     def most_seeds(self) -> int:
         """Of one split: as many as it was trained from there; 0 for an arm that has none."""
         return int(self.runs.groupby("split_id")["seed"].nunique().max()) if len(self.runs) else 0
+
+    @cached_property
+    def numbered(self) -> tuple[Numbered, Numbered]:
+        """The slices of the cell, by `SLICE`, and its runs, by split_id and seed."""
+        grouped = (self.rows.groupby(keys, dropna=False) for keys in (SLICE, ["split_id", "seed"]))
+        slices, runs = ((by.size().index, by.ngroup().to_numpy()) for by in grouped)
+        return slices, runs
+
+    def rescored(self, columns: Mapping[str, NDArray[np.float64]]) -> Cell:
+        """The cell with other scores, (rows,) by column; all that hangs on no score is kept."""
+        cell = replace(self, rows=self.rows.assign(**columns))
+        kept = {"seeded": self.seeded, "most_seeds": self.most_seeds, "numbered": self.numbered}
+        vars(cell).update(kept)  # where `cached_property` looks
+        return cell
 
     def on(self, splits: Collection[str]) -> Cell:
         """The part of the cell on some splits, itself where those are all of its own."""

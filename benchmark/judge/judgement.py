@@ -14,6 +14,7 @@ from benchmark.judge import comparable, does_it_hold
 from benchmark.judge.cells import Panel, data_of, panels, size_of
 from benchmark.judge.claims.evidence import ClaimVerdict, Reading, grid_evidence, side
 from benchmark.judge.claims.may_be_best import best_table
+from benchmark.judge.claims.predicates import CHECKS
 from benchmark.judge.claims.table import JudgedClaim, claims_table, judge_claims, on_its_terms
 from benchmark.judge.comparisons.arms import (
     PairwiseComparison,
@@ -63,6 +64,7 @@ MORE_DRAWS, MORE_SEEDS = (1, 2, 5), (3, 5, 10)  # of the table of what more runs
 EFFECT = {1: "lower by patient", -1: "higher by patient", 0: "undecided"}
 """By the side of 0 that the interval of by image minus by patient is on."""
 NEAREST = "at the image size and precision nearest the thesis's at which it can be tested."
+CHECK = "a check, not counted, since it follows from the loss whatever the data"
 NO_EFFECT = (
     "No arm has been run in splits by image and by patient from the same seed on a slice in common."
 )
@@ -302,9 +304,11 @@ class Judgement:
         by_verdict = {verdict: list[tuple[Panel, JudgedClaim]]() for verdict in ClaimVerdict}
         for panel, claim in self.claims_once:
             by_verdict[claim.text.standing].append((panel, claim))
-        verdict = ", ".join(
-            f"{len(claims)} {what}" for what, claims in by_verdict.items() if claims
-        )
+        findings = {
+            verdict: sum(claim.claim.id not in CHECKS for _, claim in claims)
+            for verdict, claims in by_verdict.items()
+        }
+        verdict = ", ".join(f"{n} {what}" for what, n in findings.items() if n)
         waiting = ", ".join(claim.claim.id for _, claim in by_verdict.pop(not_testable))
         lines = [_claim(*judged) for claims in by_verdict.values() for judged in claims]
         if waiting:
@@ -464,6 +468,8 @@ def _claim(panel: Panel, judged: JudgedClaim) -> str:
     terms = f"{claim.id}; at {size_of(run)}, {run['precision']}"
     if judged.swapped.standing is not standing:
         terms += f"; {judged.swapped.standing} if alpha was swapped"
+    if claim.id in CHECKS:
+        terms += f"; {CHECK}"
     return f'{standing}: "{claim.statement}" ({terms}).'
 
 

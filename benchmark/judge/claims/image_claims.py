@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -13,6 +14,7 @@ from benchmark.judge.cells import Cell
 from benchmark.judge.claims.evidence import (
     FEW_PATIENTS,
     NO_BEST,
+    ROUNDING,
     ClaimVerdict,
     Finding,
     GridEvidence,
@@ -21,39 +23,83 @@ from benchmark.judge.claims.evidence import (
 )
 from benchmark.judge.reference import ClaimRule, Sizes
 from benchmark.judge.statistics.contrast import Statistic, difference_within
-from benchmark.judge.statistics.estimate import clustered_share
+from benchmark.judge.statistics.estimate import clustered_share, too_few
 
 CONFIRMED, CONTRADICTED, UNDECIDED, NOT_TESTABLE = ClaimVerdict
-FEWEST_TRAININGS = 3  # before "no training does so" means anything
+FEWEST_TRAININGS = 3  # before a habit of theirs means anything
+MOST_NAMED = 4  # examples in one sentence
+RELABELLED, RELABELLED_KEY = 9999, 15  # ways drawn to deal trainings out, and the generator's key
 SHARE = "{:.2f} [{:.2f}, {:.2f}]"  # with its interval
 
 
 def small_tumours(evidence: GridEvidence) -> Finding:
-    """Mean Dice of the smallest third of tumours below that of the largest, and so where the
-    outline looks right.
+    """Where the outline looks right, the mean Dice of the smallest third of tumours is low: below
+    `well`, and below the largest third's.
 
-    On the best cell. An outline looks right where NSD at 1 mm is at least
-    `outline_right_nsd_1mm`; both differences must lie below 0.
+    On the best cell. An outline looks right where NSD at 1 mm is at least `outline_right_nsd_1mm`,
+    of small and large tumours alike. Confirmed where the intervals of the mean and of the
+    difference lie below `well` and 0, contradicted where one of them lies above.
     """
     cell, rule = evidence.best, evidence.rule
     if cell is None:
         return Finding(NOT_TESTABLE, NO_BEST, cells="0 of 1")
     if lacking := evidence.lacking([evidence.printed], ("nsd_1mm", "truth_mm2")):
         return Finding(NOT_TESTABLE, lacking, cells="1 of 1")
-    of_all = small_minus_large(evidence.sizes, 0.0)
-    of_right = small_minus_large(evidence.sizes, rule.outline_right_nsd_1mm)
-    estimates = [evidence.within(cell, statistic) for statistic in (of_all, of_right)]
-    words = [in_words(estimate, rule.level) for estimate in estimates]
-    measured = "Dice, small minus large tumours: all {}; outline looks right {}".format(*words)
-    if None in estimates:
-        unknown = of_all if estimates[0] is None else of_right
-        why = evidence.unknown([evidence.printed], unknown)
-        return Finding(UNDECIDED, why, measured, "1 of 1")
-    sides = [side(estimate, rule.level) for estimate in estimates]
-    if sides == [-1, -1]:
-        return Finding(CONFIRMED, "both differences are below 0", measured, "1 of 1")
-    standing = CONTRADICTED if 1 in sides else UNDECIDED
-    return Finding(standing, "at least one difference may be 0", measured, "1 of 1")
+    least = rule.outline_right_nsd_1mm
+    statistics = (mean_of_small(evidence.sizes, least), small_minus_large(evidence.sizes, least))
+    few = _too_few_right(evidence, cell)
+    mean, difference = (
+        None if why else evidence.within(cell, statistic)
+        for why, statistic in zip(few, statistics, strict=True)
+    )
+    measured = (
+        f"Dice where the outline looks right: small tumours {in_words(mean, rule.level)}, "
+        f"minus large ones {in_words(difference, rule.level)}"
+    )
+    standing, why = _low(side(mean, rule.level, rule.well), side(difference, rule.level), rule)
+    if standing is UNDECIDED and None in (mean, difference):
+        first = 0 if mean is None else 1
+        why = few[first] or evidence.unknown([evidence.printed], statistics[first])
+    if once := evidence.twice([evidence.printed]):
+        standing, why = UNDECIDED, once
+    return Finding(standing, why, measured, "1 of 1")
+
+
+def _low(mean: int, difference: int, rule: ClaimRule) -> tuple[ClaimVerdict, str]:
+    """Of the sides of `well` and 0 on which the two intervals lie."""
+    if mean > 0:
+        return CONTRADICTED, f"the mean lies above {rule.well:g}"
+    if difference > 0:
+        return CONTRADICTED, "the difference lies above 0"
+    if mean < 0 and difference < 0:
+        return CONFIRMED, f"the mean lies below {rule.well:g} and the difference below 0"
+    return UNDECIDED, "the difference may be 0" if mean < 0 else f"the mean may be {rule.well:g}"
+
+
+def _too_few_right(evidence: GridEvidence, cell: Cell) -> tuple[str, str]:
+    """Why right outlines of small tumours, and of small and large ones, are too few, or "" twice.
+
+    Slices are counted over all splits, on each of which a slice is right in some training.
+    """
+    right = cell.rows[cell.rows["nsd_1mm"] >= evidence.rule.outline_right_nsd_1mm]
+    right = right.drop_duplicates(["split_id", "slice_id"])
+    parts = (
+        right[right["truth_mm2"] < evidence.sizes.edges_mm2[0]],
+        largest_third(right, evidence.sizes),
+    )
+    small, large = (too_few(part["patient_id"].tolist(), evidence.intervals) for part in parts)
+    return small, small or large
+
+
+@cache
+def mean_of_small(sizes: Sizes, least: float) -> Statistic:
+    """Mean Dice of the smallest third of tumours whose NSD at 1 mm is at least this."""
+
+    def of(rows: pd.DataFrame) -> NDArray[np.float64]:
+        enters = (rows["nsd_1mm"] >= least) & (rows["truth_mm2"] < sizes.edges_mm2[0])
+        return np.where(enters, rows["dice"].to_numpy(dtype=float), np.nan)
+
+    return Statistic(f"mean Dice of small tumours, NSD from {least}", of, True)
 
 
 @cache
@@ -71,33 +117,56 @@ def small_minus_large(sizes: Sizes, least: float) -> Statistic:
 
 
 def image_spread(evidence: GridEvidence) -> Finding:
-    """On the split with most cells: some images have a Dice of `well` in every cell, on some cells
-    differ by `vary`.
+    """Some images have a Dice of `well` in every cell; on some, cells differ by `vary`, and by more
+    than trainings of one cell do.
 
-    A cell's Dice is its mean over at least two seeds, so that two trainings of one model are
-    not two models. "Some" is a share of the images whose interval lies above `share`.
+    On every split with `fewest_cells` cells of two seeds or more, whose mean is a cell's Dice on an
+    image. "Some" is a share of the images whose interval lies above `share`. The best and the worst
+    of many cells are far apart by chance alone, so for confirmed two things more are asked: the
+    share has to stand where on each image both were chosen on other trainings than those that tell
+    how far apart they are, and the cells' means have to vary more than they do with the trainings
+    dealt out to the cells anew (`p_of_relabelled`).
     """
-    rule = evidence.rule
-    by_split = _trained_twice(evidence)
-    most = max(map(len, by_split.values()), default=0)
+    rule, level = evidence.rule, evidence.rule.level
+    tables = [
+        training_table(cells)
+        for _, cells in sorted(_trained_twice(evidence).items())
+        if len(cells) >= rule.fewest_cells
+    ]
+    most = max((table.index.get_level_values(0).nunique() for table in tables), default=0)
     cells = f"{most} of {len(evidence.points())}"
-    if most < rule.fewest_cells:
+    if not tables:
         why = f"fewer than {rule.fewest_cells} cells have been trained from two seeds on one split"
         return Finding(NOT_TESTABLE, why, cells=cells)
-    split = min(name for name, parts in by_split.items() if len(parts) == most)
-    image = ["patient_id", "slice_id"]
-    means = [part.rows.groupby(image, dropna=False)["dice"].mean() for part in by_split[split]]
-    dice = pd.concat(means).groupby(level=image, dropna=False).agg(["min", "max"])
-    patients = dice.index.get_level_values("patient_id")
-    if patients.isna().any() or patients.nunique() < 2:
+    patients = [patient for table in tables for patient in table.columns.get_level_values(1)]
+    if any(map(pd.isna, patients)) or len(set(patients)) < 2:
         return Finding(UNDECIDED, FEW_PATIENTS, cells=cells)
-    well, vary = (
-        clustered_share(hits.to_numpy(), patients.tolist(), rule.level)
-        for hits in (dice["min"] >= rule.well, dice["max"] - dice["min"] >= rule.vary)
+    means = [table.groupby(level=0).mean() for table in tables]
+    worst, range_ = (
+        np.concatenate([np.asarray(part) for part in parts])
+        for parts in ([m.min() for m in means], [m.max() - m.min() for m in means])
     )
-    measured = f"segmented well by all {SHARE}; models differ {SHARE}".format(*well, *vary)
-    low, high = min(well[1], vary[1]), min(well[2], vary[2])
-    return _some(evidence, low, high, f"the images of {split}", measured, cells)
+    apart = np.concatenate([chosen_elsewhere(table) for table in tables])
+    well, vary, beyond = (
+        clustered_share(hits, patients, level)
+        for hits in (worst >= rule.well, range_ >= rule.vary, apart >= rule.vary)
+    )
+    p = p_of_relabelled(tables)
+    measured = (
+        f"segmented well by all {SHARE}; best and worst differ {SHARE}, chosen on other trainings "
+        f"{SHARE}; p {{:.4f}}"
+    ).format(*well, *vary, *beyond, p)
+    limit = f"{rule.share:.0%} of the images"
+    if min(well[2], vary[2]) < rule.share:
+        return Finding(CONTRADICTED, f"less than {limit}", measured, cells)
+    if min(well[1], beyond[1]) <= rule.share:
+        why = f"too few cases to say whether it is more than {limit}"
+        return Finding(UNDECIDED, why, measured, cells)
+    if p >= 1 - level:
+        why = "models may differ by no more than trainings of one model do"
+        return Finding(UNDECIDED, why, measured, cells)
+    why = f"more than {limit} each, and by more than trainings of one model do"
+    return Finding(CONFIRMED, why, measured, cells)
 
 
 def _trained_twice(evidence: GridEvidence) -> dict[str, list[Cell]]:
@@ -110,14 +179,70 @@ def _trained_twice(evidence: GridEvidence) -> dict[str, list[Cell]]:
     return by_split
 
 
+def training_table(cells: Sequence[Cell]) -> pd.DataFrame:
+    """Dice of trainings on one split, by (number of the cell, seed), on images, by (slice_id,
+    patient_id).
+    """
+    parts = {
+        number: cell.rows.set_index(["seed", "slice_id", "patient_id"])["dice"].unstack("seed").T
+        for number, cell in enumerate(cells)
+    }
+    return pd.concat(parts)
+
+
+def chosen_elsewhere(trainings: pd.DataFrame) -> NDArray[np.float64]:
+    """How far apart the best and the worst cell are on each image, (images,), in Dice.
+
+    Both are chosen on the cells' means without one training of each, and set against each other on
+    that one: a mean over the trainings left out in turn. Of cells that are alike, 0 on average.
+    """
+    cell = trainings.index.get_level_values(0).to_numpy()
+    dice = trainings.to_numpy(dtype=float)  # (trainings, images)
+    sizes = np.bincount(cell)
+    starts, sums = np.cumsum(sizes) - sizes, np.add.reduceat(dice, np.flatnonzero(_first(cell)))
+    total, image = np.zeros(dice.shape[1]), np.arange(dice.shape[1])
+    for turn in range(sizes.max()):
+        out = dice[starts + turn % sizes]  # (cells, images)
+        rest = (sums - out) / (sizes - 1)[:, None]
+        total += out[rest.argmax(0), image] - out[rest.argmin(0), image]
+    return total / sizes.max()
+
+
+def _first(cell: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """True where a cell's trainings begin."""
+    return np.append(True, cell[1:] != cell[:-1])
+
+
+def p_of_relabelled(tables: Sequence[pd.DataFrame]) -> float:
+    """The share of ways to deal the trainings out to the cells that put the cells as far apart.
+
+    Of the sum over images of squared differences between cells' means and the mean of all, each
+    weighed by its trainings, and over splits, on each of which whole trainings are dealt anew: so
+    images may be alike or not. Exact for cells that are alike, since the ways drawn (a fixed key)
+    are those there are, with the one that was found (Anderson, Austral Ecology 26 (2001) 32;
+    Phipson & Smyth, Stat. Appl. Genet. Mol. Biol. 9 (2010) 39).
+    """
+    rng, between = np.random.Generator(np.random.Philox(RELABELLED_KEY)), np.zeros(RELABELLED + 1)
+    for trainings in tables:
+        cell = trainings.index.get_level_values(0).to_numpy()
+        dice = trainings.to_numpy(dtype=float)
+        dice = dice - dice.mean(0)
+        products, n = dice @ dice.T, len(cell)
+        a, b = np.nonzero(cell[:, None] == cell)  # pairs within one cell, of itself too
+        order = rng.permuted(np.tile(np.arange(n), (RELABELLED, 1)), axis=1)
+        order = np.concatenate([np.arange(n)[None], order])  # (1 + RELABELLED, trainings)
+        between += products[order[:, a], order[:, b]] @ (1 / np.bincount(cell)[cell[a]])
+    return float((between >= between[0] * (1 - ROUNDING)).mean())
+
+
 def necrotic_centres(evidence: GridEvidence) -> Finding:
     """Of some tumours of the largest third, the centre is missed by the best cell's trainings as a
     habit.
 
-    Missed: `core_sensitivity` below `core_missed` though the tumour's sensitivity is not. Of the
-    tumours that three or more trainings tested, the share is taken of those that at least
-    `consistently` of them miss: confirmed or contradicted where its interval (patients as the unit)
-    lies above or below `share`. Whether a centre is necrotic is on no record.
+    A claim of existence: `examples` of them (`habits`) confirm it, and nothing contradicts it.
+    Where there is none, it is said how frequent they may be: at the share p of patients with
+    1 - (1 - p)^n = level, one or more would have been seen in n patients with that chance. Whether
+    a centre is necrotic is on no record.
     """
     cell, rule = evidence.best, evidence.rule
     if cell is None:
@@ -125,21 +250,51 @@ def necrotic_centres(evidence: GridEvidence) -> Finding:
     needed = ("core_sensitivity", "sensitivity", "truth_mm2")
     if lacking := evidence.lacking([evidence.printed], needed):
         return Finding(NOT_TESTABLE, lacking, cells="1 of 1")
-    rows = largest_third(cell.rows, evidence.sizes)
-    slices = [rows["split_id"], rows["slice_id"], rows["patient_id"]]
-    missed = centre_missed(rows, rule).groupby(slices, dropna=False).agg(["mean", "size"])
-    habit = missed.loc[missed["size"] >= FEWEST_TRAININGS, "mean"]
-    if habit.empty:
+    tumours = often_missed(cell.rows, evidence.sizes, rule)
+    if tumours.empty:
         why = f"no large tumour was tested by {FEWEST_TRAININGS} trainings or more"
         return Finding(UNDECIDED, why, cells="1 of 1")
-    patients = habit.index.get_level_values("patient_id")
-    if patients.isna().any() or patients.nunique() < 2:
-        return Finding(UNDECIDED, FEW_PATIENTS, cells="1 of 1")
-    hits = (habit >= rule.consistently).to_numpy()
-    share, low, high = clustered_share(hits, patients.tolist(), rule.level)
-    measured = f"centre missed in {hits.sum()} of {len(hits)} large tumours, {SHARE}"
-    measured = measured.format(share, low, high)
-    return _some(evidence, low, high, "the large tumours", measured, "1 of 1")
+    found = tumours[tumours["habit"]]
+    measured = f"centre missed as a habit in {len(found)} of {len(tumours)} large tumours"
+    if len(found):
+        measured += f": {named_examples(found)}"
+    if len(found) >= rule.examples:
+        return Finding(CONFIRMED, "there is such a tumour", measured, "1 of 1")
+    patients = tumours["patient_id"].nunique()
+    if tumours["patient_id"].isna().any() or len(found):
+        why = f"fewer examples than {rule.examples}" if len(found) else FEW_PATIENTS
+        return Finding(UNDECIDED, why, measured, "1 of 1")
+    share = 1 - (1 - rule.level) ** (1 / patients)
+    why = (
+        f"no example in {patients} patients; if {share:.0%} of patients had one, one or more would "
+        f"have been seen with a chance of {rule.level:g}"
+    )
+    return Finding(UNDECIDED, why, measured, "1 of 1")
+
+
+def often_missed(rows: pd.DataFrame, sizes: Sizes, rule: ClaimRule) -> pd.DataFrame:
+    """The large tumours that `FEWEST_TRAININGS` trainings or more on a split tested.
+
+    split_id, slice_id, patient_id, missed (trainings that missed its centre), trainings, and habit:
+    at least a share `consistently` of them did. In order of slice, then split.
+    """
+    large = largest_third(rows, sizes)
+    keys = ["slice_id", "split_id", "patient_id"]
+    by_tumour = centre_missed(large, rule).groupby([large[key] for key in keys], dropna=False)
+    counted = by_tumour.agg(["sum", "size"]).set_axis(["missed", "trainings"], axis=1)
+    counted = counted[counted["trainings"] >= FEWEST_TRAININGS].reset_index()
+    return counted.assign(habit=counted["missed"] >= rule.consistently * counted["trainings"])
+
+
+def named_examples(found: pd.DataFrame) -> str:
+    """Tumours of `often_missed` in words, the first `MOST_NAMED` of them."""
+    words = [
+        f"slice {row.slice_id} of patient {row.patient_id} in {row.missed} of {row.trainings} "
+        "trainings"
+        for row in found.head(MOST_NAMED).itertuples()
+    ]
+    more = len(found) - len(words)
+    return "; ".join([*words, *([f"and {more} more"] if more else [])])
 
 
 def largest_third(rows: pd.DataFrame, sizes: Sizes) -> pd.DataFrame:
@@ -154,19 +309,6 @@ def centre_missed(rows: pd.DataFrame, rule: ClaimRule) -> pd.Series[bool]:
     Both shares that were found are held against `core_missed`.
     """
     return (rows["core_sensitivity"] < rule.core_missed) & (rows["sensitivity"] >= rule.core_missed)
-
-
-def _some(
-    evidence: GridEvidence, low: float, high: float, of: str, measured: str, cells: str
-) -> Finding:
-    """Judge a share that a claim calls "some": more than `share`."""
-    limit = f"{evidence.rule.share:.0%} of {of}"
-    if low > evidence.rule.share:
-        return Finding(CONFIRMED, f"more than {limit}", measured, cells)
-    if high < evidence.rule.share:
-        return Finding(CONTRADICTED, f"less than {limit}", measured, cells)
-    why = f"too few cases to say whether it is more than {limit}"
-    return Finding(UNDECIDED, why, measured, cells)
 
 
 def vessels_excluded(evidence: GridEvidence) -> Finding:

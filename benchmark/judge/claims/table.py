@@ -8,8 +8,16 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmark.judge.cells import Panel
-from benchmark.judge.claims.evidence import Finding, GridEvidence, Reading, grid_evidence, name_of
+from benchmark.judge.cells import Cell, Panel
+from benchmark.judge.claims.evidence import (
+    Finding,
+    GridEvidence,
+    GridPoint,
+    Reading,
+    grid_evidence,
+    name_of,
+)
+from benchmark.judge.claims.power_table import GRID, POWER, power_in_words, runs_hash
 from benchmark.judge.claims.predicates import CLAIMS
 from benchmark.judge.reference import Claim, Reference, Tolerances
 from benchmark.judge.statistics.contrast import DICE, common, mean
@@ -17,11 +25,15 @@ from benchmark.judge.tables import Column, Table
 
 COLUMNS = (
     Column("the thesis says", "statement"),
+    Column("section", "section"),
     Column("id", "claim"),
+    Column("our reading", "reading"),
     Column("verdict", "standing"),
     Column("if alpha was swapped", "standing_if_swapped"),
     Column("measured, with 95% interval", "measured"),
     Column("cells run", "cells"),
+    Column("power at hand: confirm / contradict", "power_at_hand"),
+    Column("power of the whole grid", "power_of_grid"),
     Column("why", "why"),
 )
 ESSENTIAL = ("the thesis says", "verdict", "measured, with 95% interval", "why")
@@ -64,38 +76,69 @@ def claims_table(
     panel: Panel, rows: Sequence[JudgedClaim], reference: Reference, tolerances: Tolerances
 ) -> Table:
     """One row per claim; below, the best cell chosen on validation beside the best on test."""
+    evidence = grid_evidence(panel, Reading.TEXT, reference, tolerances)
+    runs = runs_hash(evidence)
     records = [
         {
             "claim": row.claim.id,
             "section": row.claim.section,
             "statement": row.claim.statement,
+            "reading": tolerances.claims.readings[row.claim.id],
             "standing": row.text.standing.value,
             "standing_if_swapped": row.swapped.standing.value,
             "measured": row.text.measured,
             "cells": row.text.cells,
+            "power_at_hand": power_in_words(row.claim.id, tolerances, runs=runs),
+            "power_of_grid": power_in_words(row.claim.id, tolerances, design=GRID),
             "why": row.text.why,
         }
         for row in rows
     ]
-    evidence = grid_evidence(panel, Reading.TEXT, reference, tolerances)
-    notes = (SWAPPED, *best_cells(evidence), *filter(None, [evidence.spreads(DICE).note]))
+    notes = (
+        SWAPPED,
+        POWER,
+        *best_cells(evidence),
+        *filter(None, [evidence.spreads(DICE).note]),
+    )
     return Table(f"The thesis's claims on {panel.title}.", records, COLUMNS, notes, ESSENTIAL)
 
 
 def best_cells(evidence: GridEvidence) -> list[str]:
-    """Which cell is best by validation and which by test Dice, on the splits all cells share."""
-    points, cells = list(evidence.cells), common(list(evidence.cells.values()))
-    if len(cells) < 2 or cells[0].rows.empty or "fit.val_dice" not in cells[0].runs:
+    """Which cell is best by validation and which by test Dice, by their difference from the printed
+    one on the splits of the two: so no run of one cell takes a split from another.
+
+    Nothing where the printed cell was not run, no other meets it, or a validation Dice is unknown.
+    """
+    of_cells = {
+        point: (_val_dice(printed), _val_dice(cell), mean(printed, DICE), mean(cell, DICE))
+        for point, (printed, cell) in _beside_the_printed(evidence).items()
+    }
+    ahead = {point: val - base for point, (base, val, _, _) in of_cells.items()}
+    if len(of_cells) < 2 or any(map(math.isnan, ahead.values())):  # max of NaN hangs on the order
         return []
-    val = [float(pd.to_numeric(cell.runs["fit.val_dice"], "coerce").mean()) for cell in cells]
-    if any(map(math.isnan, val)):  # max of NaN hangs on the order
-        return []
-    test = [mean(cell, DICE) for cell in cells]
-    _, by_val = max(zip(val, points, strict=True))
-    of_test, by_test = max(zip(test, points, strict=True))
+
+    def words(point: GridPoint) -> str:
+        _, _, base, test = of_cells[point]
+        beside = f" ({name_of(evidence.printed)} there: {base:.4f})"
+        return f"{name_of(point)}, {test:.4f}{'' if point == evidence.printed else beside}"
+
+    by_val = max(ahead, key=lambda point: (ahead[point], point))
+    by_test = max(of_cells, key=lambda point: (of_cells[point][3] - of_cells[point][2], point))
     sentence = (
-        f"Best of {len(cells)} cells chosen by validation Dice: {name_of(by_val)}, "
-        f"test Dice {test[points.index(by_val)]:.4f}; "
-        f"chosen by test Dice, which is optimistic: {name_of(by_test)}, {of_test:.4f}."
+        f"Best of {len(of_cells)} cells chosen by validation Dice, with its test Dice: "
+        f"{words(by_val)}; chosen by test Dice, which is optimistic: {words(by_test)}."
     )
     return [sentence]
+
+
+def _beside_the_printed(evidence: GridEvidence) -> dict[GridPoint, list[Cell]]:
+    """The printed cell and each cell, on the splits of the two, where there are some."""
+    printed = evidence.best
+    if printed is None or "fit.val_dice" not in printed.runs:
+        return {}
+    pairs = {point: common([printed, cell]) for point, cell in evidence.cells.items()}
+    return {point: pair for point, pair in pairs.items() if pair[0].splits}
+
+
+def _val_dice(cell: Cell) -> float:
+    return float(pd.to_numeric(cell.runs["fit.val_dice"], "coerce").mean())

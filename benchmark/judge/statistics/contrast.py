@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from benchmark.judge.cells import SLICE as SLICE
 from benchmark.judge.cells import Cell
 from benchmark.judge.reference import IntervalRule
 from benchmark.judge.statistics.estimate import (
@@ -34,7 +35,6 @@ from benchmark.judge.statistics.estimate import (
 )
 
 NO_SPREAD = "no cell was trained from two seeds, so the variation between trainings is unknown"
-SLICE = ["split_id", "slice_id", "patient_id"]
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Reduced:
 @lru_cache(maxsize=1024)
 def reduced(cell: Cell, statistic: Statistic) -> Reduced:
     """Reduce a cell, once for all the contrasts that it enters."""
-    (slices, of_slice), (runs, of_run) = _numbered(cell)
+    (slices, of_slice), (runs, of_run) = cell.numbered
     values = pseudo_values(cell.rows, of_slice, of_run, statistic)
     if statistic.parts is not None:
         lacking = [name for name, why in lacking_parts(cell, statistic.parts).items() if why]
@@ -136,17 +136,17 @@ def reduced(cell: Cell, statistic: Statistic) -> Reduced:
     by_slice, by_run = _means(values, of_slice, slices), _means(values, of_run, runs)
     on_run = 1 / np.bincount(of_slice)[of_slice]  # what a row counts for in its slice
     share = np.bincount(of_run, weights=on_run, minlength=len(runs))  # of each training, in slices
-    of_split = pd.Series(share**2, index=runs).groupby("split_id").sum()
     seeded = 1.0 if cell.seeded else 0.0
-    by_split = {
-        str(name): OnSplit(
-            part.droplevel("split_id"),
-            tuple(by_run.xs(name, level="split_id").tolist()),
-            seeded * float(of_split[name]) / len(part) ** 2,
-        )
-        for name, part in by_slice.groupby("split_id")
-    }
-    trainings = seeded * float(of_split.sum()) / max(len(by_slice), 1) ** 2
+    by_split, squares = {}, seeded * share**2
+    for code, name in enumerate(runs.levels[0]):  # slices have the same
+        part = by_slice[by_slice.index.codes[0] == code]
+        if len(part):
+            own = by_run.to_numpy()[by_run.index.codes[0] == code]
+            trainings = float(squares[runs.codes[0] == code].sum()) / len(part) ** 2
+            by_split[str(name)] = OnSplit(
+                part.droplevel("split_id"), tuple(own.tolist()), trainings
+            )
+    trainings = float(squares.sum()) / max(len(by_slice), 1) ** 2
     return Reduced(by_slice, by_run, trainings, by_split)
 
 
@@ -191,16 +191,6 @@ def pseudo_values(
             middle, scale = own[known].mean(), len(run) / known.sum()
             values[run] = np.where(known, middle + (own - middle) * scale, middle)
     return values
-
-
-@lru_cache(maxsize=512)
-def _numbered(
-    cell: Cell,
-) -> tuple[tuple[pd.MultiIndex, NDArray[np.int64]], tuple[pd.MultiIndex, NDArray[np.int64]]]:
-    """The slices of a cell in order, and which of them each row is of; likewise its runs."""
-    grouped = (cell.rows.groupby(keys, dropna=False) for keys in (SLICE, ["split_id", "seed"]))
-    slices, runs = ((by.size().index, by.ngroup().to_numpy()) for by in grouped)
-    return slices, runs
 
 
 def _means(

@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.judge.cells import Cell
-from benchmark.judge.statistics.contrast import SLICE, Statistic, pseudo_values
+from benchmark.judge.statistics.contrast import Statistic, pseudo_values
 from benchmark.judge.statistics.estimate import NONE, Variance
 
 
@@ -68,18 +68,16 @@ def crossed(cells: Iterable[Cell], statistic: Statistic) -> Variance | None:
 @lru_cache(maxsize=512)
 def _by_split(cell: Cell, statistic: Statistic) -> tuple[tuple[Variance, int], ...]:
     """i^2 on each split that can tell it, and how many more trainings than one tell it."""
-    keys = (SLICE, ["split_id", "seed"])
-    of_slice, of_run = (
-        cell.rows.groupby(key, dropna=False).ngroup().to_numpy() for key in keys
-    )  # fmt: skip
-    values = pseudo_values(cell.rows, of_slice, of_run, statistic)
-    found = []
-    for _, rows in cell.rows[[*SLICE, "seed"]].assign(value=values).groupby("split_id"):
-        wide = rows.pivot(index=SLICE[1:], columns="seed", values="value").dropna()
-        patients = wide.index.get_level_values("patient_id")
-        if wide.shape[1] > 1 and not patients.isna().any() and patients.nunique() > 1:
-            trained = wide.to_numpy(dtype=float).T
-            found.append((crossed_variance(trained, patients.tolist()), len(trained) - 1))
+    (slices, of_slice), (runs, of_run) = cell.numbered
+    wide, found = np.full((len(runs), len(slices)), np.nan), []
+    wide[of_run, of_slice] = pseudo_values(cell.rows, of_slice, of_run, statistic)
+    for split in range(len(runs.levels[0])):  # slices have the same
+        here = slices.codes[0] == split
+        trained = wide[runs.codes[0] == split][:, here]
+        known = ~np.isnan(trained).any(axis=0)
+        patients = slices[here][known].get_level_values("patient_id")
+        if len(trained) > 1 and not patients.isna().any() and patients.nunique() > 1:
+            found.append((crossed_variance(trained[:, known], patients.tolist()), len(trained) - 1))
     return tuple(found)
 
 

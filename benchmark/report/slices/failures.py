@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.judge.cells import NO_SEED
-from benchmark.judge.claims.image_claims import centre_missed, largest_third
+from benchmark.judge.claims.image_claims import centre_missed, largest_third, often_missed
 from benchmark.judge.reference import ClaimRule, Sizes
 from benchmark.report.slices.contour_shape import (
     AROUND_MM,
@@ -157,13 +157,19 @@ def small_right(rows: pd.DataFrame, sizes: Sizes, rule: ClaimRule) -> FailureCas
 
 
 def necrotic(rows: pd.DataFrame, sizes: Sizes, rule: ClaimRule) -> FailureCases:
-    """Large tumours whose centre was missed, as the claim has it: lowest core sensitivity first."""
+    """Large tumours whose centre was missed, as the claim has it: the claim's examples first, then
+    lowest core sensitivity first.
+    """
     large, of = largest_third(rows, sizes), "core_sensitivity"
-    chosen = large[centre_missed(large, rule)].sort_values([of, "slice_id", "run_id"])
+    tumours = often_missed(rows, sizes, rule)
+    examples = set(tumours.loc[tumours["habit"], "slice_id"])
+    chosen = large[centre_missed(large, rule)]
+    chosen = chosen.assign(other=~chosen["slice_id"].isin(examples))
+    chosen = chosen.sort_values(["other", of, "slice_id", "run_id"]).drop(columns="other")
     words = (
         f"tumours of {sizes.edges_mm2[1]:g} mm² or more of whose core a training found less than a "
-        f"share of {rule.core_missed:g}, though of the whole tumour as much or more; least core "
-        "found first"
+        f"share of {rule.core_missed:g}, though of the whole tumour as much or more; first those "
+        f"that trainings miss as a habit ({len(examples)}), then least core found first"
     )
     return _cases(chosen.drop_duplicates("slice_id"), CENTRE, words, of)
 
