@@ -135,8 +135,8 @@ class Judgement:
     @cached_property
     def comparisons(self) -> list[tuple[Panel, list[PairwiseComparison]]]:
         """The arms of each panel against the reference, in the panels' order; none without it."""
-        rule = self.tolerances.contrasts
-        return [(panel, pairwise_comparisons(panel, rule, self.ours)) for panel in self.panels]
+        rules = (self.tolerances.contrasts, self.tolerances.intervals)
+        return [(panel, pairwise_comparisons(panel, *rules, self.ours)) for panel in self.panels]
 
     @cached_property
     def without_reference(self) -> list[Panel]:
@@ -284,9 +284,9 @@ class Judgement:
 
     def arms(self) -> list[Table]:
         """Arms against arms, wherever the reference cell met another."""
-        rule = self.tolerances.contrasts
+        rules = (self.tolerances.contrasts, self.tolerances.intervals)
         compared = ((panel, rows) for panel, rows in self.comparisons if len(rows) > 1)
-        return [arms_table(panel, rows, rule) for panel, rows in compared]
+        return [arms_table(panel, rows, *rules) for panel, rows in compared]
 
     def measures(self) -> list[Table]:
         """Boundaries, misses and sizes of every panel whose runs have them."""

@@ -21,7 +21,7 @@ from benchmark.judge.statistics.contrast import (
 )
 from benchmark.judge.statistics.estimate import Estimate, Variance, holm
 from benchmark.judge.statistics.groups import Group, combined
-from benchmark.judge.statistics.spread_of_seeds import Spreads, spreads
+from benchmark.judge.statistics.spread_of_seeds import SPREAD_ELSEWHERE, Spreads, spreads
 
 GridPoint = tuple[int, float]  # kernel size and alpha
 WeightsOf = Callable[[Collection[GridPoint]], Mapping[GridPoint, float]]  # of points on one split
@@ -29,9 +29,6 @@ TOO_FEW_ENTER = "no cell has slices that count here from two seeds"
 ONE_SEED_EACH = "trained from fewer than {} seeds, so nothing shows how far trainings lie apart: {}"
 NAMED = 3  # cells in a sentence; more are counted
 NO_SPLIT = "the cells it compares were tested on different splits"
-SPREAD_ELSEWHERE = (
-    "trainings differ in spread, and none on these splits was repeated from another seed"
-)
 NO_SLICE = "no test slice counts here"
 FEW_PATIENTS = "some slices have no patient number, or there are fewer than two patients"
 NO_BEST = "5x5, alpha 0.5 has not been run"
@@ -183,7 +180,9 @@ class GridEvidence:
         of = {point: reduced(self.cells[point], statistic).by_split for point in group.points}
         if any(all(split in of[p] for p in points) for split, points in group.by_split.items()):
             return ""
-        few = [lacking_parts(self.cells[p], statistic.parts) for p in of] if statistic.parts else []
+        if statistic.parts is None:
+            return NO_SLICE
+        few = [lacking_parts(self.cells[point], statistic.parts) for point in of]
         return next((why for each in few for why in each.values() if why), NO_SLICE)
 
     def lacking(self, points: Iterable[GridPoint], columns: Iterable[str]) -> str:

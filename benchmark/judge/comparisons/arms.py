@@ -3,7 +3,9 @@
 The family of contrasts is declared beforehand (`[contrasts]` of tolerances.toml): every other
 cell under the same terms against the reference, p-values after Holm. Arms that saw a click
 are listed and never a contrast. The family is the arms that are judged, whoever ran the reference.
-Pure.
+A cell that trains and has one seed on every common split stays in the family, so that p of the
+others do not hang on what was repeated, but it is counted there as if nothing spoke for it, and
+stays undecided. Pure.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import pandas as pd
 from benchmark.judge.cells import OURS, Cell, Panel
 from benchmark.judge.comparisons.reference_cell import lent_reference
 from benchmark.judge.comparisons.runs import LEGEND, named
-from benchmark.judge.reference import ContrastRule, Key
+from benchmark.judge.reference import ContrastRule, IntervalRule, Key
 from benchmark.judge.statistics.contrast import (
     DICE,
     NO_SPREAD,
@@ -27,7 +29,8 @@ from benchmark.judge.statistics.contrast import (
     contrast,
     mean,
 )
-from benchmark.judge.statistics.estimate import Estimate, Variance, holm
+from benchmark.judge.statistics.estimate import Estimate, holm
+from benchmark.judge.statistics.spread_of_seeds import SPREAD_ELSEWHERE, Spreads, spreads
 from benchmark.judge.tables import Column, Record, Table
 from benchmark.runs.collect import Collected
 
@@ -37,7 +40,10 @@ CORRECTED = (
     "the common splits, and the reference's own over all of its splits."
 )
 AFTER_HOLM = "after Holm's correction"
-ONE_SEED = "Trained from one seed, so taken to vary between trainings as the other cells do"
+ONCE = (
+    "{} has fewer than {} seeds on each common split; the interval takes it to vary between "
+    "trainings as others do"
+)
 COSTS = "Costs are of one training, averaged over a cell's runs; minutes depend on the machine."
 
 
@@ -58,7 +64,8 @@ class PairwiseComparison:
     dice and reference_dice: means of the cell and of the reference there; None for the latter
     where there is none. difference: the one minus the other; None where it cannot be told,
     and why says so. p is Holm's; wilcoxon_p that of the signed-rank test on the patients'
-    mean differences, a check that feeds no standing.
+    mean differences, a check that feeds no standing. once: why nothing may rest on it, for want of
+    seeds.
     """
 
     cell: Cell
@@ -69,6 +76,7 @@ class PairwiseComparison:
     wilcoxon_p: float | None = None
     standing: Ranking = Ranking.UNDECIDED
     why: str = ""
+    once: str = ""
 
 
 def is_reference(cell: Cell, key: Key) -> bool:
@@ -78,7 +86,7 @@ def is_reference(cell: Cell, key: Key) -> bool:
 
 
 def pairwise_comparisons(
-    panel: Panel, rule: ContrastRule, ours: Collected | None = None
+    panel: Panel, rule: ContrastRule, intervals: IntervalRule, ours: Collected | None = None
 ) -> list[PairwiseComparison]:
     """Set every cell of a panel against the reference, best mean Dice first, clicked arms last;
     empty without one.
@@ -91,14 +99,23 @@ def pairwise_comparisons(
         reference = lent_reference(panel, rule.reference, ours) or reference
     if reference is None:
         return []
-    seeds = between_seeds([*panel.cells, *([reference] if reference.ours else [])], DICE)
-    rows = [_compared(cell, reference, seeds) for cell in panel.cells if cell is not reference]
+    varying = _spreads(panel, reference, intervals)
+    fewest = intervals.fewest_seeds
+    rows = [
+        _compared(cell, reference, varying, fewest) for cell in panel.cells if cell is not reference
+    ]
     rows = _after_holm(rows, rule)
     dice = mean(reference, DICE)
     own = PairwiseComparison(reference, dice, standing=Ranking.REFERENCE)
     automatic = [own, *(row for row in rows if not row.cell.needs_click)]
     automatic.sort(key=lambda row: (-row.dice, row.cell.name))
     return [*automatic, *(row for row in rows if row.cell.needs_click)]
+
+
+def _spreads(panel: Panel, reference: Cell, intervals: IntervalRule) -> Spreads:
+    """How trainings of a panel vary, and of a reference that is lent to it."""
+    cells = [*panel.cells, *([reference] if reference.ours else [])]
+    return spreads(cells, DICE, intervals.same_spread)
 
 
 def _serves(reference: Cell, cells: Sequence[Cell]) -> bool:
@@ -108,31 +125,42 @@ def _serves(reference: Cell, cells: Sequence[Cell]) -> bool:
     return shared and between_seeds(cells, DICE) is not None
 
 
-def _compared(cell: Cell, reference: Cell, seeds: Variance | None) -> PairwiseComparison:
+def _compared(
+    cell: Cell, reference: Cell, varying: Spreads, fewest_seeds: int
+) -> PairwiseComparison:
     """One cell beside the reference, its p not corrected and its standing open."""
     mine, other = common([cell, reference])
     standing = Ranking.CLICK if cell.needs_click else Ranking.UNDECIDED
     if mine.rows.empty:
         why = f"tested on other splits than {reference.name}"
         return PairwiseComparison(cell, mean(cell, DICE), standing=standing, why=why)
+    seeds = varying.of([mine, other])
     difference = contrast([(1.0, mine), (-1.0, other)], DICE, seeds)
     means = mean(mine, DICE), mean(other, DICE)
     row = PairwiseComparison(mine, *means, difference, standing=standing)
     if cell.needs_click:
         return replace(row, why="was given a click")
     if difference is None:
-        return replace(row, why=NO_PATIENTS if seeds else NO_SPREAD)
+        unknown = SPREAD_ELSEWHERE if varying.pooled else NO_SPREAD
+        return replace(row, why=NO_PATIENTS if seeds else unknown)
+    once = [part.name for part in (mine, other) if part.seeded and part.most_seeds < fewest_seeds]
+    row = replace(row, once=ONCE.format(" and ".join(once), fewest_seeds) if once else "")
     return replace(row, p=difference.p_value(), wilcoxon_p=_wilcoxon(mine, other))
 
 
 def _after_holm(rows: Sequence[PairwiseComparison], rule: ContrastRule) -> list[PairwiseComparison]:
     """The rows with Holm's p: the one place where a difference is called real."""
-    corrected = iter(holm([row.p for row in rows if row.p is not None]))
+    known = [row for row in rows if row.p is not None]
+    shown = iter(holm([row.p or 0.0 for row in known]))
+    firm = iter(holm([1.0 if row.once else row.p or 0.0 for row in known]))
     judged = []
     for row in rows:
         if row.p is not None and row.difference is not None:
-            p, better = next(corrected), row.difference.value > 0
-            if p >= 1 - rule.level:
+            as_if, p = next(shown), next(firm)
+            better = row.difference.value > 0
+            if row.once:
+                row = replace(row, p=as_if, why=row.once)
+            elif p >= 1 - rule.level:
                 row = replace(row, p=p, why=f"p = {p:.2g} {AFTER_HOLM}")
             else:
                 row = replace(row, p=p, standing=Ranking.BETTER if better else Ranking.WORSE)
@@ -150,7 +178,9 @@ def _wilcoxon(cell: Cell, other: Cell) -> float:
     return float(wilcoxon(by_patient).pvalue) if (by_patient != 0).any() else 1.0
 
 
-def arms_table(panel: Panel, rows: Sequence[PairwiseComparison], rule: ContrastRule) -> Table:
+def arms_table(
+    panel: Panel, rows: Sequence[PairwiseComparison], rule: ContrastRule, intervals: IntervalRule
+) -> Table:
     """The comparisons of one panel, of which there are some, with parameters and cost beside them.
 
     Records say in `ours` which cell is of the records shipped here.
@@ -180,8 +210,7 @@ def arms_table(panel: Panel, rows: Sequence[PairwiseComparison], rule: ContrastR
     )
     notes = [differences, CORRECTED, COSTS]
     notes += [_whose(reference.runs)] if reference.ours else []
-    if alone := _of_one_seed(rows, reference):
-        notes.append(f"{ONE_SEED}: {', '.join(alone)}.")
+    notes += filter(None, [_spreads(panel, reference, intervals).note])
     notes += [LEGEND] if any(record["click"] for record in records) else []
     essential = (
         "arm",
@@ -209,16 +238,6 @@ def _whose(runs: pd.DataFrame) -> str:
         f"test slices; trainings: {len(runs)}, on {devices}, at commit {commits}. Its minutes are "
         "of that machine."
     )
-
-
-def _of_one_seed(rows: Sequence[PairwiseComparison], reference: Cell) -> list[str]:
-    """Names of the cells of other arms than the reference's whose own seeds show no spread."""
-    return [
-        row.cell.name
-        for row in rows
-        if row.difference and row.cell.arm != reference.arm and row.cell.seeded
-        if row.cell.runs.groupby("split_id")["seed"].nunique().max() == 1
-    ]
 
 
 def _by(seeds_and_splits: tuple[int | None, int]) -> str:

@@ -41,8 +41,7 @@ def outlined(judgement: Judgement, root: Path, slices: SliceSet | None = None) -
     """
     reference, rules = judgement.reference, judgement.tolerances
     by_panel = (
-        grid_evidence(panel, Reading.TEXT, reference, rules).best
-        for panel, _ in judgement.claims
+        grid_evidence(panel, Reading.TEXT, reference, rules).best for panel, _ in judgement.claims
     )
     cell = next(filter(None, by_panel), None)
     if cell is None:

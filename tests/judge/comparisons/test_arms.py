@@ -26,7 +26,7 @@ from benchmark.judge.tables import Table
 from benchmark.runs.collect import Collected
 
 PATIENTS = ["a", "a", "b", "b"]
-RULE = terms()[1].contrasts
+RULE, INTERVALS = terms()[1].contrasts, terms()[1].intervals
 S2 = 0.0002  # between the seeds of `flat`: two values 0.02 apart
 
 
@@ -50,12 +50,12 @@ def classical(
 
 def judged(*parts: Collected, rule: ContrastRule = RULE) -> dict[str, PairwiseComparison]:
     (panel,) = panels(join(*parts))
-    return {row.cell.name: row for row in pairwise_comparisons(panel, rule)}
+    return {row.cell.name: row for row in pairwise_comparisons(panel, rule, INTERVALS)}
 
 
 def shown(*parts: Collected) -> Table:
     (panel,) = panels(join(*parts))
-    return arms_table(panel, pairwise_comparisons(panel, RULE), RULE)
+    return arms_table(panel, pairwise_comparisons(panel, RULE, INTERVALS), RULE, INTERVALS)
 
 
 OTHER = "unet 5x5, alpha 0.6"

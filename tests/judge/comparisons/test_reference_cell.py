@@ -23,7 +23,7 @@ from benchmark.judge.verdicts import exit_code
 from benchmark.runs.collect import Collected
 
 PATIENTS = ["a", "a", "b", "c"]
-RULE = terms()[1].contrasts
+RULE, INTERVALS = terms()[1].contrasts, terms()[1].intervals
 MINE: dict[str, Any] = {"arm": "my-arm", "params": '{"width":16}', "kernel_size": None,
                         "alpha": float("nan")}  # fmt: skip
 ELSEWHERE = {"split_id": "by-image-2", "split_fingerprint": "another"}
@@ -43,13 +43,13 @@ def ours(**changes: Any) -> Collected:
 
 def compared(user: Collected, records: Collected | None) -> list[PairwiseComparison]:
     (panel,) = panels(user)
-    return pairwise_comparisons(panel, RULE, records)
+    return pairwise_comparisons(panel, RULE, INTERVALS, records)
 
 
 def same_numbers(one: list[PairwiseComparison], other: list[PairwiseComparison]) -> bool:
     """True where their tables are the same but for what marks ours."""
     (panel,) = panels(mine())
-    tables = (arms_table(panel, rows, RULE).numbers for rows in (one, other))
+    tables = (arms_table(panel, rows, RULE, INTERVALS).numbers for rows in (one, other))
     first, second = (numbers.drop(columns=["arm", "ours"]) for numbers in tables)
     return first.equals(second)
 
