@@ -347,12 +347,18 @@ def test_the_set_holds_the_best_where_one_leads_and_leaves_others_out() -> None:
 
 
 @pytest.mark.usefixtures("quick")
-def test_that_none_is_better_by_more_than_the_gain_is_a_truth_that_can_be_reached() -> None:
-    """On the whole grid, five draws of two seeds each: where the base leads by 0.03 the chance is
-    0.95 nearly always, where another is better by the gain in no more than 0.05.
+def test_a_claim_of_the_best_cell_can_be_confirmed_and_contradicted_and_seldom_falsely() -> None:
+    """On the whole grid from three seeds of one draw, as the thesis's: where the cell leads by 0.05
+    it is as good as the best at 0.95, where another does it is not one that may be the best, nearly
+    always; where all are alike, neither, nearly always. Where another is better by just the gain,
+    it is confirmed in no more than 0.05 of worlds.
     """
-    random = rng(40)
-    leading = [world(random, [0.83] + [0.8] * 35, draws=5).none_better(0.01) for _ in range(20)]
+    random, few = rng(40), range(20)
+    leading = [world(random, [0.85] + [0.8] * 35, seeds=3).none_better(0.01) for _ in few]
     assert np.mean(np.array(leading) >= 0.95) >= 0.9
-    beaten = [world(random, [0.8, 0.81] + [0.7] * 4).none_better(0.01) for _ in range(400)]
-    assert 0.02 <= np.mean(np.array(beaten) >= 0.95) <= 0.08
+    beaten = [world(random, [0.8] * 35 + [0.85], seeds=3).confidence_set(0.95) for _ in few]
+    assert np.mean([0 not in found for found in beaten]) >= 0.8
+    alike = [world(random, [0.8] * 36, seeds=2).confidence_set(0.95) for _ in few]
+    assert np.mean([0 not in found for found in alike]) <= 0.05
+    by_gain = [world(random, [0.8, 0.81] + [0.7] * 4).none_better(0.01) for _ in range(400)]
+    assert 0.02 <= np.mean(np.array(by_gain) >= 0.95) <= 0.08
