@@ -18,9 +18,8 @@ from benchmark.judge.cells import TERMS
 from benchmark.judge.comparisons.precisions import precisions
 from benchmark.judge.judgement import Judgement
 from benchmark.judge.reference import load_tolerances
-from benchmark.report.docs_pages import FIGURES, figures_of, fill, shipped
+from benchmark.report.docs_pages import FIGURES, figures_of, fill, page_figures, shipped
 from benchmark.report.figure import save
-from benchmark.report.figures.verdicts import verdict_figures
 from benchmark.report.slices import outlined_slices
 from benchmark.runs.collect import collect, reproduction_folder
 
@@ -50,7 +49,7 @@ def test_every_figure_of_a_page_is_drawn_from_the_records(
     slugs = {slug for page in pages for slug in figures_of(page)}
     assert slugs
     assert {path.stem for path in (ROOT / FIGURES).iterdir()} == slugs
-    for figure in verdict_figures(judged):
+    for figure in page_figures(judged):
         if figure.slug in slugs:
             save(figure, tmp_path, ("svg", "csv"))
             stored, drawn, numbers, own = (
@@ -104,7 +103,7 @@ def test_places_are_filled_and_the_rest_left_alone(judged: Judgement) -> None:
     ["table: verdicts: No such", "table: nothing: The", "table: runs: Runs on", "figure: no-such"],
 )
 def test_a_table_that_is_not_there_is_named(place: str, judged: Judgement) -> None:
-    with pytest.raises(SpecError, match=r"there must be one|no verdict figure"):
+    with pytest.raises(SpecError, match=r"there must be one|no figure of a page"):
         fill(f"<!-- {place} -->\n<!-- end -->", judged)
 
 

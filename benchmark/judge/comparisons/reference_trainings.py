@@ -1,4 +1,4 @@
-"""The trainings of the thesis's best cell, by kind of split, under each size and precision. Pure."""
+"""The trainings of the thesis's best cell, by kind of split, size and precision. Pure."""
 
 from __future__ import annotations
 

@@ -75,8 +75,8 @@ def components_table(trainings: ReferenceTrainings, level: float) -> Table | Non
     kinds = " and ".join(f"by {kind}" for kind in trainings.cells)
     note = (
         f"A mixed model with crossed effects, fitted by REML (statsmodels) to the "
-        f"{rows[-1]['levels']} scores of {trainings.trainings} trainings, {kinds}, each kind with a "
-        "mean of its own. Intervals after Satterthwaite, from the curvature of the likelihood; "
+        f"{rows[-1]['levels']} scores of {trainings.trainings} trainings, {kinds}, each kind with "
+        "a mean of its own. Intervals after Satterthwaite, from the curvature of the likelihood; "
         "none where the records do not bound a component. The model takes every training to vary "
         "alike, which they do not quite: the SD between seeds differs between draws."
     )
@@ -102,8 +102,8 @@ def between_splits_table(trainings: ReferenceTrainings) -> Table | None:
     """
     if not trainings.patients_known:
         return None
-    rows = [_between(trainings, kind) for kind in KINDS if kind in trainings.cells]
-    rows = [row for row in rows if row]
+    made = (_between(trainings, kind) for kind in KINDS if kind in trainings.cells)
+    rows = [row for row in made if row]
     if not rows:
         return None
     columns = (
