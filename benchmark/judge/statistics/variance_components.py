@@ -27,7 +27,8 @@ from benchmark.judge.statistics.estimate import Variance
 
 RESIDUAL = "residual"
 LEAST, MOST = -14.0, 14.0  # bounds of log (component / residual): an SD of 1/1000 of its, or 1000
-START = (0.0, -4.0)  # of the first two factors' log ratio, which are large here; of the others'
+START = (0.0, -4.0)  # log ratio of factors with many levels, such as patients; of the others
+ENOUGH = 1e-7  # change of the log-likelihood, as a share of it, that ends the search
 STEP = 0.1  # of the differences that give the curvature
 FEWEST_DF = 1.0  # below it the records do not bound a component
 
@@ -75,7 +76,7 @@ def variance_components(
     if few or np.ptp(values) == 0:
         return None
     loss, scale = _likelihood(values, fixed, numbers)
-    found = _minimum(loss, len(numbers))
+    found = _minimum(loss, np.array([count for count, _ in numbers.values()]))
     if found is None:
         return None
     residual, ratios = scale(found), np.where(found > LEAST + 1, np.exp(found), 0.0)
@@ -121,14 +122,26 @@ def _likelihood(
     return loss, scale
 
 
-def _minimum(loss: Callable[[Vector], float], count: int) -> Vector | None:
-    """Where the loss is least; None where it falls towards a residual of 0, or is not found."""
+def _minimum(loss: Callable[[Vector], float], levels: NDArray[np.int64]) -> Vector | None:
+    """Where the loss is least; None where it falls towards a residual of 0, or is not found.
+
+    Searched in units of the error that so many levels (factors,) would leave a log variance.
+    """
     from scipy.optimize import minimize
 
-    start = np.array([*(START[:1] * 2), *(START[1:] * count)][:count])
-    found = minimize(loss, start, method="L-BFGS-B", bounds=[(LEAST, MOST)] * count)
-    at_end = bool((found.x > MOST - 1).any())
-    return found.x if found.success and np.isfinite(found.fun) and not at_end else None
+    unit = np.sqrt(2 / levels)
+    start = np.where(levels > levels.max() / 10, *START)
+    bounds = [(LEAST / each, MOST / each) for each in unit]
+    found = minimize(
+        lambda steps: loss(steps * unit),
+        start / unit,
+        method="L-BFGS-B",
+        bounds=bounds,
+        options={"ftol": ENOUGH},
+    )
+    at = found.x * unit
+    at_end = bool((at > MOST - 1).any())
+    return at if found.success and np.isfinite(found.fun) and not at_end else None
 
 
 def _log_variances(
