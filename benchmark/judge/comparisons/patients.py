@@ -55,7 +55,8 @@ def distribution_table(trainings: ReferenceTrainings) -> Table | None:
         "mean over slices is what is printed everywhere else; a patient with many slices weighs "
         "more in it."
     )
-    return Table(f"Dice as a distribution: {trainings.name}.", rows, columns, (note,))
+    kept = ("split", "over", "n", "mean", "median", "10th percentile", f"below {LOW:g}")
+    return Table(f"Dice as a distribution: {trainings.name}.", rows, columns, (note,), kept)
 
 
 def _distribution(dice: pd.Series[float]) -> dict[str, float | None]:

@@ -79,7 +79,8 @@ def stopping_table(trainings: pd.DataFrame, level_of: str = EVERY) -> Table | No
         "for all. The correlation does not say that a fixed number of epochs would do better."
     )
     title = "Early stopping and the noise between seeds: every training with a best epoch."
-    return Table(title, rows, columns, (note,))
+    kept = tuple(column.heading for column in columns if column.source != "groups")
+    return Table(title, rows, columns, (note,), kept)
 
 
 def _side(size: object) -> float:

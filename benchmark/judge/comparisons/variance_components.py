@@ -122,7 +122,8 @@ def between_splits_table(trainings: ReferenceTrainings) -> Table | None:
         "patients of each, and between its seeds. An SD of so few means is itself uncertain."
     )
     title = f"Between draws, and between folds: {trainings.name}."
-    return Table(title, rows, columns, (note,))
+    kept = tuple(column.heading for column in columns if column.source != ("low", "high"))
+    return Table(title, rows, columns, (note,), kept)
 
 
 def _between(trainings: ReferenceTrainings, kind: str) -> dict[str, object] | None:

@@ -60,7 +60,7 @@ def test_every_training_of_the_cell_is_a_row_under_its_draw() -> None:
 
 def test_the_interval_of_a_training_has_patients_as_its_unit_by_hand() -> None:
     """Patients at 0.7 and 0.9, two slices each: SE 0.1, df 1, 12.7062 x 0.1 to each side."""
-    both = table(dict.fromkeys((1, 2), [0.7, 0.7, 0.9, 0.9]), [*"aabb"])
+    both = table({seed: [0.7, 0.7, 0.9, 0.9] for seed in (1, 2)}, [*"aabb"])
     (figure,) = seeds_and_draws_figures(judged(both))
     row = figure.data[figure.data["row"] == "training"].iloc[0]
     assert (row["dice"], row["low"], row["high"]) == pytest.approx(
