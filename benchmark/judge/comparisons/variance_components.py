@@ -24,7 +24,6 @@ MEANINGS = {
 }
 
 
-@lru_cache(maxsize=8)
 def components(trainings: ReferenceTrainings) -> list[Component] | None:
     """Fit the components to all scores of the cell, in the order of `MEANINGS`, those that the
     records can tell apart; the mean of each kind of split is its own.
@@ -48,12 +47,21 @@ def components(trainings: ReferenceTrainings) -> list[Component] | None:
     told -= {"patient x kind of split"} if kinds < 2 else set()
     told -= {"training set"} if split.nunique() - kinds < 1 else set()
     told -= {"training"} if factors["training"].nunique() == split.nunique() else set()
-    fixed = [np.ones(len(rows)), *((rows["kind"] == "patient").to_numpy(float),) * (kinds - 1)]
-    found = variance_components(
-        rows["dice"].to_numpy(dtype=float),
-        np.column_stack(fixed),
-        {name: of.tolist() for name, of in factors.items() if name in told},
-    )
+    own = tuple((name, tuple(of)) for name, of in factors.items() if name in told)
+    return _fitted(tuple(rows["dice"]), tuple(rows["kind"]), own)
+
+
+@lru_cache(maxsize=8)
+def _fitted(
+    dice: tuple[float, ...],
+    kinds: tuple[str, ...],
+    factors: tuple[tuple[str, tuple[str, ...]], ...],
+) -> list[Component] | None:
+    """Fit once for the same scores, whoever asks: it takes seconds."""
+    names = sorted(set(kinds))
+    own = [np.array([kind == name for kind in kinds], dtype=float) for name in names[1:]]
+    fixed = np.column_stack([np.ones(len(dice)), *own])
+    found = variance_components(np.array(dice), fixed, dict(factors))
     return found and sorted(found, key=lambda component: list(MEANINGS).index(component.name))
 
 
