@@ -18,9 +18,8 @@ from benchmark.judge.cells import TERMS
 from benchmark.judge.comparisons.precisions import precisions
 from benchmark.judge.judgement import Judgement
 from benchmark.judge.reference import load_tolerances
-from benchmark.report.docs_pages import FIGURES, figures_of, fill, shipped
+from benchmark.report.docs_pages import FIGURES, figures_of, fill, page_figures, shipped
 from benchmark.report.figure import save
-from benchmark.report.figures.verdicts import verdict_figures
 from benchmark.report.slices import outlined_slices
 from benchmark.runs.collect import collect, reproduction_folder
 
@@ -51,7 +50,7 @@ def test_every_figure_of_a_page_is_drawn_from_the_records(
     slugs = {slug for page in pages for slug in figures_of(page)}
     assert slugs
     assert {path.stem for path in (ROOT / FIGURES).iterdir()} == slugs
-    for figure in verdict_figures(judged):
+    for figure in page_figures(judged):
         if figure.slug in slugs:
             save(figure, tmp_path, ("svg", "csv"))
             stored, drawn, numbers, own = (
@@ -105,7 +104,7 @@ def test_places_are_filled_and_the_rest_left_alone(judged: Judgement) -> None:
     ["table: verdicts: No such", "table: nothing: The", "table: runs: Runs on", "figure: no-such"],
 )
 def test_a_table_that_is_not_there_is_named(place: str, judged: Judgement) -> None:
-    with pytest.raises(SpecError, match=r"there must be one|no verdict figure"):
+    with pytest.raises(SpecError, match=r"there must be one|no figure of a page"):
         fill(f"<!-- {place} -->\n<!-- end -->", judged)
 
 
@@ -142,6 +141,43 @@ def test_what_the_findings_say_in_words_is_what_the_records_say(judged: Judgemen
     }
     assert sum("7x7" in name for name in others.index) == 5
     assert not [name for name in others.index if "9x9" in name or "attention" in name]
+
+
+def test_what_the_findings_say_the_numbers_are_made_of_is_what_the_records_say(
+    judged: Judgement,
+) -> None:
+    """Patients and slices before training sets and seeds; early stopping is most of what seeds
+    differ by; few patients bring much of the leak, and neighbours show no dose."""
+    components, between = (table.numbers for table in judged.spread())
+    sd = components.set_index("component")["sd"]
+    assert set(sd.sort_values().index[-2:]) == {"patient", "slice"}
+    assert sd[["training set", "training"]].max() < sd[["patient", "slice"]].min() / 5
+    apart = between.set_index("kind")
+    assert apart.loc["image", "patients"] > 3 * apart.loc["patient", "patients"]
+    assert apart.loc["patient", "sd"] > 1.5 * apart.loc["image", "sd"]
+    assert (apart["sd"] < 1.2 * apart["sd_expected"]).all()
+    (stopping,) = judged.stopping()
+    for row in stopping.records:
+        assert row["r"] > 0.85
+        assert row["doubling"] > 0
+        assert row["sd_given"] < row["sd"] / 2
+    distribution, worst, averages = (table.numbers for table in judged.by_patient())
+    assert (averages["of_patients"] < averages["dice"]).all()
+    assert (averages["pooled"] > averages["dice"]).all()
+    assert worst["slices"].max() < 5  # few slices
+    by_patient = distribution[distribution["of"] == "patients"].set_index("kind")
+    assert by_patient.loc["patient", "low_share"] > by_patient.loc["image", "low_share"]
+    anatomy = judged.anatomy()[0].numbers.set_index("what")
+    assert anatomy.loc["without one patient", "low"] > 0
+    whole = anatomy.loc["mean difference", "value"]
+    assert anatomy.loc["median over slices", "value"] < whole / 2
+    assert anatomy.loc["share of the 5 patients that bring most", "value"] > 0.3
+    for what in ("each neighbour more", "any neighbour against none"):
+        row = anatomy.loc[f"{what}, within patients"]
+        assert row["low"] < 0 < row["high"]
+    none, one, two = (anatomy.loc[f"{n} in training", "value"]
+                      for n in ("0 neighbours", "1 neighbour", "2 neighbours"))  # fmt: skip
+    assert abs(none - (one + two) / 2) < 0.01
 
 
 PERFORMANCE = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
@@ -25,12 +25,16 @@ from benchmark.judge.comparisons.arms import (
 )
 from benchmark.judge.comparisons.changed_rules import changed_rules_table
 from benchmark.judge.comparisons.headline import headline
+from benchmark.judge.comparisons.leak import anatomy_table, what_differs_table
 from benchmark.judge.comparisons.measures import agreement_table, boundaries_table, measured
 from benchmark.judge.comparisons.own_arms import own_arms
+from benchmark.judge.comparisons.patients import averages_table, distribution_table, worst_table
 from benchmark.judge.comparisons.precisions import PrecisionRow, precisions, precisions_table
 from benchmark.judge.comparisons.reference_cell import has_other_arms
+from benchmark.judge.comparisons.reference_trainings import ReferenceTrainings, reference_trainings
 from benchmark.judge.comparisons.runs import runs_tables
 from benchmark.judge.comparisons.split_effect import SplitEffect, split_effect_table, split_effects
+from benchmark.judge.comparisons.stopping import best_epochs, stopping_table
 from benchmark.judge.comparisons.superseded import (
     Alternative,
     Superseded,
@@ -41,6 +45,7 @@ from benchmark.judge.comparisons.superseded import (
     why,
     with_superseded,
 )
+from benchmark.judge.comparisons.variance_components import between_splits_table, components_table
 from benchmark.judge.does_it_hold import Selection
 from benchmark.judge.looks import CHANGED, Look, counted, looked_at, times_before
 from benchmark.judge.reference import Reference, SplitEffectRule, Tolerances
@@ -408,6 +413,43 @@ class Judgement:
         own = [panel for panel in self.panels if any(map(measured, panel.cells))]
         return [table_of(panel, sizes) for panel in own for table_of in kinds]
 
+    @cached_property
+    def reference_trainings(self) -> list[ReferenceTrainings]:
+        """The reference cell's, those with most trainings first."""
+        return reference_trainings(self.collected, self.reference, self.tolerances)
+
+    def variance(self) -> list[Table]:
+        """What the numbers are made of."""
+        return [*self.spread(), *self.stopping(), *self.by_patient(), *self.anatomy()]
+
+    def spread(self) -> list[Table]:
+        """Components of variance of the terms with most trainings, and draws against folds."""
+        level = self.tolerances.split_effect.level
+        return _made(
+            table
+            for own in self.reference_trainings[:1]
+            for table in (components_table(own, level), between_splits_table(own))
+        )
+
+    def stopping(self) -> list[Table]:
+        """The best epoch against test Dice."""
+        return _made([stopping_table(best_epochs(self.collected, self.reference))])
+
+    def by_patient(self) -> list[Table]:
+        """Dice as a distribution over slices and patients, and three ways to average it."""
+        tables_of = (distribution_table, worst_table, averages_table)
+        return _made(of(own) for own in self.reference_trainings[:1] for of in tables_of)
+
+    def anatomy(self) -> list[Table]:
+        """The reference cell's split effect taken apart, on real slices."""
+        own, rule = self.tolerances.contrasts.reference, self.tolerances.split_effect
+        effects = [each for each in self._real_split_effects if is_reference(each.image, own)]
+        return _made(
+            table
+            for effect in effects
+            for table in (anatomy_table(effect, rule), what_differs_table(effect))
+        )
+
     def runs(self) -> list[Table]:
         """Every finished run, by conditions; lower precisions against the plain one; what was
         replaced.
@@ -462,6 +504,11 @@ class Judgement:
         return f"extremes-worse {self._claim_says('extremes-worse')}; {arms}"
 
 
+def _made(tables: Iterable[Table | None]) -> list[Table]:
+    """Those that there are."""
+    return [table for table in tables if table is not None]
+
+
 def _claim(panel: Panel, judged: JudgedClaim) -> str:
     """One claim in a sentence; the other reading of alpha where its verdict is another."""
     run, claim, standing = panel.runs.iloc[0], judged.claim, judged.text.standing
@@ -497,6 +544,7 @@ SECTIONS: Mapping[str, Callable[[Judgement], Sequence[Table]]] = MappingProxyTyp
         "claims": Judgement.claims_tables,
         "arms": Judgement.arms,
         "measures": Judgement.measures,
+        "variance": Judgement.variance,
         "runs": Judgement.runs,
         "rules": Judgement.rules,
     }
@@ -507,6 +555,7 @@ WHY_EMPTY = MappingProxyType(  # of the sections that may be
         "arms": "no other arm has been run under the same terms as unet 5x5, alpha 0.5",
         "measures": "no runs have them all yet; `python -m benchmark rescore` adds them to older "
         "runs",
+        "variance": "the reference cell has not been run on the thesis's slices",
         "runs": "no run is finished",
     }
 )

@@ -25,9 +25,12 @@ from benchmark.report.figures.boxes import box_figures, image_figures
 from benchmark.report.figures.cell import cell_figures, curves
 from benchmark.report.figures.cost import cost_figures
 from benchmark.report.figures.data import data_figures
+from benchmark.report.figures.dice_by_patient import distribution_figures
 from benchmark.report.figures.grid_data import shared
 from benchmark.report.figures.heat_maps import heat_figures, time_figures
 from benchmark.report.figures.predictions import picture_figures
+from benchmark.report.figures.seeds_and_draws import seeds_and_draws_figures
+from benchmark.report.figures.stopping import stopping_figures
 from benchmark.report.figures.verdicts import arms_figures, headline_figures, patient_figures
 from benchmark.report.page.contents import Chapter, Part
 from benchmark.report.slices.stored_masks import StoredMasks, reason
@@ -72,6 +75,7 @@ def parts(source: Source) -> list[Part]:
         "pictures": ("Truth and prediction", _pictures),
         "grid": ("The grid", _grids),
         "patients": ("By image against by patient", _patients),
+        "made-of": ("What the numbers are made of", _made_of),
         "claims": ("The claims", _claims),
         "arms": ("Arms against arms", _arms),
         "reference": ("The reference cell, closely", _reference),
@@ -155,6 +159,21 @@ def _patients(source: Source) -> Iterator[Chapter]:
     tables = tuple(source.judgement.patients()[1:])
     if figures or tables:
         yield _with_tables(Chapter(figures=figures), tables)
+
+
+def _made_of(source: Source) -> Iterator[Chapter]:
+    """What the reference cell's Dice varies by, and what its split effect consists of."""
+    judgement = source.judgement
+    chapters = {
+        "": (seeds_and_draws_figures(judgement), judgement.spread()),
+        "Early stopping": (stopping_figures(judgement), judgement.stopping()),
+        "Patient by patient": (distribution_figures(judgement), judgement.by_patient()),
+        "The leak, taken apart": ([], judgement.anatomy()),
+    }
+    for title, (figures, tables) in chapters.items():
+        if figures or tables:
+            chapter = Chapter(title, figures=figures, opened=not figures)
+            yield _with_tables(chapter, tuple(tables))
 
 
 def _claims(source: Source) -> Iterator[Chapter]:

@@ -4,10 +4,10 @@
 `<!-- table: SECTION: TITLE -->` and `<!-- end -->` of a page stands the one table of a section of
 the shipped records' judgement whose title starts so, after `<!-- answers -->` its three answers,
 after `<!-- commands -->` the steps of the plan that made the records, and after
-`<!-- figure: SLUG -->` the verdict figure of this name, which lies in docs/figures as SVG and CSV.
-The one figure that shows slices, `outlined-slices`, is made anew with `--data PATH` alone; its
-words come from the records. Where the records or their answers are others than at the last look,
-one more is put into `reference_results/looks.toml` first.
+`<!-- figure: SLUG -->` the one of `page_figures` of this name, which lies in docs/figures as SVG
+and CSV. The one figure that shows slices, `outlined-slices`, is made anew with `--data PATH` alone;
+its words come from the records. Where the records or their answers are others than at the last
+look, one more is put into `reference_results/looks.toml` first.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ from benchmark.judge.tables import Table
 from benchmark.planning.command import DATA
 from benchmark.planning.evidence import commands, load_plan
 from benchmark.report.figure import Figure, save
+from benchmark.report.figures.dice_by_patient import distribution_figures
+from benchmark.report.figures.seeds_and_draws import seeds_and_draws_figures
+from benchmark.report.figures.stopping import stopping_figures
 from benchmark.report.figures.verdicts import verdict_figures
 from benchmark.report.slices import outlined_slices
 from benchmark.runs.collect import collect, reproduction_folder, superseded_folder
@@ -57,7 +60,7 @@ def fill(page: str, judgement: Judgement, figures: str = FIGURES.as_posix()) -> 
 
     @cache
     def by_slug() -> Mapping[str, Figure]:
-        named = {figure.slug: figure for figure in verdict_figures(judgement)}
+        named = {figure.slug: figure for figure in page_figures(judgement)}
         if outlined_slices.SLUG in figures_of(page):
             named[outlined_slices.SLUG] = outlined_slices.outlined(judgement, reproduction_folder())
         return named
@@ -88,7 +91,7 @@ def _table(tables: Sequence[Table], section: str, title: str) -> Table:
 
 def _image(by_slug: Mapping[str, Figure], slug: str, figures: str) -> str:
     if slug not in by_slug:
-        raise SpecError(f"no verdict figure is called {slug!r}; there are {', '.join(by_slug)}")
+        raise SpecError(f"no figure of a page is called {slug!r}; there are {', '.join(by_slug)}")
     form = "webp" if slug == outlined_slices.SLUG else "svg"
     return f"![{by_slug[slug].alt}]({figures}/{slug}.{form})\n\n*{by_slug[slug].caption}*"
 
@@ -120,6 +123,12 @@ def figures_of(page: str) -> list[str]:
     return [place["slug"] for place in PLACE.finditer(page) if place["slug"]]
 
 
+def page_figures(judgement: Judgement) -> list[Figure]:
+    """The figures that a page may show: the verdicts, and what their numbers are made of."""
+    kinds = (verdict_figures, seeds_and_draws_figures, stopping_figures, distribution_figures)
+    return [figure for figures_of in kinds for figure in figures_of(judgement)]
+
+
 def shipped() -> Judgement:
     """The judgement of the records shipped with this package, with those that were replaced."""
     replaced = Superseded(collect(superseded_folder()), load_superseded())
@@ -138,7 +147,7 @@ def make(path: Path, judgement: Judgement, slices: SliceSet | None = None) -> No
     way = Path(os.path.relpath(FIGURES, path.parent)).as_posix()
     path.write_text(fill(page, judgement, way), encoding="utf-8", newline="\n")
     wanted = set(figures_of(page))
-    for figure in verdict_figures(judgement):
+    for figure in page_figures(judgement):
         if figure.slug in wanted:
             FIGURES.mkdir(parents=True, exist_ok=True)
             save(figure, FIGURES, ("svg", "csv"))

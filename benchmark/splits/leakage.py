@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import astuple, dataclass
 
 import numpy as np
@@ -85,7 +85,7 @@ def leakage(split: Split, patient_of: Patients) -> Leakage:
         return sum(patient_of[number] in theirs for number in split.test)
 
     def with_neighbour(others: Patients) -> int:
-        return sum(patient_of[n] in (others.get(n - 1), others.get(n + 1)) for n in split.test)
+        return sum(neighbours(number, patient_of, others) > 0 for number in split.test)
 
     return Leakage(
         n=len(split.test),
@@ -96,6 +96,12 @@ def leakage(split: Split, patient_of: Patients) -> Leakage:
         patients=len(patients),
         patients_in_train=len(patients & set(train.values())),
     )
+
+
+def neighbours(number: int, patient_of: Patients, others: Container[int]) -> int:
+    """How many of the slices next to one (number +-1, same patient) are among others: 0 to 2."""
+    beside = (number - 1, number + 1)
+    return sum(n in others and patient_of.get(n) == patient_of[number] for n in beside)
 
 
 def expected(split: Split, patient_of: Patients, draws: int = DRAWS) -> Expected:

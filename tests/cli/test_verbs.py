@@ -412,7 +412,10 @@ def test_compare_in_every_format(capsys: Capture, written: Path, form: str, begi
     assert output.out.startswith(begins)
     assert "1. Does 0.898 hold?" not in output.out
     nothing = "nothing has been run on the thesis's slices with its protocol"
-    assert output.err == f"Nothing to show under claims: {nothing}.\n"
+    cell = "the reference cell has not been run on the thesis's slices"
+    assert output.err == (
+        f"Nothing to show under claims: {nothing}.\nNothing to show under variance: {cell}.\n"
+    )
     titles = ("The thesis's printed numbers.", "Arms against arms, dataset")
     for title in (*titles, "Measures by tumour size, dataset"):
         assert title in output.out
@@ -428,9 +431,9 @@ def test_csv_is_nothing_but_csv(
     assert call(f"compare --runs mine --section {section} --format csv") == 0
     output = capsys.readouterr()
     left_out = "Left out, since the same run was made again by later code: an-old-run\n"
-    if section == "claims":
+    if section in ("claims", "variance"):
         assert output.out == ""
-        assert re.fullmatch(rf"Nothing to show under claims: .*\n\n{left_out}", output.err)
+        assert re.fullmatch(rf"Nothing to show under {section}: .*\n\n{left_out}", output.err)
         return
     table = pd.read_csv(io.StringIO(output.out))
     assert table.columns[0] == "table"

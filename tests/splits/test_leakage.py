@@ -22,7 +22,7 @@ from benchmark.data.slices import SliceSet
 from benchmark.errors import SplitError
 from benchmark.protocol import SplitRule
 from benchmark.splits.files import shipped, shipped_for
-from benchmark.splits.leakage import Leakage, expected, leakage, report
+from benchmark.splits.leakage import Leakage, expected, leakage, neighbours, report
 from benchmark.splits.split import Split, make
 
 Capture = pytest.CaptureFixture[str]
@@ -50,6 +50,14 @@ def test_counts_and_shares_by_hand() -> None:
     assert HAND.shares == [3 / 5, 4 / 5, 2 / 5, 3 / 5]
     assert four(leakage(replace(BY_HAND, val=()), PATIENT_OF)) == (3, 3, 2, 2)
     assert leakage(BY_HAND, {**PATIENT_OF, 11: None}) == HAND  # of no slice of the split
+
+
+def test_neighbours_are_one_number_apart_and_of_the_same_patient() -> None:
+    """2 stands between 1 and 3 of A; 5 is B's, so 4 has one; 7 is C's alone."""
+    everyone = set(PATIENT_OF)
+    assert [neighbours(n, PATIENT_OF, everyone) for n in (1, 2, 4, 5, 7, 10)] == [1, 2, 1, 1, 0, 0]
+    assert neighbours(2, PATIENT_OF, {3, 5, 9}) == 1
+    assert neighbours(2, PATIENT_OF, ()) == 0
 
 
 @pytest.mark.parametrize("name", ["train", "test"])

@@ -176,9 +176,10 @@ def split_effect_table(effects: Sequence[SplitEffect], rule: SplitEffectRule) ->
     )
     note = (
         "Both means are over the same slices, those that were tested in a split by image and in "
-        "one by patient, and over the seeds that both have. Two things more differ by patient: "
-        "Nyul's histogram is fitted on training images alone, and a fold has somewhat more slices "
-        "to train on."
+        "one by patient, and over the seeds that both have. Four things more differ by patient: "
+        "the images that Nyul's histogram is fitted on, the slices to train on, the patients "
+        "among them and the epochs trained; so the difference is that of two ways to split, not "
+        "of leaking slices alone (compare --section variance)."
     )
     essential = ("arm", "fed at", "precision", "slices", "by image", "by patient", "difference",
                  interval)  # fmt: skip
