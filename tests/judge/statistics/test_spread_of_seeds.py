@@ -80,7 +80,7 @@ def test_spreads_as_found_are_told_apart() -> None:
 
 
 def test_one_draw_that_varies_four_times_as_much_is_often_missed_at_5_percent() -> None:
-    """0.27 there: why no more than a p of 0.9 counts as alike, which 0.98 of panels fall short of."""
+    """0.27 there: why no more than a p of 0.9 counts as alike, of which 0.98 fall short."""
     p = p_values([4.0, 1, 1, 1, 1], (3, 2, 2, 2, 2), 3)
     assert 0.24 <= np.mean(p < 0.05) <= 0.30
     assert 0.96 <= np.mean(p < 1 - LEVEL) <= 0.99
