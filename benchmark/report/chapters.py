@@ -28,7 +28,7 @@ from benchmark.report.figures.data import data_figures
 from benchmark.report.figures.dice_by_patient import distribution_figures
 from benchmark.report.figures.grid_data import shared
 from benchmark.report.figures.heat_maps import heat_figures, time_figures
-from benchmark.report.figures.predictions import picture_figures
+from benchmark.report.figures.predictions import missed_centres, picture_figures
 from benchmark.report.figures.seeds_and_draws import seeds_and_draws_figures
 from benchmark.report.figures.stopping import stopping_figures
 from benchmark.report.figures.verdicts import arms_figures, headline_figures, patient_figures
@@ -113,10 +113,13 @@ def _with_tables(chapter: Chapter, tables: tuple[Table, ...]) -> Chapter:
 
 
 def _pictures(source: Source) -> Iterator[Chapter]:
-    """Truth, prediction and failure cases of the first panel of these slices that has the cell."""
+    """Truth, prediction and failure cases of the first panel of these slices that has the cell; of
+    others the centres alone, where trainings miss some as a habit.
+    """
     if source.masks is None or source.slices is None:
         yield Chapter(notes=(NO_PICTURES,))
         return
+    first = True
     for panel in ordered(source.judgement):
         evidence = _evidence(source.judgement, panel)
         if evidence.best and panel.runs["dataset_id"].iloc[0] == source.slices.dataset_id:
@@ -124,14 +127,18 @@ def _pictures(source: Source) -> Iterator[Chapter]:
                 f"{evidence.best.name}, {panel.title}: stored predictions, and failure cases that "
                 "fixed rules choose."
             )
+            own = _on_terms(source.judgement, panel)
             try:
-                first, *more = picture_figures(evidence, source.masks)
-                own = _on_terms(source.judgement, panel)
-                yield Chapter(lead=lead, figures=_named([first], own), more=_named(more, own))
+                if first:
+                    shown, *more = picture_figures(evidence, source.masks)
+                    yield Chapter(lead=lead, figures=_named([shown], own), more=_named(more, own))
+                elif figures := missed_centres(evidence, source.masks):
+                    yield Chapter(lead=lead, more=_named(figures, own, panel))
             except RecordError as error:
                 yield Chapter(lead=lead, notes=(reason(error, source.root),))
-            return
-    yield Chapter(notes=("No run of these slices is of the reference cell.",))
+            first = False
+    if first:
+        yield Chapter(notes=("No run of these slices is of the reference cell.",))
 
 
 def _grids(source: Source) -> Iterator[Chapter]:

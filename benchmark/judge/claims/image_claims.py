@@ -36,9 +36,9 @@ def small_tumours(evidence: GridEvidence) -> Finding:
     """Where the outline looks right, the mean Dice of the smallest third of tumours is low: below
     `well`, and below the largest third's.
 
-    On the best cell. An outline looks right where NSD at 1 mm is at least `outline_right_nsd_1mm`,
-    of small and large tumours alike. Confirmed where the intervals of the mean and of the
-    difference lie below `well` and 0, contradicted where one of them lies above.
+    On the best cell. An outline looks right where NSD at 1 mm is at least `outline_right_nsd_1mm`;
+    large tumours are all of them. Confirmed where the intervals of the mean and of the difference
+    lie below `well` and 0, contradicted where one of them lies above.
     """
     cell, rule = evidence.best, evidence.rule
     if cell is None:
@@ -54,7 +54,7 @@ def small_tumours(evidence: GridEvidence) -> Finding:
     )
     measured = (
         f"Dice where the outline looks right: small tumours {in_words(mean, rule.level)}, "
-        f"minus large ones {in_words(difference, rule.level)}"
+        f"minus all large ones {in_words(difference, rule.level)}"
     )
     standing, why = _low(side(mean, rule.level, rule.well), side(difference, rule.level), rule)
     if standing is UNDECIDED and None in (mean, difference):
@@ -77,18 +77,16 @@ def _low(mean: int, difference: int, rule: ClaimRule) -> tuple[ClaimVerdict, str
 
 
 def _too_few_right(evidence: GridEvidence, cell: Cell) -> tuple[str, str]:
-    """Why right outlines of small tumours, and of small and large ones, are too few, or "" twice.
+    """Why right outlines of small tumours, and why these or large tumours are too few, or "".
 
-    Slices are counted over all splits, on each of which a slice is right in some training.
+    Slices are counted over all splits; one is right that is so in some training.
     """
-    right = cell.rows[cell.rows["nsd_1mm"] >= evidence.rule.outline_right_nsd_1mm]
-    right = right.drop_duplicates(["split_id", "slice_id"])
-    parts = (
-        right[right["truth_mm2"] < evidence.sizes.edges_mm2[0]],
-        largest_third(right, evidence.sizes),
-    )
-    small, large = (too_few(part["patient_id"].tolist(), evidence.intervals) for part in parts)
-    return small, small or large
+    right = cell.rows["nsd_1mm"] >= evidence.rule.outline_right_nsd_1mm
+    small = right & (cell.rows["truth_mm2"] < evidence.sizes.edges_mm2[0])
+    parts = cell.rows[small], largest_third(cell.rows, evidence.sizes)
+    slices = (part.drop_duplicates(["split_id", "slice_id"])["patient_id"] for part in parts)
+    of_small, of_large = (too_few(each.tolist(), evidence.intervals) for each in slices)
+    return of_small, of_small or of_large
 
 
 @cache
@@ -104,14 +102,14 @@ def mean_of_small(sizes: Sizes, least: float) -> Statistic:
 
 @cache
 def small_minus_large(sizes: Sizes, least: float) -> Statistic:
-    """Mean Dice of the smallest third of tumours minus that of the largest, from this NSD on."""
+    """Mean Dice of those small tumours minus that of all of the largest third."""
 
     def of(rows: pd.DataFrame) -> NDArray[np.float64]:
         dice, nsd, area = (
             rows[name].to_numpy(dtype=float) for name in ("dice", "nsd_1mm", "truth_mm2")
         )
-        right, (low, high) = nsd >= least, sizes.edges_mm2
-        return difference_within(dice, right & (area < low), right & (area >= high))
+        low, high = sizes.edges_mm2
+        return difference_within(dice, (nsd >= least) & (area < low), area >= high)
 
     return Statistic(f"mean Dice, small minus large tumours, NSD from {least}", of)
 

@@ -46,6 +46,7 @@ NOISES: Mapping[str, Noise] = MappingProxyType(
 """Trainings as they vary on all splits at 256x256, and as on by-image-1."""
 READ = ("split_id", "seed", "slice_id", "patient_id", "dice", "sensitivity", "precision",
         "truth_mm2", "nsd_1mm", "core_sensitivity")  # fmt: skip
+MAY_BE_RIGHT = (0.16, 0.55)  # of small slices at 512x512: 6 of 38, of whose 18 outlines 10 look so
 REPETITIONS, SEEDS, KEY = 100, 3, 20261130
 
 
@@ -88,7 +89,9 @@ def _whole(design: Design) -> GridEvidence:
 
 
 def _repeated(design: Design) -> GridEvidence:
-    """The printed cell alone, the first training of each split `SEEDS` times."""
+    """The printed cell alone, the first training of each split `SEEDS` times, outlines right as
+    often as at the thesis's size: `MAY_BE_RIGHT`.
+    """
     once = design.printed.runs.drop_duplicates("split_id")
     keys = ["split_id", "seed"]
     first = design.printed.rows.merge(once[keys].astype({"seed": "int64"}), on=keys)
@@ -96,7 +99,10 @@ def _repeated(design: Design) -> GridEvidence:
         pd.concat([part.assign(seed=seed) for seed in range(SEEDS)], ignore_index=True)
         for part in (once, first)
     )
-    cell = replace(design.printed, runs=runs, rows=rows)
+    rng, (share, often) = np.random.Generator(np.random.Philox(KEY)), MAY_BE_RIGHT
+    may = rng.random(len(first)) < share
+    right = np.tile(may, SEEDS) & (rng.random(len(rows)) < often)
+    cell = replace(design.printed, runs=runs, rows=rows.assign(nsd_1mm=right.astype(float)))
     return replace(design.evidence, cells={design.evidence.printed: cell})
 
 

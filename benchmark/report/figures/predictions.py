@@ -12,6 +12,7 @@ from benchmark.data.slices import SliceSet
 from benchmark.errors import RecordError
 from benchmark.judge.cells import Cell, title_of
 from benchmark.judge.claims.evidence import GridEvidence
+from benchmark.judge.claims.image_claims import often_missed
 from benchmark.judge.reference import ClaimRule, Sizes
 from benchmark.report import inks
 from benchmark.report.figure import WIDE, Canvas, Figure, canvas, counted
@@ -28,6 +29,7 @@ NO_VESSELS = (
     "No source of these slices marks vessels: these are candidates for a reader's eye, and nothing "
     "more."
 )
+CENTRES = ("centres", "Large tumours whose centre was missed", "22")
 FindCases = Callable[[pd.DataFrame, Sizes, ClaimRule], FailureCases]
 PANEL = 1.76  # inches, of a picture without its words
 
@@ -72,11 +74,28 @@ def picture_figures(evidence: GridEvidence, masks: StoredMasks) -> list[Figure]:
         ("small", "Small tumours", "19", "", [failures.small(rows, sizes), right]),
         ("vessels", "Thin bright parts of the truth that were left out", "20", NO_VESSELS, [thin]),
         ("straight", "Truths with straight edges", "21", "", [straight]),
-        ("centres", "Large tumours whose centre was missed", "22", "", [centres]),
+        (*CENTRES, "", [centres]),
     ]
     tables = [examples.table, *(cases.table for *_, by_rule in shown for cases in by_rule)]
     scene = Scene(_where(cell, rows, lost), crops(tables, masks), not slices.phantom)
     return [_examples(examples, scene), *(_failures(*words, scene) for words in shown)]
+
+
+def missed_centres(evidence: GridEvidence, masks: StoredMasks) -> list[Figure]:
+    """Return figure 22 alone, where trainings miss the centre of a large tumour as a habit; else
+    none. Raises `RecordError` for a run whose predictions are lost or damaged.
+    """
+    cell, sizes, rule = evidence.best, evidence.sizes, evidence.rule
+    needed = ("core_sensitivity", "sensitivity", "truth_mm2")
+    if cell is None or evidence.lacking([evidence.printed], needed):
+        return []
+    if not often_missed(cell.rows, sizes, rule)["habit"].any():
+        return []
+    rows = failures.rows_of(cell.runs, pd.concat([masks.scores[i] for i in cell.runs["run_id"]]))
+    cases = failures.necrotic(rows, sizes, rule)
+    real = not masks.slices.phantom
+    scene = Scene(_where(cell, rows, []), crops([cases.table], masks), real)
+    return [_failures(*CENTRES, "", [cases], scene)]
 
 
 def _strands_mm2(run_ids: Iterable[str], masks: StoredMasks) -> tuple[dict[Key, float], list[str]]:

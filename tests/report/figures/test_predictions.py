@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from claim_cells import evidence_of
 from figure_forms import least_points, plotted
@@ -18,8 +20,9 @@ from run_records import as_before, halves, rows_found, squares, write_run
 
 from benchmark.data.slices import SliceSet
 from benchmark.errors import RecordError
+from benchmark.judge.reference import Sizes
 from benchmark.report.figure import Figure, canvas, styled, svg_of
-from benchmark.report.figures.predictions import picture_figures
+from benchmark.report.figures.predictions import missed_centres, picture_figures
 from benchmark.report.inks import ORANGE, SKY
 from benchmark.report.slices import stored_masks
 from benchmark.report.slices.contour import loops
@@ -85,6 +88,25 @@ def test_where_a_rule_finds_none_the_figure_says_so_and_shows_none(
     assert "no tested slice meets the rule" in svg_of(centres)
     assert "none met it" in centres.caption
     assert "<image" not in svg_of(centres)
+
+
+def test_centres_that_trainings_miss_as_a_habit_are_shown_alone_on_other_terms(root: Path) -> None:
+    """All three miss that of slice 3, one that of slice 5: both are shown, the habit first."""
+    collected = collect(root)
+    missed = collected.scores["slice_id"] == 3
+    once = (collected.scores["slice_id"] == 5) & (collected.scores["dice"] > 0.9)
+    scores = collected.scores.assign(core_sensitivity=np.select([missed, once], [0.4, 0.1], 1.0))
+
+    def shown(scores: pd.DataFrame) -> list[Figure]:
+        evidence = evidence_of(replace(collected, scores=scores))
+        large = replace(evidence, sizes=Sizes((1.0, 10.0), "squares of 24 mm2 are large"))
+        return missed_centres(large, StoredMasks(root, SLICES, scores))
+
+    (figure,) = shown(scores)
+    assert (figure.slug, figure.thesis) == ("failures-centres", "22")
+    assert figure.data["slice_id"].tolist() == [3, 5]
+    assert "<image" in svg_of(figure)
+    assert shown(collected.scores.assign(core_sensitivity=np.where(once, 0.1, 1.0))) == []
 
 
 def test_captions_say_which_runs_and_what_the_rule_of_thin_parts_compares(
