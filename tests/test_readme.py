@@ -164,7 +164,8 @@ def test_the_verdict_on_bf16_is_that_of_the_records() -> None:
     rows = precisions(collect(reproduction_folder()).runs, load_tolerances().precision)
     lines = [
         f"| {r.size} | {r.split_id} | {r.seeds} | {r.dice:.4f} | {r.plain_dice:.4f} "
-        f"| {r.dice - r.plain_dice:+.4f} | {r.sd:.4f} | {r.plain_sd:.4f} | {r.agreement} |"
+        f"| {r.difference:+.4f} | {r.low:+.3f} to {r.high:+.3f} "
+        f"| {r.sd:.4f} | {r.plain_sd:.4f} | {r.agreement} |"
         for r in rows
     ]
     assert lines

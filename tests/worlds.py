@@ -82,9 +82,15 @@ def patient_numbers() -> Ints:
 
 
 @cache
+def slice_numbers() -> tuple[int, ...]:
+    """The number that each of the 708 slices has in Cheng's dataset."""
+    return tuple(int(row["slice"]) for row in cheng_rows())
+
+
+@cache
 def slices_of(split: str) -> Ints:
-    """Which of the 708 slices a shipped split tests, in order."""
-    place = {int(row["slice"]): i for i, row in enumerate(cheng_rows())}
+    """Which of the 708 slices a shipped split tests, 0 to 707, in order."""
+    place = {number: i for i, number in enumerate(slice_numbers())}
     return np.array(sorted(place[number] for number in shipped()[split].split.test))
 
 
@@ -201,9 +207,7 @@ def between(groups: Sequence[Floats]) -> Many:
     return Many(sum(group.var(axis=1) * group.shape[1] for group in groups) / df, df)
 
 
-def crossed(
-    groups: Sequence[tuple[Floats, Ints]], enters: NDArray[np.bool_] | None = None
-) -> Many:
+def crossed(groups: Sequence[tuple[Floats, Ints]], enters: NDArray[np.bool_] | None = None) -> Many:
     """i^2 of pseudo-values (n, seeds, slices) of groups with two seeds, and their slices, pooled:
     `benchmark.judge.statistics.crossed.crossed`, many at once.
     """

@@ -20,13 +20,24 @@ from benchmark.errors import SpecError
 from benchmark.judge.cells import Panel
 from benchmark.judge.comparisons.external_tool import external_tool_table
 from benchmark.judge.comparisons.own_arms import no_reference
+from benchmark.judge.comparisons.superseded import Superseded
 from benchmark.judge.judgement import SECTIONS, WHY_EMPTY, Judgement
-from benchmark.judge.reference import DATASETS, load_reference, load_tolerances
+from benchmark.judge.reference import (
+    DATASETS,
+    load_reference,
+    load_superseded,
+    load_tolerances,
+)
 from benchmark.judge.tables import render, wrapped
 from benchmark.judge.verdicts import exit_code
 from benchmark.planning.command import DATA, command_under_same_terms
 from benchmark.planning.request import PHANTOMS, load_given, load_slices
-from benchmark.runs.collect import collect, reproduction_folder, run_folders
+from benchmark.runs.collect import (
+    collect,
+    reproduction_folder,
+    run_folders,
+    superseded_folder,
+)
 from benchmark.runs.run_folder import RESULT, SPEC, read_json
 from benchmark.scoring.summary import summarise
 from benchmark.storage.atomic import check_writable, move_into, staging_folder, write_bytes
@@ -72,12 +83,16 @@ def compare(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
 
 
 def judgement_of(root: Path) -> Judgement:
-    """Judge a folder of runs; a user's own beside the records shipped here where those may lend."""
-    collected, shipped, ours = collect(root), reproduction_folder(), None
-    if root.resolve() != shipped.resolve():
-        known = collected.runs["dataset_id"].isin(DATASETS.values()).any()
-        ours = collect(shipped, None if known else ())
-    return Judgement(collected, load_reference(), load_tolerances(), ours)
+    """Judge a folder of runs: the records shipped here with those that were replaced, a user's own
+    beside the shipped where those may lend.
+    """
+    collected, shipped = collect(root), reproduction_folder()
+    terms = load_reference(), load_tolerances()
+    if root.resolve() == shipped.resolve():
+        replaced = Superseded(collect(superseded_folder()), load_superseded())
+        return Judgement(collected, *terms, superseded=replaced)
+    known = collected.runs["dataset_id"].isin(DATASETS.values()).any()
+    return Judgement(collected, *terms, collect(shipped, None if known else ()))
 
 
 def _print_sections(

@@ -25,7 +25,7 @@ examples:
   python -m benchmark predict a.png --run RUN_ID     outline tumours on other slices with a model that was kept
 """  # noqa: E501
 # of benchmark.judge.judgement
-SECTION_NAMES = ("verdicts", "patients", "claims", "arms", "measures", "runs")
+SECTION_NAMES = ("verdicts", "patients", "claims", "arms", "measures", "runs", "rules")
 VERBS = """\
 reproduce train and score every cell of a grid; finished cells are skipped, stopped ones go on
 run       train and score single cells of a grid, named by run_id, as a task of a batch system does

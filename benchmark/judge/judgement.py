@@ -4,37 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import cached_property
 from types import MappingProxyType
 
 import pandas as pd
 
-from benchmark.judge import comparable
+from benchmark.judge import comparable, does_it_hold
 from benchmark.judge.cells import Panel, data_of, panels, size_of
-from benchmark.judge.claims.evidence import ClaimVerdict, side
+from benchmark.judge.claims.evidence import ClaimVerdict, Reading, grid_evidence, side
 from benchmark.judge.claims.may_be_best import best_table
 from benchmark.judge.claims.table import JudgedClaim, claims_table, judge_claims, on_its_terms
 from benchmark.judge.comparisons.arms import (
     PairwiseComparison,
+    Ranking,
     arms_table,
     is_reference,
     pairwise_comparisons,
 )
+from benchmark.judge.comparisons.changed_rules import changed_rules_table
 from benchmark.judge.comparisons.headline import headline
 from benchmark.judge.comparisons.measures import agreement_table, boundaries_table, measured
 from benchmark.judge.comparisons.own_arms import own_arms
-from benchmark.judge.comparisons.precisions import precisions, precisions_table
+from benchmark.judge.comparisons.precisions import PrecisionRow, precisions, precisions_table
 from benchmark.judge.comparisons.reference_cell import has_other_arms
 from benchmark.judge.comparisons.runs import runs_tables
 from benchmark.judge.comparisons.split_effect import SplitEffect, split_effect_table, split_effects
+from benchmark.judge.comparisons.superseded import (
+    Alternative,
+    Superseded,
+    hanging_table,
+    in_question,
+    replaced_table,
+    told,
+    why,
+    with_superseded,
+)
+from benchmark.judge.does_it_hold import Selection
 from benchmark.judge.reference import Reference, SplitEffectRule, Tolerances
 from benchmark.judge.statistics.contrast import DICE, mean
-from benchmark.judge.statistics.prediction_interval import power_table
+from benchmark.judge.statistics.prediction_interval import Question, power_table
+from benchmark.judge.statistics.selection import optimism
 from benchmark.judge.tables import Column, Table, wrapped
 from benchmark.judge.verdicts import (
     PrintedNumbers,
     Verdict,
     VerdictRow,
+    judge_dice,
     judge_printed_numbers,
     verdict_table,
 )
@@ -74,13 +90,15 @@ class Judgement:
     """What finished runs come to; each part is worked out when asked for.
 
     ours: the records shipped here, where the runs are a user's and not those records. They lend his
-    arms their reference where he did not run it, and enter nothing else.
+    arms their reference where he did not run it, and enter nothing else. superseded: trainings that
+    later ones replaced, where the runs are the records shipped here; told of, and counted nowhere.
     """
 
     collected: Collected
     reference: Reference
     tolerances: Tolerances
     ours: Collected | None = None
+    superseded: Superseded | None = None
 
     @cached_property
     def printed(self) -> PrintedNumbers:
@@ -103,9 +121,29 @@ class Judgement:
         Nearest by image size, then a precision that the thesis may have had before others.
         """
         terms = self.reference, self.tolerances
-        own = [panel for panel in self.panels if on_its_terms(panel, *terms)]
-        own.sort(key=lambda panel: self._distance(panel.runs))
-        return [(panel, judge_claims(panel, *terms)) for panel in own]
+        return [(panel, judge_claims(panel, *terms)) for panel in self._own_panels]
+
+    @property
+    def _own_panels(self) -> list[Panel]:
+        """Those of the thesis's protocol, terms nearest the thesis's first."""
+        own = [p for p in self.panels if on_its_terms(p, self.reference, self.tolerances)]
+        return sorted(own, key=lambda panel: self._distance(panel.runs))
+
+    @cached_property
+    def selection(self) -> Selection | None:
+        """What the printed best of the grid owes to its choice, by the noise of these runs: on the
+        terms nearest the thesis's that can tell; None where none can.
+        """
+        reference, rule = self.reference, self.tolerances.claims
+        of, seeds = len(reference.kernels) * len(reference.alphas), reference.seeds_per_cell
+        slices = sum(reference.split_sizes.values())
+        for panel in self._own_panels:
+            grid = grid_evidence(panel, Reading.TEXT, reference, self.tolerances)
+            cells = list(grid.cells.values())
+            if found := optimism(cells, of, seeds, slices, rule.fewest_cells):
+                run = panel.runs.iloc[0]
+                return Selection(found, of, f"{size_of(run)}, {run['precision']}")
+        return None
 
     def _distance(self, runs: pd.DataFrame) -> tuple[int, bool]:
         """How far the terms of runs that share them are from the thesis's."""
@@ -194,15 +232,42 @@ class Judgement:
         return Answer("How do your arms do?", *own_arms(compared, self.without_reference, rule))
 
     def _does_it_hold(self) -> Answer:
-        row = self.printed.dice
-        lines = [f"{row.why}."]
-        if row.spread and row.spread.seeds:
-            margin = row.spread.smallest_margin(row.reference, self.tolerances.dice.level)
-            lines.append(
-                f"Equality is shown only to within {margin:.3f} (two one-sided tests; secondary, "
-                "decides nothing)."
-            )
+        row, terms = self.printed.dice, (self.reference, self.tolerances.dice)
+        lines = does_it_hold.answer(row, self.selection, *terms)
+        if self.replaced and self.alternatives:
+            day = str(self._changed_on("dice"))
+            lines.insert(1, told(self.alternatives, self.collected, self.replaced, day))
         return Answer(f"Does {row.reference:g} hold?", row.verdict.value, tuple(lines))
+
+    @cached_property
+    def replaced(self) -> Superseded | None:
+        """The replaced trainings that the printed Dice could have been judged on; None of none."""
+        if self.superseded is None:
+            return None
+        return in_question(self.superseded, self.reference, self.tolerances)
+
+    @cached_property
+    def alternatives(self) -> list[Alternative]:
+        """The verdict on the printed Dice as it stands, and with those; empty without them."""
+        if self.replaced is None:
+            return []
+        terms = self.reference, self.tolerances
+        each = with_superseded(self.collected, self.replaced)
+        rows = {what: judge_printed_numbers(runs, *terms).dice for what, runs in each.items()}
+        return [self._alternative(what, row) for what, row in rows.items()]
+
+    def _alternative(self, what: str, row: VerdictRow) -> Alternative:
+        """Under the rule before the interval that decided was that for other patients."""
+        half, verdict = row.other_patients, row.verdict
+        if row.ours is not None and half is not None and row.spread:
+            own, rule = row.reference, self.tolerances.dice
+            verdict, _ = judge_dice(row.ours, half, row.spread.fewest, own, rule)
+        numbers = row.n, row.ours, row.sd, row.half_width, half
+        return Alternative(what, *numbers, row.verdict.value, verdict.value)
+
+    def _changed_on(self, rule: str) -> date:
+        """The day of the last change of a rule."""
+        return max(change.date for change in self.tolerances.changes if change.rule == rule)
 
     def _do_claims_hold(self) -> Answer:
         question, not_testable = "Do its claims hold?", ClaimVerdict.NOT_TESTABLE
@@ -240,11 +305,15 @@ class Judgement:
         return Answer(question, verdict, tuple(lines or [NO_EFFECT]))
 
     def verdicts(self) -> list[Table]:
-        """The printed numbers, and what more runs would bring."""
+        """The printed numbers, what the verdict hangs on, its severity, what more runs bring."""
         table = verdict_table(self.rows)
         done = comparable.progress(self.collected, self.reference, self.tolerances)
         tables = [replace(table, notes=(*table.notes, done))]
+        if self.replaced and self.alternatives:
+            tables.append(hanging_table(self.alternatives, why(self.replaced)))
         spread, rule = self.printed.dice.spread, self.tolerances.dice
+        if severity := does_it_hold.severity(spread, self.reference, rule):
+            tables.append(does_it_hold.severity_table(severity))
         if spread and spread.seeds:
             seeds = self.reference.best_cell.seeds
             power = power_table(spread, seeds, rule.level, rule.power, MORE_DRAWS, MORE_SEEDS)
@@ -256,8 +325,8 @@ class Judgement:
                 Column(f"difference found with power {rule.power:g}", "difference", "{:.3f}"),
             )
             note = (
-                f"A verdict of reproduced needs +- {rule.max_half_width:g} or less, and "
-                f"{rule.min_seeds} seeds on each draw."
+                f"+-: of the interval for {Question.ANOTHER_SPLIT}. A verdict of reproduced needs "
+                f"{rule.max_half_width:g} or less, and {rule.min_seeds} seeds on each draw."
             )
             title = f"What more trainings would bring, if they vary as these {spread.n} do."
             tables.append(Table(title, power.to_dict("records"), columns, (note,)))
@@ -295,10 +364,56 @@ class Judgement:
         return [table_of(panel, sizes) for panel in own for table_of in kinds]
 
     def runs(self) -> list[Table]:
-        """Every finished run, by conditions; lower precisions against the plain one."""
-        rule = self.tolerances.precision
-        pairs = precisions(self.collected.runs, rule)
-        return [*runs_tables(self.collected), *([precisions_table(pairs, rule)] if pairs else [])]
+        """Every finished run, by conditions; lower precisions against the plain one; what was
+        replaced.
+        """
+        tables, rule = runs_tables(self.collected), self.tolerances.precision
+        if self.superseded:
+            tables.append(replaced_table(self.collected, self.superseded))
+        pairs = self._precisions
+        return [*tables, *([precisions_table(pairs, rule)] if pairs else [])]
+
+    @cached_property
+    def _precisions(self) -> list[PrecisionRow]:
+        return precisions(self.collected.runs, self.tolerances.precision)
+
+    def rules(self) -> list[Table]:
+        """The rules that were changed after results were known, with what they say now."""
+        return [changed_rules_table(self.tolerances.changes, self.says)]
+
+    def says(self, rule: str) -> str:
+        """What a rule of `[[changes]]` comes to on these runs, in a few words.
+
+        A claim's id stands for its rule; `KeyError` for a name that is neither.
+        """
+        said: Mapping[str, Callable[[], str]] = {
+            "dice": lambda: f"{self.printed.dice.verdict}: {self.printed.dice.why}",
+            "intervals": self._who_differs,
+            "matching": lambda: self._do_claims_hold().verdict,
+            "precision": lambda: (
+                ", ".join(f"{r.precision} {r.agreement}" for r in self._precisions)
+                or "no lower precision has been run"
+            ),
+        }
+        ids = [claim.id for claim in self.reference.claims]
+        return said[rule]() if rule in said or rule not in ids else self._claim_says(rule)
+
+    def _claim_says(self, claim_id: str) -> str:
+        for panel, judged in self.claims_once:
+            if judged.claim.id == claim_id:
+                return f"{judged.text.standing} at {size_of(panel.runs.iloc[0])}"
+        return str(ClaimVerdict.NOT_TESTABLE)
+
+    def _who_differs(self) -> str:
+        """Which arms that train are better or worse than the reference."""
+        found = {
+            f"{row.cell.name} {row.standing} at {size_of(panel.runs.iloc[0])}": None
+            for panel, rows in self.comparisons
+            for row in rows
+            if row.cell.seeded and row.standing in (Ranking.BETTER, Ranking.WORSE)
+        }
+        arms = ", ".join(found) or "no arm that trains is better or worse than the reference"
+        return f"extremes-worse {self._claim_says('extremes-worse')}; {arms}"
 
 
 def _claim(panel: Panel, judged: JudgedClaim) -> str:
@@ -335,6 +450,7 @@ SECTIONS: Mapping[str, Callable[[Judgement], Sequence[Table]]] = MappingProxyTyp
         "arms": Judgement.arms,
         "measures": Judgement.measures,
         "runs": Judgement.runs,
+        "rules": Judgement.rules,
     }
 )
 WHY_EMPTY = MappingProxyType(  # of the sections that may be

@@ -107,6 +107,22 @@ class RuleChange:
 
 
 @dataclass(frozen=True)
+class SupersededTraining:
+    """A training whose record was replaced by one of the same run; `superseded.toml` says more.
+
+    run_id: of its folder in `reference_results/superseded`; commit and replaced_in: of the history.
+    """
+
+    run_id: str
+    commit: str
+    replaced_by: str
+    replaced_in: str
+    replaced: date
+    why: str
+    known: str
+
+
+@dataclass(frozen=True)
 class PrecisionRule:
     """When a lower precision counts as equivalent to the plain one; see `judge.comparisons`."""
 
@@ -237,6 +253,15 @@ def _tolerances(table: Mapping[str, Any]) -> Tolerances:
         claims=ClaimRule(**table["claims"]),
         changes=tuple(RuleChange(**change) for change in table["changes"]),
     )
+
+
+def load_superseded() -> tuple[SupersededTraining, ...]:
+    """Read `reference_results/superseded.toml`; `SpecError` if it is damaged."""
+
+    def made(table: Mapping[str, Any]) -> tuple[SupersededTraining, ...]:
+        return tuple(SupersededTraining(**training) for training in table["trainings"])
+
+    return _made("superseded.toml", made)
 
 
 def _frozen(table: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from enum import StrEnum
 
 import pandas as pd
 
-from benchmark.judge.cells import cell_of
+from benchmark.judge.cells import Cell, cell_of
 from benchmark.judge.comparable import in_cell, why_not
 from benchmark.judge.reference import DiceRule, Margin, Reference, Tolerances
-from benchmark.judge.statistics.prediction_interval import Spread, spread
+from benchmark.judge.statistics.prediction_interval import Question, Spread, spread
 from benchmark.judge.tables import Column, Table
 from benchmark.runs.collect import Collected
 
@@ -50,10 +50,10 @@ class Verdict(StrEnum):
 class VerdictRow:
     """One printed number and ours beside it.
 
-    n counts the runs behind ours; sd is between the seeds' means on one split and half_width
-    that of the prediction interval around ours, None where they mean nothing; spread is what
-    both come from. set_up: a row that we built to agree (the network, the split), so it
-    checks us and finds nothing out.
+    n counts the runs behind ours; sd is between the seeds' means on one split, half_width that of
+    the interval that decides, for another random split of the same slices, and other_patients that
+    of the one beside it; None where they mean nothing. spread is what they come from. set_up: a row
+    that we built to agree (the network, the split), so it checks us and finds nothing out.
     """
 
     quantity: str
@@ -65,6 +65,7 @@ class VerdictRow:
     required: bool = True
     sd: float | None = None
     half_width: float | None = None
+    other_patients: float | None = None
     spread: Spread | None = None
     set_up: bool = False
 
@@ -80,13 +81,14 @@ COLUMNS = (
     Column("thesis", "reference", "{:g}"),
     Column("ours", "ours", _number),
     Column("SD", "sd", _number),
-    Column("+-", "half_width", _number),
+    Column("+- another split", "half_width", _number),
+    Column("+- other patients", "other_patients", _number),
     Column("n", "n"),
     Column("verdict", "verdict"),
     Column("why", "why"),
 )
-FIELDS = ("quantity", "reference", "ours", "sd", "half_width", "n", "verdict", "why", "set_up",
-          "required")  # of a record # fmt: skip
+FIELDS = ("quantity", "reference", "ours", "sd", "half_width", "other_patients", "n", "verdict",
+          "why", "set_up", "required")  # of a record # fmt: skip
 
 
 def judge_printed_numbers(
@@ -156,22 +158,7 @@ class _Judge:
             most.index, key=lambda name: (most[name], -rule.precisions.index(name))
         )
         usable = judged_draws(usable[usable["precision"] == precision], rule)
-        seeds = int(usable.groupby("split_id")["seed"].nunique().min())
-        ours = spread(cell_of(usable, self.collected))
-        half = ours.half_width(cell.seeds, rule.level)
-        verdict, why = judge_dice(ours.mean, half, seeds, cell.dice_mean, rule)
-        draws = f"{ours.draws} draws, {precision}" if ours.draws > 1 else precision
-        sd, known = (None if math.isnan(x) else x for x in (ours.sd, half))
-        return replace(
-            row,
-            ours=ours.mean,
-            n=ours.n,
-            verdict=verdict,
-            why=f"{why} ({draws})",
-            sd=sd,
-            half_width=known,
-            spread=ours,
-        )
+        return judged(row, cell_of(usable, self.collected), self.reference, rule)
 
     def _usable(self, runs: pd.DataFrame, needs: Iterable[str]) -> tuple[pd.DataFrame, str]:
         """Return the runs that meet every need, by run_id, and why the others do not."""
@@ -188,14 +175,39 @@ def judged_draws(runs: pd.DataFrame, rule: DiceRule) -> pd.DataFrame:
     return runs[runs["split_id"].isin(enough or [most])]
 
 
+def judged(row: VerdictRow, cell: Cell, reference: Reference, rule: DiceRule) -> VerdictRow:
+    """The row of a printed Dice with the verdict on a cell of ours, one precision on all its draws.
+
+    Raises `RecordError` where a patient is unknown, or alone in a test set.
+    """
+    ours = spread(cell, sum(reference.split_sizes.values()))
+    m, precision = reference.best_cell.seeds, cell.runs["precision"].iloc[0]
+    half, patients = (ours.half_width(question, m, rule.level) for question in Question)
+    verdict, why = judge_dice(ours.mean, half, ours.fewest, row.reference, rule)
+    draws = f"{ours.draws} draws, {precision}" if ours.draws > 1 else precision
+    sd, half_width, other = (None if math.isnan(x) else x for x in (ours.sd, half, patients))
+    return replace(
+        row,
+        ours=ours.mean,
+        n=ours.n,
+        verdict=verdict,
+        why=f"{why} ({draws})",
+        sd=sd,
+        half_width=half_width,
+        other_patients=other,
+        spread=ours,
+    )
+
+
 def judge_dice(
     mean: float, half_width: float, seeds: int, printed: float, rule: DiceRule
 ) -> tuple[Verdict, str]:
     """Return the verdict on a mean Dice and its reason: the one place where it is decided.
 
-    half_width of the prediction interval around the mean; seeds: the fewest on any draw.
+    half_width of the interval around the mean, for another random split of the same slices; seeds:
+    the fewest on any draw.
     """
-    interval = f"the prediction interval {mean:.3f} +- {half_width:.3f}"
+    interval = f"the interval for {Question.ANOTHER_SPLIT}, {mean:.3f} +- {half_width:.3f}"
     if seeds < rule.min_seeds:
         why = f"{seeds} of the {rule.min_seeds} seeds that a verdict needs have been run"
         return Verdict.INCONCLUSIVE, why
@@ -204,9 +216,7 @@ def judge_dice(
     if abs(mean - printed) > half_width + rule.rounding:
         return Verdict.NOT_REPRODUCED, f"{printed} lies outside {interval}"
     if half_width > rule.max_half_width:
-        why = (
-            f"the prediction interval, +- {half_width:.3f}, is wider than +- {rule.max_half_width}"
-        )
+        why = f"{interval}, is wider than +- {rule.max_half_width}"
         return Verdict.INCONCLUSIVE, why
     return Verdict.REPRODUCED, f"{printed} lies in {interval}"
 

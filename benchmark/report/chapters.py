@@ -90,11 +90,13 @@ def parts(source: Source) -> list[Part]:
 
 
 def _answers(source: Source) -> Iterator[Chapter]:
-    """The thesis's number beside ours, with the tables behind it; none for other arms alone."""
+    """The thesis's number beside ours, with the tables behind it and the rules that were changed;
+    none for other arms alone.
+    """
     judgement = source.judgement
     if judgement.own_arms_alone:
         return
-    tables = (*judgement.patients()[:1], *judgement.verdicts())
+    tables = (*judgement.patients()[:1], *judgement.verdicts(), *judgement.rules())
     yield _with_tables(Chapter(figures=headline_figures(judgement)), tables)
 
 

@@ -21,13 +21,14 @@ from pathlib import Path
 from benchmark import data
 from benchmark.data.slices import SliceSet
 from benchmark.errors import BenchmarkError, SpecError
+from benchmark.judge.comparisons.superseded import Superseded
 from benchmark.judge.judgement import SECTIONS, Judgement
-from benchmark.judge.reference import load_reference, load_tolerances
+from benchmark.judge.reference import load_reference, load_superseded, load_tolerances
 from benchmark.judge.tables import Table
 from benchmark.report.figure import Figure, save
 from benchmark.report.figures.verdicts import verdict_figures
 from benchmark.report.slices import outlined_slices
-from benchmark.runs.collect import collect, reproduction_folder
+from benchmark.runs.collect import collect, reproduction_folder, superseded_folder
 
 WHAT = r"answers|table: (?P<section>\w+): (?P<title>[^\n]+)|figure: (?P<slug>[^\n]+)"
 PLACE = re.compile(rf"(<!-- (?:{WHAT}) -->\n).*?(?P<end><!-- end -->)", re.DOTALL)
@@ -86,8 +87,10 @@ def figures_of(page: str) -> list[str]:
 
 
 def shipped() -> Judgement:
-    """The judgement of the records shipped with this package."""
-    return Judgement(collect(reproduction_folder()), load_reference(), load_tolerances())
+    """The judgement of the records shipped with this package, with those that were replaced."""
+    replaced = Superseded(collect(superseded_folder()), load_superseded())
+    terms = load_reference(), load_tolerances()
+    return Judgement(collect(reproduction_folder()), *terms, superseded=replaced)
 
 
 def make(path: Path, judgement: Judgement, slices: SliceSet | None = None) -> None:

@@ -118,7 +118,8 @@ def collect(root: Path, only: Container[str] | None = None, *, indexed: bool = T
     states = {folder: folder.state for folder in run_folders(root)}
     finished = {folder.run_id: folder for folder, s in states.items() if s is RunState.DONE}
     asked = {i: folder for i, folder in finished.items() if only is None or i in only}
-    shipped = root.resolve() == reproduction_folder().resolve()  # the package is left as it is
+    packaged = (reproduction_folder().resolve(), superseded_folder().resolve())
+    shipped = root.resolve() in packaged  # the package is left as it is
     code = _identity_of_code() if indexed and not shipped else None
     runs = cache.read_runs(root, asked, finished, read_table_row, code)
     old = _superseded(runs)
@@ -144,6 +145,14 @@ def _superseded(runs: Mapping[str, ReadRun]) -> tuple[str, ...]:
 def reproduction_folder() -> Path:
     """The folder of our own runs on the real slices, shipped with the package; it may be absent."""
     return Path(str(files("reference_results") / "reproduction"))
+
+
+def superseded_folder() -> Path:
+    """The folder of our trainings that later ones replaced; `superseded.toml` beside it says why.
+
+    They are no runs of ours for any other purpose than to tell of them.
+    """
+    return Path(str(files("reference_results") / "superseded"))
 
 
 def run_folders(root: Path) -> Iterator[RunFolder]:

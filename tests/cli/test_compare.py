@@ -12,6 +12,7 @@ import pytest
 from run_records import write_own
 
 from benchmark.__main__ import main
+from benchmark.cli import judge_verbs
 from benchmark.runs.collect import reproduction_folder
 
 Patch = pytest.MonkeyPatch
@@ -36,6 +37,15 @@ def copied(*arms: str) -> None:
     for arm in arms:
         (folder,) = reproduction_folder().glob(f"{arm}_*")
         shutil.copytree(folder, Path("runs") / folder.name)
+
+
+def test_replaced_trainings_are_told_of_beside_our_own_records_alone() -> None:
+    """A user's runs are judged without them, though the same arm is among them."""
+    copied("otsu")
+    assert judge_verbs.judgement_of(Path("runs")).superseded is None
+    ours = judge_verbs.judgement_of(reproduction_folder())
+    assert ours.superseded
+    assert len(ours.superseded.trainings) == len(ours.superseded.collected.runs)
 
 
 def by_arm(text: str) -> pd.DataFrame:
@@ -69,7 +79,7 @@ def test_the_arms_are_the_first_thing_shown_and_what_is_missing_is_not(capsys: C
         "Runs on cheng-meningioma",
     ]
     assert "missing" not in " ".join(lines)
-    assert lines[-2].startswith("More: --section verdicts, patients, claims, measures; all columns")
+    assert lines[-2].startswith("More: --section verdicts, patients, claims, measures, rules; all ")
     assert max(map(len, lines)) <= 100
     assert "missing" in said(capsys, "compare --section verdicts")
     said(capsys, "compare --strict", code=1)  # as without ours

@@ -20,6 +20,7 @@ from benchmark.judge.comparisons.measures import agreement_table, boundaries_tab
 from benchmark.judge.comparisons.precisions import precisions, precisions_table
 from benchmark.judge.comparisons.runs import runs_tables
 from benchmark.judge.comparisons.split_effect import split_effect_table, split_effects
+from benchmark.judge.does_it_hold import severity_table
 from benchmark.judge.judgement import Judgement
 from benchmark.judge.tables import Table
 from benchmark.judge.verdicts import judge_printed_numbers, verdict_table
@@ -49,15 +50,25 @@ def runs() -> Table:
 
 
 def verdicts() -> Table:
-    """SD 0.01; +- 4.302653 x 0.01 sqrt(2/3)."""
-    made = verdict_table(judge_printed_numbers(flat(0.90, 0.91, 0.92), REFERENCE, RULES).rows)
+    """SD 0.01; of patients that are alike +- 4.302653 x 0.01 sqrt(2/3).
+
+    Slices: S^2 = 2 x 0.02^2 / 3, 2 S^2 (1/4 - 1/708) = 0.00013258, df 3, and seeds 0.00006667, df
+    2: 4.9124 df, t = 2.58442.
+    """
+    dice = {seed: [x + 0.02, x - 0.02, x, x] for seed, x in enumerate((0.90, 0.91, 0.92))}
+    made = verdict_table(judge_printed_numbers(table(dice, PATIENTS), REFERENCE, RULES).rows)
     return replace(made, records=made.records[-1:])
 
 
 def power() -> Table:
     """Two draws of three: t(0.975, 4) = 2.776445, t(0.8, 4) = 0.940965, x 0.01 sqrt(1/6 + 1/3)."""
-    made = Judgement(flat(0.90, 0.91, 0.92), REFERENCE, RULES).verdicts()[1]
+    made = Judgement(flat(0.90, 0.91, 0.92), REFERENCE, RULES).verdicts()[-1]
     return replace(made, records=made.records[3:])
+
+
+def severe() -> Table:
+    """Of a rule by hand; what the numbers are is derived in test_severity.py."""
+    return severity_table([{"difference": 0.03, "chance": 0.664, "before": 0.726}])
 
 
 def stands_first() -> Table:
@@ -105,7 +116,10 @@ def arms() -> Table:
 
 
 def lower() -> Table:
-    """bf16: deviations -0.04 / 3, 0.05 / 3 and -0.01 / 3."""
+    """bf16: deviations -0.04 / 3, 0.05 / 3 and -0.01 / 3.
+
+    Pairs 0.01, 0.02 and 0.01: SE 0.01 / 3, and 2.919986 SE = 0.009733.
+    """
     other = flat(0.80, 0.83, 0.81, precision="bf16", **OBLONG)
     both = join(flat(0.79, 0.81, 0.80, **OBLONG), other).runs
     return precisions_table(precisions(both, RULES.precision), RULES.precision)
@@ -132,8 +146,13 @@ EXPECTED = [
     }),
     (verdicts, {
         "": "+", "quantity": "mean test Dice, 5x5, alpha 0.5", "thesis": "0.898", "ours": "0.9100",
-        "SD": "0.0100", "+-": "0.0351", "n": "3", "verdict": "reproduced",
-        "why": "0.898 lies in the prediction interval 0.910 +- 0.035 (fp32)",
+        "SD": "0.0100", "+- another split": "0.0365", "+- other patients": "0.0351", "n": "3",
+        "verdict": "reproduced",
+        "why": "0.898 lies in the interval for another random split of the same slices, 0.910 +- "
+               "0.036 (fp32)",
+    }),
+    (severe, {
+        "true difference": "0.03", "chance of reproduced": "0.66", "by the rule before": "0.73",
     }),
     (power, {
         "draws": "2", "seeds": "3", "trainings": "6", "expected +-": "0.020",
@@ -175,8 +194,8 @@ EXPECTED = [
     (lower, {
         "arm": "unet", "params": '{{"alpha":0.5,"kernel_size":5}}', "size": "256x128",
         "split": "by-image-1", "precision": "bf16", "seeds": "3", "Dice": "0.8133",
-        "Dice fp32": "0.8000", "difference": "+0.0133", "SD of seeds": "0.0153",
-        "SD fp32": "0.0100", "verdict": "undecided",
+        "Dice fp32": "0.8000", "difference": "+0.0133", "90% interval": "{low:+.3f} to {high:+.3f}",
+        "SD of seeds": "0.0153", "SD fp32": "0.0100", "verdict": "undecided",
     }),
     (tool, {
         **CELL, "fed at": "256x128", "precision": "fp32", "protocol": "thesis", "runs": "3",

@@ -14,7 +14,7 @@ from benchmark.data.registry import CHENG_DATASET_ID
 from benchmark.errors import SpecError
 from benchmark.judge import reference
 from benchmark.judge.comparable import NEEDS
-from benchmark.judge.reference import load_reference, load_tolerances
+from benchmark.judge.reference import load_reference, load_superseded, load_tolerances
 from benchmark.splits.files import shipped as shipped_splits
 
 PRINTED = {  # every number of the file and where the thesis prints it
@@ -129,7 +129,7 @@ def test_every_rule_says_why_and_points_at_what_exists() -> None:
     assert rules.sizes.edges_mm2[0] < rules.sizes.edges_mm2[1]
 
 
-@pytest.mark.parametrize("load", [load_reference, load_tolerances])
+@pytest.mark.parametrize("load", [load_reference, load_tolerances, load_superseded])
 def test_a_damaged_file_is_named(load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reference, "_read", lambda name: {"protocol": "thesis"})
     with pytest.raises(SpecError, match=r"reference_results/\w+\.toml.*restore"):

@@ -10,9 +10,11 @@ from typing import Any
 import pandas as pd
 import pytest
 from run_records import COUNTS, halves, join, squares, table, terms, varied, write_run
+from scipy import stats
 
 import benchmark.runs.collect as collecting
 from benchmark.errors import RecordError
+from benchmark.judge.cells import cell_of
 from benchmark.judge.comparable import progress
 from benchmark.judge.comparisons.runs import runs_tables
 from benchmark.judge.reference import Reference, Tolerances
@@ -22,6 +24,7 @@ from benchmark.judge.verdicts import (
     exit_code,
     judge_dice,
     judge_printed_numbers,
+    judged,
     verdict_table,
 )
 from benchmark.runs.collect import Collected, collect
@@ -77,7 +80,7 @@ def spread(middle: float, apart: float, seeds: int = 3) -> dict[int, list[float]
         (0.5, 0.018, 3, Verdict.NOT_REPRODUCED),  # as wide, but wholly elsewhere
     ],
 )
-def test_a_dice_is_judged_by_its_prediction_interval(
+def test_a_dice_is_judged_by_the_interval_for_another_split(
     middle: float, apart: float, seeds: int, verdict: Verdict
 ) -> None:
     found = row(table(spread(middle, apart, seeds), PATIENTS))
@@ -88,6 +91,28 @@ def test_a_dice_is_judged_by_its_prediction_interval(
     words = {Verdict.REPRODUCED: "lies in the", Verdict.NOT_REPRODUCED: "lies outside the"}
     says = words.get(verdict, "wider")
     assert (f"{seeds} of the 3 seeds" if seeds < 3 else says) in found.why
+
+
+def test_the_interval_for_other_patients_stands_beside_and_decides_nothing() -> None:
+    """Patients at 0.78 and 0.98, seeds 0.01 apart: clustered 0.01, df 1, twice, so +- 1.8; slices
+    2 S^2 (1/4 - 1/708) with S^2 = 4 x 0.01 / 3, kurtosis 1, df 3.
+    """
+    dice = {seed: [0.78 + off] * 2 + [0.98 + off] * 2 for seed, off in enumerate((-0.01, 0, 0.01))}
+    found = row(table(dice, PATIENTS), printed=0.5, max_half_width=1)
+    v, seeds = 2 * 0.04 / 3 * (1 / 4 - 1 / 708), 0.0001 * 2 / 3
+    df = (v + seeds) ** 2 / (v**2 / 3 + seeds**2 / 2)
+    assert found.half_width == pytest.approx(stats.t.ppf(0.975, df) * math.sqrt(v + seeds))
+    assert found.other_patients
+    assert found.other_patients > 1.7
+    assert found.verdict is Verdict.NOT_REPRODUCED
+    assert "another random split of the same slices, 0.880 +- 0.258 (fp32)" in found.why
+
+
+def test_any_cell_can_be_judged_as_the_printed_one_is() -> None:
+    """The row of a verdict, with another cell's numbers in it: four trainings, say."""
+    made, (reference, rules) = good(seeds=4), terms()
+    again = judged(row(good()), cell_of(made.runs, made), reference, rules.dice)
+    assert again == row(made)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from benchmark.judge.reference import DATASETS
 from benchmark.report import figure
 from benchmark.report.build import ATTRIBUTION, OWN_DATA, Written, attribution, write
 from benchmark.report.chapters import NO_PICTURES, Source, ordered, parts
+from benchmark.report.docs_pages import shipped as judge_shipped
 from benchmark.report.page.contents import Part
 from benchmark.report.slices.contour import svg_path
 from benchmark.runs import run_folder
@@ -223,8 +224,7 @@ def test_two_sets_of_terms_that_are_called_the_same_have_files_of_their_own(tmp_
 
 @cache
 def shipped() -> dict[str, Part]:
-    root = reproduction_folder()
-    source = Source(root, Judgement(collect(root), *terms()), ARMS, None)
+    source = Source(reproduction_folder(), judge_shipped(), ARMS, None)
     return {part.slug: part for part in parts(source)}
 
 
@@ -254,13 +254,14 @@ class TestParts:
 
     def test_every_table_of_the_judgement_is_there_once(self) -> None:
         """Under its figure or in its part; that of the runs stands where it says how they ran."""
-        judgement = Judgement(collect(reproduction_folder()), *terms())
+        judgement = judge_shipped()
         tables = [table.title for part in shipped().values() for table in part.tables]
         sections = [make for name, make in SECTIONS.items() if name != "runs"]
         assert sorted(tables) == sorted(t.title for make in sections for t in make(judgement))
         headline = [table.title for table in shipped()["answers"].figures[0].tables]
-        first = (*judgement.patients()[:1], *judgement.verdicts())
+        first = (*judgement.patients()[:1], *judgement.verdicts(), *judgement.rules())
         assert headline == [table.title for table in first]
+        assert "What the verdict hangs on: a training that was replaced." in headline
 
     def test_claims_that_can_be_tested_are_rows_and_the_others_one_line(self) -> None:
         """Of ten claims six can be tested on no set of terms: they are named once, in no table."""

@@ -86,7 +86,7 @@ def _by_split(cell: Cell, statistic: Statistic) -> tuple[tuple[Variance, int], .
 def net(seeds: Variance, both: Variance | None) -> Variance:
     """s^2 - i^2: what trainings bring that patients do not show already; seeds itself without i^2.
 
-    `NONE` where i^2 is the larger; else the degrees of freedom are Satterthwaite's for a difference.
+    `NONE` where i^2 is the larger; else with Satterthwaite's degrees of freedom for a difference.
     """
     if both is None:
         return seeds

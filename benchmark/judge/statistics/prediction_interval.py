@@ -1,22 +1,37 @@
 """Where another mean over a few seeds, on another random split, would lie; what more runs bring.
 
-Variances of four sources, added (`benchmark.judge.statistics.estimate`):
+Two questions, and an interval for each. `Question.ANOTHER_SPLIT`: another random split by image of
+the same N slices. They are a finite population, and a split takes a simple random sample of them
+without replacement, whosever they are; so of the variance S^2 between slices
 
-    ours    clustered by patient, of our mean over the test slices of our D draws
-    fresh   clustered by patient, of one draw's mean; the average over ours
-    seeds   s^2, between the seeds' means on one draw, pooled over ours
-    sets    r^2, what the variance between our draws' means has beyond fresh and seeds: that of the
-            training sets, D - 1 degrees of freedom; one draw cannot show it, and it counts as 0
+    ours     S^2/M (1 - M/N)   of our mean over the M slices that our D disjoint test sets hold
+    another  S^2/n (1 - n/N)   of the mean over another test set, n = M/D
 
-    half width = t sqrt(ours + fresh + s^2 (1/n + 1/m) + r^2 (1/D + 1))
+and the two are independent given the population. `Question.OTHER_PATIENTS`: a split of as many
+slices of patients that nobody has seen. Then both means vary as their patients do:
 
-for n trainings of ours and a mean over m seeds on one other draw. How often such intervals hold
-what they should, with one draw and with five, is simulated in
-`tests/judge/statistics/test_coverage.py`.
+    ours     clustered by patient, of our mean (`benchmark.judge.statistics.estimate`)
+    another  clustered by patient, of one draw's mean; the average over ours
 
-Sources: prediction interval for the mean of m future values, Hahn & Meeker, Statistical
-Intervals (1991), section 4.8; two one-sided tests, Schuirmann, J. Pharmacokinetics and
-Biopharmaceutics 15 (1987) 657; why the split must vary too, Bouthillier et al., MLSys (2021).
+What trainings bring is added to either:
+
+    seeds    s^2, between the seeds' means on one draw, pooled over ours
+    sets     r^2, what the variance between our draws' means has beyond S^2/n and s^2: that of the
+             training sets, D - 1 degrees of freedom; one draw cannot show it, and it counts as 0
+
+    half width = t sqrt(ours + another + s^2 (sum a^2 + 1/m) + r^2 (sum b^2 + 1))
+
+for a mean over m seeds on one other draw; a: the share of each training of ours in our mean, b:
+that of each draw. S^2 is that of slices averaged over seeds, so it holds a little of their
+residual; Dice has heavy tails, which leave S^2 the fewer degrees of freedom the higher the kurtosis
+of our slices. How often such intervals hold what they should, with one draw and with five, is
+simulated in `tests/judge/statistics/test_prediction_coverage.py`.
+
+Sources: sampling without replacement, Cochran, Sampling Techniques (1977), chapter 2; degrees of
+freedom of a variance, O'Neill, American Statistician 68 (2014) 282; prediction interval for the
+mean of m future values, Hahn & Meeker, Statistical Intervals (1991), section 4.8; two one-sided
+tests, Schuirmann, J. Pharmacokinetics and Biopharmaceutics 15 (1987) 657; why the split must vary
+too, Bouthillier et al., MLSys (2021).
 """
 
 from __future__ import annotations
@@ -24,6 +39,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from itertools import product
 
 import numpy as np
@@ -43,43 +59,77 @@ from benchmark.judge.statistics.estimate import (
 )
 
 
+class Question(StrEnum):
+    """What the other mean, that ours is set against, is a mean of."""
+
+    ANOTHER_SPLIT = "another random split of the same slices"
+    OTHER_PATIENTS = "other patients"
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """What the choice of test slices brings to the variance of our mean and of another."""
+
+    ours: Variance
+    another: Variance
+
+    @property
+    def both(self) -> Variance:
+        """Of the difference; both are known from our slices, so their df do not add."""
+        df = min(self.ours.df, self.another.df)
+        return Variance(self.ours.value + self.another.value, df)
+
+
 @dataclass(frozen=True)
 class Spread:
-    """Our mean over slices and seeds, n trainings on some draws, and the four variances above.
+    """Our mean over slices and seeds, n trainings on some draws, and the variances above.
 
-    seeds is None where no draw has two of them.
+    fewest: seeds on the draw that has fewest. slices: S^2 between slices, of which population are N
+    and tested are M. seeds: s^2, None where no draw has two. seed_share, draw_share: the sums of
+    a^2 and b^2.
     """
 
     mean: float
     n: int
     draws: int
+    fewest: int
+    tested: int
+    population: int
+    slices: Variance
+    patients: Sampling
     seeds: Variance | None
-    ours: Variance
-    fresh: Variance
-    sets: Variance = NONE
+    sets: Variance
+    seed_share: float
+    draw_share: float
 
     @property
     def sd(self) -> float:
         """SD between the seeds' means on one draw; NaN where it is not known."""
         return math.sqrt(self.seeds.value) if self.seeds else math.nan
 
-    def error_of(self, other_seeds: int) -> Variance:
-        """The variance of (our mean - another mean over other_seeds seeds on a fresh draw)."""
-        # ours and fresh come from the same patients: their sum knows no more than the poorer
-        patients = Variance(self.ours.value + self.fresh.value, min(self.ours.df, self.fresh.df))
-        between = self.known_seeds() * (1 / self.n + 1 / other_seeds)
-        return patients + between + self.sets * (1 / self.draws + 1)
+    def sampling(self, question: Question) -> Sampling:
+        """What the choice of slices brings under a question."""
+        if question is Question.OTHER_PATIENTS:
+            return self.patients
+        ours = without_replacement(self.tested, self.population)
+        another = without_replacement(self.tested / self.draws, self.population)
+        return Sampling(self.slices * ours, self.slices * another)
 
-    def half_width(self, other_seeds: int, level: float) -> float:
+    def error_of(self, question: Question, other_seeds: int) -> Variance:
+        """The variance of (our mean - another mean over other_seeds seeds on another draw)."""
+        between = self.known_seeds() * (self.seed_share + 1 / other_seeds)
+        return self.sampling(question).both + between + self.sets * (self.draw_share + 1)
+
+    def half_width(self, question: Question, other_seeds: int, level: float) -> float:
         """Half width of the prediction interval; NaN where the seeds' spread is not known."""
         if not self.seeds:
             return math.nan
-        return Estimate(0.0, self.error_of(other_seeds)).half_width(level)
+        return Estimate(0.0, self.error_of(question, other_seeds)).half_width(level)
 
     def confidence(self) -> Estimate:
         """Our mean as an estimate of the arm's over patients, training sets and seeds."""
-        seeds, sets = self.known_seeds() * (1 / self.n), self.sets * (1 / self.draws)
-        return Estimate(self.mean, self.ours + seeds + sets)
+        seeds, sets = self.known_seeds() * self.seed_share, self.sets * self.draw_share
+        return Estimate(self.mean, self.patients.ours + seeds + sets)
 
     def smallest_margin(self, printed: float, level: float) -> float:
         """The smallest margin at which two one-sided tests at 1 - level call our mean equal."""
@@ -93,61 +143,105 @@ class Spread:
         return self.seeds
 
 
-def of_draws(dice: Sequence[NDArray[np.float64]], patients: Sequence[Sequence[str]]) -> Spread:
+def without_replacement(sample: float, population: int) -> float:
+    """Var of the mean of a simple random sample, in units of S^2 (Cochran 1977, theorem 2.2)."""
+    return max(0.0, 1 / sample - 1 / population)
+
+
+def between_slices(draws: Sequence[NDArray[np.float64]]) -> Variance:
+    """S^2 of the values (n,) of each draw, pooled; its degrees of freedom by their kurtosis.
+
+    The variance of S^2 is S^4 (2 / (M - D) + excess / M), so the df 2 over that bracket: M - D for
+    normal values, fewer for heavy tails, and never more. `ValueError` for single slices alone.
+    """
+    slices = pooled_variance([draw.tolist() for draw in draws])
+    if slices is None:
+        raise ValueError("no draw has two slices, so the spread between them is not known")
+    off = np.concatenate([draw - draw.mean() for draw in draws])
+    second = float(np.mean(off**2))
+    excess = max(0.0, float(np.mean(off**4)) / second**2 - 3) if second else 0.0
+    return Variance(slices.value, 2 / (2 / slices.df + excess / len(off)))
+
+
+def of_draws(
+    dice: Sequence[NDArray[np.float64]], patients: Sequence[Sequence[str]], population: int
+) -> Spread:
     """Measure the spread of (slices, seeds) scores on each draw, whose test sets share no slice.
 
-    patients names each slice's; every test set needs two of them, else `ValueError`.
+    patients names each slice's; every test set needs two of them, else `ValueError`. population:
+    how many slices there are to draw from.
     """
     by_slice = [draw.mean(axis=1) for draw in dice]
-    fresh = [clustered_mean(draw, names) for draw, names in zip(by_slice, patients, strict=True)]
+    means = [clustered_mean(draw, names) for draw, names in zip(by_slice, patients, strict=True)]
     ours = clustered_mean(np.concatenate(by_slice), [name for names in patients for name in names])
-    one_draw = _fresh(fresh)
+    slices = between_slices(by_slice)
     seeds = pooled_variance([draw.mean(axis=0).tolist() for draw in dice])
-    sets = _sets([e.value for e in fresh], one_draw, [draw.shape[1] for draw in dice], seeds)
-    n = sum(draw.shape[1] for draw in dice)
-    return Spread(ours.value, n, len(dice), seeds, ours.variance, one_draw, sets)
+    n_slices, n_seeds = (np.array([draw.shape[axis] for draw in dice]) for axis in (0, 1))
+    share = n_slices / n_slices.sum()
+    between = slices.value * float(np.mean(1 / n_slices))
+    return Spread(
+        mean=ours.value,
+        n=int(n_seeds.sum()),
+        draws=len(dice),
+        fewest=int(n_seeds.min()),
+        tested=int(n_slices.sum()),
+        population=population,
+        slices=slices,
+        patients=Sampling(ours.variance, Variance(_of_one(means), ours.variance.df)),
+        seeds=seeds,
+        sets=_sets([e.value for e in means], between, n_seeds.tolist(), seeds),
+        seed_share=float(np.sum(share**2 / n_seeds)),
+        draw_share=float(np.sum(share**2)),
+    )
 
 
-def _fresh(draws: Sequence[Estimate]) -> Variance:
-    """Of one draw's mean; the least df, not their sum: one patient is in several test sets."""
-    value = float(np.mean([e.variance.value for e in draws]))
-    return Variance(value, min(e.variance.df for e in draws))
+def _of_one(draws: Sequence[Estimate]) -> float:
+    """The variance of one draw's mean, the average over ours."""
+    return float(np.mean([e.variance.value for e in draws]))
 
 
 def _sets(
-    means: Sequence[float], fresh: Variance, n_seeds: Sequence[float], seeds: Variance | None
+    means: Sequence[float], tested: float, n_seeds: Sequence[float], seeds: Variance | None
 ) -> Variance:
+    """r^2; tested: what other slices or patients bring to the variance between draws' means."""
     if len(means) < 2:
         return NONE
     of_seeds = seeds.value * float(np.mean([1 / n for n in n_seeds])) if seeds else 0.0
-    return Variance(max(0.0, float(np.var(means, ddof=1)) - fresh.value - of_seeds), len(means) - 1)
+    beyond = float(np.var(means, ddof=1)) - tested - of_seeds
+    return Variance(max(0.0, beyond), len(means) - 1)
 
 
-def spread(cell: Cell) -> Spread:
-    """Measure the spread of a cell's Dice over its draws.
+def spread(cell: Cell, population: int) -> Spread:
+    """Measure the spread of a cell's Dice over its draws, of population slices.
 
     Raises `RecordError` where a patient is unknown, or alone in a test set.
     """
-    return of_draws(*_draws(cell))
+    return of_draws(*_draws(cell), population)
 
 
 def sets_of(cell: Cell, seeds: Variance) -> Variance:
-    """What training sets bring to the variance of a cell's mean over its draws or folds, r^2 / D.
+    """What training sets bring to the variance of a cell's mean over its draws or folds: r^2 times
+    the draws' squared shares.
 
     Nothing where there is one draw, or where `spread` would refuse. seeds: the variance between.
+    Draws by image are samples of the same slices, folds by patient are of other patients.
     """
     by_slice = reduced(cell, DICE).by_slice.reset_index()
     draws = dict(list(by_slice.groupby("split_id")))
     patients = [draw["patient_id"] for draw in draws.values()]
     if any(names.isna().any() or names.nunique() < 2 for names in patients):
         return NONE
-    means = [
-        clustered_mean(draw["value"].to_numpy(dtype=float), draw["patient_id"].tolist())
-        for draw in draws.values()
-    ]
+    values = [draw["value"].to_numpy(dtype=float) for draw in draws.values()]
+    if set(cell.runs["split_unit"]) == {"image"}:
+        tested = between_slices(values).value * float(np.mean([1 / len(draw) for draw in values]))
+    else:
+        pairs = zip(values, patients, strict=True)
+        tested = _of_one([clustered_mean(draw, names.tolist()) for draw, names in pairs])
     rows = cell.rows["split_id"].value_counts()  # some slices may be of fewer seeds than others
     n_seeds = [rows[split] / len(draw) for split, draw in draws.items()]
-    return _sets([e.value for e in means], _fresh(means), n_seeds, seeds) * (1 / max(len(draws), 1))
+    share = np.array([len(draw) for draw in values]) / max(len(by_slice), 1)
+    means = [float(draw.mean()) for draw in values]
+    return _sets(means, tested, n_seeds, seeds) * float(share @ share)
 
 
 def _draws(cell: Cell) -> tuple[list[NDArray[np.float64]], list[list[str]]]:
@@ -176,18 +270,19 @@ def power_table(
     seeds: Sequence[int],
 ) -> pd.DataFrame:
     """Return what more runs would bring: expected half width, and the smallest true difference
-    found with this power.
+    found with this power, for another split of the same slices.
 
     One row per number of draws and seeds on each, at the spread measured now. Columns:
     draws, seeds, trainings, half_width, difference.
     """
-    rows = []
+    rows, question = [], Question.ANOTHER_SPLIT
     for d, s in product(draws, seeds):
         between = Variance(ours.known_seeds().value, d * (s - 1))
-        patients = Variance(ours.fresh.value / d, ours.fresh.df)
-        assumed = replace(ours, n=d * s, draws=d, seeds=between, ours=patients)
-        error = assumed.error_of(other_seeds)
+        tested = round(ours.tested / ours.draws) * d
+        assumed = replace(ours, n=d * s, draws=d, fewest=s, tested=tested, seeds=between,
+                          seed_share=1 / (d * s), draw_share=1 / d)  # fmt: skip
+        error = assumed.error_of(question, other_seeds)
         needed = t_quantile((1 + level) / 2, error.df) + t_quantile(power, error.df)
-        half_width = assumed.half_width(other_seeds, level)
+        half_width = assumed.half_width(question, other_seeds, level)
         rows.append((d, s, d * s, half_width, needed * math.sqrt(error.value)))
     return pd.DataFrame(rows, columns=["draws", "seeds", "trainings", "half_width", "difference"])

@@ -12,7 +12,9 @@ from benchmark.judge.comparisons.runs import CLICK, named
 from benchmark.judge.comparisons.split_effect import SplitEffect
 from benchmark.judge.judgement import Judgement
 from benchmark.judge.reference import DATASETS, ContrastRule
+from benchmark.judge.statistics.prediction_interval import Question
 from benchmark.judge.tables import Table
+from benchmark.judge.verdicts import VerdictRow
 from benchmark.report import inks
 from benchmark.report.figure import COLUMN, WIDE, Canvas, Figure, canvas, counted, slugged
 
@@ -26,24 +28,52 @@ def verdict_figures(judgement: Judgement) -> list[Figure]:
 
 
 def headline_figures(judgement: Judgement) -> list[Figure]:
-    """The thesis's number beside ours; none where there is no run of it."""
+    """The thesis's number beside ours, and where another mean would lie; none where there is no run
+    of it.
+    """
     reference, tolerances = judgement.reference, judgement.tolerances
     data = headline(judgement.collected, reference, tolerances).numbers
     ours = data[data["what"] == "ours"]
     if ours.empty:
         return []
     cell, level = reference.best_cell, tolerances.split_effect.level
+    another = _another(judgement.printed.dice)
+    data = pd.concat([data, another], ignore_index=True) if len(another) else data
     caption = (
         f"Mean test Dice of {cell_name(cell.arm, cell.kernel_size, cell.alpha)}; the {level:.0%} "
-        "intervals say where it would lie with new patients, training sets and seeds. Line: "
-        f"{cell.dice_mean:g}, the thesis's printed mean of {cell.seeds} trainings on one split by "
-        "image. Rows of different image size or precision are different experiments."
+        "intervals say where it would lie with new patients, training sets and seeds. "
+    )
+    if len(another):
+        caption += (
+            f"First row: where another mean of {cell.seeds} trainings would lie, on another random "
+            "split of the same slices (band; it decides the verdict) and on other patients (thin). "
+        )
+    caption += (
+        f"Line: {cell.dice_mean:g}, the thesis's printed mean of {cell.seeds} trainings on one "
+        "split by image. Rows of different image size or precision are different experiments."
     )
     rows = zip(_names(ours), ours.to_dict("records"), strict=True)
     dice = "; ".join(f"{name}: {_dice(row)}" for name, row in rows)
-    alt = f"The thesis prints {cell.dice_mean:g}. Ours: {dice}."
+    beside = "".join(f" {row['what']}: {_dice(row)}." for row in another.to_dict("records"))
+    alt = f"The thesis prints {cell.dice_mean:g}. Ours: {dice}.{beside}"
     plot = partial(_plot_headline, printed=cell.dice_mean)
     return [Figure("headline", "The thesis's number and ours", caption, alt, data, plot)]
+
+
+def _another(row: VerdictRow) -> pd.DataFrame:
+    """Where another mean would lie, by question; no rows where there is no interval."""
+    if row.ours is None or row.half_width is None or row.other_patients is None:
+        return pd.DataFrame()
+    widths = (row.half_width, row.other_patients)
+    return pd.DataFrame(
+        {
+            "what": [f"Another mean, {question}" for question in Question],
+            "split": "image",
+            "dice": row.ours,
+            "low": [row.ours - half for half in widths],
+            "high": [row.ours + half for half in widths],
+        }
+    )
 
 
 def _dice(row: dict[str, object]) -> str:
@@ -62,11 +92,19 @@ def _names(ours: pd.DataFrame) -> list[str]:
 
 
 def _plot_headline(data: pd.DataFrame, printed: float) -> Canvas:
-    ours = data[data["what"] == "ours"]
-    rows, labels = ours.to_dict("records"), []
-    whole, axes = canvas(WIDE, 0.75 + 0.36 * len(rows))
+    ours, another = data[data["what"] == "ours"], data[data["what"].str.startswith("Another mean")]
+    rows, labels, first = ours.to_dict("records"), [], -int(len(another) > 0)
+    whole, axes = canvas(WIDE, 0.75 + 0.36 * (len(rows) - first))
     axes.axvline(printed, color=inks.MUTED, linewidth=1, linestyle="--", zorder=0)
     beside = {"xycoords": ("axes fraction", "data"), "va": "center", "annotation_clip": False}
+    styles = ({"linewidth": 8, "alpha": 0.35}, {"linewidth": 1})
+    for row, style in zip(another.to_dict("records"), styles, strict=False):
+        ends = [row["low"], row["high"]]
+        axes.plot(ends, [first, first], color=inks.BLUE, solid_capstyle="butt", **style)
+    if len(another):
+        band = another.iloc[0]
+        axes.annotate(f"[{band['low']:.3f}, {band['high']:.3f}]", (1.01, first), **beside)
+        labels.append("another mean would lie here:\nsame slices (band), other patients")
     for y, (row, name) in enumerate(zip(rows, _names(ours), strict=True)):
         colour, marker = COLOURS[row["split"]], MARKERS[row["split"]]
         if pd.notna(row["low"]):
@@ -75,9 +113,10 @@ def _plot_headline(data: pd.DataFrame, printed: float) -> Canvas:
         axes.annotate(_dice(row), (1.01, y), **beside)
         n = f"{counted(row['trainings'], 'training')}, {counted(row['slices'], 'slice')}"
         labels.append(f"{name}\n{n}")
-    axes.set_yticks(range(len(rows)), labels)
-    axes.set(ylim=(len(rows) - 0.5, -0.7), xlabel="mean test Dice")
-    axes.annotate(f"thesis {printed:g}", (printed, -0.62), ha="center", va="center", fontsize=7)
+    axes.set_yticks(range(first, len(rows)), labels)
+    axes.set(ylim=(len(rows) - 0.5, first - 0.7), xlabel="mean test Dice")
+    top = (printed, first - 0.62)
+    axes.annotate(f"thesis {printed:g}", top, ha="center", va="center", fontsize=7)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color=inks.GRID, linewidth=0.4, alpha=0.6)
     return whole

@@ -128,7 +128,9 @@ USERS = {
 
 @pytest.mark.parametrize("name", USERS)
 def test_ours_enter_the_arms_alone(name: str) -> None:
-    """Verdicts, claims, progress, exit codes, measures and the list of runs are the user's."""
+    """Verdicts, claims, progress, exit codes, measures and the list of runs are the user's; what a
+    rule says of his arms is of the arms.
+    """
     alone, beside = (Judgement(USERS[name], *terms(), records) for records in (None, ours()))
     assert beside.rows == alone.rows
     for strict in (False, True):

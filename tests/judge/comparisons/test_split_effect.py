@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -142,8 +143,10 @@ def test_an_effect_between_draws_and_folds_that_are_unlike_each_other_by_hand() 
     at 0.6 and 0.8.
 
     Seeds are 0.02 apart by image and 0.06 by patient: squares 2 x 0.0002 and 2 x 0.0018 over 4, s^2
-    = 0.001. Training sets: 0.1^2 / 2 by image and 0.2^2 / 2 by patient, less s^2 / 2 (two seeds
-    each), half of it for two draws or folds.
+    = 0.001, and i^2 = 0, since a seed moves all slices alike. Training sets, by the differences: on
+    the draws they are 1.6 / 11 and 0.1, on the folds 0.2 and 0.05; what those vary, (1.6 / 11 -
+    0.1)^2 / 2 and 0.15^2 / 2, less what their patients explain, on average of two, and less s^2 / 2
+    (two seeds each); the mean of both kinds, for each half of it, two draws or folds.
     """
     patients = ["a", *"ccccccc", *"bbbbb", "d"]
 
@@ -161,12 +164,20 @@ def test_an_effect_between_draws_and_folds_that_are_unlike_each_other_by_hand() 
     )
     assert (effect.slices, effect.patients) == (14, 4)
     assert draws_and_folds(effect) == (2, 2)
-    between = clustered_mean(np.array([0.2] * 8 + [0.0] * 3 + [0.1] * 3), patients)
+    differences = np.array([0.2] * 8 + [0.0] * 3 + [0.1] * 3)
+
+    def fresh(first: int, end: int) -> float:
+        return clustered_mean(differences[first:end], patients[first:end]).variance.value
+
+    by_image = (1.6 / 11 - 0.1) ** 2 / 2 - (fresh(0, 11) + fresh(11, 14)) / 2 - 0.0005
+    by_patient = 0.15**2 / 2 - (fresh(0, 8) + fresh(8, 14)) / 2 - 0.0005
+    r2 = (by_image + by_patient) / 2
+    assert r2 > 0
+    between = clustered_mean(differences, patients)
     parts = [
         (between.variance.value, between.variance.df),
         (0.001 * 2 * (11**2 + 3**2 + 8**2 + 6**2) / 28**2, 4),  # a training's is half its draw's
-        ((0.005 - 0.0005) / 2, 1),
-        ((0.02 - 0.0005) / 2, 1),
+        (r2 * (1 / 2 + 1 / 2), 2),
     ]
     v = sum(part for part, _ in parts)
     assert effect.difference is not None
@@ -292,6 +303,19 @@ def test_the_headlines_interval_by_hand() -> None:
     assert (row["low"], row["high"]) == pytest.approx((0.7 - 0.179693, 0.7 + 0.179693))
     row = first(table(both, PATIENTS)).iloc[1]
     assert (row["low"], row["high"]) == pytest.approx((0.81 - 0.127062, 0.81 + 0.127062))
+
+
+def test_the_headlines_interval_weighs_unequal_seeds_as_they_stand_in_the_mean() -> None:
+    """Three seeds on one draw and two on another, 0.02 apart, of equal slices and draws: each
+    training of the first is a sixth of the mean, of the second a quarter: 3/36 + 2/16 of s^2. Not a
+    fifth, as five trainings alike would bring. s^2: 0.0008 + 0.0002 over 3 degrees of freedom.
+    """
+    one = table({1: [0.80] * 4, 2: [0.82] * 4, 3: [0.84] * 4}, PATIENTS)
+    two = table({1: [0.81] * 4, 2: [0.83] * 4}, [*"defg"], first_slice=4, split_id="by-image-2")
+    row = first(join(one, two)).iloc[1]
+    assert row["dice"] == pytest.approx(0.82)
+    half = 3.182446 * math.sqrt(0.001 / 3 * (3 / 36 + 2 / 16))
+    assert (row["low"], row["high"]) == pytest.approx((0.82 - half, 0.82 + half), abs=1e-6)
 
 
 def test_a_slice_without_a_tumour_cannot_be_missed() -> None:

@@ -20,7 +20,6 @@ from strategies import cheng_rows
 from benchmark.judge.cells import Cell, cell_of
 from benchmark.judge.statistics.contrast import DICE, between_seeds, contrast
 from benchmark.judge.statistics.estimate import Estimate, clustered_mean, pooled_variance
-from benchmark.judge.statistics.prediction_interval import of_draws
 from benchmark.runs.collect import Collected, collect, reproduction_folder
 from benchmark.splits.split import SPLIT_SEED
 
@@ -102,61 +101,6 @@ def test_the_percentile_bootstrap_would_not(records: Collected) -> None:
     plain, ours = (coverage(population, 12, interval) for interval in (percentile, studentised))
     assert plain < 0.93
     assert plain < ours - 0.02
-
-
-def fresh_draw_hits(draws: int, seeds: int, training_sd: float, repetitions: int = 400) -> float:
-    """How often the prediction interval of some draws by image holds a three-seed mean on another
-    one.
-
-    708 slices of 82 patients, as they are; slices differ (SD 0.08), patients differ (0.08),
-    trainings differ by seed (0.02) and by their training set. All draws are random parts of one
-    set of slices, as the thesis's split and ours are.
-    """
-    names = np.array([row["patient_id"] for row in cheng_rows()])
-    _, patient = np.unique(names, return_inverse=True)
-    random, hits, n = rng(1000 * draws + seeds), 0, len(names)
-    for _ in range(repetitions):
-        own = random.standard_normal(n)
-        easy = 0.9 + 0.08 * own + 0.08 * random.standard_normal(patient.max() + 1)[patient]
-        easy = np.clip(easy, 0, 1)
-
-        def tested(
-            test: NDArray[np.int64], seeds: int, easy: NDArray[np.float64] = easy
-        ) -> NDArray[np.float64]:
-            training = training_sd * random.standard_normal() + 0.02 * random.standard_normal(seeds)
-            return (
-                easy[test][:, None] + training + 0.05 * random.standard_normal((len(test), seeds))
-            )
-
-        sets = random.permutation(n)[: 106 * draws].reshape(draws, 106)
-        found = of_draws(
-            [tested(test, seeds) for test in sets], [names[test].tolist() for test in sets]
-        )
-        another = float(tested(random.permutation(n)[:106], 3).mean())
-        hits += abs(found.mean - another) <= found.half_width(3, 0.95)
-    return hits / repetitions
-
-
-@pytest.mark.parametrize(
-    ("draws", "training_sd", "least", "most"),
-    [(1, 0.0, 0.945, 0.97), (1, 0.01, 0.93, 0.96),
-     (5, 0.0, 0.98, 0.995), (5, 0.01, 0.965, 0.99), (5, 0.02, 0.94, 0.97)],
-)  # fmt: skip
-def test_the_prediction_interval_holds_another_teams_mean(
-    draws: int, training_sd: float, least: float, most: float
-) -> None:
-    """On a fresh split of the same slices: about as often as it says; more often for five draws
-    that share patients.
-
-    The normal quantile falls short of `least` on one draw, leaving out training sets on five that
-    differ (88 %).
-    """
-    assert least <= fresh_draw_hits(draws, 3, training_sd) <= most
-
-
-def test_one_draw_cannot_tell_what_its_training_set_brought() -> None:
-    """The price of a single draw, where training sets matter as seeds do: see docs/judging.md."""
-    assert fresh_draw_hits(1, 3, 0.02) < 0.9
 
 
 def two_arms(

@@ -1,4 +1,4 @@
-"""Whether trainings vary alike, and which spread a contrast uses; against scipy, by hand, simulated."""
+"""Whether trainings vary alike, and which spread a contrast uses: by scipy, by hand, simulated."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FOUND = {"by-image-1": (0.0232, 3), "by-image-2": (0.0025, 2), "by-image-3": (0.
          "by-image-4": (0.0115, 2), "by-image-5": (0.0003, 2)}  # fmt: skip
 """SD between seeds and seeds of the reference cell at 256x256 on each draw, as shipped."""
 LEVEL = terms()[1].intervals.same_spread
-PANELS = 3000
+PANELS, REPEATS = 3000, 2000
 
 
 def rng(key: int) -> np.random.Generator:
@@ -72,18 +72,18 @@ def test_groups_that_vary_alike_are_told_apart_as_often_as_the_level_says(
 
 
 def test_spreads_as_found_are_told_apart() -> None:
-    """At the SDs of the five draws: in 0.87 of panels at 5 %, 0.97 at the level that is used."""
+    """At the SDs of the five draws: in 0.87 of panels at 5 %, nearly all at the level that is used."""
     sds, seeds = zip(*FOUND.values(), strict=True)
     p = p_values(sds, seeds, 2)
     assert 0.84 <= np.mean(p < 0.05) <= 0.90
-    assert 0.94 <= np.mean(p < 1 - LEVEL) <= 0.99
+    assert np.mean(p < 1 - LEVEL) > 0.99
 
 
 def test_one_draw_that_varies_four_times_as_much_is_often_missed_at_5_percent() -> None:
-    """Why the test is made at 25 %: 0.27 against 0.55."""
+    """0.27 there: why no more than a p of 0.75 counts as alike, which 0.93 of panels fall short of."""
     p = p_values([4.0, 1, 1, 1, 1], (3, 2, 2, 2, 2), 3)
-    assert np.mean(p < 0.05) < 0.31
-    assert np.mean(p < 1 - LEVEL) > 0.5
+    assert 0.24 <= np.mean(p < 0.05) <= 0.30
+    assert 0.90 <= np.mean(p < 1 - LEVEL) <= 0.96
 
 
 def test_our_trainings_at_256_do_not_vary_alike() -> None:
@@ -93,7 +93,7 @@ def test_our_trainings_at_256_do_not_vary_alike() -> None:
     there = spreads(panel.cells, DICE, LEVEL)
     assert there.p == pytest.approx(0.026, abs=0.006)
     assert there.heterogeneous
-    assert there.note.startswith("That trainings of these cells vary alike is doubtful")
+    assert there.note.startswith("That trainings of these cells vary alike is not shown")
 
 
 def test_equal_values_break_nothing() -> None:
@@ -194,9 +194,9 @@ def coverage(
     """How often 95 % intervals hold a contrast of groups of which only trainings vary: those that
     follow the rule, and those that always pool. Groups of weight 0 are elsewhere.
     """
-    random, hits = rng(8), np.zeros((PANELS, 2))
+    random, hits = rng(8), np.zeros((REPEATS, 2))
     share = [w**2 / n for w, n in zip(weights, seeds, strict=True)]
-    for i in range(PANELS):
+    for i in range(REPEATS):
         there = groups(random, sds, seeds)
         error = sum(w * (np.mean(x) - 0.87) for w, x in zip(weights, there, strict=True))
         df = [n - 1 for n in seeds]
@@ -214,34 +214,33 @@ def coverage(
 @pytest.mark.parametrize(
     ("sds", "seeds", "weights", "least", "most"),
     [
-        ([1.0] * 10, [2] * 10, [1, -1] + [0] * 8, 0.93, 0.97),
-        ([1.0] * 5, [3] * 5, [1, -1, 0, 0, 0], 0.93, 0.97),
-        ([4.0] * 10 + [1.0] * 10, [2] * 20, [1, -1] + [0] * 18, 0.93, 0.97),
-        ([1.0] * 10 + [4.0] * 10, [2] * 20, [1, -1] + [0] * 18, 0.95, 0.99),
-        ([0.023, 0.003, 0.003, 0.012, 0.003], [3, 2, 2, 2, 2], [0.2] * 5, 0.93, 0.97),
+        ([1.0] * 10, [2] * 10, [1, -1] + [0] * 8, 0.94, 0.98),
+        ([1.0] * 5, [3] * 5, [1, -1, 0, 0, 0], 0.94, 0.97),
+        ([4.0] * 10 + [1.0] * 10, [2] * 20, [1, -1] + [0] * 18, 0.95, 0.985),
+        ([1.0] * 10 + [4.0] * 10, [2] * 20, [1, -1] + [0] * 18, 0.96, 0.99),
+        ([0.023, 0.003, 0.003, 0.012, 0.003], [3, 2, 2, 2, 2], [0.2] * 5, 0.95, 0.985),
         ([0.023, 0.003, 0.003, 0.012, 0.003, 0.023], [3, 2, 2, 2, 2, 2], [1, 0, 0, 0, 0, -1],
-         0.89, 0.95),
+         0.94, 0.98),
+        ([4.0] + [1.0] * 9, [2] * 10, [1, -1] + [0] * 8, 0.90, 0.94),
     ],
     ids=["alike, two seeds", "alike, three seeds", "on a wild draw", "on a calm draw",
-         "over draws as found", "on draw 1 as found"],
+         "over draws as found", "on draw 1 as found", "one wild cell of ten"],
 )  # fmt: skip
 def test_intervals_of_trainings_alone_hold_the_truth_about_as_often_as_they_say(
     sds: list[float], seeds: list[int], weights: list[float], least: float, most: float
 ) -> None:
-    """Patients, of whom more is known, only bring coverage nearer to what it should be."""
+    """2000 times, so known to +- 0.01. Groups of two bring more than 0.95 (Satterthwaite's df of one
+    degree of freedom each are too few); a single wild cell is missed now and then. Patients, of
+    whom more is known, bring coverage nearer to 0.95: `test_contrast_coverage.py`.
+    """
     rule, _ = coverage(sds, seeds, weights)
     assert least <= rule <= most
 
 
 def test_one_spread_for_all_would_hold_it_too_rarely_on_the_draw_that_varies_most() -> None:
-    """0.80 on draw 1 as found; a single wild cell among ten calm ones is the worst that is left."""
-    sds, seeds, weights = (
-        [0.023, 0.003, 0.003, 0.012, 0.003, 0.023],
-        [3, 2, 2, 2, 2, 2],
-        [1, 0, 0, 0, 0, -1],
-    )
-    rule, always = coverage(sds, seeds, weights)
-    assert always < 0.84 < rule - 0.05
-    rule, always = coverage([4.0] + [1.0] * 9, [2] * 10, [1, -1] + [0] * 8)
-    assert always < 0.72
-    assert 0.75 < rule < 0.85
+    """0.83 on draw 1 as found, 0.70 for one wild cell among ten; and always on the calm draw."""
+    sds, seeds = [0.023, 0.003, 0.003, 0.012, 0.003, 0.023], [3, 2, 2, 2, 2, 2]
+    assert 0.80 <= coverage(sds, seeds, [1, 0, 0, 0, 0, -1])[1] <= 0.86
+    assert coverage([4.0] + [1.0] * 9, [2] * 10, [1, -1] + [0] * 8)[1] <= 0.73
+    calm = coverage([1.0] * 10 + [4.0] * 10, [2] * 20, [1, -1] + [0] * 18)
+    assert calm[1] > 0.995 > calm[0]

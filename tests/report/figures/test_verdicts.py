@@ -40,12 +40,44 @@ def judged(*parts: Collected) -> Judgement:
 
 def test_the_headline_is_the_table_of_patients() -> None:
     """The same numbers, and each interval written beside its bar."""
-    figure = by_slug()["headline"]
-    pd.testing.assert_frame_equal(figure.data, shipped().patients()[0].numbers)
+    figure, expected = by_slug()["headline"], shipped().patients()[0].numbers
+    data = figure.data.head(len(expected))
+    pd.testing.assert_frame_equal(data[list(expected)], expected, check_dtype=False)
     text = svg_of(figure)
-    for row in figure.data[figure.data["what"] == "ours"].itertuples():
+    for row in data[data["what"] == "ours"].itertuples():
         assert f">{row.dice:.3f} [{row.low:.3f}, {row.high:.3f}]</text>" in text
     assert ">thesis 0.898</text>" in text
+
+
+def test_the_headline_shows_both_intervals_of_the_verdict_the_one_that_decides_as_a_band() -> None:
+    """The band is where another split of the same slices would lie, other patients a thin line."""
+    figure, row = by_slug()["headline"], shipped().printed.dice
+    assert row.ours
+    assert row.half_width
+    assert row.other_patients
+    (axes,) = plotted(figure).axes
+    (band,) = [line for line in axes.lines if line.get_linewidth() == 8]
+    (thin,) = [
+        line for line in axes.lines if line.get_linewidth() == 1 and len(set(line.get_xdata())) > 1
+    ]
+    for line, half in ((band, row.half_width), (thin, row.other_patients)):
+        assert line.get_xdata().tolist() == pytest.approx([row.ours - half, row.ours + half])
+        assert line.get_ydata().tolist() == [-1, -1]
+    assert (
+        "on another random split of the same slices (band; it decides the verdict)"
+        in figure.caption
+    )
+    assert (
+        f"Another mean, other patients: 0.889 [{row.ours - row.other_patients:.3f}, " in figure.alt
+    )
+
+
+def test_without_a_verdict_on_the_thesis_s_terms_the_headline_has_no_band() -> None:
+    (figure,) = verdict_figures(judged(runs(height=256, width=256)))
+    assert "Another mean" not in figure.alt
+    assert "band" not in figure.caption
+    (axes,) = plotted(figure).axes
+    assert not [line for line in axes.lines if line.get_linewidth() == 8]
 
 
 def test_without_a_run_there_is_no_headline() -> None:
