@@ -38,7 +38,9 @@ def headline_figures(judgement: Judgement) -> list[Figure]:
         return []
     cell, level = reference.best_cell, tolerances.split_effect.level
     another = _another(judgement.printed.dice)
-    data = pd.concat([data, another], ignore_index=True) if len(another) else data
+    if len(another):  # as objects, for whole numbers stay whole beside rows that have none
+        both = (part.astype(object) for part in (data, another))
+        data = pd.concat(both, ignore_index=True)
     caption = (
         f"Mean test Dice of {cell_name(cell.arm, cell.kernel_size, cell.alpha)}; the {level:.0%} "
         "intervals say where it would lie with new patients, training sets and seeds. "
@@ -97,14 +99,14 @@ def _plot_headline(data: pd.DataFrame, printed: float) -> Canvas:
     whole, axes = canvas(WIDE, 0.75 + 0.36 * (len(rows) - first))
     axes.axvline(printed, color=inks.MUTED, linewidth=1, linestyle="--", zorder=0)
     beside = {"xycoords": ("axes fraction", "data"), "va": "center", "annotation_clip": False}
-    styles = ({"linewidth": 8, "alpha": 0.35}, {"linewidth": 1})
+    styles: tuple[dict[str, float], ...] = ({"linewidth": 8, "alpha": 0.35}, {"linewidth": 1})
     for row, style in zip(another.to_dict("records"), styles, strict=False):
         ends = [row["low"], row["high"]]
         axes.plot(ends, [first, first], color=inks.BLUE, solid_capstyle="butt", **style)
     if len(another):
         band = another.iloc[0]
         axes.annotate(f"[{band['low']:.3f}, {band['high']:.3f}]", (1.01, first), **beside)
-        labels.append("another mean would lie here:\nsame slices (band), other patients")
+        labels.append("another mean: same slices (band),\nother patients (thin)")
     for y, (row, name) in enumerate(zip(rows, _names(ours), strict=True)):
         colour, marker = COLOURS[row["split"]], MARKERS[row["split"]]
         if pd.notna(row["low"]):
