@@ -19,7 +19,6 @@ from benchmark.cli.parser import SECTION_NAMES
 from benchmark.judge.claims.predicates import CHECKS
 from benchmark.judge.does_it_hold import Selection, corrected
 from benchmark.judge.judgement import NO_EFFECT, SECTIONS, USUAL, WHY_EMPTY, Judgement
-from benchmark.judge.statistics.selection import Optimism
 from benchmark.judge.tables import FORMATS, render
 from benchmark.runs.collect import DTYPES, Collected
 
@@ -133,64 +132,6 @@ def test_the_first_answer_is_the_verdict() -> None:
     assert told.startswith(f"reproduced: 0.898 lies in {split}")
     assert "(fp32). For other patients, which decides nothing: 0.898 +- 0.004. Severity: " in told
     assert "times in 100. Equality is shown only to within " in told
-
-
-def test_severity_is_told_where_there_are_seeds_enough_and_no_difference_is_passed_over() -> None:
-    """Three seeds 0.01 apart, df 2: each of 0, 0.03 and 0.05, in the answer and in a table beside
-    what the rule before would have said; with two seeds nothing can be reproduced.
-    """
-    three = judge(table({1: [0.888] * 4, 2: [0.898] * 4, 3: [0.908] * 4}, PATIENTS))
-    assert " Severity: at a true difference of 0, 0.03 and 0.05, such trainings " in first(three)
-    (made,) = [t for t in three.verdicts() if t.title == "How severe the verdict is."]
-    assert made.texts["true difference"] == ["0", "0.03", "0.05"]
-    chances = [float(text) for text in made.texts["chance of reproduced"]]
-    assert chances == sorted(chances, reverse=True)
-    assert made.texts["by the rule before"] == made.texts["chance of reproduced"]  # equal slices
-    two = judge(table({1: [0.888] * 4, 2: [0.908] * 4}, PATIENTS))
-    assert "Severity" not in first(two)
-    assert "How severe" not in " ".join(t.title for t in two.verdicts())
-
-
-def four_cells(seeds: int) -> list[Collected]:
-    """At 256x256, kernels 3 to 9; seeds 0.02 apart."""
-    return [
-        table({s: [0.8 + s / 50] * 4 for s in range(seeds)}, PATIENTS, kernel_size=k, params=f"{k}",
-              **SMALL)
-        for k in (3, 5, 7, 9)
-    ]  # fmt: skip
-
-
-def test_the_printed_best_is_corrected_for_its_choice_by_the_noise_of_the_runs_judged() -> None:
-    """Four cells alike, seeds 0.02 apart: sqrt(0.0002 / 3) x 2.118 = 0.0173; 0.898 less that."""
-    told = first(judge(join(table({1: [0.897] * 4, 2: [0.898] * 4, 3: [0.899] * 4}, PATIENTS),
-                            *four_cells(2))))  # fmt: skip
-    assert (
-        " 0.898 corrected for being the best of 36: about 0.881 to 0.881 (winner's curse, "
-        "simulated from 4 cells at 256x256, fp32); at either end the verdict is: not reproduced."
-    ) in told
-
-
-def test_a_correction_is_told_without_a_verdict_where_there_is_none() -> None:
-    assert "at 256x256, fp32)." in first(judge(join(*four_cells(2))))
-
-
-def test_runs_that_cannot_tell_what_a_choice_is_worth_do_not() -> None:
-    """Single seeds, and fewer cells than four."""
-    for parts in (four_cells(1), four_cells(2)[:3]):
-        found = judge(join(*parts))
-        assert found.selection is None
-        assert "corrected" not in first(found)
-
-
-def test_a_verdict_that_the_correction_changes_is_told_at_both_ends() -> None:
-    """Ours at 0.888 +- 0.0035 holds 0.8905, and not 0.8795."""
-    three = table({1: [0.887] * 4, 2: [0.888] * 4, 3: [0.889] * 4}, PATIENTS)
-    row = judge(three).printed.dice
-    rules = terms()[1].dice
-    selection = Selection(Optimism(least=0.0075, most=0.0185, cells=4), 36, "256x256, fp32")
-    assert corrected(row, selection, rules).endswith(
-        "; at the lower end the verdict is: not reproduced, at the higher: reproduced."
-    )
 
 
 def test_the_margin_of_equivalence_by_hand() -> None:
