@@ -17,7 +17,6 @@ from strategies import costly
 
 from benchmark.cli.parser import SECTION_NAMES
 from benchmark.judge.claims.predicates import CHECKS
-from benchmark.judge.does_it_hold import Selection, corrected
 from benchmark.judge.judgement import NO_EFFECT, SECTIONS, USUAL, WHY_EMPTY, Judgement
 from benchmark.judge.tables import FORMATS, render
 from benchmark.runs.collect import DTYPES, Collected
