@@ -300,7 +300,7 @@ def test_an_unknown_patient_or_one_alone_leaves_nothing_to_tell() -> None:
 
 
 # Simulated worlds, with the SDs of the shipped runs at 256x256 (docs/judging.md): between trainings
-# 0.009, of a cell on a slice 0.085, 106 slices of 55 patients.
+# 0.009, of a training on a slice 0.085, 106 slices of 55 patients.
 
 
 def world(
@@ -311,7 +311,7 @@ def world(
     patients = np.tile(np.concatenate([np.arange(55), random.integers(0, 55, 51)]), draws)
     own = random.normal(0, 0.009, (k, draws, seeds))
     values = np.array(means) + np.repeat(own.mean(axis=2).T, 106, axis=0)
-    values += random.normal(0, 0.085, (n, k))
+    values += random.normal(0, 0.085 / seeds**0.5, (n, k))
     trainings = np.eye(k)
     trainings[0] -= 1
     s2, df = float(own.var(axis=2, ddof=1).mean()), k * draws * (seeds - 1)
