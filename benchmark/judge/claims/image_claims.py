@@ -23,7 +23,8 @@ from benchmark.judge.claims.evidence import (
 )
 from benchmark.judge.reference import ClaimRule, Sizes
 from benchmark.judge.statistics.contrast import Statistic, difference_within
-from benchmark.judge.statistics.estimate import clustered_share, too_few
+from benchmark.judge.statistics.contrast import mean as mean_of_cell
+from benchmark.judge.statistics.estimate import Estimate, clustered_share, too_few
 
 CONFIRMED, CONTRADICTED, UNDECIDED, NOT_TESTABLE = ClaimVerdict
 FEWEST_TRAININGS = 3  # before a habit of theirs means anything
@@ -52,10 +53,12 @@ def small_tumours(evidence: GridEvidence) -> Finding:
         None if why else evidence.within(cell, statistic)
         for why, statistic in zip(few, statistics, strict=True)
     )
-    measured = (
-        f"Dice where the outline looks right: small tumours {in_words(mean, rule.level)}, "
-        f"minus all large ones {in_words(difference, rule.level)}"
+    small, less = (
+        _in_words(mean_of_cell(cell, statistic), estimate, rule.level)
+        for statistic, estimate in zip(statistics, (mean, difference), strict=True)
     )
+    small = small.replace("+", "")  # a Dice is no difference
+    measured = f"Dice where the outline looks right: small tumours {small}; minus all large {less}"
     standing, why = _low(side(mean, rule.level, rule.well), side(difference, rule.level), rule)
     if standing is UNDECIDED and None in (mean, difference):
         first = 0 if mean is None else 1
@@ -63,6 +66,12 @@ def small_tumours(evidence: GridEvidence) -> Finding:
     if once := evidence.twice([evidence.printed]):
         standing, why = UNDECIDED, once
     return Finding(standing, why, measured, "1 of 1")
+
+
+def _in_words(value: float, estimate: Estimate | None, level: float) -> str:
+    """A statistic with its interval where it has one."""
+    alone = "not known" if np.isnan(value) else f"{value:+.3f}, no interval"
+    return in_words(estimate, level) if estimate else alone
 
 
 def _low(mean: int, difference: int, rule: ClaimRule) -> tuple[ClaimVerdict, str]:

@@ -63,8 +63,8 @@ def test_lower_than_large_ones_is_not_yet_low() -> None:
     found = judged("small-tumours", sized(0.975, large=1.2))
     assert (found.standing, found.why) == (CONTRADICTED, "the mean lies above 0.9")
     assert found.measured == (
-        "Dice where the outline looks right: small tumours +0.980 [+0.916, +1.044], minus all "
-        "large ones -0.220 [-0.284, -0.156]"
+        "Dice where the outline looks right: small tumours 0.980 [0.916, 1.044]; minus all large "
+        "-0.220 [-0.284, -0.156]"
     )
 
 
@@ -85,7 +85,7 @@ def test_small_tumours_whose_outline_looks_wrong_do_not_enter_and_large_ones_do(
     assert found.standing is UNDECIDED
     assert found.why.startswith("a part has 0 slices")
     mixed = join(sized(0.5), sized(0.95, nsd=(0.89, 0.89), split_id="by-image-2"))
-    assert "small tumours +0.505 [" in judged("small-tumours", mixed).measured
+    assert "small tumours 0.505 [" in judged("small-tumours", mixed).measured
 
 
 def test_tumours_between_small_and_large_are_left_out() -> None:
@@ -103,7 +103,9 @@ def test_too_few_small_tumours_give_no_interval_and_two_splits_are_enough() -> N
     found = judged("small-tumours", few)
     assert found.standing is UNDECIDED
     assert found.why.startswith("a part has 28 slices of 14 patients")
-    assert found.measured.endswith("small tumours not known, minus all large ones not known")
+    assert found.measured.endswith(
+        "small tumours 0.505, no interval; minus all large -0.465, no interval"
+    )
     other = sized(0.5, n=14, split_id="by-image-2", first_slice=56)
     other.scores["patient_id"] = "q" + other.scores["patient_id"]
     assert judged("small-tumours", join(few, other)).standing is CONFIRMED
