@@ -19,7 +19,7 @@ from benchmark.judge.statistics.contrast import (
     lacking_parts,
     reduced,
 )
-from benchmark.judge.statistics.estimate import Estimate, Variance, holm
+from benchmark.judge.statistics.estimate import Estimate, Variance
 from benchmark.judge.statistics.groups import Group, combined
 from benchmark.judge.statistics.spread_of_seeds import SPREAD_ELSEWHERE, Spreads, spreads
 
@@ -251,21 +251,6 @@ class Finding:
 Predicate = Callable[[GridEvidence], Finding]
 
 
-def judge_contrast(
-    evidence: GridEvidence,
-    weights: Mapping[GridPoint, float],
-    cells: str,
-    statistic: Statistic,
-    sign: int,
-    name: str,
-    *,
-    ratio: bool = False,
-) -> Finding:
-    """Judge one contrast of points on their common splits; see `judge_groups`."""
-    groups = [evidence.shared(weights)] if weights else []
-    return judge_groups(evidence, groups, cells, statistic, sign, name, ratio=ratio)
-
-
 def judge_groups(
     evidence: GridEvidence,
     groups: Sequence[Group],
@@ -307,30 +292,6 @@ def in_words(estimate: Estimate | None, level: float, *, ratio: bool = False) ->
     if ratio:
         return "{:.2f} [{:.2f}, {:.2f}]".format(*(math.exp(min(x, LARGEST)) for x in ends))
     return "{:+.3f} [{:+.3f}, {:+.3f}]".format(*ends)
-
-
-Differences = Mapping[GridPoint, Estimate | None]  # of each point: the reference minus it
-
-
-def better(differences: Differences, level: float) -> GridPoint | None:
-    """The point that is most surely better than the reference; None where Holm leaves none."""
-    known = {point: estimate for point, estimate in differences.items() if estimate is not None}
-    p_values = holm([estimate.p_value() for estimate in known.values()])
-    ranked = [
-        (p, point)
-        for (point, estimate), p in zip(known.items(), p_values, strict=True)
-        if estimate.value < -ROUNDING and p < 1 - level
-    ]
-    return min(ranked)[1] if ranked else None
-
-
-def nearest_in_words(differences: Differences, level: float) -> str:
-    """Say which point comes nearest to the reference, or farthest above it."""
-    known = {point: estimate for point, estimate in differences.items() if estimate is not None}
-    if not known:
-        return "not known" if differences else ""
-    point = min(known, key=lambda point: (known[point].value, point))
-    return f"difference from {name_of(point)}: {in_words(known[point], level)}"
 
 
 def name_of(point: GridPoint) -> str:

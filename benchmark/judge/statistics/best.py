@@ -9,8 +9,9 @@ through it. The errors of all d_c together have the covariance
 
 r_g (K,): what patient g's slices pull each d by, times the root of the factor that reduces the bias
 in `clustered_mean`, 0 where a cell has no slice of his; t_j (K,): what training j weighs in each d;
-s_j^2: the variance between seeds, one for all, or where a test tells spreads apart that of all
-cells on a split (two seeds of one cell alone say too little to set 36 against each other).
+s_j^2: the variance between seeds beyond what patients show already (`crossed`), one for all, or
+where a test tells spreads apart that of all cells on a split (two seeds of one cell alone say too
+little to set 36 against each other).
 
 Draws of d + error, error normal with covariance V of which each part is divided by a chi-square
 over its degrees of freedom (patients': the fewest of all cells), are a *confidence distribution* of
@@ -31,7 +32,7 @@ left holds the best cell with a probability of at least the level; it is small w
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -41,8 +42,9 @@ from numpy.typing import NDArray
 
 from benchmark.judge.cells import Cell
 from benchmark.judge.statistics.contrast import DICE, SLICE, reduced
-from benchmark.judge.statistics.estimate import Variance, clustered_mean, pooled_variance
-from benchmark.judge.statistics.spread_of_seeds import Spreads
+from benchmark.judge.statistics.estimate import NONE, Variance, clustered_mean
+from benchmark.judge.statistics.spread_of_seeds import Spreads, on_split
+from benchmark.judge.statistics.spread_of_seeds import spreads as spreads_of
 
 DRAWS = 20_000  # a chance of 0.95 is then known to +- 0.003
 STREAM = (20240905, 36)  # of the draws, the same for all
@@ -193,7 +195,7 @@ def race(cells: Sequence[Cell], bases: Sequence[Cell], spreads: Spreads) -> Race
         return None
     differences, weight = (pd.concat(each, axis=1, sort=True) for each in (values, weights))
     patients = differences.index.get_level_values("patient_id").tolist()
-    trainings = _parts(rows, spreads, spreads.pooled)
+    trainings = _parts(rows, spreads)
     return race_of(differences.to_numpy(dtype=float), patients, trainings, weight.to_numpy())
 
 
@@ -202,12 +204,22 @@ def _too_few(values: pd.Series[float]) -> bool:
     return bool(patients.isna().any() or patients.nunique() < 2)
 
 
-def _parts(rows: dict[tuple[str, int], Floats], spreads: Spreads, pooled: Variance) -> list[Part]:
+def _parts(rows: Mapping[tuple[str, int], Floats], spreads: Spreads) -> list[Part]:
     """What trainings bring: one part with one spread for all, or one for each split's own."""
+    of_all = _alike(spreads.cells, "")
     by_spread = defaultdict[Variance, list[Floats]](list)
     for (split, _), row in rows.items():
-        own = pooled_variance(spreads.by_split[split]) if spreads.heterogeneous else None
-        by_spread[own or pooled].append(row)
+        own = _alike(spreads.cells, split) if spreads.heterogeneous else None
+        by_spread[own or of_all or NONE].append(row)
     return [
         Part(np.array(found) * spread.value**0.5, spread.df) for spread, found in by_spread.items()
     ]
+
+
+def _alike(cells: Sequence[Cell], split: str) -> Variance | None:
+    """The variance of a training on this split, on all where none is named, were all cells alike;
+    None without two seeds.
+    """
+    there = [on_split(cell, split) if split else cell for cell in cells
+             if not split or split in cell.splits]  # fmt: skip
+    return spreads_of(there, DICE, 1.0).of(there)

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from claim_cells import cell, evidence_of
 from run_records import join, terms
-from scipy import stats
 
 from benchmark.judge.cells import panels
 from benchmark.judge.claims.evidence import (
@@ -19,16 +18,16 @@ from benchmark.judge.claims.evidence import (
     ClaimVerdict,
     Reading,
     average,
-    better,
     grid_evidence,
     in_words,
-    judge_contrast,
+    judge_groups,
     name_of,
-    nearest_in_words,
     side,
 )
-from benchmark.judge.statistics.contrast import DICE, NO_SPREAD, Statistic
+from benchmark.judge.reference import IntervalRule
+from benchmark.judge.statistics.contrast import DICE, NO_SPREAD, Parts, Statistic
 from benchmark.judge.statistics.estimate import Estimate, Variance
+from benchmark.judge.statistics.spread_of_seeds import SPREAD_ELSEWHERE
 from benchmark.runs.collect import Collected
 
 
@@ -113,7 +112,7 @@ def test_why_nothing_is_known(second: Collected, why: str) -> None:
     weights = average(list(found.cells))
     assert found.contrast(weights, DICE) is None
     assert found.unknown(weights, DICE) == why
-    finding = judge_contrast(found, weights, "", DICE, 1, "it")
+    finding = judge_groups(found, [found.shared(weights)], "", DICE, 1, "it")
     assert (finding.standing, finding.why) == (ClaimVerdict.UNDECIDED, why)
 
 
@@ -129,6 +128,29 @@ def test_a_statistic_of_no_slice_is_said_to_be_one() -> None:
     found = evidence_of(cell(5, 0.5))
     assert found.within(found.cells[5, 0.5], none) is None
     assert found.unknown([(5, 0.5)], none) == NO_SLICE
+
+
+def test_a_part_that_is_too_small_says_how_large_it_is_and_should_be() -> None:
+    rule = IntervalRule(0.25, 2, 3, 2, "")
+
+    def halves(rows: pd.DataFrame) -> list[np.ndarray]:
+        return [rows["slice_id"].to_numpy() < 2, rows["slice_id"].to_numpy() >= 2]
+
+    part = Statistic("of parts", lambda rows: rows["dice"].to_numpy(), parts=Parts(halves, rule))
+    found = evidence_of(cell(5, 0.5))
+    assert found.within(found.cells[5, 0.5], part) is None
+    why = "a part has 2 slices of 1 patients; an interval takes 3 slices of 2 patients"
+    assert found.unknown([(5, 0.5)], part) == why
+
+
+def test_where_spreads_differ_none_is_lent_to_splits_where_nothing_was_repeated() -> None:
+    """Two cells once on draw 1; on draw 2 one varies a hundred times as much as the other."""
+    draw_2 = {"split_id": "by-image-2", "first_slice": 9}
+    repeated = cell(5, 0.1, seeds=4, apart=0.1, **draw_2), cell(5, 0.2, apart=0.001, **draw_2)
+    found = evidence_of(cell(3, 0.5, seeds=1), cell(5, 0.5, seeds=1), *repeated)
+    weights = {(3, 0.5): 1.0, (5, 0.5): -1.0}
+    assert found.contrast(weights, DICE) is None
+    assert found.unknown(weights, DICE) == SPREAD_ELSEWHERE
 
 
 def test_columns_that_some_run_lacks() -> None:
@@ -155,7 +177,6 @@ def test_nothing_known_and_exact_ties_are_on_no_side() -> None:
     """0.1 + 0.2 - 0.3 is 5.6e-17, with no spread at all."""
     assert side(None, 0.95) == 0
     assert side(estimate(0.1 + 0.2 - 0.3), 0.95) == 0
-    assert better({(3, 0.5): estimate(0.3 - 0.2 - 0.1)}, 0.95) is None
     assert side(estimate(1e-6), 0.95) == 1
 
 
@@ -168,17 +189,10 @@ def test_a_contrast_is_judged_by_its_sign(sign: int, value: float, standing: str
     """The half width is 0.030424, as above."""
     found = evidence_of(cell(3, 0.5, 0.8 + value), cell(7, 0.5))
     weights = {(3, 0.5): 1.0, (7, 0.5): -1.0}
-    assert judge_contrast(found, weights, "", DICE, sign, "it").standing.value == standing
-
-
-def test_holm_finds_the_one_that_is_better() -> None:
-    """z = -2.1 has p 0.036: better alone, not among two; z = -2.6 has 0.0093, of two 0.019."""
-    weak, strong, good = estimate(-0.021, 0.01), estimate(-0.026, 0.01), estimate(0.5, 0.01)
-    assert stats.norm.sf(2.1) * 2 == pytest.approx(0.0357, abs=1e-4)
-    assert better({(3, 0.5): weak}, 0.95) == (3, 0.5)
-    assert better({(3, 0.5): weak, (7, 0.5): estimate(0.0, 0.01)}, 0.95) is None
-    assert better({(3, 0.5): weak, (7, 0.5): strong}, 0.95) == (7, 0.5)
-    assert better({(3, 0.5): good, (7, 0.5): None}, 0.95) is None
+    assert (
+        judge_groups(found, [found.shared(weights)], "", DICE, sign, "it").standing.value
+        == standing
+    )
 
 
 def test_an_interval_in_words() -> None:
@@ -189,8 +203,3 @@ def test_an_interval_in_words() -> None:
     huge = in_words(estimate(0.0, 1e4), 0.95, ratio=True)  # exp(19600) is no float
     assert huge.startswith("1.00 [0.00, ")
     assert name_of((3, 0.5)) == "3x3, alpha 0.5"
-    found = {(3, 0.5): estimate(0.2), (7, 0.5): estimate(-0.1), (9, 0.5): None}
-    nearest = nearest_in_words(found, 0.95)
-    assert nearest == "difference from 7x7, alpha 0.5: -0.100 [-0.100, -0.100]"
-    assert nearest_in_words({(3, 0.5): None}, 0.95) == "not known"
-    assert nearest_in_words({}, 0.95) == ""
