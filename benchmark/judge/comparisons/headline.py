@@ -70,10 +70,9 @@ def headline(collected: Collected, reference: Reference, tolerances: Tolerances)
     title = f"{cell_name(cell.arm, cell.kernel_size, cell.alpha)}: the thesis's best cell."
     note = (
         "The interval says where the mean would lie with new patients, training sets and seeds; "
-        "the variance between seeds is pooled over both kinds of split unless trainings may vary "
-        "differently, and then is of each split by itself. Every slice counts once, averaged over "
-        "its seeds. Splits by image and by patient test different slices: do not "
-        "compare these rows to judge the split; use the next table."
+        "the variance between seeds is pooled over both kinds of split where they look alike. "
+        "Every slice counts once, averaged over its seeds. Splits by image and by patient test "
+        "different slices: do not compare these rows to judge the split; use the next table."
     )
     essential = ("", "split", "fed at", "precision", "trainings", "test slices", "mean Dice",
                  interval, "missed")  # fmt: skip
