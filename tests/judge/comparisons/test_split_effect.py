@@ -306,15 +306,17 @@ def test_the_headlines_interval_by_hand() -> None:
 
 
 def test_the_headlines_interval_weighs_unequal_seeds_as_they_stand_in_the_mean() -> None:
-    """Three seeds on one draw and two on another, 0.02 apart, of equal slices and draws: each
-    training of the first is a sixth of the mean, of the second a quarter: 3/36 + 2/16 of s^2. Not a
-    fifth, as five trainings alike would bring. s^2: 0.0008 + 0.0002 over 3 degrees of freedom.
+    """Three seeds on one draw and two on another, of equal slices and draws: each training of the
+    first is a sixth of the mean, of the second a quarter: 3/36 + 2/16 of s^2. Not a fifth, as five
+    trainings alike would bring. Both draws have s^2 = 0.0004, of 3 degrees of freedom in all.
     """
     one = table({1: [0.80] * 4, 2: [0.82] * 4, 3: [0.84] * 4}, PATIENTS)
-    two = table({1: [0.81] * 4, 2: [0.83] * 4}, [*"defg"], first_slice=4, split_id="by-image-2")
+    off = 0.01 * math.sqrt(2)
+    two = table({1: [0.82 - off] * 4, 2: [0.82 + off] * 4}, [*"defg"], first_slice=4,
+                split_id="by-image-2")  # fmt: skip
     row = first(join(one, two)).iloc[1]
     assert row["dice"] == pytest.approx(0.82)
-    half = 3.182446 * math.sqrt(0.001 / 3 * (3 / 36 + 2 / 16))
+    half = 3.182446 * math.sqrt(0.0004 * (3 / 36 + 2 / 16))
     assert (row["low"], row["high"]) == pytest.approx((0.82 - half, 0.82 + half), abs=1e-6)
 
 
