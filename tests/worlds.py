@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from run_records import join, table
+from scipy.special import stdtrit
 from strategies import cheng_rows
 
 from benchmark.runs.collect import Collected
@@ -231,11 +232,17 @@ def net(seeds: Many, both: Many) -> Many:
     return Many(value, np.where(value > 0, value**2 / spread, np.inf))
 
 
-def held(error: Floats, variance: Floats, df: Floats | float, level: float = 0.95) -> float:
-    """The share of errors (n,) that the t interval of a variance (n,) and its df holds."""
-    from scipy.special import stdtrit
+def held_each(
+    error: Floats, variance: Floats, df: Floats | float, level: float = 0.95
+) -> NDArray[np.bool_]:
+    """Which errors (n,) the t interval of a variance (n,) and its df holds."""
+    half = stdtrit(df, (1 + level) / 2) * np.sqrt(variance)
+    return np.asarray(np.abs(error) <= half)
 
-    return float(np.mean(np.abs(error) <= stdtrit(df, (1 + level) / 2) * np.sqrt(variance)))
+
+def held(error: Floats, variance: Floats, df: Floats | float, level: float = 0.95) -> float:
+    """The share of errors (n,) that such an interval holds."""
+    return float(held_each(error, variance, df, level).mean())
 
 
 def trained_twice(groups: Sequence[tuple[Floats, Ints]]) -> Many:

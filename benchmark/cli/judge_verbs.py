@@ -236,7 +236,7 @@ def score(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
             )
             move_into(room, options.out.parent, [options.out.name])
         print(f"\nOne row per slice: {options.out}")
-    beside = external_tool_table(name, judged, collect(root), load_tolerances().contrasts.level)
+    beside = external_tool_table(name, judged, collect(root), load_tolerances())
     print(f"\n{beside.render()}" if beside else f"\nNo run in {root} was tested on this split.")
     return 0
 

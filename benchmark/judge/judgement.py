@@ -390,6 +390,7 @@ class Judgement:
             "dice": lambda: f"{self.printed.dice.verdict}: {self.printed.dice.why}",
             "intervals": self._who_differs,
             "matching": lambda: self._do_claims_hold().verdict,
+            "split_effect": lambda: " ".join(self._without_a_shared_patient().lines[:1]),
             "precision": lambda: (
                 ", ".join(f"{r.precision} {r.agreement}" for r in self._precisions)
                 or "no lower precision has been run"

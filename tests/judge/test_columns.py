@@ -130,7 +130,7 @@ def tool() -> Table:
     split = Split("by-image-1", (4,), (5,), (0, 1, 2, 3))
     recorded = flat(0.80, 0.82, 0.84, split_fingerprint=split.fingerprint, **OBLONG)
     masks = ExternalScores(REFERENCE.dataset_id, split, flat(0.9).scores.drop(columns="run_id"), "")
-    made = external_tool_table("tool", masks, recorded, 0.95)
+    made = external_tool_table("tool", masks, recorded, RULES)
     assert made
     return made
 

@@ -64,7 +64,7 @@ def cells(collected: Collected) -> Found:
 def beside_a_tool(collected: Collected) -> Found:
     scores = table({0: [0.5] * 4}, PATIENTS).scores.drop(columns="run_id")
     judged = ExternalScores(REFERENCE.dataset_id, SPLIT, scores, "")
-    made = external_tool_table("tool", judged, collected, 0.95)
+    made = external_tool_table("tool", judged, collected, RULES)
     return [(r["arm"], r["dice"]) for r in made.records] if made else []
 
 

@@ -6,7 +6,9 @@ import pandas as pd
 
 from benchmark.judge.cells import NO_SEED, SAME_CELL, Cell, cell_of, disambiguated, size_of
 from benchmark.judge.comparisons.runs import CLICK, CONDITIONS, LEGEND, named
-from benchmark.judge.statistics.contrast import DICE, between_seeds, contrast, mean
+from benchmark.judge.reference import Tolerances
+from benchmark.judge.statistics.contrast import DICE, contrast, mean
+from benchmark.judge.statistics.spread_of_seeds import spreads
 from benchmark.judge.tables import Column, Record, Table
 from benchmark.runs.collect import Collected
 from benchmark.scoring.external_masks import ExternalScores
@@ -22,7 +24,7 @@ def external_tool_cell(name: str, split_id: str, scores: pd.DataFrame) -> Cell:
 
 
 def external_tool_table(
-    name: str, judged: ExternalScores, collected: Collected, level: float
+    name: str, judged: ExternalScores, collected: Collected, rules: Tolerances
 ) -> Table | None:
     """Set masks scored on one split against every cell that was run on it; None where none was.
 
@@ -33,14 +35,15 @@ def external_tool_table(
     same = runs["split_fingerprint"] == judged.split.fingerprint
     same &= runs["dataset_id"] == judged.dataset_id
     rows: list[Record] = []
+    level = rules.contrasts.level
     for _, group in runs[same].groupby(list(CONDITIONS)):
         arms = group.groupby(list(SAME_CELL))
         cells = disambiguated([cell_of(part, collected) for _, part in arms])
-        spread = between_seeds(cells, DICE)
+        varying = spreads(cells, DICE, rules.intervals.same_spread)
         first = group.iloc[0]
         tool = external_tool_cell(name, str(first["split_id"]), judged.scores)
         for cell in cells:
-            difference = contrast([(1.0, tool), (-1.0, cell)], DICE, spread)
+            difference = contrast([(1.0, tool), (-1.0, cell)], DICE, varying.of([cell]))
             low, high = difference.interval(level) if difference else (None, None)
             row = {
                 "arm": named({"arm": cell.name, "click": cell.needs_click}),

@@ -7,9 +7,10 @@ import pandas as pd
 from benchmark.judge.cells import Cell, cell_name, cell_of, protocol_of, size_of
 from benchmark.judge.comparable import in_cell
 from benchmark.judge.reference import Reference, Tolerances
-from benchmark.judge.statistics.contrast import DICE, between_seeds, contrast, mean
+from benchmark.judge.statistics.contrast import DICE, contrast, mean
 from benchmark.judge.statistics.estimate import Estimate, Variance
 from benchmark.judge.statistics.prediction_interval import sets_of
+from benchmark.judge.statistics.spread_of_seeds import spreads
 from benchmark.judge.tables import Column, Record, Table
 from benchmark.runs.collect import Collected
 
@@ -46,8 +47,8 @@ def headline(collected: Collected, reference: Reference, tolerances: Tolerances)
     for _, part in runs.groupby(["height", "width", "precision"]):
         splits = part.groupby(["split_unit", "protocol_hash"])
         cells = [cell_of(group, collected) for _, group in splits]
-        spread = between_seeds(cells, DICE)
-        rows += [_row(cell, spread, level) for cell in cells]
+        varying = spreads(cells, DICE, tolerances.intervals.same_spread)
+        rows += [_row(cell, varying.of([cell]), level) for cell in cells]
     rows.sort(key=lambda row: bool(row["size"] != own))
     interval = f"{level:.0%} interval"
     columns = (
@@ -69,9 +70,9 @@ def headline(collected: Collected, reference: Reference, tolerances: Tolerances)
     title = f"{cell_name(cell.arm, cell.kernel_size, cell.alpha)}: the thesis's best cell."
     note = (
         "The interval says where the mean would lie with new patients, training sets and seeds; "
-        "the variance between seeds is pooled over both kinds of split. Every slice counts once, "
-        "averaged over its seeds. Splits by image and by patient test different slices: do not "
-        "compare these rows to judge the split; use the next table."
+        "the variance between seeds is pooled over both kinds of split where they look alike. "
+        "Every slice counts once, averaged over its seeds. Splits by image and by patient test "
+        "different slices: do not compare these rows to judge the split; use the next table."
     )
     essential = ("", "split", "fed at", "precision", "trainings", "test slices", "mean Dice",
                  interval, "missed")  # fmt: skip

@@ -10,7 +10,8 @@ bring: what the differences' means on the draws, and on the folds, vary beyond t
 seeds, pooled over both kinds of split, D + F - 2 degrees of freedom (analysis of variance with
 splits as a random effect: Searle, Casella & McCulloch, Variance Components, 1992, chapter 3). The
 differences tell it far better than the means by image or by patient would, since what is easy or
-hard about a slice is not in them. s^2 and i^2 are pooled over all draws and folds.
+hard about a slice is not in them. s^2 and i^2 are pooled over all draws and folds, which weigh
+about alike, so that spreads that differ between them are simulated to do no harm.
 
 In `tests/judge/comparisons`, mixed models and a bootstrap agree with it on our records
 (`test_split_effect_oracles.py`), and it is counted how often its intervals hold the truth

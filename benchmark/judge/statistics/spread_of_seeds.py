@@ -16,7 +16,7 @@ exact whatever the sizes, where groups are independent and trainings vary normal
 heavier tails than those, too, and then the groups' own spreads are used. That it does not tell
 groups apart shows little, few and small as they are: at 5 % it has a power of 0.27 against one of
 five groups with four times the SD, and intervals would hold the truth in 73 to 90 of 100 cases. So
-pooling asks for a p of 0.75 or more, which comes near to never testing first, as Zimmerman advises
+pooling asks for a p of 0.9 or more, which comes near to never testing first, as Zimmerman advises
 (Brit. J. Mathematical & Statistical Psychology 57 (2004) 173).
 
 The groups' own variances hold 95 % intervals better than one variance pooled over the contrast's

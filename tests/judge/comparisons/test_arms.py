@@ -306,3 +306,83 @@ def test_cells_that_would_be_called_the_same_tell_what_differs() -> None:
     (panel,) = panels(join(table(dice, patients), *parts))
     names = [cell.name for cell in panel.cells]
     assert names == ["mine (width 16)", "mine (width 32)", "unet 5x5, alpha 0.5"]
+
+
+# Cells of one seed, and spreads that differ.
+
+
+def once(dice: float) -> dict[int, list[float]]:
+    return {1: [dice] * 4}
+
+
+@pytest.mark.parametrize("single", [0.5, 0.6])
+def test_a_cell_of_one_seed_is_neither_better_nor_worse_but_its_numbers_are_shown(
+    single: float,
+) -> None:
+    """0.10 on every slice; v = s^2 (1 + 1/2), s^2 of the other two cells, df 2. Whichever of the
+    two was not repeated, and however sure the difference looks.
+    """
+    dice = {0.5: 0.81, 0.6: 0.91}
+    parts = [cell(a, once(d) if a == single else flat(d)) for a, d in dice.items()]
+    row = judged(*parts, cell(0.7, flat(0.81)))[OTHER]
+    assert row.difference is not None
+    assert row.difference.value == pytest.approx(0.1)
+    assert (row.difference.se, row.difference.variance.df) == pytest.approx(
+        (math.sqrt(1.5 * S2), 2)
+    )
+    sure = judged(cell(0.5, flat(0.1)), cell(0.6, once(0.9)), cell(0.7, flat(0.1)))[OTHER]
+    assert sure.p is not None
+    assert sure.p < 0.01
+    name = f"unet 5x5, alpha {single}"
+    for found, named in ((row, name), (sure, OTHER)):
+        assert found.standing is Ranking.UNDECIDED
+        assert found.why == (
+            f"{named} has fewer than 2 seeds on each common split; the interval takes it to vary "
+            "between trainings as others do"
+        )
+
+
+def test_two_seeds_count_on_a_common_split_alone() -> None:
+    elsewhere = cell(0.6, flat(0.9), first_slice=10, split_id="by-image-2")
+    row = judged(cell(0.5, flat(0.1)), cell(0.6, once(0.9)), elsewhere, cell(0.7, flat(0.1)))[OTHER]
+    assert row.standing is Ranking.UNDECIDED
+    assert row.why.startswith(OTHER)
+
+
+def test_a_cell_of_one_seed_stays_in_holms_family_and_speaks_for_no_other() -> None:
+    """Of two contrasts p of the firm one is doubled, however small that of the other is."""
+    parts = cell(0.5, flat(0.81)), cell(0.6, flat(0.91)), cell(0.7, once(0.0))
+    p1 = 2 * stats.t.sf(0.1 / math.sqrt(S2), 2)
+    found = judged(*parts)
+    single = found["unet 5x5, alpha 0.7"]
+    assert found[OTHER].p == pytest.approx(2 * p1)
+    assert single.p is not None
+    assert single.p == pytest.approx(2 * 2 * stats.t.sf(0.81 / math.sqrt(1.5 * S2), 2))
+
+
+def test_arms_without_seeds_are_ranked_as_ever() -> None:
+    row = judged(cell(0.5, flat(0.81)), cell(0.6, flat(0.81)), classical("otsu", [0.1] * 4))["otsu"]
+    assert row.standing is Ranking.WORSE
+
+
+def test_where_spreads_differ_a_comparison_uses_its_own_cells_and_the_table_says_so() -> None:
+    """A third cell varies by 0.2: of 0.5 and 0.6 s^2 is 0.0002 still, df 2."""
+    wild = cell(0.7, {i: [0.1 + 0.2 * i] * 4 for i in range(5)})
+    parts = cell(0.5, flat(0.81)), cell(0.6, flat(0.91)), wild
+    row = judged(*parts)[OTHER]
+    assert row.difference is not None
+    variance = row.difference.variance
+    assert (variance.value, variance.df) == pytest.approx((S2, 2))
+    said = "That trainings of these cells vary alike is not shown (Bartlett's test: p ="
+    assert any(note.startswith(said) for note in shown(*parts).notes)
+    assert not any(note.startswith(said) for note in shown(*parts[:2]).notes)
+
+
+def test_a_spread_that_is_known_elsewhere_alone_is_not_lent_where_spreads_differ() -> None:
+    draw_2: dict[str, Any] = {"first_slice": 10, "split_id": "by-image-2"}
+    wild = cell(0.7, {i: [0.1 + 0.2 * i] * 4 for i in range(5)}, **draw_2)
+    calm = cell(0.8, flat(0.5), **draw_2)
+    row = judged(cell(0.5, once(0.8)), cell(0.6, once(0.9)), wild, calm)[OTHER]
+    assert (row.difference, row.standing) == (None, Ranking.UNDECIDED)
+    why = "trainings differ in spread, and none on these splits was repeated from another seed"
+    assert row.why == why

@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 import pytest
-from run_records import join, table
+from run_records import join, table, terms
 
 from benchmark.judge.comparisons.external_tool import external_tool_table
 from benchmark.runs.collect import Collected
@@ -27,7 +27,7 @@ def recorded(dice: dict[int, list[float]], **changes: object) -> Collected:
 
 
 def rows(tool: ExternalScores, collected: Collected) -> pd.DataFrame:
-    found = external_tool_table("tool", tool, collected, 0.95)
+    found = external_tool_table("tool", tool, collected, terms()[1])
     assert found
     return found.numbers
 
@@ -49,15 +49,15 @@ def test_masks_set_beside_their_own_run_differ_by_nothing() -> None:
 
 def test_other_splits_and_other_slices_are_not_met() -> None:
     elsewhere = table({1: [0.8] * 4}, PATIENTS, split_fingerprint="x", dataset_id="d")
-    assert external_tool_table("tool", judged([0.9] * 4), elsewhere, 0.95) is None
+    assert external_tool_table("tool", judged([0.9] * 4), elsewhere, terms()[1]) is None
     here, other = recorded({1: [0.8] * 4}), judged([0.9] * 4, "e")
-    assert external_tool_table("tool", other, here, 0.95) is None
+    assert external_tool_table("tool", other, here, terms()[1]) is None
 
 
 def test_one_seed_alone_gives_no_interval_and_clicks_are_marked() -> None:
     grower = recorded({1: [0.85] * 4}, arm="grower", params="{}", needs_click=True)
     both = join(recorded({1: [0.8] * 4}), grower)
-    table = external_tool_table("tool", judged([0.9] * 4), both, 0.95)
+    table = external_tool_table("tool", judged([0.9] * 4), both, terms()[1])
     assert table
     assert table.numbers["difference"].isna().all()
     assert table.texts["arm"][0].endswith("(click)")

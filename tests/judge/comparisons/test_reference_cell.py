@@ -83,7 +83,7 @@ def test_the_splits_that_the_user_did_not_run_stay_out() -> None:
 
 
 def test_the_users_own_reference_counts_and_ours_stays_out() -> None:
-    own = table({1: [0.5, 0.6, 0.5, 0.4]}, PATIENTS)
+    own = table({1: [0.5, 0.6, 0.5, 0.4], 2: [0.5, 0.5, 0.5, 0.5]}, PATIENTS)
     rows = compared(join(mine(), own), ours())
     assert [row.cell.name for row in rows] == ["my-arm", "unet 5x5, alpha 0.5"]
     assert same_numbers(rows, compared(join(mine(), own), None))
@@ -93,6 +93,7 @@ def test_the_users_own_reference_counts_and_ours_stays_out() -> None:
     ("user", "own"),
     [
         (mine(), table(UNEVEN, PATIENTS, **ELSEWHERE)),  # on another split than the arm
+        (mine(), table({1: [0.5, 0.6, 0.5, 0.4]}, PATIENTS)),  # from one seed
         (table({1: [0.1] * 4}, PATIENTS, **MINE), table({1: [0.5, 0.6, 0.5, 0.4]}, PATIENTS)),
     ],
 )
@@ -165,16 +166,12 @@ def test_ours_are_marked_in_every_form(form: str) -> None:
     assert "trainings: 3, on a card, at commit c0ffee. Its minutes are of that machine." in text
 
 
-def test_a_cell_without_a_second_seed_is_said_to_vary_as_the_others() -> None:
-    """And has a verdict, for ours show how far trainings vary."""
+def test_a_cell_without_a_second_seed_has_an_interval_and_no_verdict() -> None:
+    """Its interval takes it to vary as ours; unless it trains nothing."""
     single = table({1: [0.1] * 4}, PATIENTS, **MINE)
-    (made,) = Judgement(single, *terms(), ours()).arms()
-    said = (
-        "Trained from one seed, so taken to vary between trainings as the other cells do: my-arm."
-    )
-    assert said in made.notes
-    assert said not in Judgement(mine(), *terms(), ours()).arms()[0].notes
     (row,) = (row for row in compared(single, ours()) if not row.cell.ours)
     assert row.difference is not None
-    once = replace(single, runs=single.runs.assign(seed=pd.array([None], "Int64")))
-    assert said not in Judgement(once, *terms(), ours()).arms()[0].notes  # it trains nothing
+    assert (row.standing, row.why[:28]) == (Ranking.UNDECIDED, "my-arm has fewer than 2 seed")
+    unseeded = replace(single, runs=single.runs.assign(seed=pd.array([None], "Int64")))
+    (row,) = (row for row in compared(unseeded, ours()) if not row.cell.ours)
+    assert "fewer than" not in row.why

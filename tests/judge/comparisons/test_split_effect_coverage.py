@@ -95,7 +95,7 @@ def coverage(
 def test_the_leak_is_held_about_as_often_as_its_interval_says(
     training: Mapping[str, float], seeds: int
 ) -> None:
-    """0.94 to 0.965. The rule before, whose training sets were told from the draws' own means,
+    """0.94 to 0.963. The rule before, whose training sets were told from the draws' own means,
     came to 0.983 and intervals 1.4 times as wide.
     """
     assert 0.93 <= coverage(training=training, seeds=seeds) <= 0.97

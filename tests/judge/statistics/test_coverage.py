@@ -14,22 +14,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
-from run_records import table
-from strategies import cheng_rows
+from worlds import rng
 
 from benchmark.judge.cells import Cell, cell_of
-from benchmark.judge.statistics.contrast import DICE, between_seeds, contrast
-from benchmark.judge.statistics.estimate import Estimate, clustered_mean, pooled_variance
+from benchmark.judge.statistics.estimate import clustered_mean
 from benchmark.runs.collect import Collected, collect, reproduction_folder
-from benchmark.splits.split import SPLIT_SEED
 
 Pool = list[NDArray[np.float64]]  # the Dice values of each patient
 Interval = Callable[[NDArray[np.float64], list[str]], tuple[float, float]]
 DRAWS = 1500  # a coverage of 0.95 is then known to +- 0.011
-
-
-def rng(key: int) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(key=np.array([SPLIT_SEED, key], dtype=np.uint64)))
 
 
 @pytest.fixture(scope="module")
@@ -101,40 +94,3 @@ def test_the_percentile_bootstrap_would_not(records: Collected) -> None:
     plain, ours = (coverage(population, 12, interval) for interval in (percentile, studentised))
     assert plain < 0.93
     assert plain < ours - 0.02
-
-
-def two_arms(
-    random: np.random.Generator, names: list[str]
-) -> tuple[list[str], list[NDArray[np.float64]]]:
-    """Patients of 106 slices, Dice (seeds, slices) of two arms: by patient SD 0.03, seed 0.02."""
-    patients = [names[i] for i in random.permutation(len(names))[:106]]
-    _, of = np.unique(patients, return_inverse=True)
-    own = [0.8 + 0.03 * random.standard_normal(of.max() + 1)[of] for _ in range(2)]
-    return patients, [arm + 0.02 * random.standard_normal((3, 1)) for arm in own]
-
-
-def by_hand(patients: list[str], arms: list[NDArray[np.float64]]) -> Estimate:
-    found = clustered_mean(arms[0].mean(axis=0) - arms[1].mean(axis=0), patients)
-    seeds = pooled_variance([arm.mean(axis=1).tolist() for arm in arms])
-    assert seeds
-    return Estimate(found.value, found.variance + seeds * (1 / 3 + 1 / 3))
-
-
-def test_a_paired_difference_is_held_about_as_often_as_its_interval_says() -> None:
-    """Arms that are alike: 2000 draws of the arithmetic of a contrast, which is that of `contrast`
-    on a few of them.
-
-    With n in place of n - 1 degrees of freedom for three seeds it would be 93.4 %, with the normal
-    quantile 90.5.
-    """
-    names, random = [row["patient_id"] for row in cheng_rows()], rng(7)
-    drawn = [two_arms(random, names) for _ in range(2000)]
-    estimates = [by_hand(*one) for one in drawn]
-    assert 0.94 <= np.mean([abs(e.value) <= e.half_width(0.95) for e in estimates]) <= 0.96
-    for (patients, arms), expected in zip(drawn[:3], estimates, strict=False):
-        made = [table(dict(enumerate(arm.tolist())), patients) for arm in arms]
-        cells = [cell_of(one.runs, one) for one in made]
-        found = contrast([(1.0, cells[0]), (-1.0, cells[1])], DICE, between_seeds(cells, DICE))
-        assert found
-        assert (found.value, found.se) == pytest.approx((expected.value, expected.se))
-        assert found.variance.df == pytest.approx(expected.variance.df)

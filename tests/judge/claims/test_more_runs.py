@@ -1,0 +1,171 @@
+"""More runs never undo a verdict: what a claim's groups of cells do where runs are added."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from functools import cache
+from itertools import pairwise
+
+import pytest
+from claim_cells import cell as plain_cell
+from claim_cells import evidence_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from run_records import join
+from strategies import costly
+
+from benchmark.judge.claims.evidence import (
+    ClaimVerdict,
+    GridEvidence,
+    GridPoint,
+    average,
+    judge_groups,
+    side,
+)
+from benchmark.judge.claims.predicates import CLAIMS
+from benchmark.judge.statistics.contrast import DICE
+from benchmark.judge.statistics.groups import Group
+from benchmark.runs.collect import Collected
+
+FIRST_SLICE = {"by-image-1": 0, "by-image-2": 10, "by-image-3": 20}
+SPLITS, KERNELS, AROUND = tuple(FIRST_SLICE), (3, 5, 7, 9), (0.1, 0.4, 0.5, 0.6, 0.9)
+MIDDLE = {0.1: 0.6, 0.9: 0.65}  # Dice of the extremes; 0.8 else
+Run = tuple[int, float, str, int]  # kernel, alpha, split, seeds
+
+
+@cache
+def run(kernel: int, alpha: float, split: str, seeds: int) -> Collected:
+    """Seeds of variance 0.00005 about the Dice of that alpha, which slices swing about by 0.1."""
+    first, apart = FIRST_SLICE[split], 0.01 if seeds < 3 else 0.01 / 2**0.5
+    return plain_cell(
+        kernel,
+        alpha,
+        MIDDLE.get(alpha, 0.8),
+        seeds=seeds,
+        apart=apart,
+        swing=0.1,
+        split_id=split,
+        first_slice=first,
+    )
+
+
+def grid(*runs: Run) -> GridEvidence:
+    """As run; where a cell is there twice on one split, with the more seeds."""
+    most: dict[tuple[int, float, str], int] = {}
+    for *where, seeds in runs:
+        kernel, alpha, split = where
+        most[kernel, alpha, split] = max(most.get((kernel, alpha, split), 0), seeds)
+    return evidence_of(join(*(run(*place, seeds) for place, seeds in most.items())))
+
+
+def near_minus(
+    extreme: float, kernel: int = 5
+) -> Callable[[Collection[GridPoint]], Mapping[GridPoint, float]]:
+    def weights(there: Collection[GridPoint]) -> Mapping[GridPoint, float]:
+        near = [(kernel, a) for a in (0.4, 0.5, 0.6) if (kernel, a) in there]
+        whole = near and (kernel, extreme) in there
+        return average(near) | {(kernel, extreme): -1.0} if whole else {}
+
+    return weights
+
+
+def group(evidence: GridEvidence, extreme: float = 0.1) -> Group:
+    found = evidence.group(1.0, near_minus(extreme))
+    assert found
+    return found
+
+
+ONE = "by-image-1"
+BASE: tuple[Run, ...] = tuple((5, alpha, ONE, 2) for alpha in (0.1, 0.5, 0.6))
+
+
+def test_a_cell_run_on_another_split_takes_nothing_from_the_others() -> None:
+    """Alpha 0.4 on draw 2, where no extreme was run: before, nothing was shared by all of them."""
+    before, after = grid(*BASE), grid(*BASE, (5, 0.4, "by-image-2", 2))
+    assert group(after).by_split == group(before).by_split
+    one, other = (e.combined([group(e)], DICE) for e in (before, after))
+    assert one
+    assert other
+    assert one.value == pytest.approx(other.value) == 0.2
+    assert other.half_width(0.95) <= one.half_width(0.95)
+
+
+def test_a_single_training_stays_out_where_others_were_repeated() -> None:
+    """It would make the whole undecided; without it, it is what there is, and undecided."""
+    before = grid(*BASE)
+    for split in SPLITS[:2]:
+        after = grid(*BASE, (5, 0.4, ONE, 1), (5, 0.1, split, 1), (5, 0.4, split, 1))
+        assert group(after).points == group(before).points == [(5, 0.1), (5, 0.5), (5, 0.6)]
+        assert after.twice_in([group(after)]) == ""
+    alone = grid(*((kernel, alpha, split, 1) for kernel, alpha, split, _ in BASE), (7, 0.5, ONE, 2))
+    finding = judge_groups(alone, [group(alone)], "", DICE, 1, "it")
+    assert finding.standing is ClaimVerdict.UNDECIDED
+    assert finding.measured.startswith("it +0.200 [")
+    assert finding.why == (
+        "trained from fewer than 2 seeds, so nothing shows how far trainings lie apart: "
+        "5x5, alpha 0.1; 5x5, alpha 0.5; 5x5, alpha 0.6"
+    )
+
+
+def test_two_seeds_count_where_the_group_is_and_once_is_enough() -> None:
+    """Alpha 0.1 from two seeds on draw 1 and one on draw 2; alpha 0.4 from two on draw 3 alone."""
+    more: tuple[Run, ...] = ((5, 0.1, "by-image-2", 1), (5, 0.5, "by-image-2", 2))
+    there = grid(*BASE, *more, (5, 0.4, "by-image-3", 2), (5, 0.4, "by-image-2", 1))
+    assert set(group(there).by_split) == {ONE, "by-image-2"}
+    assert (5, 0.4) not in group(there).points
+    assert there.twice([(5, 0.1)]) == there.twice([(5, 0.1)], [ONE]) == ""
+    assert "5x5, alpha 0.1" in there.twice([(5, 0.1)], ["by-image-2"])
+    assert "5x5, alpha 0.4" in there.twice([(5, 0.4)], SPLITS[:2])
+
+
+def test_of_nothing_there_is_no_group() -> None:
+    assert grid(*BASE).group(1.0, near_minus(0.9)) is None
+    assert judge_groups(grid(*BASE), [], "", DICE, 1, "it").standing is ClaimVerdict.NOT_TESTABLE
+
+
+def test_many_cells_of_one_seed_are_counted() -> None:
+    there = grid(*((kernel, 0.5, ONE, 1) for kernel in KERNELS), (5, 0.1, ONE, 2))
+    assert there.twice(there.cells).endswith(
+        "3x3, alpha 0.5; 5x5, alpha 0.5; 7x7, alpha 0.5; 1 more"
+    )
+
+
+RUNS = st.tuples(
+    st.sampled_from(KERNELS), st.sampled_from(AROUND), st.sampled_from(SPLITS), st.integers(1, 3)
+)
+
+
+@settings(costly, max_examples=12)
+@given(st.lists(RUNS, min_size=1, max_size=6), st.lists(RUNS, min_size=1, max_size=4))
+def test_runs_that_agree_leave_confirmed_confirmed_and_the_interval_no_wider(
+    first: list[Run], second: list[Run]
+) -> None:
+    """Any cells, draws and seeds, of the Dice and the spread that such cells have there: twice, one
+    after another.
+    """
+    widths, runs = [], list(BASE)
+    for more in ([], first, second):
+        runs += more
+        there = grid(*runs)
+        found = there.combined([group(there)], DICE)
+        assert found
+        assert found.value == pytest.approx(0.2)
+        finding = judge_groups(there, [group(there)], "", DICE, 1, "it")
+        assert finding.standing is ClaimVerdict.CONFIRMED
+        assert side(found, there.rule.level) == 1
+        widths.append(found.half_width(0.95))
+    assert all(later <= earlier * 1.01 for earlier, later in pairwise(widths))
+
+
+WHOLE: tuple[Run, ...] = tuple((k, a, ONE, 2) for k in KERNELS for a in AROUND)
+OF_GROUPS = ("extremes-worse",)
+
+
+@settings(costly, max_examples=6)
+@given(st.lists(RUNS, min_size=1, max_size=6))
+def test_so_it_is_with_the_claims_own_groups(more: list[Run]) -> None:
+    """Every kernel around the middle from two seeds, and then any other runs."""
+    for claim in OF_GROUPS:
+        assert CLAIMS[claim](grid(*WHOLE)).standing is ClaimVerdict.CONFIRMED
+        found = CLAIMS[claim](grid(*WHOLE, *more))
+        assert found.standing is ClaimVerdict.CONFIRMED, found
