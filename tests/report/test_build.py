@@ -264,7 +264,7 @@ class TestParts:
         assert "What the verdict hangs on: a training that was replaced." in headline
 
     def test_claims_that_can_be_tested_are_rows_and_the_others_one_line(self) -> None:
-        """Of ten claims seven can be tested on no set of terms: they are named once, in no table."""
+        """Of ten claims seven can be tested on no set of terms: named once, in no table."""
         *chapters, last = shipped()["claims"].chapters
         rows = [row for chapter in chapters for row in chapter.tables[0].records]
         tested = {"alpha-direction", "small-tumours", "necrotic-centres"}
