@@ -24,7 +24,6 @@ from benchmark.judge.reference import ContrastRule, IntervalRule, Key
 from benchmark.judge.statistics.contrast import (
     DICE,
     NO_SPREAD,
-    between_seeds,
     common,
     contrast,
     mean,
@@ -94,13 +93,13 @@ def pairwise_comparisons(
     ours: the records shipped here, where the panel is a user's; they lend the reference where the
     panel has none that decides anything, and the panel's own is then a cell among the others.
     """
+    fewest = intervals.fewest_seeds
     reference = next((cell for cell in panel.cells if is_reference(cell, rule.reference)), None)
-    if ours is not None and (reference is None or not _serves(reference, panel.cells)):
+    if ours is not None and (reference is None or not _serves(reference, panel.cells, fewest)):
         reference = lent_reference(panel, rule.reference, ours) or reference
     if reference is None:
         return []
     varying = _spreads(panel, reference, intervals)
-    fewest = intervals.fewest_seeds
     rows = [
         _compared(cell, reference, varying, fewest) for cell in panel.cells if cell is not reference
     ]
@@ -118,11 +117,13 @@ def _spreads(panel: Panel, reference: Cell, intervals: IntervalRule) -> Spreads:
     return spreads(cells, DICE, intervals.same_spread)
 
 
-def _serves(reference: Cell, cells: Sequence[Cell]) -> bool:
-    """True where a reference was run on a split of every other cell, and the spread is known."""
+def _serves(reference: Cell, cells: Sequence[Cell], fewest_seeds: int) -> bool:
+    """True where a reference has so many seeds on a split of every other cell, or needs none."""
     ranked = (cell for cell in cells if not cell.needs_click)
-    shared = all(cell.splits & reference.splits for cell in ranked)
-    return shared and between_seeds(cells, DICE) is not None
+    shared = [reference.on(cell.splits) for cell in ranked]
+    if not reference.seeded:
+        return all(part.splits for part in shared)
+    return all(part.most_seeds >= fewest_seeds for part in shared)
 
 
 def _compared(

@@ -83,7 +83,7 @@ def test_the_splits_that_the_user_did_not_run_stay_out() -> None:
 
 
 def test_the_users_own_reference_counts_and_ours_stays_out() -> None:
-    own = table({1: [0.5, 0.6, 0.5, 0.4]}, PATIENTS)
+    own = table({1: [0.5, 0.6, 0.5, 0.4], 2: [0.5, 0.5, 0.5, 0.5]}, PATIENTS)
     rows = compared(join(mine(), own), ours())
     assert [row.cell.name for row in rows] == ["my-arm", "unet 5x5, alpha 0.5"]
     assert same_numbers(rows, compared(join(mine(), own), None))
@@ -93,6 +93,7 @@ def test_the_users_own_reference_counts_and_ours_stays_out() -> None:
     ("user", "own"),
     [
         (mine(), table(UNEVEN, PATIENTS, **ELSEWHERE)),  # on another split than the arm
+        (mine(), table({1: [0.5, 0.6, 0.5, 0.4]}, PATIENTS)),  # from one seed
         (table({1: [0.1] * 4}, PATIENTS, **MINE), table({1: [0.5, 0.6, 0.5, 0.4]}, PATIENTS)),
     ],
 )

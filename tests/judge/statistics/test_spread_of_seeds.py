@@ -80,10 +80,9 @@ def test_spreads_as_found_are_told_apart() -> None:
 
 
 def test_one_draw_that_varies_four_times_as_much_is_often_missed_at_5_percent() -> None:
-    """0.27 there: why no more than a p of 0.9 counts as alike, of which 0.98 fall short."""
+    """0.27 there: why that nothing is told apart at 5 % is no reason to pool."""
     p = p_values([4.0, 1, 1, 1, 1], (3, 2, 2, 2, 2), 3)
     assert 0.24 <= np.mean(p < 0.05) <= 0.30
-    assert 0.96 <= np.mean(p < 1 - LEVEL) <= 0.99
 
 
 def test_our_trainings_at_256_do_not_vary_alike() -> None:
@@ -214,14 +213,14 @@ def coverage(
 @pytest.mark.parametrize(
     ("sds", "seeds", "weights", "least", "most"),
     [
-        ([1.0] * 10, [2] * 10, [1, -1] + [0] * 8, 0.94, 0.98),
-        ([1.0] * 5, [3] * 5, [1, -1, 0, 0, 0], 0.94, 0.97),
-        ([4.0] * 10 + [1.0] * 10, [2] * 20, [1, -1] + [0] * 18, 0.95, 0.985),
+        ([1.0] * 10, [2] * 10, [1, -1] + [0] * 8, 0.96, 0.985),
+        ([1.0] * 5, [3] * 5, [1, -1, 0, 0, 0], 0.95, 0.98),
+        ([4.0] * 10 + [1.0] * 10, [2] * 20, [1, -1] + [0] * 18, 0.96, 0.99),
         ([1.0] * 10 + [4.0] * 10, [2] * 20, [1, -1] + [0] * 18, 0.96, 0.99),
-        ([0.023, 0.003, 0.003, 0.012, 0.003], [3, 2, 2, 2, 2], [0.2] * 5, 0.95, 0.985),
+        ([0.023, 0.003, 0.003, 0.012, 0.003], [3, 2, 2, 2, 2], [0.2] * 5, 0.955, 0.985),
         ([0.023, 0.003, 0.003, 0.012, 0.003, 0.023], [3, 2, 2, 2, 2, 2], [1, 0, 0, 0, 0, -1],
-         0.94, 0.98),
-        ([4.0] + [1.0] * 9, [2] * 10, [1, -1] + [0] * 8, 0.93, 0.96),
+         0.95, 0.98),
+        ([4.0] + [1.0] * 9, [2] * 10, [1, -1] + [0] * 8, 0.945, 0.975),
     ],
     ids=["alike, two seeds", "alike, three seeds", "on a wild draw", "on a calm draw",
          "over draws as found", "on draw 1 as found", "one wild cell of ten"],
