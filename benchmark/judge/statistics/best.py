@@ -13,10 +13,10 @@ s_j^2: the variance between seeds beyond what patients show already (`crossed`),
 where a test tells spreads apart that of all cells on a split (two seeds of one cell alone say too
 little to set 36 against each other).
 
-Draws of d + error, error normal with covariance V of which each part is divided by a chi-square
-over its degrees of freedom (patients': the fewest of all cells), are a *confidence distribution* of
-the true differences (Schweder & Hjort, Confidence, Likelihood, Probability, Cambridge 2016): the
-share of draws above a value is the p of the test that the truth is no more. A cell's chance of
+Draws of d + error, error normal with covariance V divided by a chi-square over its degrees of
+freedom (Satterthwaite's of a difference, the fewest of all cells'), are a *confidence distribution*
+of the true differences (Schweder & Hjort, Confidence, Likelihood, Probability, Cambridge 2016): the
+share of draws above a value is the p of the t test that the truth is no more. A cell's chance of
 being the best is the share of draws in which it has the highest mean. It takes every cell as it was
 measured, shrinks nothing and knows nothing beforehand: so the cell that came out first has a chance
 that is rather too high, the more so the more cells there are. It is not the chance that a claim is
@@ -73,16 +73,27 @@ class Race:
     parts: tuple[Part, ...]
 
     @cached_property
+    def roots(self) -> Floats:
+        """Of all parts, (n, K): their products sum to the covariance."""
+        return np.concatenate([part.roots for part in self.parts])
+
+    @cached_property
+    def df(self) -> float:
+        """Degrees of freedom of the difference that has the fewest; infinite where none varies."""
+        of = [((part.roots**2).sum(axis=0), part.df) for part in self.parts]
+        total = sum((value for value, _ in of), np.zeros(len(self.lead)))
+        spread = sum((value**2 / df for value, df in of), np.zeros(len(self.lead)))
+        known = spread > 0
+        return float((total[known] ** 2 / spread[known]).min(initial=np.inf))
+
+    @cached_property
     def errors(self) -> Floats:
         """Draws (K, `DRAWS`) of what may be added to the differences; the same at every call."""
         random = np.random.Generator(np.random.Philox(key=np.array(STREAM, dtype=np.uint64)))
-        total = np.zeros((DRAWS, len(self.lead)))
-        for part in self.parts:
-            draws = random.standard_normal((DRAWS, len(part.roots))) @ part.roots
-            if np.isfinite(part.df):
-                draws *= np.sqrt(part.df / random.chisquare(part.df, DRAWS))[:, None]
-            total += draws
-        return np.ascontiguousarray(total.T)
+        draws = random.standard_normal((DRAWS, len(self.roots))) @ self.roots
+        if np.isfinite(self.df):
+            draws *= np.sqrt(self.df / random.chisquare(self.df, DRAWS))[:, None]
+        return np.ascontiguousarray(draws.T)
 
     def chances(self) -> Floats:
         """Each cell's chance (K,) of having the highest mean; they sum to 1, ties share theirs."""
@@ -123,8 +134,7 @@ class Race:
     @cached_property
     def _se(self) -> Floats:
         """Standard errors (K, K) of the differences between cells; no less than `ROUNDING`."""
-        roots = np.concatenate([part.roots for part in self.parts])
-        squares = ((roots[:, :, None] - roots[:, None, :]) ** 2).sum(axis=0)
+        squares = ((self.roots[:, :, None] - self.roots[:, None, :]) ** 2).sum(axis=0)
         return np.maximum(np.sqrt(squares), ROUNDING)
 
 
@@ -207,10 +217,11 @@ def _too_few(values: pd.Series[float]) -> bool:
 def _parts(rows: Mapping[tuple[str, int], Floats], spreads: Spreads) -> list[Part]:
     """What trainings bring: one part with one spread for all, or one for each split's own."""
     of_all = _alike(spreads.cells, "")
+    names = sorted({split for split, _ in rows}) if spreads.heterogeneous else []
+    own = {split: _alike(spreads.cells, split) for split in names}
     by_spread = defaultdict[Variance, list[Floats]](list)
     for (split, _), row in rows.items():
-        own = _alike(spreads.cells, split) if spreads.heterogeneous else None
-        by_spread[own or of_all or NONE].append(row)
+        by_spread[own.get(split) or of_all or NONE].append(row)
     return [
         Part(np.array(found) * spread.value**0.5, spread.df) for spread, found in by_spread.items()
     ]

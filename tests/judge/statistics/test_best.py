@@ -251,6 +251,19 @@ def test_where_spreads_differ_trainings_have_that_of_their_split() -> None:
         assert (part.roots[:, 1] ** 2).sum() == pytest.approx(own.value / 4)
 
 
+def test_degrees_of_freedom_are_satterthwaite_s_of_the_difference_with_the_fewest() -> None:
+    """Variances 1 + 3 with 4 and 9 df: 16 / (1/4 + 9/9) = 12.8; 1 + 1: 4 / (1/4 + 1/9) = 11.08.
+
+    A part that hardly varies brings few of its own and takes hardly any: 1 + 1e-12 with 1e-9.
+    """
+    two = Race(np.zeros(3), (Part(np.array([[0.0, 1, 1]]), 4), Part(np.array([[0, 3**0.5, 1]]), 9)))
+    assert two.df == pytest.approx(4 / (1 / 4 + 1 / 9))
+    hardly = Race(np.zeros(2), (Part(np.array([[0.0, 1]]), 4), Part(np.array([[0, 1e-6]]), 1e-9)))
+    assert hardly.df == pytest.approx(4)
+    assert np.isfinite(hardly.errors).all()
+    assert apart([0.0, 0.0], 0.0).df == np.inf
+
+
 def test_what_two_cells_share_of_the_base_hangs_on_the_splits_they_share_with_it() -> None:
     """In s^2. Base and cells have two seeds: a training weighs 1/2 on one split, 1/4 on two.
 
@@ -327,14 +340,10 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("cells", [2, 6])
 def test_the_set_holds_every_one_of_cells_that_are_alike_as_often_as_it_says(cells: int) -> None:
-    """All are the best then: at 0.95, between 0.93 and 0.99 of 800 worlds (SE 0.008).
-
-    Two parts of a variance with few degrees of freedom each, 2 for two cells, give rather more than
-    the level, as Behrens and Fisher's interval does.
-    """
+    """All are the best then: at 0.95, between 0.93 and 0.98 of 800 worlds (SE 0.008)."""
     random = rng(20 + cells)
     whole = [len(world(random, [0.8] * cells).confidence_set(0.95)) == cells for _ in range(800)]
-    assert 0.93 <= np.mean(whole) <= 0.99
+    assert 0.93 <= np.mean(whole) <= 0.98
 
 
 @pytest.mark.usefixtures("quick")
