@@ -308,13 +308,17 @@ def test_the_headlines_interval_by_hand() -> None:
 def test_the_headlines_interval_weighs_unequal_seeds_as_they_stand_in_the_mean() -> None:
     """Three seeds on one draw and two on another, 0.02 apart, of equal slices and draws: each
     training of the first is a sixth of the mean, of the second a quarter: 3/36 + 2/16 of s^2. Not a
-    fifth, as five trainings alike would bring. s^2: 0.0008 + 0.0002 over 3 degrees of freedom.
+    fifth, as five trainings alike would bring. s^2 is each draw's own, 0.0004 (df 2) and 0.0002
+    (df 1), which come to 2.88 degrees of freedom: t 3.257.
     """
     one = table({1: [0.80] * 4, 2: [0.82] * 4, 3: [0.84] * 4}, PATIENTS)
     two = table({1: [0.81] * 4, 2: [0.83] * 4}, [*"defg"], first_slice=4, split_id="by-image-2")
     row = first(join(one, two)).iloc[1]
     assert row["dice"] == pytest.approx(0.82)
-    half = 3.182446 * math.sqrt(0.001 / 3 * (3 / 36 + 2 / 16))
+    parts = 0.0004 * 3 / 36, 0.0002 * 2 / 16
+    df = sum(parts) ** 2 / (parts[0] ** 2 / 2 + parts[1] ** 2)
+    half = stats.t.isf(0.025, df) * math.sqrt(sum(parts))
+    assert df == pytest.approx(2.882, abs=1e-3)
     assert (row["low"], row["high"]) == pytest.approx((0.82 - half, 0.82 + half), abs=1e-6)
 
 
