@@ -176,8 +176,23 @@ def test_two_precisions_never_share_a_mean() -> None:
     three = good(0.9, precision="tf32")
     found = row(join(good(0.8, 2), three))
     assert (found.ours, found.n) == (pytest.approx(0.9), 3)
-    assert found.why.endswith("(tf32)")
+    assert found.why.endswith("(tf32); left out: 2 in fp32")
     assert row(join(good(0.8), three)).ours == pytest.approx(0.8)
+
+
+def test_one_full_draw_of_another_precision_does_not_outdo_several() -> None:
+    """Two draws of three fp32 seeds are judged though draw 1 has four of tf32, which are told of;
+    three full draws of tf32 are more.
+    """
+    fp32 = join(good(), good(split_id="by-image-2", first_slice=10))
+    found = row(join(fp32, good(0.7, 4, precision="tf32")))
+    assert (found.verdict, found.n) == (Verdict.REPRODUCED, 6)
+    assert found.why.endswith("(2 draws, fp32); left out: 4 in tf32")
+    assert "left out" not in row(fp32).why
+    tf32 = [
+        good(0.7, precision="tf32", split_id=f"by-image-{i}", first_slice=10 * i) for i in (1, 2, 3)
+    ]
+    assert row(join(fp32, *tf32)).why.endswith("(3 draws, tf32); left out: 6 in fp32")
 
 
 def test_single_runs_of_another_precision_take_nothing_away() -> None:

@@ -47,7 +47,7 @@ def spreads(worlds: Worlds, arm: Floats, seeds: Sequence[int]) -> list[Spread]:
     places = [np.arange(i * TESTED, (i + 1) * TESTED) for i in range(len(seeds))]
     draws = [worlds.scores(values, place, n) for place, n in zip(places, seeds, strict=True)]
     return [
-        of_draws([draw[i].T for draw in draws], [patients[i, p].tolist() for p in places], N)
+        of_draws([draw[i].T for draw in draws], [patients[i, p].tolist() for p in places], N, SD)
         for i in range(worlds.n)
     ]
 
