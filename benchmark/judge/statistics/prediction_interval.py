@@ -216,7 +216,9 @@ def _of_one(draws: Sequence[Estimate]) -> float:
 def _shown(
     means: Sequence[float], tested: float, n_seeds: Sequence[float], seeds: Variance | None
 ) -> Variance:
-    """r^2 estimated; tested: what other slices or patients bring to the variance between draws' means."""
+    """r^2 as the draws show it; tested: what other slices or patients bring to the variance between
+    their means.
+    """
     if len(means) < 2:
         return NONE
     of_seeds = seeds.value * float(np.mean([1 / n for n in n_seeds])) if seeds else 0.0

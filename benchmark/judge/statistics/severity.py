@@ -42,7 +42,8 @@ def chance_of_reproduced(
     """Return the chance, in [0, 1], of a verdict of reproduced at each true difference in Dice.
 
     before: by the rule before 2026-11-30, which decided by the interval for other patients; the
-    truth is always that of another split of the same slices. `ValueError` where the spread between seeds is not known.
+    truth is always that of another split of the same slices. `ValueError` where the spread between
+    seeds is not known.
     """
     from scipy.special import ndtr
 
