@@ -123,7 +123,7 @@ def test_what_the_pages_say_in_words_is_what_the_records_say(judged: Judgement) 
     found, rule = judged, load_tolerances()
     assert found.rows[-1].verdict == "reproduced"
     (severity,) = (t for t in found.verdicts() if t.title.startswith("How severe the verdict is"))
-    reproduced = severity.numbers.set_index("true_difference")["chance"]
+    reproduced = severity.numbers.set_index("difference")["chance"]
     assert reproduced[0.03] > 0.5  # README: more often than not
     assert 0.15 < reproduced[0.05] < 0.5
     (leak,) = found.split_effects
