@@ -63,7 +63,7 @@ def severity(spread: Spread | None, reference: Reference, rule: DiceRule) -> lis
     """
     if spread is None or spread.seeds is None or spread.fewest < rule.min_seeds:
         return []
-    now, before = (
+    now, then = (
         chance_of_reproduced(
             spread,
             rule.true_differences,
@@ -71,11 +71,11 @@ def severity(spread: Spread | None, reference: Reference, rule: DiceRule) -> lis
             level=rule.level,
             max_half_width=rule.max_half_width,
             rounding=rule.rounding,
-            by=question,
+            before=before,
         )
-        for question in (Question.ANOTHER_SPLIT, Question.OTHER_PATIENTS)
+        for before in (False, True)
     )
-    rows = zip(rule.true_differences, now, before, strict=True)
+    rows = zip(rule.true_differences, now, then, strict=True)
     return [{"difference": d, "chance": n, "before": b} for d, n, b in rows]
 
 

@@ -50,7 +50,8 @@ from benchmark.judge.does_it_hold import Selection
 from benchmark.judge.looks import CHANGED, Look, counted, looked_at, times_before
 from benchmark.judge.reference import Reference, SplitEffectRule, Tolerances
 from benchmark.judge.statistics.contrast import DICE, mean
-from benchmark.judge.statistics.prediction_interval import Question, power_table
+from benchmark.judge.statistics.more_runs import power_table
+from benchmark.judge.statistics.prediction_interval import Question
 from benchmark.judge.statistics.selection import optimism
 from benchmark.judge.tables import Column, Table, wrapped
 from benchmark.judge.verdicts import (
@@ -292,7 +293,9 @@ class Judgement:
         """Under the rule before the interval that decided was that for other patients."""
         half, verdict = row.other_patients, row.verdict
         if row.ours is not None and half is not None and row.spread:
-            own, rule = row.reference, self.tolerances.dice
+            own, rule, m = row.reference, self.tolerances.dice, self.reference.best_cell.seeds
+            then = row.spread.by_the_rule_before()
+            half = then.half_width(Question.OTHER_PATIENTS, m, rule.level)
             verdict, _ = judge_dice(row.ours, half, row.spread.fewest, own, rule)
         numbers = row.n, row.ours, row.sd, row.half_width, half
         return Alternative(what, *numbers, row.verdict.value, verdict.value)
@@ -366,7 +369,8 @@ class Judgement:
             tables.append(does_it_hold.severity_table(severity))
         if spread and spread.seeds:
             seeds = self.reference.best_cell.seeds
-            power = power_table(spread, seeds, rule.level, rule.power, MORE_DRAWS, MORE_SEEDS)
+            power = power_table(spread, seeds, rule.level, rule.power, MORE_DRAWS, MORE_SEEDS,
+                                rule.training_set_sd)  # fmt: skip
             columns = (
                 Column("draws", "draws"),
                 Column("seeds", "seeds"),

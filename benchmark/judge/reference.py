@@ -78,6 +78,7 @@ class DiceRule:
     level: float
     rounding: float
     max_half_width: float
+    training_set_sd: float
     power: float
     true_differences: tuple[float, ...]
     reason: str

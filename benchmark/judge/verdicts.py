@@ -152,19 +152,29 @@ class _Judge:
         )
         if usable.empty:
             return row
-        by_split = usable.groupby(["precision", "split_id"])["seed"].nunique()
-        most = by_split.groupby("precision").max()
-        precision = max(  # one only
-            most.index, key=lambda name: (most[name], -rule.precisions.index(name))
-        )
-        usable = judged_draws(usable[usable["precision"] == precision], rule)
-        return judged(row, cell_of(usable, self.collected), self.reference, rule)
+        precision = judged_precision(usable, rule)
+        mine = judged_draws(usable[usable["precision"] == precision], rule)
+        row = judged(row, cell_of(mine, self.collected), self.reference, rule)
+        others = usable.loc[usable["precision"] != precision, "precision"].value_counts()
+        left = (f"{others[name]} in {name}" for name in rule.precisions if name in others)
+        return replace(row, why="; ".join([row.why, *(f"left out: {runs}" for runs in left)]))
 
     def _usable(self, runs: pd.DataFrame, needs: Iterable[str]) -> tuple[pd.DataFrame, str]:
         """Return the runs that meet every need, by run_id, and why the others do not."""
         runs = runs.sort_values("run_id")
         reasons = why_not(runs, needs, self.reference, self.tolerances)
         return runs[reasons.isna()], "; ".join(sorted(set(reasons.dropna()))) or "not run yet"
+
+
+def judged_precision(runs: pd.DataFrame, rule: DiceRule) -> str:
+    """The one precision that is judged: that with the seeds a verdict needs on most draws, then
+    with most seeds on one, then the first by the rule. So no single draw outdoes several.
+    """
+    seeds = runs.groupby(["precision", "split_id"])["seed"].nunique().groupby("precision")
+    draws, most = seeds.agg(lambda n: (n >= rule.min_seeds).sum()), seeds.max()
+    return str(
+        max(most.index, key=lambda name: (draws[name], most[name], -rule.precisions.index(name)))
+    )
 
 
 def judged_draws(runs: pd.DataFrame, rule: DiceRule) -> pd.DataFrame:
@@ -180,7 +190,7 @@ def judged(row: VerdictRow, cell: Cell, reference: Reference, rule: DiceRule) ->
 
     Raises `RecordError` where a patient is unknown, or alone in a test set.
     """
-    ours = spread(cell, sum(reference.split_sizes.values()))
+    ours = spread(cell, sum(reference.split_sizes.values()), rule.training_set_sd)
     m, precision = reference.best_cell.seeds, cell.runs["precision"].iloc[0]
     half, patients = (ours.half_width(question, m, rule.level) for question in Question)
     verdict, why = judge_dice(ours.mean, half, ours.fewest, row.reference, rule)

@@ -33,11 +33,19 @@ PATIENTS = ["a", "a", "b", "b"]
 DICE = "mean test Dice, 5x5, alpha 0.5"
 
 
+def bare() -> tuple[Reference, Tolerances]:
+    """The terms without the constant for training sets, so that seeds and slices are worked out by
+    hand; `test_one_draw_takes_the_stated_sd_of_training_sets` is on it.
+    """
+    reference, rules = terms()
+    return reference, replace(rules, dice=replace(rules.dice, training_set_sd=0.0))
+
+
 def row(
     collected: Collected, quantity: str = DICE, *, printed: float | None = None, **rule: Any
 ) -> VerdictRow:
     """One row of the comparison; printed and rule change the reference's Dice and the Dice rule."""
-    reference, rules = terms()
+    reference, rules = bare()
     if printed is not None:
         reference = replace(reference, best_cell=replace(reference.best_cell, dice_mean=printed))
     rules = replace(rules, dice=replace(rules.dice, **rule))
@@ -110,7 +118,7 @@ def test_the_interval_for_other_patients_stands_beside_and_decides_nothing() -> 
 
 def test_any_cell_can_be_judged_as_the_printed_one_is() -> None:
     """The row of a verdict, with another cell's numbers in it: four trainings, say."""
-    made, (reference, rules) = good(seeds=4), terms()
+    made, (reference, rules) = good(seeds=4), bare()
     again = judged(row(good()), cell_of(made.runs, made), reference, rules.dice)
     assert again == row(made)
 
@@ -171,13 +179,37 @@ def test_the_printed_mean_is_of_three_seeds_however_many_ours_is_of() -> None:
     assert row(good(seeds=4)).half_width == pytest.approx(0.031379, abs=1e-6)
 
 
+def test_one_draw_takes_the_stated_sd_of_training_sets() -> None:
+    """0.005, ours and another's: 0.00005 known, beside 0.0001 2/3 of the seeds with df 2."""
+    assert terms()[1].dice.training_set_sd == 0.005
+    found = row(good(), training_set_sd=0.005)
+    v, seeds = 0.00005 + 0.0002 / 3, 0.0002 / 3
+    half_width = stats.t.ppf(0.975, v**2 / (seeds**2 / 2)) * math.sqrt(v)
+    assert found.half_width == found.other_patients == pytest.approx(half_width)
+
+
 def test_two_precisions_never_share_a_mean() -> None:
     """The one with more seeds is judged; as many: fp32."""
     three = good(0.9, precision="tf32")
     found = row(join(good(0.8, 2), three))
     assert (found.ours, found.n) == (pytest.approx(0.9), 3)
-    assert found.why.endswith("(tf32)")
+    assert found.why.endswith("(tf32); left out: 2 in fp32")
     assert row(join(good(0.8), three)).ours == pytest.approx(0.8)
+
+
+def test_one_full_draw_of_another_precision_does_not_outdo_several() -> None:
+    """Two draws of three fp32 seeds are judged though draw 1 has four of tf32, which are told of;
+    three full draws of tf32 are more.
+    """
+    fp32 = join(good(), good(split_id="by-image-2", first_slice=10))
+    found = row(join(fp32, good(0.7, 4, precision="tf32")))
+    assert (found.verdict, found.n) == (Verdict.REPRODUCED, 6)
+    assert found.why.endswith("(2 draws, fp32); left out: 4 in tf32")
+    assert "left out" not in row(fp32).why
+    tf32 = [
+        good(0.7, precision="tf32", split_id=f"by-image-{i}", first_slice=10 * i) for i in (1, 2, 3)
+    ]
+    assert row(join(fp32, *tf32)).why.endswith("(3 draws, tf32); left out: 6 in fp32")
 
 
 def test_single_runs_of_another_precision_take_nothing_away() -> None:
@@ -295,7 +327,7 @@ def test_exit_codes() -> None:
 
 
 def test_the_text_shows_numbers_verdicts_and_their_count() -> None:
-    made = verdict_table(judge_printed_numbers(all_good(), *terms()).rows)
+    made = verdict_table(judge_printed_numbers(all_good(), *bare()).rows)
     text = made.render()
     line = next(line for line in text.splitlines() if DICE.split(",")[0] in line)
     assert line.split()[0] == "+"
@@ -333,6 +365,7 @@ def test_from_folders_to_verdicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     write_run(tmp_path, slices, split, seed=4, rows=1, recipe=varied(training__learning_rate=0.1))
     found = collect(tmp_path)
     reference, rules = own_terms(slices.dataset_id, (16 / 18 + 16 / 18 + 18 / 19) / 3)
+    rules = replace(rules, dice=replace(rules.dice, training_set_sd=0.0))
     rows = {r.quantity: r for r in judge_printed_numbers(found, reference, rules).rows}
     assert rows[DICE].ours == pytest.approx(0.908382, abs=1e-6)
     # s = (18/19 - 16/18) / sqrt(3) = 0.033762; +- 4.302653 s sqrt(2/3) = 0.118610

@@ -132,7 +132,7 @@ def test_the_interval_moves_with_the_scores(collected: Collected, shift: float) 
     wide = collected.scores.pivot_table(
         index="slice_id", columns="run_id", values="dice"
     ).to_numpy()
-    a, b = (of_draws([scores], [PATIENTS], 708) for scores in (wide, wide + shift))
+    a, b = (of_draws([scores], [PATIENTS], 708, 0.005) for scores in (wide, wide + shift))
     assert abs(b.mean - a.mean - shift) < 1e-9
     for question in Question:
         before, after = (one.half_width(question, 3, 0.95) for one in (a, b))

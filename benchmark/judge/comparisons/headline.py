@@ -48,7 +48,8 @@ def headline(collected: Collected, reference: Reference, tolerances: Tolerances)
         splits = part.groupby(["split_unit", "protocol_hash"])
         cells = [cell_of(group, collected) for _, group in splits]
         varying = spreads(cells, DICE, tolerances.intervals.same_spread)
-        rows += [_row(cell, varying.of([cell]), level) for cell in cells]
+        sd = tolerances.dice.training_set_sd
+        rows += [_row(cell, varying.of([cell]), sd, level) for cell in cells]
     rows.sort(key=lambda row: bool(row["size"] != own))
     interval = f"{level:.0%} interval"
     columns = (
@@ -79,12 +80,16 @@ def headline(collected: Collected, reference: Reference, tolerances: Tolerances)
     return Table(title, rows, columns, (note,), essential)
 
 
-def _row(cell: Cell, seeds: Variance | None, level: float) -> dict[str, object]:
+def _row(
+    cell: Cell, seeds: Variance | None, training_set_sd: float, level: float
+) -> dict[str, object]:
     """One kind of split: over all its test slices, each averaged over its seeds first."""
     first, rows = cell.runs.iloc[0], cell.rows
     estimate = contrast([(1.0, cell)], DICE, seeds)
     if estimate and seeds:
-        estimate = Estimate(estimate.value, estimate.variance + sets_of(cell, seeds))
+        estimate = Estimate(
+            estimate.value, estimate.variance + sets_of(cell, seeds, training_set_sd)
+        )
     low, high = estimate.interval(level) if estimate else (None, None)
     tumours = rows[rows["tp"] + rows["fn"] > 0]
     missed = (tumours["tp"] == 0).groupby([tumours["split_id"], tumours["slice_id"]]).mean()

@@ -1,4 +1,4 @@
-"""Where another mean over a few seeds, on another random split, would lie; what more runs bring.
+"""Where another mean over a few seeds, on another random split, would lie.
 
 Two questions, and an interval for each. `Question.ANOTHER_SPLIT`: another random split by image of
 the same N slices. They are a finite population, and a split takes a simple random sample of them
@@ -16,8 +16,9 @@ slices of patients that nobody has seen. Then both means vary as their patients 
 What trainings bring is added to either:
 
     seeds    s^2, between the seeds' means on one draw, pooled over ours
-    sets     r^2, what the variance between our draws' means has beyond S^2/n and s^2: that of the
-             training sets, D - 1 degrees of freedom; one draw cannot show it, and it counts as 0
+    sets     r^2, of the training sets: what the variance between our draws' means has beyond S^2/n
+             and s^2, D - 1 degrees of freedom; of fewer than `ESTIMATED_FROM` draws, which cannot
+             show it or show next to nothing, the square of a constant of the rules, as if known
 
     half width = t sqrt(ours + another + s^2 (sum a^2 + 1/m) + r^2 (sum b^2 + 1))
 
@@ -25,7 +26,8 @@ for a mean over m seeds on one other draw; a: the share of each training of ours
 that of each draw. S^2 is that of slices averaged over seeds, so it holds a little of their
 residual; Dice has heavy tails, which leave S^2 the fewer degrees of freedom the higher the kurtosis
 of our slices. How often such intervals hold what they should, with one draw and with five, is
-simulated in `tests/judge/statistics/test_prediction_coverage.py`.
+simulated in `tests/judge/statistics/test_prediction_coverage.py`. Two draws would show r^2 with one
+degree of freedom, so that a second draw that agrees with the first would widen the interval.
 
 Sources: sampling without replacement, Cochran, Sampling Techniques (1977), chapter 2; degrees of
 freedom of a variance, O'Neill, American Statistician 68 (2014) 282; prediction interval for the
@@ -40,10 +42,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from itertools import product
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark.errors import RecordError
@@ -57,6 +57,8 @@ from benchmark.judge.statistics.estimate import (
     pooled_variance,
     t_quantile,
 )
+
+ESTIMATED_FROM = 4  # draws, of which what training sets bring is estimated
 
 
 class Question(StrEnum):
@@ -86,7 +88,7 @@ class Spread:
 
     fewest: seeds on the draw that has fewest. slices: S^2 between slices, of which population are N
     and tested are M. seeds: s^2, None where no draw has two. seed_share, draw_share: the sums of
-    a^2 and b^2.
+    a^2 and b^2. shown: what the draws show of sets, however few they are; nothing by one.
     """
 
     mean: float
@@ -101,6 +103,7 @@ class Spread:
     sets: Variance
     seed_share: float
     draw_share: float
+    shown: Variance = NONE
 
     @property
     def sd(self) -> float:
@@ -125,6 +128,10 @@ class Spread:
         if not self.seeds:
             return math.nan
         return Estimate(0.0, self.error_of(question, other_seeds)).half_width(level)
+
+    def by_the_rule_before(self) -> Spread:
+        """As judged before 2026-11-30: training sets bring what any number of draws shows."""
+        return replace(self, sets=self.shown)
 
     def confidence(self) -> Estimate:
         """Our mean as an estimate of the arm's over patients, training sets and seeds."""
@@ -164,12 +171,16 @@ def between_slices(draws: Sequence[NDArray[np.float64]]) -> Variance:
 
 
 def of_draws(
-    dice: Sequence[NDArray[np.float64]], patients: Sequence[Sequence[str]], population: int
+    dice: Sequence[NDArray[np.float64]],
+    patients: Sequence[Sequence[str]],
+    population: int,
+    training_set_sd: float,
 ) -> Spread:
     """Measure the spread of (slices, seeds) scores on each draw, whose test sets share no slice.
 
     patients names each slice's; every test set needs two of them, else `ValueError`. population:
-    how many slices there are to draw from.
+    how many slices there are to draw from. training_set_sd: what training sets are taken to bring
+    where there are fewer than `ESTIMATED_FROM` draws, in Dice.
     """
     by_slice = [draw.mean(axis=1) for draw in dice]
     means = [clustered_mean(draw, names) for draw, names in zip(by_slice, patients, strict=True)]
@@ -179,6 +190,7 @@ def of_draws(
     n_slices, n_seeds = (np.array([draw.shape[axis] for draw in dice]) for axis in (0, 1))
     share = n_slices / n_slices.sum()
     between = slices.value * float(np.mean(1 / n_slices))
+    shown = _shown([e.value for e in means], between, n_seeds.tolist(), seeds)
     return Spread(
         mean=ours.value,
         n=int(n_seeds.sum()),
@@ -189,9 +201,10 @@ def of_draws(
         slices=slices,
         patients=Sampling(ours.variance, Variance(_of_one(means), ours.variance.df)),
         seeds=seeds,
-        sets=_sets([e.value for e in means], between, n_seeds.tolist(), seeds),
+        sets=shown if len(dice) >= ESTIMATED_FROM else Variance(training_set_sd**2),
         seed_share=float(np.sum(share**2 / n_seeds)),
         draw_share=float(np.sum(share**2)),
+        shown=shown,
     )
 
 
@@ -200,10 +213,12 @@ def _of_one(draws: Sequence[Estimate]) -> float:
     return float(np.mean([e.variance.value for e in draws]))
 
 
-def _sets(
+def _shown(
     means: Sequence[float], tested: float, n_seeds: Sequence[float], seeds: Variance | None
 ) -> Variance:
-    """r^2; tested: what other slices or patients bring to the variance between draws' means."""
+    """r^2 as the draws show it; tested: what other slices or patients bring to the variance between
+    their means.
+    """
     if len(means) < 2:
         return NONE
     of_seeds = seeds.value * float(np.mean([1 / n for n in n_seeds])) if seeds else 0.0
@@ -211,20 +226,21 @@ def _sets(
     return Variance(max(0.0, beyond), len(means) - 1)
 
 
-def spread(cell: Cell, population: int) -> Spread:
+def spread(cell: Cell, population: int, training_set_sd: float) -> Spread:
     """Measure the spread of a cell's Dice over its draws, of population slices.
 
     Raises `RecordError` where a patient is unknown, or alone in a test set.
     """
-    return of_draws(*_draws(cell), population)
+    return of_draws(*_draws(cell), population, training_set_sd)
 
 
-def sets_of(cell: Cell, seeds: Variance) -> Variance:
+def sets_of(cell: Cell, seeds: Variance, training_set_sd: float) -> Variance:
     """What training sets bring to the variance of a cell's mean over its draws or folds: r^2 times
     the draws' squared shares.
 
-    Nothing where there is one draw, or where `spread` would refuse. seeds: the variance between.
-    Draws by image are samples of the same slices, folds by patient are of other patients.
+    Of fewer than `ESTIMATED_FROM` the constant's square in place of r^2; nothing where `spread`
+    would refuse. seeds: the variance between. Draws by image are samples of the same slices, folds
+    by patient are of other patients.
     """
     by_slice = reduced(cell, DICE).by_slice.reset_index()
     draws = dict(list(by_slice.groupby("split_id")))
@@ -232,6 +248,9 @@ def sets_of(cell: Cell, seeds: Variance) -> Variance:
     if any(names.isna().any() or names.nunique() < 2 for names in patients):
         return NONE
     values = [draw["value"].to_numpy(dtype=float) for draw in draws.values()]
+    share = np.array([len(draw) for draw in values]) / max(len(by_slice), 1)
+    if len(draws) < ESTIMATED_FROM:
+        return Variance(training_set_sd**2) * float(share @ share)
     if set(cell.runs["split_unit"]) == {"image"}:
         tested = between_slices(values).value * float(np.mean([1 / len(draw) for draw in values]))
     else:
@@ -239,9 +258,8 @@ def sets_of(cell: Cell, seeds: Variance) -> Variance:
         tested = _of_one([clustered_mean(draw, names.tolist()) for draw, names in pairs])
     rows = cell.rows["split_id"].value_counts()  # some slices may be of fewer seeds than others
     n_seeds = [rows[split] / len(draw) for split, draw in draws.items()]
-    share = np.array([len(draw) for draw in values]) / max(len(by_slice), 1)
     means = [float(draw.mean()) for draw in values]
-    return _sets(means, tested, n_seeds, seeds) * float(share @ share)
+    return _shown(means, tested, n_seeds, seeds) * float(share @ share)
 
 
 def _draws(cell: Cell) -> tuple[list[NDArray[np.float64]], list[list[str]]]:
@@ -259,30 +277,3 @@ def _draws(cell: Cell) -> tuple[list[NDArray[np.float64]], list[list[str]]]:
             "patients"
         )
     return dice, patients
-
-
-def power_table(
-    ours: Spread,
-    other_seeds: int,
-    level: float,
-    power: float,
-    draws: Sequence[int],
-    seeds: Sequence[int],
-) -> pd.DataFrame:
-    """Return what more runs would bring: expected half width, and the smallest true difference
-    found with this power, for another split of the same slices.
-
-    One row per number of draws and seeds on each, at the spread measured now. Columns:
-    draws, seeds, trainings, half_width, difference.
-    """
-    rows, question = [], Question.ANOTHER_SPLIT
-    for d, s in product(draws, seeds):
-        between = Variance(ours.known_seeds().value, d * (s - 1))
-        tested = round(ours.tested / ours.draws) * d
-        assumed = replace(ours, n=d * s, draws=d, fewest=s, tested=tested, seeds=between,
-                          seed_share=1 / (d * s), draw_share=1 / d)  # fmt: skip
-        error = assumed.error_of(question, other_seeds)
-        needed = t_quantile((1 + level) / 2, error.df) + t_quantile(power, error.df)
-        half_width = assumed.half_width(question, other_seeds, level)
-        rows.append((d, s, d * s, half_width, needed * math.sqrt(error.value)))
-    return pd.DataFrame(rows, columns=["draws", "seeds", "trainings", "half_width", "difference"])

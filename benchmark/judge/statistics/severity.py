@@ -37,16 +37,21 @@ def chance_of_reproduced(
     level: float,
     max_half_width: float,
     rounding: float = 0.0,
-    by: Question = Question.ANOTHER_SPLIT,
+    before: bool = False,
 ) -> list[float]:
     """Return the chance, in [0, 1], of a verdict of reproduced at each true difference in Dice.
 
-    by: the question whose interval decides; the truth is always that of another split of the same
-    slices. `ValueError` where the spread between seeds is not known.
+    before: by the rule before 2026-11-30, which decided by the interval for other patients; the
+    truth is always that of another split of the same slices. `ValueError` where the spread between
+    seeds is not known.
     """
     from scipy.special import ndtr
 
-    widths = half_widths(ours, by, other_seeds, level)
+    widths = (
+        half_widths(ours.by_the_rule_before(), Question.OTHER_PATIENTS, other_seeds, level)
+        if before
+        else half_widths(ours, Question.ANOTHER_SPLIT, other_seeds, level)
+    )
     narrow, reach = widths <= max_half_width, widths + rounding
     sigma = math.sqrt(ours.error_of(Question.ANOTHER_SPLIT, other_seeds).value)
     chances = []
@@ -77,16 +82,19 @@ def half_widths(
         (measured(sampling), sampling.df),
         (seeds * (ours.seed_share + 1 / other_seeds), ours.known_seeds().df),
     ]
-    if ours.draws > 1:
+    if math.isinf(ours.sets.df):
+        known = np.full(REPETITIONS, ours.sets.value * (ours.draw_share + 1))
+        parts.append((known, math.inf))
+    else:
         # what the draws' means show is r^2 with the slices and seeds that it is then freed from
         freed = ours.slices * (ours.draws / ours.tested)
         of_seeds = ours.draws * ours.seed_share
         shown = ours.sets.value + freed.value + ours.known_seeds().value * of_seeds
-        beyond = measured(Variance(shown, ours.draws - 1)) - measured(freed) - seeds * of_seeds
-        parts.append((np.maximum(beyond, 0.0) * (ours.draw_share + 1), ours.draws - 1))
+        beyond = measured(Variance(shown, ours.sets.df)) - measured(freed) - seeds * of_seeds
+        parts.append((np.maximum(beyond, 0.0) * (ours.draw_share + 1), ours.sets.df))
     total = sum(part for part, _ in parts)
     squares = sum(part**2 / df for part, df in parts)
-    known = squares > 0
-    df = np.where(known, total**2 / np.where(known, squares, 1.0), 1.0)
+    finite = squares > 0
+    df = np.where(finite, total**2 / np.where(finite, squares, 1.0), 1.0)
     p = (1 + level) / 2
-    return np.asarray(np.where(known, stdtrit(df, p), ndtri(p)) * np.sqrt(total))
+    return np.asarray(np.where(finite, stdtrit(df, p), ndtri(p)) * np.sqrt(total))

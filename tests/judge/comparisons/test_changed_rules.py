@@ -17,11 +17,14 @@ PRINTED = {  # by docs/findings.md at commit a23cba8, the last before the change
     "(fp32).",
     "intervals": "extremes-worse | confirmed | confirmed | mean Dice, alphas near 0.5 minus "
     "extreme alphas: +0.072 [+0.053, +0.091]; unet 7x7, alpha 0.9 | 1 x 1 | worse; "
-    "unet 3x3, alpha 0.9 | 1 x 1 | worse; tells only two of the twenty-two from the reference",
+    "unet 3x3, alpha 0.9 | 1 x 1 | worse; tells only two of the twenty-two from the reference; "
+    "alpha-direction | confirmed | contradicted | sensitivity +0.172 [+0.112, +0.231]",
     "best-cell": "not testable yet: best-cell, small-kernels-mean, small-kernels-spread, "
     "tversky-no-gain, image-spread, vessels-excluded",
     "extremes-worse": "(extremes-worse; at 256x256, fp32). extremes-worse | confirmed | confirmed "
     "| mean Dice, alphas near 0.5 minus extreme alphas: +0.072 [+0.053, +0.091]",
+    "alpha-direction": "confirmed: Alpha above beta pushes towards sensitivity, beta above alpha "
+    "towards specificity. (alpha-direction; at 256x256, fp32; contradicted if alpha was swapped)",
     "small-tumours": "confirmed: Small tumours get a low Dice even where the outline looks right. "
     "(small-tumours; at 512x512, fp32).",
     "necrotic-centres": "undecided: The necrotic centre of some large tumours is missed. "
