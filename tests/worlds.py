@@ -28,6 +28,7 @@ from run_records import join, table
 from scipy.special import stdtrit
 from strategies import cheng_rows
 
+from benchmark.judge.statistics.crossed import FEWEST_DF
 from benchmark.runs.collect import Collected
 from benchmark.splits.files import shipped
 from benchmark.splits.split import SPLIT_SEED
@@ -229,7 +230,9 @@ def net(seeds: Many, both: Many) -> Many:
     """s^2 - i^2 as `benchmark.judge.statistics.crossed.net` has it, many at once."""
     value = np.maximum(seeds.value - both.value, 0)
     spread = seeds.value**2 / seeds.df + both.value**2 / both.df
-    return Many(value, np.where(value > 0, value**2 / spread, np.inf))
+    df = np.where(value > 0, value**2 / spread, np.inf)
+    rough = np.round(seeds.df, 9) < FEWEST_DF
+    return Many(np.where(rough, seeds.value, value), np.where(rough, seeds.df, df))
 
 
 def held_each(

@@ -73,9 +73,18 @@ class Cell:
         return frozenset(self.rows["seed"])
 
     @cached_property
+    def seeds_on(self) -> dict[str, int]:
+        """How many it was trained from on each split; 0 for an arm that has none."""
+        return {str(k): int(n) for k, n in self.runs.groupby("split_id")["seed"].nunique().items()}
+
+    @property
     def most_seeds(self) -> int:
-        """Of one split: as many as it was trained from there; 0 for an arm that has none."""
-        return int(self.runs.groupby("split_id")["seed"].nunique().max()) if len(self.runs) else 0
+        """Of one split."""
+        return max(self.seeds_on.values(), default=0)
+
+    def trained_on(self, split: str, seeds: int) -> bool:
+        """True where it was run on a split, from so many seeds if it trains."""
+        return split in self.splits and (not self.seeded or self.seeds_on[split] >= seeds)
 
     @cached_property
     def numbered(self) -> tuple[Numbered, Numbered]:
@@ -87,7 +96,7 @@ class Cell:
     def rescored(self, columns: Mapping[str, NDArray[np.float64]]) -> Cell:
         """The cell with other scores, (rows,) by column; all that hangs on no score is kept."""
         cell = replace(self, rows=self.rows.assign(**columns))
-        kept = {"seeded": self.seeded, "most_seeds": self.most_seeds, "numbered": self.numbered}
+        kept = {"seeded": self.seeded, "seeds_on": self.seeds_on, "numbered": self.numbered}
         vars(cell).update(kept)  # where `cached_property` looks
         return cell
 

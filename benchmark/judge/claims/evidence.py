@@ -16,6 +16,7 @@ from benchmark.judge.statistics.contrast import (
     DICE,
     NO_SPREAD,
     Statistic,
+    common,
     lacking_parts,
     reduced,
 )
@@ -99,7 +100,8 @@ class GridEvidence:
         return self.combined([self.shared(weights)], statistic)
 
     def within(self, cell: Cell, statistic: Statistic) -> Estimate | None:
-        """A statistic of one cell."""
+        """A statistic of one cell, on the splits where it has two seeds if there are some."""
+        (cell,) = common([cell], self.intervals.fewest_seeds)
         alone = Group(1.0, {split: {cell.name: 1.0} for split in cell.splits})
         return combined([alone], {cell.name: cell}, statistic, self.spreads(statistic))
 
@@ -112,23 +114,17 @@ class GridEvidence:
         """Return the group of all that `weights_of` makes of the points that are there on a split.
 
         weights_of: {} where nothing can be made of them, and never so for more of them. Where
-        something can be made of cells with two seeds on some split of the group, single trainings
-        stay out, so that adding one cannot undo a verdict. None where nothing can be made.
+        something can be made of cells with two seeds on a split, single trainings stay out on all
+        of them, so that adding one cannot undo a verdict. None where nothing can be made.
         """
-        there: Collection[GridPoint] = self.cells
-        while group := self._group_of(there, weight, weights_of):
-            firm = [p for p in there if p in group.points and not self.twice([p], group.by_split)]
-            if len(firm) == len(group.points):
-                return group
-            there = firm
-        return self._group_of(self.cells, weight, weights_of)
+        firm = self._group_of(self.intervals.fewest_seeds, weight, weights_of)
+        return firm or self._group_of(1, weight, weights_of)
 
-    def _group_of(
-        self, points: Collection[GridPoint], weight: float, weights_of: WeightsOf
-    ) -> Group | None:
-        """What is made of some points, split by split."""
-        names = sorted({split for point in points for split in self.cells[point].splits})
-        there = {split: [p for p in points if split in self.cells[p].splits] for split in names}
+    def _group_of(self, seeds: int, weight: float, weights_of: WeightsOf) -> Group | None:
+        """What is made, split by split, of the points that have so many seeds there."""
+        names = sorted({split for cell in self.cells.values() for split in cell.splits})
+        there = {s: [p for p, cell in self.cells.items() if cell.trained_on(s, seeds)]
+                 for s in names}  # fmt: skip
         made = {split: weights_of(on) for split, on in there.items()}
         made = {split: weights for split, weights in made.items() if weights}
         return Group(weight, made) if made else None
@@ -138,7 +134,9 @@ class GridEvidence:
 
         splits: those of the contrast, all where none are given.
         """
-        once = [point for point in points if not self._twice(self.cells[point], splits)]
+        return self._once([point for point in points if not self._twice(self.cells[point], splits)])
+
+    def _once(self, once: Sequence[GridPoint]) -> str:
         if not once:
             return ""
         names = [name_of(point) for point in once[:NAMED]]
@@ -146,14 +144,15 @@ class GridEvidence:
         return ONE_SEED_EACH.format(self.intervals.fewest_seeds, "; ".join(names + more))
 
     def twice_in(self, groups: Iterable[Group]) -> str:
-        """The same of the points of groups, a point of several on the splits of all of them."""
-        splits: dict[GridPoint, set[str]] = {}
-        for group in groups:
-            for split, weights in group.by_split.items():
-                for point in weights:
-                    splits.setdefault(point, set()).add(split)
-        once = [point for point in sorted(splits) if self.twice([point], splits[point])]
-        return self.twice(once, set().union(*(splits[point] for point in once))) if once else ""
+        """The same of the points of groups: trained from one seed on a split where they enter."""
+        enter = {
+            (point, split)
+            for group in groups
+            for split, weights in group.by_split.items()
+            for point in weights
+        }
+        fewest = self.intervals.fewest_seeds
+        return self._once(sorted({p for p, s in enter if not self.cells[p].trained_on(s, fewest)}))
 
     def _twice(self, cell: Cell, splits: Iterable[str] | None) -> bool:
         there = cell if splits is None else cell.on(set(splits))

@@ -56,7 +56,8 @@ def contest(evidence: GridEvidence, base_of: Callable[[GridPoint], GridPoint]) -
     if len(points) < 2:
         return None
     bases = [cells[base_of(point)] for point in points]
-    found = race([cells[point] for point in points], bases, evidence.spreads(DICE))
+    fewest = evidence.intervals.fewest_seeds
+    found = race([cells[point] for point in points], bases, evidence.spreads(DICE), fewest)
     return Contest(tuple(points), found) if found else None
 
 

@@ -25,10 +25,10 @@ from benchmark.judge.statistics.contrast import (
     DICE,
     NO_SPREAD,
     common,
-    contrast,
     mean,
 )
 from benchmark.judge.statistics.estimate import Estimate, holm
+from benchmark.judge.statistics.groups import Group, combined, means
 from benchmark.judge.statistics.spread_of_seeds import SPREAD_ELSEWHERE, Spreads, spreads
 from benchmark.judge.tables import Column, Record, Table
 from benchmark.runs.collect import Collected
@@ -36,7 +36,8 @@ from benchmark.runs.collect import Collected
 NO_PATIENTS = "some slices have no patient number, or there is only one patient"
 CORRECTED = (
     "p (Holm) is corrected for the number of arms compared, the interval is not. Each mean is over "
-    "the common splits, and the reference's own over all of its splits."
+    "the common splits (where both have {} seeds, if there are some), weighed by their trainings, "
+    "and the reference's own over all of its splits."
 )
 AFTER_HOLM = "after Holm's correction"
 ONCE = (
@@ -58,7 +59,8 @@ class Ranking(StrEnum):
 
 @dataclass(frozen=True)
 class PairwiseComparison:
-    """One cell beside the reference, on the splits that both were run on.
+    """One cell beside the reference, on the splits where both have two seeds; without one, on all
+    that both were run on.
 
     dice and reference_dice: means of the cell and of the reference there; None for the latter
     where there is none. difference: the one minus the other; None where it cannot be told,
@@ -130,23 +132,31 @@ def _compared(
     cell: Cell, reference: Cell, varying: Spreads, fewest_seeds: int
 ) -> PairwiseComparison:
     """One cell beside the reference, its p not corrected and its standing open."""
-    mine, other = common([cell, reference])
+    mine, other = common([cell, reference], fewest_seeds)
     standing = Ranking.CLICK if cell.needs_click else Ranking.UNDECIDED
     if mine.rows.empty:
         why = f"tested on other splits than {reference.name}"
         return PairwiseComparison(cell, mean(cell, DICE), standing=standing, why=why)
-    seeds = varying.of([mine, other])
-    difference = contrast([(1.0, mine), (-1.0, other)], DICE, seeds)
-    means = mean(mine, DICE), mean(other, DICE)
-    row = PairwiseComparison(mine, *means, difference, standing=standing)
+    pair, both = Group(1.0, {s: {0: 1.0, 1: -1.0} for s in mine.splits}), {0: mine, 1: other}
+    difference, of = combined([pair], both, DICE, varying), means(pair, both, DICE)
+    row = PairwiseComparison(mine, of[0], of[1], difference, standing=standing)
     if cell.needs_click:
         return replace(row, why="was given a click")
     if difference is None:
         unknown = SPREAD_ELSEWHERE if varying.pooled else NO_SPREAD
-        return replace(row, why=NO_PATIENTS if seeds else unknown)
-    once = [part.name for part in (mine, other) if part.seeded and part.most_seeds < fewest_seeds]
-    row = replace(row, once=ONCE.format(" and ".join(once), fewest_seeds) if once else "")
+        return replace(row, why=NO_PATIENTS if varying.of([mine, other]) else unknown)
+    row = replace(row, once=_once([mine, other], fewest_seeds))
     return replace(row, p=difference.p_value(), wilcoxon_p=_wilcoxon(mine, other))
+
+
+def _once(parts: Sequence[Cell], fewest_seeds: int) -> str:
+    """Why nothing may rest on a pair on its common splits, none of which has the seeds; or ""."""
+    splits = parts[0].splits
+    if any(all(part.trained_on(split, fewest_seeds) for part in parts) for split in splits):
+        return ""
+    never = [part.name for part in parts if part.seeded and part.most_seeds < fewest_seeds]
+    names = " and ".join(never) or " or ".join(part.name for part in parts)
+    return ONCE.format(names, fewest_seeds)
 
 
 def _after_holm(rows: Sequence[PairwiseComparison], rule: ContrastRule) -> list[PairwiseComparison]:
@@ -209,7 +219,7 @@ def arms_table(
         f"Differences are from {reference.name}, on common splits; "
         "variation between training sets not included."
     )
-    notes = [differences, CORRECTED, COSTS]
+    notes = [differences, CORRECTED.format(intervals.fewest_seeds), COSTS]
     notes += [_whose(reference.runs)] if reference.ours else []
     notes += filter(None, [_spreads(panel, reference, intervals).note])
     notes += [LEGEND] if any(record["click"] for record in records) else []

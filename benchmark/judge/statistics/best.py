@@ -41,7 +41,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark.judge.cells import Cell
-from benchmark.judge.statistics.contrast import DICE, SLICE, reduced
+from benchmark.judge.statistics.contrast import DICE, SLICE, common, reduced
 from benchmark.judge.statistics.estimate import NONE, Variance, clustered_mean
 from benchmark.judge.statistics.spread_of_seeds import Spreads, on_split
 from benchmark.judge.statistics.spread_of_seeds import spreads as spreads_of
@@ -171,8 +171,11 @@ def race_of(
     return Race(lead, (Part(roots, df), *trainings))
 
 
-def race(cells: Sequence[Cell], bases: Sequence[Cell], spreads: Spreads) -> Race | None:
-    """Race cells for mean Dice, each against its base, on the slices that both were tested on.
+def race(
+    cells: Sequence[Cell], bases: Sequence[Cell], spreads: Spreads, fewest_seeds: int = 1
+) -> Race | None:
+    """Race cells for mean Dice, each against its base, on the slices that both were tested on; of
+    the splits, on those where both have so many seeds (see `common`) if there are some.
 
     Each shares a split with its base; spreads: of Dice, under the same terms. None where no cell
     has two seeds, a patient is unknown, or the slices of a cell are of fewer than two.
@@ -184,7 +187,8 @@ def race(cells: Sequence[Cell], bases: Sequence[Cell], spreads: Spreads) -> Race
     rows = defaultdict[tuple[str, int], Floats](lambda: np.zeros(len(cells)))
     for k, (cell, base) in enumerate(zip(cells, bases, strict=True)):
         mine, its = (reduced(each, DICE).by_split for each in (cell, base))
-        shared = sorted(mine.keys() & its.keys())
+        firm = common([cell, base], fewest_seeds)[0].splits
+        shared = sorted(mine.keys() & its.keys() & firm)
         pairs = {split: (mine[split].by_slice - its[split].by_slice).dropna() for split in shared}
         knows = {
             split: len(pairs[split]) / ((mine[split].trainings + its[split].trainings) or 1.0)

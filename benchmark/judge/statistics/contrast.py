@@ -213,10 +213,15 @@ def between_seeds(cells: Iterable[Cell], statistic: Statistic) -> Variance | Non
     return pooled_variance([there.by_run for of in seeded for there in of.by_split.values()])
 
 
-def common(cells: Sequence[Cell]) -> list[Cell]:
-    """Return the cells on the splits that all were run on; without one, cells without rows."""
+def common(cells: Sequence[Cell], fewest_seeds: int = 1) -> list[Cell]:
+    """Return the cells on the splits that all were run on; without one, cells without rows.
+
+    On those where each that trains has so many seeds, if there are some: a single training would
+    borrow a spread there that may be known less well than theirs elsewhere.
+    """
     shared = frozenset.intersection(*(cell.splits for cell in cells)) if cells else frozenset()
-    return [cell.on(splits=shared) for cell in cells]
+    firm = {s for s in shared if all(cell.trained_on(s, fewest_seeds) for cell in cells)}
+    return [cell.on(splits=firm or shared) for cell in cells]
 
 
 def contrast(

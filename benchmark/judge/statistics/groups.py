@@ -6,9 +6,11 @@ weighs a_d in its group's mean,
 
     m = sum over splits of a_d m_d      a_d ~ n_d / k_d      k_d = sum over cells of w^2 / seeds
 
-n_d slices, of mean m_d: in proportion to what its trainings know (Gauss-Markov weights; equal
-numbers of seeds come to the mean over all slices), so that a split with single trainings cannot
-widen the interval of one with many. With theta the weighted sum of groups, a slice has the
+n_d slices, of mean m_d: in proportion to what its trainings know if they vary alike everywhere
+(Gauss-Markov weights; equal numbers of seeds come to the mean over all slices). Where they do not,
+and a split with few trainings has a spread of its own or borrows one of few degrees of freedom, it
+can widen the interval of one with many: so callers leave single trainings out where they can
+(`GridEvidence.group`, `common`). With theta the weighted sum of groups, a slice has the
 pseudo-value
 
     theta + N sum over groups of weight (a_d / n_d) (v - m)
@@ -62,9 +64,7 @@ def combined(
         on = {split: (values, k) for split, (values, k) in on.items() if len(values)}
         if not on:
             return None
-        trained = all(k > 0 for _, k in on.values())
-        known = {split: len(values) / (k if trained else 1) for split, (values, k) in on.items()}
-        share = {split: weight / sum(known.values()) for split, weight in known.items()}
+        share = _shares(on)
         middle = sum(share[split] * float(values.mean()) for split, (values, _) in on.items())
         theta += group.weight * middle
         for split, (values, _) in on.items():
@@ -92,6 +92,27 @@ def combined(
 
 def _of(cell: Cell, statistic: Statistic, split: str) -> OnSplit:
     return reduced(cell, statistic).by_split[split]
+
+
+def _shares(on: Mapping[str, tuple[pd.Series[float], float]]) -> dict[str, float]:
+    """a_d of splits, each with the group's values there and its k."""
+    trained = all(k > 0 for _, k in on.values())
+    known = {split: len(values) / (k if trained else 1) for split, (values, k) in on.items()}
+    return {split: weight / sum(known.values()) for split, weight in known.items()}
+
+
+def means(group: Group, cells: Mapping[Any, Cell], statistic: Statistic) -> dict[Any, float]:
+    """A statistic of each cell of a group, in which splits weigh as in the group.
+
+    Each cell stands on each of its splits. 0 for each where no slice enters.
+    """
+    on = {split: _on_split(group, split, cells, statistic) for split in sorted(group.by_split)}
+    share = _shares({split: of for split, of in on.items() if len(of[0])})
+    found = {key: reduced(cells[key], statistic).by_split for key in group.points}
+    return {
+        key: sum(a * float(of[split].by_slice.mean()) for split, a in share.items())
+        for key, of in found.items()
+    }
 
 
 def _on_split(

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from claim_cells import cell as plain_cell
 from claim_cells import evidence_of
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from run_records import join
 from strategies import costly
+from worlds import rng
 
 from benchmark.judge.claims.evidence import (
     ClaimVerdict,
@@ -107,15 +109,84 @@ def test_a_single_training_stays_out_where_others_were_repeated() -> None:
     )
 
 
-def test_two_seeds_count_where_the_group_is_and_once_is_enough() -> None:
+def test_two_seeds_count_on_the_draw_alone_where_they_are() -> None:
     """Alpha 0.1 from two seeds on draw 1 and one on draw 2; alpha 0.4 from two on draw 3 alone."""
     more: tuple[Run, ...] = ((5, 0.1, "by-image-2", 1), (5, 0.5, "by-image-2", 2))
     there = grid(*BASE, *more, (5, 0.4, "by-image-3", 2), (5, 0.4, "by-image-2", 1))
-    assert set(group(there).by_split) == {ONE, "by-image-2"}
+    assert set(group(there).by_split) == {ONE}
     assert (5, 0.4) not in group(there).points
     assert there.twice([(5, 0.1)]) == there.twice([(5, 0.1)], [ONE]) == ""
     assert "5x5, alpha 0.1" in there.twice([(5, 0.1)], ["by-image-2"])
     assert "5x5, alpha 0.4" in there.twice([(5, 0.4)], SPLITS[:2])
+
+
+def test_where_no_draw_has_two_seeds_of_all_its_cells_they_meet_and_decide_nothing() -> None:
+    """The extreme twice on draw 1, the middle twice on draw 2, each once on the other draw."""
+    two = "by-image-2"
+    there = grid((5, 0.1, ONE, 2), (5, 0.5, ONE, 1), (5, 0.1, two, 1), (5, 0.5, two, 2))
+    finding = judge_groups(there, [group(there)], "", DICE, 1, "it")
+    assert set(group(there).by_split) == {ONE, two}
+    assert finding.standing is ClaimVerdict.UNDECIDED
+    assert finding.why.endswith("5x5, alpha 0.1; 5x5, alpha 0.5")
+
+
+def unlike(*runs: Run, key: int = 1) -> GridEvidence:
+    """As `grid`, but seeds of each cell on each draw lie apart by 0.0003 to 0.03 of its own."""
+    most: dict[tuple[int, float, str], int] = {}
+    for *where, seeds in runs:
+        kernel, alpha, split = where
+        most[kernel, alpha, split] = max(most.get((kernel, alpha, split), 0), seeds)
+    parts = []
+    for (kernel, alpha, split), seeds in most.items():
+        place = kernel * 1000 + round(alpha * 100) + FIRST_SLICE[split] * 10_000
+        apart = 0.0003 * 100 ** float(rng(key * 10**6 + place).uniform())
+        own: dict[str, Any] = {"split_id": split, "first_slice": FIRST_SLICE[split]}
+        middle = MIDDLE.get(alpha, 0.8)
+        parts.append(plain_cell(kernel, alpha, middle, seeds=seeds, apart=apart, **own))
+    return evidence_of(join(*parts))
+
+
+RUNS = st.tuples(
+    st.sampled_from(KERNELS), st.sampled_from(AROUND), st.sampled_from(SPLITS), st.integers(1, 3)
+)
+TWO = "by-image-2"
+THRICE: tuple[Run, ...] = ((5, 0.1, ONE, 3), (5, 0.5, ONE, 3), (7, 0.5, TWO, 2))
+SINGLES: dict[str, tuple[Run, ...]] = {
+    "both once on draw 2": ((5, 0.1, TWO, 1), (5, 0.5, TWO, 1)),
+    "the one twice on draw 2, the other once": ((5, 0.1, TWO, 1), (5, 0.5, TWO, 2)),
+}
+
+
+@pytest.mark.parametrize("name", SINGLES)
+def test_single_trainings_beside_an_unrelated_spread_leave_value_and_interval(name: str) -> None:
+    """On draw 2 an unrelated cell of two seeds would lend them a spread of one df."""
+    before, after = unlike(*THRICE), unlike(*THRICE, *SINGLES[name])
+    assert before.spreads(DICE).heterogeneous
+    assert after.spreads(DICE).heterogeneous
+    found = [there.combined([group(there)], DICE) for there in (before, after)]
+    assert found[0] == found[1] is not None
+
+
+@settings(costly, max_examples=25)
+@given(st.integers(0, 10**4), st.data())
+def test_so_it_is_wherever_cells_vary_in_their_own_way(key: int, data: st.DataObject) -> None:
+    """Any cells twice or more on draws 1 and 2; then single trainings where none was, and a cell of
+    no part in it from two seeds.
+    """
+    drawn = data.draw(st.lists(RUNS, max_size=6))
+    first = [*THRICE, *((k, a, s, n) for k, a, s, n in drawn if n > 1)]
+    singles = [(k, a, s, 1) for k, a, s, _ in data.draw(st.lists(RUNS, min_size=1, max_size=6))]
+    before, after = (
+        unlike(*runs, key=key) for runs in (first, [*first, *singles, (9, 0.5, "by-image-3", 2)])
+    )
+    assume(before.spreads(DICE).heterogeneous)
+    assume(after.spreads(DICE).heterogeneous)
+    one, other = (there.combined([group(there)], DICE) for there in (before, after))
+    assert one
+    assert other
+    assert (other.value, other.variance) == (one.value, one.variance)
+    verdicts = [judge_groups(there, [group(there)], "", DICE, 1, "it") for there in (before, after)]
+    assert verdicts[0] == verdicts[1]
 
 
 def test_of_nothing_there_is_no_group() -> None:
@@ -128,11 +199,6 @@ def test_many_cells_of_one_seed_are_counted() -> None:
     assert there.twice(there.cells).endswith(
         "3x3, alpha 0.5; 5x5, alpha 0.5; 7x7, alpha 0.5; 1 more"
     )
-
-
-RUNS = st.tuples(
-    st.sampled_from(KERNELS), st.sampled_from(AROUND), st.sampled_from(SPLITS), st.integers(1, 3)
-)
 
 
 @settings(costly, max_examples=12)

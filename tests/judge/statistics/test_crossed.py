@@ -34,7 +34,7 @@ def test_two_trainings_on_two_patients_by_hand() -> None:
 
 
 @law
-@given(seeds, st.integers(2, 5), st.integers(2, 9))
+@given(seeds, st.integers(4, 7), st.integers(2, 9))
 def test_with_one_slice_a_patient_it_is_the_analysis_of_variances_component_of_trainings(
     seed: int, trainings: int, patients: int
 ) -> None:
@@ -63,12 +63,17 @@ def test_a_training_that_moves_every_slice_alike_does_nothing_together_with_pati
 
 
 def test_a_difference_of_variances_is_known_as_well_as_satterthwaite_says() -> None:
-    """4 with df 2 less 1 with df 10: 3, and 9 / (16 / 2 + 1 / 10)."""
-    assert net(Variance(4.0, 2), Variance(1.0, 10)) == Variance(3.0, pytest.approx(9 / 8.1))
+    """4 with df 4 less 1 with df 10: 3, and 9 / (16 / 4 + 1 / 10)."""
+    assert net(Variance(4.0, 4), Variance(1.0, 10)) == Variance(3.0, pytest.approx(9 / 4.1))
+
+
+@pytest.mark.parametrize("both", [Variance(1.0, 10), Variance(9.0, 10)])
+def test_from_a_spread_of_few_degrees_of_freedom_nothing_is_taken(both: Variance) -> None:
+    assert net(Variance(4.0, 2), both) == Variance(4.0, 2)
 
 
 def test_nothing_is_left_where_patients_explain_more_than_there_is() -> None:
-    assert net(Variance(1.0, 2), Variance(1.5, 10)) == NONE
+    assert net(Variance(1.0, 3), Variance(1.5, 10)) == NONE
 
 
 def test_a_spread_stays_as_it_is_where_nothing_tells_what_is_in_it_twice() -> None:
