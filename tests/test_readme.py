@@ -117,10 +117,15 @@ def test_all_trainings_of_the_records_stand_in_the_findings(judged: Judgement) -
     assert len(re.findall(r"^\| by-(?:image|patient)-\d ", text, re.MULTILINE)) == cells
 
 
-def test_what_the_findings_say_in_words_is_what_the_records_say(judged: Judgement) -> None:
-    """0.898 holds; it is lower by patient; Wilcoxon alone tells single trainings apart."""
+def test_what_the_pages_say_in_words_is_what_the_records_say(judged: Judgement) -> None:
+    """0.898 holds; it is lower by patient; single trainings are undecided, which Wilcoxon alone
+    would mostly have told apart."""
     found, rule = judged, load_tolerances()
     assert found.rows[-1].verdict == "reproduced"
+    (severity,) = (t for t in found.verdicts() if t.title.startswith("How severe the verdict is"))
+    reproduced = severity.numbers.set_index("difference")["chance"]
+    assert reproduced[0.03] > 0.5  # README: more often than not
+    assert 0.15 < reproduced[0.05] < 0.5
     (leak,) = found.split_effects
     assert leak.difference
     low, high = leak.difference.interval(rule.split_effect.level)
@@ -136,10 +141,8 @@ def test_what_the_findings_say_in_words_is_what_the_records_say(judged: Judgemen
     assert (single["wilcoxon_p"] < 0.05).all()
     others = arms["256x256"].drop("unet 5x5, alpha 0.5")
     assert (others["wilcoxon_p"] < 0.05).mean() > 0.5
-    assert set(others.index[others["standing"] != "undecided"]) == {
-        "unet 3x3, alpha 0.9",
-        "unet 7x7, alpha 0.9",
-    }
+    assert set(others["standing"]) == {"undecided"}
+    assert (others["seeds"] * others["splits"] == 1).all()
     assert sum("7x7" in name for name in others.index) == 5
     assert not [name for name in others.index if "9x9" in name or "attention" in name]
 
@@ -147,8 +150,8 @@ def test_what_the_findings_say_in_words_is_what_the_records_say(judged: Judgemen
 def test_what_the_findings_say_the_numbers_are_made_of_is_what_the_records_say(
     judged: Judgement,
 ) -> None:
-    """Patients and slices before training sets and seeds; early stopping is most of what seeds
-    differ by; few patients bring much of the leak, and neighbours show no dose."""
+    """Patients and slices before training sets and seeds; how far seeds differ goes with their best
+    epochs; few patients bring much of the leak, and neighbours show no dose."""
     components, between = (table.numbers for table in judged.spread())
     sd = components.set_index("component")["sd"]
     assert set(sd.sort_values().index[-2:]) == {"patient", "slice"}
@@ -182,7 +185,7 @@ def test_what_the_findings_say_the_numbers_are_made_of_is_what_the_records_say(
 
 
 def test_what_the_findings_say_of_the_best_cell_is_what_the_records_say(judged: Judgement) -> None:
-    """The printed one is not first, and none is out; its SD on the first split is 0.023."""
+    """The printed one is not first, and none is out; most lie within its SD on the first split."""
     (best,) = (
         t for t in judged.claims_tables() if t.title.startswith("Which cell may be the best")
     )
@@ -192,9 +195,38 @@ def test_what_the_findings_say_of_the_best_cell_is_what_the_records_say(judged: 
     (panel,) = (p for p, _ in judged.claims if p.title in best.title)
     (own,) = (cell for cell in panel.cells if cell.name == "unet 5x5, alpha 0.5")
     sd = reduced(own, DICE).by_run["by-image-1"].std()
-    assert f"{sd:.3f}" == "0.023"
     others = cells["lead"].drop("5x5, alpha 0.5")
     assert (others.abs() < sd).mean() > 0.5
+
+
+def test_what_the_findings_say_of_the_claims_is_what_the_records_say(judged: Judgement) -> None:
+    """Slice 601 alone, just inside the largest third, shows a missed centre; small tumours with a
+    right outline are not low; one extreme of the two is apart from the middle."""
+    words = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
+    large = load_tolerances().sizes.edges_mm2[-1]
+    rows = {
+        (size, row["claim"]): row
+        for size in ("512x512", "256x256")
+        for table in judged.claims_tables()
+        if table.title.startswith("The thesis's claims") and f"{size}, fp32" in table.title
+        for row in table.numbers.to_dict("records")
+    }
+    assert "1 of 39 large tumours: slice 601" in rows["256x256", "necrotic-centres"]["measured"]
+    assert "in 2 of 3 trainings" in rows["256x256", "necrotic-centres"]["measured"]
+    assert " 0 of 39 large tumours" in rows["512x512", "necrotic-centres"]["measured"]
+    scores = pd.concat(
+        pd.read_csv(path) for path in reproduction_folder().glob("*_256_*/scores.csv")
+    )
+    (area,) = set(scores.loc[scores["slice_id"] == 601, "truth_mm2"])
+    assert f"{area:.0f} mm2 is just above the {large:.0f} mm2" in words
+    assert large <= area < large + 2
+    for size in ("512x512", "256x256"):
+        small = rows[size, "small-tumours"]
+        assert small["standing"] == "undecided"
+        assert float(re.findall(r"small tumours (\d\.\d+)", small["measured"])[0]) > 0.9
+    extremes = rows["256x256", "extremes-worse"]["measured"]
+    lows = [float(low) for low in re.findall(r"\[([+-][\d.]+),", extremes)]
+    assert min(lows) < 0 < max(lows)
 
 
 PERFORMANCE = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")

@@ -181,6 +181,7 @@ class ClaimRule:
     fewest_cells: int
     core_missed: float
     consistently: float
+    fewest_trainings: int
     examples: int
     reason: str
     readings: Mapping[str, str]

@@ -114,7 +114,7 @@ def _with_tables(chapter: Chapter, tables: tuple[Table, ...]) -> Chapter:
 
 def _pictures(source: Source) -> Iterator[Chapter]:
     """Truth, prediction and failure cases of the first panel of these slices that has the cell; of
-    others the centres alone, where trainings miss some as a habit.
+    others the centres alone, where enough trainings miss some.
     """
     if source.masks is None or source.slices is None:
         yield Chapter(notes=(NO_PICTURES,))

@@ -29,6 +29,7 @@ WeightsOf = Callable[[Collection[GridPoint]], Mapping[GridPoint, float]]  # of p
 TOO_FEW_ENTER = "no cell has slices that count here from two seeds"
 ONE_SEED_EACH = "trained from fewer than {} seeds, so nothing shows how far trainings lie apart: {}"
 NAMED = 3  # cells in a sentence; more are counted
+COLLAPSED = "a training has the same Dice on every slice"
 NO_SPLIT = "the cells it compares were tested on different splits"
 NO_SLICE = "no test slice counts here"
 FEW_PATIENTS = "some slices have no patient number, or there are fewer than two patients"
@@ -291,6 +292,15 @@ def in_words(estimate: Estimate | None, level: float, *, ratio: bool = False) ->
     if ratio:
         return "{:.2f} [{:.2f}, {:.2f}]".format(*(math.exp(min(x, LARGEST)) for x in ends))
     return "{:+.3f} [{:+.3f}, {:+.3f}]".format(*ends)
+
+
+def collapsed(cells: Iterable[Cell]) -> str:
+    """Why nothing may rest on these cells: a training has one Dice on all of its slices; or ""."""
+    for cell in cells:
+        by_run = cell.rows.groupby(["split_id", "seed"])["dice"]
+        if (by_run.max() == by_run.min()).any():
+            return f"{COLLAPSED}: {cell.name}"
+    return ""
 
 
 def name_of(point: GridPoint) -> str:

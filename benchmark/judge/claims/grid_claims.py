@@ -20,6 +20,7 @@ from benchmark.judge.claims.evidence import (
     GridEvidence,
     GridPoint,
     average,
+    collapsed,
     in_words,
     judge_groups,
     name_of,
@@ -46,7 +47,8 @@ def best_cell(evidence: GridEvidence) -> Finding:
     `gain` is at least `level`, and at least half have no smaller SD. Contradicted as soon as it is
     not in the model confidence set of those run from two seeds, be they all or not. Both are of
     `statistics.best`: patients and trainings of all cells together, so no correction for many
-    cells is needed. A cell that is not the best by less than `gain` may be confirmed: it is as good
+    cells is needed. Nothing is confirmed where a training has one Dice on all slices (collapsed,
+    say). A cell that is not the best by less than `gain` may be confirmed: it is as good
     as the best, as far as the thesis tells means apart.
     """
     mine, total, rule = evidence.printed, len(evidence.points()), evidence.rule
@@ -90,7 +92,7 @@ def _chance_in_words(met: Contest, mine: GridPoint, gain: float, level: float) -
 
 
 def _open(
-    evidence: GridEvidence, met: Contest | None, pairs: Iterable[tuple[GridPoint, GridPoint]]
+    evidence: GridEvidence, met: Contest | None, pairs: Collection[Sequence[GridPoint]]
 ) -> str:
     """Why a race of these cells with their bases decides nothing, or ""."""
     for point, base in pairs:
@@ -101,7 +103,7 @@ def _open(
             return evidence.unknown([point, base], DICE)
         if why := evidence.twice([point, base], splits):
             return why
-    return ""
+    return collapsed(evidence.cells[point] for pair in pairs for point in pair)
 
 
 def extremes_worse(evidence: GridEvidence) -> Finding:
@@ -193,11 +195,9 @@ def small_kernels_spread(evidence: GridEvidence) -> Finding:
     groups, cells = _by_alpha(evidence)
     if not groups:
         return _not_run(evidence, cells)
-    for point in sorted({point for group in groups for point in group.points}):
-        by_run = evidence.cells[point].rows.groupby(["split_id", "seed"])["dice"]
-        if (by_run.max() == by_run.min()).any():
-            why = "a training has the same Dice on every slice, so no SD to compare"
-            return Finding(UNDECIDED, why, cells=cells)
+    points = sorted({point for group in groups for point in group.points})
+    if why := collapsed(evidence.cells[point] for point in points):
+        return Finding(UNDECIDED, why, cells=cells)
     name = "SD over slices, small kernels over large ones:"
     return judge_groups(evidence, groups, cells, LOG_SD, -1, name, ratio=True)
 
@@ -235,10 +235,11 @@ def _count(groups: Sequence[Group], evidence: GridEvidence) -> str:
 def tversky_no_gain(evidence: GridEvidence) -> Finding:
     """At no kernel is another alpha better than 0.5 by more than `gain`.
 
-    Confirmed when all were run, from two seeds each, and the chance that none is, at any of the
-    kernels, is at least `level`. Contradicted as soon as 0.5 is not in the model confidence set of
-    a kernel's alphas run from two seeds, at a level that leaves the four kernels together no more
-    error than one (Bonferroni; four, however many were run, so that another kernel undoes nothing).
+    Confirmed when all were run, from two seeds each, none of which has one Dice on all slices, and
+    the chance that none is, at any of the kernels, is at least `level`. Contradicted as soon as 0.5
+    is not in the model confidence set of a kernel's alphas run from two seeds, at a level that
+    leaves the four kernels together no more error than one (Bonferroni; four, however many were
+    run, so that another kernel undoes nothing).
     """
     rule, kernels = evidence.rule, evidence.reference.kernels
     pairs = [[(k, a), (k, MIDDLE)] for k, a in evidence.points() if a != MIDDLE]
@@ -254,7 +255,7 @@ def tversky_no_gain(evidence: GridEvidence) -> Finding:
     if len(run) < len(pairs):
         why = "not all alphas have been run; none run from two seeds so far is shown to beat 0.5"
         return Finding(NOT_TESTABLE, why, measured, cells)
-    if why := _open(evidence, met, [(point, middle) for point, middle in run]):
+    if why := _open(evidence, met, run):
         return Finding(UNDECIDED, why, measured, cells)
     if met and met.race.none_better(rule.gain) >= rule.level:
         return Finding(CONFIRMED, f"no alpha is better by more than {rule.gain}", measured, cells)

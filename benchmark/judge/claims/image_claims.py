@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -15,19 +14,22 @@ from benchmark.judge.claims.evidence import (
     FEW_PATIENTS,
     NO_BEST,
     ROUNDING,
+    TOO_FEW_ENTER,
     ClaimVerdict,
     Finding,
     GridEvidence,
+    collapsed,
     in_words,
     side,
 )
-from benchmark.judge.reference import ClaimRule, Sizes
-from benchmark.judge.statistics.contrast import Statistic, difference_within
+from benchmark.judge.reference import ClaimRule, IntervalRule, Sizes
+from benchmark.judge.statistics.contrast import DICE
 from benchmark.judge.statistics.contrast import mean as mean_of_cell
 from benchmark.judge.statistics.estimate import Estimate, clustered_share, too_few
+from benchmark.judge.statistics.groups import Group, combined
+from benchmark.judge.statistics.spread_of_seeds import spreads
 
 CONFIRMED, CONTRADICTED, UNDECIDED, NOT_TESTABLE = ClaimVerdict
-FEWEST_TRAININGS = 3  # before a habit of theirs means anything
 MOST_NAMED = 4  # examples in one sentence
 RELABELLED, RELABELLED_KEY = 9999, 15  # ways drawn to deal trainings out, and the generator's key
 MOST_DEALT = 10  # trainings of a cell on a split
@@ -39,34 +41,62 @@ def small_tumours(evidence: GridEvidence) -> Finding:
     `well`, and below the largest third's.
 
     On the best cell. An outline looks right where NSD at 1 mm is at least `outline_right_nsd_1mm`;
-    large tumours are all of them. Confirmed where the intervals of the mean and of the difference
-    lie below `well` and 0, contradicted where one of them lies above.
+    large tumours are all of them. Each part is one group of `statistics.groups`, over all draws and
+    trainings, since one training may have a single right outline. Confirmed where the intervals of
+    the mean and of the difference lie below `well` and 0, contradicted where one of them lies
+    above.
     """
     cell, rule = evidence.best, evidence.rule
     if cell is None:
         return Finding(NOT_TESTABLE, NO_BEST, cells="0 of 1")
     if lacking := evidence.lacking([evidence.printed], ("nsd_1mm", "truth_mm2")):
         return Finding(NOT_TESTABLE, lacking, cells="1 of 1")
-    least = rule.outline_right_nsd_1mm
-    statistics = (mean_of_small(evidence.sizes, least), small_minus_large(evidence.sizes, least))
-    few = _too_few_right(evidence, cell)
+    parts = small_and_large(cell, evidence.sizes, rule.outline_right_nsd_1mm)
+    few = _too_few(parts, evidence)
     mean, difference = (
-        None if why else evidence.within(cell, statistic)
-        for why, statistic in zip(few, statistics, strict=True)
+        None if why else signed_sum(parts[:n], evidence.intervals)
+        for n, why in enumerate(few, start=1)
     )
+    low, high = (mean_of_cell(part, DICE) for part in parts)
     small, less = (
-        _in_words(mean_of_cell(cell, statistic), estimate, rule.level)
-        for statistic, estimate in zip(statistics, (mean, difference), strict=True)
+        _in_words(value, estimate, rule.level)
+        for value, estimate in ((low, mean), (low - high, difference))
     )
     small = small.replace("+", "")  # a Dice is no difference
     measured = f"Dice where the outline looks right: small tumours {small}; minus all large {less}"
     standing, why = _low(side(mean, rule.level, rule.well), side(difference, rule.level), rule)
     if standing is UNDECIDED and None in (mean, difference):
+        unknown = any(part.rows["patient_id"].isna().any() for part in parts)
         first = 0 if mean is None else 1
-        why = few[first] or evidence.unknown([evidence.printed], statistics[first])
+        why = few[first] or (FEW_PATIENTS if unknown else TOO_FEW_ENTER)
     if once := evidence.twice([evidence.printed]):
         standing, why = UNDECIDED, once
     return Finding(standing, why, measured, "1 of 1")
+
+
+def small_and_large(cell: Cell, sizes: Sizes, least: float) -> tuple[Cell, Cell]:
+    """The cell on small tumours whose NSD at 1 mm is at least this, in the trainings where it is,
+    and on all large ones.
+    """
+    low, high = sizes.edges_mm2
+    return (
+        cell.where(lambda rows: (rows["nsd_1mm"] >= least) & (rows["truth_mm2"] < low)),
+        cell.where(lambda rows: rows["truth_mm2"] >= high),
+    )
+
+
+def signed_sum(parts: Sequence[Cell], rule: IntervalRule) -> Estimate | None:
+    """Mean Dice of the first part, minus that of the second if there is one; see `combined`.
+
+    A slice's value is its mean over the trainings in which it is of the part, and a part's
+    deviations are from its mean over all draws.
+    """
+    groups = [
+        Group(sign, {split: {i: 1.0} for split in sorted(part.splits)})
+        for i, (sign, part) in enumerate(zip((1.0, -1.0), parts, strict=False))
+    ]
+    told = spreads(parts, DICE, rule.same_spread)
+    return combined(groups, dict(enumerate(parts)), DICE, told)
 
 
 def _in_words(value: float, estimate: Estimate | None, level: float) -> str:
@@ -86,42 +116,14 @@ def _low(mean: int, difference: int, rule: ClaimRule) -> tuple[ClaimVerdict, str
     return UNDECIDED, "the difference may be 0" if mean < 0 else f"the mean may be {rule.well:g}"
 
 
-def _too_few_right(evidence: GridEvidence, cell: Cell) -> tuple[str, str]:
+def _too_few(parts: Sequence[Cell], evidence: GridEvidence) -> tuple[str, str]:
     """Why right outlines of small tumours, and why these or large tumours are too few, or "".
 
     Slices are counted over all splits; one is right that is so in some training.
     """
-    right = cell.rows["nsd_1mm"] >= evidence.rule.outline_right_nsd_1mm
-    small = right & (cell.rows["truth_mm2"] < evidence.sizes.edges_mm2[0])
-    parts = cell.rows[small], largest_third(cell.rows, evidence.sizes)
-    slices = (part.drop_duplicates(["split_id", "slice_id"])["patient_id"] for part in parts)
+    slices = (part.rows.drop_duplicates(["split_id", "slice_id"])["patient_id"] for part in parts)
     of_small, of_large = (too_few(each.tolist(), evidence.intervals) for each in slices)
     return of_small, of_small or of_large
-
-
-@cache
-def mean_of_small(sizes: Sizes, least: float) -> Statistic:
-    """Mean Dice of the smallest third of tumours whose NSD at 1 mm is at least this."""
-
-    def of(rows: pd.DataFrame) -> NDArray[np.float64]:
-        enters = (rows["nsd_1mm"] >= least) & (rows["truth_mm2"] < sizes.edges_mm2[0])
-        return np.where(enters, rows["dice"].to_numpy(dtype=float), np.nan)
-
-    return Statistic(f"mean Dice of small tumours, NSD from {least}", of, True)
-
-
-@cache
-def small_minus_large(sizes: Sizes, least: float) -> Statistic:
-    """Mean Dice of those small tumours minus that of all of the largest third."""
-
-    def of(rows: pd.DataFrame) -> NDArray[np.float64]:
-        dice, nsd, area = (
-            rows[name].to_numpy(dtype=float) for name in ("dice", "nsd_1mm", "truth_mm2")
-        )
-        low, high = sizes.edges_mm2
-        return difference_within(dice, (nsd >= least) & (area < low), area >= high)
-
-    return Statistic(f"mean Dice, small minus large tumours, NSD from {least}", of)
 
 
 def image_spread(evidence: GridEvidence) -> Finding:
@@ -133,14 +135,16 @@ def image_spread(evidence: GridEvidence) -> Finding:
     of many cells are far apart by chance alone, so for confirmed two things more are asked: the
     share has to stand where on each image both were chosen on other trainings than those that tell
     how far apart they are, and the cells' means have to vary more than they do with the trainings
-    dealt out to the cells anew (`p_of_relabelled`).
+    dealt out to the cells anew (`p_of_relabelled`). Undecided where a training has one Dice on all
+    slices: collapsed, it would be the worst on every image.
     """
     rule, level = evidence.rule, evidence.rule.level
-    tables = [
-        training_table(cells)
+    trained = [
+        cells
         for _, cells in sorted(_trained_twice(evidence).items())
         if len(cells) >= rule.fewest_cells
     ]
+    tables = [training_table(cells) for cells in trained]
     most = max((table.index.get_level_values(0).nunique() for table in tables), default=0)
     cells = f"{most} of {len(evidence.points())}"
     if not tables:
@@ -149,6 +153,8 @@ def image_spread(evidence: GridEvidence) -> Finding:
     patients = [patient for table in tables for patient in table.columns.get_level_values(1)]
     if any(map(pd.isna, patients)) or len(set(patients)) < 2:
         return Finding(UNDECIDED, FEW_PATIENTS, cells=cells)
+    if why := collapsed(cell for cells in trained for cell in cells):
+        return Finding(UNDECIDED, why, cells=cells)
     means = [table.groupby(level=0).mean() for table in tables]
     worst, range_ = (
         np.concatenate([np.asarray(part) for part in parts])
@@ -247,10 +253,11 @@ def p_of_relabelled(tables: Sequence[pd.DataFrame]) -> float:
 
 
 def necrotic_centres(evidence: GridEvidence) -> Finding:
-    """Of some tumours of the largest third, the centre is missed by the best cell's trainings as a
-    habit.
+    """Of some tumours of the largest third, the centre is missed by the best cell's trainings.
 
-    A claim of existence: `examples` of them (`habits`) confirm it, and nothing contradicts it.
+    A claim of existence: `examples` of them (`often_missed`) confirm it, and nothing contradicts
+    it. An example is what these trainings did; of few trainings it may be chance, so beside it
+    stands how many trainings of all cells missed it.
     Where there is none, it is said how frequent they may be: at the share p of patients with
     1 - (1 - p)^n = level, one or more would have been seen in n patients with that chance. Whether
     a centre is necrotic is on no record.
@@ -263,12 +270,15 @@ def necrotic_centres(evidence: GridEvidence) -> Finding:
         return Finding(NOT_TESTABLE, lacking, cells="1 of 1")
     tumours = often_missed(cell.rows, evidence.sizes, rule)
     if tumours.empty:
-        why = f"no large tumour was tested by {FEWEST_TRAININGS} trainings or more"
+        why = f"no large tumour was tested by {rule.fewest_trainings} trainings or more"
         return Finding(UNDECIDED, why, cells="1 of 1")
-    found = tumours[tumours["habit"]]
-    measured = f"centre missed as a habit in {len(found)} of {len(tumours)} large tumours"
+    found = tumours[tumours["example"]]
+    measured = (
+        f"centre missed in {rule.consistently:.0%} of trainings or more of {len(found)} of "
+        f"{len(tumours)} large tumours"
+    )
     if len(found):
-        measured += f": {named_examples(found)}"
+        measured += f": {named_examples(found, over_all_cells(evidence))}"
     if len(found) >= rule.examples:
         return Finding(CONFIRMED, "there is such a tumour", measured, "1 of 1")
     patients = tumours["patient_id"].nunique()
@@ -284,24 +294,34 @@ def necrotic_centres(evidence: GridEvidence) -> Finding:
 
 
 def often_missed(rows: pd.DataFrame, sizes: Sizes, rule: ClaimRule) -> pd.DataFrame:
-    """The large tumours that `FEWEST_TRAININGS` trainings or more on a split tested.
+    """The large tumours that `fewest_trainings` trainings or more on a split tested.
 
-    split_id, slice_id, patient_id, missed (trainings that missed its centre), trainings, and habit:
-    at least a share `consistently` of them did. In order of slice, then split.
+    split_id, slice_id, patient_id, missed (trainings that missed its centre), trainings, and
+    example: at least a share `consistently` of them did. In order of slice, then split.
     """
     large = largest_third(rows, sizes)
     keys = ["slice_id", "split_id", "patient_id"]
     by_tumour = centre_missed(large, rule).groupby([large[key] for key in keys], dropna=False)
     counted = by_tumour.agg(["sum", "size"]).set_axis(["missed", "trainings"], axis=1)
-    counted = counted[counted["trainings"] >= FEWEST_TRAININGS].reset_index()
-    return counted.assign(habit=counted["missed"] >= rule.consistently * counted["trainings"])
+    counted = counted[counted["trainings"] >= rule.fewest_trainings].reset_index()
+    return counted.assign(example=counted["missed"] >= rule.consistently * counted["trainings"])
 
 
-def named_examples(found: pd.DataFrame) -> str:
-    """Tumours of `often_missed` in words, the first `MOST_NAMED` of them."""
+def over_all_cells(evidence: GridEvidence) -> pd.DataFrame:
+    """By slice_id of large tumours: missed, of how many trainings of all cells that tell of it."""
+    needed = ("core_sensitivity", "sensitivity", "truth_mm2")
+    told = [point for point in evidence.cells if not evidence.lacking([point], needed)]
+    rows = pd.concat([evidence.cells[point].rows for point in told])
+    large = largest_third(rows, evidence.sizes)
+    by_slice = centre_missed(large, evidence.rule).groupby(large["slice_id"])
+    return by_slice.agg(["sum", "size"]).set_axis(["missed", "trainings"], axis=1)
+
+
+def named_examples(found: pd.DataFrame, anywhere: pd.DataFrame) -> str:
+    """Tumours of `often_missed` in words, the first `MOST_NAMED` of them, with `over_all_cells`."""
     words = [
         f"slice {row.slice_id} of patient {row.patient_id} in {row.missed} of {row.trainings} "
-        "trainings"
+        "trainings ({} of {} of all cells)".format(*anywhere.loc[row.slice_id])
         for row in found.head(MOST_NAMED).itertuples()
     ]
     more = len(found) - len(words)

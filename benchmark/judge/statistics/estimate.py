@@ -117,15 +117,23 @@ def clustered_share(
     """Return the share of True among hits (N,) and its interval within [0, 1], patients being the
     unit.
 
-    Where none or all are True no spread shows, and the end that cannot be 0 or 1 is
-    Clopper and Pearson's for that many patients, Biometrika 26 (1934) 404.
+    Clopper and Pearson's interval, Biometrika 26 (1934) 404, of as many independent slices as have
+    the variance p (1 - p) / n that the patients show, no more than N, and fewer for what few
+    patients leave unknown of it, (t(N - 1) / t(df))^2 of them (Korn & Graubard, Survey Methodology
+    24 (1998) 193). Where none or all are True no spread shows, and n is the number of patients.
     """
-    share = clustered_mean(hits.astype(float), clusters)
-    low, high = share.interval(level)
-    if share.value in (0.0, 1.0):
-        far = 1 - ((1 - level) / 2) ** (1 / len(set(clusters)))
-        low, high = (0.0, far) if share.value == 0 else (1 - far, 1.0)
-    return share.value, max(low, 0.0), min(high, 1.0)
+    from scipy.special import betaincinv
+
+    share, tail = clustered_mean(hits.astype(float), clusters), (1 - level) / 2
+    p, variance = share.value, share.variance
+    if p in (0.0, 1.0):
+        far = 1 - tail ** (1 / len(set(clusters)))
+        return p, *((0.0, far) if p == 0 else (1 - far, 1.0))
+    most = p * (1 - p) / variance.value if variance.value else math.inf
+    known = t_quantile(1 - tail, len(hits) - 1) / t_quantile(1 - tail, variance.df)
+    n = min(most, len(hits)) * known**2
+    low, high = betaincinv([p * n, p * n + 1], [n - p * n + 1, n - p * n], [tail, 1 - tail])
+    return p, float(low), float(high)
 
 
 def too_few(patients: Sequence[str | None], rule: IntervalRule) -> str:

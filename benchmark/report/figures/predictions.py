@@ -82,14 +82,14 @@ def picture_figures(evidence: GridEvidence, masks: StoredMasks) -> list[Figure]:
 
 
 def missed_centres(evidence: GridEvidence, masks: StoredMasks) -> list[Figure]:
-    """Return figure 22 alone, where trainings miss the centre of a large tumour as a habit; else
+    """Return figure 22 alone, where enough trainings miss the centre of a large tumour; else
     none. Raises `RecordError` for a run whose predictions are lost or damaged.
     """
     cell, sizes, rule = evidence.best, evidence.sizes, evidence.rule
     needed = ("core_sensitivity", "sensitivity", "truth_mm2")
     if cell is None or evidence.lacking([evidence.printed], needed):
         return []
-    if not often_missed(cell.rows, sizes, rule)["habit"].any():
+    if not often_missed(cell.rows, sizes, rule)["example"].any():
         return []
     rows = failures.rows_of(cell.runs, pd.concat([masks.scores[i] for i in cell.runs["run_id"]]))
     cases = failures.necrotic(rows, sizes, rule)

@@ -162,14 +162,15 @@ def necrotic(rows: pd.DataFrame, sizes: Sizes, rule: ClaimRule) -> FailureCases:
     """
     large, of = largest_third(rows, sizes), "core_sensitivity"
     tumours = often_missed(rows, sizes, rule)
-    examples = set(tumours.loc[tumours["habit"], "slice_id"])
+    examples = set(tumours.loc[tumours["example"], "slice_id"])
     chosen = large[centre_missed(large, rule)]
     chosen = chosen.assign(other=~chosen["slice_id"].isin(examples))
     chosen = chosen.sort_values(["other", of, "slice_id", "run_id"]).drop(columns="other")
     words = (
         f"tumours of {sizes.edges_mm2[1]:g} mm² or more of whose core a training found less than a "
         f"share of {rule.core_missed:g}, though of the whole tumour as much or more; first those "
-        f"that trainings miss as a habit ({len(examples)}), then least core found first"
+        f"that at least {rule.consistently:.0%} of trainings missed ({len(examples)}), then least "
+        "core found first"
     )
     return _cases(chosen.drop_duplicates("slice_id"), CENTRE, words, of)
 

@@ -236,6 +236,23 @@ def test_best_cell_alone_and_better_ones_of_one_seed_claim_nothing() -> None:
     assert found.measured.endswith("1 of 2 cells may be the best, it not among them")
 
 
+@pytest.mark.parametrize("claim", ["best-cell", "tversky-no-gain"])
+@pytest.mark.parametrize("poor", [0.0, 0.8])
+def test_collapsed_trainings_confirm_nothing_of_the_best_cell(claim: str, poor: float) -> None:
+    """All 36 with one Dice on all slices, then one of them alone."""
+    every = [cell(k, a, poor, swing=0.0, apart=0.0) for k in KERNELS for a in ALPHAS]
+    for evidence in (evidence_of(*every), whole(cell(9, 0.9, poor, swing=0.0), apart=0.001)):
+        found = CLAIMS[claim](evidence)
+        assert found.standing is UNDECIDED
+        assert found.why.startswith("a training has the same Dice on every slice: unet")
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_no_claim_is_confirmed_where_every_training_collapsed(claim: str) -> None:
+    every = [cell(k, a, 0.0, swing=0.0, apart=0.0) for k in KERNELS for a in ALPHAS]
+    assert judged(claim, *every).standing in (UNDECIDED, NOT_TESTABLE)
+
+
 # extremes-worse, small-kernels-mean, small-kernels-spread
 
 
