@@ -232,7 +232,7 @@ def p_of_relabelled(tables: Sequence[pd.DataFrame]) -> float:
 
     Of the sum over images of squared differences between cells' means and the mean of all, each
     weighed by its trainings, and over splits, on each of which whole trainings are dealt anew: so
-    images may be alike or not. Of each cell the first `MOST_DEALT` trainings, lest thousands of them
+    images may be alike or not. Of each cell the first `MOST_DEALT` trainings, lest thousands
     fill the memory. Exact for cells that are alike, since the ways drawn (a fixed key)
     are those there are, with the one that was found (Anderson, Austral Ecology 26 (2001) 32;
     Phipson & Smyth, Stat. Appl. Genet. Mol. Biol. 9 (2010) 39).

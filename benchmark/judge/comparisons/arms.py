@@ -29,14 +29,14 @@ from benchmark.judge.statistics.contrast import (
 )
 from benchmark.judge.statistics.estimate import Estimate, holm
 from benchmark.judge.statistics.groups import Group, combined, means
-from benchmark.judge.statistics.spread_of_seeds import SPREAD_ELSEWHERE, Spreads, spreads
+from benchmark.judge.statistics.spread_of_seeds import Spreads, spreads
 from benchmark.judge.tables import Column, Record, Table
 from benchmark.runs.collect import Collected
 
 NO_PATIENTS = "some slices have no patient number, or there is only one patient"
 CORRECTED = (
     "p (Holm) is corrected for the number of arms compared, the interval is not. Each mean is over "
-    "the common splits (where both have {} seeds, if there are some), weighed by their trainings, "
+    "the common splits (where both have the seeds that a verdict takes, if there are some), weighed by their trainings, "
     "and the reference's own over all of its splits."
 )
 AFTER_HOLM = "after Holm's correction"
@@ -101,7 +101,7 @@ def pairwise_comparisons(
         reference = lent_reference(panel, rule.reference, ours) or reference
     if reference is None:
         return []
-    varying = _spreads(panel, reference, intervals)
+    varying = _spreads(panel, reference)
     rows = [
         _compared(cell, reference, varying, fewest) for cell in panel.cells if cell is not reference
     ]
@@ -113,10 +113,10 @@ def pairwise_comparisons(
     return [*automatic, *(row for row in rows if row.cell.needs_click)]
 
 
-def _spreads(panel: Panel, reference: Cell, intervals: IntervalRule) -> Spreads:
+def _spreads(panel: Panel, reference: Cell) -> Spreads:
     """How trainings of a panel vary, and of a reference that is lent to it."""
     cells = [*panel.cells, *([reference] if reference.ours else [])]
-    return spreads(cells, DICE, intervals.same_spread)
+    return spreads(cells, DICE)
 
 
 def _serves(reference: Cell, cells: Sequence[Cell], fewest_seeds: int) -> bool:
@@ -143,8 +143,7 @@ def _compared(
     if cell.needs_click:
         return replace(row, why="was given a click")
     if difference is None:
-        unknown = SPREAD_ELSEWHERE if varying.pooled else NO_SPREAD
-        return replace(row, why=NO_PATIENTS if varying.of([mine, other]) else unknown)
+        return replace(row, why=NO_PATIENTS if varying.of([mine, other]) else NO_SPREAD)
     row = replace(row, once=_once([mine, other], fewest_seeds))
     return replace(row, p=difference.p_value(), wilcoxon_p=_wilcoxon(mine, other))
 
@@ -189,9 +188,7 @@ def _wilcoxon(cell: Cell, other: Cell) -> float:
     return float(wilcoxon(by_patient).pvalue) if (by_patient != 0).any() else 1.0
 
 
-def arms_table(
-    panel: Panel, rows: Sequence[PairwiseComparison], rule: ContrastRule, intervals: IntervalRule
-) -> Table:
+def arms_table(panel: Panel, rows: Sequence[PairwiseComparison], rule: ContrastRule) -> Table:
     """The comparisons of one panel, of which there are some, with parameters and cost beside them.
 
     Records say in `ours` which cell is of the records shipped here.
@@ -219,9 +216,9 @@ def arms_table(
         f"Differences are from {reference.name}, on common splits; "
         "variation between training sets not included."
     )
-    notes = [differences, CORRECTED.format(intervals.fewest_seeds), COSTS]
+    notes = [differences, CORRECTED, COSTS]
     notes += [_whose(reference.runs)] if reference.ours else []
-    notes += filter(None, [_spreads(panel, reference, intervals).note])
+    notes += filter(None, [_spreads(panel, reference).note])
     notes += [LEGEND] if any(record["click"] for record in records) else []
     essential = (
         "arm",
