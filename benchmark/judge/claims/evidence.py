@@ -16,7 +16,6 @@ from benchmark.judge.statistics.contrast import (
     DICE,
     NO_SPREAD,
     Statistic,
-    lacking_parts,
     reduced,
 )
 from benchmark.judge.statistics.estimate import Estimate, Variance
@@ -181,10 +180,7 @@ class GridEvidence:
         of = {point: reduced(self.cells[point], statistic).by_split for point in group.points}
         if any(all(split in of[p] for p in points) for split, points in group.by_split.items()):
             return ""
-        if statistic.parts is None:
-            return NO_SLICE
-        few = [lacking_parts(self.cells[point], statistic.parts) for point in of]
-        return next((why for each in few for why in each.values() if why), NO_SLICE)
+        return NO_SLICE
 
     def lacking(self, points: Iterable[GridPoint], columns: Iterable[str]) -> str:
         """Which of these columns of scores.csv some run of the points lacks, and the cure."""

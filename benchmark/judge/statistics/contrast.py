@@ -24,29 +24,15 @@ from numpy.typing import NDArray
 
 from benchmark.judge.cells import SLICE as SLICE
 from benchmark.judge.cells import Cell
-from benchmark.judge.reference import IntervalRule
 from benchmark.judge.statistics.estimate import (
     NONE,
     Estimate,
     Variance,
     clustered_mean,
     pooled_variance,
-    too_few,
 )
 
 NO_SPREAD = "no cell was trained from two seeds, so the variation between trainings is unknown"
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a statistic sets against each other, and how large each part must be on a split.
-
-    of: rows -> a mask (rows,) for each part. Where a run has one slice in a part, that part's mean
-    has no deviation from it and would count as exactly known.
-    """
-
-    of: Callable[[pd.DataFrame], Sequence[NDArray[np.bool_]]]
-    fewest: IntervalRule
 
 
 @dataclass(frozen=True)
@@ -55,13 +41,11 @@ class Statistic:
 
     of: rows of one run -> their pseudo-values, NaN for those that do not enter; the statistic is
     their mean. row_by_row: True where a row's value is its own whatever the run's others are.
-    parts: of the rows, where the statistic is of some; splits where one is too small do not enter.
     """
 
     name: str
     of: Callable[[pd.DataFrame], NDArray[np.float64]]
     row_by_row: bool = False
-    parts: Parts | None = None
 
 
 @cache
@@ -128,9 +112,6 @@ def reduced(cell: Cell, statistic: Statistic) -> Reduced:
     """Reduce a cell, once for all the contrasts that it enters."""
     (slices, of_slice), (runs, of_run) = cell.numbered
     values = pseudo_values(cell.rows, of_slice, of_run, statistic)
-    if statistic.parts is not None:
-        lacking = [name for name, why in lacking_parts(cell, statistic.parts).items() if why]
-        values = np.where(cell.rows["split_id"].isin(lacking), np.nan, values)
     enters = ~np.isnan(values)
     of_slice, of_run, values = of_slice[enters], of_run[enters], values[enters]
     by_slice, by_run = _means(values, of_slice, slices), _means(values, of_run, runs)
@@ -148,20 +129,6 @@ def reduced(cell: Cell, statistic: Statistic) -> Reduced:
             )
     trainings = float(squares.sum()) / max(len(by_slice), 1) ** 2
     return Reduced(by_slice, by_run, trainings, by_split)
-
-
-def lacking_parts(cell: Cell, parts: Parts) -> dict[str, str]:
-    """By split of a cell, why a part there gives no interval; "" where each does.
-
-    A slice is of a part where it is from some seed.
-    """
-    why = {}
-    for split, rows in cell.rows.groupby("split_id"):
-        slices = [rows[mask].drop_duplicates("slice_id")["patient_id"] for mask in parts.of(rows)]
-        why[str(split)] = next(
-            filter(None, (too_few(p.tolist(), parts.fewest) for p in slices)), ""
-        )
-    return why
 
 
 def pseudo_values(

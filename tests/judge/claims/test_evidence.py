@@ -24,8 +24,7 @@ from benchmark.judge.claims.evidence import (
     name_of,
     side,
 )
-from benchmark.judge.reference import IntervalRule
-from benchmark.judge.statistics.contrast import DICE, NO_SPREAD, Parts, Statistic
+from benchmark.judge.statistics.contrast import DICE, NO_SPREAD, Statistic
 from benchmark.judge.statistics.estimate import Estimate, Variance
 from benchmark.judge.statistics.spread_of_seeds import SPREAD_ELSEWHERE
 from benchmark.runs.collect import Collected
@@ -128,19 +127,6 @@ def test_a_statistic_of_no_slice_is_said_to_be_one() -> None:
     found = evidence_of(cell(5, 0.5))
     assert found.within(found.cells[5, 0.5], none) is None
     assert found.unknown([(5, 0.5)], none) == NO_SLICE
-
-
-def test_a_part_that_is_too_small_says_how_large_it_is_and_should_be() -> None:
-    rule = IntervalRule(0.25, 2, 3, 2, "")
-
-    def halves(rows: pd.DataFrame) -> list[np.ndarray]:
-        return [rows["slice_id"].to_numpy() < 2, rows["slice_id"].to_numpy() >= 2]
-
-    part = Statistic("of parts", lambda rows: rows["dice"].to_numpy(), parts=Parts(halves, rule))
-    found = evidence_of(cell(5, 0.5))
-    assert found.within(found.cells[5, 0.5], part) is None
-    why = "a part has 2 slices of 1 patients; an interval takes 3 slices of 2 patients"
-    assert found.unknown([(5, 0.5)], part) == why
 
 
 def test_where_spreads_differ_none_is_lent_to_splits_where_nothing_was_repeated() -> None:

@@ -8,27 +8,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from numpy.typing import NDArray
 from run_records import join, table, terms
 
 from benchmark.judge.cells import Cell, cell_of
 from benchmark.judge.claims.image_claims import small_minus_large
-from benchmark.judge.reference import IntervalRule
 from benchmark.judge.statistics.contrast import (
     DICE,
     LOG_SD,
-    Parts,
     Statistic,
     between_seeds,
     contrast,
     difference_within,
-    lacking_parts,
     mean,
     reduced,
 )
@@ -144,49 +139,6 @@ def test_the_log_sd_is_that_of_the_slices_themselves() -> None:
     found = reduced(cell(unseeded([0.7, 0.9], ["a", "b"])), LOG_SD)
     assert found.by_run.tolist() == [pytest.approx(math.log(0.1))]
     assert found.trainings == 0  # nothing was trained
-
-
-# Parts of the slices.
-
-FEWEST = IntervalRule(0.25, 2, 3, 2, "")  # three slices of two patients
-
-
-def low_minus_high(rows: pd.DataFrame) -> NDArray[np.float64]:
-    return difference_within(rows["dice"].to_numpy(dtype=float), *low_and_high(rows))
-
-
-def low_and_high(rows: pd.DataFrame) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    dice = rows["dice"].to_numpy(dtype=float)
-    return dice < 0.5, dice > 0.5
-
-
-HALVES = Statistic("low minus high", low_minus_high, parts=Parts(low_and_high, FEWEST))
-WIDE = [0.1, 0.2, 0.3, 0.7, 0.8, 0.9]  # low minus high: -0.6
-
-
-def test_a_split_on_which_a_part_is_too_small_does_not_enter() -> None:
-    """Draw 2 has two low slices, draw 3 three of one patient: draw 1 is what there is."""
-    whole = unseeded(WIDE, [*"abcabc"])
-    two = unseeded([0.4, 0.4, *[0.6] * 4], [*"abcabc"], first_slice=20, split_id="by-image-2")
-    of_one = unseeded([0.4] * 3 + [0.6] * 3, [*"aaaabc"], first_slice=40, split_id="by-image-3")
-    alone, among = cell(whole), cell(whole, two, of_one)
-    assert mean(among, HALVES) == mean(alone, HALVES) == pytest.approx(-0.6)
-    assert contrast([(1.0, among)], HALVES, None) == contrast([(1.0, alone)], HALVES, None)
-    assert HALVES.parts
-    assert lacking_parts(among, HALVES.parts) == {
-        "by-image-1": "",
-        "by-image-2": "a part has 2 slices of 2 patients; an interval takes 3 slices of 2 patients",
-        "by-image-3": "a part has 3 slices of 1 patients; an interval takes 3 slices of 2 patients",
-    }
-    assert contrast([(1.0, cell(two))], HALVES, None) is None
-    assert contrast([(1.0, cell(two))], replace(HALVES, parts=None), None) is not None
-
-
-def test_a_slice_that_is_of_a_part_from_one_seed_is_of_it() -> None:
-    """Each seed has two low slices, another one each: three in all, so that no seed takes away."""
-    seeds = {1: [0.1, 0.2, 0.7, 0.8, 0.9, 0.9], 2: [0.1, 0.7, 0.2, 0.8, 0.9, 0.9]}
-    assert HALVES.parts
-    assert lacking_parts(cell(table(seeds, [*"abcabc"])), HALVES.parts) == {"by-image-1": ""}
 
 
 # Against the jackknife: the same statistic of the scores with one patient after another left out.
