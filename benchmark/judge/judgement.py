@@ -403,9 +403,8 @@ class Judgement:
 
     def arms(self) -> list[Table]:
         """Arms against arms, wherever the reference cell met another."""
-        rules = (self.tolerances.contrasts, self.tolerances.intervals)
-        compared = ((panel, rows) for panel, rows in self.comparisons if len(rows) > 1)
-        return [arms_table(panel, rows, *rules) for panel, rows in compared]
+        rule = self.tolerances.contrasts
+        return [arms_table(panel, rows, rule) for panel, rows in self.comparisons if len(rows) > 1]
 
     def measures(self) -> list[Table]:
         """Boundaries, misses and sizes of every panel whose runs have them."""

@@ -87,7 +87,6 @@ class DiceRule:
 class IntervalRule:
     """What intervals, and verdicts on arms that train, have to meet; `tolerances.toml` says why."""
 
-    same_spread: float
     fewest_seeds: int
     fewest_slices: int
     fewest_patients: int

@@ -213,8 +213,7 @@ def _arms(source: Source) -> Iterator[Chapter]:
     compared = {id(panel): rows for panel, rows in judgement.comparisons}
     for panel in ordered(judgement):
         rows = compared[id(panel)]
-        made = (panel, rows, rule, judgement.tolerances.intervals)
-        tables = (arms_table(*made),) if len(rows) > 1 else ()
+        tables = (arms_table(panel, rows, rule),) if len(rows) > 1 else ()
         arms = [figure for table in tables for figure in arms_figures(table, rule)]
         figures = [*(replace(f, tables=tables) for f in arms), *cost_figures(panel, arm)]
         lacks = panel in judgement.without_reference

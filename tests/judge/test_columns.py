@@ -112,8 +112,8 @@ def arms() -> Table:
     other = {"params": "", "alpha": 0.6, "parameters": 2_650_000, "timing.fit_seconds": 150.0}
     other |= {"fit.stop_epoch": 19, **flop}
     (panel,) = panels(join(flat(0.79, 0.81, **flop), flat(0.88, 0.90, 0.92, **other)))
-    rules = (RULES.contrasts, RULES.intervals)
-    return arms_table(panel, pairwise_comparisons(panel, *rules), *rules)
+    rows = pairwise_comparisons(panel, RULES.contrasts, RULES.intervals)
+    return arms_table(panel, rows, RULES.contrasts)
 
 
 def lower() -> Table:

@@ -166,8 +166,8 @@ def test_pairs_are_of_one_source_each() -> None:
     reference = table({1: [0.9] * 4, 2: [0.8] * 4}, PATIENTS, measures=AREAS)
     new, old = (runs_of(s, {1: [d] * 4}) for s, d in zip(SOURCES[1:3], (0.7, 0.3), strict=True))
     (panel,) = panels(join(reference, new, old))
-    rules = (RULES.contrasts, RULES.intervals)
-    rows = arms_table(panel, pairwise_comparisons(panel, *rules), *rules).records
+    compared = pairwise_comparisons(panel, RULES.contrasts, RULES.intervals)
+    rows = arms_table(panel, compared, RULES.contrasts).records
     assert [(row["arm"], row["dice"]) for row in rows] == [
         ("unet 5x5, alpha 0.5", pytest.approx(0.85)),
         ("my-arm (source a1a1a1)", pytest.approx(0.7)),

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import product
 
-import pandas as pd
-
 from benchmark.judge.cells import Cell, Panel
 from benchmark.judge.reference import ClaimRule, IntervalRule, Reference, Sizes, Tolerances
 from benchmark.judge.statistics.contrast import (
@@ -18,9 +16,9 @@ from benchmark.judge.statistics.contrast import (
     Statistic,
     reduced,
 )
-from benchmark.judge.statistics.estimate import Estimate, Variance
+from benchmark.judge.statistics.estimate import Estimate
 from benchmark.judge.statistics.groups import Group, combined
-from benchmark.judge.statistics.spread_of_seeds import SPREAD_ELSEWHERE, Spreads, spreads
+from benchmark.judge.statistics.spread_of_seeds import Spreads, spreads
 
 GridPoint = tuple[int, float]  # kernel size and alpha
 WeightsOf = Callable[[Collection[GridPoint]], Mapping[GridPoint, float]]  # of points on one split
@@ -78,13 +76,8 @@ class GridEvidence:
     def spreads(self, statistic: Statistic) -> Spreads:
         """How far trainings of all cells lie apart in a statistic."""
         if statistic not in self._spreads:
-            level = self.intervals.same_spread
-            self._spreads[statistic] = spreads(self.cells.values(), statistic, level)
+            self._spreads[statistic] = spreads(self.cells.values(), statistic)
         return self._spreads[statistic]
-
-    def seeds(self, statistic: Statistic) -> Variance | None:
-        """The statistic's variance between seeds, pooled over all cells."""
-        return self.spreads(statistic).pooled
 
     def combined(self, groups: Sequence[Group], statistic: Statistic) -> Estimate | None:
         """The weighted sum of groups of points, each on its own splits; see `combined`."""
@@ -167,11 +160,9 @@ class GridEvidence:
         found = list(filter(None, (self._empty(group, statistic) for group in groups)))
         if found:
             return found[0]
-        if self.seeds(statistic) is None:
-            return TOO_FEW_ENTER if self.seeds(DICE) else NO_SPREAD
-        patients = pd.concat([cell.rows["patient_id"] for cell in self.cells.values()])
-        few = patients.isna().any() or patients.nunique() < 2
-        return FEW_PATIENTS if few else SPREAD_ELSEWHERE
+        if self.spreads(statistic).pooled is None:
+            return TOO_FEW_ENTER if self.spreads(DICE).pooled else NO_SPREAD
+        return FEW_PATIENTS
 
     def _empty(self, group: Group, statistic: Statistic) -> str:
         """Why no slice enters from all cells of a group on a split; "" where some do."""

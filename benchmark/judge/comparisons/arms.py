@@ -29,7 +29,7 @@ from benchmark.judge.statistics.contrast import (
     mean,
 )
 from benchmark.judge.statistics.estimate import Estimate, holm
-from benchmark.judge.statistics.spread_of_seeds import SPREAD_ELSEWHERE, Spreads, spreads
+from benchmark.judge.statistics.spread_of_seeds import Spreads, spreads
 from benchmark.judge.tables import Column, Record, Table
 from benchmark.runs.collect import Collected
 
@@ -99,7 +99,7 @@ def pairwise_comparisons(
         reference = lent_reference(panel, rule.reference, ours) or reference
     if reference is None:
         return []
-    varying = _spreads(panel, reference, intervals)
+    varying = _spreads(panel, reference)
     rows = [
         _compared(cell, reference, varying, fewest) for cell in panel.cells if cell is not reference
     ]
@@ -111,10 +111,10 @@ def pairwise_comparisons(
     return [*automatic, *(row for row in rows if row.cell.needs_click)]
 
 
-def _spreads(panel: Panel, reference: Cell, intervals: IntervalRule) -> Spreads:
+def _spreads(panel: Panel, reference: Cell) -> Spreads:
     """How trainings of a panel vary, and of a reference that is lent to it."""
     cells = [*panel.cells, *([reference] if reference.ours else [])]
-    return spreads(cells, DICE, intervals.same_spread)
+    return spreads(cells, DICE)
 
 
 def _serves(reference: Cell, cells: Sequence[Cell], fewest_seeds: int) -> bool:
@@ -142,8 +142,7 @@ def _compared(
     if cell.needs_click:
         return replace(row, why="was given a click")
     if difference is None:
-        unknown = SPREAD_ELSEWHERE if varying.pooled else NO_SPREAD
-        return replace(row, why=NO_PATIENTS if seeds else unknown)
+        return replace(row, why=NO_PATIENTS if seeds else NO_SPREAD)
     once = [part.name for part in (mine, other) if part.seeded and part.most_seeds < fewest_seeds]
     row = replace(row, once=ONCE.format(" and ".join(once), fewest_seeds) if once else "")
     return replace(row, p=difference.p_value(), wilcoxon_p=_wilcoxon(mine, other))
@@ -179,9 +178,7 @@ def _wilcoxon(cell: Cell, other: Cell) -> float:
     return float(wilcoxon(by_patient).pvalue) if (by_patient != 0).any() else 1.0
 
 
-def arms_table(
-    panel: Panel, rows: Sequence[PairwiseComparison], rule: ContrastRule, intervals: IntervalRule
-) -> Table:
+def arms_table(panel: Panel, rows: Sequence[PairwiseComparison], rule: ContrastRule) -> Table:
     """The comparisons of one panel, of which there are some, with parameters and cost beside them.
 
     Records say in `ours` which cell is of the records shipped here.
@@ -211,7 +208,7 @@ def arms_table(
     )
     notes = [differences, CORRECTED, COSTS]
     notes += [_whose(reference.runs)] if reference.ours else []
-    notes += filter(None, [_spreads(panel, reference, intervals).note])
+    notes += filter(None, [_spreads(panel, reference).note])
     notes += [LEGEND] if any(record["click"] for record in records) else []
     essential = (
         "arm",

@@ -39,7 +39,7 @@ def external_tool_table(
     for _, group in runs[same].groupby(list(CONDITIONS)):
         arms = group.groupby(list(SAME_CELL))
         cells = disambiguated([cell_of(part, collected) for _, part in arms])
-        varying = spreads(cells, DICE, rules.intervals.same_spread)
+        varying = spreads(cells, DICE)
         first = group.iloc[0]
         tool = external_tool_cell(name, str(first["split_id"]), judged.scores)
         for cell in cells:

@@ -47,7 +47,7 @@ def headline(collected: Collected, reference: Reference, tolerances: Tolerances)
     for _, part in runs.groupby(["height", "width", "precision"]):
         splits = part.groupby(["split_unit", "protocol_hash"])
         cells = [cell_of(group, collected) for _, group in splits]
-        varying = spreads(cells, DICE, tolerances.intervals.same_spread)
+        varying = spreads(cells, DICE)
         rows += [_row(cell, varying.of([cell]), level) for cell in cells]
     rows.sort(key=lambda row: bool(row["size"] != own))
     interval = f"{level:.0%} interval"
@@ -69,8 +69,7 @@ def headline(collected: Collected, reference: Reference, tolerances: Tolerances)
     )
     title = f"{cell_name(cell.arm, cell.kernel_size, cell.alpha)}: the thesis's best cell."
     note = (
-        "The interval says where the mean would lie with new patients, training sets and seeds; "
-        "the variance between seeds is pooled over both kinds of split where they look alike. "
+        "The interval says where the mean would lie with new patients, training sets and seeds. "
         "Every slice counts once, averaged over its seeds. Splits by image and by patient test "
         "different slices: do not compare these rows to judge the split; use the next table."
     )

@@ -42,13 +42,12 @@ from benchmark.judge.reference import SplitEffectRule
 from benchmark.judge.statistics.contrast import (
     DICE,
     SLICE,
-    between_seeds,
     contrast,
     mean,
     reduced,
 )
-from benchmark.judge.statistics.crossed import crossed, net
 from benchmark.judge.statistics.estimate import NONE, Estimate, Variance, clustered_mean
+from benchmark.judge.statistics.spread_of_seeds import pooled
 from benchmark.judge.tables import Column, Table
 from benchmark.runs.collect import Collected
 
@@ -103,8 +102,7 @@ def split_effects(collected: Collected) -> list[SplitEffect]:
 
 
 def _effect(image: Cell, patient: Cell) -> SplitEffect:
-    seeds = between_seeds([image, patient], DICE)
-    seeds = net(seeds, crossed([image, patient], DICE)) if seeds else None
+    seeds = pooled([image, patient], DICE)
     both = _tested(image.rows).intersection(_tested(patient.rows))  # the same slice and seed
     image, patient = (
         cell.where(lambda rows: _tested(rows).isin(both)) for cell in (image, patient)

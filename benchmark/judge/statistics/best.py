@@ -9,9 +9,8 @@ through it. The errors of all d_c together have the covariance
 
 r_g (K,): what patient g's slices pull each d by, times the root of the factor that reduces the bias
 in `clustered_mean`, 0 where a cell has no slice of his; t_j (K,): what training j weighs in each d;
-s_j^2: the variance between seeds beyond what patients show already (`crossed`), one for all, or
-where a test tells spreads apart that of all cells on a split (two seeds of one cell alone say too
-little to set 36 against each other).
+s_j^2: the variance between seeds beyond what patients show already (`crossed`), that of all cells
+on a split (two seeds of one cell alone say too little to set 36 against each other).
 
 Draws of d + error, error normal with covariance V divided by a chi-square over its degrees of
 freedom (Satterthwaite's of a difference, the fewest of all cells'), are a *confidence distribution*
@@ -43,8 +42,7 @@ from numpy.typing import NDArray
 from benchmark.judge.cells import Cell
 from benchmark.judge.statistics.contrast import DICE, SLICE, reduced
 from benchmark.judge.statistics.estimate import NONE, Variance, clustered_mean
-from benchmark.judge.statistics.spread_of_seeds import Spreads, on_split
-from benchmark.judge.statistics.spread_of_seeds import spreads as spreads_of
+from benchmark.judge.statistics.spread_of_seeds import Spreads
 
 DRAWS = 20_000  # a chance of 0.95 is then known to +- 0.003
 STREAM = (20240905, 36)  # of the draws, the same for all
@@ -215,22 +213,11 @@ def _too_few(values: pd.Series[float]) -> bool:
 
 
 def _parts(rows: Mapping[tuple[str, int], Floats], spreads: Spreads) -> list[Part]:
-    """What trainings bring: one part with one spread for all, or one for each split's own."""
-    of_all = _alike(spreads.cells, "")
-    names = sorted({split for split, _ in rows}) if spreads.heterogeneous else []
-    own = {split: _alike(spreads.cells, split) for split in names}
+    """What trainings bring: a part for each spread."""
+    own = {split: spreads.on(split) or NONE for split in sorted({split for split, _ in rows})}
     by_spread = defaultdict[Variance, list[Floats]](list)
     for (split, _), row in rows.items():
-        by_spread[own.get(split) or of_all or NONE].append(row)
+        by_spread[own[split]].append(row)
     return [
         Part(np.array(found) * spread.value**0.5, spread.df) for spread, found in by_spread.items()
     ]
-
-
-def _alike(cells: Sequence[Cell], split: str) -> Variance | None:
-    """The variance of a training on this split, on all where none is named, were all cells alike;
-    None without two seeds.
-    """
-    there = [on_split(cell, split) if split else cell for cell in cells
-             if not split or split in cell.splits]  # fmt: skip
-    return spreads_of(there, DICE, 1.0).of(there)

@@ -1,24 +1,23 @@
-"""Do trainings of all cells, on all splits, vary alike? And which spread a contrast is to use.
+"""The spread of trainings that a contrast uses, and whether all cells on all splits vary alike.
 
 A group is the trainings of one cell on one split, of which two seeds or more tell a variance s_g^2
-with n_g - 1 degrees of freedom. Where no test tells the groups apart, all are pooled into one s^2.
-Where one does, a contrast has of each of its groups the variance of that group itself,
+with n_g - 1 degrees of freedom. A contrast has of each of its groups the variance of that group
+itself,
 
     v = sum over groups of c_g s_g^2        df = v^2 / sum over groups of (c_g s_g^2)^2 / (n_g - 1)
 
 c_g being the group's share in the contrast, and df Satterthwaite's. A group with one seed borrows
 what the contrast's other groups on its split come to; failing that, all cells on its split; failing
-that, the contrast's groups on other splits.
+that, the contrast's groups on other splits; failing that, all cells on all splits.
 
-The test is Bartlett's (Proc. Royal Society A 160 (1937) 268), by its Monte Carlo p (Barnard 1963;
-Davison & Hinkley, Bootstrap Methods (1997), 4.2), since chi-square does not hold for groups of two:
-exact whatever the sizes, where groups are independent and trainings vary normally. It notices
-heavier tails than those, too, and then the groups' own spreads are used. That it does not tell
-groups apart shows little, few and small as they are: at 5 % it has a power of 0.27 against one of
-five groups with four times the SD, and intervals would hold the truth in 70 to 90 of 100 cases. And
-each added run may turn it, and with it every interval: asking for a p of 0.9, one of 48 confirmed
-claims was undone by runs that agreed. So pooling asks for a p of 0.99, all but never, as Zimmerman
-advises (Brit. J. Mathematical & Statistical Psychology 57 (2004) 173); the p is told.
+Nothing is pooled before it must be. Few and small as groups are, no test tells them apart when it
+should (at 5 % Bartlett's has a power of 0.27 against one of five groups with four times the SD, and
+intervals would hold the truth in 70 to 90 of 100 cases), and each added run may turn it, and with
+it every interval (Zimmerman, Brit. J. Mathematical & Statistical Psychology 57 (2004) 173). The p
+of that test is told all the same. It is Bartlett's (Proc. Royal Society A 160 (1937) 268), by its
+Monte Carlo p (Barnard 1963; Davison & Hinkley, Bootstrap Methods (1997), 4.2), since chi-square
+does not hold for groups of two: exact whatever the sizes, where groups are independent and
+trainings vary normally. It notices heavier tails than those, too.
 
 The groups' own variances hold 95 % intervals better than one variance pooled over the contrast's
 groups, where their spreads or their numbers of seeds differ (0.92 against 0.84, where the cell with
@@ -33,7 +32,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -45,12 +44,9 @@ from benchmark.judge.statistics.contrast import Statistic, between_seeds, reduce
 from benchmark.judge.statistics.crossed import crossed, net
 from benchmark.judge.statistics.estimate import NONE, Variance
 
-DIFFER = (
-    "That trainings of these cells vary alike is not shown (Bartlett's test: p = {:.2g}; they are "
-    "pooled from {:.2g} on), so each comparison uses the spread of its own cells and splits."
-)
-SPREAD_ELSEWHERE = (
-    "trainings differ in spread, and none on these splits was repeated from another seed"
+NOTE = (
+    "That trainings of these cells vary alike is not shown (Bartlett's test: p = {:.2g}), so each "
+    "comparison uses the spread of its own cells and splits."
 )
 SIMULATED = 4999  # a p of 0.05 is then known to +- 0.006
 SAME = 1e-9  # trainings that lie closer are equal but for rounding
@@ -62,38 +58,30 @@ Trained = tuple[Cell, tuple[float, ...]]  # a cell on one split, the statistic o
 
 @dataclass(frozen=True, eq=False)
 class Spreads:
-    """How far trainings of cells under the same terms lie apart in a statistic.
-
-    level: at which a test must tell groups apart before they count as varying differently.
-    """
+    """How far trainings of cells under the same terms lie apart in a statistic."""
 
     cells: tuple[Cell, ...]
     statistic: Statistic
-    level: float
-
-    @cached_property
-    def pooled(self) -> Variance | None:
-        """s^2 of all groups in one; None without two seeds anywhere."""
-        return between_seeds(self.cells, self.statistic)
 
     @cached_property
     def p(self) -> float:
         """Of the test that all groups vary alike; 1 where fewer than two groups have two seeds."""
-        return same_spread_p(runs for of in self.by_split.values() for runs in of)
-
-    @cached_property
-    def by_split(self) -> dict[str, list[tuple[float, ...]]]:
-        """The statistic of every training, cell by cell, on each split."""
-        return {split: [runs for _, runs in of] for split, of in self._by_split.items()}
-
-    @property
-    def heterogeneous(self) -> bool:
-        return self.p < 1 - self.level
+        return same_spread_p(runs for _, runs in self._groups)
 
     @property
     def note(self) -> str:
-        """What is to be told beside verdicts; "" where all groups are pooled."""
-        return DIFFER.format(self.p, 1 - self.level) if self.heterogeneous else ""
+        """What is to be told beside verdicts; "" where nothing can differ."""
+        return NOTE.format(self.p) if self.p < 1 else ""
+
+    @cached_property
+    def pooled(self) -> Variance | None:
+        """Of a training, were all groups alike; None without two seeds anywhere."""
+        return pooled(self.cells, self.statistic)
+
+    def on(self, split: str) -> Variance | None:
+        """The same of the groups on one split; of all, where none there has two seeds."""
+        there = [cell for cell, _ in self._by_split.get(split, [])]
+        return pooled(there, self.statistic) or self.pooled
 
     def of(self, cells: Iterable[Cell]) -> Variance | None:
         """Return the variance per training that `contrast` takes for cells that weigh alike, but
@@ -111,62 +99,57 @@ class Spreads:
         return found * (1 / total) if found and total else found
 
     def variance(self, shares: Shares) -> Variance | None:
-        """Return what trainings bring to the variance of a contrast; None where it is not known.
+        """Return what trainings bring to the variance of a contrast; None where nothing is known.
 
         Nothing where no cell trains.
         """
-        if not shares:
-            return NONE
-        if self.heterogeneous:
-            return self._own(shares)
-        if self.pooled is None:
-            return None
-        return net(self.pooled, self._crossed) * sum(share for *_, share in shares)
-
-    def _own(self, shares: Shares) -> Variance | None:
-        """The same from the groups in question alone."""
-        groups = [(on_split(cell, split), split) for cell, split, _ in shares]
-        own = [(cell, self._runs(cell, split)) for cell, split in groups]
-        parts = defaultdict[tuple[float, ...], float](float)  # c_g of each group that tells of it
-        told: dict[tuple[float, ...], Cell] = {}
-        for (_, split, share), (cell, runs) in zip(shares, own, strict=True):
-            there = [group for group, (_, at) in zip(own, groups, strict=True) if at == split]
-            lenders = ([(cell, runs)], there, self._by_split.get(split, []), own)
+        own = [self._group(cell, split) for cell, split, _ in shares]
+        parts = defaultdict[Trained, float](float)  # c_g of each group that tells of it
+        for (_, split, share), group in zip(shares, own, strict=True):
+            there = [its for its, (_, at, _) in zip(own, shares, strict=True) if at == split]
+            lenders = ([group], there, self._by_split.get(split, []), own, self._groups)
             known = next(filter(None, map(_of_two, lenders)), None)
             if known is None:
                 return None
             df = sum(len(runs) - 1 for _, runs in known)
-            for lender, runs in known:
-                parts[runs] += share * (len(runs) - 1) / df
-                told[runs] = lender
-        seeds = sum((_variance(runs) * share for runs, share in parts.items()), NONE)
-        both = [crossed([told[runs]], self.statistic) for runs in parts]
+            for lender in known:
+                parts[lender] += share * (len(lender[1]) - 1) / df
+        seeds = sum((_variance(runs) * share for (_, runs), share in parts.items()), NONE)
+        both = [crossed([cell], self.statistic) for cell, _ in parts]
         if not all(both):
             return seeds
         shared = zip(both, parts.values(), strict=True)
         return net(seeds, sum((i2 * share for i2, share in shared if i2), NONE))
 
-    def _runs(self, cell: Cell, split: str) -> tuple[float, ...]:
+    def _group(self, cell: Cell, split: str) -> Trained:
         of = reduced(cell, self.statistic).by_split.get(split)
-        return of.by_run if of else ()
+        return on_split(cell, split), of.by_run if of else ()
 
     @cached_property
-    def _by_split(self) -> dict[str, list[Trained]]:
+    def _by_split(self) -> Mapping[str, list[Trained]]:
         """The cells on each split, and the statistic of every training there."""
         found = defaultdict[str, list[Trained]](list)
         for cell in self.cells:
-            for split, of in reduced(cell, self.statistic).by_split.items():
-                found[split].append((on_split(cell, split), of.by_run))
-        return dict(found)
+            for split in reduced(cell, self.statistic).by_split:
+                found[split].append(self._group(cell, split))
+        return found
 
     @cached_property
-    def _crossed(self) -> Variance | None:
-        return crossed(self.cells, self.statistic)
+    def _groups(self) -> list[Trained]:
+        return [group for of in self._by_split.values() for group in of]
 
 
-def spreads(cells: Iterable[Cell], statistic: Statistic, level: float) -> Spreads:
+def spreads(cells: Iterable[Cell], statistic: Statistic) -> Spreads:
     """The spreads of cells under the same terms; arms without seeds have none."""
-    return Spreads(tuple(cell for cell in cells if cell.seeded), statistic, level)
+    return Spreads(tuple(cell for cell in cells if cell.seeded), statistic)
+
+
+def pooled(cells: Sequence[Cell], statistic: Statistic) -> Variance | None:
+    """The variance of a training beyond what patients show, one for all cells and splits; None
+    without two seeds anywhere.
+    """
+    seeds = between_seeds(cells, statistic)
+    return net(seeds, crossed(cells, statistic)) if seeds else None
 
 
 @lru_cache(maxsize=1024)

@@ -12,6 +12,7 @@ import pytest
 from claim_cells import ALPHAS, KERNELS, evidence_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from one_spread import Alike
 from run_records import table, terms
 from strategies import costly, seeds
 
@@ -20,7 +21,6 @@ from benchmark.judge.claims.evidence import ClaimVerdict, Finding, GridEvidence,
 from benchmark.judge.claims.predicates import CLAIMS
 from benchmark.judge.claims.table import best_cells, claims_table, judge_claims
 from benchmark.judge.statistics.contrast import DICE
-from benchmark.judge.statistics.spread_of_seeds import spreads
 from benchmark.runs.collect import DTYPES, Collected
 
 pytestmark = pytest.mark.slow
@@ -252,7 +252,7 @@ def test_an_added_draw_that_agrees_leaves_every_verdict(
     }
     before = evidence(drawn, level=0.97)
     after = evidence(replace(drawn, scores={**drawn.scores, **more}))
-    known = spreads(before.cells.values(), DICE, level=1.0)
+    known = Alike(tuple(before.cells.values()), DICE)
     before._spreads[DICE] = after._spreads[DICE] = known
     claims = OF_PAIRS if of_pairs else OF_GROUPS
     was, found = standings(before, *claims), standings(after, *claims)

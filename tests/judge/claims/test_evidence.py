@@ -26,7 +26,6 @@ from benchmark.judge.claims.evidence import (
 )
 from benchmark.judge.statistics.contrast import DICE, NO_SPREAD, Statistic
 from benchmark.judge.statistics.estimate import Estimate, Variance
-from benchmark.judge.statistics.spread_of_seeds import SPREAD_ELSEWHERE
 from benchmark.runs.collect import Collected
 
 
@@ -91,11 +90,10 @@ def test_a_contrast_by_hand() -> None:
     assert found.half_width(0.95) == pytest.approx(0.030424, abs=1e-6)
 
 
-def test_the_spread_between_seeds_is_pooled_over_all_cells_once() -> None:
-    """Variances 0.01^2 / 2 (df 1), 0.01^2 (three seeds, df 2) and of one seed none: 2.5e-4 / 3."""
-    found = evidence_of(cell(3, 0.5), cell(5, 0.1, seeds=3), cell(9, 0.9, seeds=1))
-    assert found.seeds(DICE) == Variance(pytest.approx((0.5e-4 + 2e-4) / 3), 3)
-    assert found.seeds(DICE) is found.seeds(DICE)  # dear, and a claim asks for it 35 times
+def test_spreads_are_worked_out_once() -> None:
+    """They are dear, and a claim asks for them 35 times."""
+    found = evidence_of(cell(3, 0.5), cell(5, 0.1, seeds=3))
+    assert found.spreads(DICE) is found.spreads(DICE)
 
 
 @pytest.mark.parametrize(
@@ -127,16 +125,6 @@ def test_a_statistic_of_no_slice_is_said_to_be_one() -> None:
     found = evidence_of(cell(5, 0.5))
     assert found.within(found.cells[5, 0.5], none) is None
     assert found.unknown([(5, 0.5)], none) == NO_SLICE
-
-
-def test_where_spreads_differ_none_is_lent_to_splits_where_nothing_was_repeated() -> None:
-    """Two cells once on draw 1; on draw 2 one varies a hundred times as much as the other."""
-    draw_2 = {"split_id": "by-image-2", "first_slice": 9}
-    repeated = cell(5, 0.1, seeds=4, apart=0.1, **draw_2), cell(5, 0.2, apart=0.001, **draw_2)
-    found = evidence_of(cell(3, 0.5, seeds=1), cell(5, 0.5, seeds=1), *repeated)
-    weights = {(3, 0.5): 1.0, (5, 0.5): -1.0}
-    assert found.contrast(weights, DICE) is None
-    assert found.unknown(weights, DICE) == SPREAD_ELSEWHERE
 
 
 def test_columns_that_some_run_lacks() -> None:

@@ -49,7 +49,7 @@ def compared(user: Collected, records: Collected | None) -> list[PairwiseCompari
 def same_numbers(one: list[PairwiseComparison], other: list[PairwiseComparison]) -> bool:
     """True where their tables are the same but for what marks ours."""
     (panel,) = panels(mine())
-    tables = (arms_table(panel, rows, RULE, INTERVALS).numbers for rows in (one, other))
+    tables = (arms_table(panel, rows, RULE).numbers for rows in (one, other))
     first, second = (numbers.drop(columns=["arm", "ours"]) for numbers in tables)
     return first.equals(second)
 

@@ -308,7 +308,8 @@ def test_the_headlines_interval_by_hand() -> None:
 def test_the_headlines_interval_weighs_unequal_seeds_as_they_stand_in_the_mean() -> None:
     """Three seeds on one draw and two on another, of equal slices and draws: each training of the
     first is a sixth of the mean, of the second a quarter: 3/36 + 2/16 of s^2. Not a fifth, as five
-    trainings alike would bring. Both draws have s^2 = 0.0004, of 3 degrees of freedom in all.
+    trainings alike would bring. Both draws have s^2 = 0.0004, of 2 and 1 degrees of freedom:
+    Satterthwaite's are (3/36 + 2/16)^2 / ((3/36)^2 / 2 + (2/16)^2) = 2.2727.
     """
     one = table({1: [0.80] * 4, 2: [0.82] * 4, 3: [0.84] * 4}, PATIENTS)
     off = 0.01 * math.sqrt(2)
@@ -316,7 +317,9 @@ def test_the_headlines_interval_weighs_unequal_seeds_as_they_stand_in_the_mean()
                 split_id="by-image-2")  # fmt: skip
     row = first(join(one, two)).iloc[1]
     assert row["dice"] == pytest.approx(0.82)
-    half = 3.182446 * math.sqrt(0.0004 * (3 / 36 + 2 / 16))
+    first_share, second_share = 3 / 36, 2 / 16
+    df = (first_share + second_share) ** 2 / (first_share**2 / 2 + second_share**2)
+    half = stats.t.ppf(0.975, df) * math.sqrt(0.0004 * (first_share + second_share))
     assert (row["low"], row["high"]) == pytest.approx((0.82 - half, 0.82 + half), abs=1e-6)
 
 

@@ -12,6 +12,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from one_spread import Alike
 from run_records import join, table
 from scipy import stats
 
@@ -21,7 +22,7 @@ from benchmark.judge.statistics.best import DRAWS, Part, Race, race, race_of
 from benchmark.judge.statistics.contrast import DICE, contrast
 from benchmark.judge.statistics.estimate import Variance
 from benchmark.judge.statistics.groups import Group, combined
-from benchmark.judge.statistics.spread_of_seeds import Spreads, spreads
+from benchmark.judge.statistics.spread_of_seeds import Spreads, pooled, spreads
 from benchmark.runs.collect import Collected
 from benchmark.splits.split import SPLIT_SEED
 
@@ -197,8 +198,8 @@ def raced(*parts: Collected) -> Race:
 
 
 def alike(cells: Sequence[Cell]) -> Spreads:
-    """Their spreads, which no test tells apart."""
-    return spreads(cells, DICE, level=1.0)
+    """Their spreads, taken to be one."""
+    return Alike(tuple(cells), DICE)
 
 
 def covariance(found: Race) -> NDArray[np.float64]:
@@ -221,9 +222,9 @@ def test_differences_and_their_variances_are_those_of_the_contrast_of_the_two_ce
     of_patients = contrast([(1.0, cells[1]), (-1.0, cells[0])], DICE, Variance(0.0))
     assert of_patients is not None
     assert found.parts[0].df == pytest.approx(of_patients.variance.df)
-    pooled = alike(cells).of(cells)
-    assert pooled is not None
-    assert [part.df for part in found.parts[1:]] == [pooled.df]
+    one = alike(cells).pooled
+    assert one is not None
+    assert [part.df for part in found.parts[1:]] == [one.df]
 
 
 def test_a_split_weighs_by_what_its_trainings_know_as_in_a_contrast() -> None:
@@ -237,14 +238,14 @@ def test_a_split_weighs_by_what_its_trainings_know_as_in_a_contrast() -> None:
     assert covariance(found)[1, 1] == pytest.approx(between.variance.value)
 
 
-def test_where_spreads_differ_trainings_have_that_of_their_split() -> None:
-    """Level 0: any difference counts. Two seeds of two cells on each split, pooled there."""
+def test_trainings_have_the_spread_of_their_split() -> None:
+    """Two seeds of two cells on each split, pooled there."""
     cells = cells_of(trained(1), trained(2))
-    found = race(cells, [cells[0]] * 2, spreads(cells, DICE, level=0.0))
+    found = race(cells, [cells[0]] * 2, spreads(cells, DICE))
     assert found is not None
     for part, split in zip(found.parts[1:], ("by-image-1", "by-image-2"), strict=True):
         there = [cell.on([split]) for cell in cells]
-        own = spreads(there, DICE, level=1.0).of(there)
+        own = pooled(there, DICE)
         assert own is not None
         assert part.df == own.df
         # each has half of the slices, two trainings of the cell and two of the base

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from run_records import join, table, terms
+from run_records import join, table
 from strategies import costly
 from strategies import seeds as keys
 
@@ -19,7 +19,6 @@ from benchmark.judge.statistics.estimate import Estimate, clustered_mean
 from benchmark.judge.statistics.groups import Group, combined
 from benchmark.judge.statistics.spread_of_seeds import spreads
 
-LEVEL = terms()[1].intervals.same_spread
 DRAWS = {"one": 0, "two": 10, "three": 20}  # and the number of the first slice of each
 
 
@@ -41,7 +40,7 @@ def flat(middle: float, n: int, seeds: int = 2) -> dict[int, list[float]]:
 def estimate(
     groups: Sequence[Group], cells: Mapping[Any, Cell], statistic: Statistic = DICE
 ) -> Estimate | None:
-    return combined(groups, cells, statistic, spreads(cells.values(), statistic, LEVEL))
+    return combined(groups, cells, statistic, spreads(cells.values(), statistic))
 
 
 WHO = {"one": "aabb", "two": "cd", "three": "abcd"}
@@ -102,7 +101,7 @@ def test_where_seeds_are_equal_it_is_the_plain_contrast(
         cell(name, WHO, **{d: dict(enumerate(random.uniform(0.2, 0.9, (m, 4)))) for d in draws})
         for name, m in (("a", n), ("b", 2))
     )
-    there = spreads([first, second], statistic, LEVEL)
+    there = spreads([first, second], statistic)
     plain = contrast([(1.0, first), (-1.0, second)], statistic, there.of([first, second]))
     weights = {draw: {"A": 1.0, "B": -1.0} for draw in draws}
     found = combined([Group(1.0, weights)], {"A": first, "B": second}, statistic, there)
