@@ -22,7 +22,7 @@ from benchmark.judge.claims.evidence import (
     in_words,
     side,
 )
-from benchmark.judge.reference import ClaimRule, IntervalRule, Sizes
+from benchmark.judge.reference import ClaimRule, Sizes
 from benchmark.judge.statistics.contrast import DICE
 from benchmark.judge.statistics.contrast import mean as mean_of_cell
 from benchmark.judge.statistics.estimate import Estimate, clustered_share, too_few
@@ -54,8 +54,7 @@ def small_tumours(evidence: GridEvidence) -> Finding:
     parts = small_and_large(cell, evidence.sizes, rule.outline_right_nsd_1mm)
     few = _too_few(parts, evidence)
     mean, difference = (
-        None if why else signed_sum(parts[:n], evidence.intervals)
-        for n, why in enumerate(few, start=1)
+        None if why else signed_sum(parts[:n]) for n, why in enumerate(few, start=1)
     )
     low, high = (mean_of_cell(part, DICE) for part in parts)
     small, less = (
@@ -85,7 +84,7 @@ def small_and_large(cell: Cell, sizes: Sizes, least: float) -> tuple[Cell, Cell]
     )
 
 
-def signed_sum(parts: Sequence[Cell], rule: IntervalRule) -> Estimate | None:
+def signed_sum(parts: Sequence[Cell]) -> Estimate | None:
     """Mean Dice of the first part, minus that of the second if there is one; see `combined`.
 
     A slice's value is its mean over the trainings in which it is of the part, and a part's
@@ -95,8 +94,7 @@ def signed_sum(parts: Sequence[Cell], rule: IntervalRule) -> Estimate | None:
         Group(sign, {split: {i: 1.0} for split in sorted(part.splits)})
         for i, (sign, part) in enumerate(zip((1.0, -1.0), parts, strict=False))
     ]
-    told = spreads(parts, DICE, rule.same_spread)
-    return combined(groups, dict(enumerate(parts)), DICE, told)
+    return combined(groups, dict(enumerate(parts)), DICE, spreads(parts, DICE))
 
 
 def _in_words(value: float, estimate: Estimate | None, level: float) -> str:

@@ -36,8 +36,8 @@ from benchmark.runs.collect import Collected
 NO_PATIENTS = "some slices have no patient number, or there is only one patient"
 CORRECTED = (
     "p (Holm) is corrected for the number of arms compared, the interval is not. Each mean is over "
-    "the common splits (where both have the seeds that a verdict takes, if there are some), weighed by their trainings, "
-    "and the reference's own over all of its splits."
+    "the common splits (where both have the seeds that a verdict takes, if there are some), "
+    "weighed by their trainings, and the reference's own over all of its splits."
 )
 AFTER_HOLM = "after Holm's correction"
 ONCE = (

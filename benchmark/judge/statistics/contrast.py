@@ -64,21 +64,6 @@ DICE = mean_of("dice")
 LOG_SD = Statistic("log SD of Dice over slices", _log_sd)
 
 
-def difference_within(
-    x: NDArray[np.float64], of: NDArray[np.bool_], than: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    """Pseudo-values of the mean of x (rows,) over one part of a run's rows minus that over another.
-
-    The two parts share no row. All NaN where one of them has none.
-    """
-    values = np.full(len(x), np.nan)
-    if of.any() and than.any():
-        n, difference = of.sum() + than.sum(), x[of].mean() - x[than].mean()
-        for part, sign in ((of, 1), (than, -1)):
-            values[part] = difference + sign * n / part.sum() * (x[part] - x[part].mean())
-    return values
-
-
 @dataclass(frozen=True, eq=False)
 class OnSplit:
     """A statistic of one cell on one split.

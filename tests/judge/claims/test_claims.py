@@ -173,7 +173,7 @@ def test_best_cell_may_be_a_little_behind_one_but_not_by_the_gain() -> None:
             cell(k, a, 0.77, apart=0.004) for k in KERNELS for a in ALPHAS if (k, a) != (5, 0.5)
         ]
         near = cell(3, 0.4, 0.8 + ahead - 0.004, apart=0.004)
-        grid = evidence_of(cell(5, 0.5, swing=0.0, apart=0.004), *others)
+        grid = evidence_of(cell(5, 0.5, swing=0.05, apart=0.004), *others)
         found = CLAIMS["best-cell"](replace(grid, cells={**grid.cells, **evidence_of(near).cells}))
         assert found.standing is (standing if ahead < 0.01 else CONTRADICTED)
 

@@ -16,29 +16,21 @@ from numpy.typing import NDArray
 from run_records import join, table, terms
 
 from benchmark.judge.cells import Cell, cell_of
-from benchmark.judge.claims.image_claims import small_minus_large
+from benchmark.judge.claims.image_claims import signed_sum, small_and_large
 from benchmark.judge.statistics.contrast import (
     DICE,
     LOG_SD,
     Statistic,
     between_seeds,
     contrast,
-    difference_within,
     mean,
     reduced,
 )
-from benchmark.judge.statistics.estimate import Variance, clustered_mean
+from benchmark.judge.statistics.estimate import Estimate, Variance, clustered_mean
 from benchmark.runs.collect import Collected
 
 FIRST, SECOND = [*"abbbccccccc"], [*"bbd"]  # patients of the slices of two draws; b is in both
 SIZES = terms()[1].sizes
-
-
-def test_the_pseudo_values_of_a_difference_within_a_run_by_hand() -> None:
-    """2 - 10 = -8; of three slices, the two of mean 2 pull by 3 / 2 each way, the other not."""
-    parts = np.array([[True, True, False, False], [False, False, True, False]])
-    found = difference_within(np.array([1.0, 3, 10, 7]), *parts)
-    np.testing.assert_allclose(found, [-9.5, -6.5, -8, math.nan])
 
 
 def cell(*parts: Collected) -> Cell:
@@ -150,16 +142,19 @@ def small_minus_large_directly(dice: NDArray[np.float64], area: NDArray[np.float
 
 
 @pytest.mark.parametrize(
-    ("statistic", "direct"),
+    ("estimated", "direct"),
     [
-        (DICE, lambda dice, area: dice.mean()),
-        (LOG_SD, lambda dice, area: math.log(np.std(dice))),
-        (small_minus_large(SIZES, 0.0), small_minus_large_directly),
+        (lambda cell: contrast([(1.0, cell)], DICE, None), lambda dice, area: dice.mean()),
+        (
+            lambda cell: contrast([(1.0, cell)], LOG_SD, None),
+            lambda dice, area: math.log(np.std(dice)),
+        ),
+        (lambda cell: signed_sum(small_and_large(cell, SIZES, 0.0)), small_minus_large_directly),
     ],
     ids=["mean", "log SD", "small minus large"],
 )
 def test_the_variance_of_a_statistic_is_about_that_of_the_jackknife(
-    statistic: Statistic, direct: Callable[..., float]
+    estimated: Callable[[Cell], Estimate | None], direct: Callable[..., float]
 ) -> None:
     """300 patients of 1, 3 and 7 slices, who differ by more than their slices do; two thirds of
     these are middling.
@@ -172,7 +167,7 @@ def test_the_variance_of_a_statistic_is_about_that_of_the_jackknife(
     area = rng.choice([100.0, 900.0, 900.0, 900.0, 900.0, 2000.0], len(who))
     measures = {"truth_mm2": area.tolist(), "nsd_1mm": [1.0] * len(who)}
     runs = unseeded(dice.tolist(), who.astype(str).tolist(), measures=measures)
-    found = contrast([(1.0, cell(runs))], statistic, None)
+    found = estimated(cell(runs))
     without = np.array([direct(dice[who != i], area[who != i]) for i in range(300)])
     assert found is not None
     assert found.value == pytest.approx(direct(dice, area))
