@@ -31,8 +31,8 @@ def first(found: Judgement) -> str:
 
 def test_severity_is_told_where_there_are_seeds_enough_and_no_difference_is_passed_over() -> None:
     """Three seeds 0.01 apart, df 2: each of 0, 0.03 and 0.05, in the answer and in a table beside
-    what the rule before would have said, by which training sets brought nothing; with two seeds nothing can
-    be reproduced.
+    what the rule before would have said, by which training sets brought nothing; with two seeds
+    nothing can be reproduced.
     """
     three = judge(table({1: [0.888] * 4, 2: [0.898] * 4, 3: [0.908] * 4}, PATIENTS))
     assert " Severity: at a true difference of 0, 0.03 and 0.05, such trainings " in first(three)
