@@ -134,8 +134,8 @@ def test_the_first_answer_is_the_verdict() -> None:
 
 
 def test_the_margin_of_equivalence_by_hand() -> None:
-    """s^2 / 3 = 0.000001 / 3 of three seeds, df 2, no variance between patients, training sets of SD
-    0.005, known: SE 0.0050332, and so many df that t(0.95) = 1.645.
+    """s^2 / 3 = 0.000001 / 3 of three seeds, df 2, no variance between patients, training sets of
+    SD 0.005, known: SE 0.0050332, and so many df that t(0.95) = 1.645.
 
     |0.908 - 0.898| + 1.645 x 0.0050332 = 0.018280.
     """
