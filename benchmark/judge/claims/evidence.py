@@ -90,11 +90,6 @@ class GridEvidence:
         """
         return self.combined([self.shared(weights)], statistic)
 
-    def within(self, cell: Cell, statistic: Statistic) -> Estimate | None:
-        """A statistic of one cell."""
-        alone = Group(1.0, {split: {cell.name: 1.0} for split in cell.splits})
-        return combined([alone], {cell.name: cell}, statistic, self.spreads(statistic))
-
     def shared(self, weights: Mapping[GridPoint, float]) -> Group:
         """A contrast of points as one group, on the splits that all of them share."""
         splits = (self.cells[point].splits for point in weights)
