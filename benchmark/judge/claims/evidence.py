@@ -14,7 +14,6 @@ from benchmark.judge.statistics.contrast import (
     DICE,
     NO_SPREAD,
     Statistic,
-    common,
     reduced,
 )
 from benchmark.judge.statistics.estimate import Estimate
@@ -90,12 +89,6 @@ class GridEvidence:
         Of two points no added run takes a split away; of more, use `group` and `combined`.
         """
         return self.combined([self.shared(weights)], statistic)
-
-    def within(self, cell: Cell, statistic: Statistic) -> Estimate | None:
-        """A statistic of one cell, on the splits where it has two seeds if there are some."""
-        (cell,) = common([cell], self.intervals.fewest_seeds)
-        alone = Group(1.0, {split: {cell.name: 1.0} for split in cell.splits})
-        return combined([alone], {cell.name: cell}, statistic, self.spreads(statistic))
 
     def shared(self, weights: Mapping[GridPoint, float]) -> Group:
         """A contrast of points as one group, on the splits that all of them share."""

@@ -116,14 +116,14 @@ def test_why_nothing_is_known(second: Collected, why: str) -> None:
 @pytest.mark.parametrize("patients", [["a"] * 4, [None] * 4, ["a", "b", "c", None]])
 def test_one_patient_or_an_unknown_one_shows_no_spread(patients: list[str | None]) -> None:
     found = evidence_of(cell(5, 0.5, patients=patients))
-    assert found.within(found.cells[5, 0.5], DICE) is None
+    assert found.contrast({(5, 0.5): 1.0}, DICE) is None
     assert found.unknown([(5, 0.5)], DICE) == FEW_PATIENTS
 
 
 def test_a_statistic_of_no_slice_is_said_to_be_one() -> None:
     none = Statistic("of nothing", lambda rows: np.full(len(rows), np.nan))
     found = evidence_of(cell(5, 0.5))
-    assert found.within(found.cells[5, 0.5], none) is None
+    assert found.contrast({(5, 0.5): 1.0}, none) is None
     assert found.unknown([(5, 0.5)], none) == NO_SLICE
 
 
