@@ -137,9 +137,19 @@ def _best_epoch(cell: Cell) -> Ranked | None:
     return Ranked(f"{epochs.mean():.1f}", float(epochs.mean()))
 
 
+def has_anatomy(effect: SplitEffect) -> bool:
+    """True where the difference has an interval, and more patients than bring most of it."""
+    return effect.difference is not None and effect.patients > FEW
+
+
+def median_difference(effect: SplitEffect) -> float:
+    """Of the Dice by image minus by patient, over the slices that both tested."""
+    return float(differences(effect)["difference"].median())
+
+
 def anatomy_table(effect: SplitEffect, rule: SplitEffectRule) -> Table | None:
     """The difference taken apart; None without its interval, where patients may be unknown."""
-    if effect.difference is None or effect.patients <= FEW:
+    if effect.difference is None or not has_anatomy(effect):
         return None
     data = differences(effect)
     rows: list[Record] = [
