@@ -52,7 +52,7 @@ from benchmark.judge.comparisons.superseded import (
     with_superseded,
 )
 from benchmark.judge.comparisons.variance_components import between_splits_table, components_table
-from benchmark.judge.does_it_hold import Selection
+from benchmark.judge.does_it_hold import Selection, listed
 from benchmark.judge.looks import CHANGED, Look, counted, looked_at, times_before
 from benchmark.judge.reference import Reference, SplitEffectRule, Tolerances
 from benchmark.judge.statistics.contrast import DICE, mean
@@ -349,8 +349,8 @@ class Judgement:
         lines = [_split_effect(effect, rule) for effect in effects]
         if effects and self._taken_apart(effects[0]):
             lines[0] += (
-                " Beside the leak four things differ, and half of the slices differ by "
-                f"{median_difference(effects[0]):+.3f} or less (compare --section variance)."
+                " Beside the leak four things differ, and the median slice differs by "
+                f"{median_difference(effects[0]):+.3f} (compare --section variance)."
             )
         lines += looked_at(self._looked_at("split-effect"), rule.level)
         question = "How high is the score when no patient is in both train and test?"
@@ -394,10 +394,15 @@ class Judgement:
                 Column("expected +-", "half_width", "{:.3f}"),
                 Column(f"difference found with power {rule.power:g}", "difference", "{:.3f}"),
             )
+            digits = power[["half_width", "difference"]].round(3).assign(draws=power["draws"])
+            power = power[~digits.duplicated()]
             note = (
                 f"+-: of the interval for {Question.ANOTHER_SPLIT}. A verdict of reproduced needs "
                 f"{rule.max_half_width:g} or less, and {rule.min_seeds} seeds on each draw."
             )
+            if digits.duplicated().any():
+                seeds_left = " More seeds on a draw, up to {}, change no digit where none are told."
+                note += seeds_left.format(max(MORE_SEEDS))
             title = f"What more trainings would bring, if they vary as these {spread.n} do."
             tables.append(Table(title, power.to_dict("records"), columns, (note,)))
         return tables
@@ -502,7 +507,7 @@ class Judgement:
             "dice": lambda: f"{self.printed.dice.verdict}: {self.printed.dice.why}",
             "intervals": self._who_differs,
             "matching": lambda: LAW,
-            "split_effect": lambda: " ".join(self._without_a_shared_patient().lines[:1]),
+            "split_effect": lambda: self.in_short["split-effect"],
             "precision": lambda: (
                 ", ".join(f"{r.precision} {r.agreement}" for r in self._precisions)
                 or "no lower precision has been run"
@@ -515,13 +520,12 @@ class Judgement:
         """A claim's verdict on every panel; the precision where two share a size."""
         runs = [panel.runs.iloc[0] for panel, _ in self.claims]
         sizes = [size_of(run) for run in runs]
-        said = [
-            f"{claim.text.standing} at {size}"
-            + (f", {run['precision']}" if sizes.count(size) > 1 else "")
-            for run, size, (_, judged) in zip(runs, sizes, self.claims, strict=True)
-            for claim in judged
-            if claim.claim.id == claim_id
-        ]
+        at: dict[ClaimVerdict, list[str]] = {}
+        for run, size, (_, judged) in zip(runs, sizes, self.claims, strict=True):
+            (standing,) = (row.text.standing for row in judged if row.claim.id == claim_id)
+            own = f" {run['precision']}" if sizes.count(size) > 1 else ""
+            at.setdefault(standing, []).append(f"{size}{own}")
+        said = (f"{standing} at {listed(places)}" for standing, places in at.items())
         return "; ".join(said) or str(ClaimVerdict.NOT_TESTABLE)
 
     def _who_differs(self) -> str:

@@ -69,7 +69,8 @@ def headline(collected: Collected, reference: Reference, tolerances: Tolerances)
     )
     title = f"{cell_name(cell.arm, cell.kernel_size, cell.alpha)}: the thesis's best cell."
     note = (
-        "The interval says where the mean would lie with new patients, training sets and seeds; "
+        "The interval says where the mean would lie with new patients and seeds, and with new "
+        "training sets where there are several draws, for one draw cannot show what they bring; "
         "the variance between seeds is pooled over both kinds of split where they look alike. "
         "Every slice counts once, averaged over its seeds. Splits by image and by patient test "
         "different slices: do not compare these rows to judge the split; use the next table."

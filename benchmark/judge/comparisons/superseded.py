@@ -125,7 +125,7 @@ def told(
         for way, row in ways
         if row.before != stands.before
     ]
-    same = "the same with the first added and with the first in its place"
+    same = "is the same with the first added and with the first in its place."
     rule = f"By the rule that decided until {changed} (changed on that day, with this known)"
     replaced = _replaced(collected, superseded)
     trained = "; ".join(
@@ -134,13 +134,13 @@ def told(
         for row in replaced
     )
     return (
-        f"{trained[0].upper()}{trained[1:]}: the verdict {_hangs('is', now, same)} "
-        f"{rule} it {_hangs('was', before, 'too')}"
+        f"{trained[0].upper()}{trained[1:]}: the verdict "
+        f"{_hangs('hangs', now) or same} {rule} it {_hangs('hung', before) or 'was too.'}"
     )
 
 
-def _hangs(verb: str, others: Sequence[str], same: str) -> str:
-    return f"{verb} {' and '.join(others)}: it hangs on that." if others else f"{verb} {same}."
+def _hangs(verb: str, others: Sequence[str]) -> str:
+    return f"{verb} on it: {' and '.join(others)}." if others else ""
 
 
 def _verdict(dice: float | None, half: float | None, verdict: str, limit: float) -> str:
