@@ -382,7 +382,9 @@ class Judgement:
         spread, rule = self.printed.dice.spread, self.tolerances.dice
         if severity := does_it_hold.severity(spread, self.reference, rule):
             in_place = self._with_replaced.get(IN_PLACE)
-            other = does_it_hold.severity(in_place and in_place.spread, self.reference, rule)
+            other = does_it_hold.severity(
+                in_place.spread if in_place else None, self.reference, rule
+            )
             tables.append(does_it_hold.severity_table(severity, other, rule.max_half_width))
         if spread and spread.seeds:
             seeds = self.reference.best_cell.seeds

@@ -19,7 +19,7 @@ from benchmark.judge.comparisons.split_effect import SplitEffect
 from benchmark.judge.comparisons.stopping import BEST_EPOCH
 from benchmark.judge.reference import SplitEffectRule
 from benchmark.judge.statistics.estimate import Estimate, Variance, clustered_mean
-from benchmark.judge.tables import Column, Ranked, Record, Table, missing
+from benchmark.judge.tables import Column, Ranked, Record, Table
 from benchmark.protocol import load_recipe
 from benchmark.runs.collect import protocol_hash, shipped_splits
 from benchmark.splits.leakage import neighbours
@@ -161,7 +161,8 @@ def anatomy_table(effect: SplitEffect, rule: SplitEffectRule) -> Table | None:
         Column("by image minus by patient", "what"),
         Column("slices", "slices"),
         Column("patients", "patients"),
-        Column("Dice", _value),
+        Column("Dice", lambda row: row["value"] if row["unit"] == DICE else None, "{:+.3f}"),
+        Column("share", lambda row: row["value"] if row["unit"] == SHARE else None, "{:.0%}"),
         Column("lowest to highest", ("low", "high"), "{:+.3f} to {:+.3f}"),
     )
     note = (
@@ -173,13 +174,6 @@ def anatomy_table(effect: SplitEffect, rule: SplitEffectRule) -> Table | None:
         "training set of the draw by image that tested the slice."
     )
     return Table(f"Anatomy of the leak: {_terms(effect)}.", rows, columns, (note,))
-
-
-def _value(row: Record) -> Ranked | None:
-    value = row["value"]
-    if missing(value):
-        return None
-    return Ranked(f"{value:.0%}" if row["unit"] == SHARE else f"{value:+.3f}", value)
 
 
 def _row(
