@@ -24,7 +24,7 @@ FILE = "power.csv"
 GRID = "the whole grid, three seeds on one split"
 CURE = "restore the shipped file, or make it with python -m benchmark.judge.claims.power"
 SHARE, HASH = r"1(\.0)?|0(\.\d+)?|\d\.?\d*e-\d+", "[0-9a-f]{12}"
-COLUMNS = {"claim": "[a-z-]+", "world": ".+", "truth": "holds|fails", "design": ".+",
+COLUMNS = {"claim": "[a-z-]+", "world": ".+", "truth": "|".join(Truth), "design": ".+",
            "noise": ".+", "confirmed": SHARE, "contradicted": SHARE, "repetitions": r"\d+",
            "runs": HASH, "rules": HASH}  # each with the form of its values # fmt: skip
 USUAL = "usual"  # the noise that the claims' table tells of
