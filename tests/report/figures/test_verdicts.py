@@ -8,6 +8,7 @@ from functools import cache
 import pandas as pd
 import pytest
 from figure_forms import plotted
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from run_records import BY_PATIENT, join, table, terms
 
 from benchmark.judge.comparisons.split_effect import split_effect_table
@@ -78,7 +79,9 @@ def test_the_label_of_the_printed_number_is_crossed_by_no_line() -> None:
     (axes,) = plotted(figure).axes
     (line,) = [line for line in axes.lines if set(line.get_xdata()) == {0.898}]
     (label,) = [text for text in axes.texts if text.get_text() == "thesis 0.898"]
-    window = label.get_window_extent(axes.figure.canvas.get_renderer())
+    drawn = FigureCanvasAgg(axes.figure)
+    drawn.draw()
+    window = label.get_window_extent(drawn.get_renderer())
     top = axes.transData.transform((0.898, min(line.get_ydata())))[1]
     assert top <= window.y0
 
