@@ -110,10 +110,10 @@ def _steps(
         if vars(options).get(name):
             option = {"overrides": "set"}.get(name, name).replace("_", "-")
             raise SpecError(f"--{option} and --evidence: the plan says what is run; leave one out")
-    asked = request(options)
+    asked, plan = request(options), load_plan()  # a plan that is wrong is told before slices are
     slices = load_given(asked)
     steps = []
-    for number, step in enumerate(load_plan().steps, start=1):
+    for number, step in enumerate(plan.steps, start=1):
         own = step.of(asked)
         try:
             planned = prepare(own, arms, keep_splits=keep_splits, slices=slices)

@@ -36,10 +36,10 @@ def answer(
         at = listed(f"{each['difference']:g}" for each in rows)
         chances = listed(f"{100 * each['chance']:.0f}" for each in rows)
         lines.append(
-            f'Severity: at a true difference of {at}, such trainings are called "reproduced" '
-            f"{chances} times in 100."
+            f"Severity, at the spread of these trainings: at a true difference of {at} they are "
+            f'called "reproduced" {chances} times in 100.'
         )
-    if selection:
+    if selection and row.ours is not None:
         lines.append(corrected(row, selection, rule))
     if row.spread and row.spread.seeds:
         margin = row.spread.smallest_margin(row.reference, rule.level)
@@ -79,16 +79,35 @@ def severity(spread: Spread | None, reference: Reference, rule: DiceRule) -> lis
     return [{"difference": d, "chance": n, "before": b} for d, n, b in rows]
 
 
-def severity_table(rows: Sequence[Mapping[str, float]]) -> Table:
-    """How often "reproduced" would be said at some true differences, by this rule and the last."""
-    columns = (
+def severity_table(
+    rows: Sequence[Mapping[str, float]],
+    in_place: Sequence[Mapping[str, float]],
+    limit: float,
+) -> Table:
+    """How often "reproduced" would be said at some true differences, by this rule and the last.
+
+    in_place: the same with a replaced training in place of its successor, empty without one; limit:
+    the half width above which neither rule says it.
+    """
+    columns = [
         Column("true difference", "difference", "{:g}"),
         Column("chance of reproduced", "chance", "{:.2f}"),
         Column("by the rule before", "before", "{:.2f}"),
-    )
+    ]
+    if in_place:
+        columns += [
+            Column("with the replaced training in place", "in_place", "{:.2f}"),
+            Column("that by the rule before", "in_place_before", "{:.2f}"),
+        ]
+        rows = [
+            {**row, "in_place": other["chance"], "in_place_before": other["before"]}
+            for row, other in zip(rows, in_place, strict=True)
+        ]
     note = (
-        "Simulated at the spread of these trainings, for another split of the same slices. The "
-        "rule before 2026-11-30 decided by the interval for other patients."
+        "Simulated as if the spread of these trainings were the true one, for another split of the "
+        "same slices. The rule before 2026-11-30 decided by the interval for other patients; where "
+        "that one says reproduced less often at no difference, though it is the wider, it is "
+        f"because it passes the limit of {limit:g} more often."
     )
     return Table("How severe the verdict is.", rows, columns, (note,))
 

@@ -25,7 +25,12 @@ from benchmark.judge.comparisons.arms import (
 )
 from benchmark.judge.comparisons.changed_rules import changed_rules_table
 from benchmark.judge.comparisons.headline import headline
-from benchmark.judge.comparisons.leak import anatomy_table, what_differs_table
+from benchmark.judge.comparisons.leak import (
+    anatomy_table,
+    has_anatomy,
+    median_difference,
+    what_differs_table,
+)
 from benchmark.judge.comparisons.measures import agreement_table, boundaries_table, measured
 from benchmark.judge.comparisons.own_arms import own_arms
 from benchmark.judge.comparisons.patients import averages_table, distribution_table, worst_table
@@ -36,6 +41,7 @@ from benchmark.judge.comparisons.runs import runs_tables
 from benchmark.judge.comparisons.split_effect import SplitEffect, split_effect_table, split_effects
 from benchmark.judge.comparisons.stopping import best_epochs, stopping_table
 from benchmark.judge.comparisons.superseded import (
+    IN_PLACE,
     Alternative,
     Superseded,
     hanging_table,
@@ -46,7 +52,7 @@ from benchmark.judge.comparisons.superseded import (
     with_superseded,
 )
 from benchmark.judge.comparisons.variance_components import between_splits_table, components_table
-from benchmark.judge.does_it_hold import Selection
+from benchmark.judge.does_it_hold import Selection, listed
 from benchmark.judge.looks import CHANGED, Look, counted, looked_at, times_before
 from benchmark.judge.reference import Reference, SplitEffectRule, Tolerances
 from benchmark.judge.statistics.contrast import DICE, mean
@@ -69,8 +75,12 @@ MORE_DRAWS, MORE_SEEDS = (1, 2, 5), (3, 5, 10)  # of the table of what more runs
 
 EFFECT = {1: "lower by patient", -1: "higher by patient", 0: "undecided"}
 """By the side of 0 that the interval of by image minus by patient is on."""
-NEAREST = "at the image size and precision nearest the thesis's at which it can be tested."
-CHECK = "a check, not counted, since it follows from the loss whatever the data"
+ONCE = (
+    "Each claim is judged once, at the image size and precision nearest the thesis's at which it "
+    "can be tested; no verdict rests on single trainings."
+)
+CHECK = "Not counted, a check that follows from the loss whatever the data"
+LAW = "an added run takes no verdict away (tests/judge/claims/test_more_runs.py)"
 NO_EFFECT = (
     "No arm has been run in splits by image and by patient from the same seed on a slice in common."
 )
@@ -267,8 +277,8 @@ class Judgement:
         row, terms = self.printed.dice, (self.reference, self.tolerances.dice)
         lines = does_it_hold.answer(row, self.selection, *terms)
         if self.replaced and self.alternatives:
-            day = str(self._changed_on("dice"))
-            lines.insert(1, told(self.alternatives, self.collected, self.replaced, day))
+            day, limit = str(self._changed_on("dice")), self.tolerances.dice.max_half_width
+            lines.insert(1, told(self.alternatives, self.collected, self.replaced, day, limit))
         lines += looked_at(self._looked_at("dice"), self.tolerances.dice.level)
         return Answer(f"Does {row.reference:g} hold?", row.verdict.value, tuple(lines))
 
@@ -282,12 +292,16 @@ class Judgement:
     @cached_property
     def alternatives(self) -> list[Alternative]:
         """The verdict on the printed Dice as it stands, and with those; empty without them."""
+        return [self._alternative(what, row) for what, row in self._with_replaced.items()]
+
+    @cached_property
+    def _with_replaced(self) -> Mapping[str, VerdictRow]:
+        """The printed Dice by what was done with the replaced trainings; empty without them."""
         if self.replaced is None:
-            return []
+            return {}
         terms = self.reference, self.tolerances
         each = with_superseded(self.collected, self.replaced)
-        rows = {what: judge_printed_numbers(runs, *terms).dice for what, runs in each.items()}
-        return [self._alternative(what, row) for what, row in rows.items()]
+        return {what: judge_printed_numbers(runs, *terms).dice for what, runs in each.items()}
 
     def _alternative(self, what: str, row: VerdictRow) -> Alternative:
         """Under the rule before the interval that decided was that for other patients."""
@@ -311,17 +325,16 @@ class Judgement:
             return Answer(question, str(not_testable), nothing)
         by_verdict = {verdict: list[tuple[Panel, JudgedClaim]]() for verdict in ClaimVerdict}
         for panel, claim in self.claims_once:
-            by_verdict[claim.text.standing].append((panel, claim))
-        findings = {
-            verdict: sum(claim.claim.id not in CHECKS for _, claim in claims)
-            for verdict, claims in by_verdict.items()
-        }
-        verdict = ", ".join(f"{n} {what}" for what, n in findings.items() if n)
+            if claim.claim.id not in CHECKS:
+                by_verdict[claim.text.standing].append((panel, claim))
+        verdict = ", ".join(f"{len(own)} {what}" for what, own in by_verdict.items() if own)
         waiting = ", ".join(claim.claim.id for _, claim in by_verdict.pop(not_testable))
         lines = [_claim(*judged) for claims in by_verdict.values() for judged in claims]
         if waiting:
             lines.append(f"{not_testable}: {waiting} (compare --section claims says why).")
-        lines += ["Each claim is judged once, " + NEAREST, *self._claims_looked_at()]
+        checks = [judged for judged in self.claims_once if judged[1].claim.id in CHECKS]
+        lines += [f"{CHECK}: {_claim(*judged)}" for judged in checks]
+        lines += [ONCE, *self._claims_looked_at()]
         return Answer(question, verdict, tuple(lines))
 
     def _claims_looked_at(self) -> list[str]:
@@ -337,6 +350,11 @@ class Judgement:
         """
         rule, effects = self.tolerances.split_effect, self._split_effects_nearest_first
         lines = [_split_effect(effect, rule) for effect in effects]
+        if effects and self._taken_apart(effects[0]):
+            lines[0] += (
+                " Beside the leak four things differ, and the median slice differs by "
+                f"{median_difference(effects[0]):+.3f} (compare --section variance)."
+            )
         lines += looked_at(self._looked_at("split-effect"), rule.level)
         question = "How high is the score when no patient is in both train and test?"
         return Answer(question, self._split_verdict, tuple(lines or [NO_EFFECT]))
@@ -366,7 +384,11 @@ class Judgement:
             tables.append(hanging_table(self.alternatives, why(self.replaced)))
         spread, rule = self.printed.dice.spread, self.tolerances.dice
         if severity := does_it_hold.severity(spread, self.reference, rule):
-            tables.append(does_it_hold.severity_table(severity))
+            in_place = self._with_replaced.get(IN_PLACE)
+            other = does_it_hold.severity(
+                in_place.spread if in_place else None, self.reference, rule
+            )
+            tables.append(does_it_hold.severity_table(severity, other, rule.max_half_width))
         if spread and spread.seeds:
             seeds = self.reference.best_cell.seeds
             power = power_table(spread, seeds, rule.level, rule.power, MORE_DRAWS, MORE_SEEDS,
@@ -378,10 +400,15 @@ class Judgement:
                 Column("expected +-", "half_width", "{:.3f}"),
                 Column(f"difference found with power {rule.power:g}", "difference", "{:.3f}"),
             )
+            digits = power[["half_width", "difference"]].round(3).assign(draws=power["draws"])
+            power = power[~digits.duplicated()]
             note = (
                 f"+-: of the interval for {Question.ANOTHER_SPLIT}. A verdict of reproduced needs "
                 f"{rule.max_half_width:g} or less, and {rule.min_seeds} seeds on each draw."
             )
+            if digits.duplicated().any():
+                seeds_left = " More seeds on a draw, up to {}, change no digit where none are told."
+                note += seeds_left.format(max(MORE_SEEDS))
             title = f"What more trainings would bring, if they vary as these {spread.n} do."
             tables.append(Table(title, power.to_dict("records"), columns, (note,)))
         return tables
@@ -453,6 +480,11 @@ class Judgement:
             for table in (anatomy_table(effect, rule), what_differs_table(effect))
         )
 
+    def _taken_apart(self, effect: SplitEffect) -> bool:
+        """True for what `anatomy` has two tables of."""
+        own = is_reference(effect.image, self.tolerances.contrasts.reference)
+        return own and has_anatomy(effect)
+
     def runs(self) -> list[Table]:
         """Every finished run, by conditions; lower precisions against the plain one; what was
         replaced.
@@ -479,8 +511,8 @@ class Judgement:
         said: Mapping[str, Callable[[], str]] = {
             "dice": lambda: f"{self.printed.dice.verdict}: {self.printed.dice.why}",
             "intervals": self._who_differs,
-            "matching": lambda: self._do_claims_hold().verdict,
-            "split_effect": lambda: " ".join(self._without_a_shared_patient().lines[:1]),
+            "matching": lambda: LAW,
+            "split_effect": lambda: self.in_short["split-effect"],
             "precision": lambda: (
                 ", ".join(f"{r.precision} {r.agreement}" for r in self._precisions)
                 or "no lower precision has been run"
@@ -490,10 +522,16 @@ class Judgement:
         return said[rule]() if rule in said or rule not in ids else self._claim_says(rule)
 
     def _claim_says(self, claim_id: str) -> str:
-        for panel, judged in self.claims_once:
-            if judged.claim.id == claim_id:
-                return f"{judged.text.standing} at {size_of(panel.runs.iloc[0])}"
-        return str(ClaimVerdict.NOT_TESTABLE)
+        """A claim's verdict on every panel; the precision where two share a size."""
+        runs = [panel.runs.iloc[0] for panel, _ in self.claims]
+        sizes = [size_of(run) for run in runs]
+        at: dict[ClaimVerdict, list[str]] = {}
+        for run, size, (_, judged) in zip(runs, sizes, self.claims, strict=True):
+            (standing,) = (row.text.standing for row in judged if row.claim.id == claim_id)
+            own = f" {run['precision']}" if sizes.count(size) > 1 else ""
+            at.setdefault(standing, []).append(f"{size}{own}")
+        said = (f"{standing} at {listed(places)}" for standing, places in at.items())
+        return "; ".join(said) or str(ClaimVerdict.NOT_TESTABLE)
 
     def _who_differs(self) -> str:
         """Which arms that train are better or worse than the reference."""
@@ -518,8 +556,6 @@ def _claim(panel: Panel, judged: JudgedClaim) -> str:
     terms = f"{claim.id}; at {size_of(run)}, {run['precision']}"
     if judged.swapped.standing is not standing:
         terms += f"; {judged.swapped.standing} if alpha was swapped"
-    if claim.id in CHECKS:
-        terms += f"; {CHECK}"
     return f'{standing}: "{claim.statement}" ({terms}).'
 
 

@@ -21,6 +21,7 @@ SIGNIFICANT = 6  # digits in CSV: more than any measure here means, fewer than p
 FORMATS = {"text": "simple", "markdown": "github", "latex": "latex_booktabs", "csv": None}
 """Our names -> tabulate's."""
 WIDTH = 100  # columns of a terminal that text keeps within
+LINE, PARAGRAPH = 40, "p{4cm}"  # of LaTeX: the longest text on one line; how longer ones are set
 GAP = 2  # blanks between two columns of text
 
 Record = Mapping[str, Any]
@@ -149,9 +150,12 @@ class Table:
         if form == "text":
             return "\n".join(self._lines())
         style, title, note = str(FORMATS[form]), "**{}**\n", "{}"
+        table = tabulate(self.texts, headers="keys", tablefmt=style, disable_numparse=True)
         if form == "latex":
             title = note = "% {}"
-        table = tabulate(self.texts, headers="keys", tablefmt=style, disable_numparse=True)
+            widths = natural(self.texts)
+            wide = "".join(PARAGRAPH if width > LINE else "l" for width in widths)
+            table = table.replace("{" + "l" * len(widths) + "}", "{" + wide + "}", 1)
         notes = ["", *map(note.format, self.notes)] if self.notes else []
         return "\n".join([title.format(self.title), table, *notes])
 
@@ -196,11 +200,14 @@ def natural(columns: Mapping[str, Sequence[str]]) -> list[int]:
 def fitted(columns: Mapping[str, Sequence[str]]) -> list[int]:
     """Widths that fit within `WIDTH`: headings are wrapped first, then the widest texts."""
     widths, room = natural(columns), WIDTH - GAP * (len(columns) - 1)
+    words = {name: max(map(len, name.split()), default=0) + MIN_PADDING for name in columns}
     if sum(widths) > room:
-        words = {name: max(map(len, name.split()), default=0) + MIN_PADDING for name in columns}
         widths = [max(words[name], *map(len, texts), 0) for name, texts in columns.items()]
     while sum(widths) > room:
-        widths[widths.index(max(widths))] -= 1
+        # a heading's words stay whole as long as the texts of another column can yield
+        spare = [w - own for w, own in zip(widths, words.values(), strict=True)]
+        yields = [w if more > 0 else 0 for w, more in zip(widths, spare, strict=True)]
+        widths[int(np.argmax(yields if any(yields) else widths))] -= 1
     return [max(width, 1) for width in widths]
 
 

@@ -11,9 +11,9 @@ from benchmark.arm import ArmEntry
 from benchmark.data.slices import SliceSet
 from benchmark.errors import RecordError
 from benchmark.judge.cells import Panel, data_of, protocol_of, size_of
-from benchmark.judge.claims.evidence import ClaimVerdict, GridEvidence, Reading, grid_evidence
+from benchmark.judge.claims.evidence import GridEvidence, Reading, grid_evidence
 from benchmark.judge.claims.may_be_best import best_table
-from benchmark.judge.claims.table import JudgedClaim, claims_table, on_its_terms
+from benchmark.judge.claims.table import claims_table, on_its_terms
 from benchmark.judge.comparisons.arms import arms_table
 from benchmark.judge.comparisons.measures import agreement_table, boundaries_table, measured
 from benchmark.judge.comparisons.own_arms import no_reference
@@ -184,27 +184,13 @@ def _made_of(source: Source) -> Iterator[Chapter]:
 
 
 def _claims(source: Source) -> Iterator[Chapter]:
-    """Each set of terms with the claims that its runs can test; the others once, in one line."""
-    judgement, reference = source.judgement, source.judgement.reference
-    tested = [(panel, list(filter(_testable, rows))) for panel, rows in judgement.claims]
-    for panel, rows in tested:
-        best = best_table(panel, reference, judgement.tolerances)
-        more = (best,) if best else ()
-        if rows:
-            table = claims_table(panel, rows, reference, judgement.tolerances)
-            yield Chapter(tables=(table, *more), opened=True)
-        elif more:
-            yield Chapter(tables=more)
-    ids = {row.claim.id for _, rows in tested for row in rows}
-    never = [claim.id for claim in reference.claims if claim.id not in ids] if tested else []
-    if never:
-        n = f"{len(never)} of the {len(reference.claims)} claims"
-        yield Chapter(lead=f"Not testable yet: {n} ({', '.join(never)}).")
-
-
-def _testable(claim: JudgedClaim) -> bool:
-    readings = (claim.text, claim.swapped)
-    return any(reading.standing is not ClaimVerdict.NOT_TESTABLE for reading in readings)
+    """Every claim on each set of terms, those nearest the thesis's opened."""
+    judgement = source.judgement
+    terms = judgement.reference, judgement.tolerances
+    for i, (panel, rows) in enumerate(judgement.claims):
+        best = best_table(panel, *terms)
+        tables = (claims_table(panel, rows, *terms), *((best,) if best else ()))
+        yield Chapter(tables=tables, opened=i == 0)
 
 
 def _arms(source: Source) -> Iterator[Chapter]:

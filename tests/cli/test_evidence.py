@@ -160,6 +160,15 @@ def test_one_bad_step_is_one_line_before_anything_is_run(
     assert not list(Path().rglob("spec.json"))
 
 
+@pytest.mark.parametrize("verb", ["plan", "reproduce"])
+def test_a_wrong_plan_is_told_before_slices_are_read(
+    capsys: Capture, monkeypatch: Patch, verb: str
+) -> None:
+    monkeypatch.setattr(evidence, "load_given", lambda asked: pytest.fail("slices were read"))
+    monkeypatch.setattr(evidence, "load_plan", lambda: plan_of({"steps": [{"grid": "tiny.toml"}]}))
+    assert "plan.toml" in refused(capsys, f"{verb} --evidence --data phantoms")
+
+
 def test_a_run_under_an_earlier_schema_is_done(monkeypatch: Patch) -> None:
     """The judge counts it, so the plan does; `reproduce` alone would run it anew."""
     with monkeypatch.context() as patch:

@@ -35,7 +35,8 @@ def test_severity_is_told_where_there_are_seeds_enough_and_no_difference_is_pass
     nothing can be reproduced.
     """
     three = judge(table({1: [0.888] * 4, 2: [0.898] * 4, 3: [0.908] * 4}, PATIENTS))
-    assert " Severity: at a true difference of 0, 0.03 and 0.05, such trainings " in first(three)
+    told = " Severity, at the spread of these trainings: at a true difference of 0, 0.03 and 0.05 "
+    assert told in first(three)
     (made,) = severity_of(three)
     assert made.texts["true difference"] == ["0", "0.03", "0.05"]
     chances = [float(text) for text in made.texts["chance of reproduced"]]
@@ -69,8 +70,13 @@ def test_the_printed_best_is_corrected_for_its_choice_by_the_noise_of_the_runs_j
     ) in told
 
 
-def test_a_correction_is_told_without_a_verdict_where_there_is_none() -> None:
-    assert "at 256x256, fp32)." in first(judge(join(*four_cells(2))))
+def test_a_correction_is_told_of_a_number_that_ours_stands_beside_alone() -> None:
+    """Not where the printed cell was run at another size alone; without a verdict on one seed."""
+    found = judge(join(*four_cells(2)))
+    assert found.selection
+    assert "corrected" not in first(found)
+    one = judge(join(table({1: [0.898] * 4}, PATIENTS), *four_cells(2)))
+    assert "at 256x256, fp32)." in first(one)
 
 
 def test_runs_that_cannot_tell_what_a_choice_is_worth_do_not() -> None:

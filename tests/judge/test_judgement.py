@@ -129,7 +129,7 @@ def test_the_first_answer_is_the_verdict() -> None:
     told = first(judge(table(three, PATIENTS)))
     split = "the interval for another random split of the same slices, 0.898 +- 0.014 (fp32). "
     assert told.startswith(f"reproduced: 0.898 lies in {split}")
-    assert "(fp32). For other patients, which decides nothing: 0.898 +- 0.014. Severity: " in told
+    assert "(fp32). For other patients, which decides nothing: 0.898 +- 0.014. Severity, " in told
     assert "times in 100. Equality is shown only to within " in told
 
 
@@ -148,15 +148,22 @@ def claims_of(found: Judgement) -> tuple[str, ...]:
 
 
 def test_the_second_answer_says_each_claim_once() -> None:
-    """Those judged by sentence, id and terms; those that no run can test by ids, in one line."""
+    """Those judged by sentence, id and terms; those that no run can test by ids, in one line; the
+    check, which is not counted, last and apart.
+    """
     ids = {claim.id: claim.statement for claim in terms()[0].claims}
-    *judged, waiting, rule = claims_of(judge(join(some(**SMALL), some(), some(precision="bf16"))))
+    *judged, waiting, check, rule = claims_of(
+        judge(join(some(**SMALL), some(), some(precision="bf16")))
+    )
     named = [name for name in ids if any(f"({name}; " in line for line in judged)]
     assert len(judged) == len(named) == 2
     assert all(any(f'"{ids[name]}" ({name}; at ' in line for line in judged) for name in named)
-    assert set(waiting.split(": ")[1].split(" (")[0].split(", ")) == set(ids) - set(named)
+    assert set(waiting.split(": ")[1].split(" (")[0].split(", ")) == {*ids} - {*named} - CHECKS
+    assert check.startswith("Not counted, a check that follows from the loss whatever the data: ")
+    assert "(alpha-direction; at " in check
     nearest = "at the image size and precision nearest the thesis's"
     assert rule.startswith(f"Each claim is judged once, {nearest}")
+    assert rule.endswith("; no verdict rests on single trainings.")
 
 
 def test_a_claim_is_judged_where_the_terms_are_nearest_the_thesis_s() -> None:
@@ -187,9 +194,9 @@ def test_a_claim_says_what_it_would_come_to_if_alpha_was_swapped() -> None:
         for seed in (0, 1)
     ]
     said = next(line for line in claims_of(judge(join(*parts))) if "alpha-direction" in line)
-    assert said.startswith('confirmed: "')
-    terms = "(alpha-direction; at 512x512, fp32; contradicted if alpha was swapped; a check, not "
-    assert f'." {terms}counted, ' in said
+    assert ' the data: confirmed: "' in said
+    terms = "(alpha-direction; at 512x512, fp32; contradicted if alpha was swapped)."
+    assert said.endswith(f'." {terms}')
     same = next(line for line in claims_of(judge(some())) if "small-tumours" in line)
     assert same.endswith("(small-tumours; at 512x512, fp32).")
 
@@ -203,6 +210,23 @@ def test_the_third_answer_is_the_difference_on_common_slices() -> None:
         "unet 5x5, alpha 0.5 on cheng-meningioma at 512x512, fp32: 0.810 split by patient, 0.910 "
         "split by image, on the same 4 slices; by image minus by patient +0.100, 95% interval "
         "+0.039 to +0.161."
+    )
+
+
+def test_the_third_answer_says_how_little_the_median_slice_differs() -> None:
+    """Of eight patients with a slice each, seven differ by 0 and one by 0.4: a mean of 0.05."""
+    eight = [f"p{i}" for i in range(8)]
+    image, patient = (
+        {seed: [0.5 + seed / 100] * 7 + [last + seed / 100] for seed in (1, 2)}
+        for last in (0.5, 0.1)
+    )
+    (line,) = (
+        judge(join(table(image, eight), table(patient, eight, **BY_PATIENT))).questions()[2].lines
+    )
+    assert "by image minus by patient +0.050, " in line
+    assert line.endswith(
+        " Beside the leak four things differ, and the median slice differs by +0.000 "
+        "(compare --section variance)."
     )
 
 

@@ -65,6 +65,18 @@ def test_latex_escapes_cells_and_comments_the_rest() -> None:
     ]
 
 
+def test_latex_sets_long_texts_as_paragraphs() -> None:
+    head = plain({"short": "a", "long": "many words " * 20}).render("latex").splitlines()[1]
+    assert head == r"\begin{tabular}{lp{4cm}}"
+
+
+def test_a_heading_s_words_stay_whole_where_other_texts_can_yield() -> None:
+    """Nine columns of which one heading alone is a long word, over short numbers."""
+    heads = [f"h{i} {i}" for i in range(8)]
+    row = {**dict.fromkeys(heads, "words " * 3), "uninterruptedly": "1"}
+    assert "uninterruptedly" in plain(row).render()
+
+
 def test_csv_is_the_numbers_to_six_digits() -> None:
     found = parsed(TABLE.render("csv"))
     assert found.columns.tolist() == ["table", "what", "share", "n"]

@@ -105,14 +105,17 @@ def best_table(panel: Panel, reference: Reference, tolerances: Tolerances) -> Ta
     kept, chances = met.may_be_best(level), met.race.chances()
     once = set(met.points) - set(trained_twice(evidence, met.points, base))
     likeliest = np.lexsort((-met.race.lead, -chances)).tolist()
+    others = [evidence.cells[point].splits for point in met.points if point != base]
+    shared = evidence.cells[base].splits & frozenset().union(*others)
+    on = {point: evidence.cells[point].on(splits=shared) for point in met.points}
     rows = [
         {
             "cell": name_of(point) + (f" ({ONE_SEED})" if point in once else ""),
             "kernel_size": point[0],
             "alpha": point[1],
-            "trainings": len(evidence.cells[point].runs),
-            "splits": len(evidence.cells[point].splits),
-            "dice": mean(evidence.cells[point], DICE),
+            "trainings": len(on[point].runs),
+            "splits": len(on[point].splits),
+            "dice": mean(on[point], DICE),
             "lead": float(met.race.lead[i]),
             "chance": float(chances[i]),
             "may_be_best": point in kept,
@@ -120,10 +123,14 @@ def best_table(panel: Panel, reference: Reference, tolerances: Tolerances) -> Ta
         for i, point in ((i, met.points[i]) for i in likeliest)
     ]
     held = f"{len(kept)} of {len(met.points)} cells may be the best: the set that holds it at"
+    above = (
+        f"Above the base: mean Dice minus that of {name_of(base)}, on the splits of both; of the "
+        "base itself the splits that another cell shares."
+    )
     notes = [
         f"{held} {level:.0%} (model confidence set).",
         CHANCE,
-        f"Above the base: mean Dice minus that of {name_of(base)}, on the splits of both.",
+        above,
     ]
     if once:
         notes.append(ONCE)

@@ -6,11 +6,15 @@ was made with.
 
 from __future__ import annotations
 
+import csv
+import io
+import re
 from functools import cache
 from importlib.resources import files
 
 import pandas as pd
 
+from benchmark.errors import RecordError
 from benchmark.judge.claims.evidence import GridEvidence
 from benchmark.judge.claims.worlds import Truth
 from benchmark.judge.reference import Tolerances
@@ -18,6 +22,11 @@ from benchmark.runs.collect import identity_hash
 
 FILE = "power.csv"
 GRID = "the whole grid, three seeds on one split"
+CURE = "restore the shipped file, or make it with python -m benchmark.judge.claims.power"
+SHARE, HASH = r"1(\.0)?|0(\.\d+)?|\d\.?\d*e-\d+", "[0-9a-f]{12}"
+COLUMNS = {"claim": "[a-z-]+", "world": ".+", "truth": "|".join(Truth), "design": ".+",
+           "noise": ".+", "confirmed": SHARE, "contradicted": SHARE, "repetitions": r"\d+",
+           "runs": HASH, "rules": HASH}  # each with the form of its values # fmt: skip
 USUAL = "usual"  # the noise that the claims' table tells of
 POWER = (
     "Power: the chance of confirmed where the claim is true, and of contradicted where it is not, "
@@ -29,10 +38,22 @@ POWER = (
 @cache
 def load_power() -> pd.DataFrame:
     """The shipped file: claim, world, truth, design, noise, confirmed and contradicted (shares of
-    repetitions), repetitions, and the hashes rules and runs.
+    repetitions), repetitions, and the hashes rules and runs. `RecordError` names the first
+    line that is damaged.
     """
-    with (files("reference_results") / FILE).open(encoding="utf-8") as file:
-        return pd.read_csv(file)
+    return read_power((files("reference_results") / FILE).read_text("utf-8"))
+
+
+def read_power(text: str) -> pd.DataFrame:
+    """The table of a file like the shipped one; `RecordError` where it is damaged."""
+    lines = csv.reader(text.splitlines())
+    if next(lines, None) != list(COLUMNS):
+        raise RecordError(f"reference_results/{FILE}, line 1: is not {','.join(COLUMNS)}; {CURE}")
+    for number, values in enumerate(lines, 2):
+        fits = zip(COLUMNS.values(), values, strict=False)
+        if len(values) != len(COLUMNS) or not all(re.fullmatch(form, own) for form, own in fits):
+            raise RecordError(f"reference_results/{FILE}, line {number}: is damaged; {CURE}")
+    return pd.read_csv(io.StringIO(text))
 
 
 def rules_hash(rules: Tolerances) -> str:

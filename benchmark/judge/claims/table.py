@@ -96,7 +96,7 @@ def claims_table(
     ]
     notes = (
         SWAPPED,
-        POWER,
+        *([POWER] if any(row["power_at_hand"] or row["power_of_grid"] for row in records) else []),
         *best_cells(evidence),
         *filter(None, [evidence.spreads(DICE).note]),
     )

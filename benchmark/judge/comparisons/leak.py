@@ -19,7 +19,7 @@ from benchmark.judge.comparisons.split_effect import SplitEffect
 from benchmark.judge.comparisons.stopping import BEST_EPOCH
 from benchmark.judge.reference import SplitEffectRule
 from benchmark.judge.statistics.estimate import Estimate, Variance, clustered_mean
-from benchmark.judge.tables import Column, Ranked, Record, Table, missing
+from benchmark.judge.tables import Column, Ranked, Record, Table
 from benchmark.protocol import load_recipe
 from benchmark.runs.collect import protocol_hash, shipped_splits
 from benchmark.splits.leakage import neighbours
@@ -137,9 +137,19 @@ def _best_epoch(cell: Cell) -> Ranked | None:
     return Ranked(f"{epochs.mean():.1f}", float(epochs.mean()))
 
 
+def has_anatomy(effect: SplitEffect) -> bool:
+    """True where the difference has an interval, and more patients than bring most of it."""
+    return effect.difference is not None and effect.patients > FEW
+
+
+def median_difference(effect: SplitEffect) -> float:
+    """Of the Dice by image minus by patient, over the slices that both tested."""
+    return float(differences(effect)["difference"].median())
+
+
 def anatomy_table(effect: SplitEffect, rule: SplitEffectRule) -> Table | None:
     """The difference taken apart; None without its interval, where patients may be unknown."""
-    if effect.difference is None or effect.patients <= FEW:
+    if effect.difference is None or not has_anatomy(effect):
         return None
     data = differences(effect)
     rows: list[Record] = [
@@ -151,7 +161,8 @@ def anatomy_table(effect: SplitEffect, rule: SplitEffectRule) -> Table | None:
         Column("by image minus by patient", "what"),
         Column("slices", "slices"),
         Column("patients", "patients"),
-        Column("Dice", _value),
+        Column("Dice", lambda row: row["value"] if row["unit"] == DICE else None, "{:+.3f}"),
+        Column("share", lambda row: row["value"] if row["unit"] == SHARE else None, "{:.0%}"),
         Column("lowest to highest", ("low", "high"), "{:+.3f} to {:+.3f}"),
     )
     note = (
@@ -163,13 +174,6 @@ def anatomy_table(effect: SplitEffect, rule: SplitEffectRule) -> Table | None:
         "training set of the draw by image that tested the slice."
     )
     return Table(f"Anatomy of the leak: {_terms(effect)}.", rows, columns, (note,))
-
-
-def _value(row: Record) -> Ranked | None:
-    value = row["value"]
-    if missing(value):
-        return None
-    return Ranked(f"{value:.0%}" if row["unit"] == SHARE else f"{value:+.3f}", value)
 
 
 def _row(

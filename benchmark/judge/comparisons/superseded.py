@@ -17,6 +17,7 @@ from benchmark.judge.cells import cell_name, size_of
 from benchmark.judge.comparable import in_cell, why_not
 from benchmark.judge.reference import Reference, SupersededTraining, Tolerances
 from benchmark.judge.tables import Column, Record, Table
+from benchmark.judge.verdicts import Verdict
 from benchmark.runs.collect import Collected
 
 AS_IT_STANDS = "as it stands"
@@ -100,23 +101,32 @@ def _joined(
 
 
 def told(
-    alternatives: Sequence[Alternative], collected: Collected, superseded: Superseded, changed: str
+    alternatives: Sequence[Alternative],
+    collected: Collected,
+    superseded: Superseded,
+    changed: str,
+    limit: float,
 ) -> str:
-    """Return what the verdict is with the replaced trainings, now and by the rule before.
+    """Return what the verdict is with the replaced trainings, now and by the rule before: each
+    other verdict, or that there is none.
 
-    alternatives: in the order of `with_superseded`; changed: the day of the change of rule.
+    alternatives: in the order of `with_superseded`; changed: the day of the change of rule; limit:
+    the half width above which no number is reproduced.
     """
     stands, *others = alternatives
-    added, in_place = others
-    now = " or ".join(
-        f"{row.verdict} ({row.dice:.3f} +- {row.another_split:.4f})" for row in others
-    )
-    before = " or ".join(f"{row.before} (+- {row.other_patients:.4f})" for row in others)
-    hangs = ""
-    if {added.verdict, in_place.verdict} != {stands.verdict}:
-        hangs = " The verdict hangs on it."
-    elif {added.before, in_place.before} != {stands.before}:
-        hangs = " By that rule the verdict hung on it."
+    ways = tuple(zip(("with the first added", "with the first in its place"), others, strict=True))
+    now = [
+        f"{way} {_verdict(row.dice, row.another_split, row.verdict, limit)}"
+        for way, row in ways
+        if row.verdict != stands.verdict
+    ]
+    before = [
+        f"{way} {_verdict(row.dice, row.other_patients, row.before, limit)}"
+        for way, row in ways
+        if row.before != stands.before
+    ]
+    same = "is the same with the first added and with the first in its place."
+    rule = f"By the rule that decided until {changed} (changed on that day, with this known)"
     replaced = _replaced(collected, superseded)
     trained = "; ".join(
         f"seed {row['seed']} was trained twice, and {row['before']:.3f} replaced by "
@@ -124,15 +134,28 @@ def told(
         for row in replaced
     )
     return (
-        f"{trained[0].upper()}{trained[1:]}: with the first added, or in place of the second, the "
-        f"verdict is {now}; by the rule before {changed}, {before}.{hangs}"
+        f"{trained[0].upper()}{trained[1:]}: the verdict "
+        f"{_hangs('hangs', now) or same} {rule} it {_hangs('hung', before) or 'was too.'}"
     )
+
+
+def _hangs(verb: str, others: Sequence[str]) -> str:
+    return f"{verb} on it: {' and '.join(others)}." if others else ""
+
+
+def _verdict(dice: float | None, half: float | None, verdict: str, limit: float) -> str:
+    """A verdict with its interval, or with the limit that its interval passes."""
+    if dice is None or half is None:
+        return verdict
+    if verdict == Verdict.INCONCLUSIVE and half > limit:
+        return f"{verdict}, since +- {half:.4f} is wider than {limit:g}"
+    return f"{verdict} ({dice:.3f} +- {half:.4f})"
 
 
 def hanging_table(alternatives: Sequence[Alternative], notes: Sequence[str]) -> Table:
     """What the verdict would be with the replaced trainings, a row for each way to take them."""
     columns = (
-        Column("", "what"),
+        Column("trainings judged", "what"),
         Column("trainings", "trainings"),
         Column("mean Dice", "dice", "{:.3f}"),
         Column("SD of seeds", "sd", "{:.4f}"),

@@ -43,7 +43,8 @@ def headline_figures(judgement: Judgement) -> list[Figure]:
         data = pd.concat(both, ignore_index=True)
     caption = (
         f"Mean test Dice of {cell_name(cell.arm, cell.kernel_size, cell.alpha)}; the {level:.0%} "
-        "intervals say where it would lie with new patients, training sets and seeds. "
+        "intervals say where it would lie with new patients and seeds, and with new training "
+        "sets where there are several draws. "
     )
     if len(another):
         caption += (
@@ -97,7 +98,8 @@ def _plot_headline(data: pd.DataFrame, printed: float) -> Canvas:
     ours, another = data[data["what"] == "ours"], data[data["what"].str.startswith("Another mean")]
     rows, labels, first = ours.to_dict("records"), [], -int(len(another) > 0)
     whole, axes = canvas(WIDE, 0.75 + 0.36 * (len(rows) - first))
-    axes.axvline(printed, color=inks.MUTED, linewidth=1, linestyle="--", zorder=0)
+    ends = [len(rows) - 0.5, first - 0.45]  # up to where its label stands
+    axes.plot([printed] * 2, ends, color=inks.MUTED, linewidth=1, linestyle="--", zorder=0)
     beside = {"xycoords": ("axes fraction", "data"), "va": "center", "annotation_clip": False}
     styles: tuple[dict[str, float], ...] = ({"linewidth": 8, "alpha": 0.35}, {"linewidth": 1})
     for row, style in zip(another.to_dict("records"), styles, strict=False):

@@ -34,7 +34,7 @@ class Chapter:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A part of the page, named in its contents; slug: its id; answers: cards at its end."""
+    """A part of the page, named in its contents; slug: its id; answers: cards that stand first."""
 
     slug: str
     title: str

@@ -513,6 +513,17 @@ def test_every_cell_stands_with_its_chance_of_being_the_best_the_likeliest_first
     assert any("contradict nothing" in note for note in found.notes)
 
 
+def test_the_base_s_mean_is_on_the_splits_that_another_cell_shares() -> None:
+    """0.8 there, and 0.4 on a draw of its own: 0.8, which the other's lead is of."""
+    alone = cell(5, 0.5, 0.4, split_id="by-image-2")
+    found = best(join(cell(5, 0.5, 0.8), alone), cell(3, 0.7, 0.829))
+    assert found is not None
+    numbers = found.numbers.set_index("cell")
+    base, other = numbers.loc["5x5, alpha 0.5"], numbers.loc["3x3, alpha 0.7"]
+    assert (base["dice"], base["trainings"], base["splits"]) == (pytest.approx(0.8), 2, 1)
+    assert other["lead"] == pytest.approx(other["dice"] - base["dice"])
+
+
 def test_cells_are_told_apart_without_the_printed_one_and_not_without_a_spread() -> None:
     """The base is then the cell with most draws; one on other draws is named and left out."""
     more = {"split_id": "by-image-2"}

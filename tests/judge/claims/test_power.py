@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +14,22 @@ import pandas as pd
 import pytest
 from run_records import terms
 
+from benchmark.errors import RecordError
+from benchmark.judge.cells import panels
 from benchmark.judge.claims import power
 from benchmark.judge.claims.evidence import GridPoint
 from benchmark.judge.claims.power import GRID, NOISES, designs, power_of, power_rows
 from benchmark.judge.claims.power_table import (
+    POWER,
     USUAL,
     load_power,
     power_in_words,
+    read_power,
     rules_hash,
     runs_hash,
 )
 from benchmark.judge.claims.predicates import CLAIMS
+from benchmark.judge.claims.table import claims_table, judge_claims
 from benchmark.judge.claims.worlds import MEAN, WORLDS, Design, Noise, Truth, at, grid_world
 from benchmark.judge.statistics.estimate import clustered_share
 from benchmark.runs.collect import Collected, collect, reproduction_folder
@@ -223,6 +230,40 @@ def test_the_rule_before_took_trainings_of_one_model_for_models_that_differ() ->
         load_power().query(f"world == '{alike.words}' and design == '{GRID}'").to_dict("records")
     )
     assert row["confirmed"] <= 0.05
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda text: text + "zz\n", "line {after}: is damaged"),
+        (lambda text: text.rstrip() + "zz", "line {last}: is damaged"),
+        (lambda text: text.replace(",holds,", ",maybe,", 1), "line 2: is damaged"),
+        (lambda text: text.replace("claim,", "claims,", 1), "line 1: is not claim,world,"),
+        (lambda text: "", "line 1: is not claim,world,"),
+    ],
+)
+def test_a_damaged_file_is_one_line_with_its_place_and_cure(
+    damage: Callable[[str], str], says: str
+) -> None:
+    text = (files("reference_results") / "power.csv").read_text("utf-8")
+    assert read_power(text).equals(load_power())
+    last = len(text.splitlines())
+    where = says.format(last=last, after=last + 1)
+    with pytest.raises(RecordError, match=f"^reference_results/power.csv, {where}.*; restore "):
+        read_power(damage(text))
+
+
+def test_the_note_on_power_stands_where_a_row_has_one() -> None:
+    """Under the rules that the file was made with, and under no others."""
+    (panel, *_) = panels(records())
+    reference, rules = terms()
+    for own, there in (
+        (rules, True),
+        (replace(rules, claims=replace(rules.claims, gain=0.02)), False),
+    ):
+        made = claims_table(panel, judge_claims(panel, reference, own), reference, own)
+        assert any(made.texts["power of the whole grid"]) is there
+        assert (POWER in made.notes) is there
 
 
 def test_power_in_words_is_of_the_first_worlds_and_of_these_rules_alone() -> None:

@@ -70,6 +70,16 @@ def test_the_mean_over_patients_weighs_each_once() -> None:
     assert rows.loc["mean over patients", "value"] == pytest.approx(0.9 / 6)
 
 
+def test_a_share_stands_in_no_column_of_dice() -> None:
+    made = anatomy_table(both([0.1, 0.1, 0.1, 0.1, 0.1, 0.6]), RULE)
+    assert made is not None
+    shares = [("lower by patient" in row["what"] or "share of" in row["what"])
+              for row in made.records]  # fmt: skip
+    assert [bool(text) for text in made.texts["share"]] == shares
+    assert not any("%" in text for text in made.texts["Dice"])
+    assert made.texts["share"][shares.index(True)] == "100%"
+
+
 def test_splits_that_are_not_known_here_leave_their_neighbours_out() -> None:
     rows = anatomy(both([0.1, 0.1, 0.1, 0.1, 0.1, 0.6]))
     assert not [what for what in rows.index if "neighbour" in what]

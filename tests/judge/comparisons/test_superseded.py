@@ -25,8 +25,10 @@ from benchmark.judge.comparisons.superseded import (
     told,
     with_superseded,
 )
+from benchmark.judge.does_it_hold import severity
 from benchmark.judge.judgement import Judgement
 from benchmark.judge.reference import SupersededTraining, load_superseded
+from benchmark.judge.verdicts import judge_printed_numbers
 from benchmark.protocol import load_recipe
 from benchmark.report.docs_pages import shipped as judge_shipped
 from benchmark.runs.collect import Collected, collect, reproduction_folder, superseded_folder
@@ -188,24 +190,29 @@ def alternative(what: str, verdict: str, before: str) -> Alternative:
     return Alternative(what, 3, 0.88, 0.01, 0.034, 0.0601, verdict, before)
 
 
+WIDER = "inconclusive, since +- 0.0601 is wider than 0.06"
+
+
 @pytest.mark.parametrize(
-    ("verdicts", "ends"),
+    ("verdicts", "now", "before"),
     [
-        (("reproduced reproduced", "reproduced reproduced", "reproduced reproduced"), "0.0601)."),
+        (("reproduced reproduced", "reproduced reproduced", "reproduced reproduced"),
+         "is the same with the first added and with the first in its place.", "was too."),
         (("reproduced reproduced", "reproduced reproduced", "reproduced inconclusive"),
-         "By that rule the verdict hung on it."),
+         "is the same with the first added and with the first in its place.",
+         f"hung on it: with the first in its place {WIDER}."),
         (("reproduced reproduced", "inconclusive reproduced", "reproduced reproduced"),
-         "The verdict hangs on it."),
+         "hangs on it: with the first added inconclusive (0.880 +- 0.0340).", "was too."),
     ],
 )  # fmt: skip
-def test_the_sentence_says_whether_the_verdict_hangs_on_it(
-    verdicts: tuple[str, ...], ends: str
+def test_the_sentence_tells_each_verdict_that_differs_and_no_other(
+    verdicts: tuple[str, ...], now: str, before: str
 ) -> None:
     rows = [alternative("", *each.split()) for each in verdicts]
-    text = told(rows, OURS, OLD, "2026-11-30")
-    assert text.startswith("Seed 3 was trained twice, and 0.800 replaced by 0.920: with the first ")
-    assert text.endswith(ends)
-    assert text.count("hang") + text.count("hung") == (ends != "0.0601).")
+    text = told(rows, OURS, OLD, "2026-11-30", 0.06)
+    rule = "By the rule that decided until 2026-11-30 (changed on that day, with this known)"
+    start = "Seed 3 was trained twice, and 0.800 replaced by 0.920: the verdict"
+    assert text == f"{start} {now} {rule} it {before}"
 
 
 class TestShippedRecords:
@@ -224,12 +231,30 @@ class TestShippedRecords:
         answer = shipped().questions()[0]
         (line,) = (line for line in answer.lines if line.startswith("Seed 452669"))
         assert "0.862 replaced by 0.892" in line
-        assert "inconclusive (+- 0.0601)" in line
-        assert "hung on it" in line or "hangs on it" in line
+        assert "the verdict is the same with the first added" in line
+        assert (
+            "it hung on it: with the first in its place inconclusive, since +- 0.0601 is wider "
+            "than 0.06."
+        ) in line
+
+    def test_severity_is_told_with_the_replaced_training_in_place_too(self) -> None:
+        """At the spread with it, which is the wider: the verdict is harder to come by at 0."""
+        (made,) = (t for t in shipped().verdicts() if t.title.startswith("How severe"))
+        assert "with the replaced training in place" in made.texts
+        numbers, rules = made.numbers, terms()
+        row = judge_printed_numbers(
+            with_superseded(shipped().collected, records())[IN_PLACE], *rules
+        ).dice
+        again = severity(row.spread, rules[0], rules[1].dice)
+        assert numbers["in_place"].tolist() == [each["chance"] for each in again]
+        assert numbers["in_place_before"].tolist() == [each["before"] for each in again]
+        assert (numbers["in_place_before"] < numbers["before"]).iloc[0]
+        assert "the limit of 0.06 more often" in made.notes[0]
 
     def test_the_tables_say_why_and_what_was_known(self) -> None:
         hanging = shipped().verdicts()[1]
         assert hanging.title.startswith("What the verdict hangs on")
+        assert all(hanging.texts)  # each column is named
         (note,) = hanging.notes
         assert "slices 136 and 582" in note
         assert "with both known" in note

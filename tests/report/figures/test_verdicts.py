@@ -8,6 +8,7 @@ from functools import cache
 import pandas as pd
 import pytest
 from figure_forms import plotted
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from run_records import BY_PATIENT, join, table, terms
 
 from benchmark.judge.comparisons.split_effect import split_effect_table
@@ -70,6 +71,26 @@ def test_the_headline_shows_both_intervals_of_the_verdict_the_one_that_decides_a
     assert (
         f"Another mean, other patients: 0.889 [{row.ours - row.other_patients:.3f}, " in figure.alt
     )
+
+
+def test_the_label_of_the_printed_number_is_crossed_by_no_line() -> None:
+    """Its line ends below it, in a figure whose first row is on top."""
+    figure = by_slug()["headline"]
+    (axes,) = plotted(figure).axes
+    (line,) = [line for line in axes.lines if set(line.get_xdata()) == {0.898}]
+    (label,) = [text for text in axes.texts if text.get_text() == "thesis 0.898"]
+    drawn = FigureCanvasAgg(axes.figure)
+    drawn.draw()
+    window = label.get_window_extent(drawn.get_renderer())
+    top = axes.transData.transform((0.898, min(line.get_ydata())))[1]
+    assert top <= window.y0
+
+
+def test_new_training_sets_are_claimed_of_several_draws_alone() -> None:
+    """One draw cannot show what its training set brings."""
+    words = "new patients and seeds, and with new training sets where there are several draws"
+    assert words in by_slug()["headline"].caption
+    assert words in shipped().patients()[0].notes[0]
 
 
 def test_without_a_verdict_on_the_thesis_s_terms_the_headline_has_no_band() -> None:

@@ -230,8 +230,9 @@ def test_without_a_gallery_the_page_has_no_place_for_one() -> None:
 def test_an_answer_shows_two_sentences_and_folds_the_others() -> None:
     """Together with its verdict they are read at once; the longest would hide the pictures."""
     lines = tuple(f"Sentence {n}." for n in range(4))
-    part = Part("answers", "", [Chapter()], [Answer("Why?", "missing", lines)])
-    page = Page(render(Content("", "", [part])))
+    part = Part("answers", "", [Chapter("Below")], [Answer("Why?", "missing", lines)])
+    page = Page(text := render(Content("", "", [part])))
+    assert text.index('<div class="cards">') < text.index("<h3>Below</h3>")  # they stand first
     (card,) = page.all("article")
     (folded,) = page.within(card, "details")
     assert [e.text for e in page.within(card, "p")[1:]] == list(lines)
