@@ -69,8 +69,8 @@ def headline(collected: Collected, reference: Reference, tolerances: Tolerances)
     )
     title = f"{cell_name(cell.arm, cell.kernel_size, cell.alpha)}: the thesis's best cell."
     note = (
-        "The interval says where the mean would lie with new patients, training sets and seeds; what "
-        "training sets bring is a stated SD where there are fewer than four draws or folds. "
+        "The interval says where the mean would lie with new patients, training sets and seeds; "
+        "what training sets bring is a stated SD where there are fewer than four draws or folds. "
         "Every slice counts once, averaged over its seeds. Splits by image and by patient test "
         "different slices: do not compare these rows to judge the split; use the next table."
     )
