@@ -92,7 +92,8 @@ class Race:
         random = np.random.Generator(np.random.Philox(key=np.array(STREAM, dtype=np.uint64)))
         draws = random.standard_normal((DRAWS, len(self.roots))) @ self.roots
         if np.isfinite(self.df):
-            draws *= np.sqrt(self.df / random.chisquare(self.df, DRAWS))[:, None]
+            spread = random.chisquare(self.df, DRAWS) / self.df  # of a df far below 1 it is 0 at times
+            draws /= np.sqrt(np.maximum(spread, ROUNDING))[:, None]
         return np.ascontiguousarray(draws.T)
 
     def chances(self) -> Floats:
