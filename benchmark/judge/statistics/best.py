@@ -90,7 +90,8 @@ class Race:
         random = np.random.Generator(np.random.Philox(key=np.array(STREAM, dtype=np.uint64)))
         draws = random.standard_normal((DRAWS, len(self.roots))) @ self.roots
         if np.isfinite(self.df):
-            draws *= np.sqrt(self.df / random.chisquare(self.df, DRAWS))[:, None]
+            spread = random.chisquare(self.df, DRAWS) / self.df  # 0 at times for df far below 1
+            draws /= np.sqrt(np.maximum(spread, ROUNDING))[:, None]
         return np.ascontiguousarray(draws.T)
 
     def chances(self) -> Floats:
