@@ -68,7 +68,7 @@ def power() -> Table:
 
 def severe() -> Table:
     """Of a rule by hand; what the numbers are is derived in test_severity.py."""
-    return severity_table([{"difference": 0.03, "chance": 0.664, "before": 0.726}])
+    return severity_table([{"difference": 0.03, "chance": 0.664, "before": 0.726}], [], 0.06)
 
 
 def stands_first() -> Table:

@@ -98,11 +98,12 @@ def test_what_a_rule_says_of_a_claim_is_told_of_every_panel_that_it_was_judged_o
     """So a verdict that moved stands beside what the rule before said, on the panel it said it of:
     at 256x256, and not where the terms are nearest the thesis's alone.
     """
+    found = shipped()
     places = {"512x512": 0, "256x256 fp32": 1, "256x256 bf16": 2}
     for claim in ("extremes-worse", "best-cell", "small-tumours", "necrotic-centres"):
-        said = shipped().says(claim)
+        said = found.says(claim)
         for place, number in places.items():
-            panel, rows = shipped().claims[number]
+            panel, rows = found.claims[number]
             run = panel.runs.iloc[0]
             assert place.startswith(f"{run['height']}x{run['width']}")
             (standing,) = (row.text.standing for row in rows if row.claim.id == claim)
