@@ -123,8 +123,8 @@ def test_a_seed_that_met_few_slices_of_a_draw_leaves_an_interval() -> None:
     assert effect.difference.variance.value == pytest.approx(0.5625 * 0.0002)
 
 
-def test_what_training_sets_bring_is_in_the_interval_of_several_draws() -> None:
-    """Draws at 0.8 and 1.0 by image, else equal: r^2 / 2 = 0.01 stands beside the seeds' 0.0001."""
+def test_what_training_sets_bring_to_two_draws_is_the_stated_sd_not_what_they_show() -> None:
+    """Draws at 0.8 and 1.0 by image, else equal: 0.005^2 / 2 stands beside the seeds' 0.0001."""
     both = join(
         by_image([0.8] * 4, patients=[*"aabb"]),
         by_image([1.0] * 4, patients=[*"ccdd"], first_slice=4, split_id="by-image-2"),
@@ -132,7 +132,7 @@ def test_what_training_sets_bring_is_in_the_interval_of_several_draws() -> None:
     row = headline(both, *terms()).numbers.iloc[1]
     # patients: four of them, two at each value, s^2 / 4 = (4 x 0.01 / 3) / 4 with df 3; seeds
     # 0.0002 / 4, df 2
-    parts = [(0.04 / 3 / 4, 3), (0.0002 / 4, 2), ((0.02 - 0.0001) / 2, 1)]
+    parts = [(0.04 / 3 / 4, 3), (0.0002 / 4, 2), (SETS / 2, math.inf)]
     v = sum(part for part, _ in parts)
     df = v**2 / sum(part**2 / df for part, df in parts)
     assert (row["high"] - row["low"]) / 2 == pytest.approx(stats.t.ppf(0.975, df) * v**0.5)
@@ -290,19 +290,27 @@ def test_the_numbers_of_unlike_draws_by_hand() -> None:
     assert row[["seeds", "splits", "trainings", "slices", "patients"]].tolist() == [2, 2, 3, 4, 3]
 
 
-def test_the_headlines_interval_by_hand() -> None:
-    """No variance between patients, s^2 = 0.0002 with df 1: SE sqrt(0.0002 / 2) = 0.01, 12.7062 x
-    0.01.
+SETS = terms()[1].dice.training_set_sd ** 2  # of fewer than four draws or folds, known
 
-    By image one training has the variance between seeds from those by patient: 12.7062
-    sqrt(0.0002).
+
+def half_width(seeds: float, df: float, sets: float) -> float:
+    """Of seeds' variance with df, and of training sets' that is known."""
+    total = seeds + sets
+    return float(stats.t.ppf(0.975, total**2 / (seeds**2 / df)) * total**0.5)
+
+
+def test_the_headlines_interval_by_hand() -> None:
+    """No variance between patients, s^2 = 0.0002 with df 1: half of it for two seeds. By image one
+    training has the variance between seeds from those by patient.
     """
     both = {1: [0.8] * 4, 2: [0.82] * 4}
     pair = table(both, PATIENTS, **FOLD)
     row = first(join(table({1: [0.7] * 4}, PATIENTS), pair)).iloc[1]
-    assert (row["low"], row["high"]) == pytest.approx((0.7 - 0.179693, 0.7 + 0.179693))
+    half = half_width(0.0002, 1, SETS)
+    assert (row["low"], row["high"]) == pytest.approx((0.7 - half, 0.7 + half))
     row = first(table(both, PATIENTS)).iloc[1]
-    assert (row["low"], row["high"]) == pytest.approx((0.81 - 0.127062, 0.81 + 0.127062))
+    half = half_width(0.0001, 1, SETS)
+    assert (row["low"], row["high"]) == pytest.approx((0.81 - half, 0.81 + half))
 
 
 def test_the_headlines_interval_weighs_unequal_seeds_as_they_stand_in_the_mean() -> None:
@@ -319,7 +327,7 @@ def test_the_headlines_interval_weighs_unequal_seeds_as_they_stand_in_the_mean()
     assert row["dice"] == pytest.approx(0.82)
     first_share, second_share = 3 / 36, 2 / 16
     df = (first_share + second_share) ** 2 / (first_share**2 / 2 + second_share**2)
-    half = stats.t.ppf(0.975, df) * math.sqrt(0.0004 * (first_share + second_share))
+    half = half_width(0.0004 * (first_share + second_share), df, SETS / 2)
     assert (row["low"], row["high"]) == pytest.approx((0.82 - half, 0.82 + half), abs=1e-6)
 
 
