@@ -274,12 +274,12 @@ def in_words(estimate: Estimate | None, level: float, *, ratio: bool = False) ->
     return "{:+.3f} [{:+.3f}, {:+.3f}]".format(*ends)
 
 
-def collapsed(cells: Iterable[Cell]) -> str:
-    """Why nothing may rest on these cells: a training has one Dice on all of its slices; or ""."""
-    for cell in cells:
-        by_run = cell.rows.groupby(["split_id", "seed"])["dice"]
+def collapsed(evidence: GridEvidence, points: Iterable[GridPoint]) -> str:
+    """Why nothing may rest on these points: a training has one Dice on all of its slices; or ""."""
+    for point in points:
+        by_run = evidence.cells[point].rows.groupby(["split_id", "seed"])["dice"]
         if (by_run.max() == by_run.min()).any():
-            return f"{COLLAPSED}: {cell.name}"
+            return f"{COLLAPSED}: {name_of(point)}"
     return ""
 
 

@@ -103,7 +103,7 @@ def _open(
             return evidence.unknown([point, base], DICE)
         if why := evidence.twice([point, base], splits):
             return why
-    return collapsed(evidence.cells[point] for pair in pairs for point in pair)
+    return collapsed(evidence, (point for pair in pairs for point in pair))
 
 
 def extremes_worse(evidence: GridEvidence) -> Finding:
@@ -196,7 +196,7 @@ def small_kernels_spread(evidence: GridEvidence) -> Finding:
     if not groups:
         return _not_run(evidence, cells)
     points = sorted({point for group in groups for point in group.points})
-    if why := collapsed(evidence.cells[point] for point in points):
+    if why := collapsed(evidence, points):
         return Finding(UNDECIDED, why, cells=cells)
     name = "SD over slices, small kernels over large ones:"
     return judge_groups(evidence, groups, cells, LOG_SD, -1, name, ratio=True)

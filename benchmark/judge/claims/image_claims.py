@@ -151,7 +151,8 @@ def image_spread(evidence: GridEvidence) -> Finding:
     patients = [patient for table in tables for patient in table.columns.get_level_values(1)]
     if any(map(pd.isna, patients)) or len(set(patients)) < 2:
         return Finding(UNDECIDED, FEW_PATIENTS, cells=cells)
-    if why := collapsed(cell for cells in trained for cell in cells):
+    twice = [point for point, cell in evidence.cells.items() if cell.most_seeds > 1]
+    if why := collapsed(evidence, twice):
         return Finding(UNDECIDED, why, cells=cells)
     means = [table.groupby(level=0).mean() for table in tables]
     worst, range_ = (

@@ -35,7 +35,7 @@ from benchmark.cli.workers import _worker
 from benchmark.data.slices import SliceSet
 from benchmark.planning import status as status_module
 from benchmark.planning.grid import Grid
-from benchmark.planning.request import PlannedRuns, Request
+from benchmark.planning.request import PlannedRuns, Request, prepare
 from benchmark.planning.status import CellStatus, Epochs, GridStatus
 from benchmark.planning.time_estimate import TimeEstimate
 from benchmark.protocol import Recipe
@@ -331,7 +331,8 @@ def test_a_worker_says_nothing_where_its_parent_shows_the_grid(
     form: type[Lines], silent: bool, tmp_path: Path, capsys: Capture, few_phantoms: None
 ) -> None:
     asked = Request(data="phantoms", only={"arm": ["otsu"]}, out=tmp_path / "out")
-    _worker(asked, ARMS, WorkerDevice("cpu", 1), RunOptions(tmp_path / "out"), form)
+    runs = frozenset(spec.run_id for spec in prepare(asked, ARMS, say=None).specs)
+    _worker(asked, runs, ARMS, WorkerDevice("cpu", 1), RunOptions(tmp_path / "out"), form)
     assert list(tmp_path.glob("out/*/result.json"))
     assert ("done in" in capsys.readouterr().out) == (not silent)
 

@@ -30,7 +30,7 @@ OF_DIFFERENCES = ("best-cell", "extremes-worse", "small-kernels-mean", "small-ke
 OF_PAIRS, OF_GROUPS = ("best-cell", "tversky-no-gain"), ("extremes-worse", "small-kernels-mean")
 BY_INTERVAL = (*OF_DIFFERENCES, "alpha-direction", "small-tumours")
 MEASURES = ["dice", "sensitivity", "precision", "nsd_1mm", "core_sensitivity", "truth_mm2"]
-few = settings(costly, max_examples=7)  # each judges a grid or two
+few = settings(costly, max_examples=3)  # each judges a grid or two
 TURNED = {
     ClaimVerdict.CONFIRMED: ClaimVerdict.CONTRADICTED,
     ClaimVerdict.CONTRADICTED: ClaimVerdict.CONFIRMED,
@@ -40,7 +40,7 @@ RUN = (
 )  # what runs on the thesis's terms have in common
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)  # of tens of kB, at which hypothesis warns
 class Drawn:
     """Scores by spot and (split, seed), each (slices, measures); patients of the slices."""
 

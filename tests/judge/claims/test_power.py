@@ -182,12 +182,10 @@ def test_a_false_decision_is_as_rare_as_the_level_says() -> None:
 @pytest.mark.parametrize(
     ("claim", "truth", "where", "repetitions"),
     [
-        ("extremes-worse", Truth.HOLDS, GRID, 20),
-        ("small-kernels-mean", Truth.FAILS, GRID, 20),
-        ("small-tumours", Truth.FAILS, "3 seeds", 40),
-        ("image-spread", Truth.HOLDS, GRID, 20),
-        ("image-spread", Truth.FAILS, GRID, 20),
-        ("necrotic-centres", Truth.HOLDS, "512x512", 60),
+        ("extremes-worse", Truth.HOLDS, GRID, 6),
+        ("small-tumours", Truth.FAILS, "3 seeds", 20),
+        ("image-spread", Truth.FAILS, GRID, 6),
+        ("necrotic-centres", Truth.HOLDS, "512x512", 40),
     ],
 )
 def test_the_shipped_file_is_what_the_predicates_come_to(

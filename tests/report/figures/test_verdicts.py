@@ -86,11 +86,9 @@ def test_the_label_of_the_printed_number_is_crossed_by_no_line() -> None:
     assert top <= window.y0
 
 
-def test_new_training_sets_are_claimed_of_several_draws_alone() -> None:
+def test_what_training_sets_bring_is_said_to_be_stated_where_few_draws_show_it() -> None:
     """One draw cannot show what its training set brings."""
-    words = "new patients and seeds, and with new training sets where there are several draws"
-    assert words in by_slug()["headline"].caption
-    assert words in shipped().patients()[0].notes[0]
+    assert "a stated SD where there are fewer than four draws" in shipped().patients()[0].notes[0]
 
 
 def test_without_a_verdict_on_the_thesis_s_terms_the_headline_has_no_band() -> None:
