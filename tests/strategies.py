@@ -16,8 +16,8 @@ from benchmark.data.slices import SliceSet, dataset_id_of
 from benchmark.protocol import Recipe, override
 
 slow_is_well = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}  # busy machines
-law = settings(max_examples=50, derandomize=True, **slow_is_well)  # type: ignore[arg-type]
-costly = settings(law, max_examples=25)
+law = settings(max_examples=30, derandomize=True, **slow_is_well)  # type: ignore[arg-type]
+costly = settings(law, max_examples=15)
 
 seeds = st.integers(0, 2**31 - 1)
 
