@@ -95,9 +95,16 @@ def test_each_interval_holds_the_mean_that_it_is_for_as_often_as_it_says(
     seeds: tuple[int, ...],
 ) -> None:
     """One draw or several, with as many seeds each or not; on a fresh split of the same slices, and
-    on other patients. Twice all the components would be the same worlds at another scale.
+    on other patients.
     """
     found = coverages(FITTED, seeds)
+    assert fall_within(found), found
+
+
+@pytest.mark.parametrize("seeds", [ONE, UNEQUAL])
+def test_also_at_twice_all_the_components(seeds: tuple[int, ...]) -> None:
+    """Other worlds than the fitted at another scale: the stated SD of training sets stays."""
+    found = coverages(FITTED.times(2), seeds)
     assert fall_within(found), found
 
 
