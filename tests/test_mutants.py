@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import compileall
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from py_compile import PycInvalidationMode
 
 import pytest
 from bench_forms import ROOT
@@ -20,6 +24,8 @@ COPIED = ("benchmark", "baselines", "reference_results", "tests")
 # a misspelt test or a syntax error is neither
 PASSED, FAILED = pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED
 
+Outcome = Callable[[list[str]], tuple[int, str]]
+
 pytestmark = pytest.mark.slow
 
 
@@ -28,27 +34,41 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the packages and their tests; who changes a file there puts it back."""
     folder = tmp_path_factory.mktemp("copy")
     for name in COPIED:
-        shutil.copytree(ROOT / name, folder / name)
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", folder)
+    # a compiled file serves as long as its source is the same, whatever the clock says
+    compileall.compile_dir(folder, quiet=1, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
     return folder
 
 
-def outcome(copy: Path, tests: list[str]) -> tuple[int, str]:
+@pytest.fixture(scope="module")
+def outcome(copy: Path) -> Iterator[Outcome]:
     """Run tests in a process that imports the copy, unmeasured; pytest's exit code and output."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("COV", "PYTEST"))}
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests],
+    with subprocess.Popen(
+        [sys.executable, "tests/forked_pytest.py"],
         cwd=copy,
         env=inherited | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         encoding="utf-8",
-    )
-    return done.returncode, done.stdout + done.stderr
+    ) as runs:
+
+        def run(tests: list[str]) -> tuple[int, str]:
+            print(
+                json.dumps(["-x", "-q", "-p", "no:cacheprovider", *tests]),
+                file=runs.stdin,
+                flush=True,
+            )
+            code, printed = json.loads(runs.stdout.readline())
+            return code, printed
+
+        yield run
 
 
-def test_without_a_change_the_named_tests_pass_in_the_copy(copy: Path) -> None:
+def test_without_a_change_the_named_tests_pass_in_the_copy(outcome: Outcome) -> None:
     """So that none of them fails below for want of a file."""
-    code, printed = outcome(copy, sorted({mutant["test"] for mutant in MUTANTS}))
+    code, printed = outcome(sorted({mutant["test"] for mutant in MUTANTS}))
     assert code == PASSED, printed
 
 
@@ -65,7 +85,7 @@ def test_each_file_and_test_that_the_mutation_run_leaves_out_exists() -> None:
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant["breaks"])
-def test_the_suite_notices_that(mutant: dict[str, str], copy: Path) -> None:
+def test_the_suite_notices_that(mutant: dict[str, str], copy: Path, outcome: Outcome) -> None:
     file = copy / mutant["file"]
     text = file.read_text(encoding="utf-8")
     assert text.count(mutant["old"]) == 1, (
@@ -73,7 +93,7 @@ def test_the_suite_notices_that(mutant: dict[str, str], copy: Path) -> None:
     )
     try:
         file.write_text(text.replace(mutant["old"], mutant["new"]), encoding="utf-8")
-        code, printed = outcome(copy, [mutant["test"]])
+        code, printed = outcome([mutant["test"]])
     finally:
         file.write_text(text, encoding="utf-8")
     assert code != PASSED, (
