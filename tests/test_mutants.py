@@ -6,25 +6,20 @@
 from __future__ import annotations
 
 import compileall
-import json
 import os
 import shutil
-import subprocess
-import sys
 import tomllib
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from py_compile import PycInvalidationMode
 
 import pytest
 from bench_forms import ROOT
+from forked import ended
 
 MUTANTS = tomllib.loads((ROOT / "tests" / "mutants.toml").read_text(encoding="utf-8"))["mutant"]
 COPIED = ("benchmark", "baselines", "reference_results", "tests")
 # a misspelt test or a syntax error is neither
 PASSED, FAILED = pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED
-
-Outcome = Callable[[list[str]], tuple[int, str]]
 
 pytestmark = pytest.mark.slow
 
@@ -41,34 +36,26 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def outcome(copy: Path) -> Iterator[Outcome]:
+def outcome(copy: Path, tests: list[str]) -> tuple[int, str]:
     """Run tests in a process that imports the copy, unmeasured; pytest's exit code and output."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("COV", "PYTEST"))}
-    with subprocess.Popen(
-        [sys.executable, "tests/forked_pytest.py"],
-        cwd=copy,
-        env=inherited | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        encoding="utf-8",
-    ) as runs:
-
-        def run(tests: list[str]) -> tuple[int, str]:
-            print(
-                json.dumps(["-x", "-q", "-p", "no:cacheprovider", *tests]),
-                file=runs.stdin,
-                flush=True,
-            )
-            code, printed = json.loads(runs.stdout.readline())
-            return code, printed
-
-        yield run
+    variables = inherited | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    # where hypothesis is imported already, its assertions are not rewritten, and pytest warns
+    words = [
+        "-x",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-W",
+        "ignore::pytest.PytestAssertRewriteWarning",
+    ]
+    code, out, err = ended("pytest", [*words, *tests], copy, variables)
+    return code, out + err
 
 
-def test_without_a_change_the_named_tests_pass_in_the_copy(outcome: Outcome) -> None:
+def test_without_a_change_the_named_tests_pass_in_the_copy(copy: Path) -> None:
     """So that none of them fails below for want of a file."""
-    code, printed = outcome(sorted({mutant["test"] for mutant in MUTANTS}))
+    code, printed = outcome(copy, sorted({mutant["test"] for mutant in MUTANTS}))
     assert code == PASSED, printed
 
 
@@ -85,7 +72,7 @@ def test_each_file_and_test_that_the_mutation_run_leaves_out_exists() -> None:
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant["breaks"])
-def test_the_suite_notices_that(mutant: dict[str, str], copy: Path, outcome: Outcome) -> None:
+def test_the_suite_notices_that(mutant: dict[str, str], copy: Path) -> None:
     file = copy / mutant["file"]
     text = file.read_text(encoding="utf-8")
     assert text.count(mutant["old"]) == 1, (
@@ -93,7 +80,7 @@ def test_the_suite_notices_that(mutant: dict[str, str], copy: Path, outcome: Out
     )
     try:
         file.write_text(text.replace(mutant["old"], mutant["new"]), encoding="utf-8")
-        code, printed = outcome([mutant["test"]])
+        code, printed = outcome(copy, [mutant["test"]])
     finally:
         file.write_text(text, encoding="utf-8")
     assert code != PASSED, (
