@@ -23,6 +23,7 @@ from typing import IO, Any
 
 HEAVY = ("hypothesis.extra.numpy", "monai.losses", "monai.networks.nets", "pandas", "pytest")
 HEAVY += ("scipy.ndimage", "scipy.stats", "skimage.measure", "torch")
+HEAVY += ("torch._dynamo", "torch._inductor.config")  # a training's first step imports them
 Ended = tuple[int, str, str]
 
 
