@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
+from forked import Ended, ended
 from numpy.typing import NDArray
 
 from benchmark.arm import ArmEntry, Cases, FitReport, FloatImages, RunContext
@@ -207,6 +208,16 @@ def finish(child: subprocess.Popen[str], seconds: float = 400) -> tuple[int, str
         child.communicate()
         raise
     return child.returncode, out, err
+
+
+def called(words: list[str], folder: Path, path: list[Path] | None = None) -> Ended:
+    """`python -m benchmark` with these words, in a process of its own, as `process` to its end.
+
+    torch is imported there already: not for what is said or done before that, nor for time.
+    """
+    places = os.pathsep.join(str(place) for place in [*(path or []), ROOT])
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+    return ended("benchmark", words, folder, {**inherited, "PYTHONPATH": places})
 
 
 def call(command: str) -> int:

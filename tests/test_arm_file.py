@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench_forms import finish, process, refused
+from bench_forms import called, refused
 from data_forms import small_set, write_pairs
 from PIL import Image
 
@@ -266,16 +266,14 @@ def test_workers_find_the_file_and_its_siblings(tmp_path: Path) -> None:
     text = "from gains import GAIN\n" + CLASSICAL.replace("= 0.5", "= GAIN")
     written("elsewhere/net.py", text)
     words = "--data phantoms --arm-file elsewhere/net.py --seeds 1,2 --out out --threads 1"
-    code, output, err = finish(
-        process(["-m", "benchmark", "reproduce", *words.split(), "--workers", "2"], tmp_path)
-    )
+    code, output, err = called(["reproduce", *words.split(), "--workers", "2"], tmp_path)
     assert (code, err) == (0, "")
     assert len(set(re.findall(r"bright-spot\(gain=0.25\) seed [12]: done", output))) == 2
-    ids = "-m benchmark plan --data phantoms --arm-file elsewhere/net.py --seeds 3 --out out"
-    code, run_id, _ = finish(process([*ids.split(), "--format", "ids"], tmp_path))
+    ids = "plan --data phantoms --arm-file elsewhere/net.py --seeds 3 --out out"
+    code, run_id, _ = called([*ids.split(), "--format", "ids"], tmp_path)
     assert run_id.startswith("bright-spot_gain0.25_")
     words = words.replace("--seeds 1,2", f"--seeds 3 --id {run_id.strip()}")
-    code, output, err = finish(process(["-m", "benchmark", "run", *words.split()], tmp_path))
+    code, output, err = called(["run", *words.split()], tmp_path)
     assert (code, err) == (0, "")
     assert len(list((tmp_path / "out").glob("bright-spot*/result.json"))) == 3
 

@@ -14,7 +14,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from bench_forms import ROOT, finish, process, small_slices
+from bench_forms import ROOT, called, small_slices
 from data_forms import write_pairs
 
 from benchmark.arm_file import arms_of
@@ -49,7 +49,7 @@ class Evening:
     def give(self, line: str, more: str = "") -> str:
         """Give a command; it ends well and says nothing on stderr; return what it prints."""
         words = shlex.split(line.removeprefix("nox -s ").replace(" -- ", " ") + more)
-        code, output, err = finish(process(["-m", "benchmark", *words], self.folder))
+        code, output, err = called(words, self.folder)
         assert (code, err) == (0, ""), output
         return output
 
@@ -147,7 +147,7 @@ def test_the_package_as_printed_installs_and_brings_the_arm(tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    code, output, err = finish(process(["-m", "benchmark", "arms"], elsewhere, [tmp_path / "site"]))
+    code, output, err = called(["arms"], elsewhere, [tmp_path / "site"])
     assert (code, err) == (0, "")
     assert re.search(
         r"^my-arm +alpha=0.5, width=8 .*my_arm:MyArm \(source [0-9a-f]{6}\)$", output, re.MULTILINE

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from bench_forms import ROOT, finish, process
+from bench_forms import ROOT, called
 
 from benchmark.runs.run_folder import read_json
 
@@ -31,7 +31,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_example_is_listed_with_its_parameters(site: Path, tmp_path: Path) -> None:
-    code, output, err = finish(process(["-m", "benchmark", "arms"], tmp_path, [site]))
+    code, output, err = called(["arms"], tmp_path, [site])
     assert (code, err) == (0, "")
     assert "my_arm:MyArm" in output
     assert "width=32" in output
@@ -40,12 +40,12 @@ def test_the_example_is_listed_with_its_parameters(site: Path, tmp_path: Path) -
 def test_the_example_s_grid_is_trained_and_compared(site: Path, tmp_path: Path) -> None:
     grid = ["--grid", str(EXAMPLE / "my-grid.toml"), "--only", "width=8"]
     words = ["reproduce", "--data", "phantoms", *grid, "--out", "out", "--threads", "1"]
-    code, output, err = finish(process(["-m", "benchmark", *words], tmp_path, [site]))
+    code, output, err = called(words, tmp_path, [site])
     assert (code, err) == (0, "")
     assert "[1/1] my-arm(alpha=0.5, width=8) seed 452669: done" in output
     (result,) = tmp_path.glob("out/my-arm_alpha0.5_width8_*/result.json")
     assert read_json(result)["fit"]["stop_epoch"] == 1
     words = ["compare", "--runs", "out", "--section", "runs"]
-    code, output, err = finish(process(["-m", "benchmark", *words], tmp_path, [site]))
+    code, output, err = called(words, tmp_path, [site])
     assert code == 0
     assert "my-arm" in output

@@ -5,15 +5,16 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import shutil
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
+from py_compile import PycInvalidationMode
 
 import pytest
 from bench_forms import ROOT
+from forked import ended
 
 MUTANTS = tomllib.loads((ROOT / "tests" / "mutants.toml").read_text(encoding="utf-8"))["mutant"]
 COPIED = ("benchmark", "baselines", "reference_results", "tests")
@@ -28,22 +29,28 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the packages and their tests; who changes a file there puts it back."""
     folder = tmp_path_factory.mktemp("copy")
     for name in COPIED:
-        shutil.copytree(ROOT / name, folder / name)
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", folder)
+    # a compiled file serves as long as its source is the same, whatever the clock says
+    compileall.compile_dir(folder, quiet=1, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
     return folder
 
 
 def outcome(copy: Path, tests: list[str]) -> tuple[int, str]:
     """Run tests in a process that imports the copy, unmeasured; pytest's exit code and output."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("COV", "PYTEST"))}
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests],
-        cwd=copy,
-        env=inherited | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        encoding="utf-8",
-    )
-    return done.returncode, done.stdout + done.stderr
+    variables = inherited | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    # where hypothesis is imported already, its assertions are not rewritten, and pytest warns
+    words = [
+        "-x",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-W",
+        "ignore::pytest.PytestAssertRewriteWarning",
+    ]
+    code, out, err = ended("pytest", [*words, *tests], copy, variables)
+    return code, out + err
 
 
 def test_without_a_change_the_named_tests_pass_in_the_copy(copy: Path) -> None:

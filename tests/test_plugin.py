@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from bench_forms import ROOT, finish, process
+from bench_forms import ROOT, called
 
 from baselines import ARMS
 from benchmark.__main__ import main
@@ -21,7 +21,7 @@ Capture = pytest.CaptureFixture[str]
 Patch = pytest.MonkeyPatch
 pytestmark = pytest.mark.slow
 
-RUN = "-m benchmark reproduce --data phantoms --grid one.toml --out out --threads 1"
+RUN = "reproduce --data phantoms --grid one.toml --out out --threads 1"
 GRID = 'seeds = [1, 2]\n[[arms]]\nname = "dimmer"\ngain = 0.75\n'
 
 
@@ -44,12 +44,12 @@ def test_an_arm_of_another_package_is_listed_run_and_recorded_as_what_it_was(
     site.mkdir()
     install(site, "dimmer", "extra_arms:Dimmer")
     grid.write_text(GRID)
-    code, output, err = finish(process(["-m", "benchmark", "arms"], tmp_path, [site]))
+    code, output, err = called(["arms"], tmp_path, [site])
     assert (code, err) == (0, "")
     listed = re.search(r"extra_arms:Dimmer \(source ([0-9a-f]{6})\)", output)
     assert listed is not None
     assert "gain=0.5" in output
-    code, output, err = finish(process(RUN.split(), tmp_path, [site]))
+    code, output, err = called(RUN.split(), tmp_path, [site])
     assert (code, err) == (0, "")
     assert "[1/1] dimmer(gain=0.75): done" in output  # deterministic: the two seeds are one run
     (result,) = tmp_path.glob("out/dimmer_gain0.75_*/result.json")
@@ -69,15 +69,15 @@ def test_an_arm_that_was_changed_is_run_again_beside_its_old_runs(tmp_path: Path
     site.mkdir()
     install(site, "dimmer", "extra_arms:Dimmer")
     grid.write_text(GRID)
-    finish(process(RUN.split(), tmp_path, [site]))
+    called(RUN.split(), tmp_path, [site])
     arm = site / "extra_arms.py"
     arm.write_text(arm.read_text().replace("# of it", "") + "\n# a comment\n")
-    code, output, err = finish(process(RUN.split(), tmp_path, [site]))
+    code, output, err = called(RUN.split(), tmp_path, [site])
     assert (code, err) == (0, "")
     assert "1 cells, 1 done" in output
     assert "has changed" not in output
     arm.write_text(arm.read_text().replace("images + 1", "images + 0.5"))
-    code, output, err = finish(process(RUN.split(), tmp_path, [site]))
+    code, output, err = called(RUN.split(), tmp_path, [site])
     assert (code, err) == (0, "")
     assert [line for line in output.splitlines() if "changed" in line] == [
         (
@@ -87,8 +87,8 @@ def test_an_arm_that_was_changed_is_run_again_beside_its_old_runs(tmp_path: Path
     ]
     old, new = sorted(tmp_path.glob("out/dimmer_*/scores.csv"))
     assert old.read_bytes() != new.read_bytes()
-    words = ["-m", "benchmark", "compare", "--runs", "out", "--section", "runs", "--format", "csv"]
-    code, output, err = finish(process(words, tmp_path, [site]))
+    words = ["compare", "--runs", "out", "--section", "runs", "--format", "csv"]
+    code, output, err = called(words, tmp_path, [site])
     rows = [line for line in output.splitlines() if "dimmer" in line]
     assert len(rows) == 2
     names = {re.findall(r"dimmer \(source [0-9a-f]{6}\)", row)[0] for row in rows}
@@ -195,13 +195,13 @@ def test_beside_a_broken_arm_a_grid_runs_and_one_that_names_it_is_refused(tmp_pa
     install(site, "mine", "own_arm:Mine", "broken-arms")
     (site / "own_arm.py").write_text("print('out', flush=True); raise SystemExit(3)\n")
     grid.write_text(GRID.replace("0.75", "[0.75, 0.8]"))
-    code, output, err = finish(process([*RUN.split(), "--workers", "2"], tmp_path, [site]))
+    code, output, err = called([*RUN.split(), "--workers", "2"], tmp_path, [site])
     assert code == 0
     assert err.startswith("warning: arm 'mine' of broken-arms 1.0 (own_arm:Mine) cannot be used: ")
     assert err.count("\n") == 1
     assert len(list(tmp_path.glob("out/dimmer_*/result.json"))) == 2
     grid.write_text(GRID + '[[arms]]\nname = "mine"\n')
-    code, output, err = finish(process(RUN.split(), tmp_path, [site]))
+    code, output, err = called(RUN.split(), tmp_path, [site])
     assert code == 2
     warning, error = err.splitlines()
     assert error == warning.replace("warning: ", "error: ")

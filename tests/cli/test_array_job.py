@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench_forms import ROOT, TINY_GRID, bits, finish, process, start
+from bench_forms import ROOT, TINY_GRID, bits, called, finish, process, start
 
 from benchmark.__main__ import main
 from benchmark.cli import run_verbs
@@ -240,8 +240,8 @@ def test_the_script_of_the_page_runs_the_grid_to_the_bits_of_one_process(
         assert shown in script
         script = script.replace(shown, here)
     (tmp_path / "array.sh").write_text(script)
-    listing = ["-m", "benchmark", "plan", *WORDS[:4], "--out", "runs", "--format", "ids"]
-    _, ids, _ = finish(process(listing, tmp_path))
+    listing = ["plan", *WORDS[:4], "--out", "runs", "--format", "ids"]
+    _, ids, _ = called(listing, tmp_path)
     (tmp_path / "ids.txt").write_text(ids)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     places, words = {"PYTHONPATH": f"{ROOT}", "PATH": path}, ["bash", "array.sh", "ids.txt"]

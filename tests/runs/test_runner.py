@@ -21,6 +21,7 @@ from bench_forms import (
     TINY_GRID,
     Faulty,
     bits,
+    called,
     finish,
     process,
     small_recipe,
@@ -382,7 +383,7 @@ def test_workers_give_the_bits_of_one_process(
     words: list[str], alone: dict[str, bytes], tmp_path: Path
 ) -> None:
     more = ["out", "--workers", "2", "--keep-models"]
-    code, output, err = finish(process(["-m", "benchmark", *words, *more], cwd=tmp_path))
+    code, output, err = called([*words, *more], tmp_path)
     assert (code, err) == (0, "")
     assert set(times_begun(output).values()) == {1}
     assert len(times_begun(output)) == 4
