@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,13 @@ from run_records import halves, squares, write_run
 
 from benchmark.__main__ import main
 from benchmark.data import nifti
-from benchmark.data.slices import SliceSet
+from benchmark.data.brisc import brisc_table
+from benchmark.data.registry import RegisteredSlice
+from benchmark.data.slices import SliceSet, mask_hash
 from benchmark.errors import BenchmarkError, DataError
 from benchmark.runs import run_folder
 from benchmark.runs.reader import parse_scores
+from benchmark.scoring import external_masks
 from benchmark.scoring.external_masks import judge, read_masks, summary_text
 from benchmark.scoring.summary import summarise
 from benchmark.splits.split import Split
@@ -228,6 +232,28 @@ def test_a_second_reading_lacks_slices_only_when_asked(tmp_path: Path) -> None:
     assert judged.left_out["slice_id"].tolist() == [2]
     with one_line(DataError, "none of the 1 test slices has a mask (7)"):
         judge(second, Split("seven", (), (), (7,)), SLICES, only_common=True)
+
+
+def test_brisc_is_laid_on_no_slices_but_chengs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slices of one's own may have the same numbers; only a registered mask says which it is."""
+    folder = tmp_path / "brisc2025" / "masks"
+    folder.mkdir(parents=True)
+    for number in (1, 2, 3, 4):
+        name, mask = brisc_table()[number, 0].name, truth(wanted=(number,))[number]
+        save(folder / f"{name}.png", mask[:, ::-1] if brisc_table()[number, 0].mirrored else mask)
+    with one_line(DataError, "BRISC's masks are of Cheng's slices", "slice 1", "--data"):
+        judge(folder, SPLIT, SLICES)
+    registry = {
+        mask_hash(mask): RegisteredSlice(number, 1, "a") for number, mask in truth().items()
+    }
+    monkeypatch.setattr(external_masks, "cheng_registry", lambda: registry)
+    assert judge(folder, SPLIT, SLICES).scores["dice"].tolist() == [1] * 4
+    swapped = {k: replace(v, slice_id=v.slice_id % 4 + 1) for k, v in registry.items()}
+    monkeypatch.setattr(external_masks, "cheng_registry", lambda: swapped)
+    with one_line(DataError, "slice 1 of the slices given is not his"):
+        judge(folder, SPLIT, SLICES)
 
 
 @pytest.mark.parametrize("name", ["1.nii.gz", "01.png", "1.tif"])
