@@ -60,9 +60,9 @@ class ExternalScores:
 
     @property
     def share(self) -> str:
-        """How many test slices were scored, as words: 106, or 102 of 106."""
+        """How many test slices were scored, as words: the 106, or 102 of the 106."""
         n = len(self.scores)
-        return f"{n} of {n + len(self.left_out)}" if len(self.left_out) else f"{n}"
+        return f"{n} of the {n + len(self.left_out)}" if len(self.left_out) else f"the {n}"
 
     @property
     def table(self) -> pd.DataFrame:

@@ -172,7 +172,7 @@ def test_slices_without_a_mask_are_left_out_when_asked_and_never_in_silence(fold
     whole = judge(write_masks(folder.parent / "all", truth()), SPLIT, SLICES)
     pd.testing.assert_frame_equal(judged.scores, whole.scores.iloc[:1])
     assert judged.split == SPLIT
-    assert judged.share == "1 of 4"
+    assert judged.share == "1 of the 4"
     assert judged.left_out.to_numpy().tolist() == [[2, "100360"], [3, "100361"], [4, "100361"]]
     assert judged.left_out_text == (
         "Left out, by --only-common: 3 test slices without a mask (2, 3, 4); no slice is left of 1 "
@@ -187,7 +187,7 @@ def test_slices_without_a_mask_are_left_out_when_asked_and_never_in_silence(fold
 def test_a_whole_folder_is_scored_alike_with_only_common(folder: Path) -> None:
     asked, plain = (judge(folder, SPLIT, SLICES, only_common=only) for only in (True, False))
     pd.testing.assert_frame_equal(asked.table, plain.table)
-    assert (asked.share, asked.left_out_text) == ("4", "")
+    assert (asked.share, asked.left_out_text) == ("the 4", "")
 
 
 def test_without_a_slice_in_common_nothing_is_scored(tmp_path: Path) -> None:
@@ -414,7 +414,7 @@ def test_the_verb_says_in_lines_table_and_file_what_it_left_out(
     assert "the others alone scored with --only-common" in capsys.readouterr().err
     assert main(verb("--only-common", "--out", "scores.csv")) == 0
     output = capsys.readouterr().out
-    assert "masks: masks of the 3 of 4 test slices of split.json" in output
+    assert "masks: masks of 3 of the 4 test slices of split.json" in output
     assert "Left out, by --only-common: 1 test slice without a mask (5);" in output
     *_, third, _ = rows = (tmp_path / "scores.csv").read_text().splitlines()
     assert len(rows) == 5
@@ -437,7 +437,7 @@ def test_the_verb_scores_every_slice_of_a_second_reading_in_a_zip(
     assert "1 of the 24 test slices have no mask (1)" in capsys.readouterr().err
     assert main([*words, "--only-common"]) == 0
     output = capsys.readouterr().out
-    assert output.startswith("second.zip: masks of the 23 of 24 test slices of all, ")
+    assert output.startswith("second.zip: masks of 23 of the 24 test slices of all, ")
     assert "A second reading of 23 slices in 23 masks" in output
 
 
