@@ -12,7 +12,7 @@ from baselines import _cost
 from baselines.unet import UNetArm
 
 
-class MaxPoolUNet(UNet):
+class MaxPoolUNet(UNet):  # type: ignore[misc]  # MONAI has no types
     """MONAI's U-Net, each strided convolution at stride 1 and a max-pooling of its stride after.
 
     The pooling follows norm, dropout and activation, as in the U-Net of Ronneberger et al. 2015
