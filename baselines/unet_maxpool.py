@@ -22,8 +22,10 @@ class MaxPoolUNet(UNet):  # type: ignore[misc]  # MONAI has no types
     def _get_down_layer(
         self, in_channels: int, out_channels: int, strides: int, is_top: bool
     ) -> nn.Module:
-        layer = super()._get_down_layer(in_channels, out_channels, 1, is_top)
-        return layer if strides == 1 else nn.Sequential(layer, nn.MaxPool2d(strides))
+        layer: nn.Sequential = super()._get_down_layer(in_channels, out_channels, 1, is_top)
+        if strides > 1:
+            layer.add_module("pool", nn.MaxPool2d(strides))  # so weights keep the names of UNet
+        return layer
 
 
 @dataclass
