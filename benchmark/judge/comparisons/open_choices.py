@@ -30,7 +30,7 @@ from benchmark.judge.comparisons.stopping import BEST_EPOCH
 from benchmark.judge.reference import ContrastRule, Reference, Tolerances
 from benchmark.judge.statistics.contrast import DICE, between_seeds, mean
 from benchmark.judge.statistics.spread_of_seeds import Spreads, spreads
-from benchmark.judge.tables import Column, Record, Table
+from benchmark.judge.tables import Column, Ranked, Record, Table
 from benchmark.planning.evidence import NATIVE, Step
 from benchmark.protocol import Recipe, load_recipe
 from benchmark.runs.collect import Collected, changed_settings
@@ -279,12 +279,13 @@ def _sd(*cells: Cell) -> float | None:
     return math.sqrt(seeds.value) if seeds else None
 
 
-def _epochs(row: Record) -> str | None:
+def _epochs(row: Record) -> Ranked | None:
     """The epoch of one training; of several their mean, the least and the most."""
     middle, least, most = (row[f"best_epoch{end}"] for end in ("", "_least", "_most"))
     if middle is None or pd.isna(middle):
         return None
-    return f"{middle:.0f}" if least == most else f"{middle:.0f} ({least:.0f} to {most:.0f})"
+    ends = "" if least == most else f" ({least:.0f} to {most:.0f})"
+    return Ranked(f"{middle:.0f}{ends}", middle)
 
 
 def _notes(choices: OpenChoices, printed: float) -> list[str]:
