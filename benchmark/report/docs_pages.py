@@ -27,10 +27,9 @@ from benchmark import data
 from benchmark.data.slices import SliceSet
 from benchmark.errors import BenchmarkError, SpecError
 from benchmark.judge.answers import answers
-from benchmark.judge.comparisons.superseded import Superseded
 from benchmark.judge.judgement import SECTIONS, Judgement
-from benchmark.judge.looks import Look, load_looks, names_hash, rules_hash
-from benchmark.judge.reference import load_reference, load_superseded, load_tolerances
+from benchmark.judge.looks import Look, names_hash, rules_hash
+from benchmark.judge.shipped import shipped
 from benchmark.judge.tables import Table
 from benchmark.planning.command import DATA
 from benchmark.planning.evidence import commands, load_plan
@@ -40,7 +39,7 @@ from benchmark.report.figures.seeds_and_draws import seeds_and_draws_figures
 from benchmark.report.figures.stopping import stopping_figures
 from benchmark.report.figures.verdicts import verdict_figures
 from benchmark.report.slices import outlined_slices
-from benchmark.runs.collect import collect, reproduction_folder, superseded_folder
+from benchmark.runs.collect import reproduction_folder
 from benchmark.runs.environment import commit
 from benchmark.storage.atomic import write_bytes
 
@@ -128,15 +127,6 @@ def page_figures(judgement: Judgement) -> list[Figure]:
     """The figures that a page may show: the verdicts, and what their numbers are made of."""
     kinds = (verdict_figures, seeds_and_draws_figures, stopping_figures, distribution_figures)
     return [figure for figures_of in kinds for figure in figures_of(judgement)]
-
-
-def shipped() -> Judgement:
-    """The judgement of the records shipped with this package, with those that were replaced."""
-    replaced = Superseded(collect(superseded_folder()), load_superseded())
-    terms = load_reference(), load_tolerances()
-    return Judgement(
-        collect(reproduction_folder()), *terms, superseded=replaced, looks=load_looks()
-    )
 
 
 def make(path: Path, judgement: Judgement, slices: SliceSet | None = None) -> None:

@@ -20,10 +20,10 @@ from benchmark.data.slices import SliceSet
 from benchmark.errors import SpecError
 from benchmark.judge.judgement import SECTIONS, Judgement
 from benchmark.judge.reference import DATASETS
+from benchmark.judge.shipped import shipped as judge_shipped
 from benchmark.report import figure
 from benchmark.report.build import ATTRIBUTION, OWN_DATA, Written, attribution, write
 from benchmark.report.chapters import NO_PICTURES, Source, ordered, parts
-from benchmark.report.docs_pages import shipped as judge_shipped
 from benchmark.report.page.contents import Part
 from benchmark.report.slices.contour import svg_path
 from benchmark.runs import run_folder

@@ -19,10 +19,10 @@ from benchmark.judge.comparisons.headline import headline
 from benchmark.judge.comparisons.open_choices import OpenChoices, choices_table, open_choices
 from benchmark.judge.comparisons.reference_trainings import reference_trainings
 from benchmark.judge.comparisons.split_effect import split_effects
+from benchmark.judge.shipped import shipped
 from benchmark.judge.tables import Record
 from benchmark.planning.evidence import Step, load_plan, plan_of
 from benchmark.protocol import load_recipe, open_settings
-from benchmark.report.docs_pages import shipped
 from benchmark.runs.collect import Collected, changed_settings, protocol_hash, without_test
 
 REFERENCE, RULES = terms()
