@@ -25,4 +25,9 @@ ARMS: dict[str, ArmEntry] = {
     "attention-unet": ArmEntry(
         "baselines.attention_unet:AttentionUNetArm", _TRAINED, gflop=_cost.attention_unet
     ),
+    "unet-maxpool": ArmEntry(
+        "baselines.unet_maxpool:MaxPoolUNetArm",
+        {**_TRAINED, "kernel_size": 5},
+        gflop=_cost.unet_maxpool,
+    ),
 }

@@ -25,6 +25,7 @@ class UNetArm(NetworkArm):
 
     kernel_size: int = 5
     gflop: ClassVar = staticmethod(_cost.unet)
+    kind: ClassVar[type[UNet]] = UNet
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -32,7 +33,7 @@ class UNetArm(NetworkArm):
             raise SpecError(f"kernel_size = {self.kernel_size!r} must be an odd whole number")
 
     def build(self, network: Network) -> nn.Module:
-        return UNet(
+        return self.kind(
             spatial_dims=2,
             in_channels=1,
             out_channels=2,

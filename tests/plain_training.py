@@ -36,10 +36,21 @@ def untrained(
     **layers: str,
 ) -> nn.Module:  # fmt: skip
     """MONAI's network with the weights of a seed, one kernel throughout; layers: norm, act."""
-    kind: Any = {"unet": UNet, "attention-unet": AttentionUnet}[name]
+    kind: Any = {"unet": UNet, "unet-maxpool": UNet, "attention-unet": AttentionUnet}[name]
     torch.manual_seed(int(stream(seed, WEIGHTS).integers(0, 2**63 - 1)))
     sizes = {"strides": (2,) * (len(channels) - 1), "kernel_size": kernel, "up_kernel_size": kernel}
-    return kind(2, 1, 2, channels, dropout=dropout, **sizes, **layers)  # type: ignore[no-any-return]
+    made: nn.Module = kind(2, 1, 2, channels, dropout=dropout, **sizes, **layers)
+    return pooled(made) if name == "unet-maxpool" else made
+
+
+def pooled(network: nn.Module) -> nn.Module:
+    """MONAI's U-Net, in place, with max-pooling after each convolution that had a stride of 2."""
+    for block in list(network.modules()):
+        conv = getattr(block, "conv", None)
+        if isinstance(conv, nn.Conv2d) and conv.stride == (2, 2):
+            conv.stride = (1, 1)
+            block.add_module("pool", nn.MaxPool2d(2))
+    return network
 
 
 @dataclass

@@ -27,7 +27,9 @@ from benchmark.scoring.summary import summarise
 from benchmark.splits.split import Split
 
 BY_PATIENT = {"split_unit": "patient", "split_id": "by-patient-1", "protocol": "patient",
-              "protocol_hash": "feed"}  # fmt: skip
+              "protocol_hash": "feed",
+              "changed_settings": '{"preprocess.nyul_fit":"train","split.unit":"patient"}',
+              }  # fmt: skip
 SIDE = 10  # of each square tumour, in pixels
 NEWER = ("nsd_1mm", "nsd_2mm", "hd95_mm", "assd_mm", "truth_diameter_mm", "predicted_diameter_mm",
          "truth_perpendicular_mm", "predicted_perpendicular_mm", "core_sensitivity")  # fmt: skip
@@ -148,6 +150,7 @@ def table(
         "params": '{"alpha":0.5,"kernel_size":5}', "kernel_size": 5, "alpha": 0.5,
         "protocol": "thesis", "protocol_hash": rules.protocol_hash,
         "recipe_hash": rules.recipe_hash, "network_hash": rules.network_hash,
+        "changed_settings": "{}",
         "split_unit": "image", "split_rule": rules.split_rule, "split_id": "by-image-1",
         **reference.split_sizes, "height": 512, "width": 512, "precision": "fp32",
         "dataset_id": reference.dataset_id, "phantom": False, "needs_click": False,

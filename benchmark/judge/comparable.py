@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -88,6 +89,17 @@ def in_cell(runs: pd.DataFrame, arm: str, kernel: int, alpha: float) -> pd.Serie
     near = (runs["alpha"] - alpha).abs() < 1e-9
     own = (runs["arm"] == arm) & (runs["source"] == "")
     return own & (runs["kernel_size"] == kernel).fillna(False).astype(bool) & near
+
+
+def fitted_as_the_thesis(runs: pd.DataFrame) -> pd.DataFrame:
+    """Leave out runs by image whose histogram was learned on other images than the thesis's.
+
+    That is an open choice taken otherwise (`comparisons.open_choices`). `recipe_hash` cannot tell,
+    since by patient another fit belongs to the kind of split.
+    """
+    changed = runs["changed_settings"].map(json.loads)
+    otherwise = changed.map(lambda settings: "preprocess.nyul_fit" in settings).astype(bool)
+    return runs[(runs["split_unit"] != "image") | ~otherwise]
 
 
 def _most_seeds(runs: pd.DataFrame) -> int:

@@ -25,6 +25,7 @@ from benchmark.judge.comparisons.changed_rules import changed_rules_table
 from benchmark.judge.comparisons.headline import headline
 from benchmark.judge.comparisons.leak import anatomy_table, what_differs_table
 from benchmark.judge.comparisons.measures import agreement_table, boundaries_table, measured
+from benchmark.judge.comparisons.open_choices import OpenChoices, choices_table, open_choices
 from benchmark.judge.comparisons.patients import averages_table, distribution_table, worst_table
 from benchmark.judge.comparisons.precisions import PrecisionRow, precisions, precisions_table
 from benchmark.judge.comparisons.reference_cell import has_other_arms
@@ -58,6 +59,7 @@ from benchmark.judge.verdicts import (
     judge_printed_numbers,
     verdict_table,
 )
+from benchmark.planning.evidence import load_plan
 from benchmark.runs.collect import Collected
 
 MORE_DRAWS, MORE_SEEDS = (1, 2, 5), (3, 5, 10)  # of the table of what more runs would bring
@@ -322,6 +324,19 @@ class Judgement:
         rule = self.tolerances.contrasts
         return [arms_table(panel, rows, rule) for panel, rows in self.comparisons if len(rows) > 1]
 
+    @cached_property
+    def open_choices(self) -> list[OpenChoices]:
+        """Of each kind of split and size; those that the plan has yet to run for our records."""
+        rules = self.reference, self.tolerances
+        made = open_choices(self.collected, *rules, load_plan().steps)
+        return made if self.looks else [replace(each, waiting=()) for each in made]
+
+    def choices(self) -> list[Table]:
+        """What one change of the protocol does to the reference cell."""
+        rules = self.reference, self.tolerances.contrasts
+        own = [each for each in self.open_choices if each.taken or each.waiting]
+        return [choices_table(each, *rules) for each in own]
+
     def measures(self) -> list[Table]:
         """Boundaries, misses and sizes of every panel whose runs have them."""
         kinds, sizes = (boundaries_table, agreement_table), self.tolerances.sizes
@@ -436,6 +451,7 @@ SECTIONS: Mapping[str, Callable[[Judgement], Sequence[Table]]] = MappingProxyTyp
         "patients": Judgement.patients,
         "claims": Judgement.claims_tables,
         "arms": Judgement.arms,
+        "choices": Judgement.choices,
         "measures": Judgement.measures,
         "variance": Judgement.variance,
         "runs": Judgement.runs,
@@ -446,6 +462,7 @@ WHY_EMPTY = MappingProxyType(  # of the sections that may be
     {
         "claims": "nothing has been run on the thesis's slices with its protocol",
         "arms": "no other arm has been run under the same terms as unet 5x5, alpha 0.5",
+        "choices": "the reference cell has not been run with a setting of its protocol changed",
         "measures": "no runs have them all yet; `python -m benchmark rescore` adds them to older "
         "runs",
         "variance": "the reference cell has not been run on the thesis's slices",

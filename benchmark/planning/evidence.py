@@ -35,13 +35,15 @@ Chosen = dict[str, list[Any]]  # the same names, the values of cells that make a
 class Step:
     """One step: what `reproduce` is asked for, what for, and the day it was fixed by at the latest.
 
-    known_from: what shows that day.
+    known_from: what shows that day; choice: what the step changes, in a word, where that is no
+    single setting.
     """
 
     purpose: str
     fixed: date
     known_from: str
     options: Request
+    choice: str = ""
 
     def of(self, asked: Request) -> Request:
         """The step on the slices, and into the folder, that somebody asked for."""
@@ -167,7 +169,7 @@ def _plain(options: Request) -> list[Any]:
     return [*own, options.image_size, options.overrides]
 
 
-PROSE = ("purpose", "fixed", "known_from")
+PROSE = ("purpose", "fixed", "known_from", "choice")
 OPTIONS = ("grid", "protocol", "only", "seeds", "splits", "image_size", "set")
 
 
@@ -190,7 +192,8 @@ def _step(entry: Mapping[str, Any]) -> Step:
         image_size=entry.get("image_size"),
         overrides=entry.get("set", {}),
     )
-    step = Step(entry["purpose"], entry["fixed"], entry["known_from"], options)
+    choice = entry.get("choice", "")
+    step = Step(entry["purpose"], entry["fixed"], entry["known_from"], options, choice)
     _check_only(step)
     step.recipe.identity()
     return step

@@ -175,6 +175,7 @@ def _made_of(source: Source) -> Iterator[Chapter]:
     chapters = {
         "": (seeds_and_draws_figures(judgement), judgement.spread()),
         "Early stopping": (stopping_figures(judgement), judgement.stopping()),
+        "Open choices": ([], judgement.choices()),
         "Patient by patient": (distribution_figures(judgement), judgement.by_patient()),
         "The leak, taken apart": ([], judgement.anatomy()),
     }

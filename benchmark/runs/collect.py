@@ -66,6 +66,7 @@ DTYPES = {  # of the columns that every table of runs has
     "protocol_hash": "str",
     "recipe_hash": "str",
     "network_hash": "str",
+    "changed_settings": "str",
     "split_unit": "str",
     "split_rule": "str",
     "split_id": "str",
@@ -96,9 +97,10 @@ class Collected:
     (run_id, state). Beside `DTYPES`, runs has the columns fit.*, test.* and timing.* of result.json
     and timing.json. train, val and test count images of a shipped split, <NA> for any other split.
     protocol_hash leaves the precision out, which has a column of its own, and recipe_hash also what
-    decides how a test image may be known beforehand (`without_test`). source: sha256 of the source
-    of an arm from outside, "" for one that this repository brings. superseded: finished runs in
-    neither table, since the same run is there under a later schema.
+    decides how a test image may be known beforehand (`without_test`). changed_settings: of the
+    function of that name, as canonical text. source: sha256 of the source of an arm from outside,
+    "" for one that this repository brings. superseded: finished runs in neither table, since the
+    same run is there under a later schema.
     """
 
     runs: pd.DataFrame
@@ -227,6 +229,7 @@ def _protocol_columns(recipe: Recipe) -> dict[str, str]:
         "protocol_hash": protocol_hash(protocol),
         "recipe_hash": protocol_hash(without_test(protocol)),
         "network_hash": identity_hash(protocol["network"]),
+        "changed_settings": canonical(changed_settings(protocol)),
         "split_unit": recipe.split.unit,
         "split_rule": rule_text(recipe.split),
     }
@@ -247,6 +250,17 @@ def identity_hash(values: Any) -> str:
 def protocol_hash(protocol: Mapping[str, Any]) -> str:
     """Hash of a resolved protocol without its precision: variants of one name never mix."""
     return identity_hash(_without(protocol, "training", "precision"))
+
+
+def changed_settings(protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a resolved protocol, by section.key, that differ from protocol thesis."""
+    thesis = Recipe().identity()
+    return {
+        f"{section}.{key}": value
+        for section, values in protocol.items()
+        for key, value in values.items()
+        if value != thesis[section][key]
+    }
 
 
 def without_test(protocol: Mapping[str, Any]) -> dict[str, Any]:

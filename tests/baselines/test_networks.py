@@ -5,14 +5,17 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from baselines.attention_unet import AttentionUNetArm
 from baselines.unet import UNetArm
+from baselines.unet_maxpool import MaxPoolUNetArm
 from benchmark.errors import SpecError
+from benchmark.network_arm import NetworkArm
 from benchmark.protocol import Network
 
 
-def millions(arm: UNetArm | AttentionUNetArm) -> float:
+def millions(arm: NetworkArm) -> float:
     """Parameters of an arm's network in millions; built without memory or random numbers."""
     with torch.device("meta"):
         return sum(p.numel() for p in arm.build(Network()).parameters()) / 1e6
@@ -43,6 +46,7 @@ def test_unet_has_the_parameters_of_the_thesis_s_table_2(
     counted = millions(UNetArm(kernel_size=kernel))
     assert (f"{counted:.1f}", f"{counted:.2f}") == (printed, exact)
     assert counted * 1e6 == convolutions(kernel)  # layer by layer
+    assert millions(MaxPoolUNetArm(kernel_size=kernel)) == counted  # pooling has none
 
 
 def test_the_default_is_the_thesis_s_best_cell_and_attention_has_7_96_million_parameters() -> None:
@@ -56,9 +60,9 @@ def test_a_kernel_that_is_no_odd_whole_number_is_refused(kernel: object) -> None
         UNetArm(kernel_size=kernel).build(Network())  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("kind", [UNetArm, AttentionUNetArm])
+@pytest.mark.parametrize("kind", [UNetArm, AttentionUNetArm, MaxPoolUNetArm])
 def test_an_alpha_outside_0_1_is_refused_before_anything_is_trained(
-    kind: type[UNetArm | AttentionUNetArm],
+    kind: type[NetworkArm],
 ) -> None:
     with pytest.raises(SpecError, match=r"alpha = 1\.5 must lie in \[0, 1\]"):
         kind(alpha=1.5)
@@ -66,22 +70,22 @@ def test_an_alpha_outside_0_1_is_refused_before_anything_is_trained(
 
 @pytest.mark.parametrize(
     "arm",
-    [*(UNetArm(kernel_size=k) for k in (3, 5, 7, 9)), AttentionUNetArm()],
-    ids=["3", "5", "7", "9", "attention"],
+    [*(UNetArm(kernel_size=k) for k in (3, 5, 7, 9)), AttentionUNetArm(), MaxPoolUNetArm()],
+    ids=["3", "5", "7", "9", "attention", "maxpool"],
 )
 @pytest.mark.parametrize("shape", [(64, 64), (64, 96), (512, 512)])
-def test_outputs_are_two_logits_per_pixel(
-    arm: UNetArm | AttentionUNetArm, shape: tuple[int, int]
-) -> None:
+def test_outputs_are_two_logits_per_pixel(arm: NetworkArm, shape: tuple[int, int]) -> None:
     with torch.device("meta"):
         assert arm.build(Network())(torch.empty(2, 1, *shape)).shape == (2, 2, *shape)
 
 
 @pytest.mark.parametrize(
-    "arm", [UNetArm(kernel_size=3), AttentionUNetArm()], ids=["unet", "attention"]
+    "arm",
+    [UNetArm(kernel_size=3), AttentionUNetArm(), MaxPoolUNetArm(kernel_size=3)],
+    ids=["unet", "attention", "maxpool"],
 )
 def test_outputs_are_finite_logits_that_depend_on_the_image(
-    arm: UNetArm | AttentionUNetArm,
+    arm: NetworkArm,
 ) -> None:
     with torch.random.fork_rng(), torch.inference_mode():
         torch.manual_seed(0)
@@ -110,3 +114,48 @@ def test_the_protocol_s_dropout_norm_and_activation_reach_the_unet() -> None:
     assert any(isinstance(m, nn.PReLU) for m in modules)
     assert any(isinstance(m, nn.BatchNorm2d) for m in other)
     assert not any(isinstance(m, nn.PReLU) for m in other)
+
+
+def test_maxpool_halves_between_its_six_levels_by_pooling_alone() -> None:
+    """The thesis, 2.6: "Une étape de max pooling entre chaque niveau", by a factor of 2."""
+    with torch.device("meta"):
+        modules = list(MaxPoolUNetArm(kernel_size=7).build(Network()).modules())
+    down = [m for m in modules if isinstance(m, nn.Conv2d)]
+    up = [m for m in modules if isinstance(m, nn.ConvTranspose2d)]
+    assert [layer.out_channels for layer in down] == [16, 32, 64, 128, 256, 512]
+    assert {(layer.kernel_size, layer.stride) for layer in down} == {((7, 7), (1, 1))}
+    assert {(layer.kernel_size, layer.stride) for layer in up} == {((7, 7), (2, 2))}
+    pools = [m for m in modules if isinstance(m, nn.MaxPool2d)]
+    assert [pool.kernel_size for pool in pools] == [2] * 5
+
+
+def test_maxpool_is_the_unet_but_for_how_it_halves() -> None:
+    """The same weights, layer for layer; of three levels what comes out, put together by hand."""
+    network = Network(channels=(2, 4, 8), dropout=0.0)
+    with torch.random.fork_rng(), torch.inference_mode():
+        torch.manual_seed(0)
+        strided = UNetArm(kernel_size=3).build(network).eval()
+        pooled = MaxPoolUNetArm(kernel_size=3).build(network).eval()
+        for own, its in zip(pooled.parameters(), strided.parameters(), strict=True):
+            own.copy_(its)
+        image = torch.randn(1, 1, 64, 64)
+        first, second, bottom, above, last = (
+            (m, act)
+            for m, act in zip(
+                [m for m in pooled.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)],
+                [m for m in pooled.modules() if isinstance(m, nn.PReLU)] + [None],
+                strict=True,
+            )
+        )
+
+        def layer(of: tuple[nn.Module, nn.Module | None], x: torch.Tensor) -> torch.Tensor:
+            made = of[0](x)
+            return of[1](functional.instance_norm(made)) if of[1] else made
+
+        one = functional.max_pool2d(layer(first, image), 2)  # (1, 2, 32, 32)
+        two = functional.max_pool2d(layer(second, one), 2)  # (1, 4, 16, 16)
+        joined = torch.cat([two, layer(bottom, two)], dim=1)
+        joined = torch.cat([one, layer(above, joined)], dim=1)
+        by_hand = layer(last, joined)
+        assert torch.allclose(pooled(image), by_hand, atol=1e-5)
+        assert not torch.allclose(pooled(image), strided(image), atol=1e-2)

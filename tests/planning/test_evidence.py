@@ -131,6 +131,7 @@ def test_the_hash_is_of_what_is_run_and_of_its_order_and_of_no_prose() -> None:
     own = plan(FIRST, SECOND).hash
     assert re.fullmatch(r"[0-9a-f]{12}", own)
     prose = {"purpose": "other words", "fixed": date(2027, 1, 1), "known_from": "there"}
+    prose |= {"choice": "a name"}
     assert plan({**FIRST, **prose}, {**SECOND, **prose}).hash == own
     others = [
         plan(SECOND, FIRST),

@@ -223,4 +223,5 @@ def test_the_quick_grid_covers_everything_and_the_baselines_grid_every_other_arm
     specs = ours("baselines")
     assert {spec.arm for spec in specs} == set(OURS) - {unet}
     assert [spec.seed for spec in specs if spec.arm == "otsu"] == [None]
-    assert len([spec for spec in specs if spec.arm == "attention-unet"]) == 3
+    for network in ("attention-unet", "unet-maxpool"):
+        assert len([spec for spec in specs if spec.arm == network]) == 3

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -28,7 +29,7 @@ import benchmark.runs.collect as module
 from benchmark.errors import RecordError
 from benchmark.protocol import load_recipe
 from benchmark.runs import run_folder
-from benchmark.runs.collect import DTYPES, collect, protocol_hash
+from benchmark.runs.collect import DTYPES, changed_settings, collect, protocol_hash
 from benchmark.runs.reader import canonical, same_number
 from benchmark.runs.run_folder import RunFolder, RunState
 from benchmark.scoring.evaluate import score
@@ -392,3 +393,26 @@ def test_collecting_and_comparing_import_neither_torch_nor_scipy_stats(root: Pat
 def test_the_table_in_memory_has_only_columns_that_collecting_gives(root: Path) -> None:
     """The tests of compare use tables built in memory; this ties them to the real ones."""
     assert set(table({1: [0.5]}, ["a"]).runs) <= set(collect(root).runs)
+
+
+@pytest.mark.parametrize("protocol", ["thesis", "patient"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"training.patience": 20, "loss.pool_batch": True},
+        {"network.channels": [8, 16], "preprocess.nyul_fit": "all"},
+    ],
+)
+def test_changed_settings_make_the_protocol_from_the_thesis_s(
+    protocol: str, settings: dict[str, Any]
+) -> None:
+    own = load_recipe(protocol, settings)
+    changed = changed_settings(own.identity())
+    assert load_recipe("thesis", changed).identity() == own.identity()
+    assert (changed == {}) == (protocol == "thesis" and settings == {})
+
+
+def test_a_row_says_which_settings_were_changed(tmp_path: Path) -> None:
+    write_run(tmp_path, SLICES, SPLIT, recipe=varied(training__patience=20))
+    assert collect(tmp_path).runs["changed_settings"].tolist() == ['{"training.patience":20}']

@@ -325,6 +325,8 @@ ROWS = [
     Row("unet.alpha", "the loss", in_loss_and_outlines, (0.9,)),
     Row("unet.kernel_size", BUILT, in_loss_and_outlines, (5,)),
     Row("attention-unet.alpha", "the loss", in_loss_and_outlines, (0.9,)),
+    Row("unet-maxpool.alpha", "the loss", in_loss_and_outlines, (0.9,)),
+    Row("unet-maxpool.kernel_size", BUILT, in_loss_and_outlines, (5,)),
     Row("otsu.rim", "the inside of the head", in_the_rim, (1.0,)),
     Row("threshold.rim", "the inside of the head", in_the_rim, (1.0,)),
     Row("threshold.steps", "the thresholds that are tried", in_the_thresholds, (10,)),

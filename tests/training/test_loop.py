@@ -231,7 +231,12 @@ def test_validation_dice_and_loss_agree_with_the_measures(cases: Data) -> None:
 
 @pytest.mark.parametrize(
     ("name", "params", "gflop"),
-    [*(("unet", {"kernel_size": k}, n) for k, n in GFLOP.items()), ("attention-unet", {}, 78.3)],
+    [
+        *(("unet", {"kernel_size": k}, n) for k, n in GFLOP.items()),
+        ("unet-maxpool", {"kernel_size": 3}, 13.514),
+        ("unet-maxpool", {}, 37.539),
+        ("attention-unet", {}, 78.3),
+    ],
 )
 def test_the_cost_that_an_arm_says_is_the_one_counted(
     name: str, params: dict[str, Any], gflop: float

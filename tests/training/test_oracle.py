@@ -28,6 +28,7 @@ from torch import nn
 
 from baselines.attention_unet import AttentionUNetArm
 from baselines.unet import UNetArm
+from baselines.unet_maxpool import MaxPoolUNetArm
 from benchmark.arm import Cases, FitReport, RunContext
 from benchmark.network_arm import NetworkArm
 from benchmark.protocol import Recipe
@@ -41,6 +42,7 @@ SEED, ALPHA, CHANNELS = 5, 0.3, (4, 8, 8)
 ARMS: dict[str, Callable[[], NetworkArm]] = {
     "unet": lambda: UNetArm(alpha=ALPHA, kernel_size=3),
     "attention-unet": lambda: AttentionUNetArm(alpha=ALPHA),
+    "unet-maxpool": lambda: MaxPoolUNetArm(alpha=ALPHA, kernel_size=3),
 }
 SUMMARY, WEIGHTS, ANOTHER_TRAINING = 1e-10, 1e-9, 0.1
 

@@ -101,16 +101,28 @@ def pairwise_comparisons(
         reference = lent_reference(panel, rule.reference, ours) or reference
     if reference is None:
         return []
-    varying = _spreads(panel, reference)
-    rows = [
-        _compared(cell, reference, varying, fewest) for cell in panel.cells if cell is not reference
-    ]
-    rows = _after_holm(rows, rule)
+    others = [cell for cell in panel.cells if cell is not reference]
+    rows = compared(others, reference, _spreads(panel, reference), rule, intervals)
     dice = mean(reference, DICE)
     own = PairwiseComparison(reference, dice, standing=Ranking.REFERENCE)
     automatic = [own, *(row for row in rows if not row.cell.needs_click)]
     automatic.sort(key=lambda row: (-row.dice, row.cell.name))
     return [*automatic, *(row for row in rows if row.cell.needs_click)]
+
+
+def compared(
+    cells: Sequence[Cell],
+    reference: Cell,
+    varying: Spreads,
+    rule: ContrastRule,
+    intervals: IntervalRule,
+) -> list[PairwiseComparison]:
+    """Set cells beside a reference, in their order; p after Holm over all of them.
+
+    varying: how their trainings, and the reference's, vary in Dice.
+    """
+    rows = [_compared(cell, reference, varying, intervals.fewest_seeds) for cell in cells]
+    return _after_holm(rows, rule)
 
 
 def _spreads(panel: Panel, reference: Cell) -> Spreads:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from benchmark.judge.cells import Cell, cell_name, cell_of, protocol_of, size_of
-from benchmark.judge.comparable import in_cell
+from benchmark.judge.comparable import fitted_as_the_thesis, in_cell
 from benchmark.judge.reference import Reference, Tolerances
 from benchmark.judge.statistics.contrast import DICE, contrast, mean
 from benchmark.judge.statistics.estimate import Estimate, Variance
@@ -26,7 +26,7 @@ def headline(collected: Collected, reference: Reference, tolerances: Tolerances)
     """
     cell, level = reference.best_cell, tolerances.split_effect.level
     own = size_of(dict.fromkeys(("height", "width"), tolerances.dice.image_size))
-    runs = collected.runs.sort_values("run_id")
+    runs = fitted_as_the_thesis(collected.runs.sort_values("run_id"))
     runs = runs[runs["recipe_hash"] == tolerances.recipe_hash]
     runs = runs[(runs["dataset_id"] == reference.dataset_id) & ~runs["phantom"]]
     runs = runs[in_cell(runs, cell.arm, cell.kernel_size, cell.alpha)]

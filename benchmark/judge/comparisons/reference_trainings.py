@@ -9,7 +9,7 @@ from functools import cached_property
 import pandas as pd
 
 from benchmark.judge.cells import Cell, cell_of, size_of
-from benchmark.judge.comparable import in_cell
+from benchmark.judge.comparable import fitted_as_the_thesis, in_cell
 from benchmark.judge.reference import Reference, Tolerances
 from benchmark.runs.collect import Collected
 
@@ -64,7 +64,8 @@ def reference_trainings(
     """Return the cell's trainings with the thesis's recipe under each size and precision, those
     with most trainings first; none of phantoms or of other slices.
     """
-    cell, runs = reference.best_cell, collected.runs.sort_values("run_id")
+    cell = reference.best_cell
+    runs = fitted_as_the_thesis(collected.runs.sort_values("run_id"))
     runs = runs[runs["recipe_hash"] == tolerances.recipe_hash]
     runs = runs[(runs["dataset_id"] == reference.dataset_id) & ~runs["phantom"]]
     runs = runs[in_cell(runs, cell.arm, cell.kernel_size, cell.alpha)]

@@ -38,6 +38,7 @@ from benchmark.judge.cells import (
     protocol_of,
     size_of,
 )
+from benchmark.judge.comparable import fitted_as_the_thesis
 from benchmark.judge.reference import SplitEffectRule
 from benchmark.judge.statistics.contrast import (
     DICE,
@@ -82,10 +83,11 @@ def split_effects(collected: Collected) -> list[SplitEffect]:
     """Pair every arm that was run by image and by patient with one recipe, size and precision.
 
     The recipes may differ in one more thing than the split: the images that Nyul's histogram is
-    fitted on, which by patient are the training images alone. Runs under two protocols never make
-    one cell.
+    fitted on, which by patient are the training images alone, and by image those of the thesis's
+    protocol. Runs under two protocols never make one cell.
     """
     runs = collected.runs[~collected.runs["needs_click"]].sort_values("run_id")
+    runs = fitted_as_the_thesis(runs)
     effects = []
     for _, part in runs.groupby(list(ALIKE)):
         units = set(part["split_unit"])
