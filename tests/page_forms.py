@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from benchmark.judge.judgement import Answer
+from benchmark.judge.answers import Answer
 from benchmark.judge.tables import Column, Ranked, Table
 from benchmark.report.figure import Figure
 from benchmark.report.page.contents import Chapter, Content, Part

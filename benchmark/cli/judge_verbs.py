@@ -17,6 +17,7 @@ from benchmark.arm import ArmEntry
 from benchmark.cli.options import request
 from benchmark.data.slices import SliceSet
 from benchmark.errors import SpecError
+from benchmark.judge.answers import answers
 from benchmark.judge.cells import Panel
 from benchmark.judge.comparisons.external_tool import external_tool_table
 from benchmark.judge.comparisons.own_arms import no_reference
@@ -63,7 +64,7 @@ def compare(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     if whole or not (options.runs or root == OWN_RUNS):
         print(heading(root, len(collected.runs), options), end="\n\n", file=aside)
     if whole:
-        print("\n".join(judgement.answers()), end="\n\n")
+        print("\n".join(answers(judgement)), end="\n\n")
     hints = [
         _how_to_run_the_reference(judgement, panel, root, arms)
         for panel in judgement.without_reference

@@ -1,20 +1,18 @@
-"""The whole judgement of a folder of runs: answers, and the tables behind them. Pure."""
+"""The whole judgement of a folder of runs: what they come to, and the tables of it. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from functools import cached_property
 from types import MappingProxyType
 
 import pandas as pd
 
 from benchmark.judge import comparable, does_it_hold
-from benchmark.judge.cells import Panel, data_of, panels, size_of
+from benchmark.judge.cells import Panel, panels, size_of
 from benchmark.judge.claims.evidence import ClaimVerdict, Reading, grid_evidence, side
 from benchmark.judge.claims.may_be_best import best_table
-from benchmark.judge.claims.predicates import CHECKS
 from benchmark.judge.claims.table import JudgedClaim, claims_table, judge_claims, on_its_terms
 from benchmark.judge.comparisons.arms import (
     PairwiseComparison,
@@ -25,14 +23,8 @@ from benchmark.judge.comparisons.arms import (
 )
 from benchmark.judge.comparisons.changed_rules import changed_rules_table
 from benchmark.judge.comparisons.headline import headline
-from benchmark.judge.comparisons.leak import (
-    anatomy_table,
-    has_anatomy,
-    median_difference,
-    what_differs_table,
-)
+from benchmark.judge.comparisons.leak import anatomy_table, what_differs_table
 from benchmark.judge.comparisons.measures import agreement_table, boundaries_table, measured
-from benchmark.judge.comparisons.own_arms import own_arms
 from benchmark.judge.comparisons.patients import averages_table, distribution_table, worst_table
 from benchmark.judge.comparisons.precisions import PrecisionRow, precisions, precisions_table
 from benchmark.judge.comparisons.reference_cell import has_other_arms
@@ -47,19 +39,17 @@ from benchmark.judge.comparisons.superseded import (
     hanging_table,
     in_question,
     replaced_table,
-    told,
     why,
     with_superseded,
 )
 from benchmark.judge.comparisons.variance_components import between_splits_table, components_table
 from benchmark.judge.does_it_hold import Selection, listed
-from benchmark.judge.looks import CHANGED, Look, counted, looked_at, times_before
-from benchmark.judge.reference import Reference, SplitEffectRule, Tolerances
-from benchmark.judge.statistics.contrast import DICE, mean
+from benchmark.judge.looks import Look
+from benchmark.judge.reference import Reference, Tolerances
 from benchmark.judge.statistics.more_runs import power_table
 from benchmark.judge.statistics.prediction_interval import Question
 from benchmark.judge.statistics.selection import optimism
-from benchmark.judge.tables import Column, Table, wrapped
+from benchmark.judge.tables import Column, Table
 from benchmark.judge.verdicts import (
     PrintedNumbers,
     Verdict,
@@ -75,33 +65,7 @@ MORE_DRAWS, MORE_SEEDS = (1, 2, 5), (3, 5, 10)  # of the table of what more runs
 
 EFFECT = {1: "lower by patient", -1: "higher by patient", 0: "undecided"}
 """By the side of 0 that the interval of by image minus by patient is on."""
-ONCE = (
-    "Each claim is judged once, at the image size and precision nearest the thesis's at which it "
-    "can be tested; no verdict rests on single trainings."
-)
-CHECK = "Not counted, a check that follows from the loss whatever the data"
 LAW = "an added run takes no verdict away (tests/judge/claims/test_more_runs.py)"
-NO_EFFECT = (
-    "No arm has been run in splits by image and by patient from the same seed on a slice in common."
-)
-NO_INTERVAL = (
-    "an interval needs two known patients and, for an arm that trains, two seeds on one split."
-)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """verdict: a word or two; lines: sentences."""
-
-    question: str
-    verdict: str
-    lines: tuple[str, ...]
-
-    def text(self, number: int) -> list[str]:
-        """Lines of a terminal's width: the question with its verdict, then the sentences."""
-        first = f"{self.question} {self.verdict}."
-        lines = [part for line in (first, *self.lines) for part in wrapped(line, "   ")]
-        return [f"{number}. {lines[0].lstrip()}", *lines[1:]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,19 +193,6 @@ class Judgement:
             others = ("patients", "runs") if self._real_split_effects else ("runs",)
         return ("arms", *others)
 
-    def questions(self) -> list[Answer]:
-        """The questions, each answered by a word or two and the sentences behind them.
-
-        The three on the thesis, and one on a user's arms that are not its own; without the thesis's
-        where nothing was run for it.
-        """
-        if self.own_arms_alone:
-            patients = [self._without_a_shared_patient()] if self._real_split_effects else []
-            return [self._how_do_arms_do(), *patients]
-        own = [self._how_do_arms_do()] if self.own_arms else []
-        thesis = [self._does_it_hold(), self._do_claims_hold(), self._without_a_shared_patient()]
-        return [*thesis, *own]
-
     @cached_property
     def in_short(self) -> dict[str, str]:
         """Each answer's verdict and what was measured, by the id that the log of looks gives it."""
@@ -252,35 +203,12 @@ class Judgement:
         for _, judged in self.claims_once:
             short[judged.claim.id] = (judged.text.standing.value, judged.text.measured)
         level, measured = self.tolerances.split_effect.level, ""
-        for effect in self._split_effects_nearest_first[:1]:
+        for effect in self.split_effects_nearest_first[:1]:
             if effect.difference:
                 low, high = effect.difference.interval(level)
                 measured = f"{effect.difference.value:+.3f} [{low:+.3f}, {high:+.3f}]"
-        short["split-effect"] = (self._split_verdict, measured)
+        short["split-effect"] = (self.split_verdict, measured)
         return {name: ": ".join(filter(None, pair)) for name, pair in short.items()}
-
-    def _looked_at(self, answer: str) -> int:
-        """How often the interval of an answer was looked at before."""
-        return times_before(self.looks, answer, self.in_short.get(answer, ""))
-
-    def answers(self) -> list[str]:
-        """The questions as lines of text."""
-        answers = enumerate(self.questions(), 1)
-        return [line for number, answer in answers for line in answer.text(number)]
-
-    def _how_do_arms_do(self) -> Answer:
-        compared = [(panel, rows) for panel, rows in self.comparisons if rows]
-        rule = self.tolerances.contrasts
-        return Answer("How do your arms do?", *own_arms(compared, self.without_reference, rule))
-
-    def _does_it_hold(self) -> Answer:
-        row, terms = self.printed.dice, (self.reference, self.tolerances.dice)
-        lines = does_it_hold.answer(row, self.selection, *terms)
-        if self.replaced and self.alternatives:
-            day, limit = str(self._changed_on("dice")), self.tolerances.dice.max_half_width
-            lines.insert(1, told(self.alternatives, self.collected, self.replaced, day, limit))
-        lines += looked_at(self._looked_at("dice"), self.tolerances.dice.level)
-        return Answer(f"Does {row.reference:g} hold?", row.verdict.value, tuple(lines))
 
     @cached_property
     def replaced(self) -> Superseded | None:
@@ -314,53 +242,9 @@ class Judgement:
         numbers = row.n, row.ours, row.sd, row.half_width, half
         return Alternative(what, *numbers, row.verdict.value, verdict.value)
 
-    def _changed_on(self, rule: str) -> date:
-        """The day of the last change of a rule."""
-        return max(change.date for change in self.tolerances.changes if change.rule == rule)
-
-    def _do_claims_hold(self) -> Answer:
-        question, not_testable = "Do its claims hold?", ClaimVerdict.NOT_TESTABLE
-        if not self.claims_once:
-            nothing = ("Nothing has been run with the thesis's settings.",)
-            return Answer(question, str(not_testable), nothing)
-        by_verdict = {verdict: list[tuple[Panel, JudgedClaim]]() for verdict in ClaimVerdict}
-        for panel, claim in self.claims_once:
-            if claim.claim.id not in CHECKS:
-                by_verdict[claim.text.standing].append((panel, claim))
-        verdict = ", ".join(f"{len(own)} {what}" for what, own in by_verdict.items() if own)
-        waiting = ", ".join(claim.claim.id for _, claim in by_verdict.pop(not_testable))
-        lines = [_claim(*judged) for claims in by_verdict.values() for judged in claims]
-        if waiting:
-            lines.append(f"{not_testable}: {waiting} (compare --section claims says why).")
-        checks = [judged for judged in self.claims_once if judged[1].claim.id in CHECKS]
-        lines += [f"{CHECK}: {_claim(*judged)}" for judged in checks]
-        lines += [ONCE, *self._claims_looked_at()]
-        return Answer(question, verdict, tuple(lines))
-
-    def _claims_looked_at(self) -> list[str]:
-        """The sentence on the claims whose intervals were looked at before, if there are any."""
-        times = {claim.claim.id: self._looked_at(claim.claim.id) for _, claim in self.claims_once}
-        told = ", ".join(f"{name} {counted(n)}" for name, n in times.items() if n)
-        covers = f"their intervals cover somewhat less than {self.tolerances.claims.level:.0%}"
-        return [f"Looked at before, {CHANGED}: {told}; {covers}."] if told else []
-
-    def _without_a_shared_patient(self) -> Answer:
-        """Of every arm that was run both ways; the verdict is the first's: the thesis's cell, on
-        the nearest terms.
-        """
-        rule, effects = self.tolerances.split_effect, self._split_effects_nearest_first
-        lines = [_split_effect(effect, rule) for effect in effects]
-        if effects and self._taken_apart(effects[0]):
-            lines[0] += (
-                " Beside the leak four things differ, and the median slice differs by "
-                f"{median_difference(effects[0]):+.3f} (compare --section variance)."
-            )
-        lines += looked_at(self._looked_at("split-effect"), rule.level)
-        question = "How high is the score when no patient is in both train and test?"
-        return Answer(question, self._split_verdict, tuple(lines or [NO_EFFECT]))
-
     @cached_property
-    def _split_effects_nearest_first(self) -> list[SplitEffect]:
+    def split_effects_nearest_first(self) -> list[SplitEffect]:
+        """Those that are not of phantoms, the thesis's cell on the nearest terms first."""
         own = self.tolerances.contrasts.reference
         return sorted(
             self._real_split_effects,
@@ -371,8 +255,9 @@ class Judgement:
         )
 
     @property
-    def _split_verdict(self) -> str:
-        rule, effects = self.tolerances.split_effect, self._split_effects_nearest_first
+    def split_verdict(self) -> str:
+        """In words, on which side of 0 the first of them lies."""
+        rule, effects = self.tolerances.split_effect, self.split_effects_nearest_first
         return EFFECT[side(effects[0].difference, rule.level)] if effects else "not known yet"
 
     def verdicts(self) -> list[Table]:
@@ -480,11 +365,6 @@ class Judgement:
             for table in (anatomy_table(effect, rule), what_differs_table(effect))
         )
 
-    def _taken_apart(self, effect: SplitEffect) -> bool:
-        """True for what `anatomy` has two tables of."""
-        own = is_reference(effect.image, self.tolerances.contrasts.reference)
-        return own and has_anatomy(effect)
-
     def runs(self) -> list[Table]:
         """Every finished run, by conditions; lower precisions against the plain one; what was
         replaced.
@@ -548,32 +428,6 @@ class Judgement:
 def _made(tables: Iterable[Table | None]) -> list[Table]:
     """Those that there are."""
     return [table for table in tables if table is not None]
-
-
-def _claim(panel: Panel, judged: JudgedClaim) -> str:
-    """One claim in a sentence; the other reading of alpha where its verdict is another."""
-    run, claim, standing = panel.runs.iloc[0], judged.claim, judged.text.standing
-    terms = f"{claim.id}; at {size_of(run)}, {run['precision']}"
-    if judged.swapped.standing is not standing:
-        terms += f"; {judged.swapped.standing} if alpha was swapped"
-    return f'{standing}: "{claim.statement}" ({terms}).'
-
-
-def _split_effect(effect: SplitEffect, rule: SplitEffectRule) -> str:
-    """One arm by image and by patient in a sentence."""
-    run, difference = effect.image.runs.iloc[0], NO_INTERVAL
-    if effect.difference:
-        low, high = effect.difference.interval(rule.level)
-        difference = (
-            f"by image minus by patient {effect.difference.value:+.3f}, {rule.level:.0%} interval "
-            f"{low:+.3f} to {high:+.3f}."
-        )
-    image, patient = mean(effect.image, DICE), mean(effect.patient, DICE)
-    return (
-        f"{effect.image.name} on {data_of(run)} at {size_of(run)}, {run['precision']}: "
-        f"{patient:.3f} split by patient, {image:.3f} split by image, on the same {effect.slices} "
-        f"slices; {difference}"
-    )
 
 
 SECTIONS: Mapping[str, Callable[[Judgement], Sequence[Table]]] = MappingProxyType(

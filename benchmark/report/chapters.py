@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmark.arm import ArmEntry
 from benchmark.data.slices import SliceSet
 from benchmark.errors import RecordError
+from benchmark.judge.answers import questions
 from benchmark.judge.cells import Panel, data_of, protocol_of, size_of
 from benchmark.judge.claims.evidence import GridEvidence, Reading, grid_evidence
 from benchmark.judge.claims.may_be_best import best_table
@@ -88,7 +89,7 @@ def parts(source: Source) -> list[Part]:
     made = []
     for slug in (*first, *middle, *last):
         title, chapters = all_parts[slug]
-        answers = tuple(source.judgement.questions()) if slug == "answers" else ()
+        answers = tuple(questions(source.judgement)) if slug == "answers" else ()
         made.append(Part(slug, title, tuple(chapters(source)), answers))
     return [part for part in made if part.chapters or part.answers]
 

@@ -26,6 +26,7 @@ from pathlib import Path
 from benchmark import data
 from benchmark.data.slices import SliceSet
 from benchmark.errors import BenchmarkError, SpecError
+from benchmark.judge.answers import answers
 from benchmark.judge.comparisons.superseded import Superseded
 from benchmark.judge.judgement import SECTIONS, Judgement
 from benchmark.judge.looks import Look, load_looks, names_hash, rules_hash
@@ -73,7 +74,7 @@ def fill(page: str, judgement: Judgement, figures: str = FIGURES.as_posix()) -> 
             text = _image(by_slug(), place["slug"], figures)
         else:
             commanded = place["what"] == "commands"
-            lines = commands_of(judgement) if commanded else judgement.answers()
+            lines = commands_of(judgement) if commanded else answers(judgement)
             text = "```\n" + "\n".join(lines) + "\n```"
         return f"{place[1]}{text}\n{place['end']}"
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from judged_runs import SMALL, judge
 from run_records import join, table, terms
 
+from benchmark.judge.answers import questions
 from benchmark.judge.does_it_hold import Selection, corrected, listed
 from benchmark.judge.judgement import Judgement
 from benchmark.judge.statistics.selection import Optimism
@@ -14,11 +16,6 @@ from benchmark.judge.tables import Table
 from benchmark.runs.collect import Collected, collect, reproduction_folder
 
 PATIENTS = ["a", "a", "b", "c"]
-SMALL = {"height": 256, "width": 256}
-
-
-def judge(collected: Collected) -> Judgement:
-    return Judgement(collected, *terms())
 
 
 def severity_of(found: Judgement) -> list[Table]:
@@ -26,7 +23,7 @@ def severity_of(found: Judgement) -> list[Table]:
 
 
 def first(found: Judgement) -> str:
-    return " ".join(["", *found.questions()[0].lines])
+    return " ".join(["", *questions(found)[0].lines])
 
 
 def test_severity_is_told_where_there_are_seeds_enough_and_no_difference_is_passed_over() -> None:

@@ -18,6 +18,7 @@ from run_records import write_own
 from strategies import law
 
 from benchmark.cli.judge_verbs import judgement_of
+from benchmark.judge.answers import answers, questions
 from benchmark.judge.judgement import Judgement
 from benchmark.judge.looks import (
     Look,
@@ -189,9 +190,9 @@ def test_each_answer_says_how_often_it_was_looked_at(judged: Judgement) -> None:
         times = times_before(judged.looks, name, judged.in_short[name])
         assert times >= 3
         (sentence,) = looked_at(times, level)
-        lines = [line for answer in judged.questions() for line in answer.lines]
+        lines = [line for answer in questions(judged) for line in answer.lines]
         assert sentence in lines
-    claims = judged.questions()[1].lines[-1]
+    claims = questions(judged)[1].lines[-1]
     assert claims.startswith("Looked at before, as runs were added or rules changed: ")
     assert "alpha-direction" in claims
     assert "vessels-excluded" not in claims
@@ -209,7 +210,7 @@ def test_a_folder_of_ones_own_has_no_log(tmp_path: Path) -> None:
     write_own(tmp_path)
     assert judgement_of(tmp_path).looks == ()
     assert judgement_of(reproduction_folder()).looks == load_looks()
-    lines = "\n".join(judgement_of(tmp_path).answers())
+    lines = "\n".join(answers(judgement_of(tmp_path)))
     assert "ooked at" not in lines
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from benchmark.judge.judgement import Answer
+from benchmark.judge.answers import Answer
 from benchmark.judge.tables import Table
 from benchmark.report.figure import Figure
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from run_records import BY_PATIENT, join, table, terms
 
-from benchmark.judge.judgement import USUAL, Answer, Judgement
+from benchmark.judge.answers import Answer, answers, questions
+from benchmark.judge.judgement import USUAL, Judgement
 from benchmark.runs.collect import Collected
 
 PATIENTS = ["a", "a", "b", "b"]
@@ -29,7 +30,7 @@ def judged(*user: Collected, ours: Collected = NO_RUNS) -> Judgement:
 
 
 def first(judgement: Judgement) -> Answer:
-    return judgement.questions()[0]
+    return questions(judgement)[0]
 
 
 COST = {"timing.fit_seconds": 150.0, "parameters": 1_230_000, "fit.stop_epoch": 19,
@@ -55,7 +56,7 @@ def test_one_arm_in_sentences() -> None:
 def test_a_mean_is_of_the_splits_in_common() -> None:
     """Ours on draws 1 and 2, of Dice 0.81 and 0.21; the arm on draw 1 alone, its trainings too."""
     there = flat(0.21, split_id="by-image-2", first_slice=10)
-    (compared, _) = judged(arm("mine", 0.91), flat(0.81), there).questions()[-1].lines
+    (compared, _) = questions(judged(arm("mine", 0.91), flat(0.81), there))[-1].lines
     assert "mean Dice 0.910 against 0.810 of unet 5x5, alpha 0.5;" in compared
     assert "trainings: 2 against 2;" in compared
 
@@ -97,28 +98,28 @@ def test_without_a_reference_nothing_is_known_and_the_panel_is_named() -> None:
 def test_a_missing_number_of_the_thesis_is_no_answer_beside_other_arms() -> None:
     """The answer on the arms stands alone; tables begin with theirs; 0.898 is there when asked."""
     found = judged(arm("mine", 0.91), ours=flat(0.81))
-    assert [answer.question for answer in found.questions()] == ["How do your arms do?"]
+    assert [answer.question for answer in questions(found)] == ["How do your arms do?"]
     assert found.usual == ("arms", "runs")
     assert any("mean test Dice" in row.quantity for row in found.rows)
 
 
 def test_what_other_arms_lose_by_patient_is_answered_too() -> None:
     found = judged(arm("mine", 0.91), arm("mine", 0.81, **BY_PATIENT), ours=flat(0.81))
-    questions = [answer.question for answer in found.questions()]
-    assert questions[1:] == ["How high is the score when no patient is in both train and test?"]
+    _, *others = (answer.question for answer in questions(found))
+    assert others == ["How high is the score when no patient is in both train and test?"]
     assert found.usual == ("arms", "patients", "runs")
 
 
 def test_where_the_thesis_can_be_judged_the_arms_come_fourth_and_their_tables_first() -> None:
     found = judged(arm("mine", 0.91), flat(0.81))
-    assert [line[:3] for line in found.answers() if line[0] != " "] == ["1. ", "2. ", "3. ", "4. "]
-    assert found.questions()[0].question == "Does 0.898 hold?"
-    assert found.questions()[3].verdict == "mine: better"
+    assert [line[:3] for line in answers(found) if line[0] != " "] == ["1. ", "2. ", "3. ", "4. "]
+    assert questions(found)[0].question == "Does 0.898 hold?"
+    assert questions(found)[3].verdict == "mine: better"
     assert found.usual == ("arms", *(name for name in USUAL if name != "arms"))
 
 
 def test_long_names_keep_within_a_terminal() -> None:
     long = [arm(f"{'very-long-' * 5}{letter}", 0.9) for letter in "abc"]
-    lines = judged(*long, ours=flat(0.81)).answers()
+    lines = answers(judged(*long, ours=flat(0.81)))
     assert max(map(len, lines)) <= 100
     assert lines[0].startswith("1. How do your arms do? ")

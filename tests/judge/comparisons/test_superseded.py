@@ -15,6 +15,7 @@ import pytest
 from bench_forms import ROOT
 from run_records import table, terms
 
+from benchmark.judge.answers import answers, questions
 from benchmark.judge.comparisons.superseded import (
     ADDED,
     AS_IT_STANDS,
@@ -228,7 +229,7 @@ class TestShippedRecords:
         assert [row.before for row in rows] == ["reproduced", "reproduced", "inconclusive"]
 
     def test_the_first_answer_tells_of_it(self) -> None:
-        answer = shipped().questions()[0]
+        answer = questions(shipped())[0]
         (line,) = (line for line in answer.lines if line.startswith("Seed 452669"))
         assert "0.862 replaced by 0.892" in line
         assert "the verdict is the same with the first added" in line
@@ -268,7 +269,7 @@ class TestShippedRecords:
         own = Judgement(shipped().collected, *terms())
         titles = [made.title for made in (*own.verdicts(), *own.runs())]
         assert not [name for name in titles if "hangs on" in name or "Trainings that" in name]
-        assert "trained twice" not in " ".join(own.answers())
+        assert "trained twice" not in " ".join(answers(own))
         assert own.rows == shipped().rows
 
 

@@ -31,7 +31,7 @@ from page_forms import (
     wide_table,
 )
 
-from benchmark.judge.judgement import Answer
+from benchmark.judge.answers import Answer
 from benchmark.judge.tables import Column, Table
 from benchmark.report.figure import FORMS
 from benchmark.report.page.contents import Chapter, Content, Part, placed
