@@ -21,6 +21,7 @@ from benchmark.judge.answers import answers
 from benchmark.judge.cells import Panel
 from benchmark.judge.comparisons.external_tool import external_tool_table
 from benchmark.judge.comparisons.own_arms import no_reference
+from benchmark.judge.comparisons.second_reader import load_second_reading
 from benchmark.judge.comparisons.superseded import Superseded
 from benchmark.judge.judgement import SECTIONS, WHY_EMPTY, Judgement
 from benchmark.judge.looks import load_looks
@@ -90,11 +91,12 @@ def judgement_of(root: Path) -> Judgement:
     """
     collected, shipped = collect(root), reproduction_folder()
     terms = load_reference(), load_tolerances()
+    known = collected.runs["dataset_id"].isin(DATASETS.values()).any()
+    second = load_second_reading() if known else None
     if root.resolve() == shipped.resolve():
         replaced = Superseded(collect(superseded_folder()), load_superseded())
-        return Judgement(collected, *terms, superseded=replaced, looks=load_looks())
-    known = collected.runs["dataset_id"].isin(DATASETS.values()).any()
-    return Judgement(collected, *terms, collect(shipped, None if known else ()))
+        return Judgement(collected, *terms, superseded=replaced, looks=load_looks(), second=second)
+    return Judgement(collected, *terms, collect(shipped, None if known else ()), second=second)
 
 
 def _print_sections(

@@ -27,6 +27,7 @@ from benchmark import data
 from benchmark.data.slices import SliceSet
 from benchmark.errors import BenchmarkError, SpecError
 from benchmark.judge.answers import answers
+from benchmark.judge.comparisons.second_reader import load_second_reading
 from benchmark.judge.comparisons.superseded import Superseded
 from benchmark.judge.judgement import SECTIONS, Judgement
 from benchmark.judge.looks import Look, load_looks, names_hash, rules_hash
@@ -135,7 +136,11 @@ def shipped() -> Judgement:
     replaced = Superseded(collect(superseded_folder()), load_superseded())
     terms = load_reference(), load_tolerances()
     return Judgement(
-        collect(reproduction_folder()), *terms, superseded=replaced, looks=load_looks()
+        collect(reproduction_folder()),
+        *terms,
+        superseded=replaced,
+        looks=load_looks(),
+        second=load_second_reading(),
     )
 
 

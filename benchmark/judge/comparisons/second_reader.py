@@ -40,6 +40,7 @@ from benchmark.judge.statistics.estimate import Estimate, holm, too_few
 from benchmark.judge.statistics.prediction_interval import sets_of
 from benchmark.judge.statistics.spread_of_seeds import Spreads, spreads
 from benchmark.judge.tables import Column, Record, Table
+from benchmark.runs.second_reading import second_reading, second_reading_within
 
 WHOSE = (
     "Reader 1's outlines are Cheng's, on which arms are trained and scored; the second reader's "
@@ -74,6 +75,11 @@ class SecondReading:
 
     scores: pd.DataFrame
     within: pd.DataFrame
+
+
+def load_second_reading() -> SecondReading:
+    """The one shipped in `reference_results/second-reading`; `RecordError` where it is damaged."""
+    return SecondReading(second_reading(), second_reading_within())
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,6 +229,20 @@ def against_reader_table(
     records = [_record(row, rule.level) for row in rows]
     title = f"Against a second reader, {panel.title}."
     return Table(title, records, columns, tuple(notes), essential)
+
+
+def against_in_words(row: AgainstReader, level: float) -> str:
+    """One cell beside the reader, as a sentence goes on after its name."""
+    counts = _counts(row.cell)
+    beside = (
+        f"{row.dice:.3f} against the second reader's {row.reader_dice:.3f} on the same "
+        f"{counts['slices']} slices of {counts['patients']} patients"
+    )
+    if row.difference is None:
+        return f"{beside}; {row.why}"
+    low, high = row.difference.interval(level)
+    told = f"difference {row.difference.value:+.3f}, {level:.0%} interval {low:+.3f} to {high:+.3f}"
+    return f"{beside}; {told}{f'; {row.why}' if row.once else ''}"
 
 
 def _same(cell: Cell, other: Cell) -> bool:

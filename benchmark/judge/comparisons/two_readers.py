@@ -70,6 +70,22 @@ def estimated(scores: pd.DataFrame) -> Estimate | None:
     return clustered_mean(scores["dice"].to_numpy(dtype=float), patients)
 
 
+def two_readers_in_words(reading: SecondReading, level: float) -> str:
+    """How well the two agree, in a sentence, and what is not known of the second."""
+    found = _agreement(reading.scores, level)
+    interval = (
+        ""
+        if found["low"] is None
+        else (f"{level:.0%} interval {found['low']:.3f} to {found['high']:.3f}, ")
+    )
+    return (
+        f"Two readers agree at a mean Dice of {found['dice']:.3f} ({interval}median "
+        f"{found['median']:.3f}; {found['slices']} slices of {found['patients']} patients): "
+        "Cheng's outlines and those of BRISC 2025, of which it is not known who drew them and "
+        "whether they saw the first."
+    )
+
+
 def _agreement(scores: pd.DataFrame, level: float) -> Record:
     found, dice = estimated(scores), scores["dice"]
     low, high = found.interval(level) if found else (None, None)
