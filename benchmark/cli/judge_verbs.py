@@ -226,9 +226,10 @@ def score(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     judged = judged_outside(options)
     split, name = judged.split, options.name or options.folder.resolve().name
     print(
-        f"{name}: masks of the {len(split.test)} test slices of {split.split_id}, "
-        "taken as they are."
+        f"{name}: masks of the {judged.share} test slices of {split.split_id}, taken as they are."
     )
+    if judged.left_out_text:
+        print("", *wrapped(judged.left_out_text), "", sep="\n")
     print(tabulate(summary_text(summarise(judged.scores)), tablefmt="plain", disable_numparse=True))
     if judged.warning:
         print(f"\n{judged.warning}")
@@ -236,7 +237,7 @@ def score(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
         with staging_folder(options.out.parent, asked=options.out) as room:
             write_bytes(
                 room / options.out.name,
-                judged.scores.to_csv(index=False, lineterminator="\n").encode(),
+                judged.table.to_csv(index=False, lineterminator="\n").encode(),
             )
             move_into(room, options.out.parent, [options.out.name])
         print(f"\nOne row per slice: {options.out}")
@@ -258,13 +259,20 @@ def check_new_file(out: Path) -> None:
 
 def judged_outside(options: argparse.Namespace) -> ExternalScores:
     """Load the slices, read the split and the folder of masks asked for, and score them."""
+    from benchmark.data.brisc import looks_like
     from benchmark.scoring.external_masks import judge
     from benchmark.splits.files import read_split
 
-    if not options.folder.is_dir():
+    if not (options.folder.is_dir() or looks_like(options.folder)):
         raise SpecError(
             f"{options.folder}: there is no such folder; give the folder that holds the masks"
         )
     slices = load_given(request(options))
     split = read_split(options.split, slices)
-    return judge(options.folder, split, slices, as_they_are=options.as_they_are)
+    return judge(
+        options.folder,
+        split,
+        slices,
+        as_they_are=options.as_they_are,
+        only_common=options.only_common,
+    )

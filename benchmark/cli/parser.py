@@ -159,10 +159,16 @@ def _score(add: Add) -> None:
     masks = (
         "one mask for each test slice, N.png or another form; 0 background, one other value "
         "tumour; the first axis of a NIfTI file is a slice's columns from left to right, the "
-        "second its rows from top to bottom, whatever its affine"
+        "second its rows from top to bottom, whatever its affine; or a second reading, BRISC 2025 "
+        "as a folder or zip, or masks N_V.png of variant V"
     )
     add("folder", type=Path, help=masks)
-    add("--split", required=True, metavar="NAME_OR_FILE", help=SPLIT_HELP)
+    split = f"{SPLIT_HELP}; or all: every slice, for what was trained on none of them"
+    add("--split", required=True, metavar="NAME_OR_FILE", help=split)
+    common = (
+        "score the test slices that have a mask, and say which have none, which is refused else"
+    )
+    add("--only-common", action="store_true", help=common)
     _data_option(add)
     add("--name", help="what to call the tool (default: the folder's name)")
     runs = "folder of runs to set it beside (default: runs, else those shipped)"

@@ -82,6 +82,11 @@ def form(source: str | Path) -> str:
         )
     names = [name for name in FORMS if import_module(f"benchmark.data.{name}").looks_like(path)]
     if not names:
+        if import_module("benchmark.data.brisc").looks_like(path):
+            raise DataError(
+                f"{path}: a second reading of Cheng's slices and no data set of its own; have it "
+                "scored with `score`, and give Cheng's slices with --data"
+            )
         looked = "; ".join(f"{name}: {what}" for name, what in FORMS.items())
         raise DataError(f"{path}: no known form of slices; looked for {looked}")
     if len(names) > 1:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.folder import holds, numbered
-from benchmark.data.guard import check_pixels, decoding, read_capped
+from benchmark.data.guard import check_pixels, decoding, read_capped, read_member
 from benchmark.data.slices import RawSlice
 from benchmark.errors import DataError, UnsafeDataError
 
@@ -76,17 +76,7 @@ def _read_zip(path: Path) -> Iterator[RawSlice]:
             )
         for number, info in sorted(members, key=lambda pair: pair[0]):
             origin = f"{path}:{info.filename}"
-            if info.file_size > MAX_MAT_BYTES:
-                raise UnsafeDataError(
-                    f"{origin}: unpacks to {info.file_size} bytes, but a slice needs at most "
-                    f"{MAX_MAT_BYTES}; not read"
-                )
-            with decoding(origin), archive.open(info) as stream:
-                data = stream.read(MAX_MAT_BYTES + 1)
-            if len(data) != info.file_size:
-                raise UnsafeDataError(
-                    f"{origin}: {len(data)} bytes, but the zip promises {info.file_size}; not read"
-                )
+            data = read_member(archive, info, MAX_MAT_BYTES, origin)
             yield decode(data, number, origin)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +44,24 @@ def read_capped(path: Path, limit: int, cure: str = "not read") -> bytes:
                 f"{path}: {size} bytes, but a file of this kind needs at most {limit}; {cure}"
             )
         return path.read_bytes()
+
+
+def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int, origin: str) -> bytes:
+    """Return the bytes of a member of a zip, or raise `UnsafeDataError` where it unpacks to more
+    than limit, or not to what the zip promises.
+    """
+    if info.file_size > limit:
+        raise UnsafeDataError(
+            f"{origin}: unpacks to {info.file_size} bytes, but a slice needs at most {limit}; not "
+            "read"
+        )
+    with decoding(origin), archive.open(info) as stream:
+        data = stream.read(limit + 1)
+    if len(data) != info.file_size:
+        raise UnsafeDataError(
+            f"{origin}: {len(data)} bytes, but the zip promises {info.file_size}; not read"
+        )
+    return data
 
 
 def check_pixels(shape: tuple[int, ...], origin: object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,14 +42,14 @@ def read(folder: Path) -> Iterator[RawSlice]:
         yield RawSlice(number, label, decode(image), decode(mask), str(image), patient)
 
 
-def decode(path: Path) -> NDArray[np.generic]:
-    """Decode one grey picture to (H, W) bool, uint8 or uint16.
+def decode(path: Path, stream: IO[bytes] | None = None) -> NDArray[np.generic]:
+    """Decode one grey picture to (H, W) bool, uint8 or uint16; stream: its bytes, if not on disk.
 
     Three equal channels count as grey, and so does a palette of grey colours, each pixel being the
     level it shows; alpha counts not at all. Raises `DataError` for any other colour, with the way
     to convert it.
     """
-    with decoding(path), Image.open(path, formats=FORMATS) as picture:
+    with decoding(path), Image.open(stream or path, formats=FORMATS) as picture:
         check_pixels((picture.height, picture.width), path)
         if getattr(picture, "n_frames", 1) != 1:
             raise DataError(f"{path}: holds several pictures; save each slice in its own file")

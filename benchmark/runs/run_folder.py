@@ -232,8 +232,8 @@ def file_sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def pack_masks(masks: Mapping[int, NDArray[np.bool_]]) -> bytes:
-    """A zip of 1-bit PNGs named by slice number; the same masks give the same bytes."""
+def pack_masks(masks: Mapping[Any, NDArray[np.bool_]]) -> bytes:
+    """A zip of 1-bit PNGs named by slice number, or other key; equal masks give equal bytes."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
         for number in sorted(masks):

@@ -1,14 +1,14 @@
 """A folder of masks that a tool made which never ran here: read, and scored as a run is.
 
 Masks are decoded as the slices' own are, NIfTI by the axes that `data/nifti.py` describes;
-nothing is resized, turned or thresholded to make it fit.
+nothing is resized, turned or thresholded to make it fit, but for BRISC's: see `data/brisc.py`.
 What seems turned or inverted is refused: see `mask_orientation`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from benchmark.data import brisc
 from benchmark.data.folder import numbered
 from benchmark.data.guard import check_pixels, decoding
 from benchmark.data.slices import Mask, SliceSet
 from benchmark.errors import DataError
 from benchmark.scoring.evaluate import score
 from benchmark.scoring.mask_orientation import equal_to_truth, misfit
+from benchmark.scoring.overlap import count
 from benchmark.splits.split import Split
 
 BITMAP = ".bmp"
@@ -41,49 +43,125 @@ WORDS = {
 
 @dataclass(frozen=True, eq=False)
 class ExternalScores:
-    """scores: one row per test slice, the columns of a run's scores.csv; warning: lines, or ""."""
+    """scores: one row per test slice that was scored, the columns of a run's scores.csv.
+
+    left_out: the other test slices, slice_id and patient_id, which have no mask; warning: lines of
+    text, or "".
+    """
 
     dataset_id: str
     split: Split
     scores: pd.DataFrame
     warning: str
+    left_out: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(columns=["slice_id", "patient_id"])
+    )
+
+    @property
+    def share(self) -> str:
+        """How many test slices were scored, as words: 106, or 102 of 106."""
+        n = len(self.scores)
+        return f"{n} of {n + len(self.left_out)}" if len(self.left_out) else f"{n}"
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """scores, and a row for each slice that was left out, with no measure in it."""
+        if self.left_out.empty:
+            return self.scores
+        rows = pd.concat([self.scores.astype(object), self.left_out.astype(object)])
+        return rows.sort_values("slice_id", ignore_index=True)
+
+    @property
+    def left_out_text(self) -> str:
+        """Which were left out and of how many patients nothing was scored, or ""."""
+        if self.left_out.empty:
+            return ""
+        gone = set(self.left_out["patient_id"].dropna()) - set(self.scores["patient_id"])
+        numbers = _first(self.left_out["slice_id"].tolist(), 25)
+        n = len(self.left_out)
+        return (
+            f"Left out, by --only-common: {n} test slice{'s' * (n != 1)} without a mask "
+            f"({numbers}); no slice is left of {len(gone)} patient{'s' * (len(gone) != 1)}."
+        )
 
 
 def judge(
-    folder: Path, split: Split, slices: SliceSet, *, as_they_are: bool = False
+    folder: Path,
+    split: Split,
+    slices: SliceSet,
+    *,
+    as_they_are: bool = False,
+    only_common: bool = False,
 ) -> ExternalScores:
     """Score a folder of masks on a split's test slices.
 
-    Raises as `read_masks` does, and `DataError` where the masks seem turned or inverted; with
-    as_they_are those are scored all the same, and the warning says so. It also says where masks
-    are the truth itself.
+    only_common: on those that have a mask. Raises as `read_masks` does, and `DataError` where the
+    masks seem turned or inverted; with as_they_are those are scored all the same, and the warning
+    says so. It also says where masks are the truth itself, and what a second reading is made of: of
+    a slice that it outlines more than once the lowest variant counts.
     """
-    masks = read_masks(folder, split.test, slices)
+    if brisc.looks_like(folder):
+        variants = brisc.read(folder, slices.shape)
+        read, notes = brisc.chosen(variants), [second_reading_note(variants)]
+        masks = {number: read[number] for number in sorted(set(read) & set(split.test))}
+        missing = sorted(set(split.test) - set(masks))
+        if missing and not (only_common and masks):
+            raise DataError(f"{folder}: {_lacking(missing, len(split.test), bool(masks))}")
+    else:
+        masks, notes = read_masks(folder, split.test, slices, only_common=only_common), []
     if (doubt := misfit(masks, slices)) and not as_they_are:
         raise DataError(
             f"{folder}: {doubt}; nothing was scored: {doubt.cure}, or have them scored with "
             "--as-they-are"
         )
-    warnings = [f"{folder}: {doubt}. Nothing was turned."] if doubt else []
+    notes += [f"{folder}: {doubt}. Nothing was turned."] if doubt else []
     equal, tumours = equal_to_truth(masks, slices)
     if equal and equal >= TRUTH_ITSELF * tumours:
-        warnings.append(
+        notes.append(
             f"{folder}: these masks equal the truth on {equal} of {tumours} slices: is this the "
             "folder of the truth?"
         )
     return ExternalScores(
-        slices.dataset_id, split, score(slices, masks, split.test), "\n".join(warnings)
+        slices.dataset_id,
+        split,
+        score(slices, masks, tuple(masks)),
+        "\n".join(notes),
+        pd.DataFrame(
+            [(n, slices.patient_of[n]) for n in sorted(split.test) if n not in masks],
+            columns=["slice_id", "patient_id"],
+        ),
     )
 
 
-def read_masks(folder: Path, wanted: Collection[int], slices: SliceSet) -> dict[int, Mask]:
+def second_reading_note(variants: Mapping[brisc.Variant, Mask]) -> str:
+    """What a second reading is made of: variants, how they agree, and whether they are ours."""
+    lowest = brisc.chosen(variants)
+    again = [count(mask, lowest[n]).dice for (n, v), mask in variants.items() if v == 1]
+    lines = [
+        f"A second reading of {len(lowest)} slices in {len(variants)} masks; of a slice with "
+        "several the first counts."
+    ]
+    if again:
+        lines.append(
+            f"Within it, variant 1 against 0: mean Dice {np.mean(again):.3f} over {len(again)} "
+            "slices."
+        )
+    if other := len(brisc.differing(variants)):
+        lines.append(f"{other} of its masks are not those whose scores are shipped here.")
+    return "\n".join(lines)
+
+
+def read_masks(
+    folder: Path, wanted: Collection[int], slices: SliceSet, *, only_common: bool = False
+) -> dict[int, Mask]:
     """Read one mask (H, W) bool, True = tumour, for each wanted slice from a file of its number.
 
     Files are N.png, .tif, .tiff, .webp, .bmp, .nii or .nii.gz, with 0 for background and one other
     value for tumour; an empty mask is a tumour not found. Files of other kinds are passed over.
+    only_common: so are masks of other slices, and wanted slices that have none.
     Raises `DataError` for a folder that is not there or has no such file, a name that is no
     number, numbers that are all one too low or too high, a slice that is missing, superfluous or
-    there twice, another size than the slices',
+    there twice (only_common: no slice in common), another size than the slices',
     more than two values, and a file that cannot be decoded.
     """
     if not folder.is_dir():
@@ -95,25 +173,36 @@ def read_masks(folder: Path, wanted: Collection[int], slices: SliceSet) -> dict[
                 f"{folder}: every number is one too {off}: the masks are {_first(sorted(paths))}, "
                 f"the test slices {_first(sorted(wanted))}; rename the files"
             )
+    shared = sorted(set(paths) & set(wanted))
     faults = []
-    if missing := sorted(set(wanted) - set(paths)):
-        faults.append(
-            f"{len(missing)} of the {len(wanted)} test slices have no mask ({_first(missing)}): "
-            "add them, an empty mask where nothing was found, for a missing slice never leaves the "
-            "mean"
-        )
-    if odd := sorted(set(paths) - set(wanted)):
+    if (missing := sorted(set(wanted) - set(paths))) and not (only_common and shared):
+        faults.append(_lacking(missing, len(wanted), bool(shared)))
+    if (odd := sorted(set(paths) - set(wanted))) and not only_common:
         faults.append(
             f"{len(odd)} masks are of no test slice ({_first(odd)}): move them away, or give their "
             "own split"
         )
     if faults:
         raise DataError(f"{folder}: {'; '.join(faults)}")
-    return {number: _mask(paths[number], slices.shape) for number in sorted(paths)}
+    return {number: _mask(paths[number], slices.shape) for number in shared}
 
 
-def _first(numbers: list[int]) -> str:
-    return ", ".join(map(str, numbers[:5])) + (", ..." if len(numbers) > 5 else "")
+def _lacking(missing: list[int], wanted: int, some: bool) -> str:
+    """Say which test slices have no mask, and what to do."""
+    if not some:
+        return (
+            f"none of the {wanted} test slices has a mask ({_first(missing)}): give the folder of "
+            "their masks, or the split that these are of"
+        )
+    return (
+        f"{len(missing)} of the {wanted} test slices have no mask ({_first(missing)}): add them, "
+        "an empty mask where nothing was found, for a missing slice never leaves the mean unseen; "
+        "or have the others alone scored with --only-common"
+    )
+
+
+def _first(numbers: list[Any], most: int = 5) -> str:
+    return ", ".join(map(str, numbers[:most])) + (", ..." if len(numbers) > most else "")
 
 
 def _mask(path: Path, shape: tuple[int, int]) -> Mask:

@@ -22,6 +22,7 @@ from benchmark.splits.split import SETS, Split, make, rule_identity, split_id, v
 from benchmark.storage.atomic import write_bytes, writing
 
 MAX_BYTES = 10_000_000
+ALL = "all"  # every slice is tested, as of a tool or a reader that was trained on none
 FORM = (
     'it must hold {"train": [...], "val": [...], "test": [...]} with slice numbers; '
     "val may be left out"
@@ -119,10 +120,12 @@ def _stored(name: str, path: Path) -> Iterator[StoredSplit]:
 def read_split(word: str, slices: SliceSet) -> Split:
     """Return the split that a word names: one of the package's, such as by-image-1, or a JSON file.
 
-    A file holds slice numbers under train, val and test; it may leave slices out, and train and
-    val too. Raises `SplitError` for an unknown name, a split of other slices, a damaged file, no
+    `ALL` tests every slice and trains on none. A file holds slice numbers under train, val and
+    test; it may leave slices out, and train and val too. Raises `SplitError` for an unknown name, a split of other slices, a damaged file, no
     test slice, a slice listed twice or in two sets, and a slice that is not in the data.
     """
+    if word == ALL:
+        return Split(ALL, (), (), tuple(slices.row_of))
     if word in shipped():
         split, dataset_id = shipped()[word].split, shipped()[word].dataset_id
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from benchmark.judge.cells import NO_SEED, SAME_CELL, Cell, cell_of, disambiguated, size_of
+from benchmark.judge.cells import NO_SEED, SAME_CELL, TERMS, Cell, cell_of, disambiguated, size_of
 from benchmark.judge.comparisons.runs import CLICK, CONDITIONS, LEGEND, named
 from benchmark.judge.reference import Tolerances
 from benchmark.judge.statistics.contrast import DICE, contrast, mean
@@ -12,15 +12,30 @@ from benchmark.judge.statistics.spread_of_seeds import spreads
 from benchmark.judge.tables import Column, Record, Table
 from benchmark.runs.collect import Collected
 from benchmark.scoring.external_masks import ExternalScores
+from benchmark.splits.files import ALL
 
 
 def external_tool_cell(name: str, split_id: str, scores: pd.DataFrame) -> Cell:
     """A cell of one set of masks, of unknown trainings; scores: rows as `evaluate.score` gives."""
+    return _cell(name, scores.assign(split_id=split_id))
+
+
+def beside(name: str, scores: pd.DataFrame, cell: Cell) -> tuple[Cell, Cell]:
+    """The tool on every split that a cell was tested on, and the cell, on the slices of both.
+
+    scores: one row per slice, as `evaluate.score` gives; they hold whatever split tested the slice.
+    """
+    tested = cell.rows[["split_id", "slice_id"]].drop_duplicates()
+    tool = _cell(name, tested.merge(scores, on="slice_id"))
+    return tool, cell.where(lambda rows: rows["slice_id"].isin(scores["slice_id"]))
+
+
+def _cell(name: str, rows: pd.DataFrame) -> Cell:
+    splits = sorted(set(rows["split_id"]))
     runs = pd.DataFrame(
-        {"run_id": [name], "seed": pd.array([None], "Int64"), "split_id": [split_id]}
+        {"run_id": name, "seed": pd.array([None] * len(splits), "Int64"), "split_id": splits}
     )
-    rows = scores.assign(split_id=split_id, seed=NO_SEED)
-    return Cell(name, "", None, float("nan"), False, runs, rows)
+    return Cell(name, "", None, float("nan"), False, runs, rows.assign(seed=NO_SEED))
 
 
 def external_tool_table(
@@ -28,21 +43,26 @@ def external_tool_table(
 ) -> Table | None:
     """Set masks scored on one split against every cell that was run on it; None where none was.
 
-    The interval has patients as the unit and our seeds' spread; that of the other tool's own
-    trainings is not in it, so a difference is real only as far as these masks go.
+    Of masks scored on all slices, against every cell, on the slices that it tested. Both sides are
+    taken on the slices that the tool has masks of. The interval has patients as the unit and our
+    seeds' spread; that of the other tool's own trainings is not in it, so a difference is real only
+    as far as these masks go.
     """
     runs = collected.runs.sort_values("run_id")
-    same = runs["split_fingerprint"] == judged.split.fingerprint
-    same &= runs["dataset_id"] == judged.dataset_id
+    same, alike = runs["dataset_id"] == judged.dataset_id, [*TERMS]
+    if judged.split.split_id != ALL:
+        same &= runs["split_fingerprint"] == judged.split.fingerprint
+        alike = [*CONDITIONS]
     rows: list[Record] = []
     level = rules.contrasts.level
-    for _, group in runs[same].groupby(list(CONDITIONS)):
+    for _, group in runs[same].groupby(alike):
         arms = group.groupby(list(SAME_CELL))
         cells = disambiguated([cell_of(part, collected) for _, part in arms])
-        varying = spreads(cells, DICE)
+        pairs = [beside(name, judged.scores, cell) for cell in cells]
+        pairs = [(tool, cell) for tool, cell in pairs if len(cell.rows)]
+        varying = spreads([cell for _, cell in pairs], DICE)
         first = group.iloc[0]
-        tool = external_tool_cell(name, str(first["split_id"]), judged.scores)
-        for cell in cells:
+        for tool, cell in pairs:
             difference = contrast([(1.0, tool), (-1.0, cell)], DICE, varying.of([cell]))
             low, high = difference.interval(level) if difference else (None, None)
             row = {
@@ -51,6 +71,7 @@ def external_tool_table(
                 "precision": first["precision"],
                 "protocol": first["protocol"],
                 "trainings": len(cell.runs),
+                "slices": len(tool.rows),
                 "dice": mean(cell, DICE),
                 "difference": difference.value if difference else None,
                 "low": low,
@@ -66,6 +87,7 @@ def external_tool_table(
         Column("precision", "precision"),
         Column("protocol", "protocol"),
         Column("runs", "trainings"),
+        Column("slices", "slices"),
         Column("mean Dice", "dice", "{:.4f}"),
         Column(f"{name} minus it", "difference", "{:+.4f}"),
         Column(f"{level:.0%} interval", ("low", "high"), "{:+.3f} to {:+.3f}"),
@@ -74,5 +96,7 @@ def external_tool_table(
         "On the same slices, with patients as the unit; how another training of the tool would "
         "differ is not included."
     )
-    notes = [note, *([LEGEND] if any(row["arm"].endswith(CLICK) for row in rows) else [])]
+    less = f"{name} has no mask of {len(judged.left_out)} test slices: no arm is taken on these."
+    notes = [note, *([less] if len(judged.left_out) else [])]
+    notes += [LEGEND] if any(row["arm"].endswith(CLICK) for row in rows) else []
     return Table(f"{name} beside the recorded arms.", rows, columns, tuple(notes))
