@@ -149,7 +149,7 @@ def _sizes_of(row: AgainstReader, reading: SecondReading, level: float) -> Itera
     tested = row.cell.rows
     own = reading.scores[reading.scores["slice_id"].isin(tested["slice_id"])]
     for quantity, of in SIZES.items():
-        arm, reader = (_agreeing(scores, of) for scores in (tested, own))
+        arm, reader = (agreeing(scores, of) for scores in (tested, own))
         yield {
             "arm": row.cell.name,
             "params": row.cell.params,
@@ -161,7 +161,7 @@ def _sizes_of(row: AgainstReader, reading: SecondReading, level: float) -> Itera
         }
 
 
-def _agreeing(scores: pd.DataFrame, of: str) -> Agreement:
+def agreeing(scores: pd.DataFrame, of: str) -> Agreement:
     """Outlined minus reader 1's, of one size."""
     less = scores[f"predicted_{of}"] - scores[f"truth_{of}"]
     patients, slices = scores["patient_id"].tolist(), scores["slice_id"].tolist()
@@ -177,7 +177,7 @@ def most_different(reading: SecondReading, of: Sequence[ReferenceTrainings]) -> 
     """The slices on which the readers agree least, with the reference cell's Dice there, averaged
     over the trainings that tested a slice, on the terms with most trainings.
     """
-    worst = reading.scores.sort_values(["dice", "slice_id"]).head(MOST)
+    worst = furthest_apart(reading, MOST)
     own = next(iter(of), None)
     by_kind = {kind: _by_slice(own, kind) for kind in own.cells} if own else {}
     records = [
@@ -200,6 +200,11 @@ def most_different(reading: SecondReading, of: Sequence[ReferenceTrainings]) -> 
     name = f" Network: {own.name}, its Dice against reader 1." if own else ""
     title = "Slices on which the two readers differ most."
     return Table(title, records, columns, (f"Lowest Dice first.{name}", *filter(None, notes)))
+
+
+def furthest_apart(reading: SecondReading, most: int) -> pd.DataFrame:
+    """The slices with the lowest Dice between readers, lowest first."""
+    return reading.scores.sort_values(["dice", "slice_id"]).head(most)
 
 
 def _by_slice(own: ReferenceTrainings, kind: str) -> pd.Series[float]:
