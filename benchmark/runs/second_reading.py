@@ -108,7 +108,7 @@ def write_record(masks: Mapping[brisc.Variant, Mask], slices: SliceSet, folder: 
 
     Scores, masks and tables are the same bytes each time; result.json names the software.
     """
-    counted = brisc.chosen(masks)
+    facts, counted = describe("cpu"), brisc.chosen(masks)
     scores, among = score(slices, counted, tuple(counted)), within(masks, slices)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -117,7 +117,6 @@ def write_record(masks: Mapping[brisc.Variant, Mask], slices: SliceSet, folder: 
     write_bytes(folder / WITHIN, run_folder.csv_bytes(among))
     further = {f"{n}_{v}": mask for (n, v), mask in masks.items() if mask is not counted[n]}
     write_bytes(folder / FURTHER, run_folder.pack_masks(further))
-    facts = describe("cpu")
     truth = {number: slices.masks[slices.row_of[number]] for number in counted}
     every = pd.Series({key: count(mask, truth[key[0]]).dice for key, mask in masks.items()})
     twice = among[among["variant"] == 1]

@@ -137,18 +137,14 @@ def second_reading_note(variants: Mapping[brisc.Variant, Mask]) -> str:
     """What a second reading is made of: variants, how they agree, and whether they are ours."""
     lowest = brisc.chosen(variants)
     again = [count(mask, lowest[n]).dice for (n, v), mask in variants.items() if v == 1]
-    lines = [
-        f"A second reading of {len(lowest)} slices in {len(variants)} masks; of a slice with "
-        "several the first counts."
-    ]
+    what = f"A second reading of {len(lowest)} slices in {len(variants)} masks"
+    text = f"{what}; of a slice with several the first counts."
     if again:
-        lines.append(
-            f"Within it, variant 1 against 0: mean Dice {np.mean(again):.3f} over {len(again)} "
-            "slices."
-        )
+        alike = f"mean Dice {np.mean(again):.3f} over {len(again)} slices"
+        text += f"\nWithin it, variant 1 against variant 0: {alike}."
     if other := len(brisc.differing(variants)):
-        lines.append(f"{other} of its masks are not those whose scores are shipped here.")
-    return "\n".join(lines)
+        text += f"\n{other} of its masks are not those whose scores are shipped here."
+    return text
 
 
 def read_masks(

@@ -121,8 +121,9 @@ def read_split(word: str, slices: SliceSet) -> Split:
     """Return the split that a word names: one of the package's, such as by-image-1, or a JSON file.
 
     `ALL` tests every slice and trains on none. A file holds slice numbers under train, val and
-    test; it may leave slices out, and train and val too. Raises `SplitError` for an unknown name, a split of other slices, a damaged file, no
-    test slice, a slice listed twice or in two sets, and a slice that is not in the data.
+    test; it may leave slices out, and train and val too. Raises `SplitError` for an unknown name, a
+    split of other slices, a damaged file, no test slice, a slice listed twice or in two sets, and a
+    slice that is not in the data.
     """
     if word == ALL:
         return Split(ALL, (), (), tuple(slices.row_of))
