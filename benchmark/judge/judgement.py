@@ -377,7 +377,7 @@ class Judgement:
             for panel, rows in self.against_reader
             for table in (
                 against_reader_table(panel, rows, rules.second_reader),
-                by_size_table(panel, rows, rules),
+                by_size_table(panel, rows, self.second, rules),
                 sizes_table(panel, rows, self.second, level),
             )
         ]

@@ -23,10 +23,9 @@ Source: two one-sided tests, Schuirmann, J. Pharmacokinetics and Biopharmaceutic
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
 
 import pandas as pd
 
@@ -283,12 +282,18 @@ def _counts(cell: Cell) -> Record:
     }
 
 
-def by_size_table(panel: Panel, rows: Sequence[AgainstReader], rules: Tolerances) -> Table | None:
+def by_size_table(
+    panel: Panel, rows: Sequence[AgainstReader], reading: SecondReading, rules: Tolerances
+) -> Table | None:
     """The difference by thirds of the truth's area, of the cells that a verdict may rest on.
 
     A part of few slices or patients has no interval. None where no cell is left.
     """
-    records = [record for third in THIRDS for record in _of_third(third, firm(rows), rules)]
+    own, area = firm(rows), reading.scores.set_index("slice_id")["truth_mm2"]
+    third = thirds(area, rules.sizes)
+    parts = {name: set(third.index[third == name]) for name in THIRDS}
+    records = [{**row, "tumours": name} for name, part in parts.items()
+               for row in _of_slices(part, own, rules)]  # fmt: skip
     if not records:
         return None
     interval = f"{rules.second_reader.level:.0%} interval"
@@ -318,19 +323,21 @@ def firm(rows: Sequence[AgainstReader]) -> list[AgainstReader]:
     return [row for row in rows if not row.once and not row.cell.needs_click]
 
 
-def _of_third(third: str, rows: Sequence[AgainstReader], rules: Tolerances) -> list[Record]:
-    """The cells on the tumours of one third, those that have some."""
+def _of_slices(
+    slices: Collection[int], rows: Sequence[AgainstReader], rules: Tolerances
+) -> list[Record]:
+    """The cells on some slices, those that tested any."""
 
     def inside(rows: pd.DataFrame) -> pd.Series[bool]:
-        return thirds(rows["truth_mm2"], rules.sizes) == third
+        return rows["slice_id"].isin(slices)
 
     parts = [(row.cell.where(inside), row.apart.where(inside)) for row in rows]
     parts = [both for both in parts if len(both[0].rows)]
     varying = spreads([apart for _, apart in parts], DICE)
-    return [_third(cell, apart, varying, rules) | {"tumours": third} for cell, apart in parts]
+    return [_part(cell, apart, varying, rules) for cell, apart in parts]
 
 
-def _third(cell: Cell, apart: Cell, varying: Spreads, rules: Tolerances) -> dict[str, Any]:
+def _part(cell: Cell, apart: Cell, varying: Spreads, rules: Tolerances) -> Record:
     slices = cell.rows.drop_duplicates(["split_id", "slice_id"])["patient_id"].tolist()
     found = None if too_few(slices, rules.intervals) else _difference(apart, varying, rules)
     low, high = found.interval(rules.second_reader.level) if found else (None, None)

@@ -53,7 +53,7 @@ def _differences(judgement: Judgement, rows: Sequence[tuple[Panel, AgainstReader
 
 def _parts(panel: Panel, row: AgainstReader, judgement: Judgement) -> list[dict[str, object]]:
     """What is plotted of one panel, all tumours first."""
-    run, rules = panel.runs.iloc[0], judgement.tolerances
+    run, rules, second = panel.runs.iloc[0], judgement.tolerances, judgement.second
     where = f"{size_of(run)} by {run['split_unit']}"
     own = {"where": where, "split": run["split_unit"], "precision": run["precision"]}
     low, high = (
@@ -68,7 +68,7 @@ def _parts(panel: Panel, row: AgainstReader, judgement: Judgement) -> list[dict[
         "low": low,
         "high": high,
     }
-    thirds = by_size_table(panel, [row], rules)
+    thirds = by_size_table(panel, [row], second, rules) if second else None
     parts = (
         [every, *({k: part[k] for k in every} for part in thirds.records)] if thirds else [every]
     )

@@ -238,10 +238,10 @@ class TestTables:
     def test_by_size_each_third_is_paired_by_itself(self) -> None:
         """Under 663 mm2: 0.6 less 0.9; from 1263 on: 0.9 less 0.8; few as they are, no interval."""
         sizes = {"truth_mm2": [100.0, 100.0, 2000.0, 2000.0]}
-        (panel,) = panels(classical("x", [0.6, 0.6, 0.9, 0.9], measures=sizes))
+        (panel,) = panels(classical("x", [0.6, 0.6, 0.9, 0.9]))
         second = reading([0.9, 0.9, 0.8, 0.8], PATIENTS, **sizes)
         rows = against_reader(panel, second, RULES)
-        shown = by_size_table(panel, rows, RULES)
+        shown = by_size_table(panel, rows, second, RULES)
         assert shown is not None
         assert shown.texts["tumours"] == ["small", "large"]
         assert shown.texts["difference"] == ["-0.300", "+0.100"]
@@ -252,9 +252,11 @@ class TestTables:
         rules = replace(RULES, intervals=few)
         sizes, patients = {"truth_mm2": [100.0] * 4}, ["a", "b", "c", "d"]
         dice = [0.6, 0.7, 0.8, 0.9]
-        (panel,) = panels(classical("x", dice, patients, measures=sizes))
-        rows = against_reader(panel, reading([0.9] * 4, patients, **sizes), rules)
-        shown = by_size_table(panel, rows, rules)
+        (panel,), second = (
+            panels(classical("x", dice, patients)),
+            reading([0.9] * 4, patients, **sizes),
+        )
+        shown = by_size_table(panel, against_reader(panel, second, rules), second, rules)
         assert shown is not None
         low, high = stats.t.interval(0.95, 3, -0.15, stats.sem(dice))
         assert shown.numbers.loc[0, ["low", "high"]].tolist() == pytest.approx([low, high])
