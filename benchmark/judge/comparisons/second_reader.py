@@ -313,9 +313,10 @@ def by_size_table(
         f"more. No interval for a part of fewer than {few.fewest_slices} slices or "
         f"{few.fewest_patients} patients; no verdict by size."
     )
+    essential = ("arm", "tumours", "slices", "mean Dice", "second reader's", "difference", interval)
     title = f"Against a second reader by tumour size, {panel.title}."
     records.sort(key=lambda record: record["arm"])
-    return Table(title, records, columns, (note,))
+    return Table(title, records, columns, (note,), essential)
 
 
 def firm(rows: Sequence[AgainstReader]) -> list[AgainstReader]:

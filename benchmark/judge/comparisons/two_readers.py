@@ -138,8 +138,8 @@ def sizes_table(
         f"is not in its interval. Limits: {LIMITS:g} SD of a single outline to each side, from its "
         "variance between and within patients (Bland and Altman 2007)."
     )
-    essential = ("arm", "quantity", "bias", "limits of agreement", "second reader's bias",
-                 "reader's limits")  # fmt: skip
+    essential = ("arm", "quantity", "bias", interval, "limits of agreement",
+                 "second reader's bias", "reader's limits")  # fmt: skip
     title = f"Sizes between readers and of networks (Bland-Altman), {panel.title}."
     return Table(title, records, columns, (note,), essential)
 
