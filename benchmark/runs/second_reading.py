@@ -136,6 +136,17 @@ def write_record(masks: Mapping[brisc.Variant, Mask], slices: SliceSet, folder: 
     run_folder.write_json(folder / RESULT, result)
 
 
+def check_whole(masks: Mapping[brisc.Variant, Mask], path: Path) -> None:
+    """Raise `DataError` unless masks, read from path, are all those of the table, to the pixel."""
+    lacking, other = len(brisc.brisc_table().keys() - masks.keys()), len(brisc.differing(masks))
+    if lacking or other:
+        raise DataError(
+            f"{path}: {lacking} masks of the table benchmark/data/{brisc.TABLE} are missing and "
+            f"{other} are not those that it has the hash of; give the whole of BRISC 2025, or have "
+            "these scored with `python -m benchmark score`"
+        )
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Make the record anew; `DataError` for other slices, and other masks than the table's."""
     parser = argparse.ArgumentParser(prog="python -m benchmark.runs.second_reading")
@@ -148,13 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if slices.dataset_id != CHENG_DATASET_ID:
         raise DataError(f"{asked.data}: these are not Cheng's 708 meningiomas; give them")
     masks = brisc.read(asked.path, slices.shape)
-    lacking, other = len(brisc.brisc_table().keys() - masks.keys()), len(brisc.differing(masks))
-    if lacking or other:
-        raise DataError(
-            f"{asked.path}: {lacking} masks of the table benchmark/data/{brisc.TABLE} are missing "
-            f"and {other} are not those that it has the hash of; give the whole of BRISC 2025, or "
-            "have these scored with `python -m benchmark score`"
-        )
+    check_whole(masks, asked.path)
     write_record(masks, slices, asked.out)
     print(f"{len(masks)} masks of {len(brisc.chosen(masks))} slices: {asked.out}")
 

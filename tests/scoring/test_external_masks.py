@@ -10,7 +10,7 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
-from data_forms import damaged, in_one_folder, one_line, small_set
+from data_forms import damaged, in_one_folder, one_line, small_set, write_zip
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from benchmark.runs import run_folder
 from benchmark.runs.reader import parse_scores
 from benchmark.scoring.external_masks import judge, read_masks, summary_text
 from benchmark.scoring.summary import summarise
+from benchmark.splits.split import Split
 
 Capture = pytest.CaptureFixture[str]
 Masks = dict[int, NDArray[Any]]
@@ -154,6 +155,79 @@ def test_many_missing_masks_are_counted_and_the_first_named(tmp_path: Path) -> N
     says = r"10 of the 11 test slices have no mask \(1, 2, 3, 4, 5, \.\.\.\)"
     with pytest.raises(DataError, match=says):
         read_masks(theirs, (*range(1, 10), 11, 12), slices)
+
+
+def test_slices_without_a_mask_are_left_out_when_asked_and_never_in_silence(folder: Path) -> None:
+    """Of slices 1 to 4, of patients 100360 and 100361, 2 to 4 go, so the second has none left."""
+    for number in (2, 3, 4):
+        (folder / f"{number}.png").unlink()
+    lacking = "3 of the 4 test slices have no mask (2, 3, 4)"
+    refused(folder, lacking, "or have the others alone scored with --only-common")
+    write_masks(folder, truth(wanted=(6,)))  # of no test slice: passed over
+    judged = judge(folder, SPLIT, SLICES, only_common=True)
+    whole = judge(write_masks(folder.parent / "all", truth()), SPLIT, SLICES)
+    pd.testing.assert_frame_equal(judged.scores, whole.scores.iloc[:1])
+    assert judged.split == SPLIT
+    assert judged.share == "1 of 4"
+    assert judged.left_out.to_numpy().tolist() == [[2, "100360"], [3, "100361"], [4, "100361"]]
+    assert judged.left_out_text == (
+        "Left out, by --only-common: 3 test slices without a mask (2, 3, 4); no slice is left of 1 "
+        "patient."
+    )
+    first, *others = judged.table.to_dict("records")
+    assert first == judged.scores.iloc[0].to_dict()
+    assert [row["slice_id"] for row in others] == [2, 3, 4]
+    assert judged.table.drop(columns=["slice_id", "patient_id"])[1:].isna().all(axis=None)
+
+
+def test_a_whole_folder_is_scored_alike_with_only_common(folder: Path) -> None:
+    asked, plain = (judge(folder, SPLIT, SLICES, only_common=only) for only in (True, False))
+    pd.testing.assert_frame_equal(asked.table, plain.table)
+    assert (asked.share, asked.left_out_text) == ("4", "")
+
+
+def test_without_a_slice_in_common_nothing_is_scored(tmp_path: Path) -> None:
+    theirs = write_masks(tmp_path / "theirs", truth(wanted=(6,)))
+    for only in (True, False):
+        with one_line(DataError, "none of the 4 test slices has a mask (1, 2, 3, 4)", "split"):
+            judge(theirs, SPLIT, SLICES, only_common=only)
+
+
+def readings(folder: Path, *missing: int) -> Path:
+    """Every slice but missing ones in two variants: the truth, and what a row less leaves of it."""
+    folder.mkdir()
+    for number in set(SLICES.row_of) - set(missing):
+        mask = truth(wanted=(number,))[number]
+        less = mask.copy()
+        less[np.flatnonzero(mask.any(axis=1))[0]] = False
+        for variant, drawn in enumerate((less, mask)):
+            save(folder / f"{number}_{variant}.png", drawn.astype(np.uint8) * 255)
+    return folder
+
+
+def test_of_a_second_reading_the_lowest_variant_counts(tmp_path: Path) -> None:
+    """9 of 10 rows: 18/19, against the truth and against each other. It is of all slices, so those
+    of other sets are passed over.
+    """
+    judged = judge(readings(tmp_path / "second"), SPLIT, SLICES)
+    assert judged.scores["slice_id"].tolist() == list(SPLIT.test)
+    assert judged.scores["dice"].tolist() == pytest.approx([18 / 19] * 4)
+    assert judged.warning.splitlines() == [
+        "A second reading of 8 slices in 16 masks; of a slice with several the first counts.",
+        "Within it, variant 1 against variant 0: mean Dice 0.947 over 8 slices.",
+        "16 of its masks are not those whose scores are shipped here.",
+    ]
+
+
+def test_a_second_reading_lacks_slices_only_when_asked(tmp_path: Path) -> None:
+    second = readings(tmp_path / "second", 2, 7)
+    with one_line(DataError, "1 of the 4 test slices have no mask (2)", "--only-common"):
+        judge(second, SPLIT, SLICES)
+    judged = judge(second, SPLIT, SLICES, only_common=True)
+    assert judged.scores["slice_id"].tolist() == [1, 3, 4]
+    assert judged.left_out["slice_id"].tolist() == [2]
+    with one_line(DataError, "none of the 1 test slices has a mask (7)"):
+        judge(second, Split("seven", (), (), (7,)), SLICES, only_common=True)
 
 
 @pytest.mark.parametrize("name", ["1.nii.gz", "01.png", "1.tif"])
@@ -304,6 +378,41 @@ def test_the_verb_scores_a_folder_and_writes_its_table(
     scores = pd.read_csv(tmp_path / "new" / "scores.csv")
     assert scores["slice_id"].tolist() == [1, 5, 9, 13]
     assert scores["dice"].tolist() == [1, 1, 1, 1]
+
+
+def test_the_verb_says_in_lines_table_and_file_what_it_left_out(
+    verb: Verb, capsys: Capture, tmp_path: Path
+) -> None:
+    (tmp_path / "masks" / "5.png").unlink()
+    assert main(verb()) == 2
+    assert "the others alone scored with --only-common" in capsys.readouterr().err
+    assert main(verb("--only-common", "--out", "scores.csv")) == 0
+    output = capsys.readouterr().out
+    assert "masks: masks of the 3 of 4 test slices of split.json" in output
+    assert "Left out, by --only-common: 1 test slice without a mask (5);" in output
+    *_, third, _ = rows = (tmp_path / "scores.csv").read_text().splitlines()
+    assert len(rows) == 5
+    scores = pd.read_csv(tmp_path / "scores.csv")
+    assert scores["slice_id"].tolist() == [1, 5, 9, 13]
+    assert scores["dice"].isna().tolist() == [False, True, False, False]
+    assert third.split(",")[2].isdigit()  # counts stay whole numbers
+
+
+def test_the_verb_scores_every_slice_of_a_second_reading_in_a_zip(
+    few_phantoms: None, slices: SliceSet, capsys: Capture, tmp_path: Path
+) -> None:
+    members = {}
+    for number in slices.slice_id.tolist()[1:]:
+        save(tmp_path / "mask.png", truth(slices, (number,))[number].astype(np.uint8))
+        members[f"deep/{number}_0.png"] = (tmp_path / "mask.png").read_bytes()
+    archive = str(write_zip(tmp_path / "second.zip", members))
+    words = ["score", archive, "--split", "all", "--data", "phantoms"]
+    assert main(words) == 2
+    assert "1 of the 24 test slices have no mask (1)" in capsys.readouterr().err
+    assert main([*words, "--only-common"]) == 0
+    output = capsys.readouterr().out
+    assert output.startswith("second.zip: masks of the 23 of 24 test slices of all, ")
+    assert "A second reading of 23 slices in 23 masks" in output
 
 
 def test_the_verb_overwrites_nothing(verb: Verb, capsys: Capture, tmp_path: Path) -> None:

@@ -252,3 +252,7 @@ def test_a_name_is_of_a_shipped_split_and_of_its_own_slices() -> None:
         read_split("by-image-9", SQUARES)
     with pytest.raises(SplitError, match="by-image-1: is of dataset 6bc431b424f9, but the slices"):
         read_split("by-image-1", SQUARES)
+
+
+def test_the_word_all_tests_every_slice_and_trains_on_none() -> None:
+    assert read_split("all", SQUARES) == Split("all", (), (), (1, 2, 3, 4, 5, 6, 7, 8))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -62,3 +63,40 @@ def test_one_seed_alone_gives_no_interval_and_clicks_are_marked() -> None:
     assert table.numbers["difference"].isna().all()
     assert table.texts["arm"][0].endswith("(click)")
     assert any("semi-automatic" in note for note in table.notes)
+
+
+def test_arms_are_taken_on_the_slices_that_the_tool_has() -> None:
+    """The tool lacks slice 3, of patient b: on slices 0 to 2 the arm has 0.6, and 0.9 - 0.6."""
+    tool = judged([0.9] * 4)
+    left_out = tool.scores.loc[[3], ["slice_id", "patient_id"]]
+    tool = replace(tool, scores=tool.scores.drop(index=3), left_out=left_out)
+    collected = recorded({1: [0.6, 0.5, 0.7, 0.1]}, seed=pd.NA, arm="otsu", kernel_size=pd.NA)
+    table = external_tool_table("tool", tool, collected, terms()[1])
+    assert table
+    assert table.numbers.loc[0, ["slices", "dice", "difference"]].tolist() == pytest.approx(
+        [3, 0.6, 0.3]
+    )
+    assert "tool has no mask of 1 test slices: no arm is taken on these." in table.notes
+
+
+def test_masks_of_all_slices_meet_each_cell_on_every_split_that_tested_it() -> None:
+    """Two draws of two slices each; the arm that was run on one of them meets the tool there."""
+    first = {"seed": pd.NA, "arm": "otsu", "kernel_size": pd.NA, "params": "{}", "dataset_id": "d"}
+    second = first | {"split_id": "by-image-2", "split_fingerprint": "2"}
+    patients = ["a", "b"]
+    both = join(
+        table({1: [0.5, 0.7]}, patients, **first),
+        table({1: [0.2, 0.4]}, patients, first_slice=2, **second),
+        table({1: [0.3, 0.1]}, patients, first_slice=2, **(second | {"arm": "threshold"})),
+    )
+    scores = table({0: [0.9, 0.9, 0.8, 0.6]}, PATIENTS).scores.drop(columns="run_id")
+    scores["patient_id"] = ["a", "b", "a", "b"]
+    tool = ExternalScores("d", Split("all", (), (), (0, 1, 2, 3)), scores, "")
+    found = rows(tool, both).set_index("arm")
+    assert found.loc["otsu", ["slices", "dice", "difference"]].tolist() == pytest.approx(
+        [4, 0.45, 0.8 - 0.45]
+    )
+    assert found.loc["threshold", ["slices", "dice", "difference"]].tolist() == pytest.approx(
+        [2, 0.2, 0.7 - 0.2]
+    )
+    assert external_tool_table("tool", tool, recorded({1: [0.8] * 4}), terms()[1])
