@@ -164,8 +164,9 @@ def _plot_sizes(data: pd.DataFrame) -> Canvas:
             axes.set_xlabel(quantity)
             axes.grid(color=inks.GRID, linewidth=0.4, alpha=0.6)
         across[0].set_ylabel("outlined minus reader 1's")
-        widest = np.abs(data.loc[data["quantity"] == quantity, "difference"]).max()
-        across[0].set_ylim(-1.08 * widest, 1.08 * widest)
+        own = data.loc[data["quantity"] == quantity, ["difference", "lower", "upper"]]
+        widest = 1.08 * float(np.abs(own.to_numpy()).max()) or 1.0  # 1: all are outlined alike
+        across[0].set_ylim(-widest, widest)
     for axes, outlines in zip(grid[0], both, strict=True):
         axes.set_title(outlines)
     return whole
