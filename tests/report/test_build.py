@@ -233,7 +233,7 @@ class TestParts:
 
     def test_their_order(self) -> None:
         """The answers with the headline figure, pictures, the map of the grid; then the rest."""
-        slugs = "answers pictures grid patients made-of claims arms reference"
+        slugs = "answers pictures grid patients readers made-of claims arms reference"
         assert " ".join(shipped()) == slugs
         assert [figure.slug for figure in shipped()["answers"].figures] == ["headline"]
         assert len(shipped()["answers"].answers) == 3
