@@ -225,9 +225,7 @@ def score(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     root = runs_of(options)
     judged = judged_outside(options)
     split, name = judged.split, options.name or options.folder.resolve().name
-    print(
-        f"{name}: masks of the {judged.share} test slices of {split.split_id}, taken as they are."
-    )
+    print(f"{name}: masks of {judged.share} test slices of {split.split_id}, taken as they are.")
     if judged.left_out_text:
         print("", *wrapped(judged.left_out_text), "", sep="\n")
     print(tabulate(summary_text(summarise(judged.scores)), tablefmt="plain", disable_numparse=True))

@@ -84,13 +84,22 @@ def brisc_table() -> Mapping[Variant, Picture]:
 
 def looks_like(path: Path) -> bool:
     """True for a folder or a zip that holds masks of BRISC, or whose PNGs are all named N_V.png."""
+    stems = _stems(path)
+    return any(map(OF_BRISC.fullmatch, stems)) or (
+        bool(stems) and all(map(ON_THE_GRID.fullmatch, stems))
+    )
+
+
+def holds_brisc(path: Path) -> bool:
+    """True for a folder or a zip with a PNG named as BRISC names its masks."""
+    return any(map(OF_BRISC.fullmatch, _stems(path)))
+
+
+def _stems(path: Path) -> list[str]:
     if not (path.is_dir() or (path.is_file() and zipfile.is_zipfile(path))):
-        return False
+        return []
     with _opened(path) as source:
-        stems = [PurePosixPath(name).stem for name in source.names]
-        return any(map(OF_BRISC.fullmatch, stems)) or (
-            bool(stems) and all(map(ON_THE_GRID.fullmatch, stems))
-        )
+        return [PurePosixPath(name).stem for name in source.names]
 
 
 def read(path: Path, shape: tuple[int, int]) -> Masks:

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from benchmark.data import brisc
 from benchmark.data.folder import numbered
 from benchmark.data.guard import check_pixels, decoding
-from benchmark.data.slices import Mask, SliceSet
+from benchmark.data.registry import cheng_registry
+from benchmark.data.slices import Mask, SliceSet, mask_hash
 from benchmark.errors import DataError
 from benchmark.scoring.evaluate import score
 from benchmark.scoring.mask_orientation import equal_to_truth, misfit
@@ -59,9 +60,9 @@ class ExternalScores:
 
     @property
     def share(self) -> str:
-        """How many test slices were scored, as words: 106, or 102 of 106."""
+        """How many test slices were scored, as words: the 106, or 102 of the 106."""
         n = len(self.scores)
-        return f"{n} of {n + len(self.left_out)}" if len(self.left_out) else f"{n}"
+        return f"{n} of the {n + len(self.left_out)}" if len(self.left_out) else f"the {n}"
 
     @property
     def table(self) -> pd.DataFrame:
@@ -98,7 +99,8 @@ def judge(
     only_common: on those that have a mask. Raises as `read_masks` does, and `DataError` where the
     masks seem turned or inverted; with as_they_are those are scored all the same, and the warning
     says so. It also says where masks are the truth itself, and what a second reading is made of: of
-    a slice that it outlines more than once the lowest variant counts.
+    a slice that it outlines more than once the lowest variant counts. BRISC on other slices than
+    Cheng's is a `DataError`.
     """
     if brisc.looks_like(folder):
         variants = brisc.read(folder, slices.shape)
@@ -107,6 +109,8 @@ def judge(
         missing = sorted(set(split.test) - set(masks))
         if missing and not (only_common and masks):
             raise DataError(f"{folder}: {_lacking(missing, len(split.test), bool(masks))}")
+        if brisc.holds_brisc(folder):
+            _check_chengs(masks, slices, folder)
     else:
         masks, notes = read_masks(folder, split.test, slices, only_common=only_common), []
     if (doubt := misfit(masks, slices)) and not as_they_are:
@@ -131,6 +135,17 @@ def judge(
             columns=["slice_id", "patient_id"],
         ),
     )
+
+
+def _check_chengs(numbers: Iterable[int], slices: SliceSet, folder: Path) -> None:
+    """Raise `DataError` for a slice that is not the one of that number in Cheng's dataset."""
+    for number in numbers:
+        known = cheng_registry().get(mask_hash(slices.masks[slices.row_of[number]]))
+        if known is None or known.slice_id != number:
+            raise DataError(
+                f"{folder}: BRISC's masks are of Cheng's slices, but slice {number} of the slices "
+                "given is not his: give Cheng's with --data"
+            )
 
 
 def second_reading_note(variants: Mapping[brisc.Variant, Mask]) -> str:

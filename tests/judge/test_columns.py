@@ -201,7 +201,7 @@ EXPECTED = [
     (tool, {
         **CELL, "fed at": "256x128", "precision": "fp32", "protocol": "thesis", "runs": "3",
         "mean Dice": "0.8200",
-        "tool minus it": "+0.0800", "95% interval": "+0.030 to +0.130",
+        "slices": "4", "tool minus it": "+0.0800", "95% interval": "+0.030 to +0.130",
     }),
 ]  # fmt: skip
 

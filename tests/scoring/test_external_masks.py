@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,13 @@ from run_records import halves, squares, write_run
 
 from benchmark.__main__ import main
 from benchmark.data import nifti
-from benchmark.data.slices import SliceSet
+from benchmark.data.brisc import brisc_table
+from benchmark.data.registry import RegisteredSlice
+from benchmark.data.slices import SliceSet, mask_hash
 from benchmark.errors import BenchmarkError, DataError
 from benchmark.runs import run_folder
 from benchmark.runs.reader import parse_scores
+from benchmark.scoring import external_masks
 from benchmark.scoring.external_masks import judge, read_masks, summary_text
 from benchmark.scoring.summary import summarise
 from benchmark.splits.split import Split
@@ -168,7 +172,7 @@ def test_slices_without_a_mask_are_left_out_when_asked_and_never_in_silence(fold
     whole = judge(write_masks(folder.parent / "all", truth()), SPLIT, SLICES)
     pd.testing.assert_frame_equal(judged.scores, whole.scores.iloc[:1])
     assert judged.split == SPLIT
-    assert judged.share == "1 of 4"
+    assert judged.share == "1 of the 4"
     assert judged.left_out.to_numpy().tolist() == [[2, "100360"], [3, "100361"], [4, "100361"]]
     assert judged.left_out_text == (
         "Left out, by --only-common: 3 test slices without a mask (2, 3, 4); no slice is left of 1 "
@@ -183,7 +187,7 @@ def test_slices_without_a_mask_are_left_out_when_asked_and_never_in_silence(fold
 def test_a_whole_folder_is_scored_alike_with_only_common(folder: Path) -> None:
     asked, plain = (judge(folder, SPLIT, SLICES, only_common=only) for only in (True, False))
     pd.testing.assert_frame_equal(asked.table, plain.table)
-    assert (asked.share, asked.left_out_text) == ("4", "")
+    assert (asked.share, asked.left_out_text) == ("the 4", "")
 
 
 def test_without_a_slice_in_common_nothing_is_scored(tmp_path: Path) -> None:
@@ -228,6 +232,28 @@ def test_a_second_reading_lacks_slices_only_when_asked(tmp_path: Path) -> None:
     assert judged.left_out["slice_id"].tolist() == [2]
     with one_line(DataError, "none of the 1 test slices has a mask (7)"):
         judge(second, Split("seven", (), (), (7,)), SLICES, only_common=True)
+
+
+def test_brisc_is_laid_on_no_slices_but_chengs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slices of one's own may have the same numbers; only a registered mask says which it is."""
+    folder = tmp_path / "brisc2025" / "masks"
+    folder.mkdir(parents=True)
+    for number in (1, 2, 3, 4):
+        name, mask = brisc_table()[number, 0].name, truth(wanted=(number,))[number]
+        save(folder / f"{name}.png", mask[:, ::-1] if brisc_table()[number, 0].mirrored else mask)
+    with one_line(DataError, "BRISC's masks are of Cheng's slices", "slice 1", "--data"):
+        judge(folder, SPLIT, SLICES)
+    registry = {
+        mask_hash(mask): RegisteredSlice(number, 1, "a") for number, mask in truth().items()
+    }
+    monkeypatch.setattr(external_masks, "cheng_registry", lambda: registry)
+    assert judge(folder, SPLIT, SLICES).scores["dice"].tolist() == [1] * 4
+    swapped = {k: replace(v, slice_id=v.slice_id % 4 + 1) for k, v in registry.items()}
+    monkeypatch.setattr(external_masks, "cheng_registry", lambda: swapped)
+    with one_line(DataError, "slice 1 of the slices given is not his"):
+        judge(folder, SPLIT, SLICES)
 
 
 @pytest.mark.parametrize("name", ["1.nii.gz", "01.png", "1.tif"])
@@ -388,7 +414,7 @@ def test_the_verb_says_in_lines_table_and_file_what_it_left_out(
     assert "the others alone scored with --only-common" in capsys.readouterr().err
     assert main(verb("--only-common", "--out", "scores.csv")) == 0
     output = capsys.readouterr().out
-    assert "masks: masks of the 3 of 4 test slices of split.json" in output
+    assert "masks: masks of 3 of the 4 test slices of split.json" in output
     assert "Left out, by --only-common: 1 test slice without a mask (5);" in output
     *_, third, _ = rows = (tmp_path / "scores.csv").read_text().splitlines()
     assert len(rows) == 5
@@ -411,7 +437,7 @@ def test_the_verb_scores_every_slice_of_a_second_reading_in_a_zip(
     assert "1 of the 24 test slices have no mask (1)" in capsys.readouterr().err
     assert main([*words, "--only-common"]) == 0
     output = capsys.readouterr().out
-    assert output.startswith("second.zip: masks of the 23 of 24 test slices of all, ")
+    assert output.startswith("second.zip: masks of 23 of the 24 test slices of all, ")
     assert "A second reading of 23 slices in 23 masks" in output
 
 
