@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Generator, Iterator
 from functools import partial
+from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"  # before anything imports torch
 
@@ -59,6 +60,12 @@ def cases(slices: SliceSet, recipe: Recipe) -> dict[str, Cases]:
 def few_phantoms(monkeypatch: pytest.MonkeyPatch) -> None:
     """The word "phantoms" means the slices of `slices`, in this process."""
     monkeypatch.setattr(phantoms, "make", partial(phantoms.make, patients=8, slices_per_patient=3))
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few_phantoms: None) -> None:
+    """In an empty folder, with few phantoms."""
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

@@ -18,8 +18,9 @@ from benchmark.judge.cells import TERMS
 from benchmark.judge.comparisons.precisions import precisions
 from benchmark.judge.judgement import Judgement
 from benchmark.judge.reference import load_tolerances
+from benchmark.judge.shipped import shipped
 from benchmark.judge.statistics.contrast import DICE, reduced
-from benchmark.report.docs_pages import FIGURES, figures_of, fill, page_figures, shipped
+from benchmark.report.docs_pages import FIGURES, figures_of, fill, page_figures
 from benchmark.report.figure import save
 from benchmark.report.slices import outlined_slices
 from benchmark.runs.collect import collect, reproduction_folder

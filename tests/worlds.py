@@ -1,13 +1,10 @@
 """Made-up worlds to count in how often an interval holds the truth, many at once in numpy.
 
-Dice of slice i of patient p, tested on one split by training t of an arm, is
-
-    a mean + patient p + slice i + (patient p by arm) + training set + training t + residual
-
-with an effect's SD as fitted to our records at 256x256, on the shipped slices, patients and splits.
-An arm is whatever sees patients in its own way: a cell, or a kind of split. All arms have one mean,
-so that every difference between them is 0 in truth. Effects are Gaussian, or of the skewed shape
-that those of our records have.
+Dice is the sum that `benchmark.judge.claims.worlds` has, with its SDs, on the shipped slices,
+patients and splits, and one part more: what a patient is to an arm. An arm is whatever sees
+patients in its own way: a cell, or a kind of split. All arms have one mean, so that every
+difference between them is 0 in truth. Effects are Gaussian, or of the skewed shape that those of
+our records have.
 
 The judge's arithmetic stands here a second time, for all worlds at once; tests hold it equal to the
 judge's on some of them. Twice all the components makes twice the errors and twice the intervals of
@@ -28,6 +25,7 @@ from run_records import join, table
 from scipy.special import stdtrit
 from strategies import cheng_rows
 
+from benchmark.judge.claims.worlds import MEAN, Noise
 from benchmark.judge.statistics.crossed import FEWEST_DF
 from benchmark.runs.collect import Collected
 from benchmark.splits.files import shipped
@@ -35,21 +33,15 @@ from benchmark.splits.split import SPLIT_SEED
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-MEAN = 0.87
 DRAWS = tuple(f"by-image-{i}" for i in range(1, 6))
 FOLDS = tuple(f"by-patient-{i}" for i in range(1, 8))
 
 
 @dataclass(frozen=True)
-class Components:
+class Components(Noise):
     """The SD of each effect, in Dice."""
 
-    patient: float = 0.128
     patient_by_arm: float = 0.027
-    slice: float = 0.116
-    training_set: float = 0.005
-    training: float = 0.009
-    residual: float = 0.085
 
     def times(self, factor: float) -> Components:
         return Components(*(getattr(self, field.name) * factor for field in fields(self)))

@@ -21,16 +21,9 @@ from benchmark.judge.answers import answers
 from benchmark.judge.cells import Panel
 from benchmark.judge.comparisons.external_tool import external_tool_table
 from benchmark.judge.comparisons.own_arms import no_reference
-from benchmark.judge.comparisons.second_reader import load_second_reading
-from benchmark.judge.comparisons.superseded import Superseded
 from benchmark.judge.judgement import SECTIONS, WHY_EMPTY, Judgement
-from benchmark.judge.looks import load_looks
-from benchmark.judge.reference import (
-    DATASETS,
-    load_reference,
-    load_superseded,
-    load_tolerances,
-)
+from benchmark.judge.reference import DATASETS, load_reference, load_tolerances
+from benchmark.judge.shipped import load_second_reading, shipped
 from benchmark.judge.tables import render, wrapped
 from benchmark.judge.verdicts import exit_code
 from benchmark.planning.command import DATA, command_under_same_terms
@@ -39,7 +32,6 @@ from benchmark.runs.collect import (
     collect,
     reproduction_folder,
     run_folders,
-    superseded_folder,
 )
 from benchmark.runs.run_folder import RESULT, SPEC, read_json
 from benchmark.scoring.summary import summarise
@@ -89,14 +81,13 @@ def judgement_of(root: Path) -> Judgement:
     """Judge a folder of runs: the records shipped here with those that were replaced, a user's own
     beside the shipped where those may lend.
     """
-    collected, shipped = collect(root), reproduction_folder()
-    terms = load_reference(), load_tolerances()
+    records = reproduction_folder()
+    if root.resolve() == records.resolve():
+        return shipped(root)
+    collected, terms = collect(root), (load_reference(), load_tolerances())
     known = collected.runs["dataset_id"].isin(DATASETS.values()).any()
-    second = load_second_reading() if known else None
-    if root.resolve() == shipped.resolve():
-        replaced = Superseded(collect(superseded_folder()), load_superseded())
-        return Judgement(collected, *terms, superseded=replaced, looks=load_looks(), second=second)
-    return Judgement(collected, *terms, collect(shipped, None if known else ()), second=second)
+    ours, second = collect(records, None if known else ()), load_second_reading() if known else None
+    return Judgement(collected, *terms, ours, second=second)
 
 
 def _print_sections(

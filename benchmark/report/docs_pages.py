@@ -27,11 +27,9 @@ from benchmark import data
 from benchmark.data.slices import SliceSet
 from benchmark.errors import BenchmarkError, SpecError
 from benchmark.judge.answers import answers
-from benchmark.judge.comparisons.second_reader import load_second_reading
-from benchmark.judge.comparisons.superseded import Superseded
 from benchmark.judge.judgement import SECTIONS, Judgement
-from benchmark.judge.looks import Look, load_looks, names_hash, rules_hash
-from benchmark.judge.reference import load_reference, load_superseded, load_tolerances
+from benchmark.judge.looks import Look, names_hash, rules_hash
+from benchmark.judge.shipped import shipped
 from benchmark.judge.tables import Table
 from benchmark.planning.command import DATA
 from benchmark.planning.evidence import commands, load_plan
@@ -42,7 +40,7 @@ from benchmark.report.figures.seeds_and_draws import seeds_and_draws_figures
 from benchmark.report.figures.stopping import stopping_figures
 from benchmark.report.figures.verdicts import verdict_figures
 from benchmark.report.slices import outlined_slices
-from benchmark.runs.collect import collect, reproduction_folder, superseded_folder
+from benchmark.runs.collect import reproduction_folder
 from benchmark.runs.environment import commit
 from benchmark.storage.atomic import write_bytes
 
@@ -131,19 +129,6 @@ def page_figures(judgement: Judgement) -> list[Figure]:
     kinds = (verdict_figures, reader_figures, seeds_and_draws_figures, stopping_figures,
              distribution_figures)  # fmt: skip
     return [figure for figures_of in kinds for figure in figures_of(judgement)]
-
-
-def shipped() -> Judgement:
-    """The judgement of the records shipped with this package, with those that were replaced."""
-    replaced = Superseded(collect(superseded_folder()), load_superseded())
-    terms = load_reference(), load_tolerances()
-    return Judgement(
-        collect(reproduction_folder()),
-        *terms,
-        superseded=replaced,
-        looks=load_looks(),
-        second=load_second_reading(),
-    )
 
 
 def make(path: Path, judgement: Judgement, slices: SliceSet | None = None) -> None:

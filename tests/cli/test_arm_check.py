@@ -24,6 +24,7 @@ from benchmark.planning.time_estimate import GUESSED_EPOCHS
 
 Capture = pytest.CaptureFixture[str]
 Patch = pytest.MonkeyPatch
+pytestmark = pytest.mark.usefixtures("elsewhere")
 Offer = Callable[..., ArmEntry]
 
 HEAD = """\
@@ -53,12 +54,6 @@ class MyArm(NetworkArm):
 """
 SOUND = {"forward": "self.layer(images)", "made": "pass", "built": "Net(self.width)"}
 GRID = 'seeds = [1]\n[[arms]]\nname = "my-arm"\n'
-
-
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: Patch, few_phantoms: None) -> None:
-    """In an empty folder, with few phantoms for grids."""
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

@@ -15,15 +15,10 @@ from benchmark.__main__ import main
 from benchmark.cli import judge_verbs
 from benchmark.runs.collect import reproduction_folder
 
-Patch = pytest.MonkeyPatch
 Capture = pytest.CaptureFixture[str]
+pytestmark = pytest.mark.usefixtures("elsewhere")
 MARKED = "unet 5x5, alpha 0.5 (ours)"
 MY_ARM = {"arm": "my-arm", "params": {"width": 16}}
-
-
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: Patch, few_phantoms: None) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 def said(capsys: Capture, command: str, code: int = 0) -> str:

@@ -28,8 +28,9 @@ from benchmark.judge.looks import (
     rules_hash,
     times_before,
 )
+from benchmark.judge.shipped import shipped
 from benchmark.planning.evidence import load_plan
-from benchmark.report.docs_pages import log_look, look_of, shipped
+from benchmark.report.docs_pages import log_look, look_of
 from benchmark.runs.collect import reproduction_folder
 
 RULES = tomllib.loads((ROOT / "reference_results" / "tolerances.toml").read_text(encoding="utf-8"))

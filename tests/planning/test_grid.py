@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from baselines import ARMS as OURS
 from benchmark.arm import ArmEntry
 from benchmark.arm_source import ArmSource
 from benchmark.errors import ArmError, SpecError
 from benchmark.planning.grid import Grid, expand, load_grid
-from benchmark.protocol import Recipe
+from benchmark.protocol import Recipe, load_recipe
 from benchmark.runs.spec import RunSpec
 from benchmark.splits.split import Split
 
@@ -22,6 +23,7 @@ ARMS = {
     "cut": ArmEntry("elsewhere:Cut", {"level": 0.5}, deterministic=True),
 }
 SPLITS = (Split("by-image-1", (1, 2), (3,), (4,)), Split("by-image-2", (1, 3), (4,), (2,)))
+DATA: Any = {"dataset_id": "d", "content_fingerprint": "c", "shape": (512, 384)}
 UNET, OTSU = '[[arms]]\nname = "unet"\n', '[[arms]]\nname = "otsu"\n'
 THESIS = f"""
 seeds = [452669, 1, 2]
@@ -38,8 +40,7 @@ def written(folder: Path, text: str) -> Grid:
 
 
 def runs(grid: Grid, splits: tuple[Split, ...] = SPLITS[:1], **options: Any) -> list[RunSpec]:
-    data: Any = {"dataset_id": "d", "content_fingerprint": "c", "shape": (512, 384)}
-    return expand(grid, ARMS, Recipe(), splits, **data, **options)
+    return expand(grid, ARMS, Recipe(), splits, **DATA, **options)
 
 
 def test_the_shipped_thesis_grid_is_36_cells_of_3_seeds(tmp_path: Path) -> None:
@@ -59,8 +60,7 @@ def test_a_cell_of_an_arm_from_outside_has_its_source(tmp_path: Path) -> None:
     grid = written(tmp_path, f"seeds = [1]\n{UNET}{OTSU}")
     source = ArmSource("my-arm", "0.1", "a" * 64)
     arms = {**ARMS, "otsu": replace(ARMS["otsu"], source=source)}
-    data: Any = {"dataset_id": "d", "content_fingerprint": "c", "shape": (512, 384)}
-    unet, otsu = expand(grid, arms, Recipe(), SPLITS[:1], **data)
+    unet, otsu = expand(grid, arms, Recipe(), SPLITS[:1], **DATA)
     assert (unet.source, otsu.source) == (None, "a" * 64)
     assert {unet.run_id, otsu.run_id} & {spec.run_id for spec in runs(grid)} == {unet.run_id}
 
@@ -68,10 +68,9 @@ def test_a_cell_of_an_arm_from_outside_has_its_source(tmp_path: Path) -> None:
 def test_a_grid_that_names_a_broken_arm_is_refused_with_the_reason(tmp_path: Path) -> None:
     arms = {**ARMS, "otsu": ArmEntry("own_arm:Mine", broken="arm 'otsu' cannot be used: 1 / 0")}
     grid, alone = (written(tmp_path, f"seeds = [1]\n{text}") for text in (UNET + OTSU, UNET))
-    data: Any = {"dataset_id": "d", "content_fingerprint": "c", "shape": (512, 384)}
     with pytest.raises(ArmError, match=r"^arm 'otsu' cannot be used: 1 / 0$"):
-        expand(grid, arms, Recipe(), SPLITS[:1], **data)
-    assert len(expand(alone, arms, Recipe(), SPLITS[:1], **data)) == 1
+        expand(grid, arms, Recipe(), SPLITS[:1], **DATA)
+    assert len(expand(alone, arms, Recipe(), SPLITS[:1], **DATA)) == 1
 
 
 def test_a_grid_that_is_stopped_early_has_whole_cells_of_the_first_seed(tmp_path: Path) -> None:
@@ -204,8 +203,24 @@ def test_a_whole_number_for_a_float_parameter_is_the_same_run() -> None:
 def test_a_run_whose_name_no_file_system_takes_is_refused(tmp_path: Path) -> None:
     long = ArmEntry("elsewhere:Long", {f"{'a' * 30}{i}": 0 for i in range(8)})
     grid = written(tmp_path, 'seeds = [1]\n[[arms]]\nname = "long"\n')
-    data: Any = {"dataset_id": "d", "content_fingerprint": "c", "shape": (512, 384)}
     with pytest.raises(
         SpecError, match=r"long: its parameters make a folder's name of 3\d\d signs"
     ):
-        expand(grid, {"long": long}, Recipe(), SPLITS[:1], **data)
+        expand(grid, {"long": long}, Recipe(), SPLITS[:1], **DATA)
+
+
+def ours(name: str) -> list[RunSpec]:
+    """What a shipped grid makes of the arms of this repository."""
+    grid = load_grid(name)
+    return expand(grid, OURS, load_recipe(grid.protocol, grid.overrides), SPLITS[:1], **DATA)
+
+
+def test_the_quick_grid_covers_everything_and_the_baselines_grid_every_other_arm() -> None:
+    specs, unet = ours("quick"), "unet"
+    assert {spec.arm for spec in specs} == set(OURS)
+    cells = {(s.params["kernel_size"], s.params["alpha"]) for s in specs if s.arm == unet}
+    assert cells == {(3, 0.5), (5, 0.5), (7, 0.5), (9, 0.5), (5, 0.1), (5, 0.9)}
+    specs = ours("baselines")
+    assert {spec.arm for spec in specs} == set(OURS) - {unet}
+    assert [spec.seed for spec in specs if spec.arm == "otsu"] == [None]
+    assert len([spec for spec in specs if spec.arm == "attention-unet"]) == 3

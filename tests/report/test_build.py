@@ -20,10 +20,10 @@ from benchmark.data.slices import SliceSet
 from benchmark.errors import SpecError
 from benchmark.judge.judgement import SECTIONS, Judgement
 from benchmark.judge.reference import DATASETS
+from benchmark.judge.shipped import shipped as judge_shipped
 from benchmark.report import figure
 from benchmark.report.build import ATTRIBUTION, OWN_DATA, Written, attribution, write
 from benchmark.report.chapters import NO_PICTURES, Source, ordered, parts
-from benchmark.report.docs_pages import shipped as judge_shipped
 from benchmark.report.page.contents import Part
 from benchmark.report.slices.contour import svg_path
 from benchmark.runs import run_folder
@@ -236,7 +236,7 @@ class TestParts:
         slugs = "answers pictures grid patients readers made-of claims arms reference"
         assert " ".join(shipped()) == slugs
         assert [figure.slug for figure in shipped()["answers"].figures] == ["headline"]
-        assert len(shipped()["answers"].answers) == 3
+        assert len(shipped()["answers"].answers) == 4
 
     def test_the_order_of_the_sets_of_terms(self) -> None:
         """The thesis's image size, then those with more runs; then what is not on its terms."""

@@ -39,7 +39,6 @@ from benchmark.judge.statistics.estimate import Estimate, holm, too_few
 from benchmark.judge.statistics.prediction_interval import sets_of
 from benchmark.judge.statistics.spread_of_seeds import Spreads, spreads
 from benchmark.judge.tables import Column, Record, Table
-from benchmark.runs.second_reading import second_reading, second_reading_within
 
 WHOSE = (
     "Reader 1's outlines are Cheng's, on which arms are trained and scored; the second reader's "
@@ -74,11 +73,6 @@ class SecondReading:
 
     scores: pd.DataFrame
     within: pd.DataFrame
-
-
-def load_second_reading() -> SecondReading:
-    """The one shipped in `reference_results/second-reading`; `RecordError` where it is damaged."""
-    return SecondReading(second_reading(), second_reading_within())
 
 
 @dataclass(frozen=True, eq=False)

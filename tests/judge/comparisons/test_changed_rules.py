@@ -10,7 +10,7 @@ from bench_forms import ROOT
 from run_records import terms
 
 from benchmark.judge.judgement import Judgement
-from benchmark.report.docs_pages import shipped
+from benchmark.judge.shipped import shipped
 
 CHANGES = terms()[1].changes
 PRINTED = {  # by docs/findings.md at commit a23cba8, the last before the changes of that day

@@ -18,7 +18,7 @@ from benchmark.judge.comparisons.leak import (
     what_differs_table,
 )
 from benchmark.judge.comparisons.split_effect import SplitEffect, split_effects
-from benchmark.report.docs_pages import shipped
+from benchmark.judge.shipped import shipped
 from benchmark.splits.files import shipped as shipped_files
 from benchmark.splits.leakage import leakage
 

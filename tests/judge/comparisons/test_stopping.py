@@ -8,7 +8,7 @@ import pytest
 from run_records import BY_PATIENT, join, table, terms
 
 from benchmark.judge.comparisons.stopping import best_epochs, stopping_table, within
-from benchmark.report.docs_pages import shipped
+from benchmark.judge.shipped import shipped
 from benchmark.runs.collect import Collected
 
 REFERENCE = terms()[0]

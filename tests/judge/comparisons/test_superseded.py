@@ -29,9 +29,9 @@ from benchmark.judge.comparisons.superseded import (
 from benchmark.judge.does_it_hold import severity
 from benchmark.judge.judgement import Judgement
 from benchmark.judge.reference import SupersededTraining, load_superseded
+from benchmark.judge.shipped import shipped as judge_shipped
 from benchmark.judge.verdicts import judge_printed_numbers
 from benchmark.protocol import load_recipe
-from benchmark.report.docs_pages import shipped as judge_shipped
 from benchmark.runs.collect import Collected, collect, reproduction_folder, superseded_folder
 from benchmark.training.seeding import generator
 

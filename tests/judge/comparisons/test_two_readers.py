@@ -12,12 +12,12 @@ from second_readings import reading
 from statsmodels.regression.linear_model import OLS
 
 from benchmark.judge.answers import questions
-from benchmark.judge.comparisons.second_reader import SecondReading, load_second_reading
+from benchmark.judge.comparisons.second_reader import SecondReading
 from benchmark.judge.comparisons.two_readers import estimated
 from benchmark.judge.judgement import Judgement
+from benchmark.judge.shipped import load_second_reading, shipped
 from benchmark.judge.statistics.estimate import clustered_mean
 from benchmark.judge.tables import Table
-from benchmark.report.docs_pages import shipped
 from benchmark.runs.collect import Collected
 
 PATIENTS: list[Any] = ["a", "a", "b", "b"]

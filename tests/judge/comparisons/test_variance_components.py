@@ -17,8 +17,8 @@ from benchmark.judge.comparisons.variance_components import (
     components,
     components_table,
 )
+from benchmark.judge.shipped import shipped
 from benchmark.judge.statistics.estimate import clustered_mean
-from benchmark.report.docs_pages import shipped
 from benchmark.runs.collect import Collected
 
 PATIENTS = [name for name in "abcdefgh" for _ in range(3)]

@@ -12,7 +12,8 @@ from run_records import BY_PATIENT, join, table, terms
 
 from benchmark.judge.comparisons.patients import distribution_table
 from benchmark.judge.judgement import Judgement
-from benchmark.report.docs_pages import page_figures, shipped
+from benchmark.judge.shipped import shipped
+from benchmark.report.docs_pages import page_figures
 from benchmark.report.figure import SMALL, Figure, svg_of
 from benchmark.report.figures.dice_by_patient import distribution_figures
 from benchmark.report.figures.seeds_and_draws import seeds_and_draws_figures

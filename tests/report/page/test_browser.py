@@ -15,7 +15,7 @@ from page_forms import content, gallery, hostile, page_of, wide_table
 
 from baselines import ARMS
 from benchmark.judge.judgement import SECTIONS
-from benchmark.report.docs_pages import shipped
+from benchmark.judge.shipped import shipped
 from benchmark.report.page.contents import Content
 from benchmark.report.page.html import render
 from benchmark.report.provenance import choices_table, commands_table, machines_table
