@@ -30,7 +30,7 @@ from enum import StrEnum
 import pandas as pd
 
 from benchmark.judge.cells import Cell, Panel
-from benchmark.judge.comparisons.arms import NO_PATIENTS
+from benchmark.judge.comparisons.arms import NO_PATIENTS, p_text
 from benchmark.judge.comparisons.measures import THIRDS, thirds
 from benchmark.judge.comparisons.runs import LEGEND, named
 from benchmark.judge.reference import SecondReaderRule, Tolerances
@@ -200,9 +200,9 @@ def against_reader_table(
         Column("second reader's", "reader_dice", "{:.3f}"),
         Column("difference", "difference", "{:+.3f}"),
         Column(interval, ("low", "high"), "{:+.3f} to {:+.3f}"),
-        Column("p (Holm)", "p", _p),
+        Column("p (Holm)", "p", p_text),
         Column("equivalent within", "within", "{:.3f}"),
-        Column("p of equivalence", "p_apart", _p),
+        Column("p of equivalence", "p_apart", p_text),
         Column("verdict", "standing"),
         Column("why", "why"),
     )
@@ -240,10 +240,6 @@ def against_in_words(row: AgainstReader, level: float) -> str:
 
 def _same(cell: Cell, other: Cell) -> bool:
     return (cell.arm, cell.params, cell.source) == (other.arm, other.params, other.source)
-
-
-def _p(value: float) -> str:
-    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
 
 
 def _record(row: AgainstReader, level: float) -> Record:
