@@ -23,7 +23,7 @@ from benchmark.judge.comparisons.external_tool import external_tool_table
 from benchmark.judge.comparisons.own_arms import no_reference
 from benchmark.judge.judgement import SECTIONS, WHY_EMPTY, Judgement
 from benchmark.judge.reference import DATASETS, load_reference, load_tolerances
-from benchmark.judge.shipped import shipped
+from benchmark.judge.shipped import load_second_reading, shipped
 from benchmark.judge.tables import render, wrapped
 from benchmark.judge.verdicts import exit_code
 from benchmark.planning.command import DATA, command_under_same_terms
@@ -86,7 +86,8 @@ def judgement_of(root: Path) -> Judgement:
         return shipped(root)
     collected, terms = collect(root), (load_reference(), load_tolerances())
     known = collected.runs["dataset_id"].isin(DATASETS.values()).any()
-    return Judgement(collected, *terms, collect(records, None if known else ()))
+    ours, second = collect(records, None if known else ()), load_second_reading() if known else None
+    return Judgement(collected, *terms, ours, second=second)
 
 
 def _print_sections(

@@ -26,7 +26,8 @@ examples:
 """  # noqa: E501
 # of benchmark.judge.judgement
 SECTION_NAMES = (
-    "verdicts", "patients", "claims", "arms", "choices", "measures", "variance", "runs", "rules",
+    "verdicts", "patients", "claims", "arms", "choices", "measures", "readers", "variance", "runs",
+    "rules",
 )  # fmt: skip
 VERBS = """\
 reproduce train and score every cell of a grid; finished cells are skipped, stopped ones go on

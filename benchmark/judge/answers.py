@@ -13,8 +13,10 @@ from benchmark.judge.claims.table import JudgedClaim
 from benchmark.judge.comparisons.arms import is_reference
 from benchmark.judge.comparisons.leak import has_anatomy, median_difference
 from benchmark.judge.comparisons.own_arms import own_arms
+from benchmark.judge.comparisons.second_reader import against_in_words
 from benchmark.judge.comparisons.split_effect import SplitEffect
 from benchmark.judge.comparisons.superseded import told
+from benchmark.judge.comparisons.two_readers import two_readers_in_words
 from benchmark.judge.judgement import Judgement
 from benchmark.judge.looks import CHANGED, counted, looked_at, times_before
 from benchmark.judge.reference import SplitEffectRule
@@ -26,6 +28,10 @@ ONCE = (
     "can be tested; no verdict rests on single trainings."
 )
 CHECK = "Not counted, a check that follows from the loss whatever the data"
+MARGIN = (
+    "Equivalent is what two one-sided tests put within {:g} of the reader. It is agreement and not "
+    "truth, on slices that are no external test set (compare --section readers)."
+)
 NO_EFFECT = (
     "No arm has been run in splits by image and by patient from the same seed on a slice in common."
 )
@@ -52,8 +58,9 @@ class Answer:
 def questions(judgement: Judgement) -> list[Answer]:
     """The questions, each answered by a word or two and the sentences behind them.
 
-    The three on the thesis, and one on a user's arms that are not its own; without the thesis's
-    where nothing was run for it.
+    The three on the thesis, one on its cell beside a second reader where that tested slices which
+    were read twice, and one on a user's arms that are not its own; without the thesis's where
+    nothing was run for it.
     """
     if judgement.own_arms_alone:
         both_ways = judgement.split_effects_nearest_first
@@ -61,7 +68,7 @@ def questions(judgement: Judgement) -> list[Answer]:
         return [_how_do_arms_do(judgement), *patients]
     own = [_how_do_arms_do(judgement)] if judgement.own_arms else []
     thesis = [_does_it_hold(judgement), _do_claims_hold(judgement)]
-    return [*thesis, _without_a_shared_patient(judgement), *own]
+    return [*thesis, _without_a_shared_patient(judgement), *_beside_a_reader(judgement), *own]
 
 
 def answers(judgement: Judgement) -> list[str]:
@@ -140,6 +147,22 @@ def _taken_apart(judgement: Judgement, effect: SplitEffect) -> bool:
     """True for what `Judgement.anatomy` has two tables of."""
     own = is_reference(effect.image, judgement.tolerances.contrasts.reference)
     return own and has_anatomy(effect)
+
+
+def _beside_a_reader(judgement: Judgement) -> list[Answer]:
+    """The thesis's cell against a second reader, on each size and kind of split; none without."""
+    second, rule = judgement.second, judgement.tolerances.second_reader
+    if second is None or not judgement.reference_against_reader:
+        return []
+    verdicts, lines = [], [two_readers_in_words(second, rule.level)]
+    for panel, row in judgement.reference_against_reader:
+        run = panel.runs.iloc[0]
+        where = f"{size_of(run)}, {run['precision']}, split by {run['split_unit']}"
+        verdicts.append(f"{size_of(run)} by {run['split_unit']}: {row.standing}")
+        lines.append(f"{row.cell.name} at {where}: {against_in_words(row, rule.level)}.")
+    lines += [MARGIN.format(rule.margin), *looked_at(_looked_at(judgement, "second-reader"),
+                                                     rule.level)]  # fmt: skip
+    return [Answer("How near is it to what two readers agree on?", "; ".join(verdicts), (*lines,))]
 
 
 def _looked_at(judgement: Judgement, answer: str) -> int:

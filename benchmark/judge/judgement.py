@@ -31,6 +31,13 @@ from benchmark.judge.comparisons.precisions import PrecisionRow, precisions, pre
 from benchmark.judge.comparisons.reference_cell import has_other_arms
 from benchmark.judge.comparisons.reference_trainings import ReferenceTrainings, reference_trainings
 from benchmark.judge.comparisons.runs import runs_tables
+from benchmark.judge.comparisons.second_reader import (
+    AgainstReader,
+    SecondReading,
+    against_reader,
+    against_reader_table,
+    by_size_table,
+)
 from benchmark.judge.comparisons.split_effect import SplitEffect, split_effect_table, split_effects
 from benchmark.judge.comparisons.stopping import best_epochs, stopping_table
 from benchmark.judge.comparisons.superseded import (
@@ -43,6 +50,7 @@ from benchmark.judge.comparisons.superseded import (
     why,
     with_superseded,
 )
+from benchmark.judge.comparisons.two_readers import most_different, readers_table, sizes_table
 from benchmark.judge.comparisons.variance_components import between_splits_table, components_table
 from benchmark.judge.does_it_hold import Selection, listed
 from benchmark.judge.looks import Look
@@ -78,6 +86,7 @@ class Judgement:
     arms their reference where he did not run it, and enter nothing else. superseded: trainings that
     later ones replaced, where the runs are the records shipped here; told of, and counted nowhere.
     looks: at the records shipped here, where the runs are those; a user's folder has no log.
+    second: a second reader's outlines of the thesis's slices; None where no run is of them.
     """
 
     collected: Collected
@@ -86,6 +95,7 @@ class Judgement:
     ours: Collected | None = None
     superseded: Superseded | None = None
     looks: tuple[Look, ...] = ()
+    second: SecondReading | None = None
 
     @cached_property
     def printed(self) -> PrintedNumbers:
@@ -210,6 +220,8 @@ class Judgement:
                 low, high = effect.difference.interval(level)
                 measured = f"{effect.difference.value:+.3f} [{low:+.3f}, {high:+.3f}]"
         short["split-effect"] = (self.split_verdict, measured)
+        for _, beside in self.reference_against_reader[:1]:
+            short["second-reader"] = (beside.standing.value, self._apart(beside))
         return {name: ": ".join(filter(None, pair)) for name, pair in short.items()}
 
     @cached_property
@@ -337,6 +349,55 @@ class Judgement:
         own = [each for each in self.open_choices if each.taken or each.waiting]
         return [choices_table(each, *rules) for each in own]
 
+    def against_reader(self) -> list[tuple[Panel, list[AgainstReader]]]:
+        """The arms of each panel of the thesis's slices against the second reader, terms nearest
+        the thesis's first; of those that tested a slice with a second reading.
+        """
+        if self.second is None:
+            return []
+        own = [p for p in self.panels if p.runs["dataset_id"].iloc[0] == self.reference.dataset_id]
+        own = [panel for panel in own if not panel.runs["phantom"].iloc[0]]
+        own.sort(key=lambda p: (*self._distance(p.runs), p.runs["split_unit"].iloc[0]))
+        found = ((p, against_reader(p, self.second, self.tolerances)) for p in own)
+        return [(panel, rows) for panel, rows in found if rows]
+
+    @property
+    def reference_against_reader(self) -> list[tuple[Panel, AgainstReader]]:
+        """The thesis's cell, by each kind of split and size, at precisions that it may have had."""
+        key, rule = self.tolerances.contrasts.reference, self.tolerances.dice
+        return [
+            (panel, row)
+            for panel, rows in self.against_reader
+            for row in rows
+            if is_reference(row.cell, key)
+            and panel.runs["recipe_hash"].iloc[0] == self.tolerances.recipe_hash
+            and panel.runs["precision"].iloc[0] in rule.precisions
+        ]
+
+    def _apart(self, row: AgainstReader) -> str:
+        """A difference from the second reader with its interval; "" where there is none."""
+        if row.difference is None:
+            return ""
+        low, high = row.difference.interval(self.tolerances.second_reader.level)
+        return f"{row.difference.value:+.3f} [{low:+.3f}, {high:+.3f}]"
+
+    def readers(self) -> list[Table]:
+        """Two readers, the arms of each panel against the second, and where readers differ most."""
+        if self.second is None or not self.against_reader:
+            return []
+        rules, level = self.tolerances, self.tolerances.second_reader.level
+        tables = [
+            table
+            for panel, rows in self.against_reader
+            for table in (
+                against_reader_table(panel, rows, rules.second_reader),
+                by_size_table(panel, rows, self.second, rules),
+                sizes_table(panel, rows, self.second, level),
+            )
+        ]
+        first = readers_table(self.second, rules.sizes, level)
+        return _made([first, *tables, most_different(self.second, self.reference_trainings)])
+
     def measures(self) -> list[Table]:
         """Boundaries, misses and sizes of every panel whose runs have them."""
         kinds, sizes = (boundaries_table, agreement_table), self.tolerances.sizes
@@ -408,6 +469,7 @@ class Judgement:
             "intervals": self._who_differs,
             "matching": lambda: LAW,
             "split_effect": lambda: self.in_short["split-effect"],
+            "second_reader": self._reader_says,
             "precision": lambda: (
                 ", ".join(f"{r.precision} {r.agreement}" for r in self._precisions)
                 or "no lower precision has been run"
@@ -427,6 +489,14 @@ class Judgement:
             at.setdefault(standing, []).append(f"{size}{own}")
         said = (f"{standing} at {listed(places)}" for standing, places in at.items())
         return "; ".join(said) or str(ClaimVerdict.NOT_TESTABLE)
+
+    def _reader_says(self) -> str:
+        """The thesis's cell against the second reader on every panel."""
+        said = []
+        for panel, row in self.reference_against_reader:
+            run, why = panel.runs.iloc[0], self._apart(row) or row.why
+            said.append(f"{row.standing} at {size_of(run)} by {run['split_unit']}: {why}")
+        return "; ".join(said) or "the cell was not run on slices that were read twice"
 
     def _who_differs(self) -> str:
         """Which arms that train are better or worse than the reference."""
@@ -453,6 +523,7 @@ SECTIONS: Mapping[str, Callable[[Judgement], Sequence[Table]]] = MappingProxyTyp
         "arms": Judgement.arms,
         "choices": Judgement.choices,
         "measures": Judgement.measures,
+        "readers": Judgement.readers,
         "variance": Judgement.variance,
         "runs": Judgement.runs,
         "rules": Judgement.rules,
@@ -465,6 +536,7 @@ WHY_EMPTY = MappingProxyType(  # of the sections that may be
         "choices": "the reference cell has not been run with a setting of its protocol changed",
         "measures": "no runs have them all yet; `python -m benchmark rescore` adds them to older "
         "runs",
+        "readers": "no run is of the slices that a second reader has outlined",
         "variance": "the reference cell has not been run on the thesis's slices",
         "runs": "no run is finished",
     }

@@ -160,6 +160,18 @@ class SplitEffectRule:
 
 
 @dataclass(frozen=True)
+class SecondReaderRule:
+    """When an arm agrees with reader 1 as well as the second reader does; margin in mean Dice.
+
+    See `comparisons.second_reader`.
+    """
+
+    level: float
+    margin: float
+    reason: str
+
+
+@dataclass(frozen=True)
 class Sizes:
     """Where small, middle and large tumours part: areas of the truth in mm2, ascending."""
 
@@ -202,6 +214,7 @@ class Tolerances:
     precision: PrecisionRule
     contrasts: ContrastRule
     split_effect: SplitEffectRule
+    second_reader: SecondReaderRule
     sizes: Sizes
     claims: ClaimRule
     changes: tuple[RuleChange, ...]
@@ -250,6 +263,7 @@ def _tolerances(table: Mapping[str, Any]) -> Tolerances:
         precision=PrecisionRule(**table["precision"]),
         contrasts=ContrastRule(**{**contrasts, "reference": Key(**contrasts["reference"])}),
         split_effect=SplitEffectRule(**table["leak"]),
+        second_reader=SecondReaderRule(**table["second_reader"]),
         sizes=Sizes(**_frozen(table["sizes"])),
         claims=ClaimRule(**table["claims"]),
         changes=tuple(RuleChange(**change) for change in table["changes"]),

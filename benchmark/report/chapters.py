@@ -18,6 +18,7 @@ from benchmark.judge.claims.table import claims_table, on_its_terms
 from benchmark.judge.comparisons.arms import arms_table
 from benchmark.judge.comparisons.measures import agreement_table, boundaries_table, measured
 from benchmark.judge.comparisons.own_arms import no_reference
+from benchmark.judge.comparisons.second_reader import WHOSE
 from benchmark.judge.judgement import Judgement
 from benchmark.judge.reference import DATASETS
 from benchmark.judge.tables import Table
@@ -30,11 +31,14 @@ from benchmark.report.figures.dice_by_patient import distribution_figures
 from benchmark.report.figures.grid_data import shared
 from benchmark.report.figures.heat_maps import heat_figures, time_figures
 from benchmark.report.figures.predictions import missed_centres, picture_figures
+from benchmark.report.figures.readers import reader_figures
 from benchmark.report.figures.seeds_and_draws import seeds_and_draws_figures
 from benchmark.report.figures.stopping import stopping_figures
 from benchmark.report.figures.verdicts import arms_figures, headline_figures, patient_figures
 from benchmark.report.page.contents import Chapter, Part
+from benchmark.report.slices.readers_differ import readers_differ
 from benchmark.report.slices.stored_masks import StoredMasks, reason
+from benchmark.runs.second_reading import second_reading_masks
 
 NO_PICTURES = (
     "Pictures of slices, the split, histograms and augmented examples are drawn from your own copy "
@@ -76,6 +80,7 @@ def parts(source: Source) -> list[Part]:
         "pictures": ("Truth and prediction", _pictures),
         "grid": ("The grid", _grids),
         "patients": ("By image against by patient", _patients),
+        "readers": ("Two readers", _readers),
         "made-of": ("What the numbers are made of", _made_of),
         "claims": ("The claims", _claims),
         "arms": ("Arms against arms", _arms),
@@ -167,6 +172,20 @@ def _patients(source: Source) -> Iterator[Chapter]:
     tables = tuple(source.judgement.patients()[1:])
     if figures or tables:
         yield _with_tables(Chapter(figures=figures), tables)
+
+
+def _readers(source: Source) -> Iterator[Chapter]:
+    """How well two readers agree, and the arms against the second; with slices, where they differ
+    most.
+    """
+    judgement, slices = source.judgement, source.slices
+    tables = tuple(judgement.readers())
+    if not tables or judgement.second is None:
+        return
+    yield _with_tables(Chapter(lead=WHOSE, figures=reader_figures(judgement)), tables)
+    if slices is not None and slices.dataset_id == judgement.reference.dataset_id:
+        differ = readers_differ(judgement.second, second_reading_masks(), slices)
+        yield Chapter("Where they differ", figures=[differ])
 
 
 def _made_of(source: Source) -> Iterator[Chapter]:

@@ -35,6 +35,7 @@ from benchmark.planning.command import DATA
 from benchmark.planning.evidence import commands, load_plan
 from benchmark.report.figure import Figure, save
 from benchmark.report.figures.dice_by_patient import distribution_figures
+from benchmark.report.figures.readers import reader_figures
 from benchmark.report.figures.seeds_and_draws import seeds_and_draws_figures
 from benchmark.report.figures.stopping import stopping_figures
 from benchmark.report.figures.verdicts import verdict_figures
@@ -125,7 +126,8 @@ def figures_of(page: str) -> list[str]:
 
 def page_figures(judgement: Judgement) -> list[Figure]:
     """The figures that a page may show: the verdicts, and what their numbers are made of."""
-    kinds = (verdict_figures, seeds_and_draws_figures, stopping_figures, distribution_figures)
+    kinds = (verdict_figures, reader_figures, seeds_and_draws_figures, stopping_figures,
+             distribution_figures)  # fmt: skip
     return [figure for figures_of in kinds for figure in figures_of(judgement)]
 
 

@@ -43,12 +43,12 @@ def test_compare_in_every_format(capsys: Capture, written: Path, form: str, begi
     assert output.out.startswith(begins)
     assert "1. Does 0.898 hold?" not in output.out
     nothing = "nothing has been run on the thesis's slices with its protocol"
+    twice = "no run is of the slices that a second reader has outlined"
     cell = "the reference cell has not been run on the thesis's slices"
     changed = "the reference cell has not been run with a setting of its protocol changed"
-    assert output.err == (
-        f"Nothing to show under claims: {nothing}.\nNothing to show under choices: {changed}.\n"
-        f"Nothing to show under variance: {cell}.\n"
-    )
+    empty = {"claims": nothing, "choices": changed, "readers": twice, "variance": cell}
+    expected = (f"Nothing to show under {name}: {why}.\n" for name, why in empty.items())
+    assert output.err == "".join(expected)
     titles = ("The thesis's printed numbers.", "Arms against arms, dataset")
     for title in (*titles, "Measures by tumour size, dataset"):
         assert title in output.out
@@ -64,7 +64,7 @@ def test_csv_is_nothing_but_csv(
     assert call(f"compare --runs mine --section {section} --format csv") == 0
     output = capsys.readouterr()
     left_out = "Left out, since the same run was made again by later code: an-old-run\n"
-    if section in ("claims", "choices", "variance"):
+    if section in ("claims", "choices", "readers", "variance"):
         assert output.out == ""
         assert re.fullmatch(rf"Nothing to show under {section}: .*\n\n{left_out}", output.err)
         return

@@ -233,10 +233,10 @@ class TestParts:
 
     def test_their_order(self) -> None:
         """The answers with the headline figure, pictures, the map of the grid; then the rest."""
-        slugs = "answers pictures grid patients made-of claims arms reference"
+        slugs = "answers pictures grid patients readers made-of claims arms reference"
         assert " ".join(shipped()) == slugs
         assert [figure.slug for figure in shipped()["answers"].figures] == ["headline"]
-        assert len(shipped()["answers"].answers) == 3
+        assert len(shipped()["answers"].answers) == 4
 
     def test_the_order_of_the_sets_of_terms(self) -> None:
         """The thesis's image size, then those with more runs; then what is not on its terms."""

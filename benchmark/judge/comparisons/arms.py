@@ -214,8 +214,8 @@ def arms_table(panel: Panel, rows: Sequence[PairwiseComparison], rule: ContrastR
         Column("reference's Dice", "reference_dice", "{:.4f}"),
         Column("difference", "difference", "{:+.4f}"),
         Column(interval, ("low", "high"), "{:+.3f} to {:+.3f}"),
-        Column("p (Holm)", "p", _p),
-        Column("p (Wilcoxon)", "wilcoxon_p", _p),
+        Column("p (Holm)", "p", p_text),
+        Column("p (Wilcoxon)", "wilcoxon_p", p_text),
         Column("verdict", "standing"),
         Column("parameters, M", lambda row: row["parameters"] / 1e6, "{:.2f}"),
         Column("GFLOP an image", "gflop_per_image", "{:.1f}"),
@@ -266,7 +266,8 @@ def _by(seeds_and_splits: tuple[int | None, int]) -> str:
     return f"{seeds or '-'} x {splits}"
 
 
-def _p(value: float) -> str:
+def p_text(value: float) -> str:
+    """A p to three decimals."""
     return f"{value:.3f}" if value >= 0.001 else "< 0.001"
 
 

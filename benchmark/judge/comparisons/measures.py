@@ -163,7 +163,7 @@ def _each_or_dash(values: tuple[float, ...]) -> str:
     return ", ".join("-" if missing(value) else f"{value:.1f}" for value in values)
 
 
-def _in_unit(*fields: str, sign: str = "") -> Callable[[Record], Ranked | None]:
+def in_unit(*fields: str, sign: str = "") -> Callable[[Record], Ranked | None]:
     """One or both ends of a size: areas in whole mm2, lengths to 0.1 mm; None where one is NaN."""
 
     def shown(row: Record) -> Ranked | None:
@@ -194,8 +194,8 @@ AGREEMENT = (
     Column("arm", named),
     Column("tumours", "tumours"),
     Column("quantity", "quantity"),
-    Column("truth, mean", _in_unit("truth")),
-    Column("bias", _in_unit("bias", sign="+")),
-    Column("95% interval", _in_unit("low", "high", sign="+")),
-    Column("limits of agreement", _in_unit("lower_limit", "upper_limit", sign="+")),
+    Column("truth, mean", in_unit("truth")),
+    Column("bias", in_unit("bias", sign="+")),
+    Column("95% interval", in_unit("low", "high", sign="+")),
+    Column("limits of agreement", in_unit("lower_limit", "upper_limit", sign="+")),
 )

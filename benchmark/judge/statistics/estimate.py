@@ -82,6 +82,22 @@ class Estimate:
 
         return float(2 * stdtr(self.variance.df, -abs(self.value) / self.se))
 
+    def p_of_margin(self, margin: float) -> float:
+        """p of two one-sided t tests against -margin and +margin, the larger: small where the true
+        value lies between them; without spread 0 for a value that does, else 1.
+
+        Source: Schuirmann, J. Pharmacokinetics and Biopharmaceutics 15 (1987) 657.
+        """
+        if not self.se:
+            return float(abs(self.value) >= margin)
+        from scipy.special import stdtr
+
+        return float(stdtr(self.variance.df, (abs(self.value) - margin) / self.se))
+
+    def smallest_margin(self, level: float) -> float:
+        """The margin of which `p_of_margin` is 1 - level."""
+        return abs(self.value) + (t_quantile(level, self.variance.df) * self.se if self.se else 0.0)
+
 
 def t_quantile(p: float, df: float) -> float:
     """Student's t quantile; the normal one for infinite df."""

@@ -55,7 +55,6 @@ from benchmark.judge.statistics.estimate import (
     Variance,
     clustered_mean,
     pooled_variance,
-    t_quantile,
 )
 
 ESTIMATED_FROM = 4  # draws, of which what training sets bring is estimated
@@ -140,8 +139,7 @@ class Spread:
 
     def smallest_margin(self, printed: float, level: float) -> float:
         """The smallest margin at which two one-sided tests at 1 - level call our mean equal."""
-        ours = self.confidence()
-        return abs(self.mean - printed) + t_quantile(level, ours.variance.df) * ours.se
+        return Estimate(self.mean - printed, self.confidence().variance).smallest_margin(level)
 
     def known_seeds(self) -> Variance:
         """seeds; `ValueError` where it is not known."""

@@ -10,6 +10,7 @@ from benchmark.judge.cells import cell_name, data_of, protocol_of, size_of
 from benchmark.judge.comparisons.headline import headline
 from benchmark.judge.comparisons.runs import CLICK, named
 from benchmark.judge.comparisons.split_effect import SplitEffect
+from benchmark.judge.comparisons.two_readers import estimated
 from benchmark.judge.judgement import Judgement
 from benchmark.judge.reference import DATASETS, ContrastRule
 from benchmark.judge.statistics.prediction_interval import Question
@@ -20,6 +21,7 @@ from benchmark.report.figure import COLUMN, WIDE, Canvas, Figure, canvas, counte
 
 COLOURS = {"image": inks.BLUE, "patient": inks.VERMILLION}
 MARKERS = {"image": "o", "patient": "D"}
+READERS = "Two readers"
 
 
 def verdict_figures(judgement: Judgement) -> list[Figure]:
@@ -37,10 +39,10 @@ def headline_figures(judgement: Judgement) -> list[Figure]:
     if ours.empty:
         return []
     cell, level = reference.best_cell, tolerances.split_effect.level
-    another = _another(judgement.printed.dice)
-    if len(another):  # as objects, for whole numbers stay whole beside rows that have none
-        both = (part.astype(object) for part in (data, another))
-        data = pd.concat(both, ignore_index=True)
+    another, readers = _another(judgement.printed.dice), _readers(judgement)
+    more = [part for part in (another, readers) if len(part)]
+    if more:  # as objects, for whole numbers stay whole beside rows that have none
+        data = pd.concat([part.astype(object) for part in (data, *more)], ignore_index=True)
     caption = (
         f"Mean test Dice of {cell_name(cell.arm, cell.kernel_size, cell.alpha)}; the {level:.0%} "
         "intervals say where it would lie with new patients and seeds, and with new training "
@@ -55,9 +57,17 @@ def headline_figures(judgement: Judgement) -> list[Figure]:
         f"Line: {cell.dice_mean:g}, the thesis's printed mean of {cell.seeds} trainings on one "
         "split by image. Rows of different image size or precision are different experiments."
     )
+    for row in readers.to_dict("records"):
+        caption += (
+            f" Dotted: two readers agree at {row['dice']:.3f} [{row['low']:.3f}, "
+            f"{row['high']:.3f}], over {row['slices']} slices; who drew the second reading, and "
+            "whether they saw the first, is not known."
+        )
     rows = zip(_names(ours), ours.to_dict("records"), strict=True)
     dice = "; ".join(f"{name}: {_dice(row)}" for name, row in rows)
-    beside = "".join(f" {row['what']}: {_dice(row)}." for row in another.to_dict("records"))
+    beside = "".join(
+        f" {row['what']}: {_dice(row)}." for part in more for row in part.to_dict("records")
+    )
     alt = f"The thesis prints {cell.dice_mean:g}. Ours: {dice}.{beside}"
     plot = partial(_plot_headline, printed=cell.dice_mean)
     return [Figure("headline", "The thesis's number and ours", caption, alt, data, plot)]
@@ -76,6 +86,21 @@ def _another(row: VerdictRow) -> pd.DataFrame:
             "low": [row.ours - half for half in widths],
             "high": [row.ours + half for half in widths],
         }
+    )
+
+
+def _readers(judgement: Judgement) -> pd.DataFrame:
+    """How well two readers agree; no rows where no run is of slices that were read twice."""
+    if judgement.second is None or not judgement.against_reader:
+        return pd.DataFrame()
+    found = estimated(judgement.second.scores)
+    if found is None:
+        return pd.DataFrame()
+    low, high = found.interval(judgement.tolerances.second_reader.level)
+    scores = judgement.second.scores
+    counts = {"slices": len(scores), "patients": scores["patient_id"].nunique()}
+    return pd.DataFrame(
+        [{"what": READERS, **counts, "dice": found.value, "low": low, "high": high}]
     )
 
 
@@ -100,6 +125,10 @@ def _plot_headline(data: pd.DataFrame, printed: float) -> Canvas:
     whole, axes = canvas(WIDE, 0.75 + 0.36 * (len(rows) - first))
     ends = [len(rows) - 0.5, first - 0.45]  # up to where its label stands
     axes.plot([printed] * 2, ends, color=inks.MUTED, linewidth=1, linestyle="--", zorder=0)
+    marks = {f"thesis {printed:g}": printed}
+    for mark in data.loc[data["what"] == READERS, "dice"]:
+        axes.plot([mark] * 2, ends, color=inks.MUTED, linewidth=1.4, linestyle=":", zorder=0)
+        marks[f"two readers {mark:.3f}"] = mark
     beside = {"xycoords": ("axes fraction", "data"), "va": "center", "annotation_clip": False}
     styles: tuple[dict[str, float], ...] = ({"linewidth": 8, "alpha": 0.35}, {"linewidth": 1})
     for row, style in zip(another.to_dict("records"), styles, strict=False):
@@ -119,8 +148,9 @@ def _plot_headline(data: pd.DataFrame, printed: float) -> Canvas:
         labels.append(f"{name}\n{n}")
     axes.set_yticks(range(first, len(rows)), labels)
     axes.set(ylim=(len(rows) - 0.5, first - 0.7), xlabel="mean test Dice")
-    top = (printed, first - 0.62)
-    axes.annotate(f"thesis {printed:g}", top, ha="center", va="center", fontsize=7)
+    sides = ["center"] if len(marks) == 1 else ["right", "left"]  # the lower stands left
+    for (text, mark), side in zip(sorted(marks.items(), key=lambda m: m[1]), sides, strict=True):
+        axes.annotate(text, (mark, first - 0.62), ha=side, va="center", fontsize=7)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color=inks.GRID, linewidth=0.4, alpha=0.6)
     return whole

@@ -26,6 +26,7 @@ Key = tuple[str, int]  # run_id and slice number
 LEAST_SIDE = 128  # pixels: less shows no surroundings
 MARGIN = 0.15  # of the longer side of what is outlined, on each side
 BAR_MM = 10.0
+OUTLINES = ("truth (solid)", "prediction (dashed)")
 TRUTH: dict[str, Any] = {"edgecolor": inks.SKY, "linestyle": "-", "linewidth": 1.0}
 FOUND: dict[str, Any] = {"edgecolor": inks.ORANGE, "linestyle": (0, (2.4, 1.4)), "linewidth": 1.0}
 
@@ -115,13 +116,12 @@ def outline(axes: Axes, rings: Iterable[NDArray[np.int64]], style: dict[str, Any
         axes.add_patch(Polygon(ring, closed=True, fill=False, joinstyle="round", **style))
 
 
-def legend(canvas: Canvas) -> None:
-    """Say below everything which line is which."""
+def legend(canvas: Canvas, words: Sequence[str] = OUTLINES) -> None:
+    """Say below everything which line is which: that of the truth, then the other."""
     from matplotlib.lines import Line2D
 
     lines = [
         Line2D([], [], color=style["edgecolor"], linestyle=style["linestyle"], linewidth=1.4)
         for style in (TRUTH, FOUND)
     ]
-    words = ["truth (solid)", "prediction (dashed)"]
-    canvas.legend(lines, words, loc="outside lower center", ncols=2, handlelength=3)
+    canvas.legend(lines, list(words), loc="outside lower center", ncols=2, handlelength=3)

@@ -190,3 +190,29 @@ def test_a_small_share_lies_beyond_either_end_as_rarely_as_the_level_says(
     assert above <= ({0.02: 0.09, 0.05: 0.07, 0.1: 0.055}[share] if few else 0.04)
     if draws == 5:
         assert below + above > 0.005  # and no end is so far off that it never misses
+
+
+def test_two_one_sided_tests_are_those_of_statsmodels() -> None:
+    """With one slice a patient: the larger p of t tests against -0.2 and 0.2."""
+    from statsmodels.stats.weightstats import DescrStatsW
+
+    x = np.array([0.1, 0.2, -0.1, 0.15, 0.02])
+    found = clustered_mean(x, list("abcde"))
+    p, *_ = DescrStatsW(x).ttost_mean(-0.2, 0.2)
+    assert found.p_of_margin(0.2) == pytest.approx(p)
+
+
+@pytest.mark.parametrize("value", [-0.3, 0.0, 0.1])
+@pytest.mark.parametrize("df", [3.0, math.inf])
+def test_the_smallest_margin_is_where_both_tests_just_pass(value: float, df: float) -> None:
+    """It is the farther end of the interval at 2 level - 1, and p there is 1 - level."""
+    found = Estimate(value, Variance(0.01, df))
+    margin = found.smallest_margin(0.95)
+    assert found.p_of_margin(margin) == pytest.approx(0.05)
+    assert margin == pytest.approx(max(map(abs, found.interval(0.9))))
+
+
+def test_without_spread_a_value_within_the_margin_is_equivalent_and_no_other() -> None:
+    known = Estimate(0.1, NONE)
+    assert (known.p_of_margin(0.2), known.p_of_margin(0.1)) == (0, 1)
+    assert known.smallest_margin(0.95) == 0.1
