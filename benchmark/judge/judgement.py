@@ -349,6 +349,7 @@ class Judgement:
         own = [each for each in self.open_choices if each.taken or each.waiting]
         return [choices_table(each, *rules) for each in own]
 
+    @cached_property
     def against_reader(self) -> list[tuple[Panel, list[AgainstReader]]]:
         """The arms of each panel of the thesis's slices against the second reader, terms nearest
         the thesis's first; of those that tested a slice with a second reading.
