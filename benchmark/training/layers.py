@@ -173,7 +173,7 @@ def _light_prelu(layer: nn.PReLU) -> LightPReLU:
     return replacement
 
 
-def _light_norm(layer: nn.InstanceNorm2d) -> LightInstanceNorm:
+def _light_norm(layer: nn.InstanceNorm2d) -> nn.InstanceNorm2d:
     replacement = copy.copy(layer)  # weights and statistics are shared
     replacement.__class__ = LightInstanceNorm
     return replacement
