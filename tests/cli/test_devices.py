@@ -15,6 +15,7 @@ from strategies import law
 from benchmark.cli.devices import (
     WAITING,
     allocate,
+    give_workers_huge_pages,
     let_waiting_threads_sleep,
     usable_cores,
     workers_that_pay,
@@ -102,6 +103,13 @@ def test_how_threads_wait_is_left_to_who_chose_it(chosen: str) -> None:
     variables = {chosen: "7", "PATH": "/bin"}
     let_waiting_threads_sleep(variables)
     assert variables == {chosen: "7", "PATH": "/bin"}
+
+
+@pytest.mark.parametrize("chosen", ["", "glibc.malloc.arena_max=1"])
+def test_workers_have_huge_pages_unless_the_user_tunes_glibc(chosen: str) -> None:
+    variables = {"GLIBC_TUNABLES": chosen} if chosen else {}
+    give_workers_huge_pages(variables)
+    assert variables == {"GLIBC_TUNABLES": chosen or "glibc.malloc.hugetlb=1"}
 
 
 def test_else_waiting_threads_sleep_before_torch_is_loaded(tmp_path: Path) -> None:
