@@ -144,7 +144,7 @@ class LightInstanceNorm(nn.InstanceNorm2d):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) -> the same shape. A map of one pixel raises ValueError, as torch's does."""
-        whole = x.dim() == 4 and x.is_contiguous() and x[0, 0].numel() > 1
+        whole = x.dim() == 4 and x.is_contiguous() and x.shape[2:].numel() > 1
         floats = x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
         if self.track_running_stats or not (whole and floats):
             return super().forward(x)
