@@ -12,7 +12,7 @@ import argparse
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,7 @@ import torch
 from tabulate import tabulate
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import flop_registry
 
 from benchmark.protocol import load_recipe
 from benchmark.training.kept_memory import keep_freed_memory
@@ -37,10 +37,16 @@ COPIED_MIB = 256  # far beyond any cache
 
 @dataclass
 class Heard(TorchDispatchMode):
-    """Inside, every operation's calls, seconds of its thread and bytes read or written add up."""
+    """Inside, every operation's calls, seconds of its thread, FLOP and bytes add up.
 
+    Bytes are those of all tensors given and returned; FLOP are of convolutions and products of
+    matrices. layers: every shape of a convolution's weights is an operation of its own.
+    """
+
+    layers: bool = False
     calls: Counter[str] = field(default_factory=Counter)
     seconds: Counter[str] = field(default_factory=Counter)
+    flop: Counter[str] = field(default_factory=Counter)
     bytes: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -49,18 +55,26 @@ class Heard(TorchDispatchMode):
     def __torch_dispatch__(
         self, call: Any, types: object, words: Any = (), named: Any = None
     ) -> Any:
+        named = named or {}
         start = time.thread_time()
-        result = call(*words, **(named or {}))
-        name = call.overloadpacket.__name__
-        self.seconds[name] += time.thread_time() - start  # type: ignore[assignment]
-        self.calls[name] += 1
+        result = call(*words, **named)
+        seconds = time.thread_time() - start
         tensors = [leaf for leaf in tree_leaves((words, result)) if isinstance(leaf, torch.Tensor)]
+        packet = call.overloadpacket
+        name = packet.__name__
+        if self.layers and name.startswith("convolution"):
+            weight = words[2 if name.endswith("backward") else 1]
+            name += " " + "x".join(map(str, weight.shape))
+        count = flop_registry.get(packet, lambda *words, **named: 0)
+        self.calls[name] += 1
+        self.seconds[name] += seconds  # type: ignore[assignment]
+        self.flop[name] += count(*words, **named, out_val=result)
         self.bytes[name] += sum(tensor.nbytes for tensor in tensors)
         return result
 
 
-def heard(step: Call, repetitions: int) -> tuple[Heard, float]:
-    """Return the calls and bytes of a step, the least seconds of each operation, and of a step.
+def heard(step: Call, repetitions: int, layers: bool = False) -> tuple[Heard, float]:
+    """Return what is heard of a step, with the least seconds of each operation, and of a step.
 
     A step that is listened to is never one that is timed as a whole.
     """
@@ -70,24 +84,23 @@ def heard(step: Call, repetitions: int) -> tuple[Heard, float]:
         start = time.thread_time()
         step()
         wholes.append(time.thread_time() - start)
-        with Heard() as listening:
+        with Heard(layers) as listening:
             step()
         steps.append(listening)
-    names = steps[0].calls
-    least = Counter({name: min(each.seconds[name] for each in steps) for name in names})
-    return Heard(names, least, steps[0].bytes), min(wholes)  # type: ignore[arg-type]
+    first = steps[0]
+    for name in first.seconds:
+        first.seconds[name] = min(each.seconds[name] for each in steps)
+    return first, min(wholes)
 
 
-def rows(
-    parts: Heard, whole: float, flop: Mapping[str, int], images: int, best: float, most: int
-) -> list[list[str]]:
+def rows(parts: Heard, whole: float, images: int, best: float, most: int) -> list[list[str]]:
     """A row for each of the most costly operations, one for the others, one for the step.
 
-    whole: seconds of a step; flop: of a step, by operation; best: GFLOP/s that the machine reached.
+    whole: seconds of a step; best: GFLOP/s that the machine reached.
     """
     table = []
     for name, seconds in parts.seconds.most_common(most):
-        rate = flop.get(name, 0) / 1e9 / seconds
+        rate = parts.flop[name] / 1e9 / seconds
         table.append(
             [
                 name,
@@ -100,7 +113,7 @@ def rows(
             ]
         )
     left = whole - sum(float(row[2]) for row in table) * images / 1000
-    rate = sum(flop.values()) / 1e9 / whole
+    rate = sum(parts.flop.values()) / 1e9 / whole
     table.append(["all others", "", f"{1000 * left / images:.2f}", f"{left / whole:.1%}", *"---"])
     table.append(
         ["a step", "", f"{1000 * whole / images:.2f}", "100%", f"{rate:.0f}", f"{rate / best:.0%}"]
@@ -142,16 +155,12 @@ def measure(options: argparse.Namespace) -> None:
     work = prepare(options.data, options.image_size, batch, recipe)
     step = step_of(Job("", work.train, work.val, recipe, options.kernel))
     best = peak.measure(Job("", work.train, work.val, recipe, processor_time=True))
-    with FlopCounterMode(display=False) as counter:
-        step()
-    flop = {str(call): n for call, n in counter.get_flop_counts()["Global"].items()}
-    flop = {name.rpartition(".")[2]: n for name, n in flop.items()}
-    parts, whole = heard(step, options.steps)
+    parts, whole = heard(step, options.steps, options.layers)
     print(
         f"peak {best.gflop_per_second:.0f} GFLOP/s ({best.shape}), a copy {bandwidth():.0f} GB/s; "
         f"one thread, batch {batch}, least of {options.steps} steps\n"
     )
-    table = rows(parts, whole, flop, batch, best.gflop_per_second, options.most)
+    table = rows(parts, whole, batch, best.gflop_per_second, options.most)
     print(tabulate(table, HEADS, tablefmt="github", disable_numparse=True))
 
 
@@ -163,6 +172,7 @@ def main(words: Sequence[str] | None = None) -> int:
     option("--image-size", type=int, default=256, help="side in pixels (default: 256)")
     option("--kernel", type=int, default=3, help="kernel size of every convolution (default: 3)")
     option("--steps", type=int, default=8, help="steps of which the least counts (default: 8)")
+    option("--layers", action="store_true", help="tell convolutions by their weights' shapes")
     option("--most", type=int, default=12, help="operations to name (default: 12)")
     options = top.parse_args(words)
     return exit_code(lambda: measure(options))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from benchmark.training.loop import gflop_per_image
 from performance import operations
 from performance.job import Job
 
@@ -30,8 +31,9 @@ def test_rows_by_hand() -> None:
     parts = operations.Heard()
     parts.calls.update({"mm": 2, "copy_": 7, "neg": 1})
     parts.seconds.update({"mm": 1.0, "copy_": 0.25, "neg": 0.05})
+    parts.flop.update({"mm": 3 * 10**9})
     parts.bytes.update({"mm": 10**9, "copy_": 5 * 10**9, "neg": 1})
-    assert operations.rows(parts, 2.0, {"mm": 3 * 10**9}, 4, 6.0, 2) == [
+    assert operations.rows(parts, 2.0, 4, 6.0, 2) == [
         ["mm", "2", "250.00", "50.0%", "3", "50%", "-"],
         ["copy_", "7", "62.50", "12.5%", "-", "-", "20"],
         ["all others", "", "187.50", "37.5%", "-", "-", "-"],
@@ -40,11 +42,15 @@ def test_rows_by_hand() -> None:
 
 
 def test_a_step_is_the_training_s_own(job: Job) -> None:
-    """Every convolution of the network is called forward and backward, in each pass of a batch."""
-    parts, _ = operations.heard(operations.step_of(job), 1)
-    convolutions = sum(w.ndim == 4 for w in job.network().parameters())
-    assert parts.calls["convolution"] == parts.calls["convolution_backward"] > 0
-    assert parts.calls["convolution"] % convolutions == 0
+    """Every convolution of the network, forward and backward; FLOP as an arm's cost counts them."""
+    parts, _ = operations.heard(operations.step_of(job), 1, layers=True)
+    shapes = {"x".join(map(str, w.shape)) for w in job.network().parameters() if w.ndim == 4}
+    kinds = ("convolution", "convolution_backward")
+    assert {name for name in parts.calls if name[:4] == "conv"} == {
+        f"{kind} {shape}" for kind in kinds for shape in shapes
+    }
+    expected = 1e9 * gflop_per_image(job.network(), job.train.shape) * len(job.train)
+    assert sum(parts.flop.values()) == pytest.approx(expected, rel=1e-6)
 
 
 def test_the_command_prints_a_table_and_names_bad_input(
