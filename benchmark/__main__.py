@@ -14,7 +14,7 @@ from types import FrameType
 from baselines import ARMS
 from benchmark.arm_file import with_arm_files
 from benchmark.cli import judge_verbs, other_verbs
-from benchmark.cli.devices import let_waiting_threads_sleep
+from benchmark.cli.devices import give_workers_huge_pages, let_waiting_threads_sleep
 from benchmark.cli.parser import parser
 from benchmark.cli.run_verbs import reproduce, run
 from benchmark.errors import BenchmarkError
@@ -79,6 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     if "torch" not in sys.modules:
         let_waiting_threads_sleep(os.environ)
+    give_workers_huge_pages(os.environ)
     try:
         with sigterm_stops():
             files = vars(options).get("arm_file", ())

@@ -5,10 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.cli.devices import let_waiting_threads_sleep, usable_cores
+from benchmark.cli.devices import (
+    give_workers_huge_pages,
+    let_waiting_threads_sleep,
+    usable_cores,
+)
 from benchmark.errors import SpecError
 from benchmark.protocol import PRECISIONS, load_recipe
 from performance.command import DATA_HELP, exit_code, shown
@@ -39,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     device = "auto (a CUDA card if there is one), cpu, cuda, cuda:1"
     threads = "processor threads of the training process (default: all cores)"
     workers = "loading processes of the peers; several, as 0,1,2: a row each (default: cores)"
+    given = "count the time that the process was given: on one thread, fair beside other work"
     some = "some of them or groups, as ours,bare (default: the first five)"
     option("--data", help=DATA_HELP)
     option("--image-size", type=int, help=side)
@@ -49,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
     option("--threads", type=int, help=threads)
     option("--workers", type=_numbers, help=workers)
     option("--busy", type=int, default=0, help="processes that compute beside (default: 0)")
+    option("--processor-time", action="store_true", help=given)
     option("--rounds", type=int, default=3, help="turns of each implementation (default: 3)")
     option("--images", type=int, help="training images a turn times (default: 48; on a card all)")
     option("--implementations", "--contestants", type=_names, default=list(MAIN), help=some)
@@ -72,12 +79,15 @@ def measure(options: argparse.Namespace, command: str, run: Run | None = None) -
     if options.busy < 0:
         raise SpecError(f"--busy {options.busy} must be a whole number, 0 or above")
     device, cores = _device(options.device, options.precision), usable_cores()
+    if options.processor_time and (device != "cpu" or options.threads != 1):
+        raise SpecError("--processor-time needs --device cpu --threads 1: several threads add up")
     rows = job_fields(options.implementations, options.workers or (cores,))
     changes = {"training.batch_size": options.batch_size, "training.precision": options.precision}
     recipe, threads = load_recipe("thesis", changes), options.threads or cores
     images = options.images or (None if device.startswith("cuda") else IMAGES_ON_A_PROCESSOR)
     work = prepare(options.data, options.image_size, images, recipe)
     job = Job("", work.train, work.val, recipe, options.kernel, device, threads, busy=options.busy)
+    job = replace(job, processor_time=options.processor_time)
     gflop = gflop_per_image(job.network(), job.train.shape)
 
     def say(text: str) -> None:
@@ -117,6 +127,7 @@ def main(words: list[str] | None = None, run: Run | None = None) -> int:
     """Carry out the command; return its exit code. run carries out a job: by default a process."""
     options = parser().parse_args(words)
     let_waiting_threads_sleep(os.environ)  # of all processes: as python -m benchmark sets it
+    give_workers_huge_pages(os.environ)
     command = shown(sys.argv[1:] if words is None else words)
     return exit_code(lambda: measure(options, command, run))
 

@@ -11,6 +11,7 @@ from torch import nn
 from benchmark.training import step
 from benchmark.training.device import Resident, on_device
 from benchmark.training.execution import Execution
+from benchmark.training.kept_memory import keep_freed_memory
 from benchmark.training.layers import dropout_keys, replace_layers
 from benchmark.training.loop import OPTIMISERS, execution_for, validate
 from benchmark.training.losses import thesis_tversky
@@ -29,7 +30,11 @@ def step_for(job: Job) -> step.Step:
         how = replace(how, images_per_pass=images) if change in job.changes else how
     how = replace(how, images_per_look=16) if "look-16" in job.changes else how
     how = Execution(batch, batch) if "eager" in job.changes else how
-    ours = {"torch-dropout": nn.Dropout, "torch-prelu": nn.PReLU}
+    ours = {
+        "torch-dropout": nn.Dropout,
+        "torch-prelu": nn.PReLU,
+        "torch-norm": nn.InstanceNorm2d,
+    }
     replace_layers(model, [kind for change, kind in ours.items() if change not in job.changes])
     model.to(device)
     if how.channels_last or "channels-last" in job.changes:
@@ -47,6 +52,8 @@ def measure(job: Job) -> Measurement:
 
     But for job.changes. A batch and a validation beforehand are not timed.
     """
+    if "free-memory" not in job.changes:
+        keep_freed_memory()
     if "eager" not in job.changes:
         make_deterministic(job.device)
     bare_step, device = step_for(job), job.device

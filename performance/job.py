@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from unittest.mock import patch
 
 import torch
 from torch import nn
@@ -27,7 +29,8 @@ class Job:
     processes that load data, for those that use any; split: whether to find out where the time
     goes, in a pass of its own; changes: what is tried with the bare network; waiting: environment
     variables that say how threads wait, in place of this process's (None); copies are processes
-    that train at once and share the threads, busy those of others that compute meanwhile.
+    that train at once and share the threads, busy those of others that compute meanwhile;
+    processor_time: whether seconds are those that the process was given, not the wall's.
     """
 
     target: str
@@ -43,6 +46,7 @@ class Job:
     waiting: Mapping[str, str] | None = None
     copies: int = 1
     busy: int = 0
+    processor_time: bool = False
 
     @property
     def threads_each(self) -> int:
@@ -92,5 +96,6 @@ class Measurement:
 def carry_out(job: Job) -> object:
     """Let the job's target measure itself, with the job's share of the threads."""
     torch.set_num_threads(job.threads_each)
-    with current(job.device):
+    clock = time.process_time if job.processor_time else time.perf_counter
+    with current(job.device), patch.object(time, "perf_counter", clock):
         return import_module(job.target).measure(job)

@@ -10,6 +10,7 @@ from torch import nn
 from benchmark.training import loop, step
 from benchmark.training.device import Resident
 from benchmark.training.execution import Execution
+from benchmark.training.kept_memory import keep_freed_memory
 from benchmark.training.losses import thesis_tversky
 from benchmark.training.seeding import make_deterministic
 from performance.clock import Clock, split
@@ -21,6 +22,7 @@ def measure(job: Job) -> Measurement:
     """Time the second epoch of `train_network`; training is what its validation, timed after it,
     leaves.
     """
+    keep_freed_memory()
     make_deterministic(job.device)
     model, clock, n, m = job.network(), Clock(job.device), len(job.train), len(job.val)
     how = loop.execution_for(model, job.train.shape, job.recipe, job.device)

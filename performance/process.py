@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from benchmark.cli.devices import WAITING_CHOICES
+from benchmark.cli.devices import HUGE_PAGES, WAITING_CHOICES
 from performance.job import Job, Measurement, carry_out
 
 BUSY = [sys.executable, "-c", "while True: pass"]
@@ -67,6 +67,9 @@ def surroundings(job: Job) -> Iterator[None]:
     """Inside, what a job's processes begin with: their environment, and a deaf ear to Ctrl-C."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     with patch.dict(os.environ, {"OMP_NUM_THREADS": str(job.threads_each)}):
+        if "small-pages" in job.changes:
+            for name in HUGE_PAGES:
+                os.environ.pop(name, None)
         if job.waiting is not None:
             for name in WAITING_CHOICES:
                 os.environ.pop(name, None)

@@ -135,6 +135,7 @@ def section(
     recipe = (
         f"kernel {job.kernel_size}, batch {training.batch_size}, {training.precision}, {job.device}"
     )
+    recipe += ", processor time" if job.processor_time else ""
     company = f", beside {job.busy} busy process{'' if job.busy == 1 else 'es'}" if job.busy else ""
     parts = [
         f"## {datetime.now().astimezone():%Y-%m-%d %H:%M}, {side}x{side}, {recipe}{company}",

@@ -13,6 +13,8 @@ from benchmark.errors import SpecError
 # beside a training stops it almost altogether; these look about 2,000 times and then sleep. LLVM's
 # know the second variable alone.
 WAITING = {"GOMP_SPINCOUNT": "2000", "OMP_WAIT_POLICY": "PASSIVE"}
+# glibc asks for pages of 2 MiB where the kernel gives them to those who ask (madvise)
+HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 WAITING_CHOICES = (*WAITING, "KMP_BLOCKTIME")
 # here and below two processes of one thread were never slower than one of two, on two cores
 SMALL_SIDE = 256
@@ -48,6 +50,16 @@ def let_waiting_threads_sleep(variables: MutableMapping[str, str]) -> None:
     """
     if not any(name in variables for name in WAITING_CHOICES):
         variables.update(WAITING)
+
+
+def give_workers_huge_pages(variables: MutableMapping[str, str]) -> None:
+    """Set `HUGE_PAGES` among environment variables, unless the user set that one.
+
+    glibc reads it as a process starts, so it reaches the processes that this one starts, not this
+    one. `python -m performance --implementations bare,bare:small-pages` measures what it brings.
+    """
+    for name, value in HUGE_PAGES.items():
+        variables.setdefault(name, value)
 
 
 def cards_seen(device: str) -> int:

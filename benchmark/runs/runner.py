@@ -26,6 +26,7 @@ from benchmark.runs.spec import RunSpec
 from benchmark.scoring.evaluate import binarise, predict_checked, score, simulated_clicks
 from benchmark.scoring.summary import summarise
 from benchmark.splits.split import Split
+from benchmark.training.kept_memory import keep_freed_memory
 from benchmark.training.seeding import make_deterministic
 
 MASKS_AT_ONCE = 16  # maps enlarged together, to bound memory
@@ -157,6 +158,7 @@ def _begin(
     """Ready the device and record what the run is; return whether it goes on from a checkpoint."""
     import torch
 
+    keep_freed_memory()
     switches = make_deterministic(options.device)
     environment = describe(options.device, torch.get_num_threads()) | switches
     resumed, why_not = folder.begin(spec, environment, RESUME_KEYS, phantom, entry.source)

@@ -1,4 +1,4 @@
-"""Two layers of torch, computed more cheaply: dropout from a hash, PReLU with one pass less.
+"""Three layers of torch, computed more cheaply: dropout, PReLU and instance norm.
 
 torch draws a dropout mask number by number on one core. Here a mask is a hash of (key, unit),
 and a key belongs to a slice in an epoch: the mask is the same on every device, for any order,
@@ -7,6 +7,7 @@ batch or pass, and a test can supply it.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Container
 from typing import Any
 
@@ -53,7 +54,9 @@ class KeyedDropout(nn.Dropout):
             first, second = second, _scrambled(first ^ second)
         self.uses += 1
         mask = kept(first, second, self.dropped, x.numel() // len(self.keys)).view(x.shape)
-        return (x * mask).mul_(LEVELS / (LEVELS - self.dropped))
+        # a product of floats is vectorised, with a bool it is not; bf16 is rounded at the end alone
+        factors = mask.to(torch.promote_types(x.dtype, torch.float32))
+        return (x * factors.mul_(LEVELS / (LEVELS - self.dropped))).to(x.dtype)
 
 
 def _scrambled(keys: torch.Tensor) -> torch.Tensor:
@@ -64,7 +67,8 @@ def _scrambled(keys: torch.Tensor) -> torch.Tensor:
 
 
 def kept(first: torch.Tensor, second: torch.Tensor, dropped: int, units: int) -> torch.Tensor:
-    """Return (B, units) bool, False in a share dropped / 65536, from two (B, 1) int32 keys.
+    """Return (B, units) int16, 0 in a share dropped / 65536 and 1 elsewhere, from two (B, 1) int32
+    keys.
 
     Two rounds of multiplication and xor-shift (after Wellons' lowbias32), a key before each.
     The keys must be drawn at random: those that differ in a bit or two have related masks.
@@ -75,7 +79,7 @@ def kept(first: torch.Tensor, second: torch.Tensor, dropped: int, units: int) ->
     bits ^= second
     bits *= SECOND
     bits ^= (bits >> 16) & 0xFFFF
-    return bits.view(torch.int16)[:, :units] >= dropped - LEVELS // 2
+    return bits.view(torch.int16)[:, :units].ge_(dropped - LEVELS // 2)
 
 
 def dropout_keys(
@@ -131,9 +135,26 @@ class LightPReLU(nn.PReLU):
         return _Leak.apply(x, self.weight)  # type: ignore[no-any-return]
 
 
-def replace_layers(
-    model: nn.Module, kinds: Container[type[nn.Module]] = (nn.Dropout, nn.PReLU)
-) -> nn.Module:
+class LightInstanceNorm(nn.InstanceNorm2d):
+    """`nn.InstanceNorm2d`; on a processor, in float32 or float64, the same but for rounding.
+
+    torch makes it a batch norm of (1, B * C, H, W), whose kernel adds up number by number; with a
+    group for each channel, its group norm is vectorised.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, C, H, W) -> the same shape. A map of one pixel raises ValueError, as torch's does."""
+        whole = x.dim() == 4 and x.is_contiguous() and x.shape[2:].numel() > 1
+        floats = x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
+        if self.track_running_stats or not (whole and floats):
+            return super().forward(x)
+        return F.group_norm(x, x.shape[1], self.weight, self.bias, self.eps)
+
+
+LAYERS = nn.Dropout, nn.PReLU, nn.InstanceNorm2d
+
+
+def replace_layers(model: nn.Module, kinds: Container[type[nn.Module]] = LAYERS) -> nn.Module:
     """Replace every layer of these kinds in place, shared ones too; weights keep their names.
 
     Other random layers (`nn.Dropout2d`, `F.dropout`) stay: they read torch's generator.
@@ -153,7 +174,14 @@ def _light_prelu(layer: nn.PReLU) -> LightPReLU:
     return replacement
 
 
+def _light_norm(layer: nn.InstanceNorm2d) -> nn.InstanceNorm2d:
+    replacement = copy.copy(layer)  # weights and statistics are shared
+    replacement.__class__ = LightInstanceNorm
+    return replacement
+
+
 REPLACEMENTS: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
     nn.Dropout: lambda layer: KeyedDropout(layer.p),
     nn.PReLU: _light_prelu,
+    nn.InstanceNorm2d: _light_norm,
 }

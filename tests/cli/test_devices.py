@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from strategies import law
 
 from benchmark.cli.devices import (
+    HUGE_PAGES,
     WAITING,
     allocate,
+    give_workers_huge_pages,
     let_waiting_threads_sleep,
     usable_cores,
     workers_that_pay,
@@ -104,17 +106,27 @@ def test_how_threads_wait_is_left_to_who_chose_it(chosen: str) -> None:
     assert variables == {chosen: "7", "PATH": "/bin"}
 
 
+@pytest.mark.parametrize("chosen", ["", "glibc.malloc.arena_max=1"])
+def test_workers_have_huge_pages_unless_the_user_tunes_glibc(chosen: str) -> None:
+    variables = {"GLIBC_TUNABLES": chosen} if chosen else {}
+    give_workers_huge_pages(variables)
+    assert variables == {"GLIBC_TUNABLES": chosen or "glibc.malloc.hugetlb=1"}
+
+
 def test_else_waiting_threads_sleep_before_torch_is_loaded(tmp_path: Path) -> None:
     """OpenMP reads its variables when torch is loaded: the command line sets them before that."""
     code = (
         "import os, sys\n"
-        f"for name in {list(WAITING)}: os.environ.pop(name, None)\n"
+        f"for name in {[*WAITING, *HUGE_PAGES]}: os.environ.pop(name, None)\n"
         "from benchmark.__main__ import main; main(['arms'])\n"
-        "names = ('GOMP_SPINCOUNT', 'OMP_WAIT_POLICY')\n"
+        "names = ('GOMP_SPINCOUNT', 'OMP_WAIT_POLICY', 'GLIBC_TUNABLES')\n"
         "print([os.environ.get(name) for name in names], 'torch' in sys.modules)"
     )
     code_of_exit, out, _ = finish(process(["-c", code], tmp_path))
-    assert (code_of_exit, out.splitlines()[-1]) == (0, "['2000', 'PASSIVE'] False")
+    assert (code_of_exit, out.splitlines()[-1]) == (
+        0,
+        "['2000', 'PASSIVE', 'glibc.malloc.hugetlb=1'] False",
+    )
 
 
 @pytest.mark.parametrize(

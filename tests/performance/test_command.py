@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from benchmark.cli.devices import WAITING, WAITING_CHOICES
 from performance import __main__ as command
 from performance import growth, loading, process
 from performance.implementations import IMPLEMENTATIONS, job_fields
-from performance.job import Job, Measurement, Memory
+from performance.job import Job, Measurement, Memory, carry_out
 from performance.peak import Peak
 from performance.rounds import run_rounds
 
@@ -184,6 +185,22 @@ def test_only_printed_where_asked(tmp_path: Path, capsys: Capture) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_turn_counts_the_time_that_its_process_was_given_where_asked(
+    asked: bool, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asleep, a process is given none; on the wall 0.2 s pass."""
+
+    def measure(job: Job) -> float:
+        start = time.perf_counter()
+        time.sleep(0.2)
+        return time.perf_counter() - start
+
+    monkeypatch.setitem(sys.modules, "sleeper", SimpleNamespace(measure=measure))  # type: ignore[arg-type]
+    seconds = carry_out(replace(job, target="sleeper", processor_time=asked))
+    assert (seconds < 0.1) is asked  # type: ignore[operator]
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -197,6 +214,7 @@ def test_only_printed_where_asked(tmp_path: Path, capsys: Capture) -> None:
         (["--device", "abacus"], "--device abacus: must be auto, cpu"),
         (["--data", "nowhere/at/all"], "not there"),
         (["--precision", "tf32"], "tf32 needs an NVIDIA card"),
+        (["--processor-time", "--threads", "2"], "--processor-time needs --device cpu --threads 1"),
     ],
 )
 def test_bad_input_is_told_in_a_line(words: list[str], says: str, capsys: Capture) -> None:

@@ -121,6 +121,7 @@ def test_the_networks_of_all_implementations_begin_alike(name: str, job: Job) ->
 
 
 EAGER = {"passes": 4, "looks": 4, "dropout": {nn.Dropout}, "prelu": {nn.PReLU}, "fused": False}
+EAGER |= {"norm": {nn.InstanceNorm2d}}
 
 
 @pytest.mark.parametrize(
@@ -130,6 +131,8 @@ EAGER = {"passes": 4, "looks": 4, "dropout": {nn.Dropout}, "prelu": {nn.PReLU}, 
         *(("bare:pass-4", {"passes": 4}), ("bare:look-16", {"looks": 16})),
         ("bare:torch-dropout", {"dropout": {nn.Dropout}}),
         ("bare:torch-prelu", {"prelu": {nn.PReLU}}),
+        ("bare:torch-norm", {"norm": {nn.InstanceNorm2d}}),
+        ("bare:as-it-was", {"norm": {nn.InstanceNorm2d}}),
         *(("bare:plain-adam", {"fused": False}), ("bare:channels-last", {"last": True})),
         ("monai-eager", EAGER),
     ],
@@ -149,6 +152,7 @@ def test_a_change_changes_what_it_says(name: str, differs: dict[str, object], jo
             "looks": step.execution.images_per_look,
             "dropout": kinds & {layers.KeyedDropout, nn.Dropout},
             "prelu": kinds & {layers.LightPReLU, nn.PReLU},
+            "norm": kinds & {layers.LightInstanceNorm, nn.InstanceNorm2d},
             "fused": step.optimiser.defaults["fused"],
             "last": any(w.is_contiguous(**last) for w in weights if w.shape[1] > 1),
         }
@@ -158,12 +162,13 @@ def test_a_change_changes_what_it_says(name: str, differs: dict[str, object], jo
 
 
 def test_groups_stand_for_their_members() -> None:
-    assert list(job_fields(["tried"], [0])) == ["bare", *(f"bare:{change}" for change in CHANGES)]
+    changed = [f"bare:{change}" for change in CHANGES]
+    assert list(job_fields(["tried"], [0])) == ["bare", "bare:as-it-was", *changed]
     assert list(job_fields(["waiting", "ours"], [0])) == ["ours", *(f"ours:{way}" for way in WAYS)]
 
 
 def test_an_unknown_implementation_is_told_the_known_ones() -> None:
-    known = r"unknown implementation 'ourz'; known: bare, bare:batch-at-once, .*, torchio"
+    known = r"unknown implementation 'ourz'; known: bare, bare:as-it-was, .*, torchio"
     with pytest.raises(SpecError, match=known):
         job_fields(["ourz"], (1,))
 

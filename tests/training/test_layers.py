@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 
 import numpy as np
 import plain_training
@@ -16,6 +17,7 @@ from torch import nn
 
 from benchmark.training.layers import (
     KeyedDropout,
+    LightInstanceNorm,
     LightPReLU,
     dropout_keys,
     kept,
@@ -225,3 +227,64 @@ def test_the_light_prelu_is_torch_s(slopes: int, seed: int, slope: float) -> Non
     assert torch.equal(found[0][0], found[1][0])
     assert torch.equal(found[0][1], found[1][1])  # type: ignore[arg-type]
     torch.testing.assert_close(found[0][2], found[1][2], rtol=1e-4, atol=1e-4)
+
+
+def normed(layer: nn.Module, x: torch.Tensor, grad: torch.Tensor) -> list[torch.Tensor]:
+    """The output, and the gradients of the input and of the layer's weights, in a list."""
+    x = x.clone().requires_grad_()
+    out = layer(x)
+    return [out.detach(), *torch.autograd.grad(out, [x, *layer.parameters()], grad)]
+
+
+@pytest.mark.parametrize("affine", [False, True])
+@pytest.mark.parametrize("shape", [(2, 3, 5, 7), (1, 4, 16, 16), (3, 1, 2, 1), (2, 70, 1, 2)])
+def test_the_light_instance_norm_is_torch_s(shape: tuple[int, ...], affine: bool) -> None:
+    """In float64, where two orders of one sum agree to 1e-12; far from 0, as a bias puts them."""
+    generator = torch.Generator().manual_seed(8)
+    x, grad = torch.randn(2, *shape, generator=generator, dtype=torch.float64) * 3 + 5
+    theirs = nn.InstanceNorm2d(shape[1], affine=affine).double()
+    for weight in theirs.parameters():
+        nn.init.normal_(weight, generator=generator)
+    ours = replace_layers(nn.Sequential(theirs))[0]  # type: ignore[index]
+    assert type(ours) is LightInstanceNorm
+    assert all(
+        own is given for own, given in zip(ours.parameters(), theirs.parameters(), strict=True)
+    )
+    for found, expected in zip(normed(ours, x, grad), normed(theirs, x, grad), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("changes", "change"),
+    [
+        ({}, lambda x: x.bfloat16()),
+        ({}, lambda x: x[0]),
+        ({}, lambda x: x.contiguous(memory_format=torch.channels_last)),
+        ({"track_running_stats": True}, lambda x: x),
+    ],
+)
+def test_what_the_light_norm_is_not_for_has_torch_s_bits(
+    changes: dict[str, bool], change: Callable[[torch.Tensor], torch.Tensor]
+) -> None:
+    x = change(torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(8)) + 4)
+    ours, theirs = LightInstanceNorm(3, **changes), nn.InstanceNorm2d(3, **changes)
+    assert torch.equal(ours(x), theirs(x))
+    assert all(map(torch.equal, ours.buffers(), theirs.buffers()))
+
+
+def test_a_map_of_one_pixel_is_refused_as_by_torch() -> None:
+    """It has no spread; a group norm would make it 0 and go on."""
+    with pytest.raises(ValueError, match="more than 1 spatial element"):
+        LightInstanceNorm(3)(torch.ones(2, 3, 1, 1))
+
+
+def test_bf16_is_rounded_once_by_dropout() -> None:
+    """1 / 0.7 in bf16 would be 0.07 % too much for every unit that is kept."""
+    layer = KeyedDropout(0.3).train()
+    layer.keys = RANDOM[0]
+    x = torch.linspace(1, 3, 4096, dtype=torch.bfloat16)[None]
+    out = layer(x)
+    whole = (x.float() * (65536 / (65536 - 19661))).bfloat16()
+    assert out.dtype == torch.bfloat16
+    assert torch.equal(out[out > 0], whole[out > 0])
+    assert 0.25 < float((out == 0).float().mean()) < 0.35
