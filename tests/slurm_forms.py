@@ -188,14 +188,18 @@ class Slurm:
     def end_of(self, job: str) -> list[str]:
         """Wait until every task has ended; return their states.
 
-        A task that was sent back to the queue would wait there for two minutes: it goes on at once.
+        A task that was sent back to the queue would wait there for two minutes; here for two
+        seconds, since a node refuses a job in the second in which its last start was revoked.
         """
+
+        hastened = set()
 
         def ended() -> bool:
             tasks = self.jobs_of(job)
             for task in tasks:
-                if task["JobState"] == "PENDING" and task["Reason"] == "BeginTime":
-                    self.call("scontrol", "update", f"JobId={task['JobId']}", "StartTime=now")
+                if task["Reason"] == "BeginTime" and task["JobId"] not in hastened:
+                    hastened.add(task["JobId"])
+                    self.call("scontrol", "update", f"JobId={task['JobId']}", "StartTime=now+2")
                 assert not task["Reason"].startswith("Partition"), f"never to be run: {task}"
             return bool(tasks) and all(task["JobState"] in ENDED for task in tasks)
 

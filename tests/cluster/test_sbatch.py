@@ -42,6 +42,7 @@ def test_before_its_time_limit_a_task_goes_back_to_the_queue_and_on_from_its_che
     end = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(time.time() + 90))
     assert site.slurm.call("scontrol", "update", f"JobId={job}", f"EndTime={end}").returncode == 0
     until(lambda: site.slurm.jobs_of(job)[0]["Restarts"] == "1", "the requeue")
+    site.slurm.call("scontrol", "update", f"JobId={job}", "TimeLimit=60")
     site.open()
     assert site.slurm.end_of(job) == ["COMPLETED"]
     assert "stopped; 0 of 1 cells are done; the same command goes on with" in site.output()
@@ -104,7 +105,7 @@ def test_what_a_site_does_not_allow_is_refused(site: Any, tmp_path: Path) -> Non
     assert refused.stderr.endswith("Invalid partition name specified\n")
     (tmp_path / "full").mkdir()
     with slurm_in(tmp_path / "full", jobs=3) as full:
-        held = ["sbatch", "--hold", "--array=1-3", "--wrap=true"]
+        held = ["sbatch", "--hold", "--array=1-2", "--wrap=true"]
         assert full.call(*held).returncode == 0
         waits = full.call("timeout", "2", *held)
         assert "temporarily unable to accept job, sleeping and retrying" in waits.stderr
