@@ -157,7 +157,9 @@ class Held:
 
     def _beat(self) -> None:
         while not self.released.wait(HEARTBEAT_SECONDS):
-            with contextlib.suppress(OSError, RunLockedError):  # found again before a file is written
+            with contextlib.suppress(
+                OSError, RunLockedError
+            ):  # found again before a file is written
                 self.check()
 
     def release(self) -> None:
