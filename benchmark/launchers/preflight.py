@@ -15,9 +15,10 @@ from benchmark.runs.slurm_queue import ask
 
 PROGRAMS = ("sbatch", "srun", "squeue", "sinfo", "scontrol")
 LOOK_SECONDS = 10  # for a node that is free to look at paths
-LOOK = (
-    'for path in "$@"; do [ -e "$path" ] || echo "lacks $path"; done; echo "looked on $(hostname)"'
-)
+LOOK = """\
+for path in "$@"; do [ -e "$path" ] || echo "lacks $path"; done
+echo "looked on ${SLURMD_NODENAME:-$(hostname)}"
+"""
 
 
 def check_installed() -> None:

@@ -59,22 +59,19 @@ def submissions(runs: Path) -> list[Submission]:
 def queued(runs: Path, open_ids: Iterable[str]) -> dict[str, str]:
     """The open runs that a task of Slurm's has yet to come to, or is at, and the task of each.
 
-    squeue is asked only where an open run was submitted. One that has failed since is not among
+    open_ids are read, and squeue is asked, only where runs were submitted. One that has failed since is not among
     them: its task goes on with the others and leaves it. Raises `SlurmError` where squeue cannot be
     asked.
     """
-    open_now = set(open_ids)
-    of_interest = [
-        s for s in submissions(runs) if any(open_now & {*ids} for ids in s.tasks.values())
-    ]
+    every = submissions(runs)
+    open_now = set(open_ids) if every else set()
+    of_interest = [s for s in every if any(open_now & {*ids} for ids in s.tasks.values())]
     jobs = dict.fromkeys(task.partition("_")[0] for s in of_interest for task in s.tasks)
     there = waiting_or_running(jobs)
     waiting: dict[str, str] = {}
     for submission in of_interest:
         for task, ids in submission.tasks.items():
             if task in there and there[task].name == submission.name:
-                fresh = (
-                    i for i in ids if not RunFolder(runs, i).failed_since(submission.submitted)
-                )
-                waiting |= dict.fromkeys(open_now.intersection(fresh), task)
+                failed = {i for i in ids if RunFolder(runs, i).failed_since(submission.submitted)}
+                waiting |= dict.fromkeys(open_now.intersection(ids) - failed, task)
     return waiting

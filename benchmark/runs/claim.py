@@ -112,8 +112,9 @@ class Found:
 def find(folder: Path) -> Found | None:
     """The claim of the highest number in a run's folder."""
     with contextlib.suppress(OSError):
-        names = (name.removeprefix(NAME) for name in os.listdir(folder) if name.startswith(NAME))
-        number = max((int(name) for name in names if name.isdecimal()), default=0)
+        names = (path.name for path in folder.iterdir())
+        numbers = (name.removeprefix(NAME) for name in names if name.startswith(NAME))
+        number = max((int(text) for text in numbers if text.isdecimal()), default=0)
         path = folder / f"{NAME}{number}"
         if number:
             return Found(path, number, Claim.read(path), path.stat().st_mtime)
@@ -157,9 +158,7 @@ class Held:
 
     def _beat(self) -> None:
         while not self.released.wait(HEARTBEAT_SECONDS):
-            with contextlib.suppress(
-                OSError, RunLockedError
-            ):  # found again before a file is written
+            with contextlib.suppress(OSError, RunLockedError):  # found again at the next write
                 self.check()
 
     def release(self) -> None:
@@ -255,5 +254,5 @@ def job_lives(job: str) -> bool | None:
 
 def _pid_namespace() -> str:
     with contextlib.suppress(OSError):
-        return os.readlink(Path("/proc").joinpath("self", "ns", "pid"))
+        return f"{Path('/proc').joinpath('self', 'ns', 'pid').readlink()}"
     return ""

@@ -47,6 +47,7 @@ class RunState(StrEnum):
     PARTIAL = "partial"
     PENDING = "pending"
     RUNNING = "running"
+    QUEUED = "queued"  # told by the batch system, never by a folder
 
 
 class RunFolder:
