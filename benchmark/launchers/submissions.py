@@ -59,9 +59,9 @@ def submissions(runs: Path) -> list[Submission]:
 def queued(runs: Path, open_ids: Iterable[str]) -> dict[str, str]:
     """The open runs that a task of Slurm's has yet to come to, or is at, and the task of each.
 
-    open_ids are read, and squeue is asked, only where runs were submitted. One that has failed since is not among
-    them: its task goes on with the others and leaves it. Raises `SlurmError` where squeue cannot be
-    asked.
+    open_ids are read, and squeue is asked, only where runs were submitted. One that has failed
+    since is not among them: its task goes on with the others and leaves it. Raises `SlurmError`
+    where squeue cannot be asked.
     """
     every = submissions(runs)
     open_now = set(open_ids) if every else set()
