@@ -56,6 +56,7 @@ def _executor(folder: Path, needs: Needs) -> Any:
         cpus_per_task=needs.cpus,
         array_parallelism=needs.at_once,
         signal_delay_s=needs.notice_seconds,
+        srun_args=[f"--cpus-per-task={needs.cpus}"],  # from 22.05 on srun takes it from no script
         additional_parameters={"requeue": True, **dict(needs.sbatch)},
         **{key: value for key, value in named.items() if value},
     )
