@@ -1,0 +1,157 @@
+"""`reproduce --launcher slurm` and `debug`: what is open and not queued, given away as tasks."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pickle
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmark.arm import ArmEntry
+from benchmark.cli.arm_check import check_cells
+from benchmark.errors import SlurmError, SpecError
+from benchmark.launchers import preflight, slurm
+from benchmark.launchers.cluster_file import Cluster, load_cluster
+from benchmark.launchers.grouping import Array, arrays_of
+from benchmark.launchers.submissions import FOLDER, new_folder, queued, record
+from benchmark.launchers.task import Leaving, Task
+from benchmark.planning.request import PlannedRuns, Request
+from benchmark.planning.status import GridStatus
+from benchmark.planning.time_estimate import left, span
+from benchmark.runs.run_folder import RunState
+
+RunCells = Callable[..., int]  # of `benchmark.cli.run_verbs`, by whose name tasks are pickled
+SHOWN = 12  # cells of a task that --dry-run names
+
+
+def check_launcher(options: argparse.Namespace) -> None:
+    """Raise `SpecError` for options that mean nothing with this launcher."""
+    if options.launcher == "local":
+        for name, given in (("--cluster", options.cluster), ("--dry-run", options.dry_run)):
+            if given:
+                raise SpecError(f"{name} goes with --launcher slurm or debug")
+    elif options.workers:
+        raise SpecError(
+            "--workers and --launcher: a task is one process; at_once=N under --cluster says how "
+            "many run at once"
+        )
+
+
+def launch(
+    run_cells: RunCells,
+    asked: Request,
+    planned: PlannedRuns,
+    arms: Mapping[str, ArmEntry],
+    options: argparse.Namespace,
+) -> int:
+    """Give the cells that are open, and not queued, to Slurm, or with `debug` run them here.
+
+    Returns 0 once they are submitted; of `debug`, 1 where a cell failed.
+    """
+    in_slurm = options.launcher == "slurm"
+    axes = {"arm", *(name for entry in arms.values() for name in entry.defaults)}
+    cluster = load_cluster(options.cluster, axes)
+    if in_slurm:
+        preflight.check_installed()
+    arrays = _open_arrays(planned, arms, cluster, in_slurm)
+    specs = {spec.run_id: spec for spec in planned.specs}
+    given = [specs[run_id] for array in arrays for task in array.tasks for run_id in task]
+    for note in check_cells(given, arms, "cpu"):
+        print(f"Note: {note}")
+    if not arrays:
+        return 0
+    if in_slurm:
+        preflight.check_arrays(arrays)
+    as_task = partial(_task, run_cells, asked, arms, options, planned.folder)
+    if options.dry_run:
+        for array in arrays:
+            _show(array, planned.folder, in_slurm)
+        return 0
+    if in_slurm:
+        _submit(arrays, as_task, asked, planned.folder)
+        return 0
+    tasks = [as_task(array, ids) for array in arrays for ids in array.tasks]
+    codes = [pickle.loads(pickle.dumps(task)).work(Leaving()) for task in tasks]
+    return max(codes)
+
+
+def _open_arrays(
+    planned: PlannedRuns, arms: Mapping[str, ArmEntry], cluster: Cluster, in_slurm: bool
+) -> list[Array]:
+    """What is to be given away, which is said."""
+    cells = GridStatus(planned, arms).snapshot()
+    is_open = [cell for cell in cells if cell.state is not RunState.DONE]
+    at_work = {c.spec.run_id for c in is_open if c.state is RunState.RUNNING}
+    try:
+        waiting = queued(planned.folder, (c.spec.run_id for c in is_open)) if in_slurm else {}
+    except SlurmError as error:
+        raise SlurmError(f"what is queued is not known: {error}; nothing is submitted") from error
+    rest = [c for c in is_open if c.spec.run_id not in waiting.keys() | at_work]
+    arrays = arrays_of(rest, cluster)
+    seconds, unknown = left(cell.left for cell in rest)
+    about = f", about {span(seconds)} in all" if rest and not unknown else ""
+    print(
+        f"{len(cells)} cells: {len(cells) - len(is_open)} done, {len(at_work)} running, "
+        f"{len(waiting.keys() - at_work)} queued, {len(rest)} to be given away{about}."
+    )
+    return arrays
+
+
+def _task(
+    run_cells: RunCells,
+    asked: Request,
+    arms: Mapping[str, ArmEntry],
+    options: argparse.Namespace,
+    folder: Path,
+    array: Array,
+    run_ids: Sequence[str],
+) -> Task:
+    travelling = {name: replace(entry, gflop=None) for name, entry in arms.items()}
+    alone = argparse.Namespace(**{**vars(options), "workers": 1, "launcher": "local"})
+    since = time.time()
+    paths = [path for path in sys.path if path]  # arms of files are found there
+    work = partial(run_cells, asked, travelling, alone, tuple(run_ids), since, paths)
+    cells = [(folder / run_id).absolute() for run_id in run_ids]
+    return Task(work, Path.cwd(), cells, array.needs.notice_seconds)
+
+
+def _submit(arrays: Sequence[Array], as_task: Any, asked: Request, runs: Path) -> None:
+    """Look whether nodes see what they need, and submit; each array is recorded at once."""
+    folders = [new_folder(runs).absolute() for _ in arrays]
+    paths = [folders[0], Path.cwd(), Path(sys.executable)]
+    if asked.given and os.path.lexists(asked.given):
+        paths.append(Path(asked.given).absolute())
+    if note := preflight.check_seen(paths, arrays[0].needs):
+        print(note)
+    for folder, array in zip(folders, arrays, strict=True):
+        names = slurm.submit(folder, array.needs, [as_task(array, ids) for ids in array.tasks])
+        record(folder, dict(zip(names, array.tasks, strict=True)))
+        print(f"Submitted {_described(array)} as job {names[0].partition('_')[0]}.")
+    print(
+        f"Logs: {runs / FOLDER}/. `plan` with the same options shows how the cells are; this "
+        "command again gives away what is open and not queued."
+    )
+
+
+def _described(array: Array) -> str:
+    tasks, cells = len(array.tasks), array.cells
+    return (
+        f"{cells} cell{'s' * (cells != 1)} in {tasks} task{'s' * (tasks != 1)}, at most "
+        f"{min(tasks, array.needs.at_once)} at once"
+    )
+
+
+def _show(array: Array, runs: Path, in_slurm: bool) -> None:
+    """Print an array as it would be submitted."""
+    print(f"\n{_described(array)}:")
+    if in_slurm:
+        print(slurm.script(runs.absolute() / FOLDER / "NAME", array.needs, len(array.tasks)))
+    for number, task in enumerate(array.tasks):
+        more = f" and {len(task) - SHOWN} more" if len(task) > SHOWN else ""
+        print(f"task {number}: {' '.join(task[:SHOWN])}{more}")
