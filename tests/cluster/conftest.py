@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -29,16 +31,17 @@ alpha = [0.3, 0.7]
 class Site:
     """A folder on the "shared disk", with the grid in it, where jobs are sent from."""
 
-    def __init__(self, folder: Path, slurm: Slurm) -> None:
+    def __init__(self, folder: Path, slurm: Slurm, ids: Sequence[str]) -> None:
         self.folder, self.slurm = folder, slurm
         (folder / "tiny.toml").write_text(GRID)
+        (folder / "ids.txt").write_text("".join(f"{run_id}\n" for run_id in ids))
         script = next(b for b in fenced(ROOT / "docs" / "cluster.md", "bash") if "#SBATCH" in b)
         data = ("--data path/to/slices", "--data phantoms --grid tiny.toml --threads 1")
         for shown, here in (
             data,
             ("task=8", "task=1"),
             ("mem=16G", "mem=1G"),
-            ("CELLS=4", "CELLS=1"),
+            ("CELLS=4", "CELLS=2"),
         ):
             assert shown in script
             script = script.replace(shown, here)
@@ -52,18 +55,14 @@ class Site:
         here = {"PATH": path, "PYTHONPATH": places, "BENCH_TEST_PLACE": f"{self.folder}"}
         return self.slurm.environment() | here
 
-    def list(self) -> list[str]:
-        """Write the open cells to ids.txt, as `plan --format ids` prints them."""
-        words = [sys.executable, "-m", "benchmark", "plan", "--data", "phantoms"]
-        words += ["--grid", "tiny.toml", "--out", "runs", "--format", "ids"]
-        ids = self.slurm.call(*words, cwd=self.folder, env=self.variables).stdout
-        (self.folder / "ids.txt").write_text(ids)
-        return ids.split()
+    def call(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Give a command here, with the variables that jobs inherit."""
+        return self.slurm.call(*words, cwd=self.folder, env=self.variables)
 
     def send(self, array: str, *words: str) -> str:
         """Send the script as an array; return the job's number."""
         command = ["sbatch", "--parsable", f"--array={array}", *words, "array.sh", "ids.txt"]
-        sent = self.slurm.call(*command, cwd=self.folder, env=self.variables)
+        sent = self.call(*command)
         assert (sent.returncode, sent.stderr) == (0, "")
         return sent.stdout.strip()
 
@@ -93,11 +92,6 @@ class Site:
         return Counter(re.findall(r"\] (.*): begins", self.output()))
 
 
-@pytest.fixture
-def site(tmp_path: Path, slurm: Slurm) -> Site:
-    return Site(tmp_path, slurm)
-
-
 @pytest.fixture(scope="session")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The bits of the grid, run by one process with one thread and no Slurm."""
@@ -109,3 +103,9 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
         words = ["--data", "phantoms", "--grid", "tiny.toml", "--out", "out", "--threads", "1"]
         assert main(["reproduce", *words, "--workers", "1"]) == 0
     return bits(folder / "out")
+
+
+@pytest.fixture
+def site(tmp_path: Path, slurm: Slurm, alone: dict[str, bytes]) -> Site:
+    """The list ids.txt is that of `plan --format ids` where nothing is done."""
+    return Site(tmp_path, slurm, list(dict.fromkeys(name.split("/")[0] for name in alone)))
