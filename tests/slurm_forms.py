@@ -107,9 +107,9 @@ def free_ports(count: int) -> list[int]:
 class Slurm:
     """A running cluster; `variables` make Slurm's own commands speak to it."""
 
-    def __init__(self, folder: Path, jobs: int) -> None:
+    def __init__(self, folder: Path, jobs: int, array_size: int) -> None:
         self.folder = folder
-        self.jobs = jobs
+        self.limits = {"jobs": jobs, "array_size": array_size}
         self.variables = {"SLURM_CONF": f"{folder / 'slurm.conf'}", "PATH": search_path()}
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -119,7 +119,7 @@ class Slurm:
         (self.folder / "munge.key").chmod(0o600)
         words = {"folder": self.folder, "ports": free_ports(3)}
         words |= {"host": socket.gethostname().partition(".")[0]}
-        words |= {"array_size": ARRAY_SIZE, "jobs": self.jobs}
+        words |= self.limits
         (self.folder / "slurm.conf").write_text(CONFIGURATION.format(**words))
         for name in ("state", *(f"spool-{node}" for node in NODES)):
             (self.folder / name).mkdir()
@@ -218,9 +218,9 @@ class Slurm:
 
 
 @contextlib.contextmanager
-def slurm_in(folder: Path, jobs: int = JOBS) -> Iterator[Slurm]:
+def slurm_in(folder: Path, jobs: int = JOBS, array_size: int = ARRAY_SIZE) -> Iterator[Slurm]:
     """A cluster with its files in a folder; whatever happens inside, it is ended."""
-    cluster = Slurm(folder, jobs)
+    cluster = Slurm(folder, jobs, array_size)
     try:
         cluster.start()
         yield cluster
