@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmark.errors import SlurmError, SpecError, nearest
 from benchmark.launchers.cluster_file import Needs, time_limit
 from benchmark.launchers.grouping import Array
-from benchmark.runs.slurm_queue import ask
+from benchmark.runs.slurm_queue import ask, setting
 
 PROGRAMS = ("sbatch", "srun", "squeue", "sinfo", "scontrol")
 LOOK_SECONDS = 10  # for a node that is free to look at paths
@@ -59,11 +59,8 @@ def _partitions() -> dict[str, str]:
 
 def _largest_array() -> int:
     """How many tasks an array may have: MaxArraySize is one above the highest number of one."""
-    for line in ask("scontrol", "show", "config").splitlines():
-        key, _, value = line.partition("=")
-        if key.strip() == "MaxArraySize" and value.strip().isdecimal():
-            return max(1, int(value) - 1)
-    return 1000  # Slurm's default
+    size = setting("MaxArraySize")
+    return max(1, int(size) - 1) if size.isdecimal() else 1000  # Slurm's default
 
 
 def _check_partition(needs: Needs, limits: dict[str, str]) -> None:
