@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark.errors import SlurmError, SpecError, nearest
+from benchmark.errors import SlurmError, SpecError
 from benchmark.launchers.cluster_file import Needs, time_limit
 from benchmark.launchers.grouping import Array
 from benchmark.runs.slurm_queue import ask, setting
@@ -67,7 +67,7 @@ def _check_partition(needs: Needs, limits: dict[str, str]) -> None:
     name = needs.partition
     if name and name not in limits:
         raise SpecError(
-            f"partition {name!r} is none of this cluster's{nearest(name, limits)}; known: "
+            f"partition {name!r} is none of this cluster's; known: "
             f"{', '.join(sorted(limits)) or 'none'} (sinfo)"
         )
     try:
