@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.arm import ArmEntry
-from benchmark.cli.arm_check import check_cells
 from benchmark.errors import SlurmError, SpecError
 from benchmark.launchers import preflight, slurm
 from benchmark.launchers.cluster_file import Cluster, load_cluster
@@ -55,6 +54,8 @@ def launch(
 
     Returns 0 once they are submitted; of `debug`, 1 where a cell failed.
     """
+    from benchmark.cli.arm_check import check_cells
+
     in_slurm = options.launcher == "slurm"
     axes = {"arm", *(name for entry in arms.values() for name in entry.defaults)}
     cluster = load_cluster(options.cluster, axes)
