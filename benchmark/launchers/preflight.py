@@ -91,7 +91,7 @@ def check_seen(paths: Sequence[Path], needs: Needs) -> str:
     options += [f"--account={needs.account}"] if needs.account else []
     options += [f"--{key}={value}" for key, value in needs.sbatch if value not in (True, False)]
     words = ["--ntasks=1", "--time=1", f"--immediate={LOOK_SECONDS}", "--chdir=/", *options]
-    look = ["/bin/sh", "-c", LOOK, "sh", *map(str, paths)]
+    look = ["sh", "-c", LOOK, "sh", *map(str, paths)]
     try:
         output = ask("srun", "--quiet", *words, *look, seconds=LOOK_SECONDS + 20)
     except SlurmError as error:
