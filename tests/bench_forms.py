@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -207,6 +208,13 @@ def finish(child: subprocess.Popen[str], seconds: float = 400) -> tuple[int, str
         child.communicate()
         raise
     return child.returncode, out, err
+
+
+def fenced(page: Path, *languages: str) -> list[str]:
+    """The fenced blocks of these languages in a page of Markdown."""
+    blocks = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+    page_text = page.read_text(encoding="utf-8")
+    return [text for language, text in blocks.findall(page_text) if language in languages]
 
 
 def call(command: str) -> int:

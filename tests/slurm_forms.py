@@ -2,7 +2,8 @@
 
 Each daemon runs in a process namespace of its own, whose end is the end of all that it started:
 so a killed node takes its jobs with it, and nothing is left when pytest itself is killed. Needs
-root on Linux, Debian's packages, and no systemd.
+root on Linux, Debian's packages, and no systemd. `python tests/slurm_forms.py` opens a shell in
+which Slurm's commands speak to such a cluster, until it is left.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import shutil
 import socket
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +24,8 @@ from pathlib import Path
 NODES = ("n1", "n2")
 ARRAY_SIZE = 9  # MaxArraySize: the first index that is too large
 JOBS = 500  # MaxJobCount: with those that ended, which stay for MinJobAge seconds
-PATIENCE_SECONDS = 120.0  # for what takes a second where nothing else is at work
+PATIENCE_SECONDS = 300.0  # for what takes a second where nothing else is at work
+ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol", "unshare", "setpriv", "bash")
 ALONE = "setpriv --pdeathsig KILL unshare --pid --fork --kill-child --mount-proc"
 
@@ -57,7 +62,8 @@ MaxJobCount={jobs}
 SlurmdParameters=config_overrides
 NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=2 RealMemory=4000
 NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=2 RealMemory=4000
-PartitionName=main Nodes=n1,n2 Default=YES MaxTime=60 State=UP
+PartitionName=main Nodes=n1,n2 Default=YES MaxTime=1-0 State=UP
+PartitionName=short Nodes=n1,n2 MaxTime=10 State=UP
 """
 
 
@@ -160,12 +166,45 @@ class Slurm:
         for name in reversed(list(self._daemons)):
             self.kill(name)
 
-    def call(self, *words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    def call(
+        self, *words: str, cwd: Path | None = None, env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Give one of Slurm's commands."""
-        variables = {**os.environ, **self.variables}
         return subprocess.run(
-            words, cwd=cwd, env=variables, capture_output=True, text=True, timeout=300
-        )
+            words, cwd=cwd, env=env or self.environment(), capture_output=True, text=True,
+            timeout=300,
+        )  # fmt: skip
+
+    def environment(self) -> dict[str, str]:
+        """The variables of a command, and of the jobs that it submits: without coverage's."""
+        usual = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+        return usual | self.variables
+
+    def jobs_of(self, job: str) -> list[dict[str, str]]:
+        """What the controller knows of each task of a job: JobId, JobState, Reason, BatchHost..."""
+        lines = self.call("scontrol", "show", "job", "--oneliner", job).stdout.splitlines()
+        return [dict(re.findall(r"(\w+)=(\S*)", line)) for line in lines if "JobId=" in line]
+
+    def end_of(self, job: str) -> list[str]:
+        """Wait until every task has ended; return their states.
+
+        A task that was sent back to the queue would wait there for two minutes; here for two
+        seconds, since a node refuses a job in the second in which its last start was revoked.
+        """
+
+        hastened = set()
+
+        def ended() -> bool:
+            tasks = self.jobs_of(job)
+            for task in tasks:
+                if task["Reason"] == "BeginTime" and task["JobId"] not in hastened:
+                    hastened.add(task["JobId"])
+                    self.call("scontrol", "update", f"JobId={task['JobId']}", "StartTime=now+2")
+                assert not task["Reason"].startswith("Partition"), f"never to be run: {task}"
+            return bool(tasks) and all(task["JobState"] in ENDED for task in tasks)
+
+        until(ended, f"the end of job {job}")
+        return [task["JobState"] for task in self.jobs_of(job)]
 
     def _daemon(self, name: str, command: str) -> None:
         """Bash is the first process of the namespace: it buries the orphans of jobs."""
@@ -173,7 +212,7 @@ class Slurm:
         with log:
             self._daemons[name] = subprocess.Popen(
                 [*ALONE.split(), "bash", "-c", f"{command} & wait $!"],
-                env={**os.environ, **self.variables}, stdin=subprocess.DEVNULL, stdout=log,
+                env=self.environment(), stdin=subprocess.DEVNULL, stdout=log,
                 stderr=log, start_new_session=True,
             )  # fmt: skip
 
@@ -187,3 +226,15 @@ def slurm_in(folder: Path, jobs: int = JOBS) -> Iterator[Slurm]:
         yield cluster
     finally:
         cluster.stop()
+
+
+def shell() -> int:
+    """A shell with a cluster around it; the exit code is the shell's."""
+    if why := lacking():
+        sys.exit(f"error: {why}")
+    with tempfile.TemporaryDirectory(prefix="slurm-") as folder, slurm_in(Path(folder)) as cluster:
+        return subprocess.run(["bash", *sys.argv[1:]], env=cluster.environment()).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(shell())

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench_forms import ROOT, TINY_GRID, bits, finish, process, start
+from bench_forms import ROOT, TINY_GRID, bits, fenced, finish, process, start
 
 from benchmark.__main__ import main
 from benchmark.cli import run_verbs
@@ -207,16 +207,9 @@ def workers_of(pid: int) -> list[int]:
     return [int(p) for p in children if b"spawn_main" in Path("/proc", p, "cmdline").read_bytes()]
 
 
-def blocks(*languages: str) -> list[str]:
-    """The page's fenced blocks of these languages."""
-    fenced = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-    page = PAGE.read_text(encoding="utf-8")
-    return [text for language, text in fenced.findall(page) if language in languages]
-
-
 def commands() -> list[list[str]]:
     """What follows `python -m benchmark` in the page's commands, up to a pipe or redirection."""
-    text = "\n".join(blocks("", "bash"))
+    text = "\n".join(fenced(PAGE, "", "bash"))
     return [shlex.split(c) for c in re.findall(r"python -m benchmark ([^|>)\n]*)", text)]
 
 
@@ -234,7 +227,7 @@ def test_the_script_of_the_page_runs_the_grid_to_the_bits_of_one_process(
     alone: Path, tmp_path: Path
 ) -> None:
     """As an array of three tasks at once, two cells each at most, told apart as SLURM does."""
-    script = next(block for block in blocks("bash") if "SLURM_ARRAY_TASK_ID" in block)
+    script = next(block for block in fenced(PAGE, "bash") if "SLURM_ARRAY_TASK_ID" in block)
     data = ("--data path/to/slices", "--data phantoms --grid tiny.toml --threads 1")
     for shown, here in (data, ("CELLS=4", "CELLS=2")):
         assert shown in script
