@@ -104,6 +104,11 @@ def _open_arrays(
         f"{len(cells)} cells: {', '.join(f'{states[state]} {state}' for state in left_alone)}, "
         f"{len(rest)} to be given away{about}."
     )
+    if again := [queue.before[c.spec.run_id] for c in rest if c.spec.run_id in queue.before]:
+        print(
+            f"{len(again)} of these had a task before, which ended without them: failed, cancelled "
+            f"or out of luck; its logs are in {again[-1]}/."
+        )
     return arrays
 
 

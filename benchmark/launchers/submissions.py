@@ -62,11 +62,13 @@ class Queue:
     """What Slurm's queue says of open runs.
 
     waiting: those that a task has yet to come to, or is at, and the task of each; ended: those that
-    a task seems to be at which is gone from the queue, as after a node's end.
+    a task seems to be at which is gone from the queue, as after a node's end; before: those that an
+    earlier task had, which is gone, and the folder of its logs.
     """
 
     waiting: Mapping[str, str] = field(default_factory=dict)
     ended: frozenset[str] = frozenset()
+    before: Mapping[str, Path] = field(default_factory=dict)
 
 
 def queue_of(runs: Path, open_ids: Iterable[str]) -> Queue:
@@ -81,12 +83,15 @@ def queue_of(runs: Path, open_ids: Iterable[str]) -> Queue:
     of_interest = [s for s in every if any(open_now & {*ids} for ids in s.tasks.values())]
     jobs = {task.partition("_")[0] for s in of_interest for task in s.tasks}
     held = {run_id: claim for run_id in open_now if (claim := holder(runs / run_id))}
-    held = {i: c for i, c in held.items() if c.job and c.cluster == cluster()}
+    here = cluster() if any(claim.job for claim in held.values()) else ""
+    held = {i: c for i, c in held.items() if c.job and c.cluster == here}
     there = waiting_or_running(jobs | {claim.job.partition("_")[0] for claim in held.values()})
-    waiting: dict[str, str] = {}
+    waiting, before = dict[str, str](), dict[str, Path]()
     for submission in of_interest:
         for task, ids in submission.tasks.items():
+            before |= dict.fromkeys(open_now.intersection(ids), runs / FOLDER / submission.name)
             if task in there and there[task].name == submission.name:
                 failed = {i for i in ids if RunFolder(runs, i).failed_since(submission.submitted)}
                 waiting |= dict.fromkeys(open_now.intersection(ids) - failed, task)
-    return Queue(waiting, frozenset(i for i, claim in held.items() if claim.job not in there))
+    ended = frozenset(i for i, claim in held.items() if claim.job not in there)
+    return Queue(waiting, ended, {i: logs for i, logs in before.items() if i not in waiting})

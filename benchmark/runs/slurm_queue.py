@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterable
-from functools import cache
 from typing import NamedTuple
 
 from benchmark.errors import SlurmError
@@ -40,7 +39,6 @@ def waiting_or_running(jobs: Iterable[str]) -> dict[str, QueuedTask]:
     return {task.strip(): QueuedTask(*more) for task, *more in rows}
 
 
-@cache
 def cluster() -> str:
     """The name of the cluster whose numbers squeue tells; `SlurmError` where there is none."""
     return os.environ.get("SLURM_CLUSTER_NAME", "") or setting("ClusterName")

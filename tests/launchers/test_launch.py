@@ -15,7 +15,6 @@ from launchers.fake_slurm import FakeSlurm
 from benchmark.launchers import preflight
 from benchmark.runs.claim import Claim, take
 from benchmark.runs.run_folder import RunFolder, write_json
-from benchmark.runs.slurm_queue import cluster
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no Slurm")
 
@@ -37,7 +36,6 @@ def slurm(tmp_path: Path, monkeypatch: Patch) -> FakeSlurm:
     (tmp_path / "slurm").mkdir()
     fake = FakeSlurm(tmp_path / "slurm")
     monkeypatch.setenv("PATH", f"{fake.commands}{os.pathsep}{os.environ['PATH']}")
-    cluster.cache_clear()
     return fake
 
 
@@ -111,7 +109,10 @@ def test_what_is_submitted_is_recorded_and_not_submitted_again_while_it_is_queue
     listed = said(capsys, f"plan {GRID} --out out --format list")
     assert [f"queued in 12_{task}" in listed for task in (0, 1, 2)] == [True, True, False]
     queue_holds(slurm, "12_1")
-    assert "1 queued, 1 to be given away" in said(capsys, f"{words} --dry-run")
+    rest = said(capsys, f"{words} --dry-run")
+    assert "1 queued, 1 to be given away" in rest
+    assert "1 of these had a task before, which ended without them:" in rest
+    assert f"its logs are in {path.with_suffix('')}/." in rest
     assert len(slurm.scripts) == 1
 
 
