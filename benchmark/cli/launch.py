@@ -7,6 +7,7 @@ import os
 import pickle
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,17 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.arm import ArmEntry
-from benchmark.cli.arm_check import check_cells
 from benchmark.errors import SlurmError, SpecError
 from benchmark.launchers import preflight, slurm
 from benchmark.launchers.cluster_file import Cluster, load_cluster
 from benchmark.launchers.grouping import Array, arrays_of
-from benchmark.launchers.submissions import FOLDER, new_folder, queued, record
+from benchmark.launchers.submissions import FOLDER, Queue, new_folder, queue_of, record
 from benchmark.launchers.task import Leaving, Task
 from benchmark.planning.request import PlannedRuns, Request
 from benchmark.planning.status import GridStatus
 from benchmark.planning.time_estimate import left, span
-from benchmark.runs.run_folder import RunState
+from benchmark.runs.run_folder import RunFolder, RunState
 
 RunCells = Callable[..., int]  # of `benchmark.cli.run_verbs`, by whose name tasks are pickled
 SHOWN = 12  # cells of a task that --dry-run names
@@ -54,6 +54,8 @@ def launch(
 
     Returns 0 once they are submitted; of `debug`, 1 where a cell failed.
     """
+    from benchmark.cli.arm_check import check_cells
+
     in_slurm = options.launcher == "slurm"
     axes = {"arm", *(name for entry in arms.values() for name in entry.defaults)}
     cluster = load_cluster(options.cluster, axes)
@@ -85,21 +87,28 @@ def _open_arrays(
     planned: PlannedRuns, arms: Mapping[str, ArmEntry], cluster: Cluster, in_slurm: bool
 ) -> list[Array]:
     """What is to be given away, which is said."""
-    cells = GridStatus(planned, arms).snapshot()
-    is_open = [cell for cell in cells if cell.state is not RunState.DONE]
-    at_work = {c.spec.run_id for c in is_open if c.state is RunState.RUNNING}
+    folders = (RunFolder(planned.folder, spec.run_id) for spec in planned.specs)
     try:
-        waiting = queued(planned.folder, (c.spec.run_id for c in is_open)) if in_slurm else {}
+        is_open = (folder.run_id for folder in folders if folder.state is not RunState.DONE)
+        queue = queue_of(planned.folder, is_open) if in_slurm else Queue()
     except SlurmError as error:
         raise SlurmError(f"what is queued is not known: {error}; nothing is submitted") from error
-    rest = [c for c in is_open if c.spec.run_id not in waiting.keys() | at_work]
+    status = GridStatus(planned, arms, waiting=queue.waiting, ended=queue.ended)
+    cells, states = status.snapshot(), Counter(cell.state for cell in status.snapshot())
+    left_alone = (RunState.DONE, RunState.RUNNING, RunState.QUEUED)
+    rest = [cell for cell in cells if cell.state not in left_alone]
     arrays = arrays_of(rest, cluster)
     seconds, unknown = left(cell.left for cell in rest)
     about = f", about {span(seconds)} in all" if rest and not unknown else ""
     print(
-        f"{len(cells)} cells: {len(cells) - len(is_open)} done, {len(at_work)} running, "
-        f"{len(waiting.keys() - at_work)} queued, {len(rest)} to be given away{about}."
+        f"{len(cells)} cells: {', '.join(f'{states[state]} {state}' for state in left_alone)}, "
+        f"{len(rest)} to be given away{about}."
     )
+    if again := [queue.before[c.spec.run_id] for c in rest if c.spec.run_id in queue.before]:
+        print(
+            f"{len(again)} of these had a task before, which ended without them: failed, cancelled "
+            f"or out of luck; its logs are in {again[-1]}/."
+        )
     return arrays
 
 

@@ -17,7 +17,7 @@ from benchmark.cli.run_verbs import announce
 from benchmark.cli.terminal.grid_table import PLACE, show
 from benchmark.data.slices import LABELS
 from benchmark.errors import SlurmError, SpecError, SplitError
-from benchmark.launchers.submissions import queued
+from benchmark.launchers.submissions import Queue, queue_of
 from benchmark.planning.request import PlannedRuns, load_given, load_slices, prepare
 from benchmark.planning.status import CellStatus, GridStatus
 from benchmark.planning.time_estimate import span, states
@@ -36,7 +36,8 @@ def plan(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
             if state is not RunState.DONE:
                 print(spec.run_id)
         return 0
-    status = GridStatus(planned, arms, queued=_queued(planned))
+    queue = _queue(planned)
+    status = GridStatus(planned, arms, waiting=queue.waiting, ended=queue.ended)
     announce(planned, status, with_time=options.format == "list")
     cells = status.snapshot()
     if options.format == "grid":
@@ -51,15 +52,15 @@ def plan(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     return 0
 
 
-def _queued(planned: PlannedRuns) -> dict[str, str]:
-    """The open cells that wait in Slurm; none, and a note, where that cannot be asked."""
+def _queue(planned: PlannedRuns) -> Queue:
+    """What Slurm says of open cells; nothing, and a note, where it cannot be asked."""
     folders = (RunFolder(planned.folder, spec.run_id) for spec in planned.specs)
     try:
         is_open = (folder.run_id for folder in folders if folder.state is not RunState.DONE)
-        return queued(planned.folder, is_open)
+        return queue_of(planned.folder, is_open)
     except SlurmError as error:
         print(f"Note: which cells are queued is not known: {error}; they are shown as pending.")
-        return {}
+        return Queue()
 
 
 def _state(cell: CellStatus) -> str:

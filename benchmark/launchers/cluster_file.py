@@ -156,7 +156,7 @@ def _joined(before: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any
     both = {**before, **more}
     if SBATCH in more:
         both[SBATCH] = tuple({**dict(before.get(SBATCH, ())), **dict(more[SBATCH])}.items())
-    if "minutes_per_task" in more:
+    if "minutes_per_task" in more and "cells_per_task" not in more:
         both["cells_per_task"] = 0
     return both
 
@@ -220,8 +220,8 @@ def time_limit(value: Any) -> int:
     >>> [time_limit(text) for text in (90, "90", "90:30", "4:00:00", "1-12", "2-00:30")]
     [90, 90, 91, 240, 2160, 2910]
     """
-    text = str(value) if type(value) is int else value
-    match = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", text if text else "")
+    text = "" if isinstance(value, bool) else str(value)
+    match = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", text)
     if not match:
         raise ValueError("must be minutes, or a time such as '4:00:00' or '1-12:00:00'")
     days, *given = match.groups()

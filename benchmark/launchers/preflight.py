@@ -8,10 +8,10 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark.errors import SlurmError, SpecError, nearest
+from benchmark.errors import SlurmError, SpecError
 from benchmark.launchers.cluster_file import Needs, time_limit
 from benchmark.launchers.grouping import Array
-from benchmark.runs.slurm_queue import ask
+from benchmark.runs.slurm_queue import ask, setting
 
 PROGRAMS = ("sbatch", "srun", "squeue", "sinfo", "scontrol")
 LOOK_SECONDS = 10  # for a node that is free to look at paths
@@ -59,18 +59,15 @@ def _partitions() -> dict[str, str]:
 
 def _largest_array() -> int:
     """How many tasks an array may have: MaxArraySize is one above the highest number of one."""
-    for line in ask("scontrol", "show", "config").splitlines():
-        key, _, value = line.partition("=")
-        if key.strip() == "MaxArraySize" and value.strip().isdecimal():
-            return max(1, int(value) - 1)
-    return 1000  # Slurm's default
+    size = setting("MaxArraySize")
+    return max(1, int(size) - 1) if size.isdecimal() else 1000  # Slurm's default
 
 
 def _check_partition(needs: Needs, limits: dict[str, str]) -> None:
     name = needs.partition
     if name and name not in limits:
         raise SpecError(
-            f"partition {name!r} is none of this cluster's{nearest(name, limits)}; known: "
+            f"partition {name!r} is none of this cluster's; known: "
             f"{', '.join(sorted(limits)) or 'none'} (sinfo)"
         )
     try:
@@ -94,7 +91,7 @@ def check_seen(paths: Sequence[Path], needs: Needs) -> str:
     options += [f"--account={needs.account}"] if needs.account else []
     options += [f"--{key}={value}" for key, value in needs.sbatch if value not in (True, False)]
     words = ["--ntasks=1", "--time=1", f"--immediate={LOOK_SECONDS}", "--chdir=/", *options]
-    look = ["/bin/sh", "-c", LOOK, "sh", *map(str, paths)]
+    look = ["sh", "-c", LOOK, "sh", *map(str, paths)]
     try:
         output = ask("srun", "--quiet", *words, *look, seconds=LOOK_SECONDS + 20)
     except SlurmError as error:

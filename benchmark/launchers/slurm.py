@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,8 @@ def submit(folder: Path, needs: Needs, tasks: Sequence[Task]) -> list[str]:
     from submitit.core.utils import FailedJobError, FailedSubmissionError
 
     try:
-        jobs = _executor(folder, needs).submit_array(list(tasks))
+        with contextlib.redirect_stderr(io.StringIO()):  # there submitit prints sbatch's words
+            jobs = _executor(folder, needs).submit_array(list(tasks))
     except (FailedSubmissionError, FailedJobError) as error:
         told = [line for line in str(error).splitlines() if "sbatch: error" in line]
         why = " ".join(told).replace("sbatch: error: ", "") or " ".join(str(error).split())

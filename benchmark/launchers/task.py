@@ -13,7 +13,9 @@ from types import FrameType
 from typing import Any
 
 from benchmark.errors import BenchmarkError, SlurmError
+from benchmark.runs.claim import Claim
 from benchmark.runs.run_folder import CHECKPOINT, FAILURE, RESULT
+from benchmark.runs.slurm_queue import waiting_or_running
 
 TOLD = "USR2"  # the signal before the time limit, which submitit and its sbatch script use
 MOST_IDLE_STARTS = 3  # starts in a row that left nothing on the disk
@@ -31,6 +33,10 @@ class Leaving:
 
 class OutOfTime(KeyboardInterrupt):
     """The time between the signal and the end is half gone: it passes as Ctrl-C does."""
+
+
+class Ended(KeyboardInterrupt):
+    """Slurm is ending this task: what it does then is Slurm's to say."""
 
 
 class Task:
@@ -63,6 +69,9 @@ class Task:
                     return self.work(leaving)
                 except OutOfTime:
                     pass
+        except Ended:
+            print("ended by Slurm; what was reached is kept", flush=True)
+            return 1
         except BenchmarkError as error:
             print(f"error: {error}", file=sys.stderr, flush=True)
             raise
@@ -105,12 +114,23 @@ class Task:
             ) from error
 
 
+def _is_ending() -> bool:
+    """Whether Slurm takes this task's processes away now; it is not asked where there is none."""
+    job = Claim.mine().job
+    try:
+        task = waiting_or_running([job]).get(job) if job else None
+    except SlurmError:
+        return False  # it goes on until it is killed
+    return bool(job) and (task is None or task.state != "RUNNING")
+
+
 @contextlib.contextmanager
 def _told(leaving: Leaving, patience: float) -> Iterator[Callable[[], None]]:
     """Inside, the signal makes a state be left after every epoch, and ends the work soon after.
 
-    SIGTERM alone (preemption, `scancel`) does the first: Slurm ends the process, and begins the
-    task anew where it was preempted. Yields what the signal did before: submitit's handler.
+    SIGTERM does the first: a task that is preempted has some time yet, and Slurm begins it anew. Of
+    one that Slurm is ending, as by `scancel`, the work ends at once. Yields what the signal did
+    before: submitit's handler.
     """
     number: Any = getattr(signal, f"SIG{TOLD}", None)
     if number is None:  # Windows, which has no Slurm
@@ -119,6 +139,8 @@ def _told(leaving: Leaving, patience: float) -> Iterator[Callable[[], None]]:
 
     def leave(number: int, frame: FrameType | None) -> None:
         leaving.now = True
+        if _is_ending():
+            raise Ended
 
     def soon(number: int, frame: FrameType | None) -> None:
         if not signal.getitimer(signal.ITIMER_REAL)[0]:

@@ -7,7 +7,7 @@ import csv
 import platform
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -66,9 +66,9 @@ class CellStatus:
 class GridStatus:
     """The cells of planned runs; `snapshot`, from any thread, tells how they are.
 
-    What is known to be done is not looked at again. now: seconds since 1970; queued: the run_ids
-    that wait in a batch system, and the task of each; needs_click: names of the arms that are shown
-    a click.
+    What is known to be done is not looked at again. now: seconds since 1970; waiting: the run_ids
+    that a batch system has in its queue, and the task of each; ended: those whose holder it knows
+    to be gone; needs_click: names of the arms that are shown a click.
     """
 
     def __init__(
@@ -76,12 +76,14 @@ class GridStatus:
         planned: PlannedRuns,
         arms: Mapping[str, ArmEntry],
         now: Callable[[], float] = time.time,
-        queued: Mapping[str, str] = MappingProxyType({}),
+        waiting: Mapping[str, str] = MappingProxyType({}),
+        ended: Collection[str] = (),
     ) -> None:
         self.specs, self.folder = planned.specs, planned.folder
         self.slices, split = len(planned.slices.slice_id), next(iter(planned.splits.values()))
         self.images = len(split.train) + len(split.val) / 3
-        self.arms, self.now, self.queued = arms, now, queued
+        self.arms, self.now = arms, now
+        self.waiting, self.ended = waiting, ended
         self.needs_click = frozenset(name for name, entry in arms.items() if entry.needs_click)
         self.began = self.taken = now()
         self.own = timing_records(self.folder, self.slices)
@@ -142,11 +144,13 @@ class GridStatus:
         """A cell as its folder says, or as queued where it is neither done nor at work."""
         folder = self._folder(spec)
         state = folder.state
+        if state is RunState.RUNNING and spec.run_id in self.ended:
+            state = RunState.PARTIAL
         if state is RunState.RUNNING:
             node = folder.node
             return CellStatus(spec, state, place="" if node == platform.node() else node)
-        if state is not RunState.DONE and spec.run_id in self.queued:
-            return CellStatus(spec, RunState.QUEUED, place=self.queued[spec.run_id])
+        if state is not RunState.DONE and spec.run_id in self.waiting:
+            return CellStatus(spec, RunState.QUEUED, place=self.waiting[spec.run_id])
         return CellStatus(spec, state)
 
     def _with_epochs(self, cell: CellStatus) -> CellStatus:

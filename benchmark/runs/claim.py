@@ -23,7 +23,7 @@ from functools import cache
 from pathlib import Path
 
 from benchmark.errors import RunLockedError, SlurmError
-from benchmark.runs.slurm_queue import waiting_or_running
+from benchmark.runs.slurm_queue import cluster, waiting_or_running
 from benchmark.storage.atomic import put
 
 NAME, TICKET = ".claim-", ".ticket-"
@@ -37,14 +37,15 @@ class Claim:
     """Who works on a run.
 
     host: the machine and the space of its process numbers; node: what Slurm calls it, else its
-    name; job: Slurm's number of the task, such as 12_3, or ""; start: how often that was begun
-    anew; token: no other claim's.
+    name; job: Slurm's number of the task, such as 12_3, or "", on a cluster of this name; start:
+    how often that was begun anew; token: no other claim's.
     """
 
     host: str = ""
     node: str = ""
     pid: int = 0
     job: str = ""
+    cluster: str = ""
     start: int = 0
     token: str = ""
 
@@ -59,6 +60,7 @@ class Claim:
             node=get("SLURMD_NODENAME", "") or platform.node(),
             pid=os.getpid(),
             job=f"{job}_{index}" if index else job,
+            cluster=get("SLURM_CLUSTER_NAME", ""),
             start=int(get("SLURM_RESTART_COUNT", "") or 0),
             token=uuid.uuid4().hex,
         )
@@ -76,7 +78,7 @@ def is_gone(
     me: Claim,
     age: float,
     pid_lives: Callable[[int], bool],
-    job_lives: Callable[[str], bool | None],
+    job_lives: Callable[[Claim], bool | None],
 ) -> bool:
     """Whether a holder is known to be dead.
 
@@ -87,9 +89,9 @@ def is_gone(
         return True
     if holder.host == me.host:
         return holder.pid == me.pid or not pid_lives(holder.pid)
-    if holder.job and holder.job == me.job:
+    if holder.job and (holder.job, holder.cluster) == (me.job, me.cluster):
         return holder.start < me.start
-    return bool(holder.job) and job_lives(holder.job) is False
+    return bool(holder.job) and job_lives(holder) is False
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def holder(folder: Path) -> Claim | None:
     if found is None:
         return None
     age = time.time() + _clock_ahead(folder.parent) - found.beat
-    gone = is_gone(found.claim, Claim.mine(), age, pid_lives, job_lives=lambda job: None)
+    gone = is_gone(found.claim, Claim.mine(), age, pid_lives, job_lives=lambda claim: None)
     return None if gone else found.claim
 
 
@@ -244,10 +246,12 @@ def pid_lives(pid: int) -> bool:
     return True
 
 
-def job_lives(job: str) -> bool | None:
-    """Whether a task of Slurm's runs, as squeue has it; None where it cannot be asked."""
+def job_lives(claim: Claim) -> bool | None:
+    """Whether a holder's task runs, as squeue has it; None where it cannot be asked."""
     try:
-        return any(task.state != "PENDING" for task in waiting_or_running([job]).values())
+        if claim.cluster != cluster():
+            return None
+        return any(task.state != "PENDING" for task in waiting_or_running([claim.job]).values())
     except SlurmError:
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -36,6 +37,17 @@ def waiting_or_running(jobs: Iterable[str]) -> dict[str, QueuedTask]:
         raise
     rows = (line.split("|", 3) for line in output.splitlines() if line.count("|") >= 3)
     return {task.strip(): QueuedTask(*more) for task, *more in rows}
+
+
+def cluster() -> str:
+    """The name of the cluster whose numbers squeue tells; `SlurmError` where there is none."""
+    return os.environ.get("SLURM_CLUSTER_NAME", "") or setting("ClusterName")
+
+
+def setting(name: str) -> str:
+    """What `scontrol show config` has under a name; "" for nothing."""
+    lines = (line.partition("=") for line in ask("scontrol", "show", "config").splitlines())
+    return next((value.strip() for key, _, value in lines if key.strip() == name), "")
 
 
 def ask(program: str, *words: str, seconds: float = PATIENCE_SECONDS) -> str:

@@ -59,13 +59,15 @@ def silent(held: Held) -> None:
         ({"job": ""}, 0, True, False, False),  # it has none
         ({"job": "9_0"}, 0, True, True, True),  # this very task, begun anew since
         ({"job": "9_0", "start": 2}, 0, True, False, False),  # this very task, as it is now
+        ({"job": "9_0", "cluster": "d"}, 0, True, True, False),  # a task of another cluster's
     ],
 )
 def test_a_holder_is_gone_where_that_is_known(
     what: dict[str, Any], age: float, pid: bool, job: bool | None, gone: bool
 ) -> None:
-    me = replace(ME, job="9_0", start=2)
-    assert is_gone(replace(OTHER, **what), me, age, lambda _: pid, lambda _: job) is gone
+    me = replace(ME, job="9_0", cluster="c", start=2)
+    holder = replace(OTHER, **{"cluster": "c", **what})
+    assert is_gone(holder, me, age, lambda _: pid, lambda _: job) is gone
 
 
 class Nodes(RuleBasedStateMachine):
@@ -223,17 +225,21 @@ def test_a_task_of_slurms_is_dead_once_it_is_gone_or_waits_to_begin_anew(
 ) -> None:
     queue: dict[str, QueuedTask] = {}
     monkeypatch.setattr(claim, "waiting_or_running", lambda jobs: queue)
-    assert claim.job_lives("9_1") is False
+    monkeypatch.setattr(claim, "cluster", lambda: "c")
+    task = replace(OTHER, job="9_1", cluster="c")
+    assert claim.job_lives(task) is False
     queue["9_1"] = QueuedTask("PENDING", "", "name")
-    assert claim.job_lives("9_1") is False
+    assert claim.job_lives(task) is False
     queue["9_1"] = QueuedTask("COMPLETING", "n1", "name")
-    assert claim.job_lives("9_1") is True
+    assert claim.job_lives(task) is True
+    queue.clear()
+    assert claim.job_lives(replace(task, cluster="d")) is None  # another cluster's numbers
 
     def silent_squeue(jobs: object) -> dict[str, QueuedTask]:
         raise SlurmError("squeue does not answer")
 
     monkeypatch.setattr(claim, "waiting_or_running", silent_squeue)
-    assert claim.job_lives("9_1") is None
+    assert claim.job_lives(task) is None
 
 
 def test_a_task_names_its_job_its_node_and_how_often_it_was_begun(monkeypatch: Patch) -> None:
@@ -241,8 +247,10 @@ def test_a_task_names_its_job_its_node_and_how_often_it_was_begun(monkeypatch: P
         monkeypatch.setenv(f"SLURM_{name}", value)
     monkeypatch.setenv("SLURM_RESTART_COUNT", "2")
     monkeypatch.setenv("SLURMD_NODENAME", "n7")
+    monkeypatch.setenv("SLURM_CLUSTER_NAME", "c")
     mine = Claim.mine()
-    assert (mine.job, mine.node, mine.start, mine.pid) == ("9_3", "n7", 2, os.getpid())
+    assert (mine.job, mine.cluster, mine.start) == ("9_3", "c", 2)
+    assert (mine.node, mine.pid) == ("n7", os.getpid())
     monkeypatch.delenv("SLURM_ARRAY_JOB_ID")
     monkeypatch.delenv("SLURM_ARRAY_TASK_ID")
     assert Claim.mine().job == "12"
@@ -310,9 +318,8 @@ def table(slices: SliceSet, recipe: Recipe, tmp_path: Path, monkeypatch: Patch) 
 def test_who_lost_a_run_while_paused_writes_nothing_more_of_it(table: Table, then: str) -> None:
     Paused.then = then
     assert table.run() is RunState.RUNNING
-    assert [path.name for path in table.folder.path.glob("*.*") if path.suffix != ".json"] == []
-    names = {path.name for path in table.folder.path.glob("*.json")}
-    assert names == {"spec.json", "environment.json"}
+    names = {path.name for path in table.folder.path.iterdir()}
+    assert names == {"spec.json", "environment.json", ".claim-2"}
     Paused.taken[0].check()  # who has it now was not disturbed
 
 
