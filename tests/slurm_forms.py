@@ -64,6 +64,9 @@ NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=2 RealMe
 NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=2 RealMemory=4000
 PartitionName=main Nodes=n1,n2 Default=YES MaxTime=1-0 State=UP
 PartitionName=short Nodes=n1,n2 MaxTime=10 State=UP
+PartitionName=urgent Nodes=n1,n2 MaxTime=10 PriorityTier=10 State=UP
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 """
 
 

@@ -107,6 +107,22 @@ def test_what_scancel_ended_is_submitted_again_and_goes_on(
     assert bits(site.folder / "runs") == first(alone)
 
 
+def test_a_preempted_task_goes_back_to_the_queue_and_on_from_its_checkpoint(
+    site: Any, alone: Bits, capsys: Capture
+) -> None:
+    """By a job of a partition that goes before all others, which wants the whole node."""
+    site.shut()
+    (job,) = launched(capsys, f"{ONE} {LAUNCH}")
+    node = site.comes_to_the_gate()
+    urgent = f"--partition=urgent --exclusive --time=1 --nodelist={node} --wrap=true".split()
+    assert site.call("sbatch", *urgent).returncode == 0
+    until(lambda: site.slurm.jobs_of(job)[0]["Restarts"] == "1", "the requeue")
+    site.open()
+    assert site.slurm.end_of(job) == ["COMPLETED"]
+    assert "goes on after epoch 1 " in logs(site)
+    assert bits(site.folder / "runs") == first(alone)
+
+
 def test_a_node_that_dies_costs_the_epochs_since_the_checkpoint(
     site: Any, alone: Bits, capsys: Capture
 ) -> None:
