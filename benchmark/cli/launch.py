@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import pickle
 import sys
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.arm import ArmEntry
+from benchmark.data.download import cache_folder
 from benchmark.errors import SlurmError, SpecError
 from benchmark.launchers import preflight, slurm
 from benchmark.launchers.cluster_file import Cluster, load_cluster
@@ -64,12 +64,13 @@ def launch(
     arrays = _open_arrays(planned, arms, cluster, in_slurm)
     specs = {spec.run_id: spec for spec in planned.specs}
     given = [specs[run_id] for array in arrays for task in array.tasks for run_id in task]
+    if in_slurm:
+        preflight.check_arrays(arrays)
     for note in check_cells(given, arms, "cpu"):
         print(f"Note: {note}")
     if not arrays:
         return 0
-    if in_slurm:
-        preflight.check_arrays(arrays)
+    asked = replace(asked, data=asked.source)  # on a node the environment may say another
     as_task = partial(_task, run_cells, asked, arms, options, planned.folder)
     if options.dry_run:
         for array in arrays:
@@ -133,11 +134,16 @@ def _task(
 def _submit(arrays: Sequence[Array], as_task: Any, asked: Request, runs: Path) -> None:
     """Look whether nodes see what they need, and submit; each array is recorded at once."""
     folders = [new_folder(runs).absolute() for _ in arrays]
-    paths = [folders[0], Path.cwd(), Path(sys.executable)]
-    if asked.given and os.path.lexists(asked.given):
-        paths.append(Path(asked.given).absolute())
-    if note := preflight.check_seen(paths, arrays[0].needs):
-        print(note)
+    data = cache_folder() if asked.source == "figshare" else Path(asked.source).absolute()
+    paths = [folders[0], Path.cwd(), Path(sys.executable), *([data] if data.exists() else ())]
+    try:
+        for needs in {array.needs.partition: array.needs for array in arrays}.values():
+            if note := preflight.check_seen(paths, needs):
+                print(note)
+    except SlurmError:
+        for folder in folders:
+            folder.rmdir()
+        raise
     for folder, array in zip(folders, arrays, strict=True):
         names = slurm.submit(folder, array.needs, [as_task(array, ids) for ids in array.tasks])
         record(folder, dict(zip(names, array.tasks, strict=True)))

@@ -38,8 +38,7 @@ def check_installed() -> None:
 
 def check_arrays(arrays: Sequence[Array]) -> None:
     """Raise `SpecError` for a partition or a time that the cluster lacks, or too large an array."""
-    limits = _partitions()
-    largest = _largest_array()
+    limits, largest = _partitions(), _largest_array()
     for array in arrays:
         _check_partition(array.needs, limits)
         if len(array.tasks) > largest:

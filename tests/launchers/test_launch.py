@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import sys
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from bench_forms import TINY_GRID, bits, call, refused
 from launchers.fake_slurm import FakeSlurm
 
 from benchmark.launchers import preflight
+from benchmark.launchers.task import Leaving
 from benchmark.runs.claim import Claim, take
 from benchmark.runs.run_folder import RunFolder, write_json
 
@@ -116,6 +118,20 @@ def test_what_is_submitted_is_recorded_and_not_submitted_again_while_it_is_queue
     assert len(slurm.scripts) == 1
 
 
+def test_a_task_has_the_slices_of_whoever_submitted_it(
+    capsys: Capture, slurm: FakeSlurm, monkeypatch: Patch
+) -> None:
+    """Whatever the environment says on its node."""
+    monkeypatch.setenv("MENINGIOMA_DATA", "phantoms")
+    words = "reproduce --grid tiny.toml --only arm=otsu --out out --launcher slurm"
+    assert "as job 12." in said(capsys, words)
+    (path,) = Path("out/.slurm").glob("*/12_submitted.pkl")
+    task = pickle.loads(path.read_bytes()).function
+    monkeypatch.setenv("MENINGIOMA_DATA", "nowhere")
+    assert task.work(Leaving()) == 0
+    assert "1 done, 0 running, 0 queued, 0 to be" in said(capsys, f"{words} --data phantoms")
+
+
 def test_a_cell_that_failed_in_its_task_is_not_queued_but_given_away_again(
     capsys: Capture, slurm: FakeSlurm
 ) -> None:
@@ -206,6 +222,7 @@ def test_a_path_that_nodes_do_not_see_is_told(capsys: Capture, slurm: FakeSlurm)
     error = refused(capsys, SUBMIT)
     assert f"{Path.cwd()}: cannot be seen from compute node n1; put data, runs and the" in error
     assert slurm.scripts == []
+    assert {path.name for path in Path("out/.slurm").iterdir()} == {".gitignore"}
 
 
 def test_where_no_node_is_free_to_look_that_is_a_note(capsys: Capture, slurm: FakeSlurm) -> None:
