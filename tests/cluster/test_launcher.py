@@ -15,6 +15,8 @@ import pytest
 from bench_forms import bits, call, refused
 from slurm_forms import slurm_in, until
 
+from benchmark.launchers import preflight
+
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 Bits = dict[str, bytes]
 Capture = pytest.CaptureFixture[str]
@@ -76,9 +78,9 @@ def test_a_time_limit_in_mid_training_costs_nothing(
 ) -> None:
     """Slurm looks twice a minute, and sends the signal so long before the notice that was asked."""
     site.shut()
-    (job,) = launched(capsys, f"{ONE} {LAUNCH} notice_seconds=4")
+    (job,) = launched(capsys, f"{ONE} {LAUNCH} notice_seconds=16")
     site.comes_to_the_gate()
-    end = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(time.time() + 33))
+    end = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(time.time() + 45))
     assert site.call("scontrol", "update", f"JobId={job}", f"EndTime={end}").returncode == 0
     until(lambda: site.slurm.jobs_of(job)[0]["Restarts"] == "1", "the requeue")
     site.call("scontrol", "update", f"JobId={job}", "TimeLimit=60")
@@ -154,7 +156,11 @@ def test_what_a_site_does_not_allow_is_one_line_and_nothing_is_submitted(
 def test_a_full_queue_is_one_line_and_nothing_is_submitted(
     site: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    """sbatch itself tries for two minutes and then gives up; here it gives up after two seconds."""
+    """sbatch itself tries for two minutes and then gives up; here it gives up after two seconds.
+
+    So would srun, which looks whether nodes see the paths, and is left out.
+    """
+    monkeypatch.setattr(preflight, "check_seen", lambda paths, needs: "")
     (tmp_path / "full").mkdir()
     (tmp_path / "sbatch").write_text(f'#!/bin/sh\nexec timeout 2 {which("sbatch")} "$@"\n')
     (tmp_path / "sbatch").chmod(0o755)

@@ -27,7 +27,8 @@ def test_two_arrays_of_one_list_on_two_nodes_train_each_cell_once(site: Any, alo
     site.open()
     assert [site.slurm.end_of(job) for job in jobs] == [["COMPLETED"] * 2] * 2
     assert sorted(site.begun().values()) == [1, 1]
-    assert len(list(site.folder.glob("locks-n[12]/*"))) == 4  # both took the lock of both cells
+    first, second = ({p.name for p in site.folder.glob(f"locks-{n}/*")} for n in ("n1", "n2"))
+    assert first & second  # each node had the lock of a cell that was at work on the other
     assert bits(site.folder / "runs") == alone
 
 
