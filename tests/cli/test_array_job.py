@@ -18,6 +18,7 @@ from benchmark.__main__ import main
 from benchmark.cli import run_verbs
 from benchmark.cli.devices import WorkerDevice
 from benchmark.cli.parser import parser
+from benchmark.launchers.cluster_file import Needs, load_cluster
 from benchmark.runs.run_folder import RunFolder, RunState
 
 Patch = pytest.MonkeyPatch
@@ -220,6 +221,20 @@ def test_the_commands_of_the_page_can_be_read(words: list[str]) -> None:
 
 def test_the_page_shows_the_verbs_that_it_is_about() -> None:
     assert {"plan", "run", "reproduce", "compare"} <= {words[0] for words in commands()}
+
+
+def test_the_cluster_file_of_the_page_says_what_the_page_says(tmp_path: Path) -> None:
+    """Four hours and 30 minutes a task are the defaults; a 9x9 cell gets twelve hours."""
+    (tmp_path / "cluster.toml").write_text("".join(fenced(PAGE, "toml")))
+    cluster = load_cluster([str(tmp_path / "cluster.toml")], {"kernel_size"})
+    most, default, (rule,) = cluster.most, Needs(), cluster.rules
+    assert (most.minutes, most.minutes_per_task) == (default.minutes, default.minutes_per_task)
+    assert (most.partition, most.memory, most.sbatch) == (
+        "gpu",
+        "16G",
+        (("constraint", "icelake"),),
+    )
+    assert (rule.only, rule.changes["minutes"]) == ({"kernel_size": [9]}, 12 * 60)
 
 
 @pytest.mark.skipif(not Path("/bin", "bash").exists(), reason="needs bash")
