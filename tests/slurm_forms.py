@@ -13,6 +13,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -161,6 +162,11 @@ class Slurm:
     def kill(self, name: str) -> None:
         """End a daemon and all that it started, at once, as a power cut does."""
         daemon = self._daemons.pop(name)
+        first = Path("/proc", f"{daemon.pid}", "task", f"{daemon.pid}", "children")
+        with contextlib.suppress(OSError):  # it has ended already
+            for child in first.read_text().split():
+                os.kill(int(child), signal.SIGKILL)
+                daemon.wait()  # of a namespace's first process the end is told after all others'
         daemon.kill()
         daemon.wait()
 
