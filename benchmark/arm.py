@@ -60,8 +60,9 @@ class RunContext:
 
     recipe is the resolved protocol; seed the root of every random stream; device a torch
     device name; checkpoint the file in which a network may leave its state to go on after
-    a kill, at most once in checkpoint_every_seconds; on_epoch is called with the whole
-    history (one dict per finished epoch) after every epoch.
+    a kill, at most once in checkpoint_every_seconds, but after every epoch once leaving says
+    that the work is about to be stopped; on_epoch is called with the whole history (one dict
+    per finished epoch) after every epoch.
     """
 
     recipe: Recipe
@@ -70,6 +71,7 @@ class RunContext:
     checkpoint: Path | None = None
     checkpoint_every_seconds: float = 60.0
     on_epoch: Callable[[list[dict[str, float]]], None] = lambda history: None
+    leaving: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,10 @@ class RunLockedError(RecordError):
     """Another process is working on this run."""
 
 
+class SlurmError(BenchmarkError):
+    """Slurm is not there, does not answer, or refuses what it is asked."""
+
+
 class ArmError(BenchmarkError):
     """An arm broke its contract: wrong shape, range, dtype or a number that is not finite."""
 

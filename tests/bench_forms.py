@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -218,6 +219,13 @@ def called(words: list[str], folder: Path, path: list[Path] | None = None) -> En
     places = os.pathsep.join(str(place) for place in [*(path or []), ROOT])
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     return ended("benchmark", words, folder, {**inherited, "PYTHONPATH": places})
+
+
+def fenced(page: Path, *languages: str) -> list[str]:
+    """The fenced blocks of these languages in a page of Markdown."""
+    blocks = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+    page_text = page.read_text(encoding="utf-8")
+    return [text for language, text in blocks.findall(page_text) if language in languages]
 
 
 def call(command: str) -> int:

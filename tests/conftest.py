@@ -12,6 +12,7 @@ os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"  # before an
 
 import pytest
 from bench_forms import FAULTY, OUTCOME, small_recipe, small_slices, spec_of
+from slurm_forms import Slurm, lacking, slurm_in
 
 from benchmark.arm import Cases
 from benchmark.data import phantoms
@@ -76,6 +77,21 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", refuse)
+
+
+@pytest.fixture(scope="session")
+def _cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
+    if why := lacking():
+        pytest.skip(why)
+    with slurm_in(tmp_path_factory.mktemp("slurm")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def slurm(_cluster: Slurm) -> Iterator[Slurm]:
+    """A Slurm of this process of pytest, nodes n1 and n2 idle; no job outlives the test."""
+    yield _cluster
+    _cluster.mend()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -181,7 +181,7 @@ def test_an_arm_that_is_edited_while_workers_start_is_not_run_under_its_old_name
     arm = tmp_path / "extra_arms.py"
     text = arm.read_text()
     arm.write_text(text.replace("images + 1", "images + 0.5"))
-    with pytest.raises(ArmError, match="arm dimmer was changed while workers started; give the"):
+    with pytest.raises(ArmError, match="arm dimmer was changed since this was planned; give the"):
         check_unchanged(arms)
     arm.write_text(f"{text}# no more\n")
     check_unchanged(arms)

@@ -31,10 +31,16 @@ class WorkerDevice(NamedTuple):
 
 
 def usable_cores(quota: Path = QUOTA) -> int:
-    """Cores this process may use, at least 1; a batch system or container may grant few of all."""
+    """Cores this process may use, at least 1; a batch system or container may grant few of all.
+
+    Slurm says how many in SLURM_CPUS_PER_TASK, and need not bind a task to them.
+    """
     cores = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
+    granted_by_slurm = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    if granted_by_slurm.isdecimal():
+        cores = max(1, min(cores, int(granted_by_slurm)))
     try:
         granted, period = quota.read_text(encoding="utf-8").split()
         return max(1, min(cores, int(granted) // int(period)))

@@ -14,13 +14,14 @@ from benchmark.cli.devices import allocate, cards_seen, usable_cores
 from benchmark.cli.evidence import asked_for, listing
 from benchmark.cli.options import request
 from benchmark.cli.run_verbs import announce
-from benchmark.cli.terminal.grid_table import show
+from benchmark.cli.terminal.grid_table import PLACE, show
 from benchmark.data.slices import LABELS
-from benchmark.errors import SpecError, SplitError
-from benchmark.planning.request import load_given, load_slices, prepare
+from benchmark.errors import SlurmError, SpecError, SplitError
+from benchmark.launchers.submissions import Queue, queue_of
+from benchmark.planning.request import PlannedRuns, load_given, load_slices, prepare
 from benchmark.planning.status import CellStatus, GridStatus
 from benchmark.planning.time_estimate import span, states
-from benchmark.runs.run_folder import RunState
+from benchmark.runs.run_folder import RunFolder, RunState
 
 
 def plan(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
@@ -35,7 +36,8 @@ def plan(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
             if state is not RunState.DONE:
                 print(spec.run_id)
         return 0
-    status = GridStatus(planned, arms)
+    queue = _queue(planned)
+    status = GridStatus(planned, arms, waiting=queue.waiting, ended=queue.ended)
     announce(planned, status, with_time=options.format == "list")
     cells = status.snapshot()
     if options.format == "grid":
@@ -43,11 +45,29 @@ def plan(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
         show(cells, status.needs_click)
         return 0
     rows = [
-        (i, cell.spec.split_id, cell.spec.cell, f"{cell.state}", _time_left(cell))
+        (i, cell.spec.split_id, cell.spec.cell, _state(cell), _time_left(cell))
         for i, cell in enumerate(cells, start=1)
     ]
     print(tabulate(rows, headers=("", "split", "cell", "state", "time left")))
     return 0
+
+
+def _queue(planned: PlannedRuns) -> Queue:
+    """What Slurm says of open cells; nothing, and a note, where it cannot be asked."""
+    folders = (RunFolder(planned.folder, spec.run_id) for spec in planned.specs)
+    try:
+        is_open = (folder.run_id for folder in folders if folder.state is not RunState.DONE)
+        return queue_of(planned.folder, is_open)
+    except SlurmError as error:
+        print(f"Note: which cells are queued is not known: {error}; they are shown as pending.")
+        return Queue()
+
+
+def _state(cell: CellStatus) -> str:
+    """A cell's state, and where it is; of one at work or queued the last epoch too."""
+    place = f" {PLACE[cell.state]} {cell.place}" if cell.place else ""
+    told = cell.epochs.dice and cell.state in PLACE
+    return f"{cell.state}{place}" + (f", epoch {cell.epochs.last}" if told else "")
 
 
 def _time_left(cell: CellStatus) -> str:

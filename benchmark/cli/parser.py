@@ -86,6 +86,23 @@ def _reproduce(add: Add) -> None:
         help="processes that share the grid, cores and cards (default: 2 for a grid of minutes at "
         "256x256 and below on processor cores, else 1)",
     )
+    add(
+        "--launcher",
+        choices=("local", "slurm", "debug"),
+        default="local",
+        help="local: here (default); slurm: cells are submitted as arrays of tasks, by the extra "
+        "cluster; debug: the same tasks one after another, here",
+    )
+    add(
+        "--cluster",
+        **MORE,
+        default=[],
+        metavar="CLUSTER.TOML KEY=VALUE",
+        help="what tasks ask of the cluster: a file, or partition=gpu time=4:00:00 and the like, "
+        "which overrule it (docs/cluster.md)",
+    )
+    dry = "with --launcher slurm or debug: print what would be submitted, and submit nothing"
+    add("--dry-run", action="store_true", help=dry)
 
 
 def _run(add: Add) -> None:

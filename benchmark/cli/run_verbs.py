@@ -6,11 +6,14 @@ torch is imported when work begins.
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
+import sys
 import textwrap
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from benchmark.arm import ArmEntry
 from benchmark.cli.demonstration import PHANTOM_WORDS, show
@@ -18,14 +21,16 @@ from benchmark.cli.devices import (
     WorkerDevice,
     allocate,
     cards_seen,
+    let_waiting_threads_sleep,
     usable_cores,
     workers_that_pay,
 )
-from benchmark.cli.evidence import asked_for, evidence
+from benchmark.cli.evidence import CarryOut, asked_for, evidence
+from benchmark.cli.launch import check_launcher, launch
 from benchmark.cli.options import request
 from benchmark.cli.terminal.grid_table import time_left
 from benchmark.cli.terminal.progress import Lines, LiveGrid, terminal
-from benchmark.cli.workers import share, work
+from benchmark.cli.workers import check_unchanged, share, work
 from benchmark.errors import SpecError, nearest
 from benchmark.inference.trained_model import unkept
 from benchmark.planning.changed_arms import changed_arms
@@ -42,10 +47,13 @@ def reproduce(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     """Run a grid; return 0, or 1 where a cell failed.
 
     Where no data are given, phantoms are run and the report of their folder is written. With
-    --evidence the grids are those of the plan.
+    --evidence the grids are those of the plan; with --launcher cells are given to Slurm.
     """
+    check_launcher(options)
+    local = options.launcher == "local"
+    do: CarryOut = carry_out if local else partial(launch, run_cells)
     if asked_for(options):
-        return evidence(options, arms, carry_out)
+        return evidence(options, arms, do)
     asked = request(options)
     demonstration = asked.source == PHANTOMS and asked.data is None
     if demonstration:
@@ -54,7 +62,7 @@ def reproduce(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
             "drawing phantoms instead."
         )
     planned = prepare(asked, arms)
-    code = carry_out(asked, planned, arms, options)
+    code = do(asked, planned, arms, options)
     if demonstration and RunState.DONE in states(planned.specs, planned.folder):
         show(planned, arms)
     return code
@@ -65,6 +73,30 @@ def run(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     asked = request(options)
     planned = prepare(asked, arms)
     return carry_out(asked, replace(planned, specs=_chosen(planned, options.id)), arms, options)
+
+
+def run_cells(
+    asked: Request,
+    arms: Mapping[str, ArmEntry],
+    options: argparse.Namespace,
+    run_ids: Sequence[str],
+    since: float,
+    paths: Sequence[str],
+    leaving: Callable[[], bool],
+) -> int:
+    """Run cells as `run` does, in a task of an array; return 0, or 1 where a cell failed.
+
+    What failed at or after since, in seconds since 1970, is not tried again. paths: where arms are
+    imported from; leaving: as `RunOptions.leaving`. Raises `BenchmarkError` where slices, splits or
+    an arm are no longer those that were submitted.
+    """
+    if "torch" not in sys.modules:
+        let_waiting_threads_sleep(os.environ)
+    sys.path += [path for path in paths if path not in sys.path]
+    planned = prepare(asked, arms)
+    planned = replace(planned, specs=_chosen(planned, run_ids))
+    check_unchanged({spec.arm: arms[spec.arm] for spec in planned.specs})
+    return carry_out(asked, planned, arms, options, since, leaving)
 
 
 def _chosen(planned: PlannedRuns, run_ids: Sequence[str]) -> list[RunSpec]:
@@ -90,11 +122,17 @@ def carry_out(
     planned: PlannedRuns,
     arms: Mapping[str, ArmEntry],
     options: argparse.Namespace,
+    since: float | None = None,
+    leaving: Callable[[], bool] | None = None,
 ) -> int:
-    """Run what was planned, here or in several processes; say what came of it; the exit code."""
+    """Run what was planned, here or in several processes; say what came of it; the exit code.
+
+    since: what failed from then on is not tried again, None for now; leaving: as
+    `RunOptions.leaving`, of work in this process.
+    """
     cards = cards_seen(options.device)
     _check(planned, arms, *allocate(1, 1, usable_cores(), cards, options.device))
-    from benchmark.runs.runner import RunOptions
+    from benchmark.runs.runner import RunOptions, never
 
     specs, folder = planned.specs, planned.folder
     if planned.slices.phantom:
@@ -110,7 +148,8 @@ def carry_out(
         out=folder,
         keep_threads=options.threads is None,
         keep_models=options.keep_models,
-        retry_failures_before=time.time(),
+        retry_failures_before=time.time() if since is None else since,
+        leaving=leaving or never,
     )
     screen = terminal()
     progress = LiveGrid(status, screen, len(workers)) if screen else Lines(specs, folder, status)

@@ -93,7 +93,8 @@ def _stop(started: Sequence[BaseProcess]) -> None:
 def check_unchanged(arms: Mapping[str, ArmEntry]) -> None:
     """Raise `ArmError` where this process imports another arm than the one that was planned.
 
-    Its file may be edited while workers start; their runs would bear the name of the old one.
+    Its file may be edited while workers start, or a task waits in a queue; runs would bear the name
+    of the old one.
     """
     for name, entry in arms.items():
         if entry.source is None:
@@ -103,7 +104,7 @@ def check_unchanged(arms: Mapping[str, ArmEntry]) -> None:
         except Exception:  # recorded, with its traceback, when a cell is run
             continue
         if now != entry.source:
-            raise ArmError(f"arm {name} was changed while workers started; give the command again")
+            raise ArmError(f"arm {name} was changed since this was planned; give the command again")
 
 
 def _worker(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import platform
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
+from types import MappingProxyType
 
 from benchmark.arm import ArmEntry
 from benchmark.planning.request import PlannedRuns
@@ -48,20 +50,25 @@ class Epochs:
 
 @dataclass(frozen=True)
 class CellStatus:
-    """A cell now. spent: seconds of its epochs, and since then while it runs; left: its rest."""
+    """A cell now. spent: seconds of its epochs, and since then while it runs; left: its rest.
+
+    place: the other machine that runs it, or the task that it is queued in; else "".
+    """
 
     spec: RunSpec
     state: RunState
     epochs: Epochs = Epochs()
     spent: float = 0.0
     left: TimeEstimate = NOTHING_LEFT
+    place: str = ""
 
 
 class GridStatus:
     """The cells of planned runs; `snapshot`, from any thread, tells how they are.
 
-    What is known to be done is not looked at again. now: seconds since 1970; needs_click: names of
-    the arms that are shown a click.
+    What is known to be done is not looked at again. now: seconds since 1970; waiting: the run_ids
+    that a batch system has in its queue, and the task of each; ended: those whose holder it knows
+    to be gone; needs_click: names of the arms that are shown a click.
     """
 
     def __init__(
@@ -69,11 +76,14 @@ class GridStatus:
         planned: PlannedRuns,
         arms: Mapping[str, ArmEntry],
         now: Callable[[], float] = time.time,
+        waiting: Mapping[str, str] = MappingProxyType({}),
+        ended: Collection[str] = (),
     ) -> None:
         self.specs, self.folder = planned.specs, planned.folder
         self.slices, split = len(planned.slices.slice_id), next(iter(planned.splits.values()))
         self.images = len(split.train) + len(split.val) / 3
         self.arms, self.now = arms, now
+        self.waiting, self.ended = waiting, ended
         self.needs_click = frozenset(name for name, entry in arms.items() if entry.needs_click)
         self.began = self.taken = now()
         self.own = timing_records(self.folder, self.slices)
@@ -116,10 +126,7 @@ class GridStatus:
         return RunFolder(self.folder, spec.run_id)
 
     def _read(self, first: bool = False) -> tuple[CellStatus, ...]:
-        cells = {
-            s.run_id: self.done.get(s.run_id) or CellStatus(s, self._folder(s).state)
-            for s in self.specs
-        }
+        cells = {s.run_id: self.done.get(s.run_id) or self._with_state(s) for s in self.specs}
         for run_id, cell in cells.items():
             if cell.state is RunState.DONE and run_id not in self.done:
                 self.done[run_id] = cell
@@ -132,6 +139,19 @@ class GridStatus:
             self.under_way = under_way
             self.estimates.clear()
         return tuple(c if c.state is RunState.DONE else self._open(c) for c in cells.values())
+
+    def _with_state(self, spec: RunSpec) -> CellStatus:
+        """A cell as its folder says, or as queued where it is neither done nor at work."""
+        folder = self._folder(spec)
+        state = folder.state
+        if state is RunState.RUNNING and spec.run_id in self.ended:
+            state = RunState.PARTIAL
+        if state is RunState.RUNNING:
+            node = folder.node
+            return CellStatus(spec, state, place="" if node == platform.node() else node)
+        if state is not RunState.DONE and spec.run_id in self.waiting:
+            return CellStatus(spec, RunState.QUEUED, place=self.waiting[spec.run_id])
+        return CellStatus(spec, state)
 
     def _with_epochs(self, cell: CellStatus) -> CellStatus:
         """With those that it has finished, where it was begun and is not done."""
@@ -156,7 +176,7 @@ class GridStatus:
             if rest.seconds is not None and rest.epochs:  # no more than an epoch has gone by
                 since = min(since, rest.seconds / rest.epochs)
                 rest = replace(rest, seconds=rest.seconds - since)
-        return CellStatus(cell.spec, cell.state, epochs, spent, rest)
+        return replace(cell, spent=spent, left=rest)
 
     def _estimate(self, spec: RunSpec) -> TimeEstimate:
         """Of a cell from its beginning; made anew only after what teaches it has changed."""

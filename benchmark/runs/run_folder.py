@@ -24,6 +24,7 @@ from PIL import Image
 
 from benchmark.arm_source import ArmSource
 from benchmark.errors import RecordError, RunLockedError
+from benchmark.runs.claim import Held, claimed, holder
 from benchmark.runs.spec import SCHEMA, RunSpec
 from benchmark.storage.atomic import write_bytes, writing
 
@@ -46,6 +47,7 @@ class RunState(StrEnum):
     PARTIAL = "partial"
     PENDING = "pending"
     RUNNING = "running"
+    QUEUED = "queued"  # told by the batch system, never by a folder
 
 
 class RunFolder:
@@ -54,6 +56,7 @@ class RunFolder:
     def __init__(self, root: Path, run_id: str) -> None:
         self.run_id = run_id
         self.path = root / run_id
+        self.held: Held | None = None
 
     def __truediv__(self, name: str) -> Path:
         return self.path / name
@@ -82,33 +85,49 @@ class RunFolder:
         failure = self / FAILURE
         return failure.exists() and failure.stat().st_mtime >= moment
 
+    @property
+    def node(self) -> str:
+        """The name of the machine that works on this run; "" where none is known to."""
+        at_work = holder(self.path)
+        return at_work.node if at_work else ""
+
     def locked(self) -> bool:
-        """True while a living process works on this run."""
+        """True while a living process works on this run, here or on another machine."""
         if not (self / LOCK).exists():
             return False
         try:
             with FileLock(self / LOCK, timeout=0):
-                return False
+                pass
         except Timeout:
             return True
         except OSError:  # a folder that may only be read: nobody works in it
             return False
+        return holder(self.path) is not None
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the run; the operating system lets go of it if the process dies.
 
-        Raises `RunLockedError` where another process has it.
+        A claim beside the lock holds it for other machines as well (`benchmark.runs.claim`). Raises
+        `RunLockedError` where another process has it.
         """
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(self / LOCK, timeout=LOCK_PATIENCE_SECONDS):
+            with FileLock(self / LOCK, timeout=LOCK_PATIENCE_SECONDS), claimed(self.path) as held:
+                self.held = held
                 yield
         except Timeout as error:
             raise RunLockedError(
                 f"{self.run_id}: another process is working on this run"
             ) from error
+        finally:
+            self.held = None
+
+    def check(self) -> None:
+        """Raise `RunLockedError` where another process has taken over the run that was held."""
+        if self.held:
+            self.held.check()
 
     def begin(
         self,
@@ -156,6 +175,7 @@ class RunFolder:
 
     def write_history(self, history: Sequence[Mapping[str, float]]) -> None:
         """Rewrite history.csv, one row per finished epoch."""
+        self.check()
         if history:
             write_bytes(self / HISTORY, csv_bytes(pd.DataFrame(history)))
 
@@ -167,7 +187,12 @@ class RunFolder:
         result: Mapping[str, object],
         model: bytes | None = None,
     ) -> None:
-        """Write scores, predictions, timing, the model where one is kept, and result.json last."""
+        """Write scores, predictions, timing, the model where one is kept, and result.json last.
+
+        As do the others that write while the run is held, it raises `RunLockedError`, and writes
+        nothing, where another process has taken it over.
+        """
+        self.check()
         write_bytes(self / SCORES, csv_bytes(scores))
         write_bytes(self / PREDICTIONS, pack_masks(predictions))
         write_json(self / TIMING, timing)
@@ -180,6 +205,7 @@ class RunFolder:
 
     def fail(self, error: BaseException, trace: str) -> None:
         """Record why the run failed; what it had reached stays for the next try."""
+        self.check()
         what = {"error": type(error).__name__, "message": str(error), "traceback": trace}
         write_json(self / FAILURE, what)
 

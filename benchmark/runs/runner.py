@@ -36,6 +36,11 @@ def ignore(*event: object) -> None:
     """What `RunOptions` calls where nobody listens: a function of a module, so that it pickles."""
 
 
+def never() -> bool:
+    """Return False: `RunOptions.leaving` of work that goes on."""
+    return False
+
+
 @dataclass(frozen=True)
 class RunOptions:
     """How runs are carried out; none of it enters a run's identity.
@@ -45,7 +50,7 @@ class RunOptions:
     here, on_state once for every run, with the state it is left in; running is one that another
     process holds. A run that failed at or after retry_failures_before (seconds since 1970) is not
     tried again: so workers that share a grid try a failing cell once. keep_models: what an arm
-    learned stays in its run's folder, for `predict`.
+    learned stays in its run's folder, for `predict`. leaving: as `RunContext.leaving`.
     """
 
     out: Path
@@ -54,6 +59,7 @@ class RunOptions:
     keep_threads: bool = False
     retry_failures_before: float = math.inf
     keep_models: bool = False
+    leaving: Callable[[], bool] = never
     on_begin: Callable[[RunSpec], None] = ignore
     on_note: Callable[[str], None] = ignore
     on_epoch: Callable[[RunSpec, list[dict[str, float]]], None] = ignore
@@ -81,7 +87,7 @@ def run_one(spec: RunSpec, data: PreparedData, options: RunOptions) -> RunState:
                 _run_locked(spec, folder, data, options)
             state = folder.state
         except RunLockedError:
-            state = RunState.RUNNING
+            state = RunState.RUNNING  # or it was, by whoever took it over from here
     options.on_state(spec, state)
     return state
 
@@ -94,6 +100,8 @@ def _run_locked(spec: RunSpec, folder: RunFolder, data: PreparedData, options: R
     try:
         with _threads(folder, options):
             _carry_out(spec, folder, data, options)
+    except RunLockedError:  # taken over while this process gave no sign of life
+        raise
     except (Exception, SystemExit) as error:  # of an arm's code
         folder.fail(error, traceback.format_exc())
 
@@ -178,6 +186,7 @@ def _context(spec: RunSpec, folder: RunFolder, options: RunOptions) -> RunContex
         device=options.device,
         checkpoint=folder / run_folder.CHECKPOINT,
         checkpoint_every_seconds=options.checkpoint_every_seconds,
+        leaving=options.leaving,
         on_epoch=on_epoch,
     )
 

@@ -118,7 +118,7 @@ def move_into(staging: Path, folder: Path, names: Sequence[str]) -> None:
     """
     try:
         for name in names:
-            _put(staging / name, folder / name)
+            put(staging / name, folder / name)
     except BaseException as error:
         for name in names:
             if _is_ours(staging / name, folder / name):
@@ -149,7 +149,7 @@ def replace_into(staging: Path, folder: Path, names: Sequence[str]) -> None:
     shutil.rmtree(aside)
 
 
-def _put(source: Path, target: Path) -> None:
+def put(source: Path, target: Path) -> None:
     """Give a file a name that nothing has; `FileExistsError` where something has it."""
     try:
         os.link(source, target)

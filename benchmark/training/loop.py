@@ -123,7 +123,8 @@ def _train(
         state.stopping = state.stopping.after(monitored)
         if state.stopping.improved:
             state.best_weights = copy.deepcopy(model.state_dict())
-        if context.checkpoint and time.monotonic() - saved >= context.checkpoint_every_seconds:
+        due = time.monotonic() - saved >= context.checkpoint_every_seconds
+        if context.checkpoint and (due or context.leaving()):
             state.save(context.checkpoint)
             saved = time.monotonic()
         context.on_epoch(state.history)

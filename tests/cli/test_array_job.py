@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench_forms import ROOT, TINY_GRID, bits, called, finish, process, start
+from bench_forms import ROOT, TINY_GRID, bits, called, fenced, finish, process, start
 
 from benchmark.__main__ import main
 from benchmark.cli import run_verbs
 from benchmark.cli.devices import WorkerDevice
 from benchmark.cli.parser import parser
+from benchmark.launchers.cluster_file import Needs, load_cluster
 from benchmark.runs.run_folder import RunFolder, RunState
 
 Patch = pytest.MonkeyPatch
@@ -207,16 +208,9 @@ def workers_of(pid: int) -> list[int]:
     return [int(p) for p in children if b"spawn_main" in Path("/proc", p, "cmdline").read_bytes()]
 
 
-def blocks(*languages: str) -> list[str]:
-    """The page's fenced blocks of these languages."""
-    fenced = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-    page = PAGE.read_text(encoding="utf-8")
-    return [text for language, text in fenced.findall(page) if language in languages]
-
-
 def commands() -> list[list[str]]:
     """What follows `python -m benchmark` in the page's commands, up to a pipe or redirection."""
-    text = "\n".join(blocks("", "bash"))
+    text = "\n".join(fenced(PAGE, "", "bash"))
     return [shlex.split(c) for c in re.findall(r"python -m benchmark ([^|>)\n]*)", text)]
 
 
@@ -229,12 +223,26 @@ def test_the_page_shows_the_verbs_that_it_is_about() -> None:
     assert {"plan", "run", "reproduce", "compare"} <= {words[0] for words in commands()}
 
 
+def test_the_cluster_file_of_the_page_says_what_the_page_says(tmp_path: Path) -> None:
+    """Four hours and 30 minutes a task are the defaults; a 9x9 cell gets twelve hours."""
+    (tmp_path / "cluster.toml").write_text("".join(fenced(PAGE, "toml")))
+    cluster = load_cluster([str(tmp_path / "cluster.toml")], {"kernel_size"})
+    most, default, (rule,) = cluster.most, Needs(), cluster.rules
+    assert (most.minutes, most.minutes_per_task) == (default.minutes, default.minutes_per_task)
+    assert (most.partition, most.memory, most.sbatch) == (
+        "gpu",
+        "16G",
+        (("constraint", "icelake"),),
+    )
+    assert (rule.only, rule.changes["minutes"]) == ({"kernel_size": [9]}, 12 * 60)
+
+
 @pytest.mark.skipif(not Path("/bin", "bash").exists(), reason="needs bash")
 def test_the_script_of_the_page_runs_the_grid_to_the_bits_of_one_process(
     alone: Path, tmp_path: Path
 ) -> None:
     """As an array of three tasks at once, two cells each at most, told apart as SLURM does."""
-    script = next(block for block in blocks("bash") if "SLURM_ARRAY_TASK_ID" in block)
+    script = next(block for block in fenced(PAGE, "bash") if "SLURM_ARRAY_TASK_ID" in block)
     data = ("--data path/to/slices", "--data phantoms --grid tiny.toml --threads 1")
     for shown, here in (data, ("CELLS=4", "CELLS=2")):
         assert shown in script

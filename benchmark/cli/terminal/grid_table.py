@@ -21,11 +21,13 @@ COLOURS = {
     RunState.DONE: "#2C8FD1",
     RunState.RUNNING: "bold #E69F00",
     RunState.PARTIAL: "#009E73",
+    RunState.QUEUED: "#CC79A7",
     RunState.FAILED: "bold #D55E00",
     RunState.PENDING: "bright_black",
 }
 UNTIL_THEN = "your machine's speed is known after the first cell"
 MEANING = {RunState.PARTIAL: " (begun)", RunState.FAILED: " (tried again)"}
+PLACE = {RunState.RUNNING: "on", RunState.QUEUED: "in"}  # a machine, a task of a batch system
 UNLIMITED = 10_000  # columns: a file has no width
 
 Row = tuple[str, tuple[tuple[str, Any], ...]]  # an arm and its parameters but alpha
@@ -109,7 +111,9 @@ def entry_text(cells: Sequence[CellStatus], times: bool = True) -> Text:
         count = f"{len(alike)}/{len(cells)} " if len(cells) > 1 else ""
         lines.append(Text(f"{count}{state}", colour))
         last = sorted({cell.epochs.last for cell in alike if cell.epochs.dice})
-        if last and state in (RunState.RUNNING, RunState.PARTIAL):
+        if places := sorted({cell.place for cell in alike if cell.place}):
+            lines.append(Text(f"{PLACE[state]} {', '.join(places)}", colour))
+        if last and state in (RunState.RUNNING, RunState.PARTIAL, RunState.QUEUED):
             reached = f"{last[0]}-{last[-1]}" if len(last) > 1 else f"{last[0]}"
             lines.append(Text(f"epoch {reached}", colour))
     if times and any(cell.state is not RunState.DONE for cell in cells):
@@ -124,6 +128,7 @@ def summary(cells: Sequence[CellStatus], at_once: int = 1) -> Text:
     counts = [
         Text(f"{states.count(state)} {state}{MEANING.get(state, '')}", colour)
         for state, colour in COLOURS.items()
+        if state is not RunState.QUEUED or state in states
     ]
     line = Text("Cells: ").append_text(Text(", ").join(counts))
     return line.append(f"\nTime left: {time_left(cells, at_once)}")
