@@ -197,9 +197,11 @@ def take(folder: Path, me: Claim) -> Held:
         try:
             put(ticket, path)
         except FileExistsError as error:
-            if Claim.read(path) != me:  # of a link that was made, a server may say that it was not
+            if not Found(path, number, me, now).still:  # a server may deny a link that was made
                 raise RunLockedError(f"{folder.name}: another process was quicker") from error
-    if found and not found.still:  # it ended, or was taken over, since it was found
+    last = find(folder)  # a look while names come and go may have missed one
+    missed = last is None or last.number != number
+    if missed or (found and not found.still):  # it ended, or was taken over, since it was found
         path.unlink(missing_ok=True)
         raise RunLockedError(f"{folder.name}: another process was quicker")
     if found:

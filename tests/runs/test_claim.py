@@ -134,7 +134,9 @@ def test_in_any_order_of_events_one_node_holds_the_run(tmp_path: Path) -> None:
     run_state_machine_as_test(Nodes, settings=short)  # type: ignore[no-untyped-call]
 
 
-def test_of_many_that_find_the_holder_dead_one_takes_over(tmp_path: Path) -> None:
+@pytest.mark.parametrize("again", range(10))
+def test_of_many_that_find_the_holder_dead_one_takes_over(tmp_path: Path, again: int) -> None:
+    """Names come and go while each looks; a look that missed one would make two holders."""
     silent(take(tmp_path, ME))
     taken, gate = list[Held](), threading.Barrier(8)
 
