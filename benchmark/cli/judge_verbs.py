@@ -253,9 +253,9 @@ def judged_outside(options: argparse.Namespace) -> ExternalScores:
     from benchmark.splits.files import read_split
 
     if not (options.folder.is_dir() or looks_like(options.folder)):
-        raise SpecError(
-            f"{options.folder}: there is no such folder; give the folder that holds the masks"
-        )
+        what = "no folder and no readable zip of masks; copy it again, or give"
+        what = what if options.folder.exists() else "there is no such folder; give"
+        raise SpecError(f"{options.folder}: {what} the folder that holds the masks")
     slices = load_given(request(options))
     split = read_split(options.split, slices)
     return judge(

@@ -107,8 +107,9 @@ def read(path: Path, shape: tuple[int, int]) -> Masks:
 
     path is a folder or a zip with, at any level, BRISC's `masks/NAME.png`, of which those are read
     that the table names, or N_V.png: variant V of slice N, on the slices' own grid. A pixel is
-    tumour where it is above half of what the file's type can hold (127 of 255: BRISC's masks have a
-    thin fringe of greys), or 1 in a mask of 0 and 1. BRISC's masks are then mirrored back where the
+    tumour, in a mask of BRISC, where it is above half of what the file's type can hold (127 of 255,
+    so that a fringe of greys does not count), or 1 in a mask of 0 and 1; in N_V.png, which has one
+    value above 0, where it is not 0. BRISC's masks are then mirrored back where the
     table says so, and resized by nearest neighbour where they are not of this shape. An empty mask
     is a mask. Raises `DataError` for a mask that is there twice or cannot be decoded, a mask N_V of
     another size, and where there is none; `UnsafeDataError` for a file that unpacks to far more
@@ -130,7 +131,8 @@ def read(path: Path, shape: tuple[int, int]) -> Masks:
                     f"{other}); remove one of the two, or give the folder of one"
                 )
             origin = Path(path, name)
-            marked = _marked(decode(origin, io.BytesIO(source.read(name))))
+            levels = decode(origin, io.BytesIO(source.read(name)))
+            marked = _not_zero(levels, origin) if on_grid else _above_half(levels, origin)
             if on_grid and marked.shape != shape:
                 raise DataError(
                     f"{origin}: the mask is {marked.shape[0]}x{marked.shape[1]}, but the slices "
@@ -174,11 +176,26 @@ def differing(masks: Mapping[Variant, Mask]) -> list[Variant]:
     ]
 
 
-def _marked(levels: NDArray[Any]) -> Mask:
+def _not_zero(levels: NDArray[Any], origin: Path) -> Mask:
+    values = np.unique(levels)
+    if len(values[values != 0]) > 1:
+        raise DataError(
+            f"{origin}: the mask holds {len(values)} values, not 0 and one above it; threshold it"
+        )
+    return np.asarray(levels != 0)
+
+
+def _above_half(levels: NDArray[Any], origin: Path) -> Mask:
     if levels.dtype == bool:
         return levels.astype(bool)
-    half = np.iinfo(levels.dtype).max // 2 if levels.max(initial=0) > 1 else 0
-    return np.asarray(levels > half)
+    top = levels.max(initial=0)
+    half = np.iinfo(levels.dtype).max // 2
+    if 1 < top <= half:
+        raise DataError(
+            f"{origin}: the brightest pixel is {top}, and a mask of BRISC has its tumour above "
+            f"{half}; give BRISC's own masks"
+        )
+    return np.asarray(levels > (half if top > 1 else 0))
 
 
 @contextmanager

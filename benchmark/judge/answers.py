@@ -32,8 +32,12 @@ MARGIN = (
     "Equivalent is what two one-sided tests put within {:g} of the reader. It is agreement and not "
     "truth, on slices that are no external test set (compare --section readers)."
 )
+TOO_WIDE = (
+    "With intervals as wide as these no difference, not even 0, would be called equivalent yet."
+)
 NO_EFFECT = (
-    "No arm has been run in splits by image and by patient from the same seed on a slice in common."
+    "No arm has been run in splits by image and by patient from the same seed on a slice in common "
+    "(by image, a histogram of training slices alone is an open choice and does not count)."
 )
 NO_INTERVAL = (
     "an interval needs two known patients and, for an arm that trains, two seeds on one split."
@@ -160,6 +164,9 @@ def _beside_a_reader(judgement: Judgement) -> list[Answer]:
         where = f"{size_of(run)}, {run['precision']}, split by {run['split_unit']}"
         verdicts.append(f"{size_of(run)} by {run['split_unit']}: {row.standing}")
         lines.append(f"{row.cell.name} at {where}: {against_in_words(row, rule.level)}.")
+    rows = [row.difference for _, row in judgement.reference_against_reader if row.difference]
+    if all(row.half_width(2 * rule.level - 1) > rule.margin for row in rows):
+        lines.append(TOO_WIDE)
     lines += [MARGIN.format(rule.margin), *looked_at(_looked_at(judgement, "second-reader"),
                                                      rule.level)]  # fmt: skip
     return [Answer("How near is it to what two readers agree on?", "; ".join(verdicts), (*lines,))]

@@ -373,6 +373,7 @@ class Judgement:
             if is_reference(row.cell, key)
             and panel.runs["recipe_hash"].iloc[0] == self.tolerances.recipe_hash
             and panel.runs["precision"].iloc[0] in rule.precisions
+            and len(comparable.fitted_as_the_thesis(panel.runs)) == len(panel.runs)
         ]
 
     def _apart(self, row: AgainstReader) -> str:

@@ -124,8 +124,26 @@ def test_what_is_above_half_of_the_scale_is_tumour(
     tmp_path: Path, levels: list[int], marked: list[bool]
 ) -> None:
     """127 of 255; a mask of 0 and 1 has a scale of its own; an empty mask is one."""
-    folder = laid(tmp_path / "m", {"3_0.png": png(np.array([levels], np.uint8))})
-    assert read(folder, (1, 6))[3, 0].tolist() == [marked]
+    picture = brisc_table()[3, 0]
+    folder = laid(tmp_path / "m", {f"{picture.name}.png": png(np.array([levels], np.uint8))})
+    (row,) = read(folder, (1, 6))[3, 0].tolist()
+    assert (row[::-1] if picture.mirrored else row) == marked
+
+
+@pytest.mark.parametrize("top", [1, 2, 100, 255])
+def test_on_the_grid_what_is_not_0_is_tumour_whatever_the_value(tmp_path: Path, top: int) -> None:
+    folder = laid(tmp_path / "m", {"3_0.png": png(np.array([[0, top, 0]], np.uint8))})
+    assert read(folder, (1, 3))[3, 0].tolist() == [[False, True, False]]
+
+
+def test_levels_that_no_rule_reads_are_one_error_and_never_an_empty_mask(tmp_path: Path) -> None:
+    several = laid(tmp_path / "grid", {"3_0.png": png(np.array([[0, 100, 255]], np.uint8))})
+    with one_line(DataError, "3_0.png", "3 values", "threshold"):
+        read(several, (1, 3))
+    name = f"{brisc_table()[3, 0].name}.png"
+    dim = laid(tmp_path / "dim", {name: png(np.array([[0, 2, 100]], np.uint8))})
+    with one_line(DataError, name, "100", "above 127"):
+        read(dim, (1, 3))
 
 
 @given(data=st.data())

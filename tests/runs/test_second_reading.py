@@ -151,6 +151,10 @@ def test_the_note_beside_it_has_licence_attribution_and_what_is_not_known() -> N
     text = (second_reading_folder() / "README.md").read_text(encoding="utf-8")
     for said in ("CC BY 4.0", "2506.14318", "What is not known", "No test set", "0.98"):
         assert said in text
+    table = brisc_table()
+    pairs = [(table[n, 0], table[n, 1]) for n, variant in table if variant == 1]
+    images = sum(one.mirrored != other.mirrored for one, other in pairs)
+    assert f"In {images} of the\n{len(pairs)} pairs" in text
 
 
 def variants() -> Masks:

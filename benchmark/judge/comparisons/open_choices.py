@@ -297,7 +297,8 @@ def _notes(choices: OpenChoices, printed: float) -> list[str]:
     )
     sds = (
         "In SDs: the difference over the SD between seeds on those splits. By chance alone one "
-        "training lies 1.2 of them from a mean of three (root mean square)."
+        "training lies 1.2 of them from a mean of three, and one such mean 0.8 from another (root "
+        "mean square)."
     )
     notes = [differences, sds]
     if choices.unit == "image":

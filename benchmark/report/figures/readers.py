@@ -72,7 +72,8 @@ def _parts(panel: Panel, row: AgainstReader, judgement: Judgement) -> list[dict[
     parts = (
         [every, *({k: part[k] for k in every} for part in thirds.records)] if thirds else [every]
     )
-    return [{**own, **part, "standing": row.standing.value} for part in parts]
+    verdicts = [row.standing.value, *[""] * (len(parts) - 1)]  # none by size
+    return [{**own, **part, "standing": of} for part, of in zip(parts, verdicts, strict=True)]
 
 
 def _plot_differences(data: pd.DataFrame, margin: float) -> Canvas:

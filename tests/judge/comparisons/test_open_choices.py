@@ -260,7 +260,9 @@ def test_a_training_of_another_fit_by_image_enters_nothing_that_compares_kinds_o
     def told(collected: Collected) -> list[Any]:
         effects = [(e.difference, e.slices, e.seeds) for e in split_effects(collected)]
         trainings = [its.trainings for its in reference_trainings(collected, *terms())]
-        return [effects, trainings, headline(collected, *terms()).render("csv")]
+        beside = replace(shipped(), collected=collected).reference_against_reader
+        readers = [(panel.title, row.cell.name, row.standing) for panel, row in beside]
+        return [effects, trainings, readers, headline(collected, *terms()).render("csv")]
 
     assert told(more) == told(ours)
     (choices,) = [c for c in open_choices(more, *terms()) if c.unit == "image" and len(c.taken) > 1]
