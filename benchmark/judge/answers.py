@@ -36,8 +36,7 @@ TOO_WIDE = (
     "With intervals as wide as these no difference, not even 0, would be called equivalent yet."
 )
 NO_EFFECT = (
-    "No arm has been run in splits by image and by patient from the same seed on a slice in common "
-    "(by image, a histogram of training slices alone is an open choice and does not count)."
+    "No arm has been run in splits by image and by patient from the same seed on a slice in common."
 )
 NO_INTERVAL = (
     "an interval needs two known patients and, for an arm that trains, two seeds on one split."

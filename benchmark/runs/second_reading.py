@@ -34,7 +34,8 @@ WITHIN, FURTHER = "within.csv", "further-variants.zip"
 HASHED = (SCORES, PREDICTIONS, WITHIN, FURTHER)
 RULE = (
     "of a slice that was outlined more than once, variant 0 counts: the first in the order of "
-    "BRISC's files, train before test; a rule that looks at no score, its mean was known when it was written"
+    "BRISC's files, train before test; a rule that looks at no score; its mean was "
+    "known when it was written"
 )
 SOFTWARE = ("meningioma-bench", "git_commit", "git_dirty", "python", "numpy", "scipy", "pandas",
             "pillow", "scikit-image")  # fmt: skip

@@ -107,7 +107,7 @@ def judge(
         read, notes = brisc.chosen(variants), [second_reading_note(variants)]
         if (odd := sorted(set(read) - set(slices.row_of))) and not only_common:
             raise DataError(
-                f"{folder}: read as a second reading, N_V.png being variant V of slice N, and there "
+                f"{folder}: read as a second reading, N_V.png being variant V of slice N; there "
                 f"is no slice {_first(odd)}: name the masks N.png"
             )
         masks = {number: read[number] for number in sorted(set(read) & set(split.test))}
