@@ -55,6 +55,11 @@ def test_every_relative_link_leads_to_a_file_and_a_heading() -> None:
     assert broken == []
 
 
+def test_no_page_holds_a_mark_of_a_merge() -> None:
+    marks = re.compile(r"^(<<<<<<<|=======|>>>>>>>)", re.MULTILINE)
+    assert [str(page) for page in PAGES if marks.search(page.read_text(encoding="utf-8"))] == []
+
+
 def test_every_file_that_a_page_names_is_there() -> None:
     """`<room>` and `<module>` stand for any; rooms of the judge are written without benchmark/."""
     named = re.compile(
