@@ -65,8 +65,8 @@ def launch(
     specs = {spec.run_id: spec for spec in planned.specs}
     given = [specs[run_id] for array in arrays for task in array.tasks for run_id in task]
     if in_slurm:
-        preflight.check_arrays(arrays)
-    for note in check_cells(given, arms, "cpu"):
+        preflight.check_arrays(arrays, cluster, specs, options.device)
+    for note in [*_idle_rules(cluster, planned), *check_cells(given, arms, "cpu")]:
         print(f"Note: {note}")
     if not arrays:
         return 0
@@ -79,9 +79,19 @@ def launch(
     if in_slurm:
         _submit(arrays, as_task, asked, planned.folder)
         return 0
-    tasks = [as_task(array, ids) for array in arrays for ids in array.tasks]
+    now = time.time()
+    tasks = [as_task(array, ids, now) for array in arrays for ids in array.tasks]
     codes = [pickle.loads(pickle.dumps(task)).work(Leaving()) for task in tasks]
     return max(codes)
+
+
+def _idle_rules(cluster: Cluster, planned: PlannedRuns) -> list[str]:
+    """A note for each rule that speaks of no cell."""
+    return [
+        f"[[cells]] {number} of --cluster speaks of no cell of this grid: only = {dict(rule.only)}"
+        for number, rule in enumerate(cluster.rules, 1)
+        if not any(map(rule.holds, planned.specs))
+    ]
 
 
 def _open_arrays(
@@ -121,10 +131,11 @@ def _task(
     folder: Path,
     array: Array,
     run_ids: Sequence[str],
+    since: float,
 ) -> Task:
+    """What runs these cells. since: when it was submitted, by the clock of the runs' disk."""
     travelling = {name: replace(entry, gflop=None) for name, entry in arms.items()}
     alone = argparse.Namespace(**{**vars(options), "workers": 1, "launcher": "local"})
-    since = time.time()
     paths = [path for path in sys.path if path]  # arms of files are found there
     work = partial(run_cells, asked, travelling, alone, tuple(run_ids), since, paths)
     cells = [(folder / run_id).absolute() for run_id in run_ids]
@@ -145,7 +156,8 @@ def _submit(arrays: Sequence[Array], as_task: Any, asked: Request, runs: Path) -
             folder.rmdir()
         raise
     for folder, array in zip(folders, arrays, strict=True):
-        names = slurm.submit(folder, array.needs, [as_task(array, ids) for ids in array.tasks])
+        now = folder.stat().st_mtime
+        names = slurm.submit(folder, array.needs, [as_task(array, ids, now) for ids in array.tasks])
         record(folder, dict(zip(names, array.tasks, strict=True)))
         print(f"Submitted {_described(array)} as job {names[0].partition('_')[0]}.")
     print(

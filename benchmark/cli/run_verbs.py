@@ -93,7 +93,7 @@ def run_cells(
     if "torch" not in sys.modules:
         let_waiting_threads_sleep(os.environ)
     sys.path += [path for path in paths if path not in sys.path]
-    planned = prepare(asked, arms)
+    planned = prepare(asked, arms, mixing_refused=True)  # where it was submitted
     planned = replace(planned, specs=_chosen(planned, run_ids))
     check_unchanged({spec.arm: arms[spec.arm] for spec in planned.specs})
     return carry_out(asked, planned, arms, options, since, leaving)
@@ -127,8 +127,9 @@ def carry_out(
 ) -> int:
     """Run what was planned, here or in several processes; say what came of it; the exit code.
 
-    since: what failed from then on is not tried again, None for now; leaving: as
-    `RunOptions.leaving`, of work in this process.
+    since: what failed from then on is not tried again, None for now, and in a task of an array, of
+    which many start, other runs are not opened for their times; leaving: as `RunOptions.leaving`,
+    of work in this process.
     """
     cards = cards_seen(options.device)
     _check(planned, arms, *allocate(1, 1, usable_cores(), cards, options.device))
@@ -137,7 +138,7 @@ def carry_out(
     specs, folder = planned.specs, planned.folder
     if planned.slices.phantom:
         print(PHANTOM_WORDS)
-    status = GridStatus(planned, arms)
+    status = GridStatus(planned, arms, with_times=since is None)
     workers = _workers(options, planned, cards, status)
     status.shared(len(workers) / len({worker.device for worker in workers}))
     announce(planned, status, at_once=len(workers))

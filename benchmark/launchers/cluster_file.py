@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
+import sys
 import tomllib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -27,7 +27,7 @@ OURS = {  # sbatch's names of what has a key here, or is for this program to say
 class Needs:
     """What a task asks for. Cells of the same needs are tasks of one array.
 
-    minutes: the time limit; memory: as sbatch has it, such as 16G, "" for the cluster's default;
+    minutes: the time limit; memory: as sbatch has it, such as 16G, 0 for all, "" for the default;
     setup: lines of a shell before the task; sbatch: further options of sbatch and their values;
     at_once: at most so many tasks of an array run at once; cells_per_task: 0 where
     minutes_per_task decides; notice_seconds: a task is told so long before its limit.
@@ -77,6 +77,12 @@ class Cluster:
             needs = _changed(needs, rule.changes) if rule.holds(spec) else needs
         return needs
 
+    def sizing_rule(self, spec: RunSpec) -> int:
+        """Which rule, from 1, says how long a task with this cell is; 0 for none."""
+        sizes = {"cells_per_task", "minutes_per_task"}
+        own = (i for i, r in enumerate(self.rules, 1) if r.holds(spec) and sizes & {*r.changes})
+        return max(own, default=0)
+
 
 def load_cluster(words: Sequence[str], axes: Collection[str]) -> Cluster:
     """Read the words of `--cluster`: a file, or none, and KEY=VALUE, which overrules it.
@@ -107,7 +113,7 @@ def _read(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise SpecError(f"--cluster {path}: there is no such file") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except ValueError as error:  # no TOML, no UTF-8, or a number of thousands of digits
         raise SpecError(f"--cluster {path}: is not valid TOML: {error}") from error
     except OSError as error:
         raise SpecError(f"--cluster {path}: cannot be read: {error.strerror}") from error
@@ -148,7 +154,8 @@ def _check_known(key: str, known: Collection[str], where: str) -> None:
 def _nested(key: str, text: str) -> dict[str, Any]:
     """KEY=VALUE as a table of TOML has it."""
     outer, _, inner = key.partition(".")
-    return {outer: {inner: text}} if inner and outer == SBATCH else {key: text}
+    switch = {"true": True, "false": False}.get(text, text)
+    return {outer: {inner: switch}} if inner and outer == SBATCH else {key: text}
 
 
 def _joined(before: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
@@ -183,14 +190,16 @@ def _word(value: Any) -> str:
 
 
 def _memory(value: Any) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"\d+[KMGT]", value):
-        raise ValueError("must be a whole number and K, M, G or T, such as '16G'")
-    return value
+    text = "0" if type(value) is int and value == 0 else value
+    if not isinstance(text, str) or not re.fullmatch(r"\d+[KMGT]|0", text):
+        raise ValueError("must be a whole number and K, M, G or T, such as '16G', or 0 for all")
+    return text
 
 
 def _minutes(value: Any) -> float:
     number = float(value) if isinstance(value, str) else value
-    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < math.inf:
+    known = isinstance(number, int | float) and not isinstance(number, bool)
+    if not known or not 0 < number <= sys.float_info.max:
         raise ValueError("must be a number of minutes above 0")
     return float(number)
 
@@ -206,8 +215,9 @@ def _sbatch(value: Any) -> tuple[tuple[str, Any], ...]:
     if not isinstance(value, dict):
         raise ValueError("must be a table of sbatch's options, such as {constraint = 'icelake'}")
     for key, own in value.items():
-        if key in OURS:
-            key_here = f"the key {OURS[key]} says it" if OURS[key] else "it is said by this program"
+        if (name := key.replace("_", "-")) in OURS:  # submitit takes either
+            here = OURS[name]
+            key_here = f"the key {here} says it" if here else "it is said by this program"
             raise ValueError(f"has {key!r}: {key_here}")
         if not isinstance(own, str | int | float):
             raise ValueError(f"has {key!r}, whose value must be a word, a number, true or false")
@@ -232,7 +242,7 @@ def time_limit(value: Any) -> int:
     total = ((int(days or 0) * 24 + hours) * 60 + minutes) * 60 + seconds
     if not total:
         raise ValueError("must be above 0")
-    return math.ceil(total / 60)
+    return -(-total // 60)
 
 
 FORMS: dict[str, Callable[[Any], Any]] = {

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+import math
+import os
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmark.errors import SlurmError, SpecError
-from benchmark.launchers.cluster_file import Needs, time_limit
+from benchmark.launchers.cluster_file import Cluster, Needs, time_limit
 from benchmark.launchers.grouping import Array
 from benchmark.runs.slurm_queue import ask, setting
+from benchmark.runs.spec import RunSpec
 
 PROGRAMS = ("sbatch", "srun", "squeue", "sinfo", "scontrol")
 LOOK_SECONDS = 10  # for a node that is free to look at paths
@@ -36,24 +39,35 @@ def check_installed() -> None:
             )
 
 
-def check_arrays(arrays: Sequence[Array]) -> None:
-    """Raise `SpecError` for a partition or a time that the cluster lacks, or too large an array."""
+def check_arrays(
+    arrays: Sequence[Array], cluster: Cluster, specs: Mapping[str, RunSpec], device: str
+) -> None:
+    """Raise `SpecError` for what the cluster cannot give, or what tasks would fail for.
+
+    A partition or a time that it lacks, a notice as long as the time, too large an array, and no
+    card where device, as --device has it, or a cell's precision needs one. specs: by run_id.
+    """
     limits, largest = _partitions(), _largest_array()
     for array in arrays:
+        cells = [specs[run_id] for task in array.tasks for run_id in task]
         _check_partition(array.needs, limits)
+        _check_cards(array.needs, cells, device)
         if len(array.tasks) > largest:
-            cells = -(-array.cells // largest)
+            number, enough = cluster.sizing_rule(cells[0]), -(-len(cells) // largest)
+            cure = f"cells_per_task = {enough} in [[cells]] {number} of its file"
             raise SpecError(
                 f"an array of {len(array.tasks)} tasks is above this cluster's {largest} "
-                f"(MaxArraySize); --cluster cells_per_task={cells} makes it fit, or narrow the "
-                "grid with --only"
+                f"(MaxArraySize); --cluster {f'cells_per_task={enough}' if not number else cure} "
+                "makes it fit, or narrow the grid with --only"
             )
 
 
 def _partitions() -> dict[str, str]:
-    """The time limit of every partition, as sinfo prints it."""
-    lines = ask("sinfo", "--noheader", "--format=%R|%l").splitlines()
-    return {name: limit for name, _, limit in (line.strip().partition("|") for line in lines)}
+    """The time limit of every partition, as sinfo prints it, and under "" that of the default."""
+    lines = ask("sinfo", "--noheader", "--format=%P|%l").splitlines()
+    found = [line.strip().partition("|")[::2] for line in lines]
+    default = next((limit for name, limit in found if name.endswith("*")), "")
+    return {"": default, **{name.removesuffix("*"): limit for name, limit in found}}
 
 
 def _largest_array() -> int:
@@ -62,21 +76,49 @@ def _largest_array() -> int:
     return max(1, int(size) - 1) if size.isdecimal() else 1000  # Slurm's default
 
 
-def _check_partition(needs: Needs, limits: dict[str, str]) -> None:
-    name = needs.partition
-    if name and name not in limits:
+def _check_partition(needs: Needs, limits: Mapping[str, str]) -> None:
+    """Of several partitions, as a,b, Slurm takes one; its variable overrules a script's options."""
+    given = os.environ.get("SBATCH_PARTITION") or needs.partition
+    names = given.split(",")
+    for name in names:
+        if name and name not in limits:
+            raise SpecError(
+                f"partition {name!r} is none of this cluster's; known: "
+                f"{', '.join(sorted(filter(None, limits))) or 'none'} (sinfo)"
+            )
+    told = [limits.get(name, "") for name in names]
+    if needs.minutes > max(map(_most_minutes, told)):
+        where = f"partition {given!r}" if given else "the default partition"
         raise SpecError(
-            f"partition {name!r} is none of this cluster's; known: "
-            f"{', '.join(sorted(limits)) or 'none'} (sinfo)"
+            f"time: {needs.minutes} minutes are above the limit of {where}, {' and '.join(told)}; "
+            "give a shorter time (a task that is out of time goes on by itself)"
+            f"{'' if given else ' or another partition'}"
         )
-    try:
-        limit = time_limit(limits.get(name, ""))
-    except ValueError:  # infinite
-        return
-    if needs.minutes > limit:
+    if needs.notice_seconds >= 60 * needs.minutes:
         raise SpecError(
-            f"time: {needs.minutes} minutes are above the limit of partition {name!r}, "
-            f"{limits[name]}; give a shorter time (a task that is out of time goes on by itself)"
+            f"notice_seconds: {needs.notice_seconds} are not below the time of a task, "
+            f"{60 * needs.minutes} s; give a shorter notice or a longer time"
+        )
+
+
+def _most_minutes(limit: str) -> float:
+    try:
+        return time_limit(limit)
+    except ValueError:  # infinite, or not known
+        return math.inf
+
+
+def _check_cards(needs: Needs, cells: Sequence[RunSpec], device: str) -> None:
+    names = (key.replace("_", "-") for key, value in needs.sbatch if value is not False)
+    if needs.gpus or any(name.startswith(("gres", "gpus-per-", "tres-per-")) for name in names):
+        return
+    why = f"--device {device}" if device.startswith("cuda") else ""
+    if any(cell.recipe.training.precision == "tf32" for cell in cells):
+        why = "precision tf32"
+    if why:
+        raise SpecError(
+            f"{why} needs a card, and tasks ask for none (gpus = 0); say --cluster gpus=1, or "
+            "gpus = 1 in the file"
         )
 
 
@@ -88,7 +130,7 @@ def check_seen(paths: Sequence[Path], needs: Needs) -> str:
     """
     options = [f"--partition={needs.partition}"] if needs.partition else []
     options += [f"--account={needs.account}"] if needs.account else []
-    options += [f"--{key}={value}" for key, value in needs.sbatch if value not in (True, False)]
+    options += [f"--{key}={value}" for key, value in needs.sbatch if type(value) is not bool]
     words = ["--ntasks=1", "--time=1", f"--immediate={LOOK_SECONDS}", "--chdir=/", *options]
     look = ["sh", "-c", LOOK, "sh", *map(str, paths)]
     try:

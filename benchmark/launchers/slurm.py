@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,20 @@ from benchmark.launchers.task import Task
 
 ALWAYS_AGAIN = 10**6  # time limits that a task may meet: `Task.checkpoint` says when it is enough
 
+OF_A_TASK = ("SLURM_ARRAY_", "SLURM_RESTART_COUNT")
+
 
 def submit(folder: Path, needs: Needs, tasks: Sequence[Task]) -> list[str]:
     """Give tasks to Slurm as one array; return what squeue calls each of them.
 
     folder: for its logs, scripts and pickled tasks; its name is the job's. Raises `SlurmError` with
-    sbatch's own words where it refuses.
+    sbatch's own words where it refuses. What a task of an array knows of itself in the environment
+    is dropped: sbatch would hand it to the job.
     """
     from submitit.core.utils import FailedJobError, FailedSubmissionError
 
+    for name in [name for name in os.environ if name.startswith(OF_A_TASK)]:
+        del os.environ[name]
     try:
         with contextlib.redirect_stderr(io.StringIO()):  # there submitit prints sbatch's words
             jobs = _executor(folder, needs).submit_array(list(tasks))
@@ -60,7 +66,12 @@ def _executor(folder: Path, needs: Needs) -> Any:
         array_parallelism=needs.at_once,
         signal_delay_s=needs.notice_seconds,
         srun_args=[f"--cpus-per-task={needs.cpus}"],  # from 22.05 on srun takes it from no script
-        additional_parameters={"requeue": True, **dict(needs.sbatch)},
+        additional_parameters={"requeue": True, **_given(needs.sbatch)},
         **{key: value for key, value in named.items() if value},
     )
     return executor
+
+
+def _given(options: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Options of sbatch without those that are false, which it is not given."""
+    return {key: value for key, value in options if value is not False}

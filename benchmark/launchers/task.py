@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -57,7 +58,7 @@ class Task:
     ) -> None:
         self.work, self.folder, self.cells = work, folder, tuple(cells)
         self.notice_seconds, self.idle_starts = notice_seconds, idle_starts
-        self.began = 0.0
+        self.began = math.inf  # until it begins: what is there already is no progress
 
     def __call__(self) -> int:
         """Run the cells; the exit code. Errors end the task with a line on stderr."""
@@ -144,9 +145,11 @@ def _told(leaving: Leaving, patience: float) -> Iterator[Callable[[], None]]:
 
     def soon(number: int, frame: FrameType | None) -> None:
         if not signal.getitimer(signal.ITIMER_REAL)[0]:
-            print(f"told at {time.strftime('%H:%M:%S')} that the time is nearly over", flush=True)
             leaving.now = True
             signal.setitimer(signal.ITIMER_REAL, patience)
+            line = f"told at {time.strftime('%H:%M:%S')} that the time is nearly over\n"
+            with contextlib.suppress(OSError):  # `print` fails where the work is just printing
+                os.write(1, line.encode())
 
     def over(number: int, frame: FrameType | None) -> None:
         raise OutOfTime

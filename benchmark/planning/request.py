@@ -108,11 +108,13 @@ def prepare(
     keep_splits: bool = True,
     say: Callable[[str], None] | None = print,
     slices: SliceSet | None = None,
+    mixing_refused: bool = False,
 ) -> PlannedRuns:
     """Load the data, read or draw the splits, expand the grid. Writes nothing but new splits.
 
     keep_splits: whether they are kept; say is as in `load_slices`; slices: the request's, where
-    they were read before. Raises a `BenchmarkError` for
+    they were read before; mixing_refused: whether `refuse_mixing`, which opens a file of every run,
+    was done before. Raises a `BenchmarkError` for
     anything that is not as it should be, before any folder is written to.
     """
     grid = load_grid(request.grid_name)
@@ -120,7 +122,8 @@ def prepare(
         grid = _grid_of_files(grid, request.arm_files, arms)
     recipe = load_recipe(request.protocol or grid.protocol, {**grid.overrides, **request.overrides})
     slices = load_slices(request, say) if slices is None else slices
-    refuse_mixing(request.folder, slices)
+    if not mixing_refused:
+        refuse_mixing(request.folder, slices)
     shape = slices.shape if request.image_size is None else (request.image_size, request.image_size)
     check_sides(shape, "--image-size")
     if max(shape) > MAX_SIDE:

@@ -68,7 +68,8 @@ class GridStatus:
 
     What is known to be done is not looked at again. now: seconds since 1970; waiting: the run_ids
     that a batch system has in its queue, and the task of each; ended: those whose holder it knows
-    to be gone; needs_click: names of the arms that are shown a click.
+    to be gone; with_times: whether estimates learn from the folder's runs, each of which is opened;
+    needs_click: names of the arms that are shown a click.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class GridStatus:
         now: Callable[[], float] = time.time,
         waiting: Mapping[str, str] = MappingProxyType({}),
         ended: Collection[str] = (),
+        with_times: bool = True,
     ) -> None:
         self.specs, self.folder = planned.specs, planned.folder
         self.slices, split = len(planned.slices.slice_id), next(iter(planned.splits.values()))
@@ -86,7 +88,7 @@ class GridStatus:
         self.waiting, self.ended = waiting, ended
         self.needs_click = frozenset(name for name, entry in arms.items() if entry.needs_click)
         self.began = self.taken = now()
-        self.own = timing_records(self.folder, self.slices)
+        self.own = timing_records(self.folder, self.slices) if with_times else []
         self.ours = timing_records(reproduction_folder(), self.slices, ours=True)
         self.under_way: list[TimingRecord] = []
         self.sharing = 1.0

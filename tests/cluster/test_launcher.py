@@ -147,6 +147,10 @@ def test_what_a_site_does_not_allow_is_one_line_and_nothing_is_submitted(
 ) -> None:
     assert "'nowhere' is none of" in refused(capsys, f"reproduce {ONE} {LAUNCH} partition=nowhere")
     assert "above the limit of" in refused(capsys, f"reproduce {ONE} {LAUNCH} partition=short")
+    two = refused(capsys, f"reproduce {ONE} {LAUNCH} partition=short,urgent")
+    assert "above the limit of partition 'short,urgent'" in two
+    longer = refused(capsys, f"reproduce {ONE} {LAUNCH} time=1441")
+    assert "above the limit of the default partition, 1-00:00:00;" in longer
     large = f"reproduce --data phantoms --grid thesis --out runs {LAUNCH}"
     assert "an array of 108 tasks is above this cluster's 8" in refused(capsys, large)
     assert site.call("squeue", "--noheader").stdout == ""

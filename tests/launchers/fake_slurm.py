@@ -14,11 +14,12 @@ SCRIPTS = {
     "srun": "cat $FAKE/srun.err >&2; cat $FAKE/srun; [ ! -s $FAKE/srun.err ]",
     "sbatch": """\
 cat $FAKE/sbatch.err >&2; [ -s $FAKE/sbatch.err ] && exit 1
-n=$(($(ls $FAKE | grep -c script) + 12)); cp "$1" $FAKE/script-$n; echo "Submitted batch job $n"
+n=$(($(ls $FAKE | grep -c script) + 12)); cp "$1" $FAKE/script-$n; env > $FAKE/env
+echo "Submitted batch job $n"
 """,
 }
 ANSWERS = {
-    "sinfo": "main|1:00:00\nlong|infinite\n", "largest": "9", "squeue": "", "squeue.err": "",
+    "sinfo": "main|1:00:00\nlong*|infinite\n", "largest": "9", "squeue": "", "squeue.err": "",
     "srun": "looked on n1\n", "srun.err": "", "sbatch.err": "",
 }  # fmt: skip
 

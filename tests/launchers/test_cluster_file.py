@@ -97,7 +97,12 @@ def test_a_word_for_the_minutes_of_a_task_overrules_a_number_of_cells(tmp_path: 
         ("gpus = true", "gpus = True must be a whole number"),
         ("cpus = 0", "cpus = 0 must be a whole number from 1 up"),
         ("cpus = 1.5", "cpus = 1.5 must be a whole number"),
-        ("memory = 16", "memory = 16 must be a whole number and K, M, G or T, such as '16G'"),
+        ("memory = 1", "memory = 1 must be"),
+        ("memory = false", "memory = False must be"),
+        (
+            "memory = 16",
+            "memory = 16 must be a whole number and K, M, G or T, such as '16G', or 0 for all",
+        ),
         ("time = '4h'", "time = '4h' must be minutes, or a time such as '4:00:00'"),
         ("time = 0", "time = 0 must be above 0"),
         ("time = -5", "time = -5 must be minutes"),
@@ -105,10 +110,13 @@ def test_a_word_for_the_minutes_of_a_task_overrules_a_number_of_cells(tmp_path: 
         ("partition = ''", "partition = '' must be a word"),
         ("setup = [1]", r"setup = \[1\] must be a list of lines of a shell"),
         ("minutes_per_task = inf", "minutes_per_task = inf must be a number of minutes above 0"),
+        (f"minutes_per_task = {'9' * 401}", "9 must be a number of minutes above 0"),
+        (f"cpus = {'9' * 5000}", "is not valid TOML: Exceeds the limit"),
         ("minutes_per_task = 1\ncells_per_task = 1", "one of them says how long a task is"),
         ("sbatch = 'x'", "must be a table of sbatch's options"),
         ("sbatch = {mem = '1G'}", "has 'mem': the key memory says it"),
         ("sbatch = {array = '1-9'}", "has 'array': the key at_once says it"),
+        ("sbatch = {cpus_per_task = 9}", "has 'cpus_per_task': the key cpus says it"),
         ("sbatch = {output = 'x'}", "has 'output': it is said by this program"),
         ("sbatch = {x = [1]}", "has 'x', whose value must be a word"),
         ("cells = 3", r"cells must be written as \[\[cells\]\]"),
@@ -125,6 +133,25 @@ def test_what_is_wrong_is_named_with_what_would_be_right(
         load(tmp_path, text)
     assert str(error.value).startswith(f"--cluster {tmp_path / 'mine.toml'}: ")
     assert "\n" not in str(error.value)
+
+
+def test_no_memory_is_all_of_a_node(tmp_path: Path) -> None:
+    """As sbatch(1) has it."""
+    assert load(tmp_path, "memory = 0").most.memory == "0"
+    assert load_cluster(["memory=0"], AXES).most.memory == "0"
+
+
+def test_options_of_sbatch_are_switched_on_and_off_by_words_too(tmp_path: Path) -> None:
+    text, words = "sbatch = {exclusive = true, x = 1}", ["sbatch.exclusive=false", "sbatch.y=true"]
+    options = load(tmp_path, text, *words).most.sbatch
+    assert options == (("exclusive", False), ("x", 1), ("y", True))
+
+
+def test_the_last_rule_that_says_how_long_a_task_is_is_known(tmp_path: Path) -> None:
+    only = "\n[[cells]]\nonly = {kernel_size = 9}\n"
+    cluster = load(tmp_path, f"{only}cells_per_task = 1{only}minutes_per_task = 9{only}cpus = 2")
+    assert cluster.sizing_rule(spec(kernel_size=9)) == 2
+    assert cluster.sizing_rule(spec(kernel_size=3)) == 0
 
 
 @pytest.mark.parametrize(

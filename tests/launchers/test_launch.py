@@ -8,13 +8,18 @@ import pickle
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bench_forms import TINY_GRID, bits, call, refused
 from launchers.fake_slurm import FakeSlurm
 
+from benchmark.cli import launch
 from benchmark.launchers import preflight
+from benchmark.launchers.cluster_file import Needs
 from benchmark.launchers.task import Leaving
+from benchmark.planning import request, time_estimate
+from benchmark.runs import run_folder
 from benchmark.runs.claim import Claim, take
 from benchmark.runs.run_folder import RunFolder, write_json
 
@@ -195,6 +200,10 @@ def test_where_squeue_does_not_answer_nothing_is_submitted_and_plan_says_so(
     [
         ("partition=mian", "partition 'mian' is none of this cluster's; known: long, main (sinfo)"),
         ("partition=main time=61", "61 minutes are above the limit of partition 'main', 1:00:00;"),
+        ("partition=main,mian", "partition 'mian' is none of this cluster's; known: long, main ("),
+        ("partition=main,brief time=61", "limit of partition 'main,brief', 1:00:00 and 30:00;"),
+        ("time=90 notice_seconds=5400", "notice_seconds: 5400 are not below the time of a task"),
+        ("time=90 notice_seconds=9999", "5400 s; give a shorter notice or a longer time"),
         ("cells_per_task=0", "cells_per_task = '0' must be a whole number from 1 up"),
         ("nowhere.toml", "--cluster nowhere.toml: there is no such file"),
     ],
@@ -202,8 +211,120 @@ def test_where_squeue_does_not_answer_nothing_is_submitted_and_plan_says_so(
 def test_what_the_cluster_lacks_is_told_before_anything_is_submitted(
     capsys: Capture, slurm: FakeSlurm, words: str, told: str
 ) -> None:
+    if "brief" in words:
+        slurm.answers("sinfo", "main|1:00:00\nbrief|30:00\nlong*|infinite\n")
     assert told in refused(capsys, f"{SUBMIT} --cluster {words}")
     assert slurm.scripts == []
+
+
+@pytest.mark.parametrize("words", ["partition=main,brief time=60", "partition=main,long time=61"])
+def test_of_several_partitions_one_with_the_time_is_enough(
+    capsys: Capture, slurm: FakeSlurm, words: str
+) -> None:
+    slurm.answers("sinfo", "main|1:00:00\nbrief|30:00\nlong*|infinite\n")
+    output = said(capsys, f"{SUBMIT} --dry-run --cluster {words}")
+    assert f"#SBATCH --{words.partition(' ')[0]}" in output.splitlines()
+
+
+def test_without_a_partition_the_time_is_held_to_that_of_the_default(
+    capsys: Capture, slurm: FakeSlurm, monkeypatch: Patch
+) -> None:
+    """sinfo(1): %P marks it by an asterisk. $SBATCH_PARTITION is sbatch's own other default."""
+    slurm.answers("sinfo", "main*|1:00:00\nlong|infinite\n")
+    error = refused(capsys, f"{SUBMIT} --cluster time=61")
+    assert "time: 61 minutes are above the limit of the default partition, 1:00:00;" in error
+    assert "or another partition" in error
+    for words in ("time=60", "time=61 partition=long"):
+        assert "to be given away" in said(capsys, f"{SUBMIT} --dry-run --cluster {words}")
+    monkeypatch.setenv("SBATCH_PARTITION", "long")
+    assert "to be given away" in said(capsys, f"{SUBMIT} --dry-run --cluster time=61")
+
+
+@pytest.mark.parametrize(
+    "words", ["--device cuda", "--device cuda:1", "--set training.precision=tf32"]
+)
+def test_what_needs_a_card_is_refused_where_tasks_ask_for_none(
+    capsys: Capture, slurm: FakeSlurm, words: str
+) -> None:
+    told = f"{'precision tf32' if 'tf32' in words else words} needs a card, and tasks ask for none"
+    for without in ("gpus=0", "sbatch.gres=false", "sbatch.constraint=rome"):
+        assert told in refused(capsys, f"{SUBMIT} {words} --cluster {without}")
+    for option in ("gpus=1", "sbatch.gres=gpu:1", "sbatch.gpus_per_task=1"):
+        output = said(capsys, f"{SUBMIT} {words} --dry-run --cluster {option}")
+        assert "2 cells in 1 task," in output
+
+
+def test_options_of_sbatch_that_are_false_are_not_given(capsys: Capture, slurm: FakeSlurm) -> None:
+    words = "sbatch.exclusive=false sbatch.contiguous=true sbatch.nice=0"
+    output = said(capsys, f"{SUBMIT} --dry-run --cluster {words}").splitlines()
+    assert not [line for line in output if "exclusive" in line]
+    assert {"#SBATCH --contiguous", "#SBATCH --nice=0"} <= {*output}
+
+
+def test_the_node_that_looks_is_asked_for_with_options_of_one_and_nought(
+    monkeypatch: Patch,
+) -> None:
+    """1 == True in Python, but it is a value."""
+    asked: list[tuple[str, ...]] = []
+
+    def ask(*words: str, seconds: float) -> str:
+        asked.append(words)
+        return ""
+
+    monkeypatch.setattr(preflight, "ask", ask)
+    options = (("switches", 1), ("nice", 0), ("exclusive", True), ("contiguous", False))
+    preflight.check_seen([], Needs(sbatch=options))
+    assert {"--switches=1", "--nice=0"} <= {*asked[0]}
+    assert not [word for word in asked[0] if "exclusive" in word or "contiguous" in word]
+
+
+def test_a_rule_that_speaks_of_no_cell_is_noted(capsys: Capture, slurm: FakeSlurm) -> None:
+    rules = "[[cells]]\nonly = {arm = 'otsu'}\ncpus = 2\n[[cells]]\nonly = {arm = 'ostu'}\ncpus = 3"
+    Path("mine.toml").write_text(rules)
+    output = said(capsys, f"{SUBMIT} --dry-run --cluster mine.toml")
+    assert (
+        "Note: [[cells]] 2 of --cluster speaks of no cell of this grid: only = {'arm': ['ostu']}"
+        in output
+    )
+    assert "[[cells]] 1" not in output
+
+
+def test_a_job_does_not_inherit_what_the_task_that_submitted_it_knew_of_itself(
+    capsys: Capture, slurm: FakeSlurm, monkeypatch: Patch
+) -> None:
+    for name in ("ARRAY_JOB_ID", "ARRAY_TASK_ID", "RESTART_COUNT", "CONF"):
+        monkeypatch.setenv(f"SLURM_{name}", "7")
+    said(capsys, SUBMIT)
+    there = (slurm.told / "env").read_text()
+    assert [n in there for n in ("SLURM_ARRAY_", "SLURM_RESTART", "SLURM_CONF=7")] == [0, 0, 1]
+
+
+def test_a_task_tells_time_by_the_disk_and_opens_no_run_but_its_own(
+    capsys: Capture, slurm: FakeSlurm, monkeypatch: Patch
+) -> None:
+    """Of its submission, whatever the login node's clock says."""
+    clock = time.time
+    monkeypatch.setattr(launch.time, "time", lambda: clock() + 3600)
+    said(capsys, SUBMIT)
+    monkeypatch.setattr(launch.time, "time", clock)
+    (path,) = Path("out/.slurm").glob("*/12_submitted.pkl")
+    task = pickle.loads(path.read_bytes()).function
+    assert abs(task.work.args[4] - path.parent.stat().st_mtime) < 60
+    other = RunFolder(Path("out"), "another")
+    other.path.mkdir()
+    for name in ("spec.json", "result.json"):
+        write_json(other / name, {"phantom": False})
+    opened: list[Path] = []
+    read = run_folder.read_json
+
+    def noted(path: Path) -> Any:
+        opened.append(path.parent)
+        return read(path)
+
+    for module in (request, time_estimate):
+        monkeypatch.setattr(module, "read_json", noted)
+    assert task.work(Leaving()) == 0
+    assert other.path not in opened
 
 
 def test_an_array_that_is_too_large_is_told_with_what_makes_it_fit(
@@ -215,6 +336,17 @@ def test_an_array_that_is_too_large_is_told_with_what_makes_it_fit(
     assert "an array of 2 tasks is above this cluster's 1 (MaxArraySize);" in error
     assert "--cluster cells_per_task=2 makes it fit" in error
     assert "Submitted" in said(capsys, f"{SUBMIT} --cluster cells_per_task=2 time=30")
+
+
+def test_where_a_rule_makes_an_array_too_large_it_is_the_rule_that_is_named(
+    capsys: Capture, slurm: FakeSlurm
+) -> None:
+    """A word of the command line does not overrule it."""
+    slurm.answers("largest", "2")
+    rule = "[[cells]]\nonly = {arm = ['otsu', 'background']}\ncells_per_task = 1"
+    Path("mine.toml").write_text(rule)
+    error = refused(capsys, f"{SUBMIT} --cluster mine.toml cells_per_task=2")
+    assert "--cluster cells_per_task = 2 in [[cells]] 1 of its file makes it fit" in error
 
 
 def test_a_path_that_nodes_do_not_see_is_told(capsys: Capture, slurm: FakeSlurm) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -18,6 +20,7 @@ from benchmark.launchers.task import MOST_IDLE_STARTS, Leaving, Task
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no Slurm")
 
 Capture = pytest.CaptureFixture[str]
+Fd = pytest.CaptureFixture[str]
 Work = Callable[[Leaving], int]
 
 
@@ -92,6 +95,34 @@ def test_told_that_time_is_nearly_over_it_may_leave_a_state_and_is_then_begun_an
     assert submitits == [signal.SIGUSR2]
 
 
+def test_the_notice_is_heard_while_the_work_prints(
+    tmp_path: Path, submitits: list[int], monkeypatch: pytest.MonkeyPatch, capfd: Fd
+) -> None:
+    """Python refuses to print from a handler that has interrupted a write of the same stream."""
+    monkeypatch.chdir(tmp_path)
+
+    class Disk(io.RawIOBase):
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data: Any) -> int:
+            if not told:
+                told.append(tell(signal.SIGUSR2))
+            return len(data)
+
+    told: list[None] = []
+    busy = io.TextIOWrapper(io.BufferedWriter(Disk()))
+
+    def work(leaving: Leaving) -> int:
+        monkeypatch.setattr(sys, "stdout", busy)
+        print("a word", flush=True)
+        monkeypatch.undo()
+        return 10 * leaving() + bool(signal.getitimer(signal.ITIMER_REAL)[0])
+
+    assert task(work, tmp_path, notice=600)() == 11
+    assert "that the time is nearly over\n" in capfd.readouterr().out
+
+
 def test_work_that_ends_before_the_notice_is_over_is_not_begun_anew(
     tmp_path: Path, submitits: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,6 +162,15 @@ def test_a_folder_that_the_node_does_not_have_is_one_line(tmp_path: Path, capsys
         f"error: {gone}: cannot be seen from this node (No such file or directory); start from a "
         "folder on a disk that every node has\n"
     )
+
+
+def test_a_start_that_ended_while_it_loaded_made_no_progress_whatever_there_was(
+    tmp_path: Path,
+) -> None:
+    pytest.importorskip("submitit")
+    (tmp_path / "checkpoint.pt").touch()
+    again = task(lambda leaving: 0, tmp_path, cells=(tmp_path,)).checkpoint().function
+    assert again.idle_starts == 1
 
 
 @pytest.mark.parametrize("name", ["checkpoint.pt", "result.json", "failure.json"])
