@@ -335,6 +335,20 @@ def test_a_task_of_slurms_is_dead_once_it_is_gone_or_waits_to_begin_anew(
     assert claim.job_lives(task) is None
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="files of Windows name no such user")
+def test_a_run_of_another_users_is_left_to_a_task_that_squeue_does_not_show(
+    tmp_path: Path, monkeypatch: Patch
+) -> None:
+    monkeypatch.setattr(claim, "waiting_or_running", lambda jobs: {})
+    monkeypatch.setattr(claim, "cluster", lambda: "c")
+    held = take(tmp_path, replace(OTHER, job="9_1", cluster="c"))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getuid", lambda: held.path.stat().st_uid + 1)
+        with pytest.raises(RunLockedError, match="working on this run, on b"):
+            take(tmp_path, ME)
+    take(tmp_path, ME).check()
+
+
 def test_a_task_names_its_job_its_node_and_how_often_it_was_begun(monkeypatch: Patch) -> None:
     for name, value in {"ARRAY_JOB_ID": "9", "ARRAY_TASK_ID": "3", "JOB_ID": "12"}.items():
         monkeypatch.setenv(f"SLURM_{name}", value)
@@ -438,24 +452,24 @@ def test_who_lost_a_run_while_a_network_learned_leaves_the_checkpoint_of_who_has
     assert checkpoint.read_bytes() == b"the winner's"
 
 
-def test_who_loses_a_run_while_it_writes_its_outcome_leaves_result_and_checkpoint(
-    table: Table, monkeypatch: Patch
+@pytest.mark.parametrize("last", ["timing.json", "result.json"])
+def test_who_loses_a_run_while_it_writes_its_outcome_leaves_what_is_next(
+    table: Table, last: str, monkeypatch: Patch
 ) -> None:
+    """No result after a loss, and the checkpoint stays for who has the run now."""
     Paused.then = "nothing"
-    folder, pack = table.folder, run_folder.pack_masks
+    folder, write = table.folder, run_folder.write_json
 
-    def paused(masks: Any) -> bytes:
-        found = find(folder.path)
-        assert found
-        silent(Held(found.path, found.number, found.claim))
-        take(folder.path, on("b"))
-        (folder / "checkpoint.pt").write_bytes(b"the winner's")
-        return pack(masks)
+    def paused(path: Path, content: Any) -> None:
+        write(path, content)
+        if path.name == last:
+            (folder / "checkpoint.pt").write_bytes(b"the winner's")
+            (folder / ".claim-2").touch()
 
-    monkeypatch.setattr(run_folder, "pack_masks", paused)
+    monkeypatch.setattr(run_folder, "write_json", paused)
     assert table.run() is RunState.RUNNING
     assert (folder / "checkpoint.pt").exists()
-    assert not (folder / "result.json").exists()
+    assert (folder / "result.json").exists() == (last == "result.json")
 
 
 def test_who_lost_a_run_before_it_begins_writes_no_spec(table: Table) -> None:
