@@ -82,7 +82,8 @@ def queue_of(runs: Path, open_ids: Iterable[str]) -> Queue:
     open_now = set(open_ids) if every else set()
     of_interest = [s for s in every if any(open_now & {*ids} for ids in s.tasks.values())]
     jobs = {task.partition("_")[0] for s in of_interest for task in s.tasks}
-    held = {run_id: claim for run_id in open_now if (claim := holder(runs / run_id))}
+    found = {run_id: holder(runs / run_id) for run_id in open_now}
+    held = {i: f.claim for i, f in found.items() if f and f.ours}  # squeue may hide others' jobs
     here = cluster() if any(claim.job for claim in held.values()) else ""
     held = {i: c for i, c in held.items() if c.job and c.cluster == here}
     there = waiting_or_running(jobs | {claim.job.partition("_")[0] for claim in held.values()})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
@@ -89,20 +90,34 @@ class RunFolder:
     def node(self) -> str:
         """The name of the machine that works on this run; "" where none is known to."""
         at_work = holder(self.path)
-        return at_work.node if at_work else ""
+        return at_work.claim.node if at_work else ""
 
     def locked(self) -> bool:
         """True while a living process works on this run, here or on another machine."""
         if not (self / LOCK).exists():
             return False
         try:
-            with FileLock(self / LOCK, timeout=0):
+            with self._flock(0) as locked:
                 pass
         except Timeout:
             return True
         except OSError:  # a folder that may only be read: nobody works in it
             return False
-        return holder(self.path) is not None
+        return holder(self.path, locked) is not None
+
+    @contextlib.contextmanager
+    def _flock(self, patience: float) -> Iterator[bool]:
+        """Hold the lock of this machine; False where the disk has none, and claims alone tell."""
+        lock = FileLock(self / LOCK, timeout=patience, fallback_to_soft=False)
+        try:
+            lock.acquire()
+        except OSError as error:  # `Timeout` is one, without a number
+            if error.errno != errno.ENOSYS:
+                raise
+        try:
+            yield lock.is_locked
+        finally:
+            lock.release()
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -114,7 +129,10 @@ class RunFolder:
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(self / LOCK, timeout=LOCK_PATIENCE_SECONDS), claimed(self.path) as held:
+            with (
+                self._flock(LOCK_PATIENCE_SECONDS) as locked,
+                claimed(self.path, locked) as held,
+            ):
                 self.held = held
                 yield
         except Timeout as error:
@@ -144,6 +162,7 @@ class RunFolder:
         changed, the record names every commit that worked on the run. Raises `RecordError` where
         the folder holds another spec.
         """
+        self.check()
         canonical = _finite(spec.canonical())
         if (self / SPEC).exists() and read_json(self / SPEC).get("spec") != canonical:
             raise RecordError(
@@ -190,7 +209,7 @@ class RunFolder:
         """Write scores, predictions, timing, the model where one is kept, and result.json last.
 
         As do the others that write while the run is held, it raises `RunLockedError`, and writes
-        nothing, where another process has taken it over.
+        nothing more, where another process has taken it over.
         """
         self.check()
         write_bytes(self / SCORES, csv_bytes(scores))
@@ -201,6 +220,7 @@ class RunFolder:
         hashed = (SCORES, PREDICTIONS) if model is None else (SCORES, PREDICTIONS, MODEL)
         sha256 = {name: file_sha256(self / name) for name in hashed}
         heading = {"schema": SCHEMA, "run_id": self.run_id}
+        self.check()
         write_json(self / RESULT, {**heading, **result, "sha256": sha256})
 
     def fail(self, error: BaseException, trace: str) -> None:

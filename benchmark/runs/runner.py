@@ -157,6 +157,7 @@ def _carry_out(spec: RunSpec, folder: RunFolder, data: PreparedData, options: Ru
     }
     folder.write_history(report.history)
     folder.finish(scores, predictions, timing, result, _model(arm, spec, data, split, options))
+    folder.check()
     (folder / run_folder.CHECKPOINT).unlink(missing_ok=True)
 
 
@@ -180,13 +181,17 @@ def _context(spec: RunSpec, folder: RunFolder, options: RunOptions) -> RunContex
         folder.write_history(history)
         options.on_epoch(spec, history)
 
+    def leaving() -> bool:
+        folder.check()  # asked before a checkpoint is written, which may be another's by now
+        return options.leaving()
+
     return RunContext(
         recipe=spec.recipe,
         seed=spec.seed or 0,
         device=options.device,
         checkpoint=folder / run_folder.CHECKPOINT,
         checkpoint_every_seconds=options.checkpoint_every_seconds,
-        leaving=options.leaving,
+        leaving=leaving,
         on_epoch=on_epoch,
     )
 

@@ -123,8 +123,9 @@ def _train(
         state.stopping = state.stopping.after(monitored)
         if state.stopping.improved:
             state.best_weights = copy.deepcopy(model.state_dict())
+        leaving = context.leaving()  # before anything is written: it says so where the run was lost
         due = time.monotonic() - saved >= context.checkpoint_every_seconds
-        if context.checkpoint and (due or context.leaving()):
+        if context.checkpoint and (due or leaving):
             state.save(context.checkpoint)
             saved = time.monotonic()
         context.on_epoch(state.history)

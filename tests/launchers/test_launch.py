@@ -163,8 +163,9 @@ def test_numbers_of_jobs_that_are_given_out_anew_are_not_taken_for_ours(
 
 
 def test_a_cell_whose_holder_is_gone_from_the_queue_is_given_away_before_its_heartbeat_is_old(
-    capsys: Capture, slurm: FakeSlurm
+    capsys: Capture, slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """One of another user's is not: squeue may hide it."""
     run_ids = ids(capsys)
     said(capsys, SUBMIT)
     folder = RunFolder(Path("out"), run_ids[0])
@@ -177,6 +178,9 @@ def test_a_cell_whose_holder_is_gone_from_the_queue_is_given_away_before_its_hea
     assert "running on n7" in listed
     assert "1 running, 1 queued, 0 to be given away" in said(capsys, f"{SUBMIT} --dry-run")
     slurm.answers("squeue", "")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getuid", lambda: (folder / ".claim-1").stat().st_uid + 1)
+        assert "1 running, 0 queued, 1 to be given away" in said(capsys, f"{SUBMIT} --dry-run")
     assert "0 running, 0 queued, 2 to be given away" in said(capsys, f"{SUBMIT} --dry-run")
     assert "1 partial (begun)" in said(capsys, f"plan {GRID} --out out")
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
+from baselines import ARMS
 from benchmark.arm import ArmEntry, Cases, FitReport, RunContext
 from benchmark.data.slices import SliceSet
 from benchmark.errors import RunLockedError, SlurmError
@@ -28,6 +31,7 @@ from benchmark.runs.run_folder import RunFolder, RunState
 from benchmark.runs.runner import RunOptions, run_one
 from benchmark.runs.slurm_queue import QueuedTask
 from benchmark.splits.split import make
+from benchmark.training import loop
 
 Patch = pytest.MonkeyPatch
 ME = Claim(host="a", node="a", pid=1, token="me")
@@ -45,29 +49,34 @@ def silent(held: Held) -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "age", "pid", "job", "gone"),
+    ("what", "age", "pid", "job", "locked", "gone"),
     [
-        ({}, 0, True, True, False),
-        ({}, DEAD_SECONDS, True, True, False),
-        ({}, DEAD_SECONDS + 1, True, True, True),  # no sign of life
-        ({"host": "a"}, 0, True, None, False),
-        ({"host": "a"}, 0, False, None, True),  # its process is gone from this machine
-        ({"host": "a", "pid": 1}, 0, True, None, True),  # its number is this process's
-        ({}, 0, False, None, False),  # a number of another machine's says nothing
-        ({"job": "9_1"}, 0, True, False, True),  # its task is gone from the queue
-        ({"job": "9_1"}, 0, True, None, False),  # the queue cannot be asked
-        ({"job": ""}, 0, True, False, False),  # it has none
-        ({"job": "9_0"}, 0, True, True, True),  # this very task, begun anew since
-        ({"job": "9_0", "start": 2}, 0, True, False, False),  # this very task, as it is now
-        ({"job": "9_0", "cluster": "d"}, 0, True, True, False),  # a task of another cluster's
+        ({}, 0, True, True, True, False),
+        ({}, DEAD_SECONDS, True, True, True, False),
+        ({}, DEAD_SECONDS + 1, True, True, True, True),  # no sign of life
+        ({}, -DEAD_SECONDS, True, True, True, False),
+        ({}, -DEAD_SECONDS - 1, True, True, True, True),  # none since a clock was put right
+        ({"host": "a"}, 0, True, None, True, True),  # of this machine, whose lock was free
+        ({"host": "a", "namespace": "x"}, 0, True, None, True, True),  # of a container's last start
+        ({"host": "a"}, 0, True, None, False, False),
+        ({"host": "a"}, 0, False, None, False, True),  # its process is gone from this machine
+        ({"host": "a", "pid": 1}, 0, True, None, False, True),  # its number is this process's
+        ({"host": "a", "namespace": "x"}, 0, False, None, False, False),  # a container's numbers
+        ({}, 0, False, None, True, False),  # a number of another machine's says nothing
+        ({"job": "9_1"}, 0, True, False, True, True),  # its task is gone from the queue
+        ({"job": "9_1"}, 0, True, None, True, False),  # the queue cannot be asked
+        ({"job": ""}, 0, True, False, True, False),  # it has none
+        ({"job": "9_0"}, 0, True, True, True, True),  # this very task, begun anew since
+        ({"job": "9_0", "start": 2}, 0, True, False, True, False),  # this very task, as it is now
+        ({"job": "9_0", "cluster": "d"}, 0, True, True, True, False),  # a task of another cluster's
     ],
 )
 def test_a_holder_is_gone_where_that_is_known(
-    what: dict[str, Any], age: float, pid: bool, job: bool | None, gone: bool
+    what: dict[str, Any], age: float, pid: bool, job: bool | None, locked: bool, gone: bool
 ) -> None:
     me = replace(ME, job="9_0", cluster="c", start=2)
     holder = replace(OTHER, **{"cluster": "c", **what})
-    assert is_gone(holder, me, age, lambda _: pid, lambda _: job) is gone
+    assert is_gone(holder, me, age, lambda _: pid, lambda _: job, locked) is gone
 
 
 class Nodes(RuleBasedStateMachine):
@@ -197,13 +206,94 @@ def test_who_looked_at_a_dead_holder_before_another_took_over_and_ended_withdraw
     third[0].check()
 
 
+def test_who_died_between_two_steps_of_a_takeover_leaves_no_second_holder(
+    tmp_path: Path, monkeypatch: Patch
+) -> None:
+    """The claim that it took over is still there, of a holder that is paused."""
+    silent(paused := take(tmp_path, ME))
+    with monkeypatch.context() as patch:
+        patch.setattr(claim, "_sweep", lambda *_: None)  # what is never come to
+        silent(take(tmp_path, on("b")))
+    held = take(tmp_path, on("c"))
+    assert [path.name for path in tmp_path.iterdir()] == [".claim-3"]
+    held.check()
+    with pytest.raises(RunLockedError):
+        paused.check()
+
+
+@pytest.mark.parametrize("higher", [2, 3])
+def test_any_higher_number_says_that_the_run_was_lost(tmp_path: Path, higher: int) -> None:
+    held = take(tmp_path, ME)
+    (tmp_path / f".claim-{higher}").touch()
+    with pytest.raises(RunLockedError):
+        held.check()
+
+
+def test_a_claim_that_goes_while_it_is_looked_at_is_looked_for_again(
+    tmp_path: Path, monkeypatch: Patch
+) -> None:
+    silent(take(tmp_path, ME))
+    take(tmp_path, on("b"))
+    looks = iter([{1}, {2}])  # names as they were before, and as they are
+    monkeypatch.setattr(claim, "_numbers", lambda folder: next(looks))
+    found = find(tmp_path)
+    assert found
+    assert found.claim == on("b")
+
+
+def test_a_disk_that_does_not_answer_is_no_sign_that_nobody_works(
+    tmp_path: Path, monkeypatch: Patch
+) -> None:
+    take(tmp_path, on("b"))
+
+    def broken(path: Path) -> Claim:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Claim, "read", broken)
+    with pytest.raises(OSError, match="Input/output"):
+        take(tmp_path, ME)
+    assert [path.name for path in tmp_path.iterdir()] == [".claim-1"]
+
+
+def test_tickets_of_processes_that_were_killed_are_removed_once_they_are_old(
+    tmp_path: Path,
+) -> None:
+    old, young = tmp_path / ".ticket-old", tmp_path / ".ticket-young"
+    old.touch()
+    young.touch()
+    before = young.stat().st_mtime - DEAD_SECONDS - 60
+    os.utime(old, (before, before))
+    take(tmp_path, ME)
+    assert {path.name for path in tmp_path.iterdir()} == {".claim-1", ".ticket-young"}
+
+
+def test_a_run_whose_heartbeat_cannot_begin_is_let_go(tmp_path: Path, monkeypatch: Patch) -> None:
+    def no_more(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", no_more)
+    with pytest.raises(RuntimeError), claim.claimed(tmp_path, locked=True):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_two_machines_of_one_name_are_two_and_a_container_is_its_machine() -> None:
+    """What Linux draws when it is switched on tells copies apart, and is seen in containers."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    if not boot.exists():
+        pytest.skip("no Linux")
+    assert Claim.mine().host == boot.read_text().strip()
+    assert Claim.mine().namespace.startswith("pid:[")
+
+
 def test_ages_are_told_by_the_clock_of_the_disk(tmp_path: Path, monkeypatch: Patch) -> None:
     """A node whose own clock is an hour ahead takes a living holder for what it is."""
     (folder := tmp_path / "run").mkdir()
     held, now = take(folder, on("b")), time.time
     monkeypatch.setattr(time, "time", lambda: now() + 3600)
     claim._clock_ahead.cache_clear()
-    assert holder(folder) == held.claim
+    assert (found := holder(folder))
+    assert found.claim == held.claim
     with pytest.raises(RunLockedError, match="working on this run, on b"):
         take(folder, ME)
     silent(held)
@@ -235,6 +325,7 @@ def test_a_task_of_slurms_is_dead_once_it_is_gone_or_waits_to_begin_anew(
     queue["9_1"] = QueuedTask("COMPLETING", "n1", "name")
     assert claim.job_lives(task) is True
     queue.clear()
+    assert claim.job_lives(task, ours=False) is None  # squeue may hide the jobs of others
     assert claim.job_lives(replace(task, cluster="d")) is None  # another cluster's numbers
 
     def silent_squeue(jobs: object) -> dict[str, QueuedTask]:
@@ -242,6 +333,20 @@ def test_a_task_of_slurms_is_dead_once_it_is_gone_or_waits_to_begin_anew(
 
     monkeypatch.setattr(claim, "waiting_or_running", silent_squeue)
     assert claim.job_lives(task) is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files of Windows name no such user")
+def test_a_run_of_another_users_is_left_to_a_task_that_squeue_does_not_show(
+    tmp_path: Path, monkeypatch: Patch
+) -> None:
+    monkeypatch.setattr(claim, "waiting_or_running", lambda jobs: {})
+    monkeypatch.setattr(claim, "cluster", lambda: "c")
+    held = take(tmp_path, replace(OTHER, job="9_1", cluster="c"))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getuid", lambda: held.path.stat().st_uid + 1)
+        with pytest.raises(RunLockedError, match="working on this run, on b"):
+            take(tmp_path, ME)
+    take(tmp_path, ME).check()
 
 
 def test_a_task_names_its_job_its_node_and_how_often_it_was_begun(monkeypatch: Patch) -> None:
@@ -261,7 +366,7 @@ def test_a_task_names_its_job_its_node_and_how_often_it_was_begun(monkeypatch: P
 
 def test_the_heartbeat_goes_on_while_a_holder_works(tmp_path: Path, monkeypatch: Patch) -> None:
     monkeypatch.setattr(claim, "HEARTBEAT_SECONDS", 0.01)
-    with claim.claimed(tmp_path) as held:
+    with claim.claimed(tmp_path, locked=True) as held:
         silent(held)
         end = time.monotonic() + 30
         while time.time() - held.path.stat().st_mtime > DEAD_SECONDS:
@@ -278,6 +383,8 @@ class Paused(Faulty):
     taken: ClassVar[list[Held]] = []
 
     def fit(self, train: Cases, val: Cases, context: RunContext) -> FitReport:
+        if self.then == "nothing":
+            return FitReport()
         assert context.checkpoint
         found = find(context.checkpoint.parent)
         assert found
@@ -298,8 +405,8 @@ class Table:
     spec: Any
     out: Path
 
-    def run(self) -> RunState:
-        return run_one(self.spec, self.data, RunOptions(self.out))
+    def run(self, **options: Any) -> RunState:
+        return run_one(self.spec, self.data, RunOptions(self.out, **options))
 
     @property
     def folder(self) -> RunFolder:
@@ -309,8 +416,8 @@ class Table:
 @pytest.fixture
 def table(slices: SliceSet, recipe: Recipe, tmp_path: Path, monkeypatch: Patch) -> Iterator[Table]:
     entry, split = ArmEntry.of(Paused), make(slices, recipe.split, 1)
-    monkeypatch.setattr(run_folder, "FileLock", lambda path, timeout: contextlib.nullcontext())
-    data = PreparedData(slices, {split.split_id: split}, {"paused": entry})
+    monkeypatch.setattr(RunFolder, "_flock", lambda *_: contextlib.nullcontext(enter_result=True))
+    data = PreparedData(slices, {split.split_id: split}, {"paused": entry, "unet": ARMS["unet"]})
     Paused.taken.clear()
     yield Table(data, spec_of("paused", entry, slices, split, recipe), tmp_path)
     Paused.then = ""
@@ -323,6 +430,79 @@ def test_who_lost_a_run_while_paused_writes_nothing_more_of_it(table: Table, the
     names = {path.name for path in table.folder.path.iterdir()}
     assert names == {"spec.json", "environment.json", ".claim-2"}
     Paused.taken[0].check()  # who has it now was not disturbed
+
+
+def test_who_lost_a_run_while_a_network_learned_leaves_the_checkpoint_of_who_has_it(
+    table: Table, recipe: Recipe, monkeypatch: Patch
+) -> None:
+    (split,) = table.data.splits.values()
+    table.spec = spec_of("unet", ARMS["unet"], table.data.slices, split, recipe, kernel_size=3)
+    checkpoint, validate = table.folder / "checkpoint.pt", loop.validate
+
+    def paused(*words: Any) -> tuple[float, float]:
+        found = find(table.folder.path)
+        assert found
+        silent(Held(found.path, found.number, found.claim))
+        take(table.folder.path, on("b"))
+        checkpoint.write_bytes(b"the winner's")
+        return validate(*words)
+
+    monkeypatch.setattr(loop, "validate", paused)
+    assert table.run(checkpoint_every_seconds=0.0) is RunState.RUNNING
+    assert checkpoint.read_bytes() == b"the winner's"
+
+
+@pytest.mark.parametrize("last", ["timing.json", "result.json"])
+def test_who_loses_a_run_while_it_writes_its_outcome_leaves_what_is_next(
+    table: Table, last: str, monkeypatch: Patch
+) -> None:
+    """No result after a loss, and the checkpoint stays for who has the run now."""
+    Paused.then = "nothing"
+    folder, write = table.folder, run_folder.write_json
+
+    def paused(path: Path, content: Any) -> None:
+        write(path, content)
+        if path.name == last:
+            (folder / "checkpoint.pt").write_bytes(b"the winner's")
+            (folder / ".claim-2").touch()
+
+    monkeypatch.setattr(run_folder, "write_json", paused)
+    assert table.run() is RunState.RUNNING
+    assert (folder / "checkpoint.pt").exists()
+    assert (folder / "result.json").exists() == (last == "result.json")
+
+
+def test_who_lost_a_run_before_it_begins_writes_no_spec(table: Table) -> None:
+    def lost(spec: Any) -> None:
+        (table.folder / ".claim-2").touch()
+
+    assert table.run(on_begin=lost) is RunState.RUNNING
+    assert not (table.folder / "spec.json").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows locks otherwise")
+def test_on_a_disk_without_locks_the_claim_alone_holds_a_run(
+    tmp_path: Path, monkeypatch: Patch
+) -> None:
+    """No other kind of lock, which would outlive a killed process, takes the place of it."""
+
+    def unknown(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", unknown)
+    folder, other = RunFolder(tmp_path, "run"), RunFolder(tmp_path, "run")
+    with folder.lock():
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "getpid", lambda: 1)  # as another process of this machine
+            assert other.locked()
+            with pytest.raises(RunLockedError, match="working on this run"), other.lock():
+                pass
+        folder.check()
+    assert not other.locked()
+    take(folder.path, replace(Claim.mine(), pid=2**22 + 1))  # of a process that was killed
+    assert not other.locked()
+    with other.lock():
+        pass
 
 
 def test_without_locks_a_run_that_another_node_holds_is_left_to_it(table: Table) -> None:

@@ -1,7 +1,8 @@
 """Loaded by every Python of a job in these tests, before anything else.
 
-Few phantoms; a checkpoint after each epoch; a gate at which trainings wait after the second; and,
-where asked for, locks that reach no further than a node, as on a disk that is shared without them.
+Few phantoms; a checkpoint after each epoch; a gate at which trainings wait after the second; nodes
+that are machines of their own; and, where asked for, locks that reach no further than a node, as on
+a disk that is shared without them.
 """
 
 import fcntl
@@ -12,10 +13,12 @@ from functools import partial
 from pathlib import Path
 
 from benchmark.data import phantoms
-from benchmark.runs import run_folder, runner
+from benchmark.runs import claim, run_folder, runner
 
 PLACE = Path(os.environ["BENCH_TEST_PLACE"])
 NODE = os.environ.get("SLURMD_NODENAME", "login")
+
+claim._host = lambda: f"boot of {NODE}"
 
 phantoms.make = partial(phantoms.make, patients=8, slices_per_patient=3)
 
