@@ -15,6 +15,7 @@ from baselines import ARMS
 from benchmark.arm_file import with_arm_files
 from benchmark.cli import judge_verbs, other_verbs
 from benchmark.cli.devices import give_workers_huge_pages, let_waiting_threads_sleep
+from benchmark.cli.export import export
 from benchmark.cli.parser import parser
 from benchmark.cli.run_verbs import reproduce, run
 from benchmark.errors import BenchmarkError
@@ -27,7 +28,7 @@ VERBS = {
     "compare": judge_verbs.compare,
     "report": judge_verbs.report,
     "data": other_verbs.data,
-    "export": other_verbs.export,
+    "export": export,
     "rescore": other_verbs.rescore,
     "audit": other_verbs.audit,
     "score": judge_verbs.score,

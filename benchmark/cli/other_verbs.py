@@ -100,16 +100,6 @@ def data(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     return 0
 
 
-def export(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
-    """Write the slices as NIfTI pairs."""
-    from benchmark.data import nifti
-
-    slices = load_slices(request(options))
-    nifti.export(slices, options.folder)
-    print(f"{len(slices)} pairs written to {options.folder}/; fingerprint {slices.fingerprint}")
-    return 0
-
-
 def rescore(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     """Recompute scores from stored predictions."""
     from benchmark.runs.rescore import rescore as recompute

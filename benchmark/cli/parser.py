@@ -155,8 +155,10 @@ def _data(add: Add) -> None:
 
 
 def _export(add: Add) -> None:
-    add("data", help=SOURCE_HELP)
+    add("data", metavar="source", help=SOURCE_HELP)
     add("folder", type=Path, help="a folder that does not exist yet")
+    forms = "nifti: pairs as the thesis held them (default)"
+    add("--to", choices=("nifti",), default="nifti", help=forms)
     _slice_options(add)
 
 
