@@ -1,4 +1,4 @@
-"""The model of a finished run: found by run_id, held against its record, ready to predict."""
+"""A trained model: found by run_id or folder, held against its record, ready to predict."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmark.arm import Arm, ArmEntry, Keepable, RunContext
 from benchmark.errors import BenchmarkError, RecordError, SpecError, nearest, unknown_arm
+from benchmark.inference.model_folder import StoredModel, model_folder, stored_in
 from benchmark.preprocessing.nyul import Landmarks
 from benchmark.runs import run_folder
 from benchmark.runs.collect import run_folders
@@ -22,6 +23,9 @@ from benchmark.runs.spec import RunSpec
 from benchmark.scoring.evaluate import predict_checked
 
 SHOWN = 5  # run_ids in a message
+TOLD = ("run_id", "split_id", "protocol", "phantom", "arm_source", "spec")  # of spec.json
+SOFTWARE = ("meningioma-bench", "git_commit", "git_dirty", "python", "torch", "monai", "numpy",
+            "device_kind", "gpu", "threads")  # of environment.json  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,25 +51,49 @@ class TrainedModel:
 def load(root: Path, named: str, arms: Mapping[str, ArmEntry], device: str) -> TrainedModel:
     """Return the model of a finished run, named by its run_id under root or by its folder.
 
+    Or that of a folder that travels (`benchmark.inference.model_folder`), named in the same way.
     Raises `RecordError` for a run that is not there or not done, one without a model, a model
     that is not the recorded one or not readable, and an arm that is not installed, needs a
     click, or has changed since; nothing is read from a model before its hash agrees.
     """
-    run = read_run(find(root, named))
-    arm = _arm(run, arms)
-    path = run.folder / MODEL
-    state = unpack(_recorded(run), path)
-    _restore(arm, state, run, RunContext(run.spec.recipe, seed=0, device=device))
+    stored = find_stored(root, named)
+    arm = _arm(stored, arms)
+    learned = stored.read()
+    _restore(arm, learned, stored, RunContext(stored.spec.recipe, seed=0, device=device))
     return TrainedModel(
-        run_id=run.run_id,
+        run_id=stored.run_id,
         arm=arm,
-        landmarks=state.landmarks,
-        fed=run.spec.shape,
-        shape=state.shape,
-        spacing_mm=state.spacing_mm,
-        slices=state.slices,
-        patients=state.patients,
+        landmarks=learned.landmarks,
+        fed=stored.spec.shape,
+        shape=learned.shape,
+        spacing_mm=learned.spacing_mm,
+        slices=learned.slices,
+        patients=learned.patients,
+        phantom=stored.phantom,
+    )
+
+
+def find_stored(root: Path, named: str) -> StoredModel:
+    """Return a model and what is told of it, not read yet; `RecordError` as `load` raises."""
+    folder = model_folder(root, Path(named))
+    return stored_in(folder) if folder else _of_run(read_run(find(root, named)))
+
+
+def _of_run(run: FinishedRun) -> StoredModel:
+    told, path = run_folder.read_json(run.folder / run_folder.SPEC), run.folder / MODEL
+    environment = run_folder.read_json(run.folder / run_folder.ENVIRONMENT)
+    record = {key: told[key] for key in TOLD if key in told}
+    record["environment"] = {key: environment.get(key) for key in SOFTWARE}
+    return StoredModel(
+        run_id=run.run_id,
+        spec=run.spec,
         phantom=run.phantom,
+        record={**record, "fit": dict(run.fit), "test": dict(run.test)},
+        read=lambda: unpack(_recorded(run), path),
+        told=run.folder / run_folder.SPEC,
+        weights=path,
+        code=run_folder.ENVIRONMENT,
+        cure=AGAIN,
     )
 
 
@@ -111,9 +139,9 @@ def _place(root: Path, named: Path) -> tuple[Path, str]:
     return (root if alone else named.parent), named.name
 
 
-def _arm(run: FinishedRun, arms: Mapping[str, ArmEntry]) -> Any:
-    """The run's arm, not fitted yet."""
-    name, path = run.spec.arm, run.folder / run_folder.SPEC
+def _arm(stored: StoredModel, arms: Mapping[str, ArmEntry]) -> Any:
+    """The arm of a model, not fitted yet."""
+    name, path = stored.spec.arm, stored.told
     if name not in arms:
         raise RecordError(f"{path}: {unknown_arm(name, arms)}")
     if arms[name].needs_click:
@@ -121,20 +149,20 @@ def _arm(run: FinishedRun, arms: Mapping[str, ArmEntry]) -> Any:
             f"{path}: arm {name} needs a click in each tumour; choose a run of an automatic arm"
         )
     arm, now = arms[name].load(), arms[name].source
-    if (now.sha256 if now else None) != run.spec.source:
+    if (now.sha256 if now else None) != stored.spec.source:
         raise RecordError(
-            f"{path}: arm {name} has changed since this run ({_source(run)}); put back the code "
+            f"{path}: arm {name} has changed since this run ({_source(stored)}); put back the code "
             "that trained it, or train it anew with --keep-models and give that run_id"
         )
-    return arm(**arms[name].resolve(run.spec.params))
+    return arm(**arms[name].resolve(stored.spec.params))
 
 
-def _source(run: FinishedRun) -> str:
+def _source(stored: StoredModel) -> str:
     """What a run's record says of where its arm came from."""
-    if run.spec.source is None:
+    if stored.spec.source is None:
         return "which did not record its source"
-    told = run_folder.read_json(run.folder / run_folder.SPEC)["arm_source"]
-    return f"{told['package']} {told['version']}".strip() + f", source {run.source[:6]}"
+    told = stored.record["arm_source"]
+    return f"{told['package']} {told['version']}".strip() + f", source {stored.spec.source[:6]}"
 
 
 def _recorded(run: FinishedRun) -> bytes:
@@ -155,18 +183,18 @@ def _recorded(run: FinishedRun) -> bytes:
     return packed
 
 
-def _restore(arm: Any, state: ModelState, run: FinishedRun, context: RunContext) -> None:
+def _restore(arm: Any, learned: ModelState, stored: StoredModel, context: RunContext) -> None:
     """Put back what the arm learned, and ask it once: only then a state of other kinds shows."""
-    h, w = run.spec.shape
+    h, w = stored.spec.shape
     ramp = np.linspace(-1, 1, h * w, dtype=np.float32).reshape(1, h, w)
     try:
-        arm.restore(state.state, context)
+        arm.restore(learned.state, context)
         predict_checked(arm, ramp, None)
     except Exception as error:  # an arm may do anything with a foreign state, torch with a device
         reason = str(error).partition("\n")[0]
         raise RecordError(
-            f"{run.folder / MODEL}: does not fit arm {run.spec.arm} as it is now ({reason}); take "
-            f"the code that trained it, named in {run_folder.ENVIRONMENT}, or {AGAIN}"
+            f"{stored.weights}: does not fit arm {stored.spec.arm} as it is now ({reason}); take "
+            f"the code that trained it, named in {stored.code}, or {stored.cure}"
         ) from error
 
 

@@ -39,17 +39,7 @@ def pack(model: ModelState, arm: str) -> bytes:
     import torch
 
     packed = io.BytesIO()
-    content = {
-        "format": FORMAT,
-        "state": dict(model.state),
-        "percentiles": list(model.landmarks.percentiles),
-        "values": list(model.landmarks.values),
-        "whole": model.landmarks.whole,
-        "shape": list(model.shape),
-        "spacing_mm": list(model.spacing_mm),
-        "slices": model.slices,
-        "patients": model.patients,
-    }
+    content = {"format": FORMAT, "state": dict(model.state), **seen_by(model)}
     try:
         torch.save(content, packed)
         _content(packed.getvalue())
@@ -61,12 +51,25 @@ def pack(model: ModelState, arm: str) -> bytes:
     return packed.getvalue()
 
 
+def seen_by(model: ModelState) -> dict[str, Any]:
+    """Everything of a model but its state, as plain JSON values that `parsed` reads."""
+    return {
+        "percentiles": list(model.landmarks.percentiles),
+        "values": list(model.landmarks.values),
+        "whole": model.landmarks.whole,
+        "shape": list(model.shape),
+        "spacing_mm": list(model.spacing_mm),
+        "slices": model.slices,
+        "patients": model.patients,
+    }
+
+
 def unpack(packed: bytes, path: Path) -> ModelState:
     """Read what `pack` wrote, running nothing; `RecordError` names the path of anything else."""
     try:
         content = _content(packed)
         if content["format"] == FORMAT:
-            return _state(content)
+            return parsed(content)
     except Exception as error:  # torch, zipfile and pickle raise many kinds at hostile bytes
         raise RecordError(
             f"{path}: is no model of plain values and tensors ({type(error).__name__}), "
@@ -88,8 +91,8 @@ def _content(packed: bytes) -> dict[str, Any]:
     return content
 
 
-def _state(content: Mapping[str, Any]) -> ModelState:
-    """Raises any exception where a value is not what `pack` writes."""
+def parsed(content: Mapping[str, Any]) -> ModelState:
+    """Read "state" and what `seen_by` gave; raises any exception where a value is another's."""
     percentiles, values = (tuple(map(float, content[name])) for name in ("percentiles", "values"))
     (height, width), (row_mm, column_mm) = content["shape"], content["spacing_mm"]
     sizes = [float(side) for side in (height, width, row_mm, column_mm)]

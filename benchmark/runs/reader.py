@@ -111,17 +111,18 @@ class FinishedRun:
 
 @dataclass(frozen=True)
 class JsonFile:
-    """The content of one JSON file; `RecordError` names the file and the key that is missing."""
+    """The content of one JSON file; `RecordError` names file, key that is missing, and the cure."""
 
     path: Path
     content: Mapping[str, Any]
+    cure: str = CURE
 
     def __call__(self, where: str) -> Any:
         """Return the value at "key/key/key"."""
         value: Any = self.content
         for key in where.split("/"):
             if not isinstance(value, Mapping) or key not in value:
-                raise RecordError(f"{self.path}: has no {where!r}; {CURE}")
+                raise RecordError(f"{self.path}: has no {where!r}; {self.cure}")
             value = value[key]
         return value
 
@@ -130,7 +131,7 @@ class JsonFile:
         value = self(where)
         if not isinstance(value, Mapping):
             what = type(value).__name__
-            raise RecordError(f"{self.path}: {where!r} is a {what}, not an object; {CURE}")
+            raise RecordError(f"{self.path}: {where!r} is a {what}, not an object; {self.cure}")
         return value
 
 
@@ -153,30 +154,35 @@ def read_run(folder: RunFolder) -> FinishedRun:
 def read_spec(folder: RunFolder) -> tuple[RunSpec, int]:
     """Return the spec and its schema after checking that it is the run its folder is named for."""
     path = folder / run_folder.SPEC
-    get = JsonFile(path, run_folder.read_json(path))
+    return parse_spec(JsonFile(path, run_folder.read_json(path)), folder.run_id)
+
+
+def parse_spec(get: JsonFile, named: str) -> tuple[RunSpec, int]:
+    """Return the spec of a file such as spec.json, and its schema; named: the run it must be of."""
+    path, cure = get.path, get.cure
     stored, run_id = get.table("spec"), get.content.get("run_id")
     schema = stored.get("schema")
     if schema not in READABLE:
         readable = " and ".join(map(str, READABLE))
-        raise RecordError(f"{path}: schema {schema!r}, but this version reads {readable}; {CURE}")
+        raise RecordError(f"{path}: schema {schema!r}, but this version reads {readable}; {cure}")
     digest = hashlib.sha256(canonical(stored).encode()).hexdigest()
-    if run_id != folder.run_id:
+    if run_id != named:
         raise RecordError(f"{path}: belongs to run {run_id!r}; give the folder that name again")
-    if not folder.run_id.endswith(f"_{digest[:8]}"):
+    if not named.endswith(f"_{digest[:8]}"):
         raise RecordError(
-            f"{path}: was changed after the run, for its hash is {digest[:8]}; {CURE}"
+            f"{path}: was changed after the run, for its hash is {digest[:8]}; {cure}"
         )
     shape = get("spec/shape")
     if not isinstance(shape, list) or len(shape) != 2:
-        raise RecordError(f"{path}: shape = {shape!r} is no height and width; {CURE}")
+        raise RecordError(f"{path}: shape = {shape!r} is no height and width; {cure}")
     if type(get("spec/seed")) not in (int, NoneType):  # a deterministic arm has none
-        raise RecordError(f"{path}: seed = {get('spec/seed')!r} is no whole number; {CURE}")
+        raise RecordError(f"{path}: seed = {get('spec/seed')!r} is no whole number; {cure}")
     for section in get.table("spec/protocol"):
         get.table(f"spec/protocol/{section}")
     try:
         recipe = _recipe(str(get("protocol")), canonical(get.table("spec/protocol")))
     except SpecError as error:
-        raise RecordError(f"{path}: {error}; {CURE}") from error
+        raise RecordError(f"{path}: {error}; {cure}") from error
     spec = RunSpec(
         arm=get("spec/arm"),
         params=get.table("spec/params"),
@@ -200,7 +206,7 @@ def _check_source(get: JsonFile, source: object) -> None:
     told = [get(f"arm_source/{key}") for key in ("package", "version", "sha256")]
     if not all(isinstance(value, str) for value in told) or told[2] != source:
         raise RecordError(
-            f"{get.path}: its arm_source is not the arm that the run was made with; {CURE}"
+            f"{get.path}: its arm_source is not the arm that the run was made with; {get.cure}"
         )
 
 

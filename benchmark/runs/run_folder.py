@@ -256,14 +256,14 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; `RecordError` names the file if it is damaged."""
+def read_json(path: Path, cure: str = CURE) -> dict[str, Any]:
+    """Read a JSON object; `RecordError` names the file if it is damaged, and the cure."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RecordError(f"{path}: cannot be read ({error}); {CURE}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise RecordError(f"{path}: cannot be read ({error}); {cure}") from error
     if not isinstance(content, dict):
-        raise RecordError(f"{path}: holds a {type(content).__name__}, not an object; {CURE}")
+        raise RecordError(f"{path}: holds a {type(content).__name__}, not an object; {cure}")
     return content
 
 
