@@ -36,11 +36,11 @@ plan      say what reproduce would do: each cell's state and the time it would t
 compare   judge runs against the thesis's printed numbers; exit code 1 if one is not reproduced
 report    write one self-contained page, and the thesis's figures as PNG, SVG, PDF and CSV
 data      say what was found in a folder, zip or download: slices, patients, sizes, fingerprint
-export    write slices as NIfTI pairs, 0.49 x 0.49 x 6 mm, as the thesis held them
+export    write slices as NIfTI pairs, as the thesis held them; or a trained model as a folder or ONNX
 rescore   recompute every measure from the stored predictions, without retraining
 audit     measure how many test slices have their patient, or a neighbour, in training
 score     judge another tool from a folder of its masks: N.png, .tif, .webp, .bmp or .nii.gz
-predict   outline and measure tumours on other slices with a model that was kept
+predict   outline and measure tumours on other slices with a model that was kept, or the shipped one
 arms      list the arms, their parameters and where they come from; or check that one can be trained
 """
 SOURCE_HELP = (
@@ -155,10 +155,19 @@ def _data(add: Add) -> None:
 
 
 def _export(add: Add) -> None:
-    add("data", metavar="source", help=SOURCE_HELP)
+    run = "or a model: a run_id under --runs, or the folder of a run or of a model"
+    add("data", metavar="source", help=f"{SOURCE_HELP}; {run}")
     add("folder", type=Path, help="a folder that does not exist yet")
-    forms = "nifti: pairs as the thesis held them (default)"
-    add("--to", choices=("nifti",), default="nifti", help=forms)
+    forms = (
+        "of slices, nifti: pairs as the thesis held them (default); of a run of reproduce "
+        "--keep-models, model: tensors, config and card, for predict anywhere; onnx: its network, "
+        "held to its masks, for other programs"
+    )
+    add("--to", choices=("nifti", "model", "onnx"), default="nifti", help=forms)
+    add("--runs", type=Path, default=Path("runs"), help="folder of runs (default: runs)")
+    check = "slices to hold an ONNX file to its network's masks on (default: drawn phantoms)"
+    add("--check-on", metavar="SOURCE", help=check)
+    _arm_file(add)
     _slice_options(add)
 
 
@@ -202,8 +211,11 @@ def _score(add: Add) -> None:
 def _predict(add: Add) -> None:
     images = "PNG, WebP, TIFF or NIfTI (turned upright by its header), one slice a file"
     add("images", nargs="+", type=Path, metavar="IMAGE_OR_FOLDER", help=images)
-    run = "a run of reproduce --keep-models: its run_id under --runs, or its folder"
-    add("--run", required=True, metavar="RUN_ID_OR_FOLDER", help=run)
+    run = (
+        "a run of reproduce --keep-models: its run_id under --runs, or its folder; or a model's "
+        "folder (default: the model shipped here)"
+    )
+    add("--run", metavar="RUN_ID_OR_FOLDER", help=run)
     add("--runs", type=Path, default=Path("runs"), help="folder of runs (default: runs)")
     out = "folder for masks and measures (default: predictions)"
     add("--out", type=Path, default=Path("predictions"), help=out)

@@ -64,11 +64,12 @@ def _splits(cell: Cell) -> dict[str, Split]:
 
 def _patients_of(cell: Cell) -> Mapping[int, str]:
     """The patient of every slice that the cell's data set has; empty for another than Cheng's."""
-    return _cheng() if cell.runs["dataset_id"].iloc[0] == CHENG_DATASET_ID else {}
+    return cheng_patients() if cell.runs["dataset_id"].iloc[0] == CHENG_DATASET_ID else {}
 
 
 @cache
-def _cheng() -> Mapping[int, str]:
+def cheng_patients() -> Mapping[int, str]:
+    """The patient of every meningioma of Cheng's data set, by slice number."""
     slices = cheng_registry().values()
     return {its.slice_id: its.patient_id for its in slices if its.label == MENINGIOMA}
 
