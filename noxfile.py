@@ -132,11 +132,12 @@ def score(session: nox.Session) -> None:
 
 @job()
 def pages(session: nox.Session) -> None:
-    """Make the tables and figures of README.md and docs/findings.md anew from the records; --data
-    PATH: slices too.
+    """Make the tables and figures of README.md and docs/findings.md, and the shipped model's card,
+    anew from the records; --data PATH: slices too.
     """
     pages = ("README.md", "docs/findings.md")
     python(session, "-m", "benchmark.report.docs_pages", *pages, *session.posargs)
+    python(session, "-m", "benchmark.exports.model")
 
 
 @job()

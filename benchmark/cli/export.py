@@ -45,7 +45,9 @@ def _model(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> str:
     from benchmark.inference.trained_model import find_stored
 
     config = write(find_stored(options.runs, options.data), options.folder)
-    return f"{in_short(config)}\nWritten to {options.folder}/; read its README.md before it is sent."
+    return (
+        f"{in_short(config)}\nWritten to {options.folder}/; read its README.md before it is sent."
+    )
 
 
 def _onnx(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> str:

@@ -43,8 +43,9 @@ PREPROCESSING = """\
 4. The tumour probability goes back to the slice's pixels bilinearly; tumour is where it is above 0.5.
 """
 USE = """\
+With meningioma-bench installed, as its README says:
+
 ```
-pip install meningioma-bench
 python -m benchmark predict slice.png --run path/to/this/folder
 ```
 
@@ -212,7 +213,8 @@ def _provenance(config: Config) -> str:
     software, told = config["environment"], config["files"][WEIGHTS]
     rows = {
         "run": config["run_id"],
-        "commit": str(software.get("git_commit")) + (" + changes" if software.get("git_dirty") else ""),
+        "commit": str(software.get("git_commit"))
+        + (" + changes" if software.get("git_dirty") else ""),
         "trained with": ", ".join(
             f"{name} {software[name]}"
             for name in ("meningioma-bench", "python", "torch", "monai", "numpy")

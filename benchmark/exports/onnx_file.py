@@ -99,7 +99,7 @@ def exported(model: TrainedModel) -> bytes:
     try:
         with warnings.catch_warnings():
             # torch prefers an exporter that takes two packages and ten times the time
-            warnings.simplefilter("ignore", DeprecationWarning)
+            warnings.simplefilter("ignore")
             torch.onnx.export(
                 WithProbability().eval(),
                 (torch.zeros(1, 1, *model.fed),),
@@ -143,7 +143,9 @@ def _fed(model: TrainedModel, slices: SliceSet) -> FloatImages:
 
 
 def _preprocessing(model: TrainedModel) -> dict[str, Any]:
-    seen = ModelState({}, model.landmarks, model.shape, model.spacing_mm, model.slices, model.patients)
+    seen = ModelState(
+        {}, model.landmarks, model.shape, model.spacing_mm, model.slices, model.patients
+    )
     told = {"run_id": model.run_id, "phantom": model.phantom, "fed": list(model.fed)}
     return {**told, **seen_by(seen)}
 

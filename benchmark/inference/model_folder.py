@@ -171,7 +171,5 @@ def _tensors(packed: bytes, path: Path) -> dict[str, Any]:
         raise RecordError(f"{path}: is no file of tensors ({brief(error)}); {CURE}") from error
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
-            raise RecordError(
-                f"{path}: tensor {name!r} holds numbers that are not finite; {CURE}"
-            )
+            raise RecordError(f"{path}: tensor {name!r} holds numbers that are not finite; {CURE}")
     return tensors
