@@ -36,7 +36,7 @@ plan      say what reproduce would do: each cell's state and the time it would t
 compare   judge runs against the thesis's printed numbers; exit code 1 if one is not reproduced
 report    write one self-contained page, and the thesis's figures as PNG, SVG, PDF and CSV
 data      say what was found in a folder, zip or download: slices, patients, sizes, fingerprint
-export    write slices as NIfTI pairs, as the thesis held them; or a trained model as a folder or ONNX
+export    write slices as NIfTI pairs as the thesis held them, or a model as a folder or as ONNX
 rescore   recompute every measure from the stored predictions, without retraining
 audit     measure how many test slices have their patient, or a neighbour, in training
 score     judge another tool from a folder of its masks: N.png, .tif, .webp, .bmp or .nii.gz

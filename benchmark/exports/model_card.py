@@ -1,4 +1,4 @@
-"""A model's card and licence, made from its config alone: what records say of it, and no more. Pure.
+"""A model's card and licence, from its config alone: what records say of it, and no more. Pure.
 
 The sections are those of Hugging Face's model cards (Mitchell et al., Model Cards for Model
 Reporting, FAT* 2019); the score on patients that no training saw comes first.
@@ -24,8 +24,8 @@ ATTRIBUTION = (
     "on. Changed here: slices were resized and standardised. No slice is in this folder."
 )
 OTHER_DATA = (
-    "The licence of the slices that it was trained on is not known here. Whoever passes the model on\n"
-    "names that licence and its own in this place."
+    "The licence of the slices that it was trained on is not known here. Whoever passes the model\n"
+    "on names that licence and its own in this place."
 )
 NO_USE = """\
 - **No medical device.** Nothing it outlines may guide the care of a patient.
@@ -40,7 +40,7 @@ PREPROCESSING = """\
 2. Resized to {fed} by averaging over areas.
 3. Nyul's standardisation with the landmarks in `config.json`, percentiles of {foreground};
    then z-score over the slice, and its least and greatest value to -1 and 1.
-4. The tumour probability goes back to the slice's pixels bilinearly; tumour is where it is above 0.5.
+4. The tumour probability goes back to the slice's pixels bilinearly; above 0.5 is tumour.
 """
 USE = """\
 With meningioma-bench installed, as its README says:
@@ -56,8 +56,8 @@ CITATION = """\
 - The software: see CITATION.cff of meningioma-bench, a rerun of J. Suere's thesis (Poitiers, 2024).
 """
 CHENG_CITATION = """\
-- The slices: J. Cheng (2017), brain tumor dataset, figshare, doi:10.6084/m9.figshare.1512427; J. Cheng
-  et al., PLoS ONE 10 (2015) e0140381, doi:10.1371/journal.pone.0140381.
+- The slices: J. Cheng (2017), brain tumor dataset, figshare, doi:10.6084/m9.figshare.1512427;
+  J. Cheng et al., PLoS ONE 10 (2015) e0140381, doi:10.1371/journal.pone.0140381.
 """
 
 
@@ -138,16 +138,19 @@ def _front(config: Config) -> str:
 
 def _scores(config: Config) -> str:
     """The table, by patient first, and what stands beside it."""
-    found, test, unit = config["evaluation"], config["test"], config["spec"]["protocol"]["split"]
+    found, test = config["evaluation"], config["test"]
     rows = [("patients apart, this cell", found["by_patient"])]
-    if not found["by_patient"]:
+    if found["nearest_by_patient"]:
         rows.append(("patients apart, the nearest cell", found["nearest_by_patient"]))
     rows.append(("split by image, this cell", found["by_image"]))
     lines = ["| tested how | cell | mean Dice | 95% interval | slices | patients | trainings |",
              "|---|---|---|---|---|---|---|"]  # fmt: skip
     lines += [f"| {what} | {_row(found['cell'], score)} |" for what, score in rows]
-    alone = f"{found['cell']} | {test['dice_mean']:.3f} | - | {test['n']} | {test['patients'] or '-'} | 1"
-    lines.append(f"| split by {unit['unit']} ({config['split_id']}), **this training** | {alone} |")
+    counts = f"{test['n']} | {test['patients'] or '-'} | 1"
+    lines.append(
+        f"| **this training**, on the test set of {config['split_id']} | {found['cell']} | "
+        f"{test['dice_mean']:.3f} | - | {counts} |"
+    )
     text = "\n".join(lines) + f"\n\n{_of_this_training(config)}"
     return text + (f"\n\n{found['readers']}" if found["readers"] else "")
 
@@ -164,22 +167,22 @@ def _of_this_training(config: Config) -> str:
     """What its own test is worth: slices missed, and the leak."""
     test, shared = config["test"], config["evaluation"]["shared_patients"]
     text = (
-        f"This training missed the tumour wholly on {test['missed']} of its {test['n']} test slices; "
-        f"the median Dice is {test['dice_median']:.3f}."
+        f"This training missed the tumour wholly on {test['missed']} of its {test['n']} test "
+        f"slices; the median Dice is {test['dice_median']:.3f}."
     )
     if shared and shared["slices"]:
         text += (
-            f" **{shared['slices']} of the {shared['of']} have their patient among the slices trained "
-            "on**, so by image it does not tell what a new patient would get."
+            f" **{shared['slices']} of the {shared['of']} have their patient among the slices "
+            "trained on**, so by image it does not tell what a new patient would get."
         )
     return f"{text} Scores are means over slices, at the slices' own pixels."
 
 
 def _use() -> str:
     return (
-        "Research, and trying out `predict`: outlines on 2D slices like those trained on, each looked "
-        "at by somebody who can see whether it is right. For a score on slices of your own, outline "
-        "them yourself and set the two side by side (`python -m benchmark score`)."
+        "Research, and trying out `predict`: outlines on 2D slices like those trained on, each "
+        "looked at by somebody who can see whether it is right. For a score on slices of your own, "
+        "outline them yourself and set the two side by side (`python -m benchmark score`)."
     )
 
 
@@ -190,8 +193,8 @@ def _training(config: Config) -> str:
     epochs = config["fit"].get("best_epoch")
     best = "" if epochs is None else f" The weights are those of epoch {epochs}, counted from 0."
     return (
-        f"{model['slices']} {kind}{patients}, each with an outlined tumour: the training set of split "
-        f"`{config['split_id']}` (fingerprint `{spec['split_fingerprint'][:16]}`) of data set "
+        f"{model['slices']} {kind}{patients}, each with an outlined tumour: the training set of "
+        f"split `{config['split_id']}` (fingerprint `{spec['split_fingerprint'][:16]}`) of data set "
         f"`{spec['dataset_id'][:16]}` (fingerprint `{spec['content_fingerprint'][:16]}`), fed at "
         f"{_sides(spec['shape'])}, {spec['protocol']['training']['precision']}, protocol "
         f"`{config['protocol']}`, seed {spec['seed']}.{best} "
@@ -220,7 +223,7 @@ def _provenance(config: Config) -> str:
             for name in ("meningioma-bench", "python", "torch", "monai", "numpy")
             if software.get(name)
         ),
-        "trained on": software.get("gpu") or software.get("device_kind"),
+        "on": software.get("gpu") or software.get("device_kind"),
         WEIGHTS: f"{told['bytes']} bytes, sha256 {told['sha256']}",
     }
     lines = [f"| {what} | `{value}` |" for what, value in rows.items()]

@@ -7,8 +7,8 @@ beside it as JSON (docs/models.md has it in NumPy).
 from __future__ import annotations
 
 import importlib
-import io
 import json
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -95,26 +95,25 @@ def exported(model: TrainedModel) -> bytes:
         def forward(self, image: torch.Tensor) -> torch.Tensor:
             return tumour_probability(self.network(image), settings.loss.activation)
 
-    packed = io.BytesIO()
     try:
-        with warnings.catch_warnings():
+        with tempfile.TemporaryDirectory() as place, warnings.catch_warnings():
             # torch prefers an exporter that takes two packages and ten times the time
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 WithProbability().eval(),
                 (torch.zeros(1, 1, *model.fed),),
-                packed,
+                Path(place) / NETWORK,
                 input_names=[IMAGE],
                 output_names=[PROBABILITY],
                 opset_version=OPSET,
                 dynamo=False,
             )
+            return (Path(place) / NETWORK).read_bytes()
     except Exception as error:  # of a user's network, anything
         raise ArmError(
             f"{model.run_id}: torch cannot write this network as ONNX ({brief(error)}); leave out "
             "what depends on values, or pass on the model's folder (--to model)"
         ) from error
-    return packed.getvalue()
 
 
 def asked(packed: bytes, fed: FloatImages) -> NDArray[np.float32]:

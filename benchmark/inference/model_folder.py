@@ -1,8 +1,8 @@
 """A trained model as a folder that travels: tensors in one file, everything else as plain JSON.
 
-`model.safetensors` holds tensors alone (https://huggingface.co/docs/safetensors), `config.json` what
-the run's record says, the landmarks, the values that are no tensors, and the size and sha256 of the
-tensors. Nothing in either can be run. `benchmark.exports.model` puts a card beside them.
+`model.safetensors` holds tensors alone (https://huggingface.co/docs/safetensors), `config.json`
+what the run's record says, the landmarks, the values that are no tensors, and the size and sha256
+of the tensors. Nothing in either can be run. `benchmark.exports.model` puts a card beside them.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def pack(model: StoredModel) -> tuple[dict[str, Any], bytes]:
     `RecordError` as `model.read` does.
     """
     from safetensors.torch import save
-    from torch import Tensor
+    from torch import Tensor, contiguous_format
 
     learned = model.read()
     tensors = {name: value for name, value in learned.state.items() if isinstance(value, Tensor)}
@@ -80,7 +80,8 @@ def pack(model: StoredModel) -> tuple[dict[str, Any], bytes]:
     try:
         if json.loads(json.dumps(values, allow_nan=False)) != values:
             raise ValueError("a value that JSON has another form of")
-        weights = save({name: value.clone() for name, value in tensors.items()})
+        own = {name: t.clone(memory_format=contiguous_format) for name, t in tensors.items()}
+        weights = save(own)  # each in memory of its own, as the form wants it
     except Exception as error:  # a state may hold anything
         raise ArmError(
             f"arm {model.spec.arm}: its state holds more than tensors and plain values "

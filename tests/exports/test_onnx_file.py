@@ -11,40 +11,37 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bench_forms import ROOT, spec_of
+import torch
+from bench_forms import ROOT
 from data_forms import one_line
 from PIL import Image
 
 from baselines import ARMS
+from benchmark.arm import RunContext
 from benchmark.data.slices import SliceSet
 from benchmark.errors import ArmError, DataError
 from benchmark.exports import onnx_file
 from benchmark.exports.onnx_file import asked, compared, exported, write
-from benchmark.inference.trained_model import TrainedModel, load
+from benchmark.inference.trained_model import TrainedModel
 from benchmark.preprocessing import nyul
 from benchmark.preprocessing.resize import downsample
 from benchmark.protocol import Recipe
-from benchmark.runs.prepared_data import PreparedData
-from benchmark.runs.runner import RunOptions, run_grid
-from benchmark.splits.split import make
 
 Patch = pytest.MonkeyPatch
 
 
 @pytest.fixture(scope="module")
-def models(
-    tmp_path_factory: pytest.TempPathFactory, slices: SliceSet, recipe: Recipe
-) -> dict[str, TrainedModel]:
-    """Of slices of 64 x 64 that are fed at 32 x 64, or as they are."""
-    out, split = tmp_path_factory.mktemp("runs"), make(slices, recipe.split, 1)
-    shapes = {"unet": (64, 96), "threshold": (64, 64)}
-    specs = {
-        arm: spec_of(arm, ARMS[arm], slices, split, recipe, shape=shape)
-        for arm, shape in shapes.items()
+def models(slices: SliceSet, recipe: Recipe) -> dict[str, TrainedModel]:
+    """Arms with the weights they were drawn with, fed at 64 x 96: what they know says nothing."""
+    unet, threshold = (ARMS[arm].load()() for arm in ("unet", "threshold"))
+    torch.manual_seed(18)
+    unet.restore(unet.build(recipe.network).state_dict(), RunContext(recipe, seed=0))
+    marks = nyul.fit_nyul(slices.images, recipe.preprocess.nyul_percentiles)
+    sizes = (marks, (64, 96), slices.shape, slices.spacing_mm)
+    return {
+        name: TrainedModel(f"{name}_0", arm, *sizes, 16, 5, True)
+        for name, arm in (("unet", unet), ("threshold", threshold))
     }
-    data = PreparedData(slices, {split.split_id: split}, ARMS)
-    run_grid(list(specs.values()), data, RunOptions(out, keep_models=True))
-    return {arm: load(out, spec.run_id, ARMS, "cpu") for arm, spec in specs.items()}
 
 
 @pytest.fixture(scope="module")
@@ -129,8 +126,6 @@ def test_an_arm_that_is_no_network_is_refused(models: dict[str, TrainedModel]) -
 def test_a_network_that_torch_cannot_write_is_refused(
     models: dict[str, TrainedModel], monkeypatch: Patch
 ) -> None:
-    import torch
-
     def fails(*arguments: Any, **more: Any) -> None:
         raise RuntimeError("no operator\nof that kind")
 
