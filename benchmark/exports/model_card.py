@@ -29,8 +29,9 @@ OTHER_DATA = (
 )
 NO_USE = """\
 - **No medical device.** Nothing it outlines may guide the care of a patient.
-- It was never tried on other tumours, on healthy slices, on other scanners or sequences, on other
-  hospitals' slices, or on volumes. It outlines something on most slices, tumour or not.
+- As far as the records behind this card say, it was never tried on volumes or on another hospital's
+  slices, and never tried on other tumours, on healthy slices, on other scanners or sequences.
+- It outlines something on most slices, tumour or not.
 - It does not say whether there is a tumour: every slice of its training and of its tests shows one.
 - Its score on a slice whose patient was trained on says nothing of a new patient.
 """
@@ -194,9 +195,9 @@ def _training(config: Config) -> str:
     best = "" if epochs is None else f" The weights are those of epoch {epochs}, counted from 0."
     return (
         f"{model['slices']} {kind}{patients}, each with an outlined tumour: the training set of "
-        f"split `{config['split_id']}` (fingerprint `{spec['split_fingerprint'][:16]}`) of data set "
-        f"`{spec['dataset_id'][:16]}` (fingerprint `{spec['content_fingerprint'][:16]}`), fed at "
-        f"{_sides(spec['shape'])}, {spec['protocol']['training']['precision']}, protocol "
+        f"split `{config['split_id']}` (fingerprint `{spec['split_fingerprint'][:16]}`) of data "
+        f"set `{spec['dataset_id'][:16]}` (fingerprint `{spec['content_fingerprint'][:16]}`), fed "
+        f"at {_sides(spec['shape'])}, {spec['protocol']['training']['precision']}, protocol "
         f"`{config['protocol']}`, seed {spec['seed']}.{best} "
         "The whole protocol stands in `config.json`."
     )

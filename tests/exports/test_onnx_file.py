@@ -118,6 +118,19 @@ def test_a_pixel_may_differ_at_one_half_alone() -> None:
     assert compared(ours, theirs) == (2, 1)
 
 
+@pytest.mark.parametrize("arm", ["attention-unet", "unet-maxpool"])
+def test_the_other_networks_can_be_exported_too(
+    recipe: Recipe, models: dict[str, TrainedModel], arm: str
+) -> None:
+    """As drawn, with kernels of 3."""
+    own = ARMS[arm].load()(kernel_size=3)
+    torch.manual_seed(18)
+    own.restore(own.build(recipe.network).state_dict(), RunContext(recipe, seed=0))
+    images = np.linspace(-1, 1, 64 * 96, dtype=np.float32).reshape(1, 64, 96)
+    theirs = asked(exported(replace(models["unet"], arm=own)), images)
+    np.testing.assert_allclose(theirs, own.predict(images), atol=1e-5)
+
+
 def test_an_arm_that_is_no_network_is_refused(models: dict[str, TrainedModel]) -> None:
     with one_line(ArmError, "is no network; choose a run of a network arm"):
         exported(models["threshold"])
@@ -148,4 +161,4 @@ def test_a_folder_that_is_there_is_left_as_it_is(
     models: dict[str, TrainedModel], slices: SliceSet, tmp_path: Path
 ) -> None:
     with one_line(DataError, "exists already and is left as it is"):
-        write(replace(models["unet"]), slices, tmp_path)
+        write(models["unet"], slices, tmp_path)
