@@ -122,8 +122,8 @@ def test_a_pixel_may_differ_at_one_half_alone() -> None:
 def test_the_other_networks_can_be_exported_too(
     recipe: Recipe, models: dict[str, TrainedModel], arm: str
 ) -> None:
-    """As drawn, with kernels of 3."""
-    own = ARMS[arm].load()(kernel_size=3)
+    """With the weights they are drawn with."""
+    own = ARMS[arm].load()()
     torch.manual_seed(18)
     own.restore(own.build(recipe.network).state_dict(), RunContext(recipe, seed=0))
     images = np.linspace(-1, 1, 64 * 96, dtype=np.float32).reshape(1, 64, 96)
