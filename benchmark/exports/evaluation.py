@@ -67,7 +67,7 @@ def evaluation(
     known = second is not None and not stored.phantom
     known = known and stored.spec.dataset_id == CHENG_DATASET_ID
     return {
-        "cell": _name(stored),
+        "cell": named(stored.spec.arm, stored.spec.params),
         "by_patient": by_patient and asdict(by_patient),
         "nearest_by_patient": nearest and asdict(nearest),
         "by_image": by_image and asdict(by_image),
@@ -89,10 +89,19 @@ def joined(first: Collected, second: Collected) -> Collected:
     )
 
 
-def _name(stored: StoredModel) -> str:
-    kernel, alpha = (stored.spec.params.get(name) for name in ("kernel_size", "alpha"))
-    number = float(alpha) if isinstance(alpha, int | float) else float("nan")
-    return cell_name(stored.spec.arm, kernel if type(kernel) is int else None, number)
+def named(arm: str, params: Mapping[str, Any]) -> str:
+    """The name of a cell, as tables have it; without a kernel its parameters in brackets.
+
+    >>> named("unet", {"kernel_size": 3, "alpha": 0.5})
+    'unet 3x3, alpha 0.5'
+    >>> named("my-arm", {"width": 32, "alpha": 0.5})
+    'my-arm (alpha 0.5, width 32)'
+    """
+    kernel, alpha = params.get("kernel_size"), params.get("alpha")
+    if type(kernel) is int:
+        return cell_name(arm, kernel, alpha if isinstance(alpha, float) else float("nan"))
+    told = ", ".join(f"{name} {value}" for name, value in sorted(params.items()))
+    return f"{arm} ({told})" if told else arm
 
 
 def _alike(stored: StoredModel, runs: pd.DataFrame) -> pd.DataFrame:
@@ -134,7 +143,7 @@ def _scored(cell: Cell, others: list[Cell]) -> Score:
     found = contrast([(1.0, cell)], DICE, seeds, by_slice=True)
     low, high = found.interval(LEVEL) if found else (None, None)
     return Score(
-        cell=cell.name,
+        cell=named(cell.arm, json.loads(cell.params)),
         dice=round(mean(cell, DICE), DIGITS),
         low=None if low is None else round(max(low, 0.0), DIGITS),
         high=None if high is None else round(min(high, 1.0), DIGITS),

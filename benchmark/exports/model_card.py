@@ -87,7 +87,7 @@ def card(config: Config) -> str:
         ("May be used for", _use()),
         ("Trained on", _training(config)),
         ("Preprocessing", _preprocessing(config)),
-        ("How to use it", USE.format(weights=WEIGHTS)),
+        ("How to use it", USE.format(weights=WEIGHTS) + _outside(config)),
         ("Licence and attribution", licence(config)),
         ("Provenance", _provenance(config)),
         ("Citation", CITATION + (CHENG_CITATION if of_cheng(config) else "")),
@@ -184,6 +184,18 @@ def _use() -> str:
         "Research, and trying out `predict`: outlines on 2D slices like those trained on, each "
         "looked at by somebody who can see whether it is right. For a score on slices of your own, "
         "outline them yourself and set the two side by side (`python -m benchmark score`)."
+    )
+
+
+def _outside(config: Config) -> str:
+    """What else it takes to use an arm that this repository does not bring."""
+    if "arm_source" not in config:
+        return ""
+    source = config["arm_source"]
+    return (
+        f"\nThe code of arm {config['spec']['arm']} must be there too, unchanged (source "
+        f"`{source['sha256'][:16]}`): {source['package']} {source['version']}, installed, or its "
+        "file given with --arm-file.\n"
     )
 
 

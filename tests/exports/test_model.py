@@ -189,6 +189,15 @@ def test_without_any_record_the_card_says_that_nothing_is_known(
     assert "Two readers agree at a mean Dice of" in card(told)
 
 
+def test_the_card_of_an_arm_from_outside_says_that_its_code_is_needed(
+    config: dict[str, Any],
+) -> None:
+    source = {"package": "their-package", "version": "0.1", "sha256": "ab" * 32}
+    text = card({**config, "arm_source": source})
+    assert "must be there too, unchanged (source `abababababababab`): their-package 0.1" in text
+    assert "must be there too" not in card(config)
+
+
 def test_runs_in_two_folders_count_once() -> None:
     first, second = (
         table({1: [0.1] * 4, 2: [0.2] * 4}, FOUR),
