@@ -192,9 +192,10 @@ def _outside(config: Config) -> str:
     if "arm_source" not in config:
         return ""
     source = config["arm_source"]
+    package = f"{source['package']} {source['version']}".strip()
     return (
         f"\nThe code of arm {config['spec']['arm']} must be there too, unchanged (source "
-        f"`{source['sha256'][:16]}`): {source['package']} {source['version']}, installed, or its "
+        f"`{source['sha256'][:16]}`): {package}, installed, or its "
         "file given with --arm-file.\n"
     )
 
