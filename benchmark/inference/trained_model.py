@@ -20,6 +20,8 @@ from benchmark.runs.reader import FinishedRun, read_run
 from benchmark.runs.run_folder import MODEL, RunFolder, RunState
 from benchmark.runs.spec import RunSpec
 from benchmark.scoring.evaluate import predict_checked
+from benchmark.splits.files import SPLITS, find_split
+from benchmark.splits.split import Split
 
 SHOWN = 5  # run_ids in a message
 
@@ -31,6 +33,8 @@ class TrainedModel:
     fed (h, w): the size in pixels of the images it takes. landmarks, shape (H, W) and spacing_mm
     (row, column) are those of the slices it comes from, before they were resized; slices and
     patients count those it was trained on (0 patients: unknown), phantom is True for drawn ones.
+    dataset_id and split: which slices there were and what each was for, "" and None where that is
+    not known.
     """
 
     run_id: str
@@ -42,6 +46,8 @@ class TrainedModel:
     slices: int
     patients: int
     phantom: bool
+    dataset_id: str = ""
+    split: Split | None = None
 
 
 def load(root: Path, named: str, arms: Mapping[str, ArmEntry], device: str) -> TrainedModel:
@@ -66,7 +72,15 @@ def load(root: Path, named: str, arms: Mapping[str, ArmEntry], device: str) -> T
         slices=state.slices,
         patients=state.patients,
         phantom=run.phantom,
+        dataset_id=run.spec.dataset_id,
+        split=_split(run),
     )
+
+
+def _split(run: FinishedRun) -> Split | None:
+    """The split of a run, where the package or the folder that it lies in has it."""
+    spec, beside = run.spec, run.folder.path.parent / SPLITS
+    return find_split(spec.split_id, spec.dataset_id, spec.split_fingerprint, beside)
 
 
 def find(root: Path, named: str) -> RunFolder:
