@@ -18,6 +18,7 @@ Spacing = tuple[float, float]  # (row, column) size of a pixel, in mm
 
 LABELS = {1: "meningioma", 2: "glioma", 3: "pituitary"}
 MENINGIOMA = 1
+NO_TUMOUR = "none"  # what a slice shows whose mask is empty, whatever its label
 SPACING_MM = (0.49, 0.49)  # of the Cheng dataset, rows then columns (thesis, section 2.1)
 IMAGE_DTYPES = (np.uint8, np.int16, np.uint16)
 NAMED = 20  # files that one error names

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark.data.slices import LABELS, Mask, RawSlice, Spacing
+from benchmark.data.slices import LABELS, NO_TUMOUR, Mask, RawSlice, Spacing
 from benchmark.errors import DataError
 from benchmark.inference.ensemble import (
     DIGITS,
@@ -23,8 +23,6 @@ from benchmark.inference.predict import check_frame, measured
 from benchmark.inference.trained_model import TrainedModel
 from benchmark.inference.training_slices import Seen, listed, seen
 from benchmark.scoring.overlap import count
-
-NOTHING = "none"  # what a slice shows where its truth is empty
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +66,7 @@ def mark(
             raise DataError(f"{raw.origin}: {error}") from error
         row = {
             "slice": raw.slice_id,
-            "shows": LABELS[raw.label or 0] if truth.any() else NOTHING,
+            "shows": LABELS[raw.label or 0] if truth.any() else NO_TUMOUR,
             "patient_id": raw.patient_id,
             "in_training": seen_of[raw.slice_id].value,
             **measured(found.mask, spacing_mm),

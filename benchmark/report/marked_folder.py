@@ -13,7 +13,7 @@ from benchmark.inference.input_files import outputs
 from benchmark.inference.slice_image import disagreement_png, mask_png, overlay
 from benchmark.judge.comparisons.marked_slices import marked_table
 from benchmark.judge.reference import load_tolerances
-from benchmark.judge.tables import Table
+from benchmark.judge.tables import Table, rounded_csv
 from benchmark.report.slices.marked_sheets import Sheets
 from benchmark.storage.atomic import (
     check_absent,
@@ -66,7 +66,7 @@ def write(
         by_kind = marked_table(measures, load_tolerances())
         csv = measures.to_csv(index=False, lineterminator="\n")
         (staging / MEASURES).write_bytes(csv.encode())
-        (staging / BY_KIND).write_bytes(f"{by_kind.render('csv')}\n".encode())
+        (staging / BY_KIND).write_bytes(rounded_csv(by_kind.numbers).encode())
         pages = 0
         for name, content in sheets.pages():
             (staging / name).write_bytes(content)

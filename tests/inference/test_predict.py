@@ -6,7 +6,7 @@ import gzip
 import io
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from bench_forms import small_recipe, spec_of
 from data_forms import one_line, snapshot
 from hypothesis import given
 from hypothesis import strategies as st
+from model_forms import SQUARE, Spy, drawn, model_around, png
 from numpy.typing import NDArray
 from PIL import Image
 from strategies import costly, law
@@ -34,7 +35,6 @@ from benchmark.inference.outline import frame, outline, warning
 from benchmark.inference.predict import measured, predict, report
 from benchmark.inference.slice_image import VERMILLION, overlay, read
 from benchmark.inference.trained_model import TrainedModel, load
-from benchmark.preprocessing.nyul import Landmarks
 from benchmark.protocol import Recipe
 from benchmark.runs.prepared_data import PreparedData
 from benchmark.runs.run_folder import RunState, unpack_masks
@@ -44,7 +44,6 @@ from benchmark.splits.split import make
 Capture = pytest.CaptureFixture[str]
 Patch = pytest.MonkeyPatch
 Folders = pytest.TempPathFactory
-SQUARE = 0.49  # mm
 AXIAL = np.diag([-SQUARE, -SQUARE, 6, 1])
 
 
@@ -98,35 +97,11 @@ def image(unet: Trained) -> NDArray[Any]:
     return next(iter(unet.images.values()))
 
 
-@dataclass
-class Spy:
-    """Keeps what it is fed, and marks what lies above a level."""
-
-    level: float = 0.0
-    fed: list[NDArray[np.float32]] = field(default_factory=list)
-
-    def predict(self, images: FloatImages) -> NDArray[np.float32]:
-        self.fed.append(images)
-        return (images > self.level).astype(np.float32)
-
-
-def model_around(arm: Any, shape: tuple[int, int] = (64, 64)) -> TrainedModel:
-    """A model of square pixels of 0.49 mm around an arm that is fed 64 x 64."""
-    marks = Landmarks((1.0, 50.0, 99.0), (0.0, 50.0, 100.0))
-    return TrainedModel("a_run_0", arm, marks, (64, 64), shape, (SQUARE, SQUARE), 100, 9, False)
-
-
 def predicted(folder: Path, *paths: Path, arm: Any = None, **more: Any) -> pd.DataFrame:
     """The table of these slices outlined into folder/out; arm: a `Spy` unless given."""
     spacing_mm, overwrite = more.pop("spacing_mm", None), more.pop("overwrite", False)
     model = model_around(arm or Spy(**more))
     return predict([model], list(paths), folder / "out", spacing_mm, overwrite=overwrite)
-
-
-def png(path: Path, array: NDArray[Any]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(array).save(path)
-    return path
 
 
 def volume(path: Path, array: NDArray[Any], affine: NDArray[Any] = AXIAL, **header: Any) -> Path:
@@ -145,10 +120,6 @@ def patched(path: Path, offset: int, value: NDArray[Any]) -> None:
     data = bytearray(volume(path, drawn()[:, :, None]).read_bytes())
     data[offset : offset + value.nbytes] = value.tobytes()
     path.write_bytes(data)
-
-
-def drawn(seed: int = 0, shape: tuple[int, int] = (64, 64)) -> NDArray[np.uint8]:
-    return np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
 
 
 def mask_of(path: Path) -> NDArray[np.bool_]:

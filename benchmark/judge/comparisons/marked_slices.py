@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmark.data.slices import LABELS
+from benchmark.data.slices import LABELS, NO_TUMOUR
 from benchmark.judge.reference import Tolerances
 from benchmark.judge.statistics.estimate import clustered_mean, clustered_share, too_few
 from benchmark.judge.tables import Column, Table, missing
@@ -40,9 +40,9 @@ def marked_table(measures: pd.DataFrame, rules: Tolerances) -> Table:
     measures: a row per slice, as `inference.marked_slices` gives them. A share or a mean has an
     interval where the slices and their patients are as many as the rules ask, all patients known.
     """
-    order = {name: place for place, name in enumerate([*LABELS.values()])}
+    order = [*LABELS.values(), NO_TUMOUR]
     groups = measures.groupby(["shows", "in_training"], sort=True)
-    parts = sorted(groups, key=lambda group: (order.get(group[0][0], len(order)), group[0][1]))
+    parts = sorted(groups, key=lambda group: order.index(group[0][0]))
     level = rules.contrasts.level
     records = [_record(shows, told, part, rules) for (shows, told), part in parts]
     interval = ("{:.0%} to {:.0%}", "{:.2f} to {:.2f}")
@@ -59,7 +59,7 @@ def marked_table(measures: pd.DataFrame, rules: Tolerances) -> Table:
         Column("Dice", "dice_mean", "{:.3f}"),
         Column(f"{level:.0%} interval of Dice", ("dice_low", "dice_high"), interval[1]),
     )
-    seen = () if set(measures["in_training"]) == {"not seen"} else IN_TRAINING
+    seen = () if set(measures["in_training"]) == {"not seen"} else (IN_TRAINING,)
     short = [record for record in records if missing(record["marked_low"])]
     few = {record["no_interval"] for record in short}
     why = (f"No interval: {'; '.join(sorted(few))}.",) if few else ()

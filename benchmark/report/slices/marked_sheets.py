@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmark.data.registry import TUMOURS, cheng_registry
-from benchmark.data.slices import LABELS, mask_hash
+from benchmark.data.slices import LABELS, NO_TUMOUR, mask_hash
+from benchmark.inference.training_slices import Seen
 from benchmark.preprocessing.windowing import grey
 from benchmark.report.build import ATTRIBUTION, OWN_DATA
 from benchmark.report.figure import SMALL, UNDATED, WIDE, Canvas, canvas, slugged, styled
@@ -26,6 +27,7 @@ SIDE = 256  # pixels of the longer side of a picture
 DPI = 150
 WORDS = ("truth (solid)", "marked (dashed)")
 SHOWN = {LABELS[label]: f"a {name}" for label, name in TUMOURS.items()}
+TOLD = (Seen.SLICE, Seen.PATIENT)
 PHANTOMS = "Pictures of slices: drawn phantoms."
 
 
@@ -70,14 +72,14 @@ class Sheets:
 
     def pages(self) -> Iterator[tuple[str, bytes]]:
         """Yield each sheet as a file name and the bytes of a PNG."""
-        order = [*LABELS.values()]
-        for shows in sorted(self._kept, key=lambda s: order.index(s) if s in order else len(order)):
+        order, size = [*SHOWN, NO_TUMOUR], COLUMNS * ROWS
+        for shows in sorted(self._kept, key=order.index):
             panels = sorted(self._kept[shows].values(), key=lambda panel: panel.rank)
-            size = COLUMNS * ROWS
             parts = [panels[start : start + size] for start in range(0, len(panels), size)]
             for number, part in enumerate(parts, 1):
                 name = slugged("marked", shows, f"{number}")
-                title = f"Slices that show {SHOWN.get(shows, 'no tumour')}, sheet {number} of {len(parts)}"
+                what = SHOWN.get(shows, "no tumour")
+                title = f"Slices that show {what}, sheet {number} of {len(parts)}"
                 yield f"{name}.png", self._png(name, title, part)
 
     @property
@@ -112,21 +114,21 @@ def _panel(marked: MarkedSlice) -> Panel:
 
 def _plot(title: str, panels: Sequence[Panel], attribution: str) -> Canvas:
     rows = -(-len(panels) // COLUMNS)
-    sheet, grid = canvas(WIDE, 1.75 * rows + 0.9, rows, COLUMNS, squeeze=False)
+    sheet, grid = canvas(WIDE, 1.85 * rows + 0.9, rows, COLUMNS, squeeze=False)
     for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)
     for panel, axes in zip(panels, grid.flat, strict=False):
         show(axes, panel.cut)
         axes.set_xlabel(_caption(panel.row), fontsize=SMALL)
     sheet.suptitle(f"{title}: of each patient the one on which most is marked", fontsize=9)
-    sheet.supxlabel("\n".join(textwrap.wrap(attribution, 125)), fontsize=SMALL)
     legend(sheet, WORDS)
+    words = "\n".join(textwrap.wrap(attribution, 125))
+    sheet.legends[0].set_title(words, prop={"size": SMALL})
     return sheet
 
 
 def _caption(row: Mapping[str, Any]) -> str:
     patient = "patient unknown" if row["patient_id"] is None else f"patient {row['patient_id']}"
-    measures = [f"{row['area_mm2']:.0f} mm2"]
-    measures += [] if row["dice"] is None else [f"Dice {row['dice']:.2f}"]
-    measures += [row["in_training"]] if row["in_training"].endswith(" seen") else []
-    return f"{patient}, slice {row['slice']}\n{', '.join(measures)}"
+    dice = "" if row["dice"] is None else f", Dice {row['dice']:.2f}"
+    lines = [patient, f"slice {row['slice']}: {row['area_mm2']:.0f} mm2{dice}"]
+    return "\n".join(lines + [told for told in [row["in_training"]] if told in TOLD])
