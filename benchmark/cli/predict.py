@@ -65,7 +65,7 @@ def _source(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     from rich.console import Console
     from rich.progress import track
 
-    from benchmark.judge.tables import wrapped
+    from benchmark.judge.tables import render, wrapped
     from benchmark.report.marked_folder import check, write
 
     asked = request(options)
@@ -92,7 +92,7 @@ def _source(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     written = write(
         marked, options.out, phantom=phantom, several=several, overwrite=options.overwrite
     )
-    print(f"\n{written.by_kind.render()}\n")
+    print(f"\n{render(written.by_kind, 'text')}\n")
     print(*wrapped(written.attribution), sep="\n")
     print(f"\n{research_only(models)}")
     maps = ", maps of disagreement" if several else ""

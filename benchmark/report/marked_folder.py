@@ -11,7 +11,7 @@ import pandas as pd
 
 from benchmark.inference.input_files import outputs
 from benchmark.inference.slice_image import disagreement_png, mask_png, overlay
-from benchmark.judge.comparisons.marked_slices import marked_table
+from benchmark.judge.comparisons.marked_slices import marked_tables
 from benchmark.judge.reference import load_tolerances
 from benchmark.judge.tables import Table, rounded_csv
 from benchmark.report.slices.marked_sheets import Sheets
@@ -31,9 +31,9 @@ MEASURES, BY_KIND = "measures.csv", "by-kind.csv"
 
 @dataclass(frozen=True, eq=False)
 class WrittenMarks:
-    """The table by kind, and whose the pictures are, which stands on every sheet."""
+    """The tables by kind, and whose the pictures are, which stands on every sheet."""
 
-    by_kind: Table
+    by_kind: Sequence[Table]
     attribution: str
     sheets: int
 
@@ -63,10 +63,10 @@ def write(
             rows.append(each.row)
             sheets.add(each)
         measures = pd.DataFrame(rows)
-        by_kind = marked_table(measures, load_tolerances())
+        by_kind = marked_tables(measures, load_tolerances())
         csv = measures.to_csv(index=False, lineterminator="\n")
         (staging / MEASURES).write_bytes(csv.encode())
-        (staging / BY_KIND).write_bytes(rounded_csv(by_kind.numbers).encode())
+        (staging / BY_KIND).write_bytes(rounded_csv(by_kind[0].numbers).encode())
         pages = 0
         for name, content in sheets.pages():
             (staging / name).write_bytes(content)

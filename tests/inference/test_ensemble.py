@@ -145,7 +145,7 @@ def test_two_models_write_a_map_beside_each_mask(tmp_path: Path) -> None:
     stored = nibabel.load(out / "b_disagreement.nii.gz")
     assert stored.get_data_dtype() == np.float32
     assert (np.asarray(stored.dataobj) == 0.375).all()
-    np.testing.assert_array_equal(stored.affine, volume.affine)
+    np.testing.assert_allclose(stored.affine, volume.affine)
     assert table["tumour_found"].all()
     assert set(table["run_id"]) == {"one two"}
     assert table["mean_disagreement"].tolist() == [0.375, 0.375]

@@ -14,18 +14,13 @@ from benchmark.judge.statistics.estimate import clustered_mean, clustered_share,
 from benchmark.judge.tables import Column, Table, missing
 
 UPPER = 0.9  # the quantile of the marked areas that stands beside their median
-TITLE = "What is marked, by what a slice shows"
 MARKED = (
     "marked: slices on which anything is outlined, however little; its interval has patients as "
-    "the unit."
-)
-AREA = (
-    "area: of the marked slices, median and 90th percentile. outside: share of all that is marked "
-    "which lies outside the truth."
+    "the unit. area: of these slices, median and 90th percentile."
 )
 OVERLAP = (
-    "touched: slices whose mark overlaps the truth by a pixel or more. Dice: mean over the slices "
-    "that have a truth, whichever tumour that outlines."
+    "touched: slices whose mark overlaps the truth by a pixel or more. outside: share of all that "
+    "is marked which lies outside the truth. Dice: mean over the slices, whichever tumour it is."
 )
 IN_TRAINING = (
     "in training: whether a model was trained, or stopped early, on the slice or on others of its "
@@ -34,36 +29,44 @@ IN_TRAINING = (
 )
 
 
-def marked_table(measures: pd.DataFrame, rules: Tolerances) -> Table:
+def marked_tables(measures: pd.DataFrame, rules: Tolerances) -> list[Table]:
     """Summarise marked slices by what they show and by what of them was seen in training.
 
-    measures: a row per slice, as `inference.marked_slices` gives them. A share or a mean has an
-    interval where the slices and their patients are as many as the rules ask, all patients known.
+    measures: a row per slice, as `inference.marked_slices` gives them. The first table says how
+    often and how much is marked, and its records hold every number; the second, where some slice
+    has a truth, how that overlaps. A share or a mean has an interval where the slices and their
+    patients are as many as the rules ask, all patients known.
     """
     order = [*LABELS.values(), NO_TUMOUR]
     groups = measures.groupby(["shows", "in_training"], sort=True)
     parts = sorted(groups, key=lambda group: order.index(group[0][0]))
-    level = rules.contrasts.level
     records = [_record(shows, told, part, rules) for (shows, told), part in parts]
-    interval = ("{:.0%} to {:.0%}", "{:.2f} to {:.2f}")
-    columns = (
-        Column("slice shows", "shows"),
-        Column("in training", "in_training"),
+    interval = f"{rules.contrasts.level:.0%} interval"
+    part_of = (Column("slice shows", "shows"), Column("in training", "in_training"))
+    marked = (
+        *part_of,
         Column("slices", "slices"),
         Column("patients", "patients"),
         Column("marked", ("marked_share", "marked"), "{:.0%} ({})"),
-        Column(f"{level:.0%} interval", ("marked_low", "marked_high"), interval[0]),
+        Column(interval, ("marked_low", "marked_high"), "{:.0%} to {:.0%}"),
         Column("area, mm2", ("area_mm2_median", "area_mm2_upper"), "{:.0f}, {:.0f}"),
-        Column("outside", "outside_share", "{:.0%}"),
+    )
+    overlap = (
+        *part_of,
         Column("touched", "touched_share", "{:.0%}"),
+        Column("outside", "outside_share", "{:.0%}"),
         Column("Dice", "dice_mean", "{:.3f}"),
-        Column(f"{level:.0%} interval of Dice", ("dice_low", "dice_high"), interval[1]),
+        Column(interval, ("dice_low", "dice_high"), "{:.2f} to {:.2f}"),
     )
     seen = () if set(measures["in_training"]) == {"not seen"} else (IN_TRAINING,)
-    short = [record for record in records if missing(record["marked_low"])]
-    few = {record["no_interval"] for record in short}
-    why = (f"No interval: {'; '.join(sorted(few))}.",) if few else ()
-    return Table(TITLE, records, columns, (MARKED, AREA, OVERLAP, *seen, *why))
+    few = sorted({record["no_interval"] for record in records} - {""})
+    why = (f"No interval: {'; '.join(few)}.",) if few else ()
+    tumours = [record for record in records if not missing(record["dice_mean"])]
+    tables = [
+        Table("What is marked, by what a slice shows", records, marked, (MARKED, *seen, *why)),
+        Table("How that overlaps the truth", tumours, overlap, (OVERLAP,)),
+    ]
+    return tables if tumours else tables[:1]
 
 
 def _record(shows: str, told: str, part: pd.DataFrame, rules: Tolerances) -> dict[str, Any]:

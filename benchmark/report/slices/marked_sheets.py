@@ -113,6 +113,8 @@ def _panel(marked: MarkedSlice) -> Panel:
 
 
 def _plot(title: str, panels: Sequence[Panel], attribution: str) -> Canvas:
+    from matplotlib.font_manager import FontProperties
+
     rows = -(-len(panels) // COLUMNS)
     sheet, grid = canvas(WIDE, 1.85 * rows + 0.9, rows, COLUMNS, squeeze=False)
     for axes in grid.flat[len(panels) :]:
@@ -123,7 +125,7 @@ def _plot(title: str, panels: Sequence[Panel], attribution: str) -> Canvas:
     sheet.suptitle(f"{title}: of each patient the one on which most is marked", fontsize=9)
     legend(sheet, WORDS)
     words = "\n".join(textwrap.wrap(attribution, 125))
-    sheet.legends[0].set_title(words, prop={"size": SMALL})
+    sheet.legends[0].set_title(words, FontProperties(size=SMALL))
     return sheet
 
 
