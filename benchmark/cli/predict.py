@@ -66,6 +66,7 @@ def _source(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     from rich.progress import track
 
     from benchmark.judge.tables import render, wrapped
+    from benchmark.report.figure import counted
     from benchmark.report.marked_folder import check, write
 
     asked = request(options)
@@ -76,12 +77,13 @@ def _source(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
         allow_empty_masks=asked.allow_empty_masks,
         spacing_mm=asked.spacing_mm,
     )
+    check(options.out, options.overwrite)
     models = _models(options, arms)
     from benchmark.inference.ensemble import research_only
     from benchmark.inference.marked_slices import mark, survey
 
     seen_of, several = survey(models, slices(say=print)), len(models) > 1
-    check(options.out, seen_of, several, options.overwrite)
+    check(options.out, options.overwrite, seen_of, several)
     marked = track(
         mark(models, slices(), seen_of),
         "predict",
@@ -97,8 +99,8 @@ def _source(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     print(f"\n{research_only(models)}")
     maps = ", maps of disagreement" if several else ""
     print(
-        f"\nMasks, overlays{maps}, measures.csv, by-kind.csv and {written.sheets} sheets of "
-        f"pictures: {options.out}/"
+        f"\nMasks, overlays{maps}, measures.csv, by-kind.csv and "
+        f"{counted(written.sheets, 'sheet')} of pictures: {options.out}/"
     )
     return 0
 

@@ -73,14 +73,13 @@ def load(root: Path, named: str, arms: Mapping[str, ArmEntry], device: str) -> T
         patients=state.patients,
         phantom=run.phantom,
         dataset_id=run.spec.dataset_id,
-        split=_split(run),
+        split=_split(run.spec, run.folder.path.parent),
     )
 
 
-def _split(run: FinishedRun) -> Split | None:
-    """The split of a run, where the package or the folder that it lies in has it."""
-    spec, beside = run.spec, run.folder.path.parent / SPLITS
-    return find_split(spec.split_id, spec.dataset_id, spec.split_fingerprint, beside)
+def _split(spec: RunSpec, runs: Path) -> Split | None:
+    """The split that a model was trained on, where the package or the folder of runs has it."""
+    return find_split(spec.split_id, spec.dataset_id, spec.split_fingerprint, runs / SPLITS)
 
 
 def find(root: Path, named: str) -> RunFolder:

@@ -38,8 +38,11 @@ class WrittenMarks:
     sheets: int
 
 
-def check(out: Path, numbers: Iterable[int], several: bool, overwrite: bool) -> None:
-    """Raise `DataError` for what `write` would find taken in out, but for sheets."""
+def check(out: Path, overwrite: bool, numbers: Iterable[int] = (), several: bool = False) -> None:
+    """Raise `DataError` for what `write` would find taken in out, but for sheets.
+
+    numbers: those of the slices, once they are known; several: as in `write`.
+    """
     names = [MEASURES, BY_KIND, *(name for n in numbers for name in _names(n, several))]
     (check_replaceable if overwrite else check_absent)(out, names)
 
