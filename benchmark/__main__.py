@@ -17,6 +17,7 @@ from benchmark.cli import judge_verbs, other_verbs
 from benchmark.cli.devices import give_workers_huge_pages, let_waiting_threads_sleep
 from benchmark.cli.export import export
 from benchmark.cli.parser import parser
+from benchmark.cli.predict import predict
 from benchmark.cli.run_verbs import reproduce, run
 from benchmark.errors import BenchmarkError
 from benchmark.plugins import with_plugins
@@ -32,7 +33,7 @@ VERBS = {
     "rescore": other_verbs.rescore,
     "audit": other_verbs.audit,
     "score": judge_verbs.score,
-    "predict": other_verbs.predict,
+    "predict": predict,
     "arms": other_verbs.list_arms,
 }
 

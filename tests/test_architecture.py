@@ -22,7 +22,10 @@ WITH_TORCH = (  # what needs torch as soon as it is imported; everything else st
     "training",
     "network_arm",
     "preprocessing.resize",
+    "inference.outline",
+    "inference.ensemble",
     "inference.predict",
+    "inference.marked_slices",
     "runs.prepared_data",
     "runs.runner",
 )

@@ -134,39 +134,6 @@ def audit(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     return 0
 
 
-def predict(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
-    """Outline and measure the user's slices with a trained model; return 0 whatever is found."""
-    from benchmark.inference.input_files import find, passed_over
-    from benchmark.inference.model_folder import read_config, shipped_model
-    from benchmark.inference.trained_model import load
-
-    paths = find(options.images)
-    if note := passed_over(options.images):
-        print(note)
-    run = options.run
-    if run is None:
-        from benchmark.exports.model_card import in_short
-
-        run = str(shipped_model())
-        print(f"Model: {in_short(read_config(shipped_model()).content)}")
-    cards = cards_seen(options.device)
-    import torch
-
-    from benchmark.inference.predict import predict as outlined
-    from benchmark.inference.predict import report
-    from benchmark.training.seeding import make_deterministic
-
-    (worker,) = allocate(1, 1, usable_cores(), cards, options.device)
-    torch.set_num_threads(worker.threads)
-    make_deterministic(worker.device)
-    model = load(options.runs, run, arms, worker.device)
-    spacing_mm = tuple(options.spacing) if options.spacing else None
-    table = outlined(model, paths, options.out, spacing_mm, overwrite=options.overwrite)
-    print(report(table, model))
-    print(f"\nMasks, overlays and measures.csv: {options.out}/")
-    return 0
-
-
 def list_arms(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     """List every arm, built in or installed by another package; or check one."""
     if options.check is not None:

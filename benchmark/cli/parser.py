@@ -210,19 +210,25 @@ def _score(add: Add) -> None:
 
 def _predict(add: Add) -> None:
     images = "PNG, WebP, TIFF or NIfTI (turned upright by its header), one slice a file"
-    add("images", nargs="+", type=Path, metavar="IMAGE_OR_FOLDER", help=images)
+    add("images", nargs="*", type=Path, metavar="IMAGE_OR_FOLDER", help=images)
+    source = (
+        "in place of images: slices with a truth, of this tumour, another or none, to say how "
+        f"often, how much and what is marked, by patient; {SOURCE_HELP}"
+    )
+    add("--data", metavar="SOURCE", help=source)
     run = (
         "a run of reproduce --keep-models: its run_id under --runs, or its folder; or a model's "
-        "folder (default: the model shipped here)"
+        "folder (default: the model shipped here); of several the mean of their probabilities "
+        "counts, and their disagreement is a map"
     )
-    add("--run", metavar="RUN_ID_OR_FOLDER", help=run)
+    add("--run", **MORE, default=[], metavar="RUN_ID_OR_FOLDER", help=run)
     add("--runs", type=Path, default=Path("runs"), help="folder of runs (default: runs)")
     out = "folder for masks and measures (default: predictions)"
     add("--out", type=Path, default=Path("predictions"), help=out)
     overwrite = "replace files of the same names in --out, such as those of an earlier call"
     add("--overwrite", action="store_true", help=overwrite)
     _arm_file(add)
-    _spacing(add)
+    _slice_options(add)
     _device(add)
 
 

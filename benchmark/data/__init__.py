@@ -5,13 +5,25 @@ The readers, and the heavy packages they need, are imported when a source is loa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from benchmark.data.slices import MENINGIOMA, SPACING_MM, RawSlice, SliceSet, gather
+from benchmark.data.slices import (
+    MENINGIOMA,
+    SPACING_MM,
+    RawSlice,
+    SliceSet,
+    checked,
+    gather,
+    iterate,
+)
 from benchmark.errors import DataError
+
+if TYPE_CHECKING:
+    from benchmark.data.registry import SourceCounts
 
 FORMS = {  # module -> what it looks for; asked in this order
     "kaggle": "images.npy, masks.npy and labels.npy",
@@ -38,26 +50,71 @@ def load(
     one line. Raises `DataError` for a path that is not there or of no known form, and for every
     rule of `slices.gather`; `DownloadError` for "figshare".
     """
-    if spacing_mm is not None and not all(0.01 <= side <= 100 for side in spacing_mm):
-        raise DataError(f"pixel spacing {spacing_mm} mm must be two numbers from 0.01 to 100")
+    _check_spacing(spacing_mm)
     if source == "phantoms":
-        phantoms: SliceSet = import_module("benchmark.data.phantoms").make()
-        return phantoms if spacing_mm is None else replace(phantoms, spacing_mm=spacing_mm)
-    from benchmark.data.registry import CHENG_DATASET_ID, SourceCounts, identify
+        return _phantoms(spacing_mm)
+    from benchmark.data.registry import CHENG_DATASET_ID, SourceCounts
 
-    path = locate(source)
-    reader = import_module(f"benchmark.data.{form(path)}")
     labels = None if labels is None else set(labels)
     counts = SourceCounts()
-    identified = identify(_spaced(reader.read(path), spacing_mm), counts=counts)
+    identified = _identified(source, spacing_mm, counts)
     slices = gather(identified, labels=labels, allow_empty_masks=allow_empty_masks)
     slices = replace(slices, note=counts.note(labels))
     if slices.dataset_id == CHENG_DATASET_ID and slices.spacing_mm != SPACING_MM:
         raise DataError(
-            f"{path}: these are Cheng's slices of {SPACING_MM} mm a pixel, "
+            f"{locate(source)}: these are Cheng's slices of {SPACING_MM} mm a pixel, "
             f"not {slices.spacing_mm} mm"
         )
     return slices
+
+
+def stream(
+    source: str | Path,
+    *,
+    labels: Iterable[int] | None = (MENINGIOMA,),
+    allow_empty_masks: bool = False,
+    spacing_mm: tuple[float, float] | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Iterator[RawSlice]:
+    """Yield the slices that `load` would stack, one at a time and of any size, in their file order.
+
+    Each is held to the rules for one slice (`slices.checked`) and has a pixel size, Cheng's where
+    nothing tells it, as in `load`. At the end say, if any, is given the note of what was
+    recognised, if any. Raises `DataError` as `load` does, when the slice at fault is reached.
+    """
+    _check_spacing(spacing_mm)
+    if source == "phantoms":
+        yield from iterate(_phantoms(spacing_mm))
+        return
+    from benchmark.data.registry import SourceCounts
+
+    labels = None if labels is None else set(labels)
+    counts = SourceCounts()
+    identified = _identified(source, spacing_mm, counts)
+    for raw in checked(identified, labels=labels, allow_empty_masks=allow_empty_masks):
+        yield replace(raw, spacing_mm=raw.spacing_mm or SPACING_MM)
+    if say is not None and (note := counts.note(labels)):
+        say(note)
+
+
+def _check_spacing(spacing_mm: tuple[float, float] | None) -> None:
+    if spacing_mm is not None and not all(0.01 <= side <= 100 for side in spacing_mm):
+        raise DataError(f"pixel spacing {spacing_mm} mm must be two numbers from 0.01 to 100")
+
+
+def _phantoms(spacing_mm: tuple[float, float] | None) -> SliceSet:
+    made: SliceSet = import_module("benchmark.data.phantoms").make()
+    return made if spacing_mm is None else replace(made, spacing_mm=spacing_mm)
+
+
+def _identified(
+    source: str | Path, spacing_mm: tuple[float, float] | None, counts: SourceCounts
+) -> Iterator[RawSlice]:
+    from benchmark.data.registry import identify
+
+    path = locate(source)
+    reader = import_module(f"benchmark.data.{form(path)}")
+    return identify(_spaced(reader.read(path), spacing_mm), counts=counts)
 
 
 def locate(source: str | Path) -> Path:

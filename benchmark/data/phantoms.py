@@ -34,12 +34,14 @@ def make(
     slices_per_patient: int = 4,
     size: int = 64,
     dtype: DTypeLike = np.uint8,
+    mass: bool = True,
 ) -> SliceSet:
     """Return patients * slices_per_patient slices of (size, size), numbered patient by patient.
 
     The same arguments give the same bits; a slice depends only on (seed, patient, its place in the
     patient, size, dtype), so more patients leave the first slices as they were. Every mask is one
-    component inside the skull, never empty. Raises `DataError` for an illegal size and `SpecError`
+    component inside the skull, never empty; without mass the same heads have none, and every mask
+    is empty. Raises `DataError` for an illegal size and `SpecError`
     for another argument out of range.
     """
     slices.check_sides((size, size), "phantom")
@@ -51,16 +53,18 @@ def make(
             f"slices_per_patient={slices_per_patient}: the seed must not be negative, and there "
             "must be at least one patient and one slice"
         )
-    raw = _slices(seed, patients, slices_per_patient, size, np.dtype(dtype))
-    return slices.gather(raw, phantom=True)
+    raw = _slices(seed, patients, slices_per_patient, size, np.dtype(dtype), mass)
+    return slices.gather(raw, allow_empty_masks=not mass, phantom=True)
 
 
-def _slices(seed: int, patients: int, each: int, size: int, dtype: np.dtype) -> Iterator[RawSlice]:
+def _slices(
+    seed: int, patients: int, each: int, size: int, dtype: np.dtype, mass: bool
+) -> Iterator[RawSlice]:
     spacing_mm = (SPACING_MM[0] * FIELD_PIXELS / size, SPACING_MM[1] * FIELD_PIXELS / size)
     peak = PEAK[dtype.name]
     for patient in range(1, patients + 1):
         for place in range(each):
-            light, mask = _slice(seed, patient, place, size)
+            light, mask = _slice(seed, patient, place, size, mass)
             image = np.rint(np.clip(light, 0, 1) * peak).astype(dtype)
             number = (patient - 1) * each + place + 1
             origin = f"phantom {number}"
@@ -72,7 +76,9 @@ def _stream(seed: int, patient: int, part: int, place: int = 0) -> np.random.Gen
     return np.random.Generator(np.random.Philox(key=seed, counter=[0, patient, part, place]))
 
 
-def _slice(seed: int, patient: int, place: int, size: int) -> tuple[Floats, NDArray[np.bool_]]:
+def _slice(
+    seed: int, patient: int, place: int, size: int, mass: bool
+) -> tuple[Floats, NDArray[np.bool_]]:
     """Return one slice as brightness (size, size), about 0 to 1, and its tumour mask."""
     grid = (np.arange(size) + 0.5) / size * 2 - 1
     x, y = grid[None, :], grid[:, None]
@@ -84,7 +90,9 @@ def _slice(seed: int, patient: int, place: int, size: int) -> tuple[Floats, NDAr
     inside = _edge(radius - DURA, pixel)
     light += inside * (brain - light)
     light = _vessels(_stream(seed, patient, VESSELS), place, grid, light, inside, dura)
-    light, mask = _tumour(_stream(seed, patient, TUMOUR), place, grid, light, radius, dura)
+    mask = np.zeros((size, size), dtype=bool)
+    if mass:
+        light, mask = _tumour(_stream(seed, patient, TUMOUR), place, grid, light, radius, dura)
     texture = _stream(seed, patient, TEXTURE)
     light *= 1 + 0.05 * _waves(texture, grid, place, 0.5, 2.5, 6)  # coil shading
     light *= 1 + 0.03 * _waves(texture, grid, place, 20, 45, 30)

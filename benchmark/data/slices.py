@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ Spacing = tuple[float, float]  # (row, column) size of a pixel, in mm
 
 LABELS = {1: "meningioma", 2: "glioma", 3: "pituitary"}
 MENINGIOMA = 1
+NO_TUMOUR = "none"  # what a slice shows whose mask is empty, whatever its label
 SPACING_MM = (0.49, 0.49)  # of the Cheng dataset, rows then columns (thesis, section 2.1)
 IMAGE_DTYPES = (np.uint8, np.int16, np.uint16)
 NAMED = 20  # files that one error names
@@ -128,22 +129,11 @@ def gather(
 ) -> SliceSet:
     """Check every rule of the data and stack the slices into one `SliceSet`.
 
-    labels chooses which classes are kept (None: all). Raises `DataError`, naming the file, for: an
-    unknown label, a wrong dtype, an image and mask of different size, a mask with more than two
-    values, an empty mask (unless allowed), a duplicate slice number, kept slices of different
-    sizes or spacings, sides that are not multiples of 32 or under 64, and no slice left.
+    Raises `DataError` as `checked` does, and for kept slices of different sizes or spacings, and
+    for sides that are not multiples of 32 or under 64.
     """
-    wanted = None if labels is None else set(labels)
-    kept: dict[int, RawSlice] = {}
-    for raw in source:
-        _check_label(raw)
-        if wanted is None or raw.label in wanted:
-            _check_new(raw, kept)
-            kept[raw.slice_id] = replace(raw, mask=_checked_mask(raw, allow_empty_masks))
-    if not kept:
-        chosen = "any label" if wanted is None else f"label {sorted(wanted)}"
-        raise DataError(f"no slice with {chosen} was found; choose another folder or other labels")
-    slices = [kept[number] for number in sorted(kept)]
+    kept = checked(source, labels=labels, allow_empty_masks=allow_empty_masks)
+    slices = sorted(kept, key=lambda raw: raw.slice_id)
     _check_uniform(slices)
     return SliceSet(
         images=np.stack([raw.image for raw in slices]),
@@ -156,17 +146,39 @@ def gather(
     )
 
 
+def checked(
+    source: Iterable[RawSlice], *, labels: Iterable[int] | None, allow_empty_masks: bool
+) -> Iterator[RawSlice]:
+    """Yield the slices of the labels (None: all), each held to the rules for one, its mask as bool.
+
+    Raises `DataError`, naming the file, for: an unknown label, a wrong dtype, an image and mask of
+    different size, a mask with more than two values, an empty mask (unless allowed), a duplicate
+    slice number, and, at the end, no slice left.
+    """
+    wanted = None if labels is None else set(labels)
+    origins: dict[int, str] = {}
+    for raw in source:
+        _check_label(raw)
+        if wanted is None or raw.label in wanted:
+            _check_new(raw, origins)
+            origins[raw.slice_id] = raw.origin
+            yield replace(raw, mask=_checked_mask(raw, allow_empty_masks))
+    if not origins:
+        chosen = "any label" if wanted is None else f"label {sorted(wanted)}"
+        raise DataError(f"no slice with {chosen} was found; choose another folder or other labels")
+
+
 def _check_label(raw: RawSlice) -> None:
     if raw.label not in LABELS:
         known = ", ".join(f"{label} ({name})" for label, name in LABELS.items())
         raise DataError(f"{raw.origin}: label {raw.label} is unknown; known: {known}")
 
 
-def _check_new(raw: RawSlice, kept: dict[int, RawSlice]) -> None:
-    if raw.slice_id in kept:
+def _check_new(raw: RawSlice, origins: Mapping[int, str]) -> None:
+    if raw.slice_id in origins:
         raise DataError(
             f"{raw.origin}: slice {raw.slice_id} is there twice "
-            f"(also {kept[raw.slice_id].origin}); remove one of the two, or renumber one that is "
+            f"(also {origins[raw.slice_id]}); remove one of the two, or renumber one that is "
             "not Cheng's: slices of Cheng's dataset have the numbers that go with their masks"
         )
 

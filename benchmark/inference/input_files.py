@@ -12,6 +12,7 @@ from benchmark.errors import DataError
 
 SUFFIXES = (*nifti.SUFFIXES, *pairs.SUFFIXES)
 MASK, OVERLAY = "_mask", "_overlay"  # end the names of what is written
+DISAGREEMENT = "_disagreement"  # of several models
 LONGEST_NAME = 255  # bytes, on all usual file systems
 
 
@@ -25,18 +26,19 @@ def stem(path: Path) -> str:
     )
 
 
-def outputs(path: Path) -> tuple[str, str]:
-    """The names of the mask and the overlay that are written for a slice."""
+def outputs(path: Path, several: bool = False) -> tuple[str, ...]:
+    """The names of the mask and the overlay written for a slice, and of several models the map."""
     suffix = ".nii.gz" if path.name.lower().endswith(nifti.SUFFIXES) else ".png"
-    return f"{stem(path)}{MASK}{suffix}", f"{stem(path)}{OVERLAY}.png"
+    maps = [f"{stem(path)}{DISAGREEMENT}{suffix}"] if several else []
+    return f"{stem(path)}{MASK}{suffix}", f"{stem(path)}{OVERLAY}.png", *maps
 
 
 def find(places: Iterable[Path]) -> list[Path]:
     """Return the files named, and every slice in the folders named, by name; each once.
 
-    In a folder, hidden files and what `passed_over` counts are passed over, and so are N_mask and
-    N_overlay where N is there too. Raises `DataError` for a path that is not there, and a folder
-    without slices.
+    In a folder, hidden files and what `passed_over` counts are passed over, and so are N_mask,
+    N_overlay and N_disagreement where N is there too. Raises `DataError` for a path that is not
+    there, and a folder without slices.
     """
     paths: dict[Path, Path] = {}
     for place in places:
@@ -76,11 +78,11 @@ def _slices(folder: Path) -> list[Path]:
             f"{folder}: no slice in it; looked for files that end in {', '.join(SUFFIXES)}"
         )
     names = {stem(path) for path in slices}
-    written = {name + end for name in names for end in (MASK, OVERLAY)}
+    written = {name + end for name in names for end in (MASK, OVERLAY, DISAGREEMENT)}
     return [path for path in slices if stem(path) not in written]
 
 
-def check_names(paths: Sequence[Path]) -> None:
+def check_names(paths: Sequence[Path], several: bool = False) -> None:
     """Raise `DataError` for a name that cannot be written, or that differs from another in case."""
     owner: dict[str, Path] = {}
     for path in paths:
@@ -88,7 +90,7 @@ def check_names(paths: Sequence[Path]) -> None:
             str(path).encode()
         except UnicodeEncodeError as error:
             raise DataError(f"{str(path)!a}: its name is not UTF-8; rename it") from error
-        for name in outputs(path):
+        for name in outputs(path, several):
             if len(os.fsencode(name)) > LONGEST_NAME:
                 raise DataError(
                     f"{path}: {name} would be longer than {LONGEST_NAME} bytes; "

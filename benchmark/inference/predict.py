@@ -1,9 +1,4 @@
-"""Other slices outlined by a trained model and measured: masks, overlays and one table.
-
-A slice goes the way of the run's own: resized to what the arm is fed, preprocessed with the
-run's landmarks, outlined, and brought back to its own pixels. One of the run's slices gets the mask
-that the run stored. Slices are fed one at a time: rounding, too, must not depend on the others.
-"""
+"""Images of a user's outlined by trained models and measured: masks, overlays and one table."""
 
 from __future__ import annotations
 
@@ -13,23 +8,27 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from tabulate import tabulate
 
-from benchmark.arm import ProbMaps
 from benchmark.data.guard import MAX_PIXELS
+from benchmark.data.slices import Spacing
 from benchmark.errors import DataError
+from benchmark.inference.ensemble import (
+    DIGITS,
+    check_members,
+    doubts,
+    names,
+    outlined,
+    research_only,
+)
 from benchmark.inference.input_files import check_names, outputs
+from benchmark.inference.outline import frame
 from benchmark.inference.slice_image import SANE_MM, SPACING_AGREES, SliceImage, overlay, read
 from benchmark.inference.trained_model import TrainedModel
-from benchmark.preprocessing import nyul
-from benchmark.preprocessing.resize import downsample, upsample_probability
 from benchmark.scoring.diameters import diameters
-from benchmark.scoring.evaluate import binarise, predict_checked
 from benchmark.storage.atomic import (
     check_absent,
     check_replaceable,
@@ -39,8 +38,6 @@ from benchmark.storage.atomic import (
 )
 
 TABLE = "measures.csv"
-FIELD_OF_VIEW = 1.2  # times larger or smaller than in training, from which a warning is given
-DIGITS = 4  # of mm, as in scores.csv
 SHOWN = 3  # names in the note of images whose pixel size is not known
 IN_MM = (
     "area_mm2",
@@ -49,80 +46,8 @@ IN_MM = (
     "row_spacing_mm",
     "column_spacing_mm",
 )
-WARNING = (
-    "This is a research tool and no medical device; nothing here may guide the care of a patient.\n"
-    "The model was trained on {seen}, each showing an outlined tumour. It was never tried on\n"
-    "healthy slices or on other tumours, and outlines something on most slices."
-)
 
-Size = tuple[int, int]
-Spacing = tuple[float, float]
-
-
-def outline(
-    model: TrainedModel, image: NDArray[Any], spacing_mm: Spacing | None
-) -> NDArray[np.bool_]:
-    """Return the mask (H, W) of one upright image (H, W).
-
-    Without spacing_mm its pixels have the training's form. Raises `DataError` for an image that has
-    no contrast left at the size the arm is fed.
-    """
-    framed = _framed(image, frame(model, image.shape, spacing_mm))
-    fed = nyul.apply(_resized(framed[None], model), model.landmarks)
-    maps = _back(predict_checked(model.arm, fed, None), framed.shape, model)
-    top, left = _margins(image.shape, framed.shape)
-    return binarise(maps)[0, top : top + image.shape[0], left : left + image.shape[1]]
-
-
-def frame(model: TrainedModel, shape: tuple[int, ...], spacing_mm: Spacing | None) -> Size:
-    """Return the least (H, W) that holds an image, its sides in the training's ratio in mm."""
-    row_mm, column_mm = spacing_mm or model.spacing_mm
-    height, width = shape[0] * row_mm, shape[1] * column_mm
-    ratio = model.shape[0] * model.spacing_mm[0] / (model.shape[1] * model.spacing_mm[1])
-    if height < width * ratio:
-        return max(shape[0], round(width * ratio / row_mm)), shape[1]
-    return shape[0], max(shape[1], round(height / ratio / column_mm))
-
-
-def _margins(shape: tuple[int, ...], framed: tuple[int, ...]) -> Size:
-    return (framed[0] - shape[0]) // 2, (framed[1] - shape[1]) // 2
-
-
-def _framed(image: NDArray[Any], size: Size) -> NDArray[Any]:
-    """The image in the middle of a larger one, filled up with its least value."""
-    top, left = _margins(image.shape, size)
-    sides = ((top, size[0] - image.shape[0] - top), (left, size[1] - image.shape[1] - left))
-    return np.pad(image, sides, constant_values=image.min())
-
-
-def _resized(images: NDArray[Any], model: TrainedModel) -> NDArray[Any]:
-    """(1, H, W) to the size the arm is fed, as in the run for slices of its size, else bilinear."""
-    size = images.shape[1:]
-    larger = max(size[0], model.fed[0]), max(size[1], model.fed[1])
-    if size not in (larger, model.shape):  # `downsample` enlarges in blocks
-        tensor = torch.from_numpy(images.astype(np.float64))[:, None]
-        tensor = F.interpolate(tensor, size=larger, mode="bilinear", align_corners=False)
-        images = tensor[:, 0].numpy()
-    return downsample(images, model.fed)
-
-
-def _back(maps: ProbMaps, size: tuple[int, ...], model: TrainedModel) -> ProbMaps:
-    """(1, h, w) to (1, H, W), as in the run for slices of its size, else averaged where smaller."""
-    if size != model.shape:  # `upsample_probability` shrinks by leaving pixels out
-        smaller = min(maps.shape[1], size[0]), min(maps.shape[2], size[1])
-        maps = np.asarray(downsample(maps, smaller), np.float32)
-    return upsample_probability(maps, (size[0], size[1]))
-
-
-def warning(model: TrainedModel, shape: tuple[int, ...], spacing_mm: Spacing | None) -> str:
-    """A warning where a slice shows much more or less than the training's, as far as is known."""
-    if spacing_mm is None:
-        return ""
-    height_mm = frame(model, shape, spacing_mm)[0] * spacing_mm[0]
-    times = height_mm / (model.shape[0] * model.spacing_mm[0])
-    if 1 / FIELD_OF_VIEW <= times <= FIELD_OF_VIEW:
-        return ""
-    return f"shows {times:.2f} times the field of view of the slices trained on: unreliable"
+Models = Sequence[TrainedModel]
 
 
 def measured(mask: NDArray[np.bool_], spacing_mm: Spacing | None) -> dict[str, Any]:
@@ -152,7 +77,7 @@ def measured(mask: NDArray[np.bool_], spacing_mm: Spacing | None) -> dict[str, A
 
 
 def check(
-    model: TrainedModel,
+    models: Models,
     paths: Sequence[Path],
     out: Path,
     spacing_mm: Spacing | None,
@@ -167,27 +92,35 @@ def check(
         raise DataError(
             f"--spacing {spacing_mm} mm must be two numbers from {SANE_MM[0]:g} to {SANE_MM[1]:g}"
         )
-    check_names(paths)
-    (check_replaceable if overwrite else check_absent)(out, _names(paths))
+    several = len(models) > 1
+    check_names(paths, several)
+    (check_replaceable if overwrite else check_absent)(out, _names(paths, several))
     unsized = []
     for path in paths:
         given = read(path)
         side_mm = spacing_of(given, spacing_mm)
         unsized += [] if side_mm else [path]
-        height, width = frame(model, given.image.shape, side_mm)
-        if height * width > MAX_PIXELS:
-            raise DataError(
-                f"{path}: filled up to the form of the slices trained on it has "
-                f"{height}x{width} pixels; crop it"
-            )
-    _check_inputs_stay(paths, out)
+        check_frame(models, given.image.shape, side_mm, str(path))
+    _check_inputs_stay(paths, out, _names(paths, several))
     return unsized
 
 
-def _check_inputs_stay(paths: Sequence[Path], out: Path) -> None:
+def check_frame(
+    models: Models, shape: tuple[int, ...], spacing_mm: Spacing | None, origin: str
+) -> None:
+    """Raise `DataError` for an image (H, W) that a model's frame would make too large."""
+    for height, width in (frame(model, shape, spacing_mm) for model in models):
+        if height * width > MAX_PIXELS:
+            raise DataError(
+                f"{origin}: filled up to the form of the slices trained on it has "
+                f"{height}x{width} pixels; crop it"
+            )
+
+
+def _check_inputs_stay(paths: Sequence[Path], out: Path, written: Sequence[str]) -> None:
     """Raise `DataError` where what is written would take the place of a slice that is read."""
     inputs = {(path.stat().st_dev, path.stat().st_ino) for path in paths}
-    for place in (out / name for name in _names(paths)):
+    for place in (out / name for name in written):
         if place.exists() and (place.stat().st_dev, place.stat().st_ino) in inputs:
             raise DataError(
                 f"{place}: is one of the images given, not overwritten; give another --out"
@@ -217,13 +150,13 @@ def spacing_of(image: SliceImage, given_mm: Spacing | None) -> Spacing | None:
     return own_mm or given_mm
 
 
-def _names(paths: Sequence[Path]) -> list[str]:
+def _names(paths: Sequence[Path], several: bool) -> list[str]:
     """What is written into out; the table, which every call writes, first."""
-    return [TABLE, *(name for path in paths for name in outputs(path))]
+    return [TABLE, *(name for path in paths for name in outputs(path, several))]
 
 
 def predict(
-    model: TrainedModel,
+    models: Models,
     paths: Sequence[Path],
     out: Path,
     spacing_mm: Spacing | None,
@@ -233,48 +166,70 @@ def predict(
 ) -> pd.DataFrame:
     """Outline slices, write masks, overlays and `TABLE` into out, and return the table.
 
-    It has one row per slice, and the columns in mm where the pixel size of any slice is known.
-    Everything is checked, and say is told of slices without a pixel size, before the model is
-    asked; all appears in out only when all is done, with overwrite in the place of files of the
-    same names. Raises `DataError` as `check`, `outline` and `move_into` do, and `OutputError`
-    where the disk refuses; then out is as it was.
+    Of several models the mask is that of their mean probability, and a map of their disagreement
+    is written too. The table has one row per slice, and the columns in mm where the pixel size of
+    any slice is known. Everything is checked, and say is told of slices without a pixel size,
+    before a model is asked; all appears in out only when all is done, with overwrite in the place
+    of files of the same names. Raises `SpecError` as `check_members` does, `DataError` as `check`,
+    `outlined` and `move_into` do, and `OutputError` where the disk refuses; then out is as it was.
     """
+    check_members(models)
     with staging_folder(out) as staging:
-        if note := pixels_only(check(model, paths, out, spacing_mm, overwrite)):
+        if note := pixels_only(check(models, paths, out, spacing_mm, overwrite)):
             say(note)
         shown = track(paths, "predict", disable=not Console().is_terminal)
-        table = pd.DataFrame([_outlined(model, path, staging, spacing_mm) for path in shown])
+        table = pd.DataFrame([_outlined(models, path, staging, spacing_mm) for path in shown])
         table = table.drop(columns=[name for name in IN_MM if table[name].isna().all()])
         (staging / TABLE).write_bytes(table.to_csv(index=False, lineterminator="\n").encode())
-        (replace_into if overwrite else move_into)(staging, out, _names(paths))
+        written = _names(paths, len(models) > 1)
+        (replace_into if overwrite else move_into)(staging, out, written)
     return table
 
 
 def _outlined(
-    model: TrainedModel, path: Path, staging: Path, given_mm: Spacing | None
+    models: Models, path: Path, staging: Path, given_mm: Spacing | None
 ) -> dict[str, Any]:
     """Outline one slice and write its mask and overlay; return its row of the table."""
     given = read(path)
     spacing_mm = spacing_of(given, given_mm)
     try:
-        mask = outline(model, given.image, spacing_mm)
+        found = outlined(models, given.image, spacing_mm)
     except DataError as error:
-        raise DataError(f"{path}: at {model.fed[0]}x{model.fed[1]} pixels: {error}") from error
-    mask_name, overlay_name = outputs(path)
-    (staging / mask_name).write_bytes(given.encode(mask))
-    (staging / overlay_name).write_bytes(overlay(given.image, mask))
-    note = warning(model, given.image.shape, spacing_mm)
-    return {"file": str(path), **measured(mask, spacing_mm), "run_id": model.run_id, "note": note}
+        raise DataError(f"{path}: {error}") from error
+    mask_name, overlay_name, *map_name = outputs(path, len(models) > 1)
+    (staging / mask_name).write_bytes(given.encode(found.mask))
+    (staging / overlay_name).write_bytes(overlay(given.image, found.mask))
+    for name in map_name:
+        (staging / name).write_bytes(given.encode_disagreement(found.disagreement))
+    return {
+        "file": str(path),
+        **measured(found.mask, spacing_mm),
+        **found.measures,
+        "run_id": names(models),
+        "note": doubts(models, given.image.shape, spacing_mm),
+    }
 
 
-def report(table: pd.DataFrame, model: TrainedModel) -> str:
+def report(table: pd.DataFrame, models: Models) -> str:
     """The table as text, one line per slice, and what its reader must know."""
     rows = [(row["file"], *_words(row), row["note"]) for row in table.to_dict("records")]
     headers = ("slice", "tumour", "area", "diameters", "note")
     lines = tabulate(rows, headers=headers, disable_numparse=True)
-    patients = f" of {model.patients} patients" if model.patients else ""
-    kind = "drawn phantoms" if model.phantom else f"2D slices{patients}"
-    return f"{lines}\n\n{WARNING.format(seen=f'{model.slices} {kind}')}"
+    return f"{lines}\n\n{_how_many(table)}\n\n{research_only(models)}"
+
+
+def _how_many(table: pd.DataFrame) -> str:
+    """On how many slices something is outlined, and the median of its area."""
+    found = table[table["tumour_found"]]
+    text = f"Something is outlined on {len(found)} of {len(table)} slices"
+    unit = next((unit for unit in ("mm2", "pixels") if _whole(found, f"area_{unit}")), None)
+    if unit is None:
+        return f"{text}."
+    return f"{text}, in the median {found[f'area_{unit}'].median():.0f} {unit}."
+
+
+def _whole(table: pd.DataFrame, name: str) -> bool:
+    return name in table and len(table) > 0 and bool(table[name].notna().all())
 
 
 def _words(row: dict[Any, Any]) -> tuple[str, str, str]:

@@ -32,6 +32,7 @@ SANE_MM = (0.01, 100.0)  # sides of a pixel; anything else is another unit
 SPACING_AGREES = 1e-3  # share by which two statements of a pixel's size may differ
 UPRIGHT = 1e-3  # cosine of the angle between rows and columns, from which a slice is sheared
 VERMILLION = (213, 94, 0)  # of Okabe and Ito's palette, which the colour-blind can tell apart
+SKY = (86, 180, 233)  # of the same
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +61,13 @@ class SliceImage:
 
     def encode(self, mask: NDArray[np.bool_]) -> bytes:
         """Return an upright mask (H, W) as a file: NIfTI of 0 and 1, else PNG of 0 and 255."""
-        return _png(mask.astype(np.uint8) * 255) if self.grid is None else _nifti(self.grid, mask)
+        if self.grid is None:
+            return mask_png(mask)
+        return _nifti(self.grid, mask.astype(np.uint8))
+
+    def encode_disagreement(self, spread: NDArray[np.float32]) -> bytes:
+        """Return an upright map (H, W) of [0, 0.5] as a file: NIfTI of float32, else a PNG."""
+        return disagreement_png(spread) if self.grid is None else _nifti(self.grid, spread)
 
 
 def read(path: Path) -> SliceImage:
@@ -183,19 +190,36 @@ def _turned(array: NDArray[Any], turn: NDArray[np.float64]) -> NDArray[Any]:
     return turned
 
 
-def _nifti(grid: PixelGrid, mask: NDArray[np.bool_]) -> bytes:
+def _nifti(grid: PixelGrid, upright: NDArray[Any]) -> bytes:
     nibabel: Any = import_module("nibabel")
-    own = _turned(mask.T[:, :, None].astype(np.uint8), grid.back).reshape(grid.shape)
+    own = _turned(upright.T[:, :, None], grid.back).reshape(grid.shape)
     image = nibabel.Nifti1Image(own, grid.affine, grid.header)
-    image.set_data_dtype(np.uint8)
+    image.set_data_dtype(own.dtype)
     image.header["cal_min"] = image.header["cal_max"] = 0  # the image's own window hides a mask
     return gzip.compress(image.to_bytes(), compresslevel=4, mtime=0)
 
 
-def overlay(image: NDArray[Any], mask: NDArray[np.bool_]) -> bytes:
-    """Return a PNG of an image (H, W) in grey, with the outermost pixels of its mask in colour."""
+def mask_png(mask: NDArray[np.bool_]) -> bytes:
+    """Return a mask (H, W) as a PNG of 0 and 255."""
+    return _png(mask.astype(np.uint8) * 255)
+
+
+def disagreement_png(spread: NDArray[np.float32]) -> bytes:
+    """Return a map (H, W) of [0, 0.5] as a PNG of 0 to 255: a level is 1/510."""
+    return _png(np.rint(spread * 510).astype(np.uint8))
+
+
+def overlay(
+    image: NDArray[Any], mask: NDArray[np.bool_], truth: NDArray[np.bool_] | None = None
+) -> bytes:
+    """Return a PNG of an image (H, W) in grey, with the outermost pixels of its mask in colour.
+
+    Those of a truth (H, W) have another colour, below the mask's.
+    """
     colour = np.repeat(grey(image)[:, :, None], 3, axis=2)
-    colour[mask & ~ndimage.binary_erosion(mask)] = VERMILLION
+    for drawn, ink in ((truth, SKY), (mask, VERMILLION)):
+        if drawn is not None:
+            colour[drawn & ~ndimage.binary_erosion(drawn)] = ink
     return _png(colour)
 
 

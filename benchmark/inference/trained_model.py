@@ -21,6 +21,8 @@ from benchmark.runs.reader import FinishedRun, read_run
 from benchmark.runs.run_folder import MODEL, RunFolder, RunState
 from benchmark.runs.spec import RunSpec
 from benchmark.scoring.evaluate import predict_checked
+from benchmark.splits.files import SPLITS, find_split
+from benchmark.splits.split import Split
 
 SHOWN = 5  # run_ids in a message
 TOLD = ("run_id", "split_id", "protocol", "phantom", "arm_source", "spec")  # of spec.json
@@ -35,6 +37,8 @@ class TrainedModel:
     fed (h, w): the size in pixels of the images it takes. landmarks, shape (H, W) and spacing_mm
     (row, column) are those of the slices it comes from, before they were resized; slices and
     patients count those it was trained on (0 patients: unknown), phantom is True for drawn ones.
+    dataset_id and split: which slices there were and what each was for, "" and None where that is
+    not known.
     """
 
     run_id: str
@@ -46,6 +50,8 @@ class TrainedModel:
     slices: int
     patients: int
     phantom: bool
+    dataset_id: str = ""
+    split: Split | None = None
 
 
 def load(root: Path, named: str, arms: Mapping[str, ArmEntry], device: str) -> TrainedModel:
@@ -70,6 +76,8 @@ def load(root: Path, named: str, arms: Mapping[str, ArmEntry], device: str) -> T
         slices=learned.slices,
         patients=learned.patients,
         phantom=stored.phantom,
+        dataset_id=stored.spec.dataset_id,
+        split=_split(stored.spec, stored.told.parent.parent),
     )
 
 
@@ -95,6 +103,11 @@ def _of_run(run: FinishedRun) -> StoredModel:
         code=run_folder.ENVIRONMENT,
         cure=AGAIN,
     )
+
+
+def _split(spec: RunSpec, runs: Path) -> Split | None:
+    """The split that a model was trained on, where the package or the folder of runs has it."""
+    return find_split(spec.split_id, spec.dataset_id, spec.split_fingerprint, runs / SPLITS)
 
 
 def find(root: Path, named: str) -> RunFolder:

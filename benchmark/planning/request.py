@@ -16,7 +16,7 @@ from benchmark.planning.grid import Grid, expand, load_grid
 from benchmark.protocol import load_recipe
 from benchmark.runs.run_folder import SPEC, read_json
 from benchmark.runs.spec import RunSpec
-from benchmark.splits.files import load_or_make
+from benchmark.splits.files import SPLITS, load_or_make
 from benchmark.splits.split import Split
 
 DATA_VARIABLE = "MENINGIOMA_DATA"
@@ -148,7 +148,7 @@ def prepare(
     splits = {}
     for number in request.splits or grid.splits:
         split = load_or_make(
-            slices, recipe.split, number, request.folder / "splits", cvind, keep=keep_splits
+            slices, recipe.split, number, request.folder / SPLITS, cvind, keep=keep_splits
         )
         splits[split.split_id] = split
     return PlannedRuns(slices, splits, specs_on([*splits.values()]), grid, request.folder)

@@ -22,6 +22,7 @@ from benchmark.splits.split import SETS, Split, make, rule_identity, split_id, v
 from benchmark.storage.atomic import write_bytes, writing
 
 MAX_BYTES = 10_000_000
+SPLITS = "splits"  # the folder beside runs that holds those drawn for them
 ALL = "all"  # every slice is tested, as of a tool or a reader that was trained on none
 FORM = (
     'it must hold {"train": [...], "val": [...], "test": [...]} with slice numbers; '
@@ -115,6 +116,18 @@ def _stored(name: str, path: Path) -> Iterator[StoredSplit]:
         yield shipped()[name]
     if path.is_file():
         yield read(path.read_text(encoding="utf-8"), str(path))
+
+
+def find_split(name: str, dataset_id: str, fingerprint: str, folder: Path) -> Split | None:
+    """Return the split of this name, dataset and `Split.fingerprint`, of the package or the folder.
+
+    None where it is in neither. Raises `SplitError` for a damaged file of that name.
+    """
+    own = sorted((folder / dataset_id[:12]).glob(f"{name}-*.json"))
+    stored = [shipped()[name]] if name in shipped() else []
+    stored += [read(path.read_text(encoding="utf-8"), str(path)) for path in own]
+    alike = (its.split for its in stored if its.dataset_id == dataset_id)
+    return next((split for split in alike if split.fingerprint == fingerprint), None)
 
 
 def read_split(word: str, slices: SliceSet) -> Split:

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import data_forms as forms
+import numpy as np
 import pytest
 from bench_forms import ROOT, finish, process
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.data import FORMS, authors_folds, form, load
+from benchmark.data import FORMS, authors_folds, form, load, stream
 from benchmark.data.slices import SliceSet
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, DataError
 
 
 @given(dtype=st.sampled_from(["uint8", "int16"]), n=st.integers(1, 4), seed=st.integers(0, 99))
@@ -128,3 +129,41 @@ def test_damage_gives_one_clear_error_or_valid_slices(
         assert slices.masks.any(axis=(1, 2)).all()
         return
     assert str(folder) in message or "no slice with label" in message
+
+
+@pytest.mark.parametrize("name", forms.WRITERS)
+def test_a_stream_has_the_slices_that_are_loaded_one_at_a_time(tmp_path: Path, name: str) -> None:
+    """Of every form: the same numbers, pixels, patients and pixel size, and the same note."""
+    source = forms.WRITERS[name](forms.small_set(3, dtype="int16" if name == "mats" else "uint8"),
+                                 tmp_path / "set")  # fmt: skip
+    said: list[str] = []
+    loaded = load(source)
+    raws = sorted(stream(source, say=said.append), key=lambda raw: raw.slice_id)
+    assert [raw.slice_id for raw in raws] == loaded.slice_id.tolist()
+    assert tuple(raw.patient_id for raw in raws) == loaded.patient_id
+    assert {raw.spacing_mm for raw in raws} == {loaded.spacing_mm}
+    for raw, image, mask in zip(raws, loaded.images, loaded.masks, strict=True):
+        np.testing.assert_array_equal(raw.image, image)
+        np.testing.assert_array_equal(raw.mask, mask)
+    assert said == ([loaded.note] if loaded.note else [])
+
+
+def test_a_stream_takes_slices_of_several_sizes_and_refuses_what_is_wrong_with_one(
+    tmp_path: Path,
+) -> None:
+    small = forms.write_pairs(forms.small_set(1, shape=(64, 64)), tmp_path / "set", index=False)
+    other = forms.write_pairs(forms.small_set(2, shape=(96, 64)), tmp_path / "other", index=False)
+    for kind in ("images", "masks"):
+        (other / kind / "5.png").rename(small / kind / "5.png")
+    assert [raw.image.shape for raw in stream(small)] == [(64, 64), (96, 64)]
+    forms.refused(small, "96x64")
+    with forms.one_line(DataError, "no slice with label [2] was found"):
+        list(stream(small, labels=(2,)))
+    with forms.one_line(DataError, "must be two numbers from 0.01 to 100"):
+        list(stream(small, spacing_mm=(0, 1)))
+
+
+def test_streamed_phantoms_are_those_that_are_loaded(few_phantoms: None) -> None:
+    loaded, raws = load("phantoms", spacing_mm=(1, 2)), [*stream("phantoms", spacing_mm=(1, 2))]
+    np.testing.assert_array_equal([raw.image for raw in raws], loaded.images)
+    assert {raw.spacing_mm for raw in raws} == {(1, 2)}

@@ -113,3 +113,13 @@ def test_arguments_out_of_range_are_refused(wrong: dict[str, object]) -> None:
         make(**wrong)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="multiples of 32"):
         make(size=100)
+
+
+def test_without_a_mass_the_same_head_stays_and_the_mask_is_empty() -> None:
+    """Where the mass was, light changes most; outside the head only by its glow and the blur."""
+    with_mass, without = make(patients=3), make(patients=3, mass=False)
+    assert not without.masks.any()
+    assert (without.phantom, without.patient_id) == (True, with_mass.patient_id)
+    change = np.abs(with_mass.images.astype(float) - without.images)
+    assert change[with_mass.masks].mean() > 20 * change[with_mass.images < SKIN / 2].mean()
+    assert (change.reshape(len(change), -1) < 3).mean(axis=1).min() > 0.8

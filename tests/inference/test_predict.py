@@ -6,7 +6,7 @@ import gzip
 import io
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from bench_forms import small_recipe, spec_of
 from data_forms import one_line, snapshot
 from hypothesis import given
 from hypothesis import strategies as st
+from model_forms import SQUARE, Spy, drawn, model_around, png
 from numpy.typing import NDArray
 from PIL import Image
 from strategies import costly, law
@@ -30,10 +31,10 @@ from benchmark.data.guard import decoding
 from benchmark.data.slices import SliceSet
 from benchmark.errors import BenchmarkError, DataError
 from benchmark.inference.input_files import find, passed_over
-from benchmark.inference.predict import frame, measured, outline, predict, report, warning
+from benchmark.inference.outline import frame, outline, warning
+from benchmark.inference.predict import measured, predict, report
 from benchmark.inference.slice_image import VERMILLION, overlay, read
 from benchmark.inference.trained_model import TrainedModel, load
-from benchmark.preprocessing.nyul import Landmarks
 from benchmark.protocol import Recipe
 from benchmark.runs.prepared_data import PreparedData
 from benchmark.runs.run_folder import RunState, unpack_masks
@@ -43,7 +44,6 @@ from benchmark.splits.split import make
 Capture = pytest.CaptureFixture[str]
 Patch = pytest.MonkeyPatch
 Folders = pytest.TempPathFactory
-SQUARE = 0.49  # mm
 AXIAL = np.diag([-SQUARE, -SQUARE, 6, 1])
 
 
@@ -97,35 +97,11 @@ def image(unet: Trained) -> NDArray[Any]:
     return next(iter(unet.images.values()))
 
 
-@dataclass
-class Spy:
-    """Keeps what it is fed, and marks what lies above a level."""
-
-    level: float = 0.0
-    fed: list[NDArray[np.float32]] = field(default_factory=list)
-
-    def predict(self, images: FloatImages) -> NDArray[np.float32]:
-        self.fed.append(images)
-        return (images > self.level).astype(np.float32)
-
-
-def model_around(arm: Any, shape: tuple[int, int] = (64, 64)) -> TrainedModel:
-    """A model of square pixels of 0.49 mm around an arm that is fed 64 x 64."""
-    marks = Landmarks((1.0, 50.0, 99.0), (0.0, 50.0, 100.0))
-    return TrainedModel("a_run_0", arm, marks, (64, 64), shape, (SQUARE, SQUARE), 100, 9, False)
-
-
 def predicted(folder: Path, *paths: Path, arm: Any = None, **more: Any) -> pd.DataFrame:
     """The table of these slices outlined into folder/out; arm: a `Spy` unless given."""
     spacing_mm, overwrite = more.pop("spacing_mm", None), more.pop("overwrite", False)
     model = model_around(arm or Spy(**more))
-    return predict(model, list(paths), folder / "out", spacing_mm, overwrite=overwrite)
-
-
-def png(path: Path, array: NDArray[Any]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(array).save(path)
-    return path
+    return predict([model], list(paths), folder / "out", spacing_mm, overwrite=overwrite)
 
 
 def volume(path: Path, array: NDArray[Any], affine: NDArray[Any] = AXIAL, **header: Any) -> Path:
@@ -144,10 +120,6 @@ def patched(path: Path, offset: int, value: NDArray[Any]) -> None:
     data = bytearray(volume(path, drawn()[:, :, None]).read_bytes())
     data[offset : offset + value.nbytes] = value.tobytes()
     path.write_bytes(data)
-
-
-def drawn(seed: int = 0, shape: tuple[int, int] = (64, 64)) -> NDArray[np.uint8]:
-    return np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
 
 
 def mask_of(path: Path) -> NDArray[np.bool_]:
@@ -171,7 +143,7 @@ def test_a_slice_of_the_run_gets_the_mask_that_the_run_stored(
     for number, image in trained.images.items():
         png(tmp_path / "in" / f"p{number}.png", image)
         (tmp_path / "in" / f"n{number}.nii.gz").write_bytes(nifti.encode(image, slices.spacing_mm))
-    predict(trained.model, find([tmp_path / "in"]), tmp_path / "out", None)
+    predict([trained.model], find([tmp_path / "in"]), tmp_path / "out", None)
     for number, mask in trained.masks.items():
         picture, volumes = (tmp_path / "out" / f"{kind}{number}_mask" for kind in "pn")
         np.testing.assert_array_equal(mask_of(picture.with_suffix(".png")), mask)
@@ -219,7 +191,7 @@ def test_a_mask_does_not_depend_on_how_a_file_lays_out_its_axes(
 
     out = tmp_path_factory.mktemp("turned")
     path = volume(out / "a.nii", laid_out(upright), affine @ step)
-    (row,) = predict(model, [path], out, None).to_dict("records")
+    (row,) = predict([model], [path], out, None).to_dict("records")
     mask = outline(model, image, (pixel_mm[1], pixel_mm[0]))
     assert 0 < mask.sum() < mask.size
     written = nibabel.load(out / "a_mask.nii.gz")
@@ -363,8 +335,8 @@ def test_the_answer_for_a_slice_does_not_depend_on_the_others(
     unet: Trained, tmp_path: Path
 ) -> None:
     paths = [png(tmp_path / f"{number}.png", image) for number, image in unet.images.items()]
-    predict(unet.model, paths, tmp_path / "all", None)
-    predict(unet.model, paths[-1:], tmp_path / "one", None)
+    predict([unet.model], paths, tmp_path / "all", None)
+    predict([unet.model], paths[-1:], tmp_path / "one", None)
     name = f"{paths[-1].stem}_mask.png"
     assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "all" / name).read_bytes()
 
@@ -388,8 +360,8 @@ def test_without_a_spacing_there_are_pixels_only(tmp_path: Path) -> None:
     """Never guessed: not from the training slices, nor from a picture's dots per inch."""
     Image.fromarray(drawn()).save(tmp_path / "a.png", dpi=(72, 72))
     table = predicted(tmp_path, tmp_path / "a.png")
-    assert "pixels" in report(table, model_around(Spy()))
-    assert "mm" not in report(table, model_around(Spy())).partition("This is")[0]
+    assert "pixels" in report(table, [model_around(Spy())])
+    assert "mm" not in report(table, [model_around(Spy())]).partition("This is")[0]
     table = pd.read_csv(tmp_path / "out" / "measures.csv")
     assert in_mm(table) == []
     assert [name for name in table if table[name].isna().any()] == ["note"]
@@ -404,7 +376,7 @@ def test_where_some_slices_have_a_spacing_each_is_measured_by_what_is_known(tmp_
     assert table.columns.tolist() == alone.columns.tolist()
     for name in in_mm(table):
         assert table[name].isna().tolist() == [True, False]
-    first, second = report(table, model_around(Spy())).splitlines()[2:4]
+    first, second = report(table, [model_around(Spy())]).splitlines()[2:4]
     assert (" pixels" in first, " mm" in first) == (True, False)
     assert (" pixels" in second, " mm" in second) == (False, True)
 
@@ -418,15 +390,15 @@ def test_that_no_pixel_size_is_known_is_told_before_any_work_with_the_cure(tmp_p
 
     paths = [png(tmp_path / f"{name}.png", drawn(i)) for i, name in enumerate("cdefg")]
     paths.insert(1, volume(tmp_path / "b.nii", drawn()[:, :, None]))
-    predict(model_around(spy), paths, tmp_path / "out", None, say=say)
+    predict([model_around(spy)], paths, tmp_path / "out", None, say=say)
     ((asked, note),) = told
     assert (asked, len(spy.fed)) == (0, 6)
     names = ", ".join(str(tmp_path / name) for name in ("c.png", "d.png", "e.png"))
     assert f"no pixel size is known of {names} and 2 more: " in note
     assert "give --spacing ROW COLUMN" in note
     assert "\n" not in note
-    predict(model_around(spy), paths, tmp_path / "o2", (SQUARE, SQUARE), say=say)
-    predict(model_around(spy), paths[1:2], tmp_path / "o3", None, say=say)
+    predict([model_around(spy)], paths, tmp_path / "o2", (SQUARE, SQUARE), say=say)
+    predict([model_around(spy)], paths[1:2], tmp_path / "o3", None, say=say)
     assert len(told) == 1
 
 
@@ -547,7 +519,7 @@ def refuse(
     """Predicting the folder raises one DataError, of one line; no arm is asked, nothing changes."""
     spy, before = Spy(), snapshot(folder)
     with one_line(DataError, *words):
-        predict(replace(model, arm=spy), find([folder]), folder / "out", spacing_mm)
+        predict([replace(model, arm=spy)], find([folder]), folder / "out", spacing_mm)
     assert spy.fed == []
     assert snapshot(folder) == before
 
@@ -743,7 +715,7 @@ def test_neither_a_folder_nor_a_slice_that_is_read_is_overwritten(
         place.symlink_to(paths[0])
     before, spy = snapshot(tmp_path), Spy()
     with one_line(DataError, f"{place}: is", "not overwritten; give another --out"):
-        predict(model_around(spy), paths, tmp_path, None, overwrite=True)
+        predict([model_around(spy)], paths, tmp_path, None, overwrite=True)
     assert (snapshot(tmp_path), spy.fed) == (before, [])
 
 
@@ -819,8 +791,8 @@ def test_the_warning_says_what_the_model_was_trained_on(
     tmp_path: Path, change: dict[str, Any], words: str
 ) -> None:
     model = replace(model_around(Spy()), **change)
-    table = predict(model, [png(tmp_path / "a.png", drawn())], tmp_path / "out", None)
-    assert f"The model was {words} showing an outlined tumour." in report(table, model)
+    table = predict([model], [png(tmp_path / "a.png", drawn())], tmp_path / "out", None)
+    assert f"The model was {words} showing an outlined tumour." in report(table, [model])
 
 
 @pytest.mark.parametrize(

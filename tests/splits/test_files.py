@@ -18,7 +18,15 @@ from strategies import cheng_set, slice_set
 from benchmark.errors import SplitError
 from benchmark.protocol import SplitRule
 from benchmark.splits import files
-from benchmark.splits.files import load_or_make, read, read_split, shipped, shipped_for, write
+from benchmark.splits.files import (
+    find_split,
+    load_or_make,
+    read,
+    read_split,
+    shipped,
+    shipped_for,
+    write,
+)
 from benchmark.splits.split import Split, make, rule_identity, verify
 
 Patch = pytest.MonkeyPatch
@@ -256,3 +264,21 @@ def test_a_name_is_of_a_shipped_split_and_of_its_own_slices() -> None:
 
 def test_the_word_all_tests_every_slice_and_trains_on_none() -> None:
     assert read_split("all", SQUARES) == Split("all", (), (), (1, 2, 3, 4, 5, 6, 7, 8))
+
+
+def test_a_split_is_found_again_by_its_name_dataset_and_sets(tmp_path: Path) -> None:
+    """In the package, else in the folder beside runs; a file of other sets is passed by."""
+    name, by_image = "by-image-1", shipped()["by-image-1"]
+    own, sets = by_image.dataset_id, by_image.split.fingerprint
+    assert find_split(name, own, sets, tmp_path) == by_image.split
+    assert find_split(name, "another", sets, tmp_path) is None
+    assert find_split("by-image-9", own, sets, tmp_path) is None
+    rule = SplitRule()
+    others = [Split(name, (1,), (2,), (3,)), Split(name, (3,), (2,), (1,))]
+    for number, split in enumerate(others):
+        write(split, "d" * 64, rule, tmp_path / ("d" * 12) / f"{name}-{number}.json")
+    for split in others:
+        assert find_split(name, "d" * 64, split.fingerprint, tmp_path) == split
+    (tmp_path / ("d" * 12) / f"{name}-1.json").write_text("{")
+    with one_line(SplitError, f"{name}-1.json: not a split file"):
+        find_split(name, "d" * 64, others[0].fingerprint, tmp_path)

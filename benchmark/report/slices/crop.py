@@ -41,8 +41,8 @@ class Crop:
     grey: NDArray[np.uint8]
     top: int
     left: int
-    truth: Sequence[NDArray[np.int64]]
-    predicted: Sequence[NDArray[np.int64]]
+    truth: Sequence[NDArray[Any]]
+    predicted: Sequence[NDArray[Any]]
     spacing_mm: Spacing
 
 
@@ -108,7 +108,7 @@ def show(axes: Axes, cut: Crop, *, truth: bool = True, predicted: bool = True) -
     axes.spines[:].set_visible(False)
 
 
-def outline(axes: Axes, rings: Iterable[NDArray[np.int64]], style: dict[str, Any]) -> None:
+def outline(axes: Axes, rings: Iterable[NDArray[Any]], style: dict[str, Any]) -> None:
     """Plot closed lines (V, 2) in the axes' units."""
     from matplotlib.patches import Polygon
 
