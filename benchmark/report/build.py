@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from benchmark.report.chapters import NO_PICTURES, Source, ordered, parts
 from benchmark.report.checklists.known import Known
 from benchmark.report.checklists.sheet import CHECKLISTS, load, sheet, written
 from benchmark.report.checklists.sheet import FORMS as SHEET_FORMS
-from benchmark.report.crate import APACHE, CC_BY, Described, metadata, recorded
+from benchmark.report.crate import APACHE, CC_BY, Described, metadata, published, recorded
 from benchmark.report.crate import NAME as CRATE
 from benchmark.report.figure import FORMS, Figure, counted, inline, save
 from benchmark.report.page.contents import Chapter, Content, Part
@@ -29,6 +30,10 @@ from benchmark.storage.atomic import staging_folder, write_bytes
 
 PAGE, FIGURES = "index.html", "figures"
 SHEETS = [f"{slug}.{form}" for slug in CHECKLISTS for form in SHEET_FORMS]
+SHEETS_LEAD = (
+    "What journals ask of a study like this, answered as far as these runs and the pages of the "
+    "repository can. What only a person can answer says so; fill it in in a copy of a file."
+)
 CRATE_LEAD = (
     "Files of this report and the runs behind it, with their hashes, for machines to read: "
     "RO-Crate 1.1, profile Process Run Crate."
@@ -76,6 +81,7 @@ def write(source: Source, out: Path) -> Written:
     """
     before = _earlier_slugs(out)
     _check_sheets(out)
+    day = published(source.judgement, source.files)
     shown = _with_own_slugs(parts(source))  # what may fail comes first: nothing is written yet
     pictures = _gallery(source)
     sheets = {slug: sheet(load(slug), Known(source.judgement, source.files)) for slug in CHECKLISTS}
@@ -87,9 +93,9 @@ def write(source: Source, out: Path) -> Written:
         for slug, table in sheets.items():
             for name, data in written(slug, table).items():
                 write_bytes(staging / name, data)
-        whole = content(source, [*shown, _for_reviewers(sheets)], drawings, pictures)
+        whole = content(source, shown, drawings, pictures, sheets)
         write_bytes(staging / PAGE, render(whole).encode())
-        described = _described(source, whole, figures)
+        described = _described(source, whole, figures, day)
         crate = metadata(staging, described, source.judgement, source.files)
         write_bytes(staging / CRATE, crate)
         folder.mkdir(exist_ok=True)
@@ -147,16 +153,13 @@ def _check_sheets(out: Path) -> None:
 
 
 def _for_reviewers(sheets: Mapping[str, Table]) -> Part:
-    """The checklists as filled in, with their files."""
-    chapters = [
-        Chapter(tables=(table,), files=[name for name in SHEETS if name.startswith(slug)])
-        for slug, table in sheets.items()
-    ]
-    crate = Chapter("Research Object Crate", CRATE_LEAD, files=(CRATE,))
-    return Part("reviewers", "For reviewers", [*chapters, crate])
+    """The checklists as filled in, with their files, and the crate."""
+    filled = Chapter(lead=SHEETS_LEAD, tables=tuple(sheets.values()), files=SHEETS)
+    crate = Chapter(lead=CRATE_LEAD, files=(CRATE,))
+    return Part("reviewers", "For reviewers", [filled, crate])
 
 
-def _described(source: Source, page: Content, figures: Sequence[Figure]) -> Described:
+def _described(source: Source, page: Content, figures: Sequence[Figure], day: date) -> Described:
     """The report as its crate has it."""
     titles = {
         f"{FIGURES}/{f.slug}.{form}": f"{f.title} ({form})" for f in figures for form in FORMS
@@ -168,7 +171,7 @@ def _described(source: Source, page: Content, figures: Sequence[Figure]) -> Desc
     slices = source.slices
     cheng = slices is not None and slices.dataset_id in DATASETS.values() and not slices.phantom
     licences = [*own, *([CC_BY] if cheng else [])]
-    return Described(page.title, page.lead, {PAGE: page.title, **titles}, commands, licences)
+    return Described(page.title, page.lead, day, {PAGE: page.title, **titles}, commands, licences)
 
 
 def _gallery(source: Source) -> Mapping[str, Any] | None:
@@ -182,8 +185,11 @@ def content(
     shown: Sequence[Part],
     drawings: Mapping[str, str],
     pictures: Mapping[str, Any] | None,
+    sheets: Mapping[str, Table],
 ) -> Content:
-    """Everything on the page: the parts, drawings by slug, the gallery; how it was run last."""
+    """Everything on the page: the parts, drawings by slug, the gallery; how it was run and what
+    reviewers ask for, the sheets by slug, last.
+    """
     collected = source.judgement.collected
     phantoms = int(collected.runs["phantom"].sum())
     finished = counted(len(collected.runs), "finished run")
@@ -201,7 +207,7 @@ def content(
     return Content(
         title="A demonstration on drawn phantoms" if source.demonstration else title,
         lead=lead,
-        parts=[*shown, *_how_it_was_run(source)],
+        parts=[*shown, *_how_it_was_run(source), _for_reviewers(sheets)],
         drawings=drawings,
         gallery=pictures,
         gallery_note=attribution(source.slices),

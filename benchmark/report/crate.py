@@ -24,6 +24,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from benchmark.errors import SpecError
 from benchmark.judge.cells import data_of
 from benchmark.judge.judgement import Judgement
 from benchmark.report.run_files import RunFiles
@@ -56,12 +57,14 @@ Entity = dict[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class Described:
-    """A report to describe: name and description of the whole; titles: of files by their path in
-    the folder; commands: what makes each run; licences: of what it shows, as @ids of `LICENCES`.
+    """A report to describe: name and description of the whole; day: of its publication; titles: of
+    files by their path in the folder; commands: what makes each run; licences: of what it shows, as
+    @ids of `LICENCES`.
     """
 
     name: str
     description: str
+    day: date
     titles: Mapping[str, str]
     commands: Mapping[str, str]
     licences: Sequence[str]
@@ -91,7 +94,7 @@ def metadata(
     root = {
         "name": described.name,
         "description": described.description,
-        "datePublished": published(judgement, files).isoformat(),
+        "datePublished": described.day.isoformat(),
         "license": [{"@id": licence} for licence in described.licences],
         "conformsTo": {"@id": PROFILE},
         "mainEntity": {"@id": "index.html"},
@@ -112,12 +115,17 @@ def metadata(
 
 
 def published(judgement: Judgement, files: Iterable[RunFiles]) -> date:
-    """The day of the crate, in UTC: $SOURCE_DATE_EPOCH where it is set; of the records shipped here
+    """The day of a crate, in UTC: $SOURCE_DATE_EPOCH where it is set; of the records shipped here
     that of the last look at them; else that on which the last result was written; 1970-01-01 of
-    nothing.
+    nothing. `SpecError` for a variable that is no time.
     """
-    if epoch := os.environ.get("SOURCE_DATE_EPOCH", ""):
-        return datetime.fromtimestamp(int(epoch), UTC).date()
+    if epoch := os.environ.get(EPOCH, ""):
+        try:
+            return datetime.fromtimestamp(int(epoch), UTC).date()
+        except (ValueError, OverflowError, OSError) as error:
+            raise SpecError(
+                f"{EPOCH}={epoch[:80]}: is no time in seconds since 1970; mend or unset it"
+            ) from error
     if judgement.looks:
         return judgement.looks[-1].date
     written = (each.folder.joinpath(RESULT).stat().st_mtime for each in files)
@@ -232,7 +240,7 @@ def _inputs(row: pd.Series[Any], cheng: str) -> Iterator[Entity]:
 def _parameters(each: RunFiles) -> Iterator[Entity]:
     """The arm, its parameters, the size that it was fed at and the seed, each as a value."""
     spec = each.spec["spec"]
-    values = {"arm": spec["arm"], **spec["params"], "image_size": spec["shape"]}
+    values = {**spec["params"], "arm": spec["arm"], "image_size": spec["shape"]}
     values |= {} if spec["seed"] is None else {"seed": spec["seed"]}
     for name, value in values.items():
         text = "x".join(map(str, value)) if isinstance(value, list) else value

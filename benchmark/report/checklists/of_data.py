@@ -34,11 +34,16 @@ def _datasets(known: Known) -> Iterator[tuple[str, str]]:
     for _, runs in known.runs.groupby(["phantom", "dataset_id"]):
         run = runs.iloc[0]
         size = results[run["run_id"]]
-        patients = size["patients"] if size["patients"] else "unknown"
-        kind = "drawn phantoms" if run["phantom"] else "slices"
+        kind = "drawn phantom" if run["phantom"] else "slice"
         own = run["dataset_id"] == known.judgement.reference.dataset_id
         name = CHENG if own else data_of(run)
-        yield f"{size['slices']} {kind} of {patients} patients", "" if run["phantom"] else name
+        words = _of_patients(size["slices"], kind, size["patients"])
+        yield words, "" if run["phantom"] else name
+
+
+def _of_patients(slices: int, kind: str, patients: int | None) -> str:
+    whose = counted(patients, "patient") if patients else "unknown patients"
+    return f"{counted(slices, kind)} of {whose}"
 
 
 def _data_sources(known: Known) -> str:
@@ -52,12 +57,12 @@ def _numbers(known: Known) -> str:
     scores, collected = known.judgement.collected.scores, known.judgement.collected
     tested = scores.merge(known.runs[["run_id", "dataset_id"]], on="run_id")
     slices = tested.groupby(["dataset_id", "slice_id"]).ngroups
-    known_patients = tested["patient_id"].notna().all()
-    patients = tested.groupby(["dataset_id", "patient_id"]).ngroups if known_patients else "unknown"
+    named = bool(tested["patient_id"].notna().all())
+    patients = tested.groupby(["dataset_id", "patient_id"]).ngroups if named else None
     left = len(collected.unfinished)
     waiting = f"; {counted(left, 'run')} not finished" if left else ""
     return (
-        f"{sizes}. Tested at least once: {slices} slices of {patients} patients. "
+        f"{sizes}. Tested at least once: {_of_patients(slices, 'slice', patients)}. "
         f"{counted(len(known.runs), 'run')} finished{waiting}. No test slice is left out of any "
         "mean."
     )

@@ -150,7 +150,7 @@ def _hyperparameters(known: Known) -> str:
 def _baselines(known: Known) -> str:
     _, plain = _trained(known.runs)
     if plain.empty:
-        return "None was run: all arms are networks."
+        return "No arm without a network was run."
     return (
         f"{arms_of(plain)}, which have no network, on the same slices and splits; what those of "
         "this repository tune, they tune on training slices."
