@@ -32,7 +32,7 @@ PAGE, FIGURES = "index.html", "figures"
 SHEETS = [f"{slug}.{form}" for slug in CHECKLISTS for form in SHEET_FORMS]
 SHEETS_LEAD = (
     "What journals ask of a study like this, answered as far as these runs and the pages of the "
-    "repository can. What only a person can answer says so; fill it in in a copy of a file."
+    "repository can. Where only a person can answer, it says so: fill in a copy of a file."
 )
 CRATE_LEAD = (
     "Files of this report and the runs behind it, with their hashes, for machines to read: "

@@ -14,7 +14,7 @@ from functools import cache
 from importlib.resources import files
 from itertools import groupby
 
-from benchmark.judge.tables import Column, Record, Table, rounded_csv
+from benchmark.judge.tables import Column, Ranked, Record, Table, rounded_csv
 from benchmark.report.checklists import of_data, of_models, of_results
 from benchmark.report.checklists.known import Answer, Known
 
@@ -97,10 +97,10 @@ def load(slug: str) -> Checklist:
 def sheet(checklist: Checklist, known: Known) -> Table:
     """Every item with its answer; records: item, section, asks, answered, answer, from."""
     rows = []
-    for item in checklist.items:
+    for place, item in enumerate(checklist.items):
         answered, words = item.answer(known)
         where = RECORDS if item.records else item.see
-        row = {"item": item.number, "section": item.section, "asks": item.asks}
+        row = {"item": Ranked(item.number, place), "section": item.section, "asks": item.asks}
         rows.append(row | {"answered": answered.value, "answer": words, "from": where})
     columns = [Column(name, name) for name in rows[0]]
     counts = Counter(row["answered"] for row in rows)
