@@ -20,8 +20,8 @@ UNITS = {  # of a split: how it is made
     "cvind": "Folds by patient that the dataset's authors drew",
 }
 APART = {  # what it keeps apart
-    "image": "By image: slices are disjoint and patients are not, so most test slices have their "
-    "patient in training.",
+    "image": "By image: slices are disjoint, patients are not; audit counts the test slices that "
+    "have their patient in training.",
     "patient": "By patient: all slices of a patient are in one set.",
     "cvind": "By the authors' folds: all slices of a patient are in one set.",
 }

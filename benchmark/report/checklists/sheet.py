@@ -56,22 +56,25 @@ class Item:
     yours: str = ""
     of_cheng: bool = False
 
-    def answer(self, known: Known) -> tuple[Answered, str]:
-        """Whether it is answered for these runs, and in which words; these are never empty."""
+    def answer(self, known: Known) -> tuple[Answered, str, str]:
+        """Whether it is answered for these runs, in which words, which are never empty, and from
+        where.
+        """
         if known.runs.empty and (self.records or self.of_cheng):
-            return Answered.NO, NO_RUN
+            return Answered.NO, NO_RUN, ""
+        if self.of_cheng and known.phantoms:
+            return Answered.YES, PHANTOMS, ""
         said, rest = self._said(known), self.yours
         if not said:
-            return Answered.NO, f"Not answered: {rest or UNKNOWN}."
-        if rest and said != PHANTOMS:
-            return Answered.PART, f"{said} Not answered: {rest}."
-        return Answered.YES, said
+            return Answered.NO, f"Not answered: {rest or UNKNOWN}.", ""
+        where = RECORDS if self.records else self.see
+        if rest:
+            return Answered.PART, f"{said} Not answered: {rest}.", where
+        return Answered.YES, said, where
 
     def _said(self, known: Known) -> str:
         if self.records:
             return ANSWERS[self.records](known)
-        if self.of_cheng and known.phantoms:
-            return PHANTOMS
         return self.says if known.cheng or not self.of_cheng else ""
 
 
@@ -98,8 +101,7 @@ def sheet(checklist: Checklist, known: Known) -> Table:
     """Every item with its answer; records: item, section, asks, answered, answer, from."""
     rows = []
     for place, item in enumerate(checklist.items):
-        answered, words = item.answer(known)
-        where = RECORDS if item.records else item.see
+        answered, words, where = item.answer(known)
         row = {"item": Ranked(item.number, place), "section": item.section, "asks": item.asks}
         rows.append(row | {"answered": answered.value, "answer": words, "from": where})
     columns = [Column(name, name) for name in rows[0]]

@@ -215,6 +215,10 @@ class TestSheets:
         said = {"others'": f"Not answered: {UNKNOWN}.", "phantoms": PHANTOMS, "none": NO_RUN}
         for number in cheng & {"14", "5"}:
             assert (rows[number][1] == said.get(kind)) == (kind != "cheng's")
+        for slug in CHECKLISTS:
+            for row in sheet(load(slug), own).records:
+                from_nowhere = row["answered"] == Answered.NO or row["answer"] == PHANTOMS
+                assert (row["from"] == "") == from_nowhere
         assert any("figshare" in words for _, words in rows.values()) == (kind == "cheng's")
 
     def test_of_chengs_slices_all_is_answered_but_what_a_person_must(self) -> None:
