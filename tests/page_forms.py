@@ -124,7 +124,7 @@ def content(**changes: Any) -> Content:
             Part("arms", "Every arm", [Chapter(tables=[arms(), short], opened=True)]),
             Part("grid", "The grid", [grid]),
             Part("records", "How it was run", [Chapter(tables=records), waiting]),
-            Part("choices", "What was decided", [Chapter(tables=[choices])]),
+            Part("choices", "What was decided", [Chapter(tables=[choices], files=["a sheet.csv"])]),
         ],
         "drawings": {slug: drawing(width.get(slug, 252), figure(slug).alt) for slug in DRAWN},
         "gallery": gallery(),
@@ -141,7 +141,8 @@ def hostile() -> Content:
     named = replace(figure(), slug=HOSTILE, title=HOSTILE, caption=HOSTILE, thesis=HOSTILE)
     nasty = replace(table(HOSTILE, **{HOSTILE: [HOSTILE]}), notes=(HOSTILE,))
     tables, more = [nasty, wide_table()], [figure()]
-    chapter = Chapter(HOSTILE, HOSTILE, [named], [HOSTILE], tables, more, [HOSTILE])
+    files = [HOSTILE]
+    chapter = Chapter(HOSTILE, HOSTILE, [named], [HOSTILE], tables, more, [HOSTILE], files=files)
     parts = [Part("nasty", HOSTILE, [chapter], [Answer(HOSTILE, HOSTILE, (HOSTILE,))])]
     texts: dict[str, Any] = dict.fromkeys(("title", "lead", "licence", "citation"), HOSTILE)
     texts |= {"gallery": gallery(name=HOSTILE), "gallery_note": HOSTILE, "attribution": [HOSTILE]}

@@ -11,6 +11,7 @@ from typing import Any
 from bench_forms import ROOT
 
 from benchmark import __version__
+from benchmark.report.checklists.sheet import CHECKLISTS, load
 
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md"), *ROOT.glob("examples/*/*.md")])
@@ -53,6 +54,16 @@ def test_every_relative_link_leads_to_a_file_and_a_heading() -> None:
             if not there.exists() or anchor not in known:
                 broken.append(f"{page.relative_to(ROOT)}: {path}#{anchor}")
     assert broken == []
+
+
+def test_what_a_checklist_leads_to_is_there() -> None:
+    """A page of the repository, and a heading of it where one is named."""
+    leads = [item.see for slug in CHECKLISTS for item in load(slug).items if item.see]
+    assert len(leads) > 30
+    for lead in leads:
+        path, _, anchor = lead.partition("#")
+        assert not anchor or anchor in anchors(TEXT[ROOT / path]), lead
+        assert ROOT / path in TEXT
 
 
 def test_no_page_holds_a_mark_of_a_merge() -> None:

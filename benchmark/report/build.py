@@ -1,10 +1,11 @@
-"""The report of a folder of runs: figures as PNG, SVG, PDF and CSV, and the page last."""
+"""The report of a folder of runs: figures as PNG, SVG, PDF and CSV, sheets, page, and crate."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,31 @@ from typing import Any
 from benchmark.data.slices import SliceSet
 from benchmark.errors import SpecError
 from benchmark.judge.reference import DATASETS
+from benchmark.judge.tables import Table
 from benchmark.report.chapters import NO_PICTURES, Source, ordered, parts
+from benchmark.report.checklists.known import Known
+from benchmark.report.checklists.sheet import CHECKLISTS, load, sheet, written
+from benchmark.report.checklists.sheet import FORMS as SHEET_FORMS
+from benchmark.report.crate import APACHE, CC_BY, Described, metadata, published, recorded
+from benchmark.report.crate import NAME as CRATE
 from benchmark.report.figure import FORMS, Figure, counted, inline, save
 from benchmark.report.page.contents import Chapter, Content, Part
 from benchmark.report.page.html import render
-from benchmark.report.provenance import choices_table, commands_table, machines_table
+from benchmark.report.provenance import OWN_GRID, choices_table, machines_table
 from benchmark.report.slices.gallery import gallery
+from benchmark.runs.run_folder import file_sha256
 from benchmark.storage.atomic import staging_folder, write_bytes
 
 PAGE, FIGURES = "index.html", "figures"
+SHEETS = [f"{slug}.{form}" for slug in CHECKLISTS for form in SHEET_FORMS]
+SHEETS_LEAD = (
+    "What journals ask of a study like this, answered as far as these runs and the pages of the "
+    "repository can. Where only a person can answer, it says so: fill in a copy of a file."
+)
+CRATE_LEAD = (
+    "Files of this report and the runs behind it, with their hashes, for machines to read: "
+    "RO-Crate 1.1, profile Process Run Crate."
+)
 GENERATOR = 'name="generator" content="meningioma-bench'  # in every page of ours, and in no other
 TITLE = "Does 0.898 hold? A rerun of a thesis on meningioma segmentation"
 OWN_ARMS_TITLE = "How do your arms do? Meningioma segmentation beside the network of a thesis"
@@ -63,16 +80,27 @@ def write(source: Source, out: Path) -> Written:
     no report, and `OutputError` where the disk refuses; then the folder is as it was.
     """
     before = _earlier_slugs(out)
+    _check_sheets(out)
+    day = published(source.judgement, source.files)
     shown = _with_own_slugs(parts(source))  # what may fail comes first: nothing is written yet
     pictures = _gallery(source)
+    sheets = {slug: sheet(load(slug), Known(source.judgement, source.files)) for slug in CHECKLISTS}
     folder = out / FIGURES
     with staging_folder(out) as staging:
         (staging / FIGURES).mkdir()
         figures = [figure for part in shown for figure in part.figures]
         drawings = {f.slug: inline(save(f, staging / FIGURES), f) for f in figures}
-        write_bytes(staging / PAGE, render(content(source, shown, drawings, pictures)).encode())
+        for slug, table in sheets.items():
+            for name, data in written(slug, table).items():
+                write_bytes(staging / name, data)
+        whole = content(source, shown, drawings, pictures, sheets)
+        write_bytes(staging / PAGE, render(whole).encode())
+        described = _described(source, whole, figures, day)
+        crate = metadata(staging, described, source.judgement, source.files)
+        write_bytes(staging / CRATE, crate)
         folder.mkdir(exist_ok=True)
-        for path in [staging / PAGE, *sorted((staging / FIGURES).iterdir())]:
+        others = sorted(path for path in staging.rglob("*") if path.is_file())
+        for path in [staging / PAGE, *(path for path in others if path != staging / PAGE)]:
             path.replace(out / path.relative_to(staging))
     for slug in before - drawings.keys():
         for form in FORMS:
@@ -112,6 +140,40 @@ def _earlier_slugs(out: Path) -> set[str]:
     return set()
 
 
+def _check_sheets(out: Path) -> None:
+    """Raise `SpecError` for a sheet that a person has changed, or laid there."""
+    ours = recorded(out)
+    for name in SHEETS:
+        path = out / name
+        if path.exists() and (not path.is_file() or ours.get(name) != file_sha256(path)):
+            raise SpecError(
+                f"{path}: is not as a report wrote it, and is left as it is; move it elsewhere, or "
+                "choose another folder"
+            )
+
+
+def _for_reviewers(sheets: Mapping[str, Table]) -> Part:
+    """The checklists as filled in, with their files, and the crate."""
+    filled = Chapter(lead=SHEETS_LEAD, tables=tuple(sheets.values()), files=SHEETS)
+    crate = Chapter(lead=CRATE_LEAD, files=(CRATE,))
+    return Part("reviewers", "For reviewers", [filled, crate])
+
+
+def _described(source: Source, page: Content, figures: Sequence[Figure], day: date) -> Described:
+    """The report as its crate has it."""
+    titles = {
+        f"{FIGURES}/{f.slug}.{form}": f"{f.title} ({form})" for f in figures for form in FORMS
+    }
+    commands = {
+        row["run_id"]: row["command"] or f"made with {OWN_GRID}" for row in source.commands.records
+    }
+    own = [APACHE] if source.judgement.looks else ["#licence"]
+    slices = source.slices
+    cheng = slices is not None and slices.dataset_id in DATASETS.values() and not slices.phantom
+    licences = [*own, *([CC_BY] if cheng else [])]
+    return Described(page.title, page.lead, day, {PAGE: page.title, **titles}, commands, licences)
+
+
 def _gallery(source: Source) -> Mapping[str, Any] | None:
     if source.masks is None:
         return None
@@ -123,8 +185,11 @@ def content(
     shown: Sequence[Part],
     drawings: Mapping[str, str],
     pictures: Mapping[str, Any] | None,
+    sheets: Mapping[str, Table],
 ) -> Content:
-    """Everything on the page: the parts, drawings by slug, the gallery; how it was run last."""
+    """Everything on the page: the parts, drawings by slug, the gallery; how it was run and what
+    reviewers ask for, the sheets by slug, last.
+    """
     collected = source.judgement.collected
     phantoms = int(collected.runs["phantom"].sum())
     finished = counted(len(collected.runs), "finished run")
@@ -142,7 +207,7 @@ def content(
     return Content(
         title="A demonstration on drawn phantoms" if source.demonstration else title,
         lead=lead,
-        parts=[*shown, *_how_it_was_run(source)],
+        parts=[*shown, *_how_it_was_run(source), _for_reviewers(sheets)],
         drawings=drawings,
         gallery=pictures,
         gallery_note=attribution(source.slices),
@@ -155,11 +220,10 @@ def content(
 def _how_it_was_run(source: Source) -> list[Part]:
     """Every run, its command and machine, and what was decided where the thesis is silent."""
     collected = source.judgement.collected
-    commands = commands_table(source.root, collected.runs, source.arms)
     machines = machines_table(source.root, collected.runs)
     waiting = [f"{run_id}: {state}" for run_id, state in collected.unfinished]
     chapters = [
-        Chapter(tables=(*source.judgement.runs(), commands, machines)),
+        Chapter(tables=(*source.judgement.runs(), source.commands, machines)),
         Chapter("Runs not finished", lines=waiting),
         Chapter("Runs that a later record of the same run replaces", lines=collected.superseded),
     ]

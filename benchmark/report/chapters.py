@@ -36,6 +36,8 @@ from benchmark.report.figures.seeds_and_draws import seeds_and_draws_figures
 from benchmark.report.figures.stopping import stopping_figures
 from benchmark.report.figures.verdicts import arms_figures, headline_figures, patient_figures
 from benchmark.report.page.contents import Chapter, Part
+from benchmark.report.provenance import commands_table
+from benchmark.report.run_files import RunFiles, read
 from benchmark.report.slices.readers_differ import readers_differ
 from benchmark.report.slices.stored_masks import StoredMasks, reason
 from benchmark.runs.second_reading import second_reading_masks
@@ -62,6 +64,16 @@ class Source:
         """True where every run is of phantoms."""
         runs = self.judgement.collected.runs
         return bool(len(runs) and runs["phantom"].all())
+
+    @cached_property
+    def files(self) -> list[RunFiles]:
+        """Of the finished runs, each read once in a report."""
+        return read(self.root, self.judgement.collected.runs["run_id"])
+
+    @cached_property
+    def commands(self) -> Table:
+        """The command behind each finished run."""
+        return commands_table(self.root, self.judgement.collected.runs, self.arms)
 
     @cached_property
     def masks(self) -> StoredMasks | None:

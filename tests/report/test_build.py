@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from bench_forms import small_slices
+from data_forms import snapshot
 from run_records import as_before, halves, join, squares, table, terms, write_run
 
 from baselines import ARMS
@@ -22,8 +23,10 @@ from benchmark.judge.judgement import SECTIONS, Judgement
 from benchmark.judge.reference import DATASETS
 from benchmark.judge.shipped import shipped as judge_shipped
 from benchmark.report import figure
-from benchmark.report.build import ATTRIBUTION, OWN_DATA, Written, attribution, write
+from benchmark.report.build import ATTRIBUTION, OWN_DATA, SHEETS, Written, attribution, write
 from benchmark.report.chapters import NO_PICTURES, Source, ordered, parts
+from benchmark.report.crate import NAME as CRATE
+from benchmark.report.crate import recorded
 from benchmark.report.page.contents import Part
 from benchmark.report.slices.contour import svg_path
 from benchmark.runs import run_folder
@@ -207,6 +210,37 @@ def test_an_older_report_is_brought_up_to_date_and_nothing_else_is_touched(tmp_p
     after = report(runs, out)
     assert 0 < after.figures < before.figures
     assert {"mine.png"} < files_of(after) < old | {"mine.png"}
+
+
+def test_sheets_and_crate_lie_beside_the_page_that_names_them(plain: Written) -> None:
+    """The crate has every file of the report but itself, as it is."""
+    out, text = plain.page.parent, text_of(plain)
+    beside = {path.name for path in out.iterdir()} - {"index.html", "figures"}
+    assert beside == {*SHEETS, CRATE}
+    assert [name for name in beside if f'<a href="{name}">{name}</a>' not in text] == []
+    files = {path.relative_to(out).as_posix(): path for path in out.rglob("*") if path.is_file()}
+    del files[CRATE]
+    assert recorded(out) == {name: run_folder.file_sha256(path) for name, path in files.items()}
+    order = re.findall(r'<section id="(\w+)"', text)
+    assert order[-4:] == ["choices", "reviewers", "tables", "data"]
+
+
+@pytest.mark.usefixtures("unplotted")
+def test_a_sheet_that_a_person_filled_in_is_left_as_it_is(root: Path, tmp_path: Path) -> None:
+    """A report made again is the same to the byte; over words of a person it is not written."""
+    out = tmp_path / "out"
+    report(root, out)
+    before = snapshot(out)
+    report(root, out)
+    assert snapshot(out) == before
+    with (out / "claim-2024.md").open("a") as sheet:
+        sheet.write("Funded by nobody.")
+    before = snapshot(out)
+    with pytest.raises(SpecError, match=r"claim-2024\.md: is not as a report wrote it"):
+        report(root, out)
+    assert snapshot(out) == before
+    (out / "claim-2024.md").unlink()
+    report(root, out)
 
 
 @pytest.mark.usefixtures("unplotted")

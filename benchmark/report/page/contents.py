@@ -19,7 +19,8 @@ class Chapter:
     """What belongs together within a part, under a heading where it has one.
 
     figures: each with its tables folded beneath; tables: those of no figure, folded but for opened;
-    more: further figures, folded together; lines: a list; notes: what is not shown, and why.
+    more: further figures, folded together; lines: a list; notes: what is not shown, and why; files:
+    names of files beside the page.
     """
 
     title: str = ""
@@ -30,6 +31,7 @@ class Chapter:
     more: Sequence[Figure] = ()
     lines: Sequence[str] = ()
     opened: bool = False
+    files: Sequence[str] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,9 +16,12 @@ from page_forms import content, gallery, hostile, page_of, wide_table
 from baselines import ARMS
 from benchmark.judge.judgement import SECTIONS
 from benchmark.judge.shipped import shipped
+from benchmark.report.checklists.known import Known
+from benchmark.report.checklists.sheet import CHECKLISTS, load, sheet
 from benchmark.report.page.contents import Content
 from benchmark.report.page.html import render
 from benchmark.report.provenance import choices_table, commands_table, machines_table
+from benchmark.report.run_files import read
 from benchmark.runs.collect import reproduction_folder
 
 pytest.importorskip("selenium", reason="selenium is not installed: pip install -e .[test]")
@@ -337,6 +340,8 @@ def test_no_table_of_the_shipped_records_is_cut(reader: Reader) -> None:
     runs = judgement.collected.runs
     tables = [table for make in SECTIONS.values() for table in make(judgement)]
     tables += [commands_table(root, runs, ARMS), machines_table(root, runs), choices_table()]
+    known = Known(judgement, read(root, runs["run_id"]))
+    tables += [sheet(load(slug), known) for slug in CHECKLISTS]
     reader.opens(page_of(*tables))
     reader.narrows(1280)
     reader.unfolds()

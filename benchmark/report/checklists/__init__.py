@@ -1,0 +1,1 @@
+"""Checklists that reviewers ask for, filled in from the runs that a report is of."""
