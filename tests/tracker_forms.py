@@ -29,7 +29,7 @@ class Notes:
 
 
 class Broken(Notes):
-    """Raises at the moment that it is made with, as a library may, and meddles with what it gets."""
+    """Raises at the moment that it is made with, as libraries do; meddles with what it gets."""
 
     def __init__(self, where: str) -> None:
         self.where = where

@@ -20,7 +20,7 @@ from typing import IO, Any
 
 from benchmark import __version__
 from benchmark.data.guard import decoding
-from benchmark.errors import RecordError, UnsafeDataError
+from benchmark.errors import RecordError, SplitError, UnsafeDataError
 from benchmark.runs import run_folder
 from benchmark.runs.collect import read_table_row, refuse_mixing
 from benchmark.runs.reader import FinishedRun, read_run
@@ -38,7 +38,7 @@ NEEDED = (
     run_folder.SPEC, run_folder.ENVIRONMENT, run_folder.SCORES, PREDICTIONS, run_folder.TIMING,
     run_folder.RESULT,
 )  # fmt: skip
-FILES = (*NEEDED, run_folder.HISTORY, MODEL)  # history: of an arm with epochs; model: if asked for
+FILES = (*NEEDED, run_folder.HISTORY, MODEL)  # of an arm with epochs; where it is asked for
 RUN_ID = r"[\w.+-]+_[0-9a-f]{8}"
 MEMBER = re.compile(rf"({RUN_ID})/({'|'.join(map(re.escape, FILES))})")
 SPLITS = "splits"  # the folder in one of runs where drawn splits are kept
@@ -71,7 +71,7 @@ def pack(folders: Sequence[RunFolder], path: Path, *, models: bool = False) -> A
     `RecordError` for a run that is damaged, and `DataError` where path exists; at any stop nothing
     is there.
     """
-    names = FILES if models else FILES[:-1]
+    further = (run_folder.HISTORY, MODEL) if models else (run_folder.HISTORY,)
     listed: dict[str, dict[str, Any]] = {}
     runs = []
     with staging_folder(path.parent, asked=path) as room:
@@ -79,7 +79,8 @@ def pack(folders: Sequence[RunFolder], path: Path, *, models: bool = False) -> A
             for folder in sorted(folders, key=lambda folder: folder.run_id):
                 read_table_row(folder)
                 runs.append(run := read_run(folder))
-                for name in sorted(name for name in names if (folder / name).exists()):
+                there = (name for name in further if (folder / name).exists())
+                for name in sorted((*NEEDED, *there)):
                     listed[f"{folder.run_id}/{name}"] = _add(archive, folder / name)
                 _check_hashes(run, listed)
             for split in _splits_of(runs):
@@ -192,7 +193,14 @@ def _check_hashes(run: FinishedRun, listed: Mapping[str, Mapping[str, Any]]) -> 
 
 
 def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]:
-    """The members by name; `UnsafeDataError` for what `pack` never writes."""
+    """The members by name; `UnsafeDataError` for what `pack` never writes, `RecordError` for an
+    archive without a manifest.
+    """
+    if MANIFEST not in archive.namelist():
+        raise RecordError(
+            f"{path}: holds no {MANIFEST}, so it is cut short or no archive of runs; {AGAIN}, or "
+            "give one that `archive` has made"
+        )
     members: dict[str, zipfile.ZipInfo] = {}
     for member in archive.infolist():
         name = member.orig_filename
@@ -226,8 +234,6 @@ def _manifest(
     archive: zipfile.ZipFile, path: Path, members: Mapping[str, zipfile.ZipInfo]
 ) -> dict[str, dict[str, Any]]:
     """Size and sha256 of every file by name; `RecordError` unless these are the files there are."""
-    if MANIFEST not in members:
-        raise RecordError(f"{path}: holds no {MANIFEST}; give an archive that `archive` has made")
     with decoding(f"{path}: {MANIFEST}", AGAIN):
         content = json.loads(archive.read(members[MANIFEST]))
         if (form := content["format"]) != FORMAT:
@@ -294,28 +300,34 @@ def _chunks(source: IO[bytes], origin: str) -> Iterator[bytes]:
         yield chunk
 
 
+@contextlib.contextmanager
+def _reading(path: Path, room: Path, what: str) -> Iterator[None]:
+    """Inside, what is wrong with a file in the staging folder is told as of the archive."""
+    try:
+        with decoding(f"{path}: {what}", AGAIN):
+            yield
+    except (RecordError, SplitError) as error:
+        told, _, _ = str(error).replace(f"{room}{os.sep}", "").partition(";")
+        raise _damaged(path, told) from error
+
+
 def _checked(path: Path, folder: RunFolder, listed: Mapping[str, Any]) -> FinishedRun:
     """A run in the staging folder after the checks of `collect`, and of its other hashes."""
-    try:
-        with decoding(f"{path}: {folder.run_id}", AGAIN):
-            read_table_row(folder)
-            run = read_run(folder)
-            _check_hashes(run, listed)
-    except RecordError as error:
-        what, _, _ = str(error).replace(f"{folder.path.parent}{os.sep}", "").partition(";")
-        raise _damaged(path, what) from error
+    with _reading(path, folder.path.parent, folder.run_id):
+        read_table_row(folder)
+        run = read_run(folder)
+        _check_hashes(run, listed)
     return run
 
 
 def _check_split(path: Path, room: Path, name: str, runs: Sequence[FinishedRun]) -> None:
     """Raise `RecordError` unless a file holds the split of some run, of its slices."""
-    with decoding(f"{path}: {name}", AGAIN):
+    with _reading(path, room, name):
         stored = _stored(room / name)
-        known = {(run.spec.split_fingerprint, run.spec.dataset_id) for run in runs}
-        if (stored.split.fingerprint, stored.dataset_id) not in known or (
-            Path(name).parent.name != stored.dataset_id[:12]
-        ):
-            raise _damaged(path, f"{name} is the split of none of its runs")
+    known = {(run.spec.split_fingerprint, run.spec.dataset_id) for run in runs}
+    its_own = Path(name).parent.name == stored.dataset_id[:12]
+    if not its_own or (stored.split.fingerprint, stored.dataset_id) not in known:
+        raise _damaged(path, f"{name} is the split of none of its runs")
 
 
 def _place(room: Path, out: Path, run_ids: Sequence[str], splits: Sequence[str]) -> None:

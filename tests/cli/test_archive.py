@@ -118,7 +118,7 @@ def test_models_go_along_where_runs_kept_them(capsys: Capture, runs: Path) -> No
         ("a.zip --unpack", "a.zip: there is no such file; give the archive to unpack"),
         (
             "here.zip --unpack",
-            "here.zip: cannot be read (BadZipFile: File is not a zip file); copy",
+            "here.zip: cannot be read (BadZipFile: File is not a zip file)",
         ),
         ("here.zip --unpack --out here.zip", "--out here.zip: is a file; name the folder"),
         ("here.zip", "here.zip: exists already and is left as it is; choose another name"),
