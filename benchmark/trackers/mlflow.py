@@ -29,9 +29,12 @@ class MLflow:
 
     def _experiment(self) -> str:
         """Its id; it is made where it is not there, unless another process is quicker."""
-        with contextlib.suppress(Exception):
-            return str(self.client.create_experiment(EXPERIMENT))
-        return str(self.client.get_experiment_by_name(EXPERIMENT).experiment_id)
+        found = self.client.get_experiment_by_name(EXPERIMENT)
+        if found is None:
+            with contextlib.suppress(Exception):
+                return str(self.client.create_experiment(EXPERIMENT))
+            found = self.client.get_experiment_by_name(EXPERIMENT)
+        return str(found.experiment_id)
 
     def start(self, run_id: str, config: Mapping[str, object]) -> None:
         left = f"tags.`{TAG}` = '{run_id}' and attributes.status = 'RUNNING'"

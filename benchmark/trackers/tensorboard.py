@@ -34,11 +34,15 @@ class TensorBoard:
         self.last = number
 
     def end(self, summary: Mapping[str, object]) -> None:
-        """Write the test's numbers as scalars at the last epoch, and the rest as a table."""
+        """Write the test's numbers as scalars at the last epoch, and all as a table.
+
+        Of a run that was interrupted nothing: TensorBoard would show it beside how it ended later.
+        """
         for name, value in summary.items():
             if name.startswith("test.") and isinstance(value, int | float):
                 self.writer.add_scalar(name.replace(".", "/"), value, self.last)
-        self.writer.add_text("summary", _table(summary), self.last)
+        if summary["state"] != "interrupted":
+            self.writer.add_text("summary", _table(summary), self.last)
         self.writer.close()
 
 

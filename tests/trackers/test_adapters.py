@@ -64,6 +64,15 @@ def test_tensorboard_gets_a_folder_a_run_its_scalars_and_two_tables(
     ]
 
 
+def test_tensorboard_shows_no_end_of_a_run_that_will_go_on(
+    monkeypatch: Patch, tmp_path: Any
+) -> None:
+    library = SimpleNamespace(SummaryWriter=Writer)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", library)
+    follow(f"tensorboard={tmp_path / 'tb'}", {"state": "interrupted"})
+    assert Writer.calls[-2:] == [("flush",), ("close",)]
+
+
 class Client:
     """An MlflowClient that keeps its calls; a store has one experiment and one run left running."""
 
@@ -73,10 +82,11 @@ class Client:
         type(self).calls = [("connect", tracking_uri)]
 
     def create_experiment(self, name: str) -> str:
-        raise ValueError("exists already")
+        self.calls.append(("experiment", name))
+        raise ValueError("exists already: another process was quicker")
 
     def get_experiment_by_name(self, name: str) -> Any:
-        return SimpleNamespace(experiment_id=name)
+        return SimpleNamespace(experiment_id=name) if len(self.calls) > 1 else None
 
     def search_runs(self, experiments: list[str], text: str) -> list[Any]:
         self.calls.append(("search", experiments, text))
@@ -108,6 +118,7 @@ def test_mlflow_gets_a_run_a_run_and_one_left_running_is_marked_as_killed() -> N
     tag, name = "meningioma_bench.run_id", "meningioma-bench"
     assert Client.calls == [
         ("connect", "sqlite:///x.db"),
+        ("experiment", name),
         ("search", [name], f"tags.`{tag}` = 'run_1' and attributes.status = 'RUNNING'"),
         ("end", "left", "KILLED"),
         ("create", name, {tag: "run_1"}, "run_1"),
