@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -11,17 +12,20 @@ EXPERIMENT = "meningioma-bench"
 TAG = "meningioma_bench.run_id"
 ENDED = {"done": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 AT_ONCE = 100  # parameters in a request, at most
+RETRIES = "2"  # of the library's own 7 a dead server takes four minutes, in which a run would wait
 
 
 class MLflow:
     """Sends what it is told to a tracking URI; needs the package mlflow. See `benchmark.tracker`.
 
     A run that is started again gets a new run of MLflow's, and one that was left running there by a
-    process that is gone is marked as killed. No state of the library's own is used: several
-    processes may share a store, and an arm may use MLflow for itself.
+    process that is gone is marked as killed. The library's active run is not used: processes may
+    share a store, and an arm may use MLflow for itself. A request is tried again `RETRIES` times,
+    where MLFLOW_HTTP_REQUEST_MAX_RETRIES does not say otherwise.
     """
 
     def __init__(self, where: str) -> None:
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", RETRIES)
         import mlflow
 
         self.entities, self.client = mlflow.entities, mlflow.MlflowClient(tracking_uri=where)
@@ -37,6 +41,7 @@ class MLflow:
         return str(found.experiment_id)
 
     def start(self, run_id: str, config: Mapping[str, object]) -> None:
+        """Make a run with the settings as parameters; mark one that was left running as killed."""
         left = f"tags.`{TAG}` = '{run_id}' and attributes.status = 'RUNNING'"
         for run in self.client.search_runs([self.experiment], left):
             self.client.set_terminated(run.info.run_id, ENDED["interrupted"])

@@ -83,6 +83,7 @@ def told() -> Iterator[list[tuple[Any, ...]]]:
     Notes.told.clear()
 
 
+@pytest.mark.slow
 def test_a_training_is_told_as_its_records_have_it_and_stays_bit_for_bit(
     bench: Bench, network: RunSpec, told: list[tuple[Any, ...]]
 ) -> None:
@@ -105,6 +106,7 @@ def test_a_training_is_told_as_its_records_have_it_and_stays_bit_for_bit(
     assert told == []  # it was done before
 
 
+@pytest.mark.slow
 def test_a_training_that_goes_on_is_told_anew_from_its_first_epoch(
     bench: Bench, network: RunSpec, told: list[tuple[Any, ...]]
 ) -> None:

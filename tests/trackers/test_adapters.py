@@ -109,6 +109,7 @@ def _mlflow(monkeypatch: Patch) -> None:
         Param=lambda name, value: (name, value), Metric=lambda name, v, now, step: (name, v, step)
     )
     library = SimpleNamespace(entities=entities, MlflowClient=Client)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")  # as a user's own
     monkeypatch.setitem(sys.modules, "mlflow", library)
 
 
