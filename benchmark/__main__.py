@@ -14,6 +14,7 @@ from types import FrameType
 from baselines import ARMS
 from benchmark.arm_file import with_arm_files
 from benchmark.cli import judge_verbs, other_verbs
+from benchmark.cli.archive import archive
 from benchmark.cli.devices import give_workers_huge_pages, let_waiting_threads_sleep
 from benchmark.cli.export import export
 from benchmark.cli.parser import parser
@@ -30,6 +31,7 @@ VERBS = {
     "report": judge_verbs.report,
     "data": other_verbs.data,
     "export": export,
+    "archive": archive,
     "rescore": other_verbs.rescore,
     "audit": other_verbs.audit,
     "score": judge_verbs.score,

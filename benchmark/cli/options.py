@@ -15,13 +15,13 @@ def request(options: argparse.Namespace) -> Request:
     get = vars(options).get
     if get("data") == "":
         raise SpecError("--data is empty; give a path, or leave it out")
-    overrides = _keyed("--set", get("overrides") or [])
+    overrides = keyed("--set", get("overrides") or [])
     return Request(
         data=get("data"),
         grid=get("grid"),
         arm_files=tuple(get("arm_file") or ()),
         protocol=get("protocol"),
-        only=_keyed("--only", get("only") or []),
+        only=keyed("--only", get("only") or []),
         seeds=check_seeds(options.seeds) if get("seeds") else None,
         splits=get("splits"),
         image_size=get("image_size"),
@@ -33,7 +33,7 @@ def request(options: argparse.Namespace) -> Request:
     )
 
 
-def _keyed(option: str, arguments: list[str]) -> dict[str, list[Any]]:
+def keyed(option: str, arguments: list[str]) -> dict[str, list[Any]]:
     """["alpha=0.5,0.6"] -> {"alpha": [0.5, 0.6]}; `SpecError` for another form or a key twice."""
     keyed: dict[str, list[Any]] = {}
     for argument in arguments:

@@ -37,6 +37,7 @@ compare   judge runs against the thesis's printed numbers; exit code 1 if one is
 report    write one self-contained page, and the thesis's figures as PNG, SVG, PDF and CSV
 data      say what was found in a folder, zip or download: slices, patients, sizes, fingerprint
 export    write slices as NIfTI pairs as the thesis held them, or a model as a folder or as ONNX
+archive   pack finished runs into one file that others check, unpack and go on from
 rescore   recompute every measure from the stored predictions, without retraining
 audit     measure how many test slices have their patient, or a neighbour, in training
 score     judge another tool from a folder of its masks: N.png, .tif, .webp, .bmp or .nii.gz
@@ -171,6 +172,19 @@ def _export(add: Add) -> None:
     _slice_options(add)
 
 
+def _archive(add: Add) -> None:
+    add("file", type=Path, metavar="FILE.zip", help="the archive: a new file, or one to --unpack")
+    add("--runs", type=Path, help=RUNS_HELP)
+    add("--id", **MORE, default=[], metavar="RUN_ID", help="these runs (default: all finished)")
+    only = "those of them with such an arm or parameter: kernel_size=3,5 alpha=0.5 arm=unet"
+    add("--only", **MORE, default=[], metavar="KEY=VALUES", help=only)
+    models = "with the trained models of runs that kept them (--keep-models), which may be large"
+    add("--with-models", action="store_true", help=models)
+    unpack = "check every file of the archive, and unpack its runs, all or none"
+    add("--unpack", action="store_true", help=unpack)
+    add("--out", type=Path, help="with --unpack: folder of runs (default: runs)")
+
+
 def _rescore(add: Add) -> None:
     add("--runs", type=Path, default=Path("runs"), help="folder of runs (default: runs)")
     _data_option(add)
@@ -287,6 +301,11 @@ def _work_options(add: Add) -> None:
     add("--threads", type=positive, help=threads)
     keep = "keep each trained model in its run's folder, so that predict can use it"
     add("--keep-models", action="store_true", help=keep)
+    track = (
+        "tell a tracker of each run: tensorboard=FOLDER, mlflow=URI, or one of an installed "
+        "package (default: none; docs/sharing.md)"
+    )
+    add("--track", **MORE, default=[], metavar="NAME=WHERE", help=track)
 
 
 def _grid_options(add: Add) -> None:
@@ -323,6 +342,7 @@ OPTIONS: dict[str, Callable[[Add], None]] = {
     "report": _report,
     "data": _data,
     "export": _export,
+    "archive": _archive,
     "rescore": _rescore,
     "audit": _audit,
     "score": _score,

@@ -39,6 +39,7 @@ from benchmark.planning.status import GridStatus
 from benchmark.planning.time_estimate import states
 from benchmark.runs.run_folder import FAILURE, RunFolder, RunState, read_json
 from benchmark.runs.spec import RunSpec
+from benchmark.tracker import asked_for as trackers_asked_for
 
 COLUMNS = 100  # of a line that is not a list
 
@@ -50,6 +51,7 @@ def reproduce(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     --evidence the grids are those of the plan; with --launcher cells are given to Slurm.
     """
     check_launcher(options)
+    trackers_asked_for(options.track)  # before any work, and where tasks are submitted
     local = options.launcher == "local"
     do: CarryOut = carry_out if local else partial(launch, run_cells)
     if asked_for(options):
@@ -70,6 +72,7 @@ def reproduce(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
 
 def run(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     """Run the cells of a grid that have these run_ids; return 0, or 1 where a cell failed."""
+    trackers_asked_for(options.track)
     asked = request(options)
     planned = prepare(asked, arms)
     return carry_out(asked, replace(planned, specs=_chosen(planned, options.id)), arms, options)
@@ -149,6 +152,7 @@ def carry_out(
         out=folder,
         keep_threads=options.threads is None,
         keep_models=options.keep_models,
+        tracks=trackers_asked_for(options.track),
         retry_failures_before=time.time() if since is None else since,
         leaving=leaving or never,
     )

@@ -125,20 +125,24 @@ def expand(
     return narrow(list(specs.values()), only or {})
 
 
-def narrow(specs: list[RunSpec], only: Mapping[str, Sequence[Any]]) -> list[RunSpec]:
+def narrow(
+    specs: list[RunSpec], only: Mapping[str, Sequence[Any]], *, in_grid: bool = True
+) -> list[RunSpec]:
     """Keep the runs whose arm or parameters take one of the wanted values, for every key.
 
-    `SpecError` for what none has names the shipped grids that have it.
+    `SpecError` for what none has names the shipped grids that have it, where runs of a grid are
+    meant.
     """
     for key, wanted in only.items():
         there = {spec.arm if key == "arm" else spec.params.get(key) for spec in specs} - {None}
         if not there:
             keys = {"arm"} | {k for spec in specs for k in spec.params}
-            raise SpecError(f"--only: {known('key', key, keys)}{_elsewhere(key, only[key])}")
+            cure = _elsewhere(key, only[key]) if in_grid else ""
+            raise SpecError(f"--only: {known('key', key, keys)}{cure}")
         for value in wanted:
             if value not in there:
-                cure = _elsewhere(key, [value])
-                if not cure and key != "arm":
+                cure = _elsewhere(key, [value]) if in_grid else ""
+                if in_grid and not cure and key != "arm":
                     cure = f"; a grid file of yours can name it: {key} under its [[arms]]"
                 raise SpecError(f"--only: {known(key, value, there)}{cure}")
         specs = [s for s in specs if (s.arm if key == "arm" else s.params.get(key)) in wanted]

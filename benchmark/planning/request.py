@@ -11,10 +11,10 @@ from typing import Any
 from benchmark import data
 from benchmark.arm import ArmEntry
 from benchmark.data.slices import SliceSet, check_sides
-from benchmark.errors import BenchmarkError, SpecError
+from benchmark.errors import SpecError
 from benchmark.planning.grid import Grid, expand, load_grid
 from benchmark.protocol import load_recipe
-from benchmark.runs.run_folder import SPEC, read_json
+from benchmark.runs.collect import refuse_mixing
 from benchmark.runs.spec import RunSpec
 from benchmark.splits.files import SPLITS, load_or_make
 from benchmark.splits.split import Split
@@ -123,7 +123,7 @@ def prepare(
     recipe = load_recipe(request.protocol or grid.protocol, {**grid.overrides, **request.overrides})
     slices = load_slices(request, say) if slices is None else slices
     if not mixing_refused:
-        refuse_mixing(request.folder, slices)
+        refuse_mixing(request.folder, slices.phantom)
     shape = slices.shape if request.image_size is None else (request.image_size, request.image_size)
     check_sides(shape, "--image-size")
     if max(shape) > MAX_SIDE:
@@ -159,21 +159,6 @@ def _grid_of_files(grid: Grid, files: Sequence[Path], arms: Mapping[str, ArmEntr
     modules = [file.stem for file in files]
     own = [name for name, arm in arms.items() if arm.target.partition(":")[0] in modules]
     return replace(grid, name="+".join(modules), arms=tuple((name, {}) for name in own))
-
-
-def refuse_mixing(folder: Path, slices: SliceSet) -> None:
-    """Raise `SpecError` where phantoms and real slices would share one folder of runs."""
-    for path in sorted(folder.glob(f"*/{SPEC}")):
-        try:
-            there = bool(read_json(path).get("phantom", False))
-        except BenchmarkError:
-            continue  # collect names damaged folders; this is only about mixing
-        if there != slices.phantom:
-            kinds = {True: "phantoms", False: "real slices"}
-            raise SpecError(
-                f"{folder} holds runs on {kinds[there]}, and these would be runs on "
-                f"{kinds[slices.phantom]}; give another folder with --out"
-            )
 
 
 def _earlier_download() -> str | None:

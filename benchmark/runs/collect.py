@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.errors import RecordError
+from benchmark.errors import BenchmarkError, RecordError, SpecError
 from benchmark.protocol import Recipe, SplitRule
 from benchmark.runs import cache, run_folder
 from benchmark.runs.cache import ReadRun
@@ -167,6 +167,21 @@ def run_folders(root: Path) -> Iterator[RunFolder]:
         files = (f"{paths[name]}{os.sep}{file}" for file in (*RECORDS, run_folder.LOCK))
         if any(map(os.path.exists, files)):
             yield RunFolder(root, name)
+
+
+def refuse_mixing(root: Path, phantom: bool) -> None:
+    """Raise `SpecError` where phantoms and real slices would share one folder of runs."""
+    for path in sorted(root.glob(f"*/{run_folder.SPEC}")):
+        try:
+            there = bool(run_folder.read_json(path).get("phantom", False))
+        except BenchmarkError:
+            continue  # `collect` names damaged folders; this is only about mixing
+        if there != phantom:
+            kinds = {True: "phantoms", False: "real slices"}
+            raise SpecError(
+                f"{root} holds runs on {kinds[there]}, and these would be runs on "
+                f"{kinds[phantom]}; give another folder with --out"
+            )
 
 
 def _identity_of_code() -> str:

@@ -294,6 +294,8 @@ def unpack_masks(path: Path) -> dict[int, NDArray[np.bool_]]:
     """Read slice number -> (H, W) bool from predictions.zip; `RecordError` if it is damaged."""
     try:
         with zipfile.ZipFile(path) as archive:
+            if sum(member.file_size for member in archive.infolist()) > path.stat().st_size:
+                raise ValueError("it unpacks to more than it holds")
             pngs = {
                 int(name.removesuffix(".png")): archive.read(name) for name in archive.namelist()
             }

@@ -7,7 +7,7 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,11 @@ from benchmark.runs.model_file import ModelState, pack
 from benchmark.runs.prepared_data import PreparedData
 from benchmark.runs.run_folder import RunFolder, RunState
 from benchmark.runs.spec import RunSpec
+from benchmark.runs.tracking import tracked
 from benchmark.scoring.evaluate import binarise, predict_checked, score, simulated_clicks
 from benchmark.scoring.summary import summarise
 from benchmark.splits.split import Split
+from benchmark.tracker import Track
 from benchmark.training.kept_memory import keep_freed_memory
 from benchmark.training.seeding import make_deterministic
 
@@ -50,7 +52,8 @@ class RunOptions:
     here, on_state once for every run, with the state it is left in; running is one that another
     process holds. A run that failed at or after retry_failures_before (seconds since 1970) is not
     tried again: so workers that share a grid try a failing cell once. keep_models: what an arm
-    learned stays in its run's folder, for `predict`. leaving: as `RunContext.leaving`.
+    learned stays in its run's folder, for `predict`. tracks: what else is told of each run; see
+    `benchmark.tracker`. leaving: as `RunContext.leaving`.
     """
 
     out: Path
@@ -59,6 +62,7 @@ class RunOptions:
     keep_threads: bool = False
     retry_failures_before: float = math.inf
     keep_models: bool = False
+    tracks: tuple[Track, ...] = ()
     leaving: Callable[[], bool] = never
     on_begin: Callable[[RunSpec], None] = ignore
     on_note: Callable[[str], None] = ignore
@@ -97,13 +101,24 @@ def _run_locked(spec: RunSpec, folder: RunFolder, data: PreparedData, options: R
     if (folder / run_folder.RESULT).exists():  # another process has ended it meanwhile
         return
     options.on_begin(spec)
-    try:
-        with _threads(folder, options):
-            _carry_out(spec, folder, data, options)
-    except RunLockedError:  # taken over while this process gave no sign of life
-        raise
-    except (Exception, SystemExit) as error:  # of an arm's code
-        folder.fail(error, traceback.format_exc())
+    with tracked(spec, folder, options.tracks) as tell:
+        try:
+            with _threads(folder, options):
+                _carry_out(spec, folder, data, _also_told(options, tell))
+        except RunLockedError:  # taken over while this process gave no sign of life
+            raise
+        except (Exception, SystemExit) as error:  # of an arm's code
+            folder.fail(error, traceback.format_exc())
+
+
+def _also_told(options: RunOptions, tell: Callable[[list[dict[str, float]]], None]) -> RunOptions:
+    """The options, with trackers told of each epoch after everything else."""
+
+    def on_epoch(spec: RunSpec, history: list[dict[str, float]]) -> None:
+        options.on_epoch(spec, history)
+        tell(history)
+
+    return replace(options, on_epoch=on_epoch)
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from benchmark.cli import launch
 from benchmark.launchers import preflight
 from benchmark.launchers.cluster_file import Needs
 from benchmark.launchers.task import Leaving
-from benchmark.planning import request, time_estimate
+from benchmark.planning import time_estimate
 from benchmark.runs import run_folder
 from benchmark.runs.claim import Claim, take
 from benchmark.runs.run_folder import RunFolder, write_json
@@ -325,7 +325,7 @@ def test_a_task_tells_time_by_the_disk_and_opens_no_run_but_its_own(
         opened.append(path.parent)
         return read(path)
 
-    for module in (request, time_estimate):
+    for module in (run_folder, time_estimate):
         monkeypatch.setattr(module, "read_json", noted)
     assert task.work(Leaving()) == 0
     assert other.path not in opened
