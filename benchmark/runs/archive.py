@@ -26,6 +26,7 @@ from benchmark.runs.collect import read_table_row, refuse_mixing
 from benchmark.runs.reader import FinishedRun, read_run
 from benchmark.runs.run_folder import MODEL, PREDICTIONS, RunFolder
 from benchmark.splits import files as split_files
+from benchmark.splits.files import SPLITS
 from benchmark.storage.atomic import move_into, replacing, staging_folder
 
 FORMAT = 1
@@ -41,7 +42,6 @@ NEEDED = (
 FILES = (*NEEDED, run_folder.HISTORY, MODEL)  # of an arm with epochs; where it is asked for
 RUN_ID = r"[\w.+-]+_[0-9a-f]{8}"
 MEMBER = re.compile(rf"({RUN_ID})/({'|'.join(map(re.escape, FILES))})")
-SPLITS = "splits"  # the folder in one of runs where drawn splits are kept
 SPLIT = re.compile(rf"{SPLITS}/[0-9a-f]{{12}}/[\w.+-]+\.json")
 CHUNK = 2**20
 AGAIN = "copy or download the archive again"
