@@ -14,7 +14,7 @@ import re
 import stat
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -116,11 +116,12 @@ def unpack(path: Path, out: Path) -> Archive:
         splits = sorted(name for name in listed if name.startswith(f"{SPLITS}/"))
         for name in splits:
             _check_split(path, room, name, runs)
-        for phantom in {run.phantom for run in runs}:
-            refuse_mixing(out, phantom)
+        if len({run.phantom for run in runs}) > 1:
+            raise _damaged(path, "holds runs on phantoms beside runs on real slices")
+        refuse_mixing(out, runs[0].phantom)
         _place(room, out, new, [name for name in splits if name not in there])
-    kept = frozenset(run_ids) - set(new)
-    return Archive(runs, len(listed), _size(listed), sha256, kept)
+    runs = tuple(replace(run, folder=RunFolder(out, run.run_id)) for run in runs)
+    return Archive(runs, len(listed), _size(listed), sha256, frozenset(run_ids) - set(new))
 
 
 def sha256_of(path: Path) -> str:

@@ -64,6 +64,7 @@ def test_what_was_packed_is_what_is_unpacked(
     assert files(tmp_path / "got") == files(tmp_path / "runs")
     assert [run.run_id for run in got.runs] == sorted(folder.run_id for folder in runs)
     assert got.there == frozenset()
+    assert [run.timing.fit_seconds for run in got.runs] == [120.0, 120.0]  # read where they are now
     assert (got.files, got.size) == (12, sum(map(len, files(tmp_path / "runs").values())))
     assert got.sha256 == hashlib.sha256(packed.read_bytes()).hexdigest()
     ours, theirs = collect(tmp_path / "runs"), collect(tmp_path / "got")
@@ -179,6 +180,13 @@ def test_phantoms_do_not_come_to_lie_beside_real_slices(tmp_path: Path, packed: 
     spec.write_text(spec.read_text().replace('"phantom": false', '"phantom": true'))
     with pytest.raises(SpecError, match="got holds runs on phantoms, and these would be runs on r"):
         unpack(packed, tmp_path / "got")
+
+
+def test_an_archive_of_both_is_refused(tmp_path: Path, runs: list[RunFolder]) -> None:
+    edit = runs[0] / "result.json"
+    edit.write_text(edit.read_text().replace('"phantom": false', '"phantom": true'))
+    pack(runs, tmp_path / "a.zip")
+    refused(tmp_path / "a.zip", RecordError, "holds runs on phantoms beside runs on real slices")
 
 
 def members(path: Path) -> Members:
