@@ -36,7 +36,7 @@ plan      say what reproduce would do: each cell's state and the time it would t
 compare   judge runs against the thesis's printed numbers; exit code 1 if one is not reproduced
 report    write one self-contained page, and the thesis's figures as PNG, SVG, PDF and CSV
 data      say what was found in a folder, zip or download: slices, patients, sizes, fingerprint
-export    write slices as NIfTI pairs, 0.49 x 0.49 x 6 mm, as the thesis held them
+export    write slices as others read them: NIfTI pairs, or nnU-Net's raw dataset with our splits
 rescore   recompute every measure from the stored predictions, without retraining
 audit     measure how many test slices have their patient, or a neighbour, in training
 score     judge another tool from a folder of its masks: N.png, .tif, .webp, .bmp or .nii.gz
@@ -157,8 +157,15 @@ def _data(add: Add) -> None:
 def _export(add: Add) -> None:
     add("data", metavar="source", help=SOURCE_HELP)
     add("folder", type=Path, help="a folder that does not exist yet")
-    forms = "nifti: pairs as the thesis held them (default)"
-    add("--to", choices=("nifti",), default="nifti", help=forms)
+    forms = (
+        "nifti: pairs as the thesis held them (default); nnunet: a raw dataset of nnU-Net v2's in "
+        "a folder DatasetNNN_Name, with our splits as its folds (docs/judge-your-tool.md)"
+    )
+    add("--to", choices=("nifti", "nnunet"), default="nifti", help=forms)
+    protocol = "with --to nnunet: patient (default), thesis, or a TOML file, whose splits are meant"
+    add("--protocol", help=protocol)
+    splits = "with --to nnunet: draws or folds of the protocol's split, such as 1,2 (default: all)"
+    add("--splits", type=numbers, help=splits)
     _slice_options(add)
 
 
@@ -177,13 +184,16 @@ def _audit(add: Add) -> None:
 
 def _score(add: Add) -> None:
     masks = (
-        "one mask for each test slice, N.png or another form; 0 background, one other value "
+        "the folder of a trainer of nnU-Net's, which holds fold_0, fold_1, ...; or one mask for each test slice, N.png or another form; 0 background, one other value "
         "tumour; the first axis of a NIfTI file is a slice's columns from left to right, the "
         "second its rows from top to bottom, whatever its affine; or a second reading, BRISC 2025 "
         "as a folder or zip, or masks N_V.png of variant V"
     )
     add("folder", type=Path, help=masks)
-    split = f"{SPLIT_HELP}; or all: every slice, for what was trained on none of them"
+    split = (
+        f"{SPLIT_HELP}; by-patient, or a folder of such files: those splits together, each slice "
+        "outlined by what was trained on its own; or all: every slice, for what was trained on none"
+    )
     add("--split", required=True, metavar="NAME_OR_FILE", help=split)
     common = (
         "score the test slices that have a mask, and say which have none, which is refused else"

@@ -18,8 +18,16 @@ from strategies import cheng_set, slice_set
 from benchmark.errors import SplitError
 from benchmark.protocol import SplitRule
 from benchmark.splits import files
-from benchmark.splits.files import load_or_make, read, read_split, shipped, shipped_for, write
-from benchmark.splits.split import Split, make, rule_identity, verify
+from benchmark.splits.files import (
+    load_or_make,
+    read,
+    read_split,
+    read_splits,
+    shipped,
+    shipped_for,
+    write,
+)
+from benchmark.splits.split import Split, draws, make, pooled, rule_identity, verify
 
 Patch = pytest.MonkeyPatch
 BY_IMAGE, BY_PATIENT = SplitRule(), SplitRule(unit="patient")
@@ -256,3 +264,36 @@ def test_a_name_is_of_a_shipped_split_and_of_its_own_slices() -> None:
 
 def test_the_word_all_tests_every_slice_and_trains_on_none() -> None:
     assert read_split("all", SQUARES) == Split("all", (), (), (1, 2, 3, 4, 5, 6, 7, 8))
+
+
+# Several at once
+
+
+def test_a_kind_names_all_shipped_of_it_and_a_folder_its_files_by_number(tmp_path: Path) -> None:
+    by_patient = read_splits("by-patient", CHENG)
+    assert by_patient == tuple(shipped()[f"by-patient-{k}"].split for k in range(1, 8))
+    assert read_splits("by-patient-3", CHENG) == by_patient[2:3]
+    for number in (1, 2, 10):
+        (tmp_path / f"fold-{number}.json").write_text(json.dumps({"test": [number % 8]}))
+    assert [split.test for split in read_splits(str(tmp_path), SQUARES)] == [(1,), (2,), (2,)]
+    (tmp_path / "empty").mkdir()
+    with one_line(SplitError, "empty: holds no split file", '"test": [...]'):
+        read_splits(str(tmp_path / "empty"), SQUARES)
+
+
+def test_folds_together_test_every_slice_once_and_train_on_none() -> None:
+    whole = pooled(read_splits("by-patient", CHENG))
+    assert whole == Split("by-patient-1 to by-patient-7", (), (), tuple(CHENG.slice_id.tolist()))
+    assert pooled([HALVES]) is HALVES
+    with one_line(SplitError, "tested by both by-image-1 and by-image-1"):
+        pooled([HALVES, HALVES])
+
+
+def test_a_rule_has_as_many_splits_as_can_be_made() -> None:
+    """708 slices in test sets of 106; seven folds of patients; the authors' five."""
+    assert draws(CHENG, SplitRule()) == 6
+    assert draws(CHENG, SplitRule(unit="patient")) == 7
+    assert draws(CHENG, SplitRule(unit="cvind"), {1: 5, 2: 1}) == 5
+    with pytest.raises(SplitError, match="by-image draw 7"):
+        make(CHENG, SplitRule(), 7)
+    make(CHENG, SplitRule(), 6)
