@@ -184,10 +184,11 @@ def _audit(add: Add) -> None:
 
 def _score(add: Add) -> None:
     masks = (
-        "the folder of a trainer of nnU-Net's, which holds fold_0, fold_1, ...; or one mask for each test slice, N.png or another form; 0 background, one other value "
+        "one mask for each test slice, N.png or another form; 0 background, one other value "
         "tumour; the first axis of a NIfTI file is a slice's columns from left to right, the "
         "second its rows from top to bottom, whatever its affine; or a second reading, BRISC 2025 "
-        "as a folder or zip, or masks N_V.png of variant V"
+        "as a folder or zip, or masks N_V.png of variant V; or the folder of a trainer of "
+        "nnU-Net's, which holds fold_0, fold_1, ..."
     )
     add("folder", type=Path, help=masks)
     split = (
