@@ -277,7 +277,7 @@ def test_the_printed_commands_lead_to_a_row_beside_ours(capsys: Capture, tmp_pat
     assert re.search(r"^mean Dice +1\.0000$", output, re.MULTILINE)
     assert f"these masks equal the truth on {n} of {n} slices" in output
     (row,) = (line for line in output.splitlines() if line.startswith("otsu"))
-    assert row.split()[5:7] == ["2", str(ours)]  # of the folds that it was run on alone
+    assert row.split()[4:6] == ["2", str(ours)]  # of the folds that it was run on alone
 
 
 @pytest.mark.usefixtures("elsewhere")
