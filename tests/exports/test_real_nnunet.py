@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from bench_forms import called
 
+from benchmark.data import nifti
 from benchmark.data.phantoms import make
 from benchmark.exports import nnunet
 from benchmark.planning.request import Request, load_splits
@@ -36,7 +37,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 class FewSteps(nnUNetTrainer):
     def __init__(self, plans, configuration, fold, dataset_json, device):  # nnU-Net reads the names
         super().__init__(plans, configuration, fold, dataset_json, device)
-        self.num_epochs, self.num_iterations_per_epoch, self.num_val_iterations_per_epoch = 2, 5, 1
+        self.num_epochs, self.num_iterations_per_epoch, self.num_val_iterations_per_epoch = 2, 3, 1
 """
 OPTIONS = ["-tr", "FewSteps", "-device", "cpu"]
 
@@ -68,8 +69,9 @@ class NnUNet:
 
 
 def test_its_folds_are_ours_and_its_masks_are_scored_beside_our_runs(tmp_path: Path) -> None:
-    slices = make()
-    splits = load_splits(Request(data="phantoms", splits=(1, 2)), slices, default="patient")
+    slices = make(patients=14, slices_per_patient=1)
+    nifti.export(slices, tmp_path / "slices")
+    splits = load_splits(Request(data="slices", splits=(1, 2)), slices, default="patient")
     theirs = NnUNet(tmp_path)
     nnunet.export(slices, splits, theirs.dataset)
 
@@ -94,8 +96,8 @@ def test_its_folds_are_ours_and_its_masks_are_scored_beside_our_runs(tmp_path: P
     assert "fold '2'" in refused.stderr
     assert not (theirs.results / "fold_2").exists()
 
-    where = ["--split", str(theirs.dataset / nnunet.SPLITS), "--data", "phantoms"]
-    quick = ["--data", "phantoms", "--only", "arm=otsu", "--protocol", "patient", "--splits", "1,2"]
+    where = ["--split", str(theirs.dataset / nnunet.SPLITS), "--data", "slices"]
+    quick = ["--data", "slices", "--only", "arm=otsu", "--protocol", "patient", "--splits", "1,2"]
     assert called(["reproduce", *quick, "--out", "runs"], tmp_path)[0] == 0
     scored = ["score", str(theirs.results), *where, "--runs", "runs"]
     code, output, error = called([*scored, "--out", "rows.csv"], tmp_path)
