@@ -10,6 +10,7 @@ from benchmark.arm import ArmEntry
 from benchmark.cli.options import request
 from benchmark.cli.parser import parser
 from benchmark.errors import SpecError
+from benchmark.judge.tables import wrapped
 from benchmark.planning.request import load_slices
 
 Write = Callable[[argparse.Namespace, Mapping[str, ArmEntry]], str]
@@ -39,6 +40,37 @@ def _nifti(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> str:
     return f"{len(slices)} pairs written to {options.folder}/; fingerprint {slices.fingerprint}"
 
 
+def _nnunet(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> str:
+    from benchmark.exports import nnunet
+    from benchmark.planning.request import load_splits
+
+    nnunet.check_folder(options.folder)
+    asked = request(options)
+    slices = load_slices(asked)
+    splits = load_splits(asked, slices, default="patient")
+    nnunet.export(slices, splits, options.folder)
+    last, mm = len(splits) - 1, " x ".join(f"{side:g}" for side in slices.spacing_mm)
+    folds = f"fold 0 is {splits[0].split_id}" + f", fold {last} {splits[-1].split_id}" * (last > 0)
+    told = (
+        f"{len(slices)} slices written to {options.folder}/. nnU-Net's {folds}: its train is our "
+        "training and validation sets, its val our test set, which its last weights outline. So "
+        "no test slice chooses anything, unless by nnUNetv2_find_best_configuration or --val_best. "
+        f"PNG carries no mm: of the slices' one pixel size, {mm} mm, nnU-Net knows nothing."
+    )
+    commands = nnunet.commands(options.folder, splits, _words_of_data(options))
+    return "\n".join([*wrapped(told), "", commands])
+
+
+def _words_of_data(options: argparse.Namespace) -> list[str]:
+    """The options by which another verb reads the same slices."""
+    words = ["--data", options.data]
+    if options.labels != (1,):
+        words += ["--labels", ",".join(map(str, options.labels)) if options.labels else "all"]
+    if options.allow_empty_masks:
+        words.append("--allow-empty-masks")
+    return words + (["--spacing", *map(str, options.spacing)] if options.spacing else [])
+
+
 def _model(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> str:
     from benchmark.exports.model import write
     from benchmark.exports.model_card import in_short
@@ -62,6 +94,7 @@ def _onnx(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> str:
 
 FORMS: dict[str, tuple[Write, tuple[str, ...]]] = {  # and the options that say something of it
     "nifti": (_nifti, SLICES),
+    "nnunet": (_nnunet, ("protocol", "splits", *SLICES)),
     "model": (_model, ("runs",)),
     "onnx": (_onnx, ("runs", "arm_file", "check_on", *SLICES)),
 }

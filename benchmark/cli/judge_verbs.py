@@ -250,18 +250,20 @@ def judged_outside(options: argparse.Namespace) -> ExternalScores:
     """Load the slices, read the split and the folder of masks asked for, and score them."""
     from benchmark.data.brisc import looks_like
     from benchmark.scoring.external_masks import judge
-    from benchmark.splits.files import read_split
+    from benchmark.splits.files import read_splits
+    from benchmark.splits.split import pooled
 
     if not (options.folder.is_dir() or looks_like(options.folder)):
         what = "no folder and no readable zip of masks; copy it again, or give"
         what = what if options.folder.exists() else "there is no such folder; give"
         raise SpecError(f"{options.folder}: {what} the folder that holds the masks")
     slices = load_given(request(options))
-    split = read_split(options.split, slices)
+    splits = read_splits(options.split, slices)
     return judge(
         options.folder,
-        split,
+        pooled(splits),
         slices,
+        parts=splits if len(splits) > 1 else (),
         as_they_are=options.as_they_are,
         only_common=options.only_common,
     )

@@ -36,7 +36,7 @@ plan      say what reproduce would do: each cell's state and the time it would t
 compare   judge runs against the thesis's printed numbers; exit code 1 if one is not reproduced
 report    write one self-contained page, and the thesis's figures as PNG, SVG, PDF and CSV
 data      say what was found in a folder, zip or download: slices, patients, sizes, fingerprint
-export    write slices as NIfTI pairs as the thesis held them, or a model as a folder or as ONNX
+export    write slices as NIfTI pairs or nnU-Net's raw dataset, or a model as a folder or as ONNX
 archive   pack finished runs into one file that others check, unpack and go on from
 rescore   recompute every measure from the stored predictions, without retraining
 audit     measure how many test slices have their patient, or a neighbour, in training
@@ -160,15 +160,20 @@ def _export(add: Add) -> None:
     add("data", metavar="source", help=f"{SOURCE_HELP}; {run}")
     add("folder", type=Path, help="a folder that does not exist yet")
     forms = (
-        "of slices, nifti: pairs as the thesis held them (default); of a run of reproduce "
-        "--keep-models, model: tensors, config and card, for predict anywhere; onnx: its network, "
-        "held to its masks, for other programs"
+        "of slices, nifti: pairs as the thesis held them (default); nnunet: a raw dataset of "
+        "nnU-Net v2's in a folder DatasetNNN_Name, with our splits as its folds "
+        "(docs/judge-your-tool.md); of a run of reproduce --keep-models, model: tensors, config "
+        "and card, for predict anywhere; onnx: its network, held to its masks, for other programs"
     )
-    add("--to", choices=("nifti", "model", "onnx"), default="nifti", help=forms)
+    add("--to", choices=("nifti", "nnunet", "model", "onnx"), default="nifti", help=forms)
     add("--runs", type=Path, default=Path("runs"), help="folder of runs (default: runs)")
     check = "slices to hold an ONNX file to its network's masks on (default: drawn phantoms)"
     add("--check-on", metavar="SOURCE", help=check)
     _arm_file(add)
+    protocol = "with --to nnunet: patient (default), thesis, or a TOML file, whose splits are meant"
+    add("--protocol", help=protocol)
+    splits = "with --to nnunet: draws or folds of the protocol's split, such as 1,2 (default: all)"
+    add("--splits", type=numbers, help=splits)
     _slice_options(add)
 
 
@@ -203,10 +208,14 @@ def _score(add: Add) -> None:
         "one mask for each test slice, N.png or another form; 0 background, one other value "
         "tumour; the first axis of a NIfTI file is a slice's columns from left to right, the "
         "second its rows from top to bottom, whatever its affine; or a second reading, BRISC 2025 "
-        "as a folder or zip, or masks N_V.png of variant V"
+        "as a folder or zip, or masks N_V.png of variant V; or the folder of a trainer of "
+        "nnU-Net's, which holds fold_0, fold_1, ..."
     )
     add("folder", type=Path, help=masks)
-    split = f"{SPLIT_HELP}; or all: every slice, for what was trained on none of them"
+    split = (
+        f"{SPLIT_HELP}; by-patient, or a folder of such files: those splits together, each slice "
+        "outlined by what was trained on its own; or all: every slice, for what was trained on none"
+    )
     add("--split", required=True, metavar="NAME_OR_FILE", help=split)
     common = (
         "score the test slices that have a mask, and say which have none, which is refused else"

@@ -22,7 +22,7 @@ from benchmark.data.folder import holds, paired
 from benchmark.data.guard import MAX_PIXELS, check_pixels, decoding, read_capped
 from benchmark.data.slices import RawSlice, SliceSet, iterate
 from benchmark.errors import DataError, UnsafeDataError
-from benchmark.storage.atomic import staging_folder
+from benchmark.storage.atomic import new_folder
 
 SUFFIXES = (".nii.gz", ".nii")
 MAX_BYTES = 2 * MAX_PIXELS + 4096
@@ -148,18 +148,13 @@ def export(slices: SliceSet, folder: Path) -> None:
     The folder appears whole or not at all. Raises `DataError` where it exists already, and
     `OutputError` where the disk refuses.
     """
-    if folder.exists():
-        raise DataError(
-            f"{folder}: exists already and is left as it is; choose another folder or remove it"
-        )
-    with staging_folder(folder.parent, asked=folder) as staging:
-        _write(slices, staging / folder.name)
-        (staging / folder.name).rename(folder)
+    with new_folder(folder) as room:
+        _write(slices, room)
 
 
 def _write(slices: SliceSet, folder: Path) -> None:
     for name in ("images", "masks"):
-        (folder / name).mkdir(parents=True)
+        (folder / name).mkdir()
     with (folder / "index.csv").open("w", newline="", encoding="utf-8") as text:
         writer = csv.writer(text)
         writer.writerow(COLUMNS)

@@ -17,7 +17,7 @@ from benchmark.protocol import load_recipe
 from benchmark.runs.collect import refuse_mixing
 from benchmark.runs.spec import RunSpec
 from benchmark.splits.files import SPLITS, load_or_make
-from benchmark.splits.split import Split
+from benchmark.splits.split import Split, draws
 
 DATA_VARIABLE = "MENINGIOMA_DATA"
 PHANTOMS = "phantoms"
@@ -152,6 +152,22 @@ def prepare(
         )
         splits[split.split_id] = split
     return PlannedRuns(slices, splits, specs_on([*splits.values()]), grid, request.folder)
+
+
+def load_splits(request: Request, slices: SliceSet, default: str) -> tuple[Split, ...]:
+    """The splits asked for of a protocol, in their order, or all that it has; none is written.
+
+    default: the protocol, where the request names none. Raises `SplitError` for a number that
+    these slices have no split of.
+    """
+    rule = load_recipe(request.protocol or default, request.overrides).split
+    cvind = data.authors_folds(request.source) if rule.unit == "cvind" else None
+    numbers = request.splits or range(1, max(draws(slices, rule, cvind), 1) + 1)
+    folder = request.folder / "splits"
+    return tuple(
+        load_or_make(slices, rule, number, folder, cvind, keep=False)
+        for number in dict.fromkeys(numbers)
+    )
 
 
 def _grid_of_files(grid: Grid, files: Sequence[Path], arms: Mapping[str, ArmEntry]) -> Grid:

@@ -7,7 +7,7 @@ What seems turned or inverted is refused: see `mask_orientation`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from benchmark.data.slices import Mask, SliceSet, mask_hash
 from benchmark.errors import DataError
 from benchmark.scoring.evaluate import score
 from benchmark.scoring.mask_orientation import equal_to_truth, misfit
+from benchmark.scoring.nnunet_folds import mask_folders
 from benchmark.scoring.overlap import count
 from benchmark.splits.split import Split
 
@@ -47,7 +48,7 @@ class ExternalScores:
     """scores: one row per test slice that was scored, the columns of a run's scores.csv.
 
     left_out: the other test slices, slice_id and patient_id, which have no mask; warning: lines of
-    text, or "".
+    text, or ""; parts: the splits that split is pooled of, none where it is one.
     """
 
     dataset_id: str
@@ -57,6 +58,7 @@ class ExternalScores:
     left_out: pd.DataFrame = field(
         default_factory=lambda: pd.DataFrame(columns=["slice_id", "patient_id"])
     )
+    parts: tuple[Split, ...] = ()
 
     @property
     def share(self) -> str:
@@ -91,12 +93,15 @@ def judge(
     split: Split,
     slices: SliceSet,
     *,
+    parts: Sequence[Split] = (),
     as_they_are: bool = False,
     only_common: bool = False,
 ) -> ExternalScores:
     """Score a folder of masks on a split's test slices.
 
-    only_common: on those that have a mask. Raises as `read_masks` does, and `DataError` where the
+    parts: the splits that it is pooled of, if several; the folder may then be that of a trainer of
+    nnU-Net's (`nnunet_folds`). only_common: on slices that have a mask. Raises as `read_masks` and
+    `nnunet_folds.mask_folders` do, and `DataError` where the
     masks seem turned or inverted; with as_they_are those are scored all the same, and the warning
     says so. It also says where masks are the truth itself, and what a second reading is made of: of
     a slice that it outlines more than once the lowest variant counts. BRISC on other slices than
@@ -117,7 +122,9 @@ def judge(
         if brisc.holds_brisc(folder):
             _check_chengs(masks, slices, folder)
     else:
-        masks, notes = read_masks(folder, split.test, slices, only_common=only_common), []
+        masks, notes = {}, []
+        for where, test in mask_folders(folder, parts or (split,), only_common=only_common):
+            masks |= read_masks(where, test, slices, only_common=only_common)
     if (doubt := misfit(masks, slices)) and not as_they_are:
         raise DataError(
             f"{folder}: {doubt}; nothing was scored: {doubt.cure}, or have them scored with "
@@ -139,6 +146,7 @@ def judge(
             [(n, slices.patient_of[n]) for n in sorted(split.test) if n not in masks],
             columns=["slice_id", "patient_id"],
         ),
+        tuple(parts),
     )
 
 

@@ -62,9 +62,14 @@ def write(split: Split, dataset_id: str, rule: SplitRule, path: Path) -> None:
         )
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    fields = {"split_id": split.split_id, "dataset_id": dataset_id, "rule": rule_identity(rule)}
-    lines = [f'  "{key}": {json.dumps(value)}' for key, value in {**fields, **split.sets}.items()]
-    write_bytes(path, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
+    write_bytes(path, stored_text(split, dataset_id, rule=rule_identity(rule)).encode())
+
+
+def stored_text(split: Split, dataset_id: str, **more: Any) -> str:
+    """A split as a file holds it, and as `read_split` reads it; more: keys beside its sets."""
+    fields = {"split_id": split.split_id, "dataset_id": dataset_id, **more, **split.sets}
+    lines = [f'  "{key}": {json.dumps(value)}' for key, value in fields.items()]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 @cache
@@ -128,6 +133,21 @@ def find_split(name: str, dataset_id: str, fingerprint: str, folder: Path) -> Sp
     stored += [read(path.read_text(encoding="utf-8"), str(path)) for path in own]
     alike = (its.split for its in stored if its.dataset_id == dataset_id)
     return next((split for split in alike if split.fingerprint == fingerprint), None)
+
+
+def read_splits(word: str, slices: SliceSet) -> tuple[Split, ...]:
+    """Return the splits that a word names: one, as `read_split`, or several in their order.
+
+    Several are all of a kind in the package, such as by-patient, or the files of a folder, by the
+    numbers in their names. Raises `SplitError` as `read_split` does, and for a folder without any.
+    """
+    names = [name for name in shipped() if name.rpartition("-")[0] == word]
+    if Path(word).is_dir():
+        names = [str(path) for path in Path(word).glob("*.json")]
+        if not names:
+            raise SplitError(f"{word}: holds no split file N.json; {FORM}")
+    names.sort(key=lambda name: (len(name), name))  # 10 after 9
+    return tuple(read_split(name, slices) for name in names or [word])
 
 
 def read_split(word: str, slices: SliceSet) -> Split:

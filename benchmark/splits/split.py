@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -84,12 +84,41 @@ def make(
     return split
 
 
+def draws(slices: SliceSet, rule: SplitRule, cvind: Mapping[int, int] | None = None) -> int:
+    """How many splits a rule has on these slices: its folds, or draws with disjoint test sets."""
+    if rule.unit == "image":
+        return _draws(len(slices), rule)
+    return rule.folds if rule.unit == "patient" else max((cvind or {0: 0}).values())
+
+
+def _draws(n: int, rule: SplitRule) -> int:
+    n_test = round(n * rule.test_fraction)
+    return n // n_test if n_test else 0
+
+
+def pooled(splits: Sequence[Split]) -> Split:
+    """Several splits as one that tests what any of them tests; of one, itself.
+
+    It trains on nothing: who outlined a slice was trained on the sets of the split that tests it.
+    Raises `SplitError` where two of them test one slice.
+    """
+    if len(splits) == 1:
+        return splits[0]
+    for a, b in combinations(splits, 2):
+        if shared := set(a.test) & set(b.test):
+            raise SplitError(
+                f"slice {min(shared)} is tested by both {a.split_id} and {b.split_id}, so it is "
+                "not known whose masks are meant; give splits whose test sets share no slice"
+            )
+    test = tuple(sorted(number for split in splits for number in split.test))
+    return Split(f"{splits[0].split_id} to {splits[-1].split_id}", (), (), test)
+
+
 def _by_image(ids: list[int], rule: SplitRule, number: int) -> tuple[list[int], ...]:
     n_test = round(len(ids) * rule.test_fraction)
-    draws = len(ids) // n_test if n_test else 0
-    if not 1 <= number <= draws:
+    if not 1 <= number <= (most := _draws(len(ids), rule)):
         raise SplitError(
-            f"by-image draw {number}: {len(ids)} slices give draws 1 to {draws} with disjoint test "
+            f"by-image draw {number}: {len(ids)} slices give draws 1 to {most} with disjoint test "
             "sets"
         )
     shuffled = [ids[i] for i in _rng(0).permutation(len(ids))]

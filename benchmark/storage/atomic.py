@@ -91,6 +91,27 @@ def check_writable(path: Path) -> None:
             return
 
 
+def check_new(folder: Path) -> None:
+    """Raise `DataError` for a folder that is to appear where something is already."""
+    if os.path.lexists(folder):
+        raise DataError(
+            f"{folder}: exists already and is left as it is; choose another folder or remove it"
+        )
+
+
+@contextlib.contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Inside, a folder to fill, that gets its name at the end: it appears whole or not at all.
+
+    Raises `DataError` where the name is taken, and `OutputError` where the disk refuses.
+    """
+    check_new(folder)
+    with staging_folder(folder.parent, asked=folder) as staging:
+        (staging / folder.name).mkdir()
+        yield staging / folder.name
+        (staging / folder.name).rename(folder)
+
+
 @contextlib.contextmanager
 def staging_folder(folder: Path, asked: Path | None = None) -> Iterator[Path]:
     """A hidden folder beside where files are to appear, gone afterwards.

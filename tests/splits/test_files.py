@@ -23,11 +23,12 @@ from benchmark.splits.files import (
     load_or_make,
     read,
     read_split,
+    read_splits,
     shipped,
     shipped_for,
     write,
 )
-from benchmark.splits.split import Split, make, rule_identity, verify
+from benchmark.splits.split import Split, draws, make, pooled, rule_identity, verify
 
 Patch = pytest.MonkeyPatch
 BY_IMAGE, BY_PATIENT = SplitRule(), SplitRule(unit="patient")
@@ -282,3 +283,36 @@ def test_a_split_is_found_again_by_its_name_dataset_and_sets(tmp_path: Path) -> 
     (tmp_path / ("d" * 12) / f"{name}-1.json").write_text("{")
     with one_line(SplitError, f"{name}-1.json: not a split file"):
         find_split(name, "d" * 64, others[0].fingerprint, tmp_path)
+
+
+# Several at once
+
+
+def test_a_kind_names_all_shipped_of_it_and_a_folder_its_files_by_number(tmp_path: Path) -> None:
+    by_patient = read_splits("by-patient", CHENG)
+    assert by_patient == tuple(shipped()[f"by-patient-{k}"].split for k in range(1, 8))
+    assert read_splits("by-patient-3", CHENG) == by_patient[2:3]
+    for number in (1, 2, 10):
+        (tmp_path / f"fold-{number}.json").write_text(json.dumps({"test": [number % 8]}))
+    assert [split.test for split in read_splits(str(tmp_path), SQUARES)] == [(1,), (2,), (2,)]
+    (tmp_path / "empty").mkdir()
+    with one_line(SplitError, "empty: holds no split file", '"test": [...]'):
+        read_splits(str(tmp_path / "empty"), SQUARES)
+
+
+def test_folds_together_test_every_slice_once_and_train_on_none() -> None:
+    whole = pooled(read_splits("by-patient", CHENG))
+    assert whole == Split("by-patient-1 to by-patient-7", (), (), tuple(CHENG.slice_id.tolist()))
+    assert pooled([HALVES]) is HALVES
+    with one_line(SplitError, "tested by both by-image-1 and by-image-1"):
+        pooled([HALVES, HALVES])
+
+
+def test_a_rule_has_as_many_splits_as_can_be_made() -> None:
+    """708 slices in test sets of 106; seven folds of patients; the authors' five."""
+    assert draws(CHENG, SplitRule()) == 6
+    assert draws(CHENG, SplitRule(unit="patient")) == 7
+    assert draws(CHENG, SplitRule(unit="cvind"), {1: 5, 2: 1}) == 5
+    with pytest.raises(SplitError, match="by-image draw 7"):
+        make(CHENG, SplitRule(), 7)
+    make(CHENG, SplitRule(), 6)

@@ -43,7 +43,8 @@ def external_tool_table(
 ) -> Table | None:
     """Set masks scored on one split against every cell that was run on it; None where none was.
 
-    Of masks scored on all slices, against every cell, on the slices that it tested. Both sides are
+    Of masks scored on all slices, against every cell, on the slices that it tested; of several
+    splits, against every cell on those of them that it was run on. Both sides are
     taken on the slices that the tool has masks of. The interval has patients as the unit and our
     seeds' spread; that of the other tool's own trainings is not in it, so a difference is real only
     as far as these masks go.
@@ -51,8 +52,9 @@ def external_tool_table(
     runs = collected.runs.sort_values("run_id")
     same, alike = runs["dataset_id"] == judged.dataset_id, [*TERMS]
     if judged.split.split_id != ALL:
-        same &= runs["split_fingerprint"] == judged.split.fingerprint
-        alike = [*CONDITIONS]
+        of = judged.parts or (judged.split,)
+        same &= runs["split_fingerprint"].isin([split.fingerprint for split in of])
+        alike = [*TERMS] if judged.parts else [*CONDITIONS]
     rows: list[Record] = []
     level = rules.contrasts.level
     for _, group in runs[same].groupby(alike):

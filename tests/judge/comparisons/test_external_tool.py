@@ -12,7 +12,7 @@ from run_records import join, table, terms
 from benchmark.judge.comparisons.external_tool import external_tool_table
 from benchmark.runs.collect import Collected
 from benchmark.scoring.external_masks import ExternalScores
-from benchmark.splits.split import Split
+from benchmark.splits.split import Split, pooled
 
 PATIENTS = ["a", "a", "b", "b"]
 SPLIT = Split("by-image-1", (4,), (5,), (0, 1, 2, 3))
@@ -100,3 +100,35 @@ def test_masks_of_all_slices_meet_each_cell_on_every_split_that_tested_it() -> N
         [2, 0.2, 0.7 - 0.2]
     )
     assert external_tool_table("tool", tool, recorded({1: [0.8] * 4}), terms()[1])
+
+
+def test_masks_of_several_folds_meet_each_cell_on_the_folds_that_it_was_run_on() -> None:
+    """Two folds of two slices: otsu on both, 0.45; threshold on the second, 0.2. A draw by image
+    that tested the same slices is another matter, and is not met.
+    """
+    first, second = (
+        Split("by-patient-1", (2,), (3,), (0, 1)),
+        Split("by-patient-2", (0,), (1,), (2, 3)),
+    )
+    otsu = {"seed": pd.NA, "arm": "otsu", "kernel_size": pd.NA, "params": "{}", "dataset_id": "d"}
+
+    def run(dice: list[float], split: Split, patients: list[str], **more: object) -> Collected:
+        of = {"split_id": split.split_id, "split_fingerprint": split.fingerprint}
+        return table({1: dice}, patients, first_slice=split.test[0], **(otsu | of | more))
+
+    image = Split("by-image-1", (2, 3), (), (0, 1))
+    collected = join(
+        run([0.5, 0.7], first, ["a", "b"]),
+        run([0.2, 0.4], second, ["c", "d"]),
+        run([0.3, 0.1], second, ["c", "d"], arm="threshold"),
+        run([0.9, 0.9], image, ["a", "b"], arm="background"),
+    )
+    patients = ["a", "b", "c", "d"]
+    scores = table({0: [0.9, 0.9, 0.8, 0.6]}, patients).scores.drop(columns="run_id")
+    folds = (first, second)
+    tool = ExternalScores("d", pooled(folds), scores, "", parts=folds)
+    found = rows(tool, collected).set_index("arm")
+    assert set(found.index) == {"otsu", "threshold"}
+    numbers = ["trainings", "slices", "dice", "difference"]
+    assert found.loc["otsu", numbers].tolist() == pytest.approx([2, 4, 0.45, 0.8 - 0.45])
+    assert found.loc["threshold", numbers].tolist() == pytest.approx([1, 2, 0.2, 0.7 - 0.2])
