@@ -22,7 +22,9 @@ examples:
   python -m benchmark audit --data path/to/slices    test slices whose patient was also trained on, split by split
   python -m benchmark score path/to/masks --split by-image-1 --data path/to/slices    judge another tool
   python -m benchmark arms --check unet              can this arm be trained; what it costs here, in seconds
-  python -m benchmark predict a.png --run RUN_ID     outline tumours on other slices with a model that was kept
+  python -m benchmark predict a.png                  outline tumours on other slices; with --run RUN_ID by models of yours
+  python -m benchmark export --to nnunet path/to/slices Dataset501_Meningioma    for nnU-Net, on our folds by patient
+  python -m benchmark archive runs.zip               finished runs as one file; --unpack checks it elsewhere
 """  # noqa: E501
 # of benchmark.judge.judgement
 SECTION_NAMES = (
