@@ -97,7 +97,18 @@ def test_its_folds_are_ours_and_its_masks_are_scored_beside_our_runs(tmp_path: P
     assert not (theirs.results / "fold_2").exists()
 
     where = ["--split", str(theirs.dataset / nnunet.SPLITS), "--data", "slices"]
-    quick = ["--data", "slices", "--only", "arm=otsu", "--protocol", "patient", "--splits", "1,2"]
+    quick = [
+        "--data",
+        "slices",
+        "--grid",
+        "quick",
+        "--only",
+        "arm=otsu",
+        "--protocol",
+        "patient",
+        "--splits",
+        "1,2",
+    ]
     assert called(["reproduce", *quick, "--out", "runs"], tmp_path)[0] == 0
     scored = ["score", str(theirs.results), *where, "--runs", "runs"]
     code, output, error = called([*scored, "--out", "rows.csv"], tmp_path)
