@@ -75,6 +75,7 @@ class DynUNetArm(NetworkArm):
         )
 
     def criterion(self, settings: Loss) -> nn.Module:
+        """Return the loss over every head. Raises `SpecError` for dice-ce of sigmoids."""
         if self.loss == "tversky":
             return DeepSupervision(super().criterion(settings))
         if settings.activation != "softmax":
