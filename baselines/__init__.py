@@ -22,6 +22,14 @@ ARMS: dict[str, ArmEntry] = {
     "click-region-growing": ArmEntry(
         "baselines.region_growing:ClickRegionGrowing", _GROWN, deterministic=True, needs_click=True
     ),
+    "edges": ArmEntry(
+        "baselines.edges:Edges",
+        {"smoothing": 0.01, "rim": 0.2, "band": 0.1, "tuning_slices": 96},
+        deterministic=True,
+    ),
+    "clusters": ArmEntry(
+        "baselines.clusters:Clusters", {"rim": 0.2, "tuning_slices": 64}, deterministic=True
+    ),
     "attention-unet": ArmEntry(
         "baselines.attention_unet:AttentionUNetArm", _TRAINED, gflop=_cost.attention_unet
     ),
@@ -29,5 +37,8 @@ ARMS: dict[str, ArmEntry] = {
         "baselines.unet_maxpool:MaxPoolUNetArm",
         {**_TRAINED, "kernel_size": 5},
         gflop=_cost.unet_maxpool,
+    ),
+    "dynunet": ArmEntry(
+        "baselines.dynunet:DynUNetArm", {**_TRAINED, "loss": "tversky"}, gflop=_cost.dynunet
     ),
 }

@@ -11,10 +11,10 @@ from torch import nn
 
 from benchmark.arm import Cases, FitReport, FloatImages, ProbMaps, RunContext
 from benchmark.errors import ArmError, brief
-from benchmark.protocol import Network, Recipe
+from benchmark.protocol import Loss, Network, Recipe
 from benchmark.training.layers import replace_layers
 from benchmark.training.loop import predict_network, train_network
-from benchmark.training.losses import check_alpha
+from benchmark.training.losses import check_alpha, thesis_tversky
 from benchmark.training.network_contract import check_network
 from benchmark.training.seeding import torch_seed
 
@@ -43,6 +43,14 @@ class NetworkArm:
         """Return the untrained network, its weights drawn from torch's generator."""
         raise NotImplementedError
 
+    def criterion(self, settings: Loss) -> nn.Module:
+        """Return the loss of logits (B, 2, H, W) against the truth (B, 1, H, W) in {0, 1}.
+
+        The protocol's; an arm with a loss of its own, or with several heads in training
+        (`benchmark.training.losses.DeepSupervision`), overrides it and says so.
+        """
+        return thesis_tversky(self.alpha, settings)
+
     def check(
         self, name: str, shape: tuple[int, int], recipe: Recipe, device: str = "cpu"
     ) -> tuple[str, ...]:
@@ -57,7 +65,8 @@ class NetworkArm:
                 built = self.build(recipe.network)
             except (Exception, SystemExit) as error:  # of a user's code
                 raise ArmError(f"{name}: build() failed: {brief(error)}") from error
-        return check_network(name, built, shape, recipe, self.alpha, device)
+        loss = self.criterion(recipe.loss)
+        return check_network(name, built, shape, recipe, self.alpha, device, loss)
 
     def fit(self, train: Cases, val: Cases, context: RunContext) -> FitReport:
         """Train to the protocol's stopping rule, or go on where an interrupted fit stopped.
@@ -69,8 +78,9 @@ class NetworkArm:
         with torch.random.fork_rng(_cards(device)):
             torch.manual_seed(torch_seed(context.seed, "weights"))
             self.model = self.build(recipe.network)
-            check_network(name, self.model, train.shape, recipe, self.alpha, device)
-            return train_network(self.model, self.alpha, train, val, context)
+            loss = self.criterion(recipe.loss)
+            check_network(name, self.model, train.shape, recipe, self.alpha, device, loss)
+            return train_network(self.model, self.alpha, train, val, context, loss=loss)
 
     def predict(self, images: FloatImages) -> ProbMaps:
         """(N, H, W) float32 in [-1, 1] -> (N, H, W) float32 tumour probability."""

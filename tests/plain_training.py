@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.networks.nets import AttentionUnet, UNet
+from monai.networks.nets import AttentionUnet, DynUNet, UNet
 from numpy.typing import NDArray
 from torch import nn
 
@@ -36,11 +36,37 @@ def untrained(
     **layers: str,
 ) -> nn.Module:  # fmt: skip
     """MONAI's network with the weights of a seed, one kernel throughout; layers: norm, act."""
+    if name == "dynunet":
+        return planned(seed, channels)
     kind: Any = {"unet": UNet, "unet-maxpool": UNet, "attention-unet": AttentionUnet}[name]
     torch.manual_seed(int(stream(seed, WEIGHTS).integers(0, 2**63 - 1)))
     sizes = {"strides": (2,) * (len(channels) - 1), "kernel_size": kernel, "up_kernel_size": kernel}
     made: nn.Module = kind(2, 1, 2, channels, dropout=dropout, **sizes, **layers)
     return pooled(made) if name == "unet-maxpool" else made
+
+
+def planned(seed: int, channels: tuple[int, ...], stages: int = 5) -> DynUNet:
+    """nnU-Net's plan for 64 x 64: halved to 4 x 4, so 5 stages, the two coarsest without heads."""
+    torch.manual_seed(int(stream(seed, WEIGHTS).integers(0, 2**63 - 1)))
+    filters = [min(2 * channels[0] * 2**stage, max(channels)) for stage in range(stages)]
+    strides, heads = [1, 2, 2, 2, 2], stages - 3
+    made = DynUNet(
+        2, 1, 2, [3] * stages, strides, strides[1:], filters,
+        deep_supervision=True, deep_supr_num=heads,
+    )  # fmt: skip
+    made.__dict__["skip_layers"] = made._modules.pop("skip_layers")  # names every weight twice
+    return made
+
+
+def mean_over_heads(
+    logits: torch.Tensor, loss: Callable[[torch.Tensor], torch.Tensor]
+) -> torch.Tensor:
+    """loss(logits), or of (B, K, 2, H, W) the mean over heads of weights 1, 1/2, 1/4, ..."""
+    if logits.dim() == 4:
+        return loss(logits)
+    weights = [2.0**-head for head in range(logits.shape[1])]
+    each = [w * loss(logits[:, head]) for head, w in enumerate(weights)]
+    return sum(each[1:], each[0]) / sum(weights)
 
 
 def pooled(network: nn.Module) -> nn.Module:
@@ -98,7 +124,10 @@ def train(
             size = (_dropouts(model), 2)
             keys[:] = [draw.integers(-(2**31), 2**31, size, np.int32) for draw in draws]
             pictures, masks = augmented(epoch, rows)
-            each = tversky(model(pictures[:, None]).softmax(1)[:, 1], masks, alpha)  # (b,)
+            each = mean_over_heads(
+                model(pictures[:, None]),
+                lambda z, masks=masks: tversky(z.softmax(1)[:, 1], masks, alpha),
+            )  # (b,)
             optimiser.zero_grad()
             each.mean().backward()
             for name, weight in model.named_parameters():

@@ -168,6 +168,12 @@ def probabilities(z: torch.Tensor, spec: RunSpec) -> torch.Tensor:
 
 def tversky(z: torch.Tensor, masks: torch.Tensor, spec: RunSpec) -> torch.Tensor:
     """The mean over images, or of all images as one, with or without the background's own loss."""
+    if z.dim() == 5:
+        return plain.mean_over_heads(z, lambda head: tversky(head, masks, spec))
+    if spec.params.get("loss") == "dice-ce":
+        p = z.softmax(1)[:, 1]
+        right = torch.where(masks, p, 1 - p)
+        return plain.tversky(p, masks, 0.5, (0, 1, 2)) - right.log().mean()
     settings = spec.recipe.loss
     truth, over = torch.stack([~masks, masks], dim=1), (0, 2, 3) if settings.pool_batch else (2, 3)
     loss = plain.tversky(probabilities(z, spec), truth, spec.params["alpha"], over)

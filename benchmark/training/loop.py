@@ -27,7 +27,7 @@ from benchmark.training.device import Resident, current, on_device
 from benchmark.training.early_stopping import EarlyStopping
 from benchmark.training.execution import Execution, choose
 from benchmark.training.layers import dropout_keys, replace_layers
-from benchmark.training.losses import thesis_tversky, tumour_probability
+from benchmark.training.losses import pools_batch, thesis_tversky, tumour_probability
 from benchmark.training.seeding import epoch_order, torch_seed
 from benchmark.training.step import Pass, Step, autocast, tf32
 
@@ -79,16 +79,20 @@ def train_network(
     val: Cases,
     context: RunContext,
     execution: Execution | None = None,
+    loss: nn.Module | None = None,
 ) -> FitReport:
     """Train to the stopping rule and leave the best epoch's weights in the model.
 
     Goes on from context.checkpoint where that file exists. The model's dropout and PReLU
-    layers are replaced by cheaper ones. execution: by default what suits the device.
+    layers are replaced by cheaper ones. execution: by default what suits the device; loss: by
+    default the thesis's with alpha.
     Raises `ArmError` if the loss stops being a finite number.
     """
-    how = execution or execution_for(model, train.shape, context.recipe, context.device)
+    loss = loss or thesis_tversky(alpha, context.recipe.loss)
+    pooled = pools_batch(loss)
+    how = execution or execution_for(model, train.shape, context.recipe, context.device, pooled)
     with current(context.device):
-        return _train(model, thesis_tversky(alpha, context.recipe.loss), train, val, context, how)
+        return _train(model, loss, train, val, context, how)
 
 
 def _train(
@@ -135,13 +139,16 @@ def _train(
 
 
 def execution_for(
-    model: nn.Module, shape: tuple[int, ...], recipe: Recipe, device: str
+    model: nn.Module, shape: tuple[int, ...], recipe: Recipe, device: str, pooled: bool = False
 ) -> Execution:
-    """Return what suits a device; running statistics or a pooled loss ask for whole batches."""
+    """Return what suits a device; running statistics or a pooled loss ask for whole batches.
+
+    pooled: the loss pools the batch, whatever the recipe says.
+    """
     kinds = nn.modules.batchnorm
     norms = [layer for layer in model.modules() if isinstance(layer, kinds._NormBase)]
     mixing = any(isinstance(norm, kinds._BatchNorm) or norm.track_running_stats for norm in norms)
-    whole, settings = recipe.loss.pool_batch or mixing, recipe.training
+    whole, settings = pooled or recipe.loss.pool_batch or mixing, recipe.training
     return choose(device, settings.precision, shape, settings.batch_size, whole)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import torch
 from monai.losses.tversky import TverskyLoss
+from torch import nn
 
 from benchmark.errors import SpecError
 from benchmark.protocol import Loss
@@ -41,6 +42,31 @@ def thesis_tversky(alpha: float, settings: Loss | None = None) -> TverskyLoss:
         beta=alpha,  # MONAI: weight of false negatives
         batch=settings.pool_batch,
     )
+
+
+class DeepSupervision(nn.Module):
+    """A loss of a network that answers from several heads in training (Lee et al. 2015).
+
+    Of logits (B, K, 2, H, W), the finest head first, it is the mean of the loss of each, weighted
+    by 1, 1/2, 1/4, ...: the weights are halved from head to head and add up to 1, as nnU-Net's do
+    (Isensee et al. 2021). Of logits (B, 2, H, W), as outside training, it is the loss itself.
+    """
+
+    def __init__(self, loss: nn.Module) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        """Every head is scored against the truth (B, 1, H, W) at its full size."""
+        heads = logits.unbind(1) if logits.dim() == 5 else (logits,)
+        losses = torch.stack([self.loss(head, truth) for head in heads])
+        weights = 0.5 ** torch.arange(len(heads), dtype=losses.dtype, device=losses.device)
+        return (losses * (weights / weights.sum())).sum()
+
+
+def pools_batch(loss: nn.Module) -> bool:
+    """True for a loss of MONAI's that sums over the batch first, or one that holds such a loss."""
+    return any(bool(getattr(part, "batch", False)) for part in loss.modules())
 
 
 def tumour_probability(logits: torch.Tensor, activation: str = "softmax") -> torch.Tensor:

@@ -18,7 +18,7 @@ from torch import nn
 from benchmark.errors import ArmError, brief
 from benchmark.protocol import Recipe
 from benchmark.training.device import current
-from benchmark.training.losses import thesis_tversky
+from benchmark.training.losses import DeepSupervision, thesis_tversky
 from benchmark.training.seeding import generator
 
 FLOATS = (torch.float32, torch.float64)
@@ -34,6 +34,7 @@ def check_network(
     recipe: Recipe,
     alpha: float = 0.5,
     device: str = "cpu",
+    loss: nn.Module | None = None,
 ) -> tuple[str, ...]:
     """Hold what `build` gave to its contract, for images of one (H, W); return notes.
 
@@ -41,13 +42,15 @@ def check_network(
     tumour second: finite, no probabilities, with a finite gradient of the recipe's loss for its
     weights, and in eval mode for each image alone. Raises `ArmError`, which begins with name. Notes
     are of weights that no gradient reaches. A copy is asked, on device and in float32: the module
-    and every random stream stay as they were.
+    and every random stream stay as they were. loss: by default the thesis's with alpha; with
+    `DeepSupervision` the module may give (B, K, 2, H, W) in training.
     """
     model = _copied(name, _trainable(name, built))
+    loss = loss or thesis_tversky(alpha, recipe.loss)
     with _streams_kept(device), current(device):
         model.to(device)
         images, masks = (slices.to(device) for slices in two_slices(shape))
-        trained, notes = _learns(name, model, images, masks, thesis_tversky(alpha, recipe.loss))
+        trained, notes = _learns(name, model, images, masks, loss)
         answered = _answers(name, model, images)
         for logits, mode in ((trained, True), (answered, False)):
             _refuse_probabilities(name, model.train(mode), images, logits, recipe.loss.activation)
@@ -113,7 +116,7 @@ def _learns(
     name: str, model: nn.Module, images: torch.Tensor, masks: torch.Tensor, loss: nn.Module
 ) -> tuple[torch.Tensor, tuple[str, ...]]:
     """Return the logits of a step in training mode, and a note where it misses some weights."""
-    logits = _logits(name, model.train(), images)
+    logits = _logits(name, model.train(), images, isinstance(loss, DeepSupervision))
     if not logits.isfinite().all():
         cure = "normalise between its layers, or begin with smaller weights"
         raise ArmError(f"{name}: the untrained network gave logits that are not finite: {cure}")
@@ -159,8 +162,8 @@ def _answers(name: str, model: nn.Module, images: torch.Tensor) -> torch.Tensor:
     return both
 
 
-def _logits(name: str, model: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    """(B, 1, H, W) -> (B, 2, H, W), or `ArmError` for anything else."""
+def _logits(name: str, model: nn.Module, images: torch.Tensor, heads: bool = False) -> torch.Tensor:
+    """(B, 1, H, W) -> (B, 2, H, W), or `ArmError` for anything else; of heads (B, K, 2, H, W)."""
     (batch, _, *sides), mode = images.shape, "training" if model.training else "eval"
     expected = (batch, 2, *sides)
     try:
@@ -171,7 +174,8 @@ def _logits(name: str, model: nn.Module, images: torch.Tensor) -> torch.Tensor:
     if not isinstance(output, torch.Tensor):
         rule = f"must be one tensor, {expected} logits, tumour second"
         raise ArmError(f"{name}: the network gave {_a(output)} in {mode} mode; {rule}")
-    if tuple(output.shape) != expected:
+    one = output[:, 0] if heads and output.dim() == 5 else output
+    if tuple(one.shape) != expected:
         rule = f"must be {expected} logits, tumour second"
         raise ArmError(f"{name}: build() gave {tuple(output.shape)}; {rule}")
     if output.dtype not in FLOATS:
@@ -190,7 +194,9 @@ def _refuse_probabilities(
     """
     if not _in_unit(logits):
         return
-    last = "softmax" if torch.allclose(logits.sum(1), logits.new_ones(()), atol=1e-3) else "sigmoid"
+    last = (
+        "softmax" if torch.allclose(logits.sum(-3), logits.new_ones(()), atol=1e-3) else "sigmoid"
+    )
     for _ in range(DRAWS):
         for weight in model.parameters():
             weight.copy_(torch.randn_like(weight) * (3 * weight.abs().mean() + 0.1))

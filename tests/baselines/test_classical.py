@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.cluster.vq import kmeans2
 
 from baselines import _morphology
 from baselines._morphology import deepest_pixel, head, otsu_threshold, thickest_component
 from baselines._tuning import tune
 from baselines.background import Background
+from baselines.clusters import Clusters, k_means
+from baselines.edges import Edges, flooded
 from baselines.otsu import Otsu
 from baselines.region_growing import ClickRegionGrowing, RegionGrowing, bright_seed, grow
 from baselines.threshold import Threshold
@@ -25,7 +28,7 @@ from benchmark.scoring.overlap import count
 REAL = os.environ.get("MENINGIOMA_DATA", "")  # read now: the tests themselves run without it
 AIR, BRAIN, TUMOUR = -1.0, -0.21, 0.5
 CONTEXT = RunContext(recipe=Recipe(), seed=0)
-AUTOMATIC = [Background, Otsu, Threshold, RegionGrowing]
+AUTOMATIC = [Background, Otsu, Threshold, RegionGrowing, Edges, Clusters]
 
 Mask = NDArray[np.bool_]
 
@@ -78,7 +81,7 @@ def mean_dice(found: NDArray[np.float32], masks: Mask) -> float:
 # --- every arm -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("arm", [Otsu, Threshold, RegionGrowing])
+@pytest.mark.parametrize("arm", [Otsu, Threshold, RegionGrowing, Edges, Clusters])
 def test_a_lone_bright_disc_is_found_exactly(arm: type, one_tumour: Cases) -> None:
     found = fitted(arm, one_tumour).predict(one_tumour.images)
     assert np.array_equal(found > 0.5, one_tumour.masks)
@@ -95,6 +98,8 @@ def test_a_constant_image_holds_no_tumour(arm: type, one_tumour: Cases) -> None:
         (Otsu, {}, 1844),
         (Threshold, {"threshold": -0.12}, 3758),
         (RegionGrowing, {"tolerance": 0.9}, 3618),
+        (Edges, {"level": 0.1}, 2987),
+        (Clusters, {"clusters": 6, "bright": 3}, 4733),
         (ClickRegionGrowing, {"tolerance": 0.65}, 11948),
     ],
 )
@@ -156,6 +161,91 @@ def test_threshold_is_the_first_cut_that_parts_the_levels(one_tumour: Cases) -> 
     report = arm.fit(one_tumour, one_tumour, CONTEXT)
     assert report.facts["threshold"] == arm.threshold == pytest.approx(-0.20)
     assert report.facts["tuning_dice"] == 1
+
+
+# --- edges -----------------------------------------------------------------------------
+
+
+def test_an_outline_is_moved_to_the_steepest_edge_within_the_band() -> None:
+    """Too small and too large a disc both end at the disc of radius 10, the edge of the relief."""
+    disc_of = {r: disc(32, 32, r) for r in (7, 10, 13)}
+    inner = disc(32, 32, 9) | ~disc(32, 32, 11)
+    relief = np.where(inner, 0.0, 1.0).astype(np.float32)  # a crest of radius 10
+    for radius in (7, 10, 13):
+        found = flooded(disc_of[radius], relief, band=5)
+        assert not (found & ~disc(32, 32, 11)).any()
+        assert not (disc(32, 32, 9) & ~found).any()
+
+
+def test_an_outline_stays_within_the_band() -> None:
+    """On a slope without edges, too: 3 pixels from a disc of radius 8."""
+    found = flooded(disc(32, 32, 8), np.zeros((64, 64), np.float32), band=3)
+    assert not (disc(32, 32, 5) & ~found).any()
+    assert not (found & ~disc(32, 32, 12)).any()
+
+
+def test_a_thin_outline_is_flooded_from_the_middle_and_no_outline_from_nowhere() -> None:
+    line = np.zeros((32, 32), bool)
+    line[15:18, 5:27] = True  # 2 deep, under the band of 9
+    relief = np.where(line, 0.0, 1.0).astype(np.float32)
+    assert (flooded(line, relief, 9.0) & line)[16, 6:26].all()
+    assert not flooded(np.zeros_like(line), relief, 9.0).any()
+
+
+def test_an_outline_at_the_border_of_the_image_is_flooded_too() -> None:
+    mask = np.zeros((32, 32), bool)
+    mask[:10, :10] = True
+    relief = np.zeros((32, 32), np.float32)
+    relief[10, :11] = relief[:11, 10] = 1
+    found = flooded(mask, relief, 4.0)
+    assert found[:10, :10].all()
+    assert not found[11:].any()
+
+
+# --- clusters --------------------------------------------------------------------------
+
+
+def test_means_of_few_values_by_hand() -> None:
+    values = np.array([0.0, 0.0, 0.2, 0.8, 1.0, 1.0, 1.0], np.float32)
+    assert k_means(values, 2) == pytest.approx([0.2 / 3, 3.8 / 4])
+    assert k_means(values, 3) == pytest.approx([0.2 / 3, 0.8, 1.0])  # from 0, 0.8, 1, the middles
+    assert k_means(values, 4) == pytest.approx([0.0, 0.2, 0.8, 1.0])
+    assert k_means(values, 5) is None
+    assert k_means(np.zeros(0, np.float32), 2) is None
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("k", [2, 3, 5, 8])
+def test_scipy_s_k_means_stays_where_ours_ends(k: int, seed: int) -> None:
+    """Lloyd's algorithm moves no mean of a solution, and every cluster has values."""
+    rng = np.random.default_rng(seed)
+    values = np.concatenate([rng.normal(-0.2, 0.1, 900), rng.normal(0.5, 0.1, 60)])
+    values = np.round(values, 2).astype(np.float32)  # as few levels as 8-bit slices have
+    means = k_means(values, k)
+    assert means is not None
+    assert (np.diff(means) > 0).all()
+    again, labels = kmeans2(values.astype(float), means, iter=1, minit="matrix")
+    assert again == pytest.approx(means, abs=1e-12)
+    assert set(labels) == set(range(k))
+
+
+def test_few_values_far_from_many_begin_in_clusters_of_their_own() -> None:
+    """All quantiles of these lie on one level; starts differ nevertheless."""
+    values = np.array([0.0] * 97 + [0.5, 0.6, 1.0], np.float32)
+    assert k_means(values, 3) == pytest.approx([0.0, 0.55, 1.0])
+
+
+def test_the_brightest_clusters_are_the_tumour() -> None:
+    """Of a picture with three levels of brightness besides air, three clusters and one bright."""
+    tumour, grey = disc(26, 38, 6), disc(40, 26, 6)
+    image = picture(tumour)
+    image[grey] = 0.1
+    train = cases(image[None], tumour[None])
+    arm = Clusters()
+    report = arm.fit(train, train, CONTEXT)
+    assert report.facts["tuning_dice"] == 1
+    assert (arm.clusters, arm.bright) == (2, 1)  # the first of equals
+    assert np.array_equal(arm.predict(image[None])[0] > 0.5, tumour)
 
 
 # --- region growing --------------------------------------------------------------------

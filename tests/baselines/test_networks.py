@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
 from baselines.attention_unet import AttentionUNetArm
+from baselines.dynunet import DynUNetArm, stages_for
 from baselines.unet import UNetArm
 from baselines.unet_maxpool import MaxPoolUNetArm
 from benchmark.errors import SpecError
 from benchmark.network_arm import NetworkArm
-from benchmark.protocol import Network
+from benchmark.protocol import Loss, Network
+from benchmark.training.losses import pools_batch
 
 
 def millions(arm: NetworkArm) -> float:
@@ -60,7 +64,7 @@ def test_a_kernel_that_is_no_odd_whole_number_is_refused(kernel: object) -> None
         UNetArm(kernel_size=kernel).build(Network())  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("kind", [UNetArm, AttentionUNetArm, MaxPoolUNetArm])
+@pytest.mark.parametrize("kind", [UNetArm, AttentionUNetArm, MaxPoolUNetArm, DynUNetArm])
 def test_an_alpha_outside_0_1_is_refused_before_anything_is_trained(
     kind: type[NetworkArm],
 ) -> None:
@@ -159,3 +163,95 @@ def test_maxpool_is_the_unet_but_for_how_it_halves() -> None:
         by_hand = layer(last, joined)
         assert torch.allclose(pooled(image), by_hand, atol=1e-5)
         assert not torch.allclose(pooled(image), strided(image), atol=1e-2)
+
+
+def planned(side: int, **params: str) -> DynUNetArm:
+    arm = DynUNetArm(**params)  # type: ignore[arg-type]
+    arm.stages = stages_for((side, side))
+    return arm
+
+
+@pytest.mark.parametrize(
+    ("shape", "stages"),
+    [
+        ((512, 512), 8),
+        ((256, 256), 7),
+        ((64, 64), 5),
+        ((96, 96), 5),
+        ((64, 96), 5),
+        ((288, 288), 6),
+    ],
+)
+def test_dynunet_is_halved_as_long_as_no_side_falls_under_4_pixels(
+    shape: tuple[int, int], stages: int
+) -> None:
+    """512, 256, ..., 8, 4 are eight; after 6, of 96, would come 3, and 288 ends at an odd 9."""
+    assert stages_for(shape) == stages
+
+
+def dynunet_by_hand(filters: tuple[int, ...], heads: int) -> int:
+    """Weights of nnU-Net's plan (Isensee et al. 2021), layer by layer.
+
+    A stage is two 3x3 convolutions without bias, each with an instance norm of two numbers a
+    channel; on the way up a 2x2 transposed convolution without bias comes first, and joins what
+    the level above had. A head is a 1x1 convolution with bias to two classes.
+    """
+
+    def stage(before: int, own: int) -> int:
+        return 9 * (before + own) * own + 4 * own
+
+    down = sum(stage(a, b) for a, b in zip((1, *filters), filters, strict=False))
+    up = sum(4 * a * b + stage(2 * b, b) for a, b in zip(filters[1:], filters, strict=False))
+    return down + up + sum(2 * c + 2 for c in filters[: 1 + heads])
+
+
+@pytest.mark.parametrize(
+    ("side", "filters", "count"),
+    [
+        (512, (32, 64, 128, 256, 512, 512, 512, 512), "46.31"),
+        (256, (32, 64, 128, 256, 512, 512, 512), "33.46"),
+    ],
+)
+def test_dynunet_has_the_weights_of_nnu_net_s_plan(
+    side: int, filters: tuple[int, ...], count: str
+) -> None:
+    """Of 8 stages 7 are decoded, of which the coarsest has no head: the finest and 5 more."""
+    counted = millions(planned(side))
+    assert round(counted * 1e6) == dynunet_by_hand(filters, len(filters) - 3)
+    assert f"{counted:.2f}" == count
+
+
+def test_dynunet_answers_from_every_head_in_training_and_from_the_finest_after() -> None:
+    with torch.device("meta"):
+        model, images = planned(64).build(Network()), torch.empty(2, 1, 64, 64)
+        assert model.train()(images).shape == (2, 3, 2, 64, 64)
+        assert model.eval()(images).shape == (2, 2, 64, 64)
+    assert list(model.state_dict()) == [name for name, _ in model.named_parameters()]
+
+
+def test_dynunet_keeps_nothing_of_a_pass() -> None:
+    """A network that holds on to tensors with a past cannot be copied."""
+    model = planned(64).build(Network(channels=(2, 4))).train()
+    model(torch.zeros(1, 1, 64, 64)).sum().backward()
+    assert all(head.numel() == 0 for head in model.heads)
+
+
+def test_dice_and_cross_entropy_are_nnu_net_s_by_hand() -> None:
+    """Two images of two pixels with the tumour's probabilities 1/2, 3/4 and 1/4, 1/4; the truth is
+    1, 1 and 0, 0. Over the batch TP = 5/4, FN = 3/4, FP = 1/2: Dice 2.5 / 3.75 = 2/3. Cross-entropy
+    is the mean of log 2, log 4/3, log 4/3, log 4/3."""
+    p = torch.tensor([[0.5, 0.75], [0.25, 0.25]], dtype=torch.float64)[:, None]  # (B, H = 1, W)
+    logits = torch.stack([(1 - p).log(), p.log()], dim=1)
+    truth = torch.tensor([[1.0, 1.0], [0.0, 0.0]], dtype=torch.float64)[:, None, None]
+    expected = 1 - 2 / 3 + (math.log(2) + 3 * math.log(4 / 3)) / 4
+    criterion = DynUNetArm(loss="dice-ce").criterion(Loss())
+    assert float(criterion(logits, truth)) == pytest.approx(expected, abs=1e-5)
+    assert pools_batch(criterion)
+    assert not pools_batch(DynUNetArm().criterion(Loss()))
+
+
+def test_a_loss_that_is_not_there_or_does_not_fit_is_refused() -> None:
+    with pytest.raises(SpecError, match="loss = 'dice' must be one of tversky, dice-ce"):
+        DynUNetArm(loss="dice")
+    with pytest.raises(SpecError, match=r"takes the softmax, not loss\.activation = sigmoid"):
+        DynUNetArm(loss="dice-ce").criterion(Loss(activation="sigmoid"))

@@ -32,7 +32,7 @@ WRONG_OPTIONS = [  # of reproduce --data phantoms --out out
     ("--set training.patience", "must have the form KEY=VALUE"),
     ("--set training.patience=3 --set training.learning_rate=banana", "must be float"),
     ("--set augmentation.bias_order=25", "[0, 10]"),
-    ("--only kernel=3", "--only: unknown key 'kernel'; known: alpha, arm, kernel_size"),
+    ("--only kernel=3", "--only: unknown key 'kernel'; known: alpha, arm, band, kernel_size"),
     ("--only alpha=0.4", "--only: unknown alpha 0.4; known: 0.1, 0.5, 0.9"),
     ("--only arm=u-net", "--only: unknown arm 'u-net'; known: attention-unet, background"),
     ("--only kernel_size=5 --only kernel_size=7", "names 'kernel_size' twice"),

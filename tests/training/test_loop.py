@@ -236,6 +236,7 @@ def test_validation_dice_and_loss_agree_with_the_measures(cases: Data) -> None:
         ("unet-maxpool", {"kernel_size": 3}, 13.514),
         ("unet-maxpool", {}, 37.539),
         ("attention-unet", {}, 78.3),
+        ("dynunet", {}, 357.437),
     ],
 )
 def test_the_cost_that_an_arm_says_is_the_one_counted(

@@ -13,7 +13,12 @@ from strategies import law, seeds
 
 from benchmark.errors import SpecError
 from benchmark.protocol import Loss
-from benchmark.training.losses import thesis_tversky, tumour_probability
+from benchmark.training.losses import (
+    DeepSupervision,
+    pools_batch,
+    thesis_tversky,
+    tumour_probability,
+)
 
 SMOOTH = 1e-5  # MONAI's, above and below the fraction
 Floats = NDArray[np.float64]
@@ -154,3 +159,23 @@ def test_tumour_probability_is_that_of_the_second_class() -> None:
     expected = torch.stack([three.log(), three.log() + 1]).sigmoid()[None, None]
     torch.testing.assert_close(tumour_probability(logits, "sigmoid"), expected)
     assert float(expected[0, 0, 0]) == pytest.approx(0.75)
+
+
+def test_heads_weigh_half_of_the_one_before_and_1_in_all() -> None:
+    """Losses of 1/7 (one missed), 0 and 1 (nothing found), weighted by 4/7, 2/7 and 1/7."""
+    heads = torch.stack([certain(tumour) for tumour in (ONE_MISSED, TRUTH, [0] * 8)], dim=1)
+    value = DeepSupervision(thesis_tversky(0.5))(heads, truth_of(TRUTH))
+    assert float(value) == pytest.approx(4 / 7 / 7 + 1 / 7, abs=4e-6)
+
+
+def test_one_head_is_scored_by_the_loss_itself() -> None:
+    logits, loss = certain(ONE_MISSED), thesis_tversky(0.3)
+    supervised = DeepSupervision(loss)
+    assert supervised(logits, truth_of(TRUTH)) == loss(logits, truth_of(TRUTH))
+    assert supervised(logits[:, None], truth_of(TRUTH)) == loss(logits, truth_of(TRUTH))
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_a_loss_says_whether_it_pools_the_batch(pooled: bool) -> None:
+    loss = thesis_tversky(0.5, Loss(pool_batch=pooled))
+    assert pools_batch(loss) == pools_batch(DeepSupervision(loss)) == pooled

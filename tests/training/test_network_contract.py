@@ -24,6 +24,7 @@ from benchmark.arm import Cases, RunContext
 from benchmark.errors import ArmError
 from benchmark.network_arm import NetworkArm
 from benchmark.protocol import Network
+from benchmark.training.losses import DeepSupervision, thesis_tversky
 from benchmark.training.network_contract import check_network, two_slices
 
 Patch = pytest.MonkeyPatch
@@ -162,6 +163,33 @@ RIGHT: dict[str, Callable[[], nn.Module]] = {
     "dropout": lambda: Net(nn.Dropout(0.5)),
     "attention": lambda: AttentionUNetArm().build(small_recipe().network),
 }
+
+
+HEADS = DeepSupervision(thesis_tversky(0.5))
+
+
+def test_several_heads_in_training_pass_where_the_loss_is_over_heads() -> None:
+    net = ByMode(lambda x: torch.stack([x, x / 2], dim=1), training=True)
+    assert check_network("my-arm", net, SHAPE, small_recipe(), loss=HEADS) == ()
+    assert check_network("my-arm", Net(), SHAPE, small_recipe(), loss=HEADS) == ()
+    with pytest.raises(ArmError, match=r"gave \(2, 2, 2, 64, 96\); must be \(2, 2, 64, 96\)"):
+        check_network("my-arm", net, SHAPE, small_recipe())
+
+
+@pytest.mark.parametrize(
+    ("then", "training", "says"),
+    [
+        (lambda x: torch.stack([x, x], dim=1)[:, :, :1], True, r"gave \(2, 2, 1, 64, 96\)"),
+        (lambda x: torch.stack([x, x], dim=1), False, r"gave \(2, 2, 2, 64, 96\)"),
+        (lambda x: torch.stack([x, x], dim=1).softmax(2), True, "leave the softmax out"),
+    ],
+)
+def test_heads_that_break_the_contract_are_told(
+    then: Callable[[Tensor], Tensor], training: bool, says: str
+) -> None:
+    """One channel a head, heads outside training, probabilities."""
+    with pytest.raises(ArmError, match=says):
+        check_network("my-arm", ByMode(then, training), SHAPE, small_recipe(), loss=HEADS)
 
 
 @pytest.mark.parametrize("right", RIGHT)

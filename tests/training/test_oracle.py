@@ -27,6 +27,7 @@ from plain_training import Plain, Weights, untrained
 from torch import nn
 
 from baselines.attention_unet import AttentionUNetArm
+from baselines.dynunet import DynUNetArm
 from baselines.unet import UNetArm
 from baselines.unet_maxpool import MaxPoolUNetArm
 from benchmark.arm import Cases, FitReport, RunContext
@@ -43,6 +44,7 @@ ARMS: dict[str, Callable[[], NetworkArm]] = {
     "unet": lambda: UNetArm(alpha=ALPHA, kernel_size=3),
     "attention-unet": lambda: AttentionUNetArm(alpha=ALPHA),
     "unet-maxpool": lambda: MaxPoolUNetArm(alpha=ALPHA, kernel_size=3),
+    "dynunet": lambda: DynUNetArm(alpha=ALPHA),
 }
 SUMMARY, WEIGHTS, ANOTHER_TRAINING = 1e-10, 1e-9, 0.1
 
