@@ -12,7 +12,7 @@ from benchmark.judge.tables import FORMATS
 
 EXAMPLES = """\
 examples:
-  python -m benchmark reproduce                      no data needed: every arm on drawn phantoms, in minutes
+  python -m benchmark reproduce                      no data needed: nearly every arm on drawn phantoms, in minutes
   python -m benchmark data path/to/slices            what is in a folder, zip or download
   python -m benchmark plan --data path/to/slices     the thesis's 108 trainings: state and time, nothing run
   python -m benchmark reproduce --data path/to/slices --only kernel_size=5 alpha=0.5 --seeds 452669

@@ -131,15 +131,21 @@ def _claims_looked_at(judgement: Judgement) -> list[str]:
 
 
 def _without_a_shared_patient(judgement: Judgement) -> Answer:
-    """Of every arm that was run both ways; the verdict is the first's: the thesis's cell, on the
-    nearest terms.
+    """Of the first cell that was run both ways, the thesis's; the verdict is that on the nearest
+    terms, and other cells are counted.
     """
     rule, effects = judgement.tolerances.split_effect, judgement.split_effects_nearest_first
-    lines = [_split_effect(effect, rule) for effect in effects]
+    own = [effect for effect in effects if effect.image.name == effects[0].image.name]
+    lines = [_split_effect(effect, rule) for effect in own]
     if effects and _taken_apart(judgement, effects[0]):
         lines[0] += (
             " Beside the leak four things differ, and the median slice differs by "
             f"{median_difference(effects[0]):+.3f} (compare --section variance)."
+        )
+    if others := len(effects) - len(own):
+        lines.append(
+            f"{others} other{'s were' if others > 1 else ' was'} run both ways "
+            "(compare --section patients)."
         )
     lines += looked_at(_looked_at(judgement, "split-effect"), rule.level)
     question = "How high is the score when no patient is in both train and test?"

@@ -43,11 +43,11 @@ def test_data_says_what_is_there_and_exported_slices_are_the_same(
 def test_plan_runs_nothing_and_tells_every_cell(capsys: Capture, tmp_path: Path) -> None:
     assert call("plan --data phantoms --format list") == 0
     output = capsys.readouterr().out
-    assert "Grid quick: 16 cells, 0 done, into runs-quick/. Splits: by-image-1." in output
+    assert "Grid quick: 15 cells, 0 done, into runs-quick/. Splits: by-image-1." in output
     until_then = "your machine's speed is known after the first cell"
     told = " ".join(output.split())
     assert f"(from our records: 2 cores of AMD EPYC; {until_then})." in told
-    assert len(re.findall(r"by-image-1 .* pending ", output)) == 16
+    assert len(re.findall(r"by-image-1 .* pending ", output)) == 15
     assert not list(tmp_path.rglob("spec.json"))
 
 

@@ -152,6 +152,13 @@ def test_the_third_answer_says_how_little_the_median_slice_differs() -> None:
     )
 
 
+def test_the_third_answer_counts_one_other_cell_that_was_run_both_ways() -> None:
+    other = {"params": '{"alpha":0.6,"kernel_size":5}', "alpha": 0.6}
+    ways = [some(1, **part, **way) for part in ({}, other) for way in ({}, BY_PATIENT)]
+    _, last = questions(judge(join(*ways)))[2].lines
+    assert last == "1 other was run both ways (compare --section patients)."
+
+
 def test_the_third_answer_without_two_seeds_gives_the_means_and_says_so() -> None:
     (line,) = questions(judge(join(some(1), some(1, **BY_PATIENT))))[2].lines
     means = "0.600 split by patient, 0.600 split by image, on the same 4 slices"
@@ -192,9 +199,10 @@ def test_what_is_left_is_said_first_of_the_thesiss_cell_nearest_its_terms() -> N
     ]
     answer = questions(judge(join(*parts)))[2]
     assert answer.verdict == "lower by patient"
-    said = [line.split(" on ")[0] + line.split(" at ")[1][:4] for line in answer.lines]
-    assert said[:2] == ["unet 5x5, alpha 0.5512x", "unet 5x5, alpha 0.5256x"]
-    assert said[2:] == ["otsu512x", "otsu256x"]
+    *own, others = answer.lines
+    said = [line.split(" on ")[0] + line.split(" at ")[1][:4] for line in own]
+    assert said == ["unet 5x5, alpha 0.5512x", "unet 5x5, alpha 0.5256x"]
+    assert others == "2 others were run both ways (compare --section patients)."
 
 
 def test_phantoms_answer_nothing_about_patients() -> None:

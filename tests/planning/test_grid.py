@@ -217,7 +217,7 @@ def ours(name: str) -> list[RunSpec]:
 
 def test_the_quick_grid_covers_everything_and_the_baselines_grid_every_other_arm() -> None:
     specs, unet = ours("quick"), "unet"
-    assert {spec.arm for spec in specs} == set(OURS)
+    assert {spec.arm for spec in specs} == set(OURS) - {"dynunet"}  # 46 million parameters
     cells = {(s.params["kernel_size"], s.params["alpha"]) for s in specs if s.arm == unet}
     assert cells == {(3, 0.5), (5, 0.5), (7, 0.5), (9, 0.5), (5, 0.1), (5, 0.9)}
     specs = ours("baselines")
