@@ -19,7 +19,9 @@ from benchmark.judge.comparable import fitted_as_the_thesis
 from benchmark.judge.comparisons.leak import cheng_patients
 from benchmark.judge.comparisons.second_reader import SecondReading
 from benchmark.judge.comparisons.two_readers import two_readers_in_words
+from benchmark.judge.reference import load_tolerances
 from benchmark.judge.statistics.contrast import DICE, contrast, mean
+from benchmark.judge.statistics.estimate import too_few
 from benchmark.judge.statistics.spread_of_seeds import pooled
 from benchmark.runs.collect import Collected, protocol_hash, shipped_splits, without_test
 from benchmark.runs.reader import canonical
@@ -33,8 +35,9 @@ LEVEL = 0.95
 class Score:
     """Mean Dice of a cell over slices, each the mean of the trainings that tested it.
 
-    low, high: 95% interval over patients and trainings, None where patients are unknown or no
-    cell on these terms was trained from two seeds on one split.
+    low, high: 95% interval over patients and trainings, None where patients are unknown, where
+    slices or patients are fewer than the rules ask of an interval, and where no cell on these
+    terms was trained from two seeds on one split.
     """
 
     cell: str
@@ -140,7 +143,9 @@ def _cells(runs: pd.DataFrame, unit: str, collected: Collected) -> list[Cell]:
 def _scored(cell: Cell, others: list[Cell]) -> Score:
     """others: cells on the same terms, whose spread of trainings counts where it has none."""
     seeds = pooled([cell], DICE) or pooled(others, DICE)
-    found = contrast([(1.0, cell)], DICE, seeds, by_slice=True)
+    slices = cell.rows.drop_duplicates("slice_id")["patient_id"].tolist()
+    few = too_few(slices, load_tolerances().intervals)
+    found = None if few else contrast([(1.0, cell)], DICE, seeds, by_slice=True)
     low, high = found.interval(LEVEL) if found else (None, None)
     return Score(
         cell=named(cell.arm, json.loads(cell.params)),

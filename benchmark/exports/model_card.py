@@ -31,12 +31,11 @@ NO_USE = """\
 - **No medical device.** Nothing it outlines may guide the care of a patient.
 - As far as the records behind this card say, it was never tried on volumes or on another hospital's
   slices, and never tried on other tumours, on healthy slices, on other scanners or sequences.
-- It outlines something on most slices, tumour or not.
-- It does not say whether there is a tumour: every slice of its training and of its tests shows one.
+- It does not say whether there is a tumour{shown}.
 - Its score on a slice whose patient was trained on says nothing of a new patient.
 """
 PREPROCESSING = """\
-1. One 2D slice, contrast-enhanced T1, upright as radiologists display it, filled up with its least
+1. One 2D slice{sequence}, upright as radiologists display it, filled up with its least
    value to the form of the slices trained on, {shape} pixels of {spacing} mm.
 2. Resized to {fed} by averaging over areas.
 3. Nyul's standardisation with the landmarks in `config.json`, percentiles of {foreground};
@@ -83,7 +82,7 @@ def card(config: Config) -> str:
     cell, fed = config["evaluation"]["cell"], _sides(config["spec"]["shape"])
     sections = (
         ("Scores", _scores(config)),
-        ("Must not be used for", NO_USE),
+        ("Must not be used for", _no_use(config)),
         ("May be used for", _use()),
         ("Trained on", _training(config)),
         ("Preprocessing", _preprocessing(config)),
@@ -176,7 +175,18 @@ def _of_this_training(config: Config) -> str:
             f" **{shared['slices']} of the {shared['of']} have their patient among the slices "
             "trained on**, so by image it does not tell what a new patient would get."
         )
+    unit = config["spec"]["protocol"]["split"]["unit"]
+    if shared is None and unit == "image" and not config["phantom"]:
+        text += (
+            " How many of them have their patient among the slices trained on is not known here; "
+            "by image most may, and then it does not tell what a new patient would get."
+        )
     return f"{text} Scores are means over slices, at the slices' own pixels."
+
+
+def _no_use(config: Config) -> str:
+    shown = ": every slice of its training and of its tests shows one" if of_cheng(config) else ""
+    return NO_USE.format(shown=shown)
 
 
 def _use() -> str:
@@ -203,15 +213,19 @@ def _outside(config: Config) -> str:
 def _training(config: Config) -> str:
     spec, model = config["spec"], config["model"]
     patients = f" of {model['patients']} patients" if model["patients"] else ""
-    kind = "drawn phantoms" if config["phantom"] else "2D contrast-enhanced T1 slices"
+    kind = "drawn phantoms" if config["phantom"] else "2D slices"
+    tumours = ""
+    if of_cheng(config):  # of others neither is known: --allow-empty-masks may have been given
+        kind, tumours = "2D contrast-enhanced T1 slices", ", each with an outlined tumour"
+    seed = "" if spec["seed"] is None else f", seed {spec['seed']}"
     epochs = config["fit"].get("best_epoch")
     best = "" if epochs is None else f" The weights are those of epoch {epochs}, counted from 0."
     return (
-        f"{model['slices']} {kind}{patients}, each with an outlined tumour: the training set of "
+        f"{model['slices']} {kind}{patients}{tumours}: the training set of "
         f"split `{config['split_id']}` (fingerprint `{spec['split_fingerprint'][:16]}`) of data "
         f"set `{spec['dataset_id'][:16]}` (fingerprint `{spec['content_fingerprint'][:16]}`), fed "
         f"at {_sides(spec['shape'])}, {spec['protocol']['training']['precision']}, protocol "
-        f"`{config['protocol']}`, seed {spec['seed']}.{best} "
+        f"`{config['protocol']}`{seed}.{best} "
         "The whole protocol stands in `config.json`."
     )
 
@@ -222,6 +236,7 @@ def _preprocessing(config: Config) -> str:
         shape=_sides(model["shape"]),
         spacing=" x ".join(f"{side:g}" for side in model["spacing_mm"]),
         fed=_sides(config["spec"]["shape"]),
+        sequence=", contrast-enhanced T1" if of_cheng(config) else "",
         foreground="the whole slice" if model["whole"] else "pixels above the slice's mean",
     )
 
