@@ -22,8 +22,8 @@ class MLflow:
     A run that is started again gets a new run of MLflow's, and one that was left running there by a
     process that is gone is marked as killed. The library's active run is not used: processes may
     share a store, and an arm may use MLflow for itself. A request is tried again `RETRIES` times,
-    where MLFLOW_HTTP_REQUEST_MAX_RETRIES does not say otherwise; and what the library reports of its
-    use to its makers is off, unless MLFLOW_DISABLE_TELEMETRY is set.
+    where MLFLOW_HTTP_REQUEST_MAX_RETRIES does not say otherwise; and what the library reports of
+    its use to its makers is off, unless MLFLOW_DISABLE_TELEMETRY is set.
     """
 
     def __init__(self, where: str) -> None:

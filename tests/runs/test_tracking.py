@@ -49,7 +49,7 @@ class Stepping(Faulty):
 
 @dataclass
 class Wordy(Faulty):
-    """Has words among the numbers of its epochs, and tells of them when it is done or as it goes."""
+    """Has words among the numbers of its epochs; early: tells of them as it goes."""
 
     early: bool = False
 
