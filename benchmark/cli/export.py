@@ -43,11 +43,13 @@ def _nifti(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> str:
 def _nnunet(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> str:
     from benchmark.exports import nnunet
     from benchmark.planning.request import load_splits
+    from benchmark.splits.files import by_number
 
     nnunet.check_folder(options.folder)
     asked = request(options)
     slices = load_slices(asked)
     splits = load_splits(asked, slices, default="patient")
+    splits = tuple(sorted(splits, key=lambda split: by_number(split.split_id)))  # as `score` does
     nnunet.export(slices, splits, options.folder)
     last, mm = len(splits) - 1, " x ".join(f"{side:g}" for side in slices.spacing_mm)
     folds = f"fold 0 is {splits[0].split_id}" + f", fold {last} {splits[-1].split_id}" * (last > 0)

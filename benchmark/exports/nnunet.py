@@ -42,7 +42,7 @@ case $fold in
   *) echo "error: fold '$fold': $name has folds 0 to {last}; give one of them" >&2; exit 2 ;;
 esac
 case " $* " in
-  *" --val_b"*)
+  *" --val_"*)  # nnU-Net takes any beginning of it
     echo "error: --val_best: those weights were chosen on the test slices; leave it out" >&2
     exit 2 ;;
 esac

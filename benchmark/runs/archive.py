@@ -239,7 +239,8 @@ def _manifest(
         content = json.loads(archive.read(members[MANIFEST]))
         if (form := content["format"]) != FORMAT:
             raise RecordError(
-                f"{path}: has format {form!r}, made by {content.get('made_by')}, but this version "
+                f"{path}: has format {_one_line(form)}, made by "
+                f"{_one_line(content.get('made_by'))}, but this version "
                 f"({__version__}) reads {FORMAT}; install the version that made it"
             )
         listed = {
@@ -253,11 +254,17 @@ def _manifest(
         raise _damaged(path, f"holds {strange[0]}, which its manifest does not name")
     needed = {f"{run_id}/{name}" for run_id in run_ids for name in NEEDED}
     if lacking := sorted((listed.keys() | needed) - (members.keys() & listed.keys())):
-        raise _damaged(path, f"lacks {lacking[0]}")
+        raise _damaged(path, f"lacks {_one_line(lacking[0])}")
     homeless = {name.partition("/")[0] for name in listed} - {SPLITS, *run_ids}
     if homeless:
         raise _damaged(path, f"its manifest names no run {min(homeless)}")
     return listed
+
+
+def _one_line(told: object) -> str:
+    """What a manifest holds, as it can be shown: no line break, nothing that a terminal obeys."""
+    text = str(told)[:200]
+    return text if text.isprintable() else ascii(text)
 
 
 def _is_there(out: Path, name: str, listed: Mapping[str, Mapping[str, Any]]) -> bool:

@@ -32,10 +32,9 @@ class _Follower:
         """Tell the epochs that were not told yet."""
         for index in range(self.told, len(history)):
             self.told, numbers = index + 1, dict(history[index])
-            number = int(numbers.pop("epoch", index))
             with self._heeded():
                 if self.tracker:
-                    self.tracker.epoch(number, numbers)
+                    self.tracker.epoch(int(numbers.pop("epoch", index)), numbers)
 
     def end(self, summary: Mapping[str, Value]) -> None:
         """Tell how the run ended."""
@@ -105,12 +104,23 @@ def _plain(value: Any) -> Value:
 
 
 def _history(folder: RunFolder) -> list[dict[str, float]]:
-    """The rows of history.csv; none where an arm has no epochs."""
+    """The numbers of each row of history.csv; none where an arm has no epochs."""
     if not (folder / HISTORY).exists():
         return []
     with (folder / HISTORY).open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    return [{name: float(value) for name, value in row.items() if value} for row in rows]
+    return [
+        {name: float(value) for name, value in row.items() if _is_number(value)} for row in rows
+    ]
+
+
+def _is_number(text: str) -> bool:
+    """False for what an arm from outside may have put there beside numbers, and for nothing."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _summary(folder: RunFolder) -> dict[str, Value]:

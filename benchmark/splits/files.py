@@ -135,6 +135,11 @@ def find_split(name: str, dataset_id: str, fingerprint: str, folder: Path) -> Sp
     return next((split for split in alike if split.fingerprint == fingerprint), None)
 
 
+def by_number(name: str) -> tuple[int, str]:
+    """What sorts names of splits of one kind by their numbers: 10 after 9."""
+    return len(name), name
+
+
 def read_splits(word: str, slices: SliceSet) -> tuple[Split, ...]:
     """Return the splits that a word names: one, as `read_split`, or several in their order.
 
@@ -146,7 +151,7 @@ def read_splits(word: str, slices: SliceSet) -> tuple[Split, ...]:
         names = [str(path) for path in Path(word).glob("*.json")]
         if not names:
             raise SplitError(f"{word}: holds no split file N.json; {FORM}")
-    names.sort(key=lambda name: (len(name), name))  # 10 after 9
+    names.sort(key=by_number)
     return tuple(read_split(name, slices) for name in names or [word])
 
 

@@ -12,6 +12,7 @@ EXPERIMENT = "meningioma-bench"
 TAG = "meningioma_bench.run_id"
 ENDED = {"done": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 AT_ONCE = 100  # parameters in a request, at most
+REPORTS_USE = "MLFLOW_DISABLE_TELEMETRY"  # else 3.2 and later tell its makers of each run
 RETRIES = "2"  # of the library's own 7 a dead server takes four minutes, in which a run would wait
 
 
@@ -21,11 +22,13 @@ class MLflow:
     A run that is started again gets a new run of MLflow's, and one that was left running there by a
     process that is gone is marked as killed. The library's active run is not used: processes may
     share a store, and an arm may use MLflow for itself. A request is tried again `RETRIES` times,
-    where MLFLOW_HTTP_REQUEST_MAX_RETRIES does not say otherwise.
+    where MLFLOW_HTTP_REQUEST_MAX_RETRIES does not say otherwise; and what the library reports of
+    its use to its makers is off, unless MLFLOW_DISABLE_TELEMETRY is set.
     """
 
     def __init__(self, where: str) -> None:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", RETRIES)
+        os.environ.setdefault(REPORTS_USE, "true")
         import mlflow
 
         self.entities, self.client = mlflow.entities, mlflow.MlflowClient(tracking_uri=where)

@@ -126,6 +126,20 @@ def test_the_splits_beside_are_read_in_the_order_of_folds(tmp_path: Path) -> Non
     assert [fold["val"] for fold in listed] == [[str(n) for n in split.test] for split in back]
 
 
+def test_splits_are_folds_by_their_numbers_in_whatever_order_they_are_asked_for(
+    tmp_path: Path, monkeypatch: Patch, capsys: Capture
+) -> None:
+    """As `score` reads the files beside: else a fold would be held against another's split."""
+    monkeypatch.chdir(tmp_path)
+    assert call(f"export --to nnunet phantoms {NAME} --splits 3,1") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "fold 0 is by-patient-1, fold 1 by-patient-3" in said
+    listed = json.loads((tmp_path / NAME / "splits_final.json").read_text())
+    for number, fold in zip((1, 3), listed, strict=True):
+        path = tmp_path / NAME / nnunet.SPLITS / f"by-patient-{number}.json"
+        assert fold["val"] == [str(n) for n in json.loads(path.read_text())["test"]]
+
+
 # What is refused, and what is left then
 
 
@@ -221,8 +235,10 @@ def test_a_fold_beyond_the_list_is_refused_and_not_trained(theirs: Theirs, fold:
 
 
 @needs_sh
-def test_weights_chosen_on_test_slices_are_refused(theirs: Theirs) -> None:
-    code, out, error = theirs.train("0", "--val", "--val_best")
+@pytest.mark.parametrize("spelt", ["--val_best", "--val_b", "--val_"])
+def test_weights_chosen_on_test_slices_are_refused(theirs: Theirs, spelt: str) -> None:
+    """argparse takes what an option alone begins with."""
+    code, out, error = theirs.train("0", "--val", spelt)
     assert (code, out) == (2, "")
     assert error.startswith("error: --val_best: ")
 

@@ -261,6 +261,14 @@ DAMAGED: dict[str, tuple[Callable[[Members], Members], str]] = {
         r"has format 2, made by meningioma-bench 9.0, but this version \(0.* reads 1; install",
     ),
     "no manifest": (lambda m: m[:-1], f"holds no {MANIFEST}, so it is cut short or no archive"),
+    "newer, with orders to a terminal": (
+        lambda m: manifest(m, lambda c: c.update(format="\n2", made_by="\x1b[2J\nx")),
+        r"has format '\\n2', made by '\\x1b\[2J\\nx', but",
+    ),
+    "a name with orders to a terminal": (
+        lambda m: manifest(m, lambda c: c["runs"].append("\x1b[2J\nx" * 999)),
+        r"lacks '\\x1b\[2J\\nx.{0,900}; nothing was unpacked",
+    ),
     "a list": (lambda m: [*m[:-1], (m[-1][0], b"[]")], f"{MANIFEST}: cannot be read"),
     "deep": (lambda m: [*m[:-1], (m[-1][0], b"[" * 99999)], f"{MANIFEST}: cannot be read"),
     "no table": (lambda m: manifest(m, lambda c: c.update(files=3)), "cannot be read"),

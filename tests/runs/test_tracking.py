@@ -47,7 +47,20 @@ class Stepping(Faulty):
         return FitReport(history=history)
 
 
-OWN = {"late": ArmEntry.of(Late), "stepping": ArmEntry.of(Stepping)}
+@dataclass
+class Wordy(Faulty):
+    """Has words among the numbers of its epochs; early: tells of them as it goes."""
+
+    early: bool = False
+
+    def fit(self, train: Cases, val: Cases, context: RunContext) -> FitReport:
+        history: list[Any] = [{"epoch": "the first", "best": True, "loss": 0.5, "seconds": 1.5}]
+        if self.early:
+            context.on_epoch(history)
+        return FitReport(history=history)
+
+
+OWN = {"late": ArmEntry.of(Late), "stepping": ArmEntry.of(Stepping), "wordy": ArmEntry.of(Wordy)}
 TABLE = {**ARMS, "faulty": FAULTY, **OWN}
 
 
@@ -160,6 +173,21 @@ def test_epochs_that_an_arm_tells_late_are_told_at_the_end(
     bench.run(bench.spec("late"), tracks=(NOTES,))
     assert told[2:4] == [("epoch", 0, {"seconds": 1.5}), ("epoch", 1, {"seconds": 2.5})]
     assert told[4][1]["state"] == "done"
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_words_in_an_arms_history_stop_no_run(
+    bench: Bench, told: list[tuple[Any, ...]], capsys: Capture, early: bool
+) -> None:
+    """With a tracker or without, the run is done; the tracker gets what numbers there are."""
+    spec = bench.spec("wordy", early=early)
+    assert bench.run(spec) is bench.run(spec, "told", tracks=(NOTES,)) is RunState.DONE
+    assert bits(bench.out / "runs") == bits(bench.out / "told")
+    if early:  # what it tells itself is handed on as it is
+        assert "is told no more of it, since it raised ValueError" in capsys.readouterr().err
+    else:
+        assert told[2] == ("epoch", 0, {"loss": 0.5, "seconds": 1.5})
+        assert told[3][1]["state"] == "done"
 
 
 def test_no_epoch_is_told_twice(tmp_path: Path, told: list[tuple[Any, ...]]) -> None:

@@ -4,6 +4,7 @@ the libraries themselves were seen to do.
 
 from __future__ import annotations
 
+import os
 import sys
 from types import SimpleNamespace
 from typing import Any
@@ -110,6 +111,7 @@ def _mlflow(monkeypatch: Patch) -> None:
     )
     library = SimpleNamespace(entities=entities, MlflowClient=Client)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")  # as a user's own
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")  # put back afterwards
     monkeypatch.setitem(sys.modules, "mlflow", library)
 
 
@@ -136,3 +138,17 @@ def test_mlflow_gets_a_run_a_run_and_one_left_running_is_marked_as_killed() -> N
 def test_mlflow_is_told_how_a_run_ended(state: str, status: str) -> None:
     follow("mlflow=sqlite:///x.db", {"state": state})
     assert Client.calls[-1] == ("end", "new", status)
+
+
+@pytest.mark.usefixtures("_mlflow")
+@pytest.mark.parametrize("own", [None, "false"])
+def test_mlflow_reports_no_use_of_it_to_its_makers_unless_that_is_wanted(
+    monkeypatch: Patch, own: str | None
+) -> None:
+    """https://mlflow.org/docs/latest/community/usage-tracking: on by default since 3.2.0."""
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "")  # so that it is put back afterwards
+    monkeypatch.delenv("MLFLOW_DISABLE_TELEMETRY")
+    if own:
+        monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", own)
+    follow("mlflow=sqlite:///x.db")
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == (own or "true")
