@@ -23,8 +23,10 @@ from benchmark.inference.model_folder import (
     shipped_model,
     stored_in,
 )
+from benchmark.inference.trained_model import split_of
 from benchmark.judge.shipped import load_second_reading
 from benchmark.runs.collect import collect, reproduction_folder
+from benchmark.splits.files import SPLITS, shipped, store_split
 from benchmark.storage.atomic import staging_folder, write_bytes
 
 CARD, LICENCE = "README.md", "LICENSE"
@@ -33,8 +35,9 @@ CARD, LICENCE = "README.md", "LICENSE"
 def write(stored: StoredModel, folder: Path) -> dict[str, Any]:
     """Write the folder of a model, whole or not at all, and return its config.
 
-    Its scores are those of the runs beside the model's, and of the records shipped here. Raises
-    `DataError` where the folder exists, `RecordError` for a model or run that is damaged,
+    Its scores are those of the runs beside the model's, and of the records shipped here. Its split
+    is in it where the package has not got it, so that `predict` knows later what was trained on.
+    Raises `DataError` where the folder exists, `RecordError` for a model or run that is damaged,
     `ArmError` for a state of other things than tensors and plain values, and `OutputError` where
     the disk refuses.
     """
@@ -43,12 +46,18 @@ def write(stored: StoredModel, folder: Path) -> dict[str, Any]:
             f"{folder}: exists already and is left as it is; choose another folder or remove it"
         )
     config, weights = pack(stored)
+    split, dataset_id = split_of(stored), stored.spec.dataset_id
+    shipped_so = any(
+        (its.split, its.dataset_id) == (split, dataset_id) for its in shipped().values()
+    )
     config["evaluation"] = evaluated(stored)
     with staging_folder(folder.parent, asked=folder) as staging:
         whole = staging / folder.name
         whole.mkdir()
         for name, content in {**texts(config), WEIGHTS: weights}.items():
             (whole / name).write_bytes(content)
+        if split is not None and not shipped_so:
+            store_split(split, dataset_id, stored.spec.recipe.split, whole / SPLITS)
         whole.rename(folder)
     return config
 

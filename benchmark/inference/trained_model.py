@@ -77,7 +77,7 @@ def load(root: Path, named: str, arms: Mapping[str, ArmEntry], device: str) -> T
         patients=learned.patients,
         phantom=stored.phantom,
         dataset_id=stored.spec.dataset_id,
-        split=_split(stored.spec, stored.told.parent.parent),
+        split=split_of(stored),
     )
 
 
@@ -105,9 +105,18 @@ def _of_run(run: FinishedRun) -> StoredModel:
     )
 
 
-def _split(spec: RunSpec, runs: Path) -> Split | None:
-    """The split that a model was trained on, where the package or the folder of runs has it."""
-    return find_split(spec.split_id, spec.dataset_id, spec.split_fingerprint, runs / SPLITS)
+def split_of(stored: StoredModel) -> Split | None:
+    """The split that a model was trained on, of the package, its folder, or its folder of runs.
+
+    None where it is in none of them. Raises `SplitError` for a damaged file.
+    """
+    spec, folder = stored.spec, stored.told.resolve().parent  # "." has no parent of its own
+    places = (folder / SPLITS, folder.parent / SPLITS)
+    found = (
+        find_split(spec.split_id, spec.dataset_id, spec.split_fingerprint, place)
+        for place in places
+    )
+    return next(filter(None, found), None)
 
 
 def find(root: Path, named: str) -> RunFolder:

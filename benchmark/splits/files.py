@@ -103,8 +103,7 @@ def load_or_make(
     silently.
     """
     name, identity = split_id(rule, number), rule_identity(rule)
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
-    own = folder / slices.dataset_id[:12] / f"{name}-{digest}.json"
+    own = _place(folder, name, slices.dataset_id, rule)
     for stored in _stored(name, own):
         if (stored.dataset_id, stored.rule) == (slices.dataset_id, identity):
             verify(stored.split, slices, rule)
@@ -113,6 +112,17 @@ def load_or_make(
     if keep:
         write(split, slices.dataset_id, rule, own)
     return split
+
+
+def store_split(split: Split, dataset_id: str, rule: SplitRule, folder: Path) -> None:
+    """Write a split where `find_split` finds it in the folder, as `write` does."""
+    write(split, dataset_id, rule, _place(folder, split.split_id, dataset_id, rule))
+
+
+def _place(folder: Path, name: str, dataset_id: str, rule: SplitRule) -> Path:
+    identity = json.dumps(rule_identity(rule), sort_keys=True)
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
+    return folder / dataset_id[:12] / f"{name}-{digest}.json"
 
 
 def _stored(name: str, path: Path) -> Iterator[StoredSplit]:

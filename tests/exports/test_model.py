@@ -257,7 +257,7 @@ def test_the_command_writes_a_folder_that_predict_takes(capsys: Capture, tmp_pat
     capsys.readouterr()
     assert call(f"export --to model {run.name} models/mine") == 0
     assert "trained on drawn phantoms" in capsys.readouterr().out
-    assert {path.name for path in (tmp_path / "models" / "mine").iterdir()} == FILES
+    assert {path.name for path in (tmp_path / "models" / "mine").iterdir()} == {*FILES, "splits"}
     before = snapshot(tmp_path / "models")
     assert "mine: exists already" in refused(capsys, f"export --to model {run.name} models/mine")
     assert snapshot(tmp_path / "models") == before

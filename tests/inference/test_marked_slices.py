@@ -19,7 +19,10 @@ from baselines import ARMS
 from benchmark.data import phantoms
 from benchmark.data.slices import RawSlice, SliceSet, iterate
 from benchmark.errors import DataError
+from benchmark.exports.model import write as write_model
 from benchmark.inference.marked_slices import against, mark, survey
+from benchmark.inference.model_folder import stored_in
+from benchmark.inference.trained_model import find_stored, load
 from benchmark.inference.training_slices import Seen
 from benchmark.report.marked_folder import write
 from benchmark.runs.prepared_data import PreparedData
@@ -165,6 +168,20 @@ def test_what_was_trained_on_stands_apart(
     for number in sets.test:
         kept = slices.patient_of[number] in patients
         assert rows[number] == ("patient seen" if kept else "not seen")
+
+
+def test_a_model_that_travelled_knows_what_it_was_trained_on(
+    run: Path, slices: SliceSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it was exported twice, and where it is named by a dot."""
+    write_model(find_stored(run.parent, run.name), tmp_path / "first" / "mine")
+    write_model(stored_in(tmp_path / "first" / "mine"), tmp_path / "second" / "mine")
+    expected = survey([load(run.parent, run.name, ARMS, "cpu")], iterate(slices))
+    assert {*expected.values()} >= {Seen.SLICE, Seen.PATIENT}
+    monkeypatch.chdir(tmp_path / "second" / "mine")
+    for named in ("../../first/mine", "."):
+        model = load(Path("runs"), named, ARMS, "cpu")
+        assert survey([model], iterate(slices)) == expected
 
 
 def test_two_runs_are_one_in_the_table_and_a_map_stands_beside_each_mask(
