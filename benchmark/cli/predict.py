@@ -96,7 +96,7 @@ def _source(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     )
     print(f"\n{render(written.by_kind, 'text')}\n")
     print(*wrapped(written.attribution), sep="\n")
-    print(f"\n{research_only(models)}")
+    print(f"\n{research_only(models, tried=True)}")
     maps = ", maps of disagreement" if several else ""
     print(
         f"\nMasks, overlays{maps}, measures.csv, by-kind.csv and "

@@ -28,8 +28,11 @@ from benchmark.scoring.overlap import count
 DIGITS = 4
 WARNING = (
     "This is a research tool and no medical device; nothing here may guide the care of a patient.\n"
-    "{models} trained on {seen}, each showing an outlined tumour. {it} never tried on\n"
-    "healthy slices or on other tumours, and {outlines} something on most slices."
+    "{models} trained on {seen} that show outlined tumours."
+)
+UNTRIED = (
+    " {} never tried on\n"
+    "healthy slices or on other tumours, and may well outline something there, too."
 )
 
 
@@ -113,19 +116,21 @@ def doubts(
     return "; ".join(dict.fromkeys(filter(None, told)))
 
 
-def research_only(models: Sequence[TrainedModel]) -> str:
-    """What the reader of every result must know: no medical device, and what was trained on."""
+def research_only(models: Sequence[TrainedModel], *, tried: bool = False) -> str:
+    """What the reader of every result must know: no medical device, and what was trained on.
+
+    tried: the result is itself a trial on whatever slices there are.
+    """
     slices = _span(model.slices for model in models)
     known = all(model.patients for model in models)
     patients = f" of {_span(model.patients for model in models)} patients" if known else ""
     kind = "drawn phantoms" if models[0].phantom else f"2D slices{patients}"
     alone = len(models) == 1
-    return WARNING.format(
+    told = WARNING.format(
         models="The model was" if alone else f"The {len(models)} models, here averaged, were",
         seen=f"{slices} {kind}",
-        it="It was" if alone else "They were",
-        outlines="outlines" if alone else "outline",
     )
+    return told if tried else told + UNTRIED.format("It was" if alone else "They were")
 
 
 def _span(counts: Any) -> str:

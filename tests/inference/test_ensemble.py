@@ -179,11 +179,12 @@ def test_a_run_named_twice_and_phantoms_among_real_slices_are_refused(tmp_path: 
 
 def test_the_warning_says_what_all_models_were_trained_on(tmp_path: Path) -> None:
     models = [member("a", Spy()), member("b", Spy(), slices=90, patients=8)]
-    says = "The 2 models, here averaged, were trained on 90 to 100 2D slices of 8 to 9 patients, "
+    says = "The 2 models, here averaged, were trained on 90 to 100 2D slices of 8 to 9 patients "
     assert says in research_only(models)
     assert "They were never tried on\nhealthy slices" in research_only(models)
+    assert "never tried" not in research_only(models, tried=True)
     unknown = [models[0], replace(models[1], patients=0)]
-    assert "trained on 90 to 100 2D slices, each showing" in research_only(unknown)
+    assert "trained on 90 to 100 2D slices that show" in research_only(unknown)
     table = predict(models, [png(tmp_path / "a.png", drawn())], tmp_path / "out", None)
     assert says in report(table, models)
 

@@ -782,9 +782,9 @@ def test_of_two_calls_at_once_one_writes_all_and_the_other_nothing(tmp_path: Pat
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({}, "trained on 100 2D slices of 9 patients, each"),
-        ({"patients": 0}, "trained on 100 2D slices, each"),
-        ({"phantom": True}, "trained on 100 drawn phantoms, each"),
+        ({}, "trained on 100 2D slices of 9 patients that show"),
+        ({"patients": 0}, "trained on 100 2D slices that show"),
+        ({"phantom": True}, "trained on 100 drawn phantoms that show"),
     ],
 )
 def test_the_warning_says_what_the_model_was_trained_on(
@@ -792,7 +792,7 @@ def test_the_warning_says_what_the_model_was_trained_on(
 ) -> None:
     model = replace(model_around(Spy()), **change)
     table = predict([model], [png(tmp_path / "a.png", drawn())], tmp_path / "out", None)
-    assert f"The model was {words} showing an outlined tumour." in report(table, [model])
+    assert f"The model was {words} outlined tumours." in report(table, [model])
 
 
 @pytest.mark.parametrize(

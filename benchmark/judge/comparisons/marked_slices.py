@@ -27,13 +27,18 @@ IN_TRAINING = (
     "patient; what is marked there says nothing of new patients. It is not known where the run's "
     "split, its slices or the patient are not."
 )
+UNRELIABLE = (
+    "{} of {} slices show much more, or much less, of a patient than those trained on, by their "
+    "pixel size: what is marked there is unreliable (note in measures.csv)."
+)
 
 
 def marked_tables(measures: pd.DataFrame, rules: Tolerances) -> list[Table]:
     """Summarise marked slices by what they show and by what of them was seen in training.
 
     measures: a row per slice, as `inference.marked_slices` gives them. The first table says how
-    often and how much is marked, and its records hold every number; the second, where some slice
+    often and how much is marked, and on how many slices that is unreliable, and its records hold
+    every number; the second, where some slice
     has a truth, how that overlaps. A share or a mean has an interval where the slices and their
     patients are as many as the rules ask, all patients known.
     """
@@ -61,9 +66,13 @@ def marked_tables(measures: pd.DataFrame, rules: Tolerances) -> list[Table]:
     seen = () if set(measures["in_training"]) == {"not seen"} else (IN_TRAINING,)
     few = sorted({record["no_interval"] for record in records} - {""})
     why = (f"No interval: {'; '.join(few)}.",) if few else ()
+    doubted = int((measures["note"] != "").sum())
+    doubt = (UNRELIABLE.format(doubted, len(measures)),) if doubted else ()
     tumours = [record for record in records if not missing(record["dice_mean"])]
     tables = [
-        Table("What is marked, by what a slice shows", records, marked, (MARKED, *seen, *why)),
+        Table(
+            "What is marked, by what a slice shows", records, marked, (MARKED, *doubt, *seen, *why)
+        ),
         Table("How that overlaps the truth", tumours, overlap, (OVERLAP,)),
     ]
     return tables if tumours else tables[:1]

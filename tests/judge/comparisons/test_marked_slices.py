@@ -29,6 +29,7 @@ def row(shows: str, patient: str | None, area: float, inside: float = 0.0, **mor
         "outside_mm2": area - inside,
         "dice": 2 * inside / (area + truth) if truth else None,
         "covered": inside / truth if truth else None,
+        "note": "",
         **more,
     }
 
@@ -56,6 +57,13 @@ def test_slices_without_a_tumour_have_no_overlap_and_all_that_is_marked_is_outsi
     found = records([row("none", "a", 30), row("none", "b", 0)])[0]
     assert (found["marked_share"], found["outside_share"]) == (0.5, 1.0)
     assert (found["touched_share"], found["dice_mean"]) == (None, None)
+
+
+def test_slices_of_another_field_of_view_are_told_beside_the_table() -> None:
+    rows = [row("glioma", "a", 1), row("glioma", "b", 1, note="shows 0.49 times the field: ...")]
+    told = " ".join(render(marked_tables(pd.DataFrame(rows), RULES), "text").split())
+    assert "1 of 2 slices show much more, or much less, of a patient than those trained" in told
+    assert "unreliable" not in render(marked_tables(pd.DataFrame(rows[:1]), RULES), "text")
 
 
 def test_where_nothing_is_marked_there_is_no_area_to_speak_of() -> None:
