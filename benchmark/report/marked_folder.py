@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from benchmark.inference.marked_slices import MarkedSlice
 
 MEASURES, BY_KIND = "measures.csv", "by-kind.csv"
+SHEETS = "marked-*-*.png"  # how many there will be is known at the end alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,11 +40,13 @@ class WrittenMarks:
 
 
 def check(out: Path, overwrite: bool, numbers: Iterable[int] = (), several: bool = False) -> None:
-    """Raise `DataError` for what `write` would find taken in out, but for sheets.
+    """Raise `DataError` for what `write` would find taken in out; any sheet counts as taken.
 
     numbers: those of the slices, once they are known; several: as in `write`.
     """
-    names = [MEASURES, BY_KIND, *(name for n in numbers for name in _names(n, several))]
+    sheets = sorted(path.name for path in out.glob(SHEETS))
+    pictures = [name for n in numbers for name in _names(n, several)]
+    names = [MEASURES, BY_KIND, *pictures, *sheets]
     (check_replaceable if overwrite else check_absent)(out, names)
 
 

@@ -24,7 +24,7 @@ from benchmark.inference.marked_slices import against, mark, survey
 from benchmark.inference.model_folder import stored_in
 from benchmark.inference.trained_model import find_stored, load
 from benchmark.inference.training_slices import Seen
-from benchmark.report.marked_folder import write
+from benchmark.report.marked_folder import check, write
 from benchmark.runs.prepared_data import PreparedData
 from benchmark.runs.runner import RunOptions, run_grid
 from benchmark.splits import files
@@ -235,6 +235,13 @@ def test_bad_words_are_one_line(
     named = f"{words.format(run=run)} --device cpu --run {run}"
     assert says in refused(capsys, f"predict {named}")
     assert snapshot(tmp_path) == before
+
+
+def test_a_sheet_that_is_there_is_told_before_the_work_and_not_after_it(tmp_path: Path) -> None:
+    (tmp_path / "marked-glioma-1.png").touch()
+    with one_line(DataError, "marked-glioma-1.png: exists already and is left as it is"):
+        check(tmp_path, overwrite=False)
+    check(tmp_path, overwrite=True)
 
 
 def test_a_stop_half_way_leaves_nothing_and_an_earlier_folder_as_it_was(tmp_path: Path) -> None:
