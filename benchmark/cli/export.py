@@ -26,8 +26,9 @@ def export(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
     unset = vars(parser().parse_args(["export", "source", "folder"]))
     for name in sorted(unset.keys() - {*own, "data", "folder", "to"}):
         if getattr(options, name) != unset[name]:
+            forms = ", ".join(form for form, (_, takes) in FORMS.items() if name in takes)
             word = name.replace("_", "-")
-            raise SpecError(f"--{word}: says nothing of --to {options.to}; leave it out")
+            raise SpecError(f"--{word}: is for --to {forms}, not --to {options.to}; leave it out")
     print(write(options, arms))
     return 0
 

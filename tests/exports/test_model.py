@@ -274,11 +274,11 @@ def test_the_command_writes_a_folder_that_predict_takes(capsys: Capture, tmp_pat
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ("phantoms x --runs mine", "--runs: says nothing of --to nifti; leave it out"),
+        ("phantoms x --runs mine", "--runs: is for --to model, onnx, not --to nifti; leave it out"),
         ("phantoms x --arm-file a.py", "a.py"),
-        ("x y --to model --labels 2", "--labels: says nothing of --to model"),
-        ("x y --to model --spacing 1 1", "--spacing: says nothing of --to model"),
-        ("x y --to model --check-on phantoms", "--check-on: says nothing of --to model"),
+        ("x y --to model --labels 2", "--labels: is for --to nifti, nnunet, onnx, not --to model"),
+        ("x y --to model --spacing 1 1", "--spacing: is for --to nifti, nnunet, onnx, not"),
+        ("x y --to model --check-on phantoms", "--check-on: is for --to onnx, not --to model"),
         ("x y --to model", "--runs runs: there is no such folder"),
     ],
 )
