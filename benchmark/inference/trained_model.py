@@ -129,7 +129,7 @@ def find(root: Path, named: str) -> RunFolder:
         given = f"--runs {root}" if place is root else f"--run {named}"
         raise SpecError(
             f"{given}: there is no such folder; give the folder that reproduce wrote its runs to "
-            "as --runs, or a run's own folder as --run"
+            "as --runs, or the folder of a run or of a model as --run"
         )
     folders = {folder.run_id: folder for folder in run_folders(place)}
     if run_id not in folders:

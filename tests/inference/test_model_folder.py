@@ -24,7 +24,7 @@ from strategies import costly
 
 from baselines import ARMS
 from benchmark.data.slices import SliceSet
-from benchmark.errors import ArmError, BenchmarkError, RecordError
+from benchmark.errors import ArmError, BenchmarkError, RecordError, SpecError
 from benchmark.exports.model import texts
 from benchmark.inference.model_folder import CONFIG, FORMAT, WEIGHTS, StoredModel, pack, stored_in
 from benchmark.inference.trained_model import find_stored, load
@@ -106,6 +106,11 @@ def test_a_model_that_travelled_gives_the_bits_of_its_run(
 def test_it_is_named_by_its_folder_by_a_file_in_it_or_by_name_under_root(folder: Path) -> None:
     names = [str(folder), str(folder / WEIGHTS), str(folder / CONFIG), folder.name]
     assert len({load(folder.parent, name, ARMS, "cpu").run_id for name in names}) == 1
+
+
+def test_a_folder_that_is_not_there_may_have_been_meant_as_a_models(tmp_path: Path) -> None:
+    with one_line(SpecError, "no such folder", "or the folder of a run or of a model as --run"):
+        find_stored(tmp_path / "runs", str(tmp_path / "models" / "mine"))
 
 
 def test_packing_what_was_read_gives_the_same_bytes(stored: Stored, folder: Path) -> None:
