@@ -143,6 +143,12 @@ def _selection(known: Known) -> str:
         "The benchmark chooses no model on test slices: every finished run is in the tables"
         f"{but if old else ''}."
     )
+    if replaced := known.judgement.superseded:
+        n = len(replaced.collected.runs)
+        said.append(
+            f"{counted(n, 'record')} of a training gave way to a later one of the same run, some "
+            "with both scores known: that choice is ours."
+        )
     best, own = reference.best_cell, known.runs["dataset_id"] == reference.dataset_id
     its = in_cell(known.runs, best.arm, best.kernel_size, best.alpha)
     if (its & own & ~known.runs["phantom"]).any():

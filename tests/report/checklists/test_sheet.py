@@ -277,6 +277,8 @@ class TestSheets:
         judgement = shipped()
         own = Known(judgement, read(reproduction_folder(), judgement.collected.runs["run_id"]))
         assert "708 slices of 82 patients" in ANSWERS["numbers"](own)
+        assert "2 records of a training gave way to a later one" in ANSWERS["selection"](own)
+        assert ANSWERS["hyperparameters"](own).startswith("No search: values are those of a grid")
         for row in judgement.patients()[0].records[1:]:
             said = f"{row['dice']:.3f} (95% {row['low']:.3f} to {row['high']:.3f})"
             assert said in ANSWERS["performance"](own)
