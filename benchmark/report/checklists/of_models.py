@@ -146,7 +146,7 @@ def _selection(known: Known) -> str:
     if replaced := known.judgement.superseded:
         n = len(replaced.collected.runs)
         said.append(
-            f"{counted(n, 'record')} of a training gave way to a later one of the same run, some "
+            f"{counted(n, 'record')} of a training gave way to a later one of the same run, "
             "with both scores known: that choice is ours."
         )
     best, own = reference.best_cell, known.runs["dataset_id"] == reference.dataset_id
