@@ -374,7 +374,7 @@ class TestTheVerb:
         ("slices", "by_environment", "code", "words"),
         [
             (None, False, 0, "No pictures of slices"),
-            (SLICES, False, 0, "keep its attribution line"),
+            (SLICES, False, 0, "shows slices of yours: see that they may be passed on"),
             (squares(6, first=20), False, 2, "none of the 3 runs is of these slices"),
             (squares(6, first=20), True, 0, "No pictures of slices"),  # which is no error
         ],
