@@ -116,8 +116,8 @@ def pooled(splits: Sequence[Split]) -> Split:
 
 
 def _by_image(ids: list[int], rule: SplitRule, number: int) -> tuple[list[int], ...]:
-    n_test = round(len(ids) * rule.test_fraction)
-    if not 1 <= number <= (most := _draws(len(ids), rule)):
+    n_test, most = round(len(ids) * rule.test_fraction), _draws(len(ids), rule)
+    if not 1 <= number <= most:
         raise SplitError(
             f"by-image draw {number}: {len(ids)} slices give draws 1 to {most} with disjoint test "
             "sets"
