@@ -78,7 +78,8 @@ def _to_cite(packed: Archive) -> str:
     whose = (
         "doi:10.6084/m9.figshare.1512427, CC BY 4.0"
         if ours
-        else "yours: see that its licence allows masks made of it to be passed on"
+        else "yours: see that its licence allows masks made of it to be passed on, and that the "
+        "patients in index.csv are numbers: scores.csv has them as they are"
     )
     return (
         "It holds numbers, settings and outlined masks, no slices. Where you publish it, state "

@@ -166,6 +166,8 @@ def report(options: argparse.Namespace, arms: Mapping[str, ArmEntry]) -> int:
             "No pictures of slices: "
             "they are drawn from your own copy of the data, given with --data."
         )
+    elif not slices.phantom and slices.dataset_id not in DATASETS.values():
+        print("The report shows slices of yours: see that they may be passed on before it is.")
     elif not slices.phantom:
         print(
             "The report shows slices: "

@@ -51,15 +51,15 @@ OWN_DATA = (
     "https://doi.org/10.6084/m9.figshare.1512427. CC BY 4.0."
 )
 LICENCE = (
-    "Code: Apache-2.0. Slices: CC BY 4.0, not part of the repository. A research tool and no "
-    "medical device."
+    "Code: Apache-2.0. Slices of the brain tumor dataset: CC BY 4.0, not part of the repository. "
+    "A research tool and no medical device."
 )
 CITATION = (
     "This benchmark: see CITATION.cff in its repository.\n"
     "The thesis: J. Suere, Développement et évaluation d'une intelligence artificielle basée U-Net "
     "pour la segmentation 2D automatique de méningiomes en IRM. Thesis in medicine, University of "
     "Poitiers, 2024.\n"
-    "The data: Cheng, Jun (2017). brain tumor dataset. figshare. "
+    "The thesis's data: Cheng, Jun (2017). brain tumor dataset. figshare. "
     "https://doi.org/10.6084/m9.figshare.1512427"
 )
 
@@ -98,6 +98,7 @@ def write(source: Source, out: Path) -> Written:
         described = _described(source, whole, figures, day)
         crate = metadata(staging, described, source.judgement, source.files)
         write_bytes(staging / CRATE, crate)
+        _check_sheets(out)  # again: a person may have written while figures were drawn
         folder.mkdir(exist_ok=True)
         others = sorted(path for path in staging.rglob("*") if path.is_file())
         for path in [staging / PAGE, *(path for path in others if path != staging / PAGE)]:
@@ -195,7 +196,10 @@ def content(
     finished = counted(len(collected.runs), "finished run")
     unfinished = len(collected.unfinished)
     waiting = f", {unfinished} not finished" if unfinished else ""
-    lead = f"{finished}{waiting}, judged against the printed numbers and claims."
+    judged = "judged against the printed numbers and claims"
+    if source.judgement.own_arms_alone:
+        judged = "scored on held-out slices"
+    lead = f"{finished}{waiting}, {judged}."
     if source.demonstration:
         lead = (
             f"{finished} on drawn phantoms{waiting}: they show what the benchmark does and say "

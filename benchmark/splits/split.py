@@ -111,7 +111,8 @@ def pooled(splits: Sequence[Split]) -> Split:
                 "not known whose masks are meant; give splits whose test sets share no slice"
             )
     test = tuple(sorted(number for split in splits for number in split.test))
-    return Split(f"{splits[0].split_id} to {splits[-1].split_id}", (), (), test)
+    name = f"{splits[0].split_id} to {splits[-1].split_id} ({len(splits)} splits)"
+    return Split(name, (), (), test)
 
 
 def _by_image(ids: list[int], rule: SplitRule, number: int) -> tuple[list[int], ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from bench_forms import TINY_GRID, call, refused
 from data_forms import snapshot
+from run_records import halves, squares, write_run
 
 from benchmark.runs.collect import reproduction_folder
 
@@ -94,6 +95,15 @@ def test_the_records_shipped_here_are_packed_where_there_are_no_own_runs(capsys:
     shutil.copytree(reproduction_folder() / SHIPPED, Path("runs") / SHIPPED)
     out = said(capsys, "archive ours.zip --unpack")
     assert "0 unpacked into runs/. 1 was there already, the same." in out
+
+
+def test_of_ones_own_slices_it_says_that_patients_travel_as_they_are_named(
+    capsys: Capture, tmp_path: Path
+) -> None:
+    slices = squares()
+    write_run(tmp_path / "own", slices, halves(slices))
+    out = said(capsys, f"archive {tmp_path / 'a.zip'} --runs {tmp_path / 'own'}")
+    assert "the patients in index.csv are numbers: scores.csv has them" in " ".join(out.split())
 
 
 def test_models_go_along_where_runs_kept_them(capsys: Capture, runs: Path) -> None:

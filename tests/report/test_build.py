@@ -22,7 +22,7 @@ from benchmark.errors import SpecError
 from benchmark.judge.judgement import SECTIONS, Judgement
 from benchmark.judge.reference import DATASETS
 from benchmark.judge.shipped import shipped as judge_shipped
-from benchmark.report import figure
+from benchmark.report import build, figure
 from benchmark.report.build import ATTRIBUTION, OWN_DATA, SHEETS, Written, attribution, write
 from benchmark.report.chapters import NO_PICTURES, Source, ordered, parts
 from benchmark.report.crate import NAME as CRATE
@@ -244,6 +244,26 @@ def test_a_sheet_that_a_person_filled_in_is_left_as_it_is(root: Path, tmp_path: 
 
 
 @pytest.mark.usefixtures("unplotted")
+def test_a_sheet_filled_in_while_figures_are_drawn_is_left_as_it_is(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Drawing takes a minute, in which a person may save."""
+    out = tmp_path / "out"
+    report(root, out)
+
+    def saved_meanwhile(*words: object) -> bytes:
+        (out / "reforms.csv").write_text("a person's words")
+        return b""
+
+    monkeypatch.setattr(build, "metadata", saved_meanwhile)
+    page = (out / "index.html").read_bytes()
+    with pytest.raises(SpecError, match=r"reforms\.csv: is not as a report wrote it"):
+        report(root, out)
+    assert (out / "reforms.csv").read_text() == "a person's words"
+    assert (out / "index.html").read_bytes() == page
+
+
+@pytest.mark.usefixtures("unplotted")
 def test_two_sets_of_terms_that_are_called_the_same_have_files_of_their_own(tmp_path: Path) -> None:
     """Phantoms made in two ways are two datasets."""
     runs = tmp_path / "runs"
@@ -354,7 +374,7 @@ class TestTheVerb:
         ("slices", "by_environment", "code", "words"),
         [
             (None, False, 0, "No pictures of slices"),
-            (SLICES, False, 0, "keep its attribution line"),
+            (SLICES, False, 0, "shows slices of yours: see that they may be passed on"),
             (squares(6, first=20), False, 2, "none of the 3 runs is of these slices"),
             (squares(6, first=20), True, 0, "No pictures of slices"),  # which is no error
         ],

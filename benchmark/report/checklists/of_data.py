@@ -80,6 +80,8 @@ def _preprocessing(known: Known) -> str:
 
 def transformations(known: Known) -> str:
     """What an image goes through before a network sees it, in training and in a test."""
+    if known.runs["seed"].isna().all():
+        return _preprocessing(known)  # no network, so nothing is augmented
     p = {name: known.setting(f"augmentation.{name}_p") for name in AUGMENTATION}
     drawn = listed((f"{name} (p = {value})" for name, value in p.items()), len(p))
     return f"{_preprocessing(known)} In training alone, drawn anew each epoch: {drawn}."

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 import pandas as pd
 
+from benchmark.judge.comparable import in_cell
 from benchmark.report.checklists.known import Answer, Known, arms_of, listed, spread
 from benchmark.report.checklists.of_data import transformations
 from benchmark.report.figure import counted
@@ -20,6 +21,8 @@ KEYS = {  # of environment.json
     "numpy": "NumPy",
     "scipy": "SciPy",
 }
+
+TUNED = "what arms of this repository without a network tune, they tune on training slices"
 
 
 def _trained(runs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -110,7 +113,9 @@ def _initialisation(known: Known) -> str:
 
 
 def _training(known: Known) -> str:
-    of = known.setting
+    of, (networks, _) = known.setting, _trained(known.runs)
+    if networks.empty:
+        return f"No network was trained; {TUNED}.{_otherwise(known)} {transformations(known)}"
     return (
         f"Tversky loss with the parameters of each arm, {of('loss.activation')}; optimiser "
         f"{of('training.optimiser')}, learning rate {of('training.learning_rate')}, batches of "
@@ -127,34 +132,59 @@ def _otherwise(known: Known) -> str:
 
 
 def _selection(known: Known) -> str:
-    best = known.judgement.reference.best_cell
-    return (
-        f"Of a training the epoch with the best {known.setting('training.monitor')} is kept. No "
-        "model is chosen on test slices: every finished run is in the tables, and the cell that is "
-        f"judged ({best.arm} {best.kernel_size}x{best.kernel_size}, alpha {best.alpha:g}) was "
-        "named beforehand. The thesis chose it on its own test set."
+    reference, (networks, _) = known.judgement.reference, _trained(known.runs)
+    said = []
+    if len(networks):
+        kept = f"Of a training the epoch with the best {known.setting('training.monitor')} is kept."
+        said.append(f"{kept}{_otherwise(known)}")
+    old = len(known.judgement.collected.superseded)
+    but = f", but for {counted(old, 'run')} that a later record of the same run replaces"
+    said.append(
+        "The benchmark chooses no model on test slices: every finished run is in the tables"
+        f"{but if old else ''}."
     )
+    if replaced := known.judgement.superseded:
+        n = len(replaced.collected.runs)
+        said.append(
+            f"{counted(n, 'record')} of a training gave way to a later one of the same run, "
+            "with both scores known: that choice is ours."
+        )
+    best, own = reference.best_cell, known.runs["dataset_id"] == reference.dataset_id
+    its = in_cell(known.runs, best.arm, best.kernel_size, best.alpha)
+    if (its & own & ~known.runs["phantom"]).any():
+        said.append(
+            f"The cell that is judged ({best.arm} {best.kernel_size}x{best.kernel_size}, alpha "
+            f"{best.alpha:g}) was named beforehand. The thesis chose it on its own test set."
+        )
+    return " ".join(said)
 
 
 def _hyperparameters(known: Known) -> str:
     tried = {arm: _parameters(runs) for arm, runs in known.runs.groupby("arm")}
     said = "; ".join(f"{arm}: {own}" for arm, own in tried.items() if own)
-    changed = len(known.settings) - 1
+    changed = sum(own != "{}" for own in set(known.runs["changed_settings"]))
+    searched = (
+        "No search: values are those of a grid fixed beforehand, all of them reported."
+        if known.judgement.looks  # the records shipped here
+        else "The benchmark searches nothing, and every finished run is reported; how its values "
+        "were chosen no record tells."
+    )
     return (
-        f"No search: values are those of a grid fixed beforehand, all of them reported. "
-        f"{said or 'No arm has parameters'}. {counted(changed, 'other protocol')} beside the "
-        "thesis's."
+        f"{searched} {said or 'No arm has parameters'}. Protocols other than the thesis's: "
+        f"{changed}."
     )
 
 
 def _baselines(known: Known) -> str:
-    _, plain = _trained(known.runs)
+    networks, plain = _trained(known.runs)
     if plain.empty:
         return "No arm without a network was run."
-    return (
-        f"{arms_of(plain)}, which have no network, on the same slices and splits; what those of "
-        "this repository tune, they tune on training slices."
-    )
+    where = ["dataset_id", "split_fingerprint"]
+    theirs, its = (set(map(tuple, part[where].to_numpy())) for part in (networks, plain))
+    beside = "with no network beside them"
+    if theirs:
+        beside = f"on {len(theirs & its)} of {counted(len(theirs), 'split')} that networks were on"
+    return f"{arms_of(plain)}, which have no network, {beside}; {TUNED}."
 
 
 ANSWERS: Mapping[str, Answer] = MappingProxyType(

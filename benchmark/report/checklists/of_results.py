@@ -25,6 +25,19 @@ def _aims(known: Known) -> str:
     return " ".join(each.question for each in questions(known.judgement))
 
 
+def _goal(known: Known) -> str:
+    if known.phantoms:
+        return "To show what the benchmark does, on drawn phantoms."
+    rerun = (known.runs["dataset_id"] == known.judgement.reference.dataset_id).any()
+    text = "Ways to outline tumours are scored on held-out slices and set beside each other."
+    if rerun and not known.judgement.own_arms_alone:
+        text = (
+            "A published experiment is rerun and its claims are judged by margins fixed "
+            "beforehand; other ways to outline are set beside it."
+        )
+    return text + " Nobody's care depended on it." * known.cheng
+
+
 def _robustness(known: Known) -> str:
     def several(column: str, thing: str) -> str:
         return counted(known.runs[column].nunique(), thing)
@@ -110,6 +123,7 @@ ANSWERS: Mapping[str, Answer] = MappingProxyType(
     {
         "summary": _summary,
         "aims": _aims,
+        "goal": _goal,
         "robustness": _robustness,
         "internal": _internal,
         "performance": _performance,

@@ -76,6 +76,7 @@ CHANGES: dict[str, Callable[[], Known]] = {
     "disjoint": lambda: of(**BY_PATIENT),
     "failures": lambda: of({1: [0.9] * 4}),
     "fitted_on": lambda: changed('"preprocess.nyul_fit":"train"'),
+    "goal": lambda: of(dataset_id="another"),
     "hardware": lambda: of(device="a card"),
     "hyperparameters": lambda: of(params='{"alpha":0.5,"kernel_size":7}'),
     "initialisation": lambda: of({3: [0.9] * 4}),
@@ -179,6 +180,50 @@ class TestAnswers:
         assert "Not known of arms from outside: mine." in ANSWERS["initialisation"](own)
         assert "Arms from outside may train otherwise: mine." in ANSWERS["training"](own)
 
+    def test_of_runs_without_a_network_none_is_said_to_train(self) -> None:
+        """By patient alone, of a user's own slices: no loss, no epoch, and no cell of the thesis's;
+        one protocol was run, which is not the thesis's.
+        """
+        plain = of(
+            {1: DICE[1]},
+            seed=pd.NA,
+            arm="otsu",
+            params='{"rim":0.2}',
+            kernel_size=pd.NA,
+            alpha=float("nan"),
+            dataset_id="another",
+            **BY_PATIENT,
+        )
+        said = {name: answer(plain) for name, answer in ANSWERS.items()}
+        assert said["training"].startswith("No network was trained; what arms of this repository")
+        trained = ("Tversky", "optimiser", "epoch", "unet", "augment", "drawn anew", "fixed before")
+        for name, text in said.items():
+            assert not any(word in text for word in trained), name
+        assert said["selection"] == (
+            "The benchmark chooses no model on test slices: every finished run is in the tables."
+        )
+        assert said["hyperparameters"].endswith(
+            "no record tells. otsu: rim 0.2. Protocols other than the thesis's: 1."
+        )
+        assert said["baselines"].startswith("otsu, which have no network, with no network beside")
+        assert said["goal"] == (
+            "Ways to outline tumours are scored on held-out slices and set beside each other."
+        )
+
+    def test_how_far_baselines_and_networks_share_their_splits_is_counted(self) -> None:
+        """Otsu on one of the two splits that the network was on."""
+        otsu = {"seed": pd.NA, "arm": "otsu"}
+        both = join(
+            table(DICE, PATIENTS, split_fingerprint="a"),
+            table(DICE, PATIENTS, split_fingerprint="b"),
+            table({1: DICE[1]}, PATIENTS, split_fingerprint="b", **otsu),
+        )
+        assert "on 1 of 2 splits that networks were on" in ANSWERS["baselines"](known(both))
+
+    def test_runs_that_were_replaced_are_said_to_be_in_no_table(self) -> None:
+        own = known(replace(table(DICE, PATIENTS), superseded=("old_1",)))
+        assert "tables, but for 1 run that a later record" in ANSWERS["selection"](own)
+
     def test_of_many_things_the_first_are_named(self) -> None:
         assert listed("abc") == "a, b and c"
         assert listed("abcd", 2) == "a, b and 2 more"
@@ -232,6 +277,8 @@ class TestSheets:
         judgement = shipped()
         own = Known(judgement, read(reproduction_folder(), judgement.collected.runs["run_id"]))
         assert "708 slices of 82 patients" in ANSWERS["numbers"](own)
+        assert "2 records of a training gave way to a later one" in ANSWERS["selection"](own)
+        assert ANSWERS["hyperparameters"](own).startswith("No search: values are those of a grid")
         for row in judgement.patients()[0].records[1:]:
             said = f"{row['dice']:.3f} (95% {row['low']:.3f} to {row['high']:.3f})"
             assert said in ANSWERS["performance"](own)
