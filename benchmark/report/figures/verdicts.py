@@ -158,9 +158,8 @@ def _plot_headline(data: pd.DataFrame, printed: float) -> Canvas:
 
 def patient_figures(judgement: Judgement) -> list[Figure]:
     """By image against by patient, of real slices where there are any."""
-    effects = judgement.split_effects
-    real = [effect for effect in effects if not effect.image.runs["phantom"].iloc[0]]
-    return [figure for effect in real or effects for figure in _split_effect(effect)]
+    effects = judgement.split_effects_nearest_first or judgement.split_effects
+    return [figure for effect in effects for figure in _split_effect(effect)]
 
 
 def _split_effect(effect: SplitEffect) -> list[Figure]:

@@ -29,8 +29,7 @@ PATIENT_OF = {its.slice_id: its.patient_id for its in cheng_registry().values() 
 
 @cache
 def ours() -> SplitEffect:
-    (effect,) = shipped().split_effects
-    return effect
+    return shipped().split_effects_nearest_first[0]
 
 
 def both(differences: list[float], patients: str = SIX, **more: Any) -> SplitEffect:

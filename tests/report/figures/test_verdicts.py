@@ -107,8 +107,8 @@ def test_without_a_run_there_is_no_headline() -> None:
 
 def test_every_patient_is_a_dot() -> None:
     """Weighted by slices, the dots' means are those of the table of both splits."""
-    (effect,) = shipped().split_effects
-    (figure,) = [f for slug, f in by_slug().items() if slug.startswith("patients-")]
+    effect = shipped().split_effects_nearest_first[0]
+    figure = by_slug()["patients-unet-5x5-alpha-0.5-256x256-fp32"]
     data = figure.data
     row = split_effect_table([effect], shipped().tolerances.split_effect).numbers.iloc[0]
     assert (len(data), data["slices"].sum()) == (row["patients"], row["slices"])
