@@ -315,8 +315,8 @@ def test_all_folds_of_the_patient_protocol_are_the_default(capsys: Capture, tmp_
         (f"--to nnunet phantoms {NAME} --splits 8", "fold 8 does not exist; there are folds 1 to"),
         (f"--to nnunet phantoms {NAME} --protocol x", "unknown protocol 'x'; known: patient"),
         ("--to nnunet phantoms some", "some: nnU-Net finds a dataset by a name of the form"),
-        ("phantoms some --splits 1", "--splits: says nothing of --to nifti; leave it out"),
-        ("phantoms some --protocol patient", "--protocol: says nothing of --to nifti"),
+        ("phantoms some --splits 1", "--splits: is for --to nnunet, not --to nifti; leave it out"),
+        ("phantoms some --protocol patient", "--protocol: is for --to nnunet, not --to nifti"),
     ],
 )
 def test_what_is_wrong_is_one_line_and_leaves_nothing(
