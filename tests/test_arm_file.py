@@ -222,7 +222,10 @@ def test_an_unknown_arm_says_where_was_looked_and_what_to_do(
             "--grid quick --only alpha=0.4",
             "known: 0.1, 0.5, 0.9; grid thesis has it: --grid thesis",
         ),
-        ("--grid quick --only kernel=7", "known: alpha, arm, kernel_size, neck, rim, smoothing, "),
+        (
+            "--grid quick --only kernel=7",
+            "known: alpha, arm, band, kernel_size, neck, rim, smoothing, ",
+        ),
         ("--arm-file net.py --only arm=unet", "known: bright-spot; grid thesis has it"),
         (
             "--arm-file net.py --only gain=0.9",

@@ -22,7 +22,7 @@ from benchmark.arm_file import arms_of
 pytestmark = pytest.mark.slow
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SECTION = README.partition("**Add a network.**")[2].partition("**Judge masks**")[0]
+SECTION = README.partition("**Add a network.**")[2].partition("**Judge another tool**")[0]
 BLOCKS = dict(re.findall(r"```(\w*)\n(.*?)```", SECTION, re.DOTALL))
 SMALL = " --image-size 64"  # what is added here to the commands as printed
 SHORT = " --threads 1 --image-size 64 --set training.max_epochs=1"

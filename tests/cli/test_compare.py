@@ -30,7 +30,7 @@ def said(capsys: Capture, command: str, code: int = 0) -> str:
 def copied(*arms: str) -> None:
     """Our own records of some arms at 512x512 as if a user had made them, into runs/."""
     for arm in arms:
-        (folder,) = reproduction_folder().glob(f"{arm}_*")
+        (folder,) = reproduction_folder().glob(f"{arm}_*_by-image-1_*")
         shutil.copytree(folder, Path("runs") / folder.name)
 
 
