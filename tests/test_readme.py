@@ -162,7 +162,7 @@ def test_what_the_pages_say_in_words_is_what_the_records_say(judged: Judgement) 
 
 
 def test_what_the_findings_say_of_patience_is_what_the_records_say(judged: Judgement) -> None:
-    """Two trainings with four times the patience, above each of the others on their split; better."""
+    """Two trainings with four times the patience: above the others on their split, and better."""
     runs = judged.collected.runs.query(
         "arm == 'unet' and kernel_size == 5 and alpha == 0.5 and height == 256"
         " and split_id == 'by-image-1' and precision == 'fp32'"
