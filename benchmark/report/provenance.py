@@ -13,6 +13,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.judge.tables import Column, Table
 from benchmark.planning.command import DATA, command
 from benchmark.protocol import OpenSetting, open_settings
+from benchmark.runs.reader import short_commits
 from benchmark.runs.run_folder import ENVIRONMENT, SPEC, read_json
 
 OWN_GRID = "--arm-file, or a grid file of your own, which names this arm and its parameters"
@@ -61,8 +62,7 @@ def machines_table(root: Path, runs: pd.DataFrame) -> Table:
     for run_id in runs["run_id"]:
         environment = read_json(root / run_id / ENVIRONMENT)
         machine = {key: environment.get(key) for key in MACHINE}
-        commits = str(machine["git_commit"]).split("+")
-        machine["git_commit"] = "+".join(commit[:7] for commit in commits)
+        machine["git_commit"] = short_commits(machine["git_commit"])
         rows.append(tuple(map(_number_or_text, machine.values())))
     counts = sorted(Counter(rows).items(), key=lambda item: [str(v or "") for v in item[0]])
     machines = [{"runs": n, **dict(zip(MACHINE, row, strict=True))} for row, n in counts]

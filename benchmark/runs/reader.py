@@ -87,9 +87,8 @@ class FinishedRun:
     def environment(self) -> Environment:
         """environment.json, what it lacks being unknown."""
         facts = run_folder.read_json(self.folder / run_folder.ENVIRONMENT)
-        commits = str(facts.get("git_commit") or "unknown").split("+")
         device = facts.get("gpu") or facts.get("device_kind") or "unknown"
-        return Environment(device, "+".join(commit[:7] for commit in commits))
+        return Environment(device, short_commits(facts.get("git_commit")))
 
     @property
     def source(self) -> str:
@@ -290,6 +289,13 @@ def _numbers(texts: list[str]) -> list[Any]:
     with contextlib.suppress(ValueError):
         return [float(text or "nan") for text in texts]
     return texts
+
+
+def short_commits(recorded: str | None) -> str:
+    """git_commit of environment.json for tables, which may break it: "68c2b73 + 18874a9" of a run
+    that was resumed under another commit, "unknown" of one without.
+    """
+    return " + ".join(commit[:7] for commit in (recorded or "unknown").split("+"))
 
 
 def canonical(values: Any) -> str:

@@ -80,7 +80,7 @@ def test_a_row_says_what_kind_of_run_it_was(tmp_path: Path) -> None:
     row = collect(tmp_path).runs.iloc[0]
     assert (row["height"], row["width"]) == (256, 512)
     assert (row["phantom"], row["needs_click"]) == (True, True)
-    assert (row["device"], row["commit"]) == ("A card", "aaaaaaa+ccccccc")
+    assert (row["device"], row["commit"]) == ("A card", "aaaaaaa + ccccccc")
     assert pd.isna(row["kernel_size"])  # words are no axis of a table; params has them
     assert row["params"] == '{"kernel_size":"wide"}'
     edit(folder / run_folder.ENVIRONMENT, lambda facts: facts.clear())
